@@ -1,0 +1,1 @@
+"""Tunegate: an evaluation-first regression harness for fine-tuning."""

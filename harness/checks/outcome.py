@@ -1,0 +1,66 @@
+"""What a check says about one output, and what every check looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from harness.yamlfile import Document, Where
+
+Kind = Literal["pass/fail", "continuous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check saw: which rule spoke, where in the output, and a sentence."""
+
+    rule: str
+    message: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.rule}{f' at {self.path}' if self.path else ''}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The judgement of one output.
+
+    `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed); `rates` holds further yes/no questions
+    that the unit reports side by side, such as adherence and exact.
+    """
+
+    score: float
+    findings: tuple[Finding, ...] = ()
+    rates: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Check(Protocol):
+    """A check with its references loaded, ready to judge."""
+
+    @property
+    def references(self) -> str:
+        """Digest of every file and option that can change a judgement (part of the unit's questions)."""
+
+    def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:
+        """Judge one output; `expect` is the case's, `prompt` the text of the case's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckKind:
+    """A row of the table: how a suite's checks are written down, loaded and run.
+
+    `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
+    of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
+    `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases without one.
+    `code` names the modules whose source is part of the unit's questions.
+    """
+
+    kind: Kind
+    options: Mapping[str, Any]
+    expect: Mapping[str, Any]
+    load: Callable[[Mapping[str, Any], Document, Where], Check]
+    code: tuple[str, ...]
+    needs_expect: bool = False
+    embeds: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from harness.errors import Problem
 from harness.yamlfile import Document, Where
 
 Kind = Literal["pass/fail", "continuous"]
@@ -45,6 +46,9 @@ class Check(Protocol):
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:
         """Judge one output; `expect` is the case's, `prompt` the text of the case's input."""
+
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+        """What this check's references say against a case's `expect`, which stands at `where` in `document`."""
 
 
 @dataclass(frozen=True, slots=True)

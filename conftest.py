@@ -1,0 +1,3 @@
+"""Registers the plugin, so that the suites run from a checkout as they do from an installed package."""
+
+pytest_plugins = ["harness.plugin"]

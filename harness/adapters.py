@@ -1,0 +1,121 @@
+"""LoRA adapters on disk and in memory: which one it is, that it fits, that it loaded, that it acts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import Refused
+from harness.files import digest, file_digest
+from harness.models import ModelIdentity
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+TRAINING = "training.json"
+#: Keys of adapter_config.json that say where or when it was made, not what it does.
+NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
+
+
+def adapter_digest(folder: Path) -> str:
+    """SHA-256 (hex) over an adapter's weights and the configuration that decides how they act.
+
+    Raises:
+        Refused: the folder or one of the two files is missing: never "the base, then".
+    """
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        found = "a folder without it" if folder.is_dir() else "no such folder"
+        raise Refused(f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train")
+    try:
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except ValueError as error:
+        raise Refused(f"{folder / CONFIG}: expected JSON, found {error}") from error
+    return digest([
+        {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER},
+        file_digest(folder / WEIGHTS),
+    ])
+
+
+def training_record(folder: Path) -> dict[str, Any] | None:
+    """The training record in an adapter's folder; None for adapters made elsewhere."""
+    path = folder / TRAINING
+    if not path.is_file():
+        return None
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise Refused(f"{path}: expected JSON, found {error}") from error
+
+
+def check_base(folder: Path, base: ModelIdentity) -> None:
+    """Refuse an adapter whose training record names another base than the one it is put on."""
+    record = training_record(folder)
+    trained = record["model"] if record else {}
+    for part in ("base", "tokenizer", "template"):
+        if part in trained and trained[part] != getattr(base, part):
+            raise Refused(
+                f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
+                f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --model"
+            )
+
+
+def load_adapter(model: Any, folder: Path, probe: torch.Tensor) -> Any:
+    """Put the adapter on a base model and prove that it loaded and acts.
+
+    Args:
+        model: the base, a transformers causal language model.
+        folder: the adapter's folder.
+        probe: token ids, shape (1, length), on which base and adapter must differ.
+
+    Returns:
+        The PEFT model, in evaluation mode.
+
+    Raises:
+        Refused: the file does not fit the base, a weight differs from the file, or the logits do not move.
+    """
+    from peft import PeftModel
+
+    try:
+        tuned = PeftModel.from_pretrained(model, str(folder))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
+    tuned.eval()
+    _prove_loaded(tuned, folder)
+    _prove_acting(tuned, folder, probe)
+    return tuned
+
+
+def _prove_loaded(tuned: Any, folder: Path) -> None:
+    # load_adapter gives no warning when keys are missing: the output is then the base's
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    wanted = load_file(folder / WEIGHTS)
+    loaded = get_peft_model_state_dict(tuned)
+    if set(wanted) != set(loaded):
+        odd = sorted(set(wanted) ^ set(loaded))
+        raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
+    for name, weight in wanted.items():
+        if not torch.equal(weight, loaded[name].to(weight.dtype).cpu()):
+            raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
+
+
+def _prove_acting(tuned: Any, folder: Path, probe: torch.Tensor) -> None:
+    import torch
+
+    with torch.inference_mode():
+        with_adapter = tuned(probe).logits
+        with tuned.disable_adapter():
+            without = tuned(probe).logits
+    if not torch.isfinite(with_adapter).all():
+        raise Refused(f"adapter {folder}: expected finite logits, found NaN or infinity: the weights are broken")
+    if torch.equal(with_adapter, without):
+        raise Refused(
+            f"adapter {folder}: not acting: its logits equal the base's on a probe; "
+            "its weights are all zero, or it was saved before training; train it again"
+        )

@@ -1,0 +1,161 @@
+"""Units and a subject to a record: ask, judge each answer with its case's own check, sum up."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import cast
+
+from harness import stats
+from harness.cases import Case, Unit
+from harness.checks.outcome import Finding, Outcome
+from harness.errors import Refused
+from harness.progress import Watch
+from harness.prompts import RungName, final, requests
+from harness.record import Record, Result, Summary
+from harness.subject import Answer, Subject
+
+
+def judge(
+    units: Sequence[Unit],
+    subject: Subject,
+    watch: Watch,
+    repeats: int = 1,
+    partial: bool = False,
+    sealed: bool = False,
+) -> Record:
+    """Ask `subject` every case of `units` and judge what comes back.
+
+    Args:
+        units: what to ask; a unit may hold a part of its cases, then say `partial`.
+        subject: who answers; its identity names the rung.
+        watch: shows the progress.
+        repeats: answers per case, for sampled decoding.
+        partial: whether cases are missing that the fixtures hold.
+        sealed: whether sealed units are among them.
+
+    Raises:
+        Refused: a unit cannot be asked on this rung or of this subject.
+    """
+    rung = cast("RungName", subject.identity.subject.get("rung") or "as-is")
+    _check_able(units, subject)
+    prepare(units, watch)
+    asked = list(requests(units, rung, repeats))
+    cases = {case.key: case for unit in units for case in unit.cases}
+    results: dict[tuple[str, int], Result] = {}
+    with watch(f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)) as done:
+        for answer in subject.answer(asked):
+            results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung)
+            done(1)
+    by_case = {case.key: _merge([results[case.key, repeat] for repeat in range(repeats)]) for case in cases.values()}
+    identity = subject.identity
+    return Record(
+        partial=partial,
+        identity=identity.as_dict(),
+        questions={unit.key: unit.questions for unit in units},
+        cases=by_case,
+        units={unit.key: summarize(unit, [by_case[case.key] for case in unit.cases]) for unit in units},
+        adapter=identity.names.get("adapter"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sealed=sealed,
+    )
+
+
+def prepare(units: Iterable[Unit], watch: Watch) -> None:
+    """Let every check that must earn the right to judge do so, before any model loads.
+
+    Raises:
+        Refused: a metric cannot see what it should judge.
+    """
+    for unit in units:
+        for check in {id(case.check): case.check for case in unit.cases}.values():
+            if hasattr(check, "prepare"):
+                with watch(f"Checking the metric of {unit.key}"):
+                    check.prepare()
+
+
+def _check_able(units: Iterable[Unit], subject: Subject) -> None:
+    for unit in units:
+        if "generate" not in subject.can:
+            raise Refused(f"{unit.key}: expected a subject that can generate, {subject.identity.names['model']} cannot")
+
+
+def judge_answer(case: Case, answer: Answer, rung: RungName) -> Result:
+    """Judge one answer; an answer without an output is unscored."""
+    if answer.output is None:
+        return Result(None, None, (Finding("unscored", "no output for this case"),))
+    text = final(rung, answer.output)
+    outcome: Outcome = case.check(text, case.expect, case.input)
+    return Result(
+        passed=outcome.score == 1.0,
+        score=outcome.score,
+        findings=outcome.findings + _cut(case, answer, outcome),
+        rates=outcome.rates,
+        output=answer.output,
+        tokens_in=answer.tokens_in,
+        tokens_out=answer.tokens_out,
+        finish=answer.finish,
+        generation=answer.generation,
+    )
+
+
+def _cut(case: Case, answer: Answer, outcome: Outcome) -> tuple[Finding, ...]:
+    if answer.finish != "length" or outcome.score == 1.0:
+        return ()
+    limit = case.decoding.max_new_tokens
+    return (Finding("cut", f"the answer did not end within max_new_tokens ({limit})"),)
+
+
+def _merge(repeats: Sequence[Result]) -> Result:
+    if len(repeats) == 1:
+        return repeats[0]
+    scores = [each.score for each in repeats if each.score is not None]
+    complete = len(scores) == len(repeats)
+    return Result(
+        passed=all(each.passed for each in repeats) if complete else None,
+        score=statistics.fmean(scores) if complete else None,
+        findings=tuple(dict.fromkeys(finding for each in repeats for finding in each.findings)),
+        output=repeats[0].output,
+        repeats=tuple(repeats),
+    )
+
+
+def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
+    """One unit in numbers."""
+    scores = [result.score for result in results if result.score is not None]
+    singles = [each for result in results for each in (result.repeats or (result,)) if each.score is not None]
+    return Summary(
+        suite=unit.suite,
+        kind=unit.kind,
+        n=len(results),
+        unscored=len(results) - len(scores),
+        mean=statistics.fmean(scores) if scores else None,
+        interval=_interval(unit, scores),
+        rates=_rates(singles),
+        tokens=_tokens(singles),
+    )
+
+
+def _interval(unit: Unit, scores: Sequence[float]) -> tuple[float, float] | None:
+    if not scores or unit.kind == "continuous":
+        return None
+    bounds = stats.wilson(sum(scores), len(scores), 0.025)
+    return bounds.lower, bounds.upper
+
+
+def _rates(results: Sequence[Result]) -> Mapping[str, float]:
+    answers = sorted((name, value) for result in results for name, value in result.rates.items())
+    return {
+        name: statistics.fmean(float(value) for _, value in values)
+        for name, values in groupby(answers, key=lambda answer: answer[0])
+    }
+
+
+def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:
+    counts = [(each.tokens_in, each.tokens_out) for each in results]
+    known = [(before, after) for before, after in counts if before is not None and after is not None]
+    if not known or len(known) < len(counts):
+        return None
+    return statistics.fmean(before for before, _ in known), statistics.fmean(after for _, after in known)

@@ -1,0 +1,177 @@
+"""The pytest plugin: it wires a `Session` to pytest's hooks and does nothing until a suite asks.
+
+A suite is a module marked `suite(name)` with a test that takes `tunegate_case` (one per case) and, at its end, one
+that takes `tunegate_gate` (one per unit, and the task's decision in its last file). See `suites/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import TunegateError
+
+if TYPE_CHECKING:
+    from harness.items import CaseItem, GateItem, State
+
+STATE: pytest.StashKey[State] = pytest.StashKey()
+CASE, GATE = "tunegate_case", "tunegate_gate"
+RUNGS = ("as-is", "few-shot", "context", "steps")  # as in harness.prompts, which is too heavy to import here
+
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
+    group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
+    add = group.addoption
+    add("--model", metavar="NAME", help="smollm2 (default, embedded), a folder, a Hub id, or replay:FILE.jsonl")
+    add("--adapter", metavar="DIR", action="append", default=[], help="judge this LoRA adapter; may be repeated")
+    add("--cases", metavar="DIR", help="the folder of fixtures (default: fixtures)")
+    add("--baselines", metavar="DIR", help="the folder of recorded baselines (default: baselines)")
+    add("--record", action="store_true", help="write the baseline; misses are expected failures")
+    add("--against", metavar="baseline|RECORD.json", help="the gate: fail if any unit or task blocks")
+    add("--out", metavar="RECORD.json", help="also write the record here (a folder if --adapter is repeated)")
+    add("--rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
+    add("--sealed", action="store_true", help="judge sealed units too: for the final look")
+    add("--repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
+    add("--inconclusive", choices=("block", "warn"), help="warn: an inconclusive unit alone does not fail the run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", "suite(name): the fixture suite that this module judges")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Refuse `-n`: every worker would judge everything."""
+    workers = getattr(config.option, "numprocesses", None)
+    if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
+        raise pytest.UsageError(
+            f"-n {workers}: the suites generate in one batch before the first test, and each worker would do it all "
+            "again; run them with -n0"
+        )
+
+
+def _uses_options(config: pytest.Config) -> bool:
+    option = config.option
+    named = [option.model, option.cases, option.baselines, option.against, option.out, option.inconclusive]
+    return any([*named, option.adapter, option.record, option.sealed, option.rung != "as-is", option.repeats != 1])
+
+
+def _names_suite(config: pytest.Config) -> bool:
+    if config.option.pyargs and any(argument.partition(".")[0] == "suites" for argument in config.args):
+        return True
+    return any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
+
+
+def _is_suite(path: Path) -> bool:
+    files = path.rglob("test_*.py") if path.is_dir() else [path]
+    return any(file.is_file() and b"pytest.mark.suite(" in file.read_bytes() for file in files)
+
+
+def state_of(config: pytest.Config) -> State:
+    """The run's state, made when the first suite asks."""
+    if STATE not in config.stash:
+        from harness.items import State
+
+        config.stash[STATE] = State(config)
+    return config.stash[STATE]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each case, one gate item for each unit, one for each task."""
+    for name in {CASE, GATE} & set(metafunc.fixturenames):
+        marker = metafunc.definition.get_closest_marker("suite")
+        if marker is None or not marker.args:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {name} needs `pytestmark = pytest.mark.suite(NAME)`")
+        state = state_of(metafunc.config)
+        handles = state.case_handles(marker.args[0]) if name == CASE else state.gate_handles(marker.args[0])
+        # an empty parametrize leaves a stray skip: one placeholder instead, removed below
+        metafunc.parametrize(name, handles or [None], ids=[handle.id for handle in handles] or ["none"])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Drop items that cannot apply, let `-k` and `--lf` select, then fix what will be judged."""
+    if STATE in config.stash:
+        state = config.stash[STATE]
+        _usage(state.check)
+        state.see([handle_of(item) for item in items])
+        items[:] = [item for item in items if state.applies(handle_of(item), item)]
+    yield
+    if STATE in config.stash:
+        state = config.stash[STATE]
+        dropped = state.select([(item, handle_of(item)) for item in items])
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+            items[:] = [item for item in items if item not in dropped]
+
+
+def _usage(check: Any) -> None:
+    try:
+        check()
+    except TunegateError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
+    """The case or gate that a test item stands for; None for other tests and for placeholders."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return params.get(CASE) or params.get(GATE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Generate and judge everything that was selected, before the first test reports."""
+    config = session.config
+    planning = config.option.collectonly or getattr(config.option, "setupplan", False)
+    if STATE not in config.stash or planning or session.testsfailed or not config.stash[STATE].chosen:
+        return
+    try:
+        config.stash[STATE].execute()
+    except TunegateError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
+    report = yield
+    handle = handle_of(item)
+    if handle is not None and report.when == "call" and report.failed:
+        excuse = handle.excuse()
+        if excuse:
+            report.outcome = "skipped"
+            report.wasxfail = excuse
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Show a break that does not block as `broke`."""
+    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("broke"):
+        return "broke", "b", ("BROKE", {"yellow": True})
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """End with the table of units, the decisions and the paths of what was written."""
+    if STATE in config.stash:
+        config.stash[STATE].summarize(terminalreporter)
+
+
+@pytest.fixture
+def tunegate_case(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One case of the module's suite: `check()` fails the test with the findings."""
+    raise pytest.UsageError(f"{request.node.nodeid}: tunegate_case is given by the plugin to modules marked suite(NAME)")
+
+
+@pytest.fixture
+def tunegate_gate(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One unit's verdict or one task's decision: `check()` fails the test where it blocks."""
+    raise pytest.UsageError(f"{request.node.nodeid}: tunegate_gate is given by the plugin to modules marked suite(NAME)")

@@ -1,0 +1,66 @@
+"""Cases to requests: the prompt of a case on each rung of the ladder, cheapest rung first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Literal, get_args
+
+from harness.cases import Case, Unit
+from harness.errors import Refused
+from harness.subject import Messages, Request
+
+RungName = Literal["as-is", "few-shot", "context", "steps"]
+RUNGS: tuple[RungName, ...] = get_args(RungName)
+CONTEXT = "Use this passage:\n{context}\n\n{user}"
+STEPS = "{user}\n\nThink step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
+STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
+
+
+def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
+    """Every request of the units on a rung, `repeats` times each.
+
+    Raises:
+        Refused: a unit lacks what the rung needs, or repeats were asked of greedy decoding.
+    """
+    for unit in units:
+        _check(unit, rung, repeats)
+        for case in unit.cases:
+            decoding = case.decoding
+            if rung == "steps":
+                decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
+            for repeat in range(repeats):
+                yield Request(case.key, messages(unit, case, rung), decoding, repeat)
+
+
+def _check(unit: Unit, rung: RungName, repeats: int) -> None:
+    if rung == "few-shot" and not unit.shots:
+        raise Refused(f"{unit.key}: --rung few-shot needs `shots:` in its fixture file, found none")
+    if rung == "context" and not all(case.context for case in unit.cases):
+        raise Refused(f"{unit.key}: --rung context needs a `context:` on every case")
+    if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
+        raise Refused(f"{unit.key}: --repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
+
+
+def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
+    """The chat messages of a case; a training row with the same prompt and input must give the same ones."""
+    user = case.prompt.fill(case.input, case.context)
+    if rung == "context" and "{context}" not in case.prompt.template:
+        user = CONTEXT.replace("{context}", case.context or "").replace("{user}", user)
+    if rung == "steps":
+        user = STEPS.replace("{user}", user)
+    shots = unit.shots if rung == "few-shot" else ()
+    worked = [turn for text, output in shots for turn in _turn(case.prompt.fill(text, None), output)]
+    system = [("system", case.prompt.system)] if case.prompt.system is not None else []
+    return (*system, *worked, ("user", user))
+
+
+def _turn(text: str, output: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("user", text), ("assistant", output)
+
+
+def final(rung: RungName, output: str) -> str:
+    """The part of an output that is judged: under `steps` what follows the last `Answer:`."""
+    if rung != "steps":
+        return output
+    return output.rpartition("Answer:")[2].strip()

@@ -1,0 +1,318 @@
+"""Paired statistics of the decision rule: what counts as held, worse, better, or too small to say.
+
+Throughout, `d` is a list of n numbers in [-1, 1], one per observation: tuned score minus base score. A margin
+is a share of the score (.05 is five points). A level is a one-sided error rate unless a docstring says
+otherwise; the caller divides it by looks x candidates. Bad input raises `ValueError`, naming what was found.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.stats import binom, norm
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
+FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice
+FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
+CLAMP_MARGINS = 10  # an unbounded change counts up to this many margins
+FLIP_BLOCK = 1_000  # rows of signs held in memory at once
+ROUNDING = 1e-9  # differences this small are float noise, not flips
+
+
+@dataclass(frozen=True)
+class Clamped:
+    """An unbounded score's changes as `d` (n numbers), the `margin` on that scale, how many `met` C."""
+
+    d: tuple[float, ...]
+    margin: float
+    met: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A lower and an upper bound, in the unit of the estimate they surround."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """One-sided p of the sign-flip test, the `smallest` these |d| allow, and whether signs were `sampled`."""
+
+    p_worse: float
+    p_better: float
+    smallest: float
+    sampled: bool
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A one-sided `p`, and the `smallest` that the same |d| could give: all that Tarone's choice may see."""
+
+    p: float
+    smallest: float
+
+
+def clamp_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Clamped:
+    """Bring paired unbounded scores (n each, margin in their unit) to [-1, 1]: change / C, C = 10 margins."""
+    before, after = np.asarray(base, float), np.asarray(tuned, float)
+    if before.shape != after.shape or before.ndim != 1:
+        raise ValueError(f"base and tuned must be lists of one length, found {before.shape}, {after.shape}")
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"the margin of an unbounded score must be above 0, found {margin}")
+    if not (np.isfinite(before) & np.isfinite(after)).all():
+        raise ValueError("base and tuned must be finite numbers: leave out what was not scored")
+    change = (after - before) / (CLAMP_MARGINS * margin)
+    met = int((np.abs(change) >= 1).sum())
+    return Clamped(tuple(np.clip(change, -1, 1).tolist()), 1 / CLAMP_MARGINS, met)
+
+
+def score_statistic(d: ArrayLike, margin: float) -> float:
+    """Return T(margin), about standard normal if the true mean is -margin; -inf where mean d <= -margin.
+
+    Empirical likelihood with room for unseen cases at d = -1, studentized under the null; for pass/fail it
+    equals Tango's score statistic (Statistics in Medicine 17, 1998, 891-908). -1 < margin < 1.
+    """
+    values = _differences(d)
+    if not -1 < margin < 1:
+        raise ValueError(f"a margin must lie between -1 and 1, found {margin}")
+    excess = float(values.mean()) + margin
+    if excess <= 0:
+        return -math.inf
+    weights = _null_weights(values, margin)
+    variance = float(weights @ values**2) + (1 - float(weights.sum())) - margin**2
+    return excess / math.sqrt(variance / len(values)) if variance > 0 else math.inf
+
+
+def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
+    """Whether a loss of `margin` or more is excluded at `level`: T(margin) above 1.7507 at .04."""
+    return score_statistic(d, margin) > critical(level)
+
+
+def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
+    """Return the least mean change not excluded at `level`: the -m at which T(m) meets its critical value."""
+    values, z = _differences(d), critical(level)
+    start = max(-float(values.mean()), -1 + 1e-13)
+    if start > 1 - ROUNDING:
+        return -1.0
+    return -float(brentq(lambda m: max(score_statistic(values, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13))
+
+
+def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
+    """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail."""
+    values = _differences(d)
+    return Bounds(lower_bound(values, level / 2), -lower_bound(-values, level / 2))
+
+
+def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
+    """Test sum d against all sign changes of |d|: mid-p, or exact p if not `mid`; for pass/fail, McNemar's.
+
+    Exact where k d are integers for some k <= 240; else `flips` draws from `seed`, (1 + count) / (flips + 1),
+    whatever `mid` says. The order of the cases is of no consequence.
+    """
+    values = _differences(d)
+    moved = values[values != 0]
+    steps = _on_lattice(moved)
+    if steps is None:
+        return _sampled_flips(moved, seed, flips)
+    chances, at, share = _flip_chances(np.abs(steps)), int(steps[steps > 0].sum()), 0.5 if mid else 1.0
+    tie = share * float(chances[at])
+    low, high = float(chances[:at].sum()) + tie, float(chances[at + 1 :].sum()) + tie
+    return SignFlip(min(low, 1.0), min(high, 1.0), share * float(chances[0]), sampled=False)
+
+
+def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
+    """Return the p of "worse": the larger of the sign-flip p and that of T(0) on -d. Slices: `mid=False`."""
+    values = _differences(d)
+    flip = sign_flip(values, seed=seed, flips=flips, mid=mid)
+    smallest = max(flip.smallest, _score_p(np.abs(values)))
+    return PValue(max(flip.p_worse, _score_p(-values)), smallest)
+
+
+def p_better(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
+    """Return the p of "better": `p_worse` of the mirrored differences."""
+    return p_worse(-_differences(d), seed=seed, flips=flips, mid=mid)
+
+
+def tarone_holm(p: Sequence[float], smallest: Sequence[float], level: float = LEVEL) -> tuple[bool, ...]:
+    """Return which of the p are significant in their family at `level`, in the order given.
+
+    Tarone (Biometrics 46, 1990, 515-522): the smallest K with at most K members whose `smallest` p is at most
+    level / K; then Holm's step-down among those members alone. A member left out is never significant.
+    """
+    if len(p) != len(smallest):
+        raise ValueError(f"p and smallest must have one length, found {len(p)} and {len(smallest)}")
+    if not all(0 <= value <= 1 for value in (*p, *smallest)):
+        raise ValueError("every p must lie in [0, 1]")
+    members: list[int] = []
+    for k in range(1, len(p) + 1):
+        members = [i for i, least in enumerate(smallest) if least <= level / k]
+        if len(members) <= k:
+            break
+    significant = [False] * len(p)
+    for rank, i in enumerate(sorted(members, key=lambda i: p[i])):
+        if p[i] > level / (len(members) - rank):
+            break
+        significant[i] = True
+    return tuple(significant)
+
+
+def wilson(passed: float, n: int, level: float = 0.05) -> Bounds:
+    """Return Wilson's bounds of a rate (JASA 22, 1927), each one-sided at `level`; `passed` may be a sum."""
+    if n < 1 or not 0 <= passed <= n:
+        raise ValueError(f"expected 0 <= passed <= n and n >= 1, found {passed} of {n}")
+    z, rate = critical(level), passed / n
+    center, scale = rate + z * z / (2 * n), 1 + z * z / n
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return Bounds(max(0.0, (center - half) / scale), min(1.0, (center + half) / scale))
+
+
+def churn_seen(d: ArrayLike) -> float:
+    """Return mean d^2: the share of cases that flipped, or the pass/fail churn that has the same variance."""
+    return float((_differences(d) ** 2).mean())
+
+
+def churn_upper(flips: float, n: int, level: float = 0.05) -> float:
+    """Return Wilson's upper bound of the churn after `flips` of n cases flipped (or n x `churn_seen`)."""
+    return wilson(flips, n, level).upper
+
+
+def prob_held(n: int, margin: float, churn: float, level: float = LEVEL) -> float:
+    """Return P(held | no change): n pass/fail cases, each broken or fixed with chance churn / 2; to 1e-11.
+
+    The number of flips is Binomial(n, churn), the broken among them Binomial(flips, 1/2); a table counts if
+    Tango's statistic exceeds the critical value.
+    """
+    _check_design(margin, churn)
+    if n < 1:
+        raise ValueError(f"n must be at least 1, found {n}")
+    flips = np.arange(max(int(binom.ppf(1e-12, n, churn)), 0), int(binom.isf(1e-12, n, churn)) + 1)
+    allowed = _most_broken(flips, n, margin, level)
+    return float(binom.pmf(flips, n, churn) @ binom.cdf(allowed, flips, 0.5))
+
+
+def fewest_cases(margin: float, level: float = LEVEL) -> int:
+    """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
+    _check_design(margin, churn=0.0)
+    return math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+
+
+def cases_to_settle(churn: float, margin: float, level: float = LEVEL, power: float = 0.8) -> int:
+    """Return the smallest n at which `prob_held` reaches `power`; for a family of s units, power ** (1 / s).
+
+    P(held) climbs in teeth about 1 / margin cases wide: bisection finds a crossing, then the four teeth
+    before it are searched. A unit that has this many cases and is still inconclusive is so by its own drop.
+    """
+    _check_design(margin, churn)
+    if not 0 < power < 1:
+        raise ValueError(f"power must lie between 0 and 1, found {power}")
+    low = high = first = fewest_cases(margin, level)
+    while prob_held(high, margin, churn, level) < power:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        enough = prob_held(middle, margin, churn, level) >= power
+        low, high = (low, middle) if enough else (middle + 1, high)
+    earlier = range(max(first, high - math.ceil(4 / margin)), high)
+    return next((n for n in earlier if prob_held(n, margin, churn, level) >= power), high)
+
+
+def critical(level: float) -> float:
+    """Return the standard normal quantile exceeded with chance `level`, 0 < level < .5: 1.7507 at .04."""
+    if not 0 < level < 0.5:
+        raise ValueError(f"a level must lie between 0 and .5, found {level}")
+    return float(norm.isf(level))
+
+
+def _differences(d: ArrayLike) -> Floats:
+    values = np.asarray(d, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"d must be a list of at least one difference, found shape {values.shape}")
+    wrong = np.flatnonzero(~(np.abs(values) <= 1))
+    if len(wrong):
+        raise ValueError(f"d[{wrong[0]}] is {values[wrong[0]]}: a difference must lie in [-1, 1]")
+    return np.where(np.abs(values) < ROUNDING, 0.0, values)
+
+
+def _check_design(margin: float, churn: float) -> None:
+    if not (0 < margin < 1 and 0 <= churn <= 1):
+        raise ValueError(f"expected a margin in (0, 1) and a churn in [0, 1], found {margin} and {churn}")
+
+
+def _null_weights(d: Floats, margin: float) -> Floats:
+    """Weigh the cases so that d + margin averages 0, with t = lambda (1 - margin) solved for in [0, 1]."""
+    x, room = d + margin, 1 - margin
+
+    def tilted(t: float) -> Floats:
+        return (1 - t) * room + t * (1 + d)  # (1 - margin) (1 + lambda x), without cancellation
+
+    def slope(t: float) -> float:
+        return float((x / tilted(t)).sum())
+
+    top = 1.0 if d.min() > -1 else 1 - 1 / (len(d) + 2)  # a case at -1 keeps the root below n / (n + 1)
+    t = top if slope(top) >= 0 else float(brentq(slope, 0.0, top, xtol=1e-15))
+    return room / (len(d) * tilted(t))
+
+
+def _score_p(d: Floats) -> float:
+    return float(norm.sf(score_statistic(d, 0.0)))
+
+
+def _on_lattice(d: Floats) -> Integers | None:
+    """Return k d as integers for the smallest k that makes them so, or None."""
+    for k in range(1, FINEST_LATTICE + 1):
+        steps = np.rint(k * d)
+        if (np.abs(k * d - steps) < ROUNDING).all():
+            return steps.astype(np.int64)
+    return None
+
+
+def _flip_chances(steps: Integers) -> Floats:
+    """Return P(U = u), u = 0 .. sum steps, for U the sum of the steps a fair coin keeps, by convolution."""
+    chances = np.zeros(int(steps.sum()) + 1)
+    chances[0] = 1.0
+    for step in steps:
+        chances /= 2
+        chances[step:] += chances[:-step].copy()
+    return chances
+
+
+def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
+    if flips < FLIPS:
+        raise ValueError(f"at least {FLIPS} flips are needed, found {flips}")
+    sizes, random = np.sort(np.abs(moved)), np.random.default_rng(seed)
+    total, tie = float(moved.sum()), 1e-10 * float(sizes.sum())
+    below = above = 0
+    for done in range(0, flips, FLIP_BLOCK):
+        kept = random.integers(0, 2, size=(min(FLIP_BLOCK, flips - done), len(sizes)), dtype=np.int8)
+        sums = 2 * (kept @ sizes) - sizes.sum()
+        below += int((sums <= total + tie).sum())
+        above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p
+    smallest = max(0.5 ** len(sizes), 1 / (flips + 1))
+    return SignFlip((1 + below) / (flips + 1), (1 + above) / (flips + 1), smallest, sampled=True)
+
+
+def _most_broken(flips: Integers, n: int, margin: float, level: float) -> Integers:
+    """Return, for each number of flips, how many may be broken with the margin still held (-1: none)."""
+    z, low, high = critical(level), np.full_like(flips, -1), flips.copy()
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        fine = _tango(middle, flips - middle, n, margin) > z
+        low, high = np.where(fine, middle, low), np.where(fine, high, middle - 1)
+    return low
+
+
+def _tango(broken: Integers, fixed: Integers, n: int, margin: float) -> Floats:
+    """Return Tango's statistic in closed form; q, the null's chance of a fix, solves 2nq^2 + bq + c = 0."""
+    b = (2 * n - broken + fixed) * margin - broken - fixed
+    c = -fixed * margin * (1 - margin)
+    q = (np.sqrt(np.maximum(b * b - 8 * n * c, 0)) - b) / (4 * n)
+    statistic: Floats = (n * margin - broken + fixed) / np.sqrt(n * (2 * q + margin * (1 - margin)))
+    return statistic

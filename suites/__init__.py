@@ -1,0 +1,1 @@
+"""The fixture suites: one file for each kind of check, collected by pytest."""

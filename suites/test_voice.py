@@ -1,0 +1,22 @@
+"""Brand voice: does the answer sound like the house, keep its rules, and say what it should?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.items import CaseItem, GateItem
+
+pytestmark = pytest.mark.suite("voice")
+
+
+def test_voice(tunegate_case: CaseItem) -> None:
+    """One case: the answer passes the style metric, the house rules and the content check."""
+    tunegate_case.check()
+
+
+def test_voice_gate(tunegate_gate: GateItem) -> None:
+    """The unit's verdict against the baseline, and with the task's last suite the task's decision."""
+    tunegate_gate.check()

@@ -15,8 +15,8 @@ from harness import gate
 from harness.cases import Case, Task, Unit
 from harness.errors import Refused, TunegateError, show_path
 from harness.progress import watch_on
-from harness.record import Record, Result
-from harness.report import case_failure, table
+from harness.record import Result
+from harness.report import case_failure, show
 from harness.session import Options, Session
 
 SETTINGS = frozenset({"model", "cases", "baselines", "inconclusive"})
@@ -186,18 +186,8 @@ class State:
         console = _console(reporter)
         for record in self.session.records:
             reporter.section("tunegate")
-            console.print(table(record))
-            _tell_decisions(console, record)
+            show(console, record)
         _tell_rest(console, self.session)
-
-
-def _tell_decisions(console: Console, record: Record) -> None:
-    for unit, verdict in record.verdicts.items():
-        console.print(f"{unit}: {verdict['reason']}", highlight=False, soft_wrap=True)
-    for task, decision in record.tasks.items():
-        console.print(f"{task}: {decision['decision'].upper()}. {decision['reason']}", highlight=False, soft_wrap=True)
-    if record.path:
-        console.print(f"record: {show_path(record.path)}", highlight=False, soft_wrap=True)
 
 
 def _tell_rest(console: Console, session: Session) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,6 @@ def stay_offline() -> None:
     """Keep the hub libraries from telemetry always, and from the network unless the user asked for a hub."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def resolve(name: str, watch: Watch | None = None) -> Path:
@@ -155,12 +155,19 @@ def _packaged_file(source: Packaged) -> Path:
 
 def _convert(gguf: Path, folder: Path) -> None:
     try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        import torch  # noqa: F401
         from transformers.utils import logging
     except ImportError as error:
         raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
     logging.disable_progress_bar()
+    with redirect_stderr(io.StringIO()):  # its bars draw over ours
+        _save_as_safetensors(gguf, folder)
+
+
+def _save_as_safetensors(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # save_pretrained refuses to write a model that still calls itself quantized
@@ -169,7 +176,6 @@ def _convert(gguf: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    logging.enable_progress_bar()
 
 
 def identify(name: str, folder: Path) -> ModelIdentity:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
 
 from harness.cases import Case
+from harness.errors import show_path
 from harness.record import Record, Result, Summary
 from harness.words import percent, points
 
 SHOWN_OUTPUT = 600
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
+
+
+def show(console: Console, record: Record) -> None:
+    """A record in full: the table, a sentence for each verdict and decision, and where it is kept."""
+    console.print(table(record))
+    for unit, verdict in record.verdicts.items():
+        _line(console, f"{unit}: {verdict['reason']}")
+    for task, decision in record.tasks.items():
+        _line(console, f"{task}: {decision['decision'].upper()}. {decision['reason']}")
+    if record.path:
+        _line(console, f"record: {show_path(record.path)}")
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def table(record: Record) -> Table:
@@ -22,7 +39,8 @@ def table(record: Record) -> Table:
 def _compared(record: Record, who: str) -> Table:
     out = Table(title=f"{who} against {_references(record)}", title_justify="left")
     for name in ("unit", "role", "cases", "baseline", "tuned", "difference [95 %]", "broke/fixed", "verdict"):
-        out.add_column(name, justify="left" if name in {"unit", "role", "verdict"} else "right")
+        left = name in {"unit", "role", "verdict"}
+        out.add_column(name, justify="left" if left else "right", no_wrap=name in {"unit", "verdict"})
     for unit, verdict in record.verdicts.items():
         interval = verdict["interval"]
         spread = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
@@ -42,7 +60,7 @@ def _references(record: Record) -> str:
 def _alone(record: Record, who: str) -> Table:
     out = Table(title=who, title_justify="left")
     for name in ("unit", "cases", "passed", "95 %", "rates", "tokens in/out"):
-        out.add_column(name, justify="left" if name in {"unit", "rates"} else "right")
+        out.add_column(name, justify="left" if name in {"unit", "rates"} else "right", no_wrap=name == "unit")
     for unit, summary in record.units.items():
         out.add_row(unit, _count(summary), percent(summary.mean), _interval(summary), _rates(summary), _tokens(summary))
     return out

@@ -23,7 +23,8 @@ CONTRACTION = re.compile(
 )
 UNCONTRACTED = re.compile(
     r"\b(?:(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should) not|cannot"
-    r"|(?:i|we|you|they|it|that|there|he|she) (?:will|would|am|are|is|have)|let us)\b"
+    r"|(?:i|we|you|they|it|that|there|he|she) (?:will|would|am|are|is)"
+    r"|(?:i|we|you|they) have (?:now |also |already )?(?:\w+ed|been|had|made|sent|put|done|taken|found|kept|given))\b"
 )
 PASSIVE = re.compile(
     r"\b(?:am|is|are|was|were|be|been|being) (?:\w+ly |not |now |also )?"
@@ -50,7 +51,7 @@ FUNCTION = _listed(
     "should not then just only too also very more most how where why let cannot mine yours ours"
 )
 HEDGES = _listed(
-    "perhaps maybe possibly probably likely might may could generally usually typically seems seem appears appear "
+    "perhaps maybe possibly probably likely might may generally usually typically seems seem appears appear "
     "somewhat potentially approximately hopefully"
 )
 APOLOGY = _listed("sorry apologise apologize apologies apology regret unfortunately afraid inconvenience")
@@ -174,7 +175,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("heavy punctuation", _pattern(HEAVY), "colons, semicolons, brackets or dashes", "only light punctuation"),
     Feature("word length", _word_length, "long words", "very short words"),
     Feature("variety", _variety, "hardly a word used twice", "the same words over and over"),
-    Feature("direct opening", _opens(DIRECT_OPENINGS), "an opening with 'we', 'you' or 'it'", "an opening without 'we', 'you' or 'it'"),
+    Feature("direct opening", _opens(DIRECT_OPENINGS), "'we' or 'you' to start", "no 'we' or 'you' to start"),
     Feature("polite opening", _opens(POLITE_OPENINGS), "a formula or greeting as the opening", "no opening formula"),
     Feature("articles", _among({"a", "an", "the"}), "many articles", "dropped articles, as in a telegram"),
     Feature("function words", lambda text: function_share(text.words), "many small words", "few small words"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -40,7 +41,7 @@ from harness.yamlfile import Document, Where, check_shape, read_yaml
 MAX_STEPS = 100_000  # keywords evaluated for one answer
 MAX_VALUES = 10_000  # values in one answer: some keywords compare them pairwise
 MAX_FORMATTED = 2_000  # characters of a text with a format
-PATTERN_SECONDS = 1.0  # for all patterns of one answer together
+TEXT_SECONDS = 1.0  # for all patterns and formats of one answer together
 
 DRAFTS: dict[str, type[Validator]] = {
     "http://json-schema.org/draft-04/schema": Draft4Validator,
@@ -94,7 +95,7 @@ class SchemaCheck:
         return Outcome(float(exact), (flaws + misses)[:MAX_FINDINGS], {"adherence": not flaws, "exact": exact})
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """Keys that no JSON answer can have, such as a bare `1:` or `no:`."""
+        """Keys that no JSON answer can have, such as a bare `1:` or `true:`."""
         return list(_bare_keys(document, where, expect))
 
 
@@ -153,11 +154,12 @@ def _values(value: Any) -> Iterator[bool]:
         yield from _values(each)
 
 
-def _say(error: ValidationError) -> str:
+def _say(error: Any) -> str:
+    """A `ValidationError` in plain words."""
     seen, wanted = show(error.instance), error.validator_value
     match error.validator:
         case None:
-            return "nothing is allowed here by the schema"
+            return f"the schema allows nothing here, found {seen}"
         case "type":
             kinds = wanted if isinstance(wanted, list) else [wanted]
             return f"should be {' or '.join(KINDS[kind] for kind in kinds)}, is {seen}"
@@ -165,21 +167,25 @@ def _say(error: ValidationError) -> str:
             return f"should be one of {', '.join(show(choice) for choice in islice(wanted, 20))}, is {seen}"
         case "required":
             return f"the key {error.message.removesuffix(' is a required property')} is missing"
-        case "anyOf" | "oneOf":
-            return f"fits {'none' if error.context else 'more than one'} of the allowed alternatives: {seen}"
+        case "anyOf" | "oneOf" if error.context:
+            closest = max(error.context, key=lambda inner: len(inner.path))
+            place = json_path(closest.path)
+            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{_say(closest)}"
+        case "oneOf":
+            return f"fits more than one of the alternatives, of which only one may fit: {seen}"
         case _:
-            text = error.message.replace(repr(error.instance), seen)
+            text = str(error.message).replace(repr(error.instance), seen)
             return text if len(text) <= 200 else text[:197] + "..."
 
 
 # The validator: a draft's own keywords, counted; those that match patterns or compare pairs are bounded ones.
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
+def _validator(schema: Mapping[str, Any]) -> Any:
     draft = _draft(schema)
     budget = _Budget()
     keywords = {**draft.VALIDATORS, **budget.keywords()}
-    bounded = extend(draft, {name: budget.counted(keyword) for name, keyword in keywords.items()})
+    bounded: Any = extend(draft, {name: budget.counted(keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
     bare = {key: value for key, value in schema.items() if key != "$schema"}  # a $schema would bring back the draft
     return bounded(bare, registry=Registry(), format_checker=draft.FORMAT_CHECKER)
 
@@ -193,7 +199,7 @@ class _Budget:
 
     def __init__(self) -> None:
         self.steps = MAX_STEPS
-        self.seconds = PATTERN_SECONDS
+        self.seconds = TEXT_SECONDS
 
     def counted(self, keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
         """`keyword`, each evaluation of which takes a step."""
@@ -208,11 +214,18 @@ class _Budget:
 
     def search(self, pattern: str, text: str) -> bool:
         """Whether `pattern` is found in `text`."""
+        with self._timed(f"the pattern {show(pattern)}"):
+            return bool(_pattern(pattern).search(text, timeout=self.seconds))
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
-            return bool(_pattern(pattern).search(text, timeout=max(self.seconds, 0.001)))
+            if self.seconds <= 0:
+                raise TimeoutError
+            yield
         except TimeoutError:
-            raise _TooMuchError(f"the pattern {show(pattern)} takes longer than {PATTERN_SECONDS:g} s") from None
+            raise _TooMuchError(f"{what} takes longer than {TEXT_SECONDS:g} s") from None
         finally:
             self.seconds -= time.perf_counter() - started
 
@@ -223,7 +236,7 @@ class _Budget:
             "patternProperties": self._key_patterns,
             "additionalProperties": self._additional,
             "uniqueItems": _unique,
-            "format": _format,
+            "format": self._format,
         }
 
     def _one_pattern(self, _validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -239,8 +252,20 @@ class _Budget:
     def _additional(self, validator: Any, inner: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
         known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
         for key in value if isinstance(value, dict) else ():
-            if key not in known and not any(self.search(pattern, key) for pattern in patterns):
+            if key in known or any(self.search(pattern, key) for pattern in patterns):
+                continue
+            if inner is False:
+                yield ValidationError("this key is not allowed", path=[key])
+            else:
                 yield from validator.descend(value[key], inner, path=key)
+
+    def _format(self, validator: Any, name: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+        if not isinstance(value, str):
+            return
+        with self._timed(f"the format {name}"):
+            good = _conforms(validator.format_checker, name, value)
+        if not good:
+            yield ValidationError(f"{show(value)} is not a valid {name}")
 
 
 def _unique(_validator: Any, wanted: bool, value: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -248,18 +273,18 @@ def _unique(_validator: Any, wanted: bool, value: Any, _schema: Any) -> Iterator
         yield ValidationError("the same item stands in the list more than once")
 
 
-def _format(validator: Any, name: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not _conforms(validator.format_checker, name, value):
-        yield ValidationError(f"{show(value)} is not a valid {name}")
-
-
 def _conforms(checker: FormatChecker, name: str, text: str) -> bool:
     if name == "regex":
         return _is_pattern(text)
+    if name in {"email", "idn-email"}:  # jsonschema asks for no more than an @
+        return len(text) <= MAX_FORMATTED and bool(_ADDRESS.fullmatch(text))
     try:
         return len(text) <= MAX_FORMATTED and checker.conforms(text, name)
     except (ValueError, LookupError, TypeError, ArithmeticError):  # some checkers raise more than they declare
         return False
+
+
+_ADDRESS = regex.compile(r'(?:"[^"]*"|[^@\s"]+)@[^@\s]+')
 
 
 @lru_cache(maxsize=512)
@@ -326,13 +351,19 @@ def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
         problems.append(document.problem((*where, "$schema"), expected, show(declared)))
     if problems:
         return problems
-    endless = document.problem(where, "a schema that comes to an end", "references or nesting without one")
     try:
         problems = list(_invalid(schema, document, where, schema)) or [*_Walk(schema, document, where).problems()]
     except RecursionError:
-        return [endless]
-    trials = chain.from_iterable(violations(schema, value) for value in (None, {}, [], "", 0) if not problems)
-    return [endless] if any(finding.rule == "schema.limit" for finding in trials) else problems
+        return [document.problem(where, "a schema of a few levels", "nesting without end")]
+    return problems or list(_endless(schema, document, where))
+
+
+def _endless(schema: Mapping[str, Any], document: Document, where: Where) -> Iterator[Problem]:
+    """A schema that cannot even judge the simplest answers, because it refers to itself or doubles."""
+    simplest: list[Any] = [None, {}, [], "", 0]
+    for finding in chain.from_iterable(violations(schema, value) for value in simplest):
+        if finding.rule == "schema.limit":
+            yield document.problem(where, "a schema that comes to an end", finding.message)
 
 
 def _bare_keys(document: Document, where: Where, data: Any) -> Iterator[Problem]:
@@ -359,7 +390,7 @@ def _invalid(schema: Any, document: Document, where: Where, root: Mapping[str, A
 
 
 def _name(schema: Mapping[str, Any]) -> str:
-    return "draft " + schema.get("$schema", DEFAULT_DRAFT).split("/")[-2].removeprefix("draft-").lstrip("0")
+    return f"draft {str(schema.get('$schema', DEFAULT_DRAFT)).split('/')[-2].removeprefix('draft-').lstrip('0')}"
 
 
 class _Walk:
@@ -385,21 +416,22 @@ class _Walk:
             for keyword in {"$ref", "$dynamicRef", "$recursiveRef"} & schema.keys():
                 try:
                     found = resolver.lookup(schema[keyword])
-                except (Unresolvable, LookupError, ValueError, TypeError):
+                except (Unresolvable, LookupError, ValueError, TypeError, AttributeError):
                     yield self._lost(schema, keyword)
                     continue
                 target = self.places.get(id(found.contents), self.places[id(schema)])
                 yield from _invalid(found.contents, self.document, target, self.schema)
                 todo.append((self.make(found.contents), found.resolver))
-            todo += [(inner, resolver.in_subresource(inner)) for inner in resource.subresources()]
+            # referencing overlooks the schemas in `dependencies` when the first of them is a list of keys
+            mixed = [self.make(inner) for inner in schema.get("dependencies", {}).values() if isinstance(inner, dict)]
+            todo += [(inner, resolver.in_subresource(inner)) for inner in chain(resource.subresources(), mixed)]
 
     def _one(self, schema: dict[str, Any]) -> Iterator[Problem]:
         if "$schema" in schema and schema is not self.schema:
             yield self._problem(schema, "$schema", "$schema at the top only", show(schema["$schema"]), "delete it")
-        for keyword, pattern in chain(
-            (("pattern", schema[key]) for key in ("pattern",) if key in schema),
-            (("patternProperties", key) for key in schema.get("patternProperties", {})),
-        ):
+        patterns = [("patternProperties", key) for key in schema.get("patternProperties", {})]
+        patterns += [("pattern", schema["pattern"])] if "pattern" in schema else []
+        for keyword, pattern in patterns:
             if not _is_pattern(pattern):
                 yield self._problem(schema, keyword, "a regular expression", show(pattern))
         known = _draft(self.schema).FORMAT_CHECKER.checkers
@@ -411,7 +443,7 @@ class _Walk:
     def _lost(self, schema: dict[str, Any], keyword: str) -> Problem:
         reference = schema[keyword]
         expected = "a reference inside this schema, such as #/$defs/name"
-        if reference.startswith("#"):
+        if str(reference).startswith("#"):
             return self._problem(schema, keyword, expected, f"{show(reference)}, which leads nowhere")
         hint = "nothing is fetched: copy what it names into this schema"
         return self._problem(schema, keyword, expected, show(reference), hint)

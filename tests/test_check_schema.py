@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.checks import schema
+from harness.checks.schema import DRAFTS, KIND, differences, load, violations
+from harness.errors import AuthoringError
+from harness.yamlfile import check_shape, read_yaml
+from tests.test_jsontext import JSON
+
+D4, D6, D7, D2019, D2020 = DRAFTS
+SLOW = "^(a|aa)+$"
+TICKET = {
+    "type": "object",
+    "properties": {"product": {"enum": ["boiler", "router"]}, "count": {"type": "integer"}},
+    "required": ["product"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Load a check as a fixture file with `check: {schema: ...}` on line 3 would."""
+
+    def build(value, **options):
+        path = tmp_path / "fixture.yaml"
+        path.write_text("version: 1\nsuite: schema\ncheck: " + json.dumps({"schema": value, **options}), "utf-8")
+        document = read_yaml(path)
+        return load(document.data["check"], document, ("check",))
+
+    return build
+
+
+def mistakes(make, value):
+    with pytest.raises(AuthoringError) as caught:
+        make(value)
+    return list(caught.value.problems)
+
+
+def test_adherence_and_exact_are_told_apart(make):
+    check = make(TICKET)
+
+    assert check('{"product": "router"}', None, "").rates == {"adherence": True}
+    good = check('{"product": "router", "count": 2}', {"product": "router"}, "")
+    assert (good.score, good.findings, dict(good.rates)) == (1.0, (), {"adherence": True, "exact": True})
+    other = check('{"product": "boiler"}', {"product": "router"}, "")
+    assert (other.score, dict(other.rates)) == (0.0, {"adherence": True, "exact": False})
+    assert str(other.findings[0]) == 'expect at product: expected "router", found "boiler"'
+    broken = check('{"product": "router", "extra": 1}', {"product": "router"}, "")
+    assert (broken.score, dict(broken.rates)) == (0.0, {"adherence": False, "exact": False})
+    assert check("Sure!", None, "").score == 0.0
+
+
+def test_findings_name_rule_and_place_in_plain_words(make):
+    outcome = make({"properties": {"orders": {"items": TICKET}}})('{"orders": [{"count": "2", "extra": 1}]}', None, "")
+
+    assert {str(finding) for finding in outcome.findings} == {
+        'schema.type at orders[0].count: should be a whole number, is "2"',
+        "schema.required at orders[0]: the key 'product' is missing",
+        "schema.additionalProperties at orders[0].extra: this key is not allowed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "output", "words"),
+    [
+        ({"enum": ["a", 1]}, '"b"', 'should be one of "a", 1, is "b"'),
+        ({"type": ["object", "null"]}, "1", "should be an object or null, is 1"),
+        ({"pattern": "^a$"}, '"b"', '"b" does not match the pattern "^a$"'),
+        ({"pattern": "^a$"}, '"a\\n"', "does not match"),
+        ({"pattern": r"^[$]\$$"}, '"$x"', "does not match"),
+        ({"format": "date"}, '"2024-02-30"', '"2024-02-30" is not a valid date'),
+        ({"format": "email"}, '"@"', "not a valid email"),
+        ({"format": "ipv4"}, '"127.0.0"', "not a valid ipv4"),
+        ({"format": "regex"}, '"("', "not a valid regex"),
+        ({"anyOf": [{"type": "null"}, {"properties": {"a": {"type": "string"}}}]}, '{"a": 1}',
+         "fits none of the alternatives; closest: a: should be text, is 1"),
+        ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, "3", "fits more than one"),
+        ({"uniqueItems": True}, '[1, 2, 1.0]', "more than once"),
+        ({"uniqueItems": True}, '[{"a": 1, "b": [2]}, {"b": [2], "a": 1}]', "more than once"),
+        ({"minLength": 2}, '"x"', '"x" is too short'),
+        ({"properties": {"a": False}}, '{"a": 1}', "the schema allows nothing here, found 1"),
+        ({"patternProperties": {"^x-": {"type": "string"}}}, '{"x-a": 1}', "x-a: should be text"),
+        ({"const": 1}, "true", "1 was expected"),
+    ],
+)  # fmt: skip
+def test_violations_are_said_in_words(make, rules, output, words):
+    outcome = make(rules)(output, None, "")
+
+    assert outcome.score == 0.0
+    assert words in str(outcome.findings[0])
+
+
+@pytest.mark.parametrize(
+    ("rules", "output"),
+    [
+        ({"format": "ipv4"}, '"127.0.0.1"'),
+        ({"format": "date"}, "5"),
+        ({"pattern": "^a$"}, '"a"'),
+        ({"pattern": r"^\p{L}+[^$]$"}, '"\u00e9t\u00e9x"'),
+        ({"uniqueItems": True}, '[1, true, "1", [1], [true], null, {"a": 1}, {"a": true}]'),
+        (
+            {"additionalProperties": False, "patternProperties": {"^x": {}}, "properties": {"a": {}}},
+            '{"a": 1, "x1": 2}',
+        ),
+        ({"additionalProperties": {"type": "integer"}}, '{"a": 1}'),
+        ({"multipleOf": 0.5}, "1.5"),
+        ({"const": 1}, "1.0"),
+    ],
+)
+def test_good_answers_pass(make, rules, output):
+    assert make(rules)(output, None, "").findings == ()
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize("end", ["", "#"])
+def test_each_draft_judges_with_local_references(make, draft, end):
+    check = make({
+        "$schema": draft + end,
+        "definitions": {"node": {
+            "type": "object", "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "child": {"$ref": "#/definitions/node"}},
+        }},
+        "properties": {"root": {"$ref": "#/definitions/node"}},
+    })  # fmt: skip
+
+    assert check('{"root": {"name": "a", "child": {"child": {}}}}', None, "").score == 1.0
+    (finding,) = check('{"root": {"child": {"child": {"name": 1}}}}', None, "").findings
+    assert finding.path == "root.child.child.name"
+
+
+@pytest.mark.parametrize(
+    ("rules", "good", "bad"),
+    [
+        ({"$schema": D4, "minimum": 1, "exclusiveMinimum": True}, "2", "1"),
+        ({"$schema": D6, "exclusiveMinimum": 1}, "2", "1"),
+        ({"$schema": D7, "if": {"type": "string"}, "then": {"minLength": 2}}, '"ab"', '"a"'),
+        ({"$schema": D7, "items": [{"type": "string"}], "additionalItems": False}, '["a"]', '["a", 1]'),
+        ({"$schema": D2019, "properties": {"c": {"$recursiveRef": "#"}}, "unevaluatedProperties": False},
+         '{"c": {}}', '{"c": {"d": 1}}'),
+        ({"$schema": D2020, "prefixItems": [{"type": "string"}], "items": False}, '["a"]', '["a", 1]'),
+        ({"$dynamicAnchor": "n", "properties": {"c": {"$dynamicRef": "#n"}}, "additionalProperties": False},
+         '{"c": {"c": {}}}', '{"c": {"d": 1}}'),
+        ({"$id": "https://x.org/a", "$defs": {"b": {"$id": "b", "type": "null"}}, "$ref": "b"}, "null", "1"),
+        ({"$defs": {"b": {"$anchor": "k", "type": "null"}}, "$ref": "#k"}, "null", "1"),
+    ],
+)  # fmt: skip
+def test_what_only_some_drafts_know(make, rules, good, bad):
+    check = make(rules)
+
+    assert check(good, None, "").score == 1.0
+    assert check(bad, None, "").score == 0.0
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize("keyword", [{"pattern": SLOW}, {"patternProperties": {SLOW: {}}},
+                                     {"patternProperties": {SLOW: {}}, "additionalProperties": False}])  # fmt: skip
+def test_a_catastrophic_pattern_ends(make, monkeypatch, draft, keyword):
+    monkeypatch.setattr(schema, "TEXT_SECONDS", 0.1)
+    text = "a" * 5000 + "!"
+    check = make({"$schema": draft, "items": {"$ref": "#/definitions/x"}, "definitions": {"x": keyword}})
+    started = time.perf_counter()
+
+    (finding,) = check(json.dumps([text, {text: 1}]), None, "").findings
+
+    assert time.perf_counter() - started < 1
+    assert finding.rule == "schema.limit"
+    assert SLOW in finding.message
+
+
+@pytest.mark.parametrize(
+    ("rules", "value", "words"),
+    [
+        ({"multipleOf": 0.1}, int("9" * 900), "too large to compare"),
+        ({"items": {"type": "integer"}}, list(range(10_000)), "more than 10,000 values"),
+        ({"items": {"allOf": [{"minimum": 0}] * 60}}, list(range(9_000)), "100,000 steps"),
+        ({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}, "properties": {"a": {"$ref": "#/$defs/a"}}}, {"a": 1},
+         "too deep"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_checked_is_a_finding(make, rules, value, words):
+    (finding,) = make(rules)(json.dumps(value), None, "").findings
+
+    assert finding.rule == "schema.limit"
+    assert words in finding.message
+
+
+def test_the_deepest_allowed_answer_can_be_checked(make):
+    node = {"anyOf": [{"type": "null"}, {"allOf": [{"properties": {"c": {"$ref": "#/$defs/node"}}, "type": "object"}]}]}
+    value = None
+    for _ in range(63):
+        value = {"c": value}
+
+    assert make({"$ref": "#/$defs/node", "$defs": {"node": node}})(json.dumps(value), None, "").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "value"),
+    [
+        ({"uniqueItems": True}, [[1, "a", None][index % 3] for index in range(9_000)]),
+        ({"unevaluatedProperties": False, "properties": {"a": {}}}, {str(index): 1 for index in range(9_000)}),
+        ({"items": {"type": "string"}}, list(range(9_000))),
+        ({"items": {"format": "ipv6"}}, ["::1" * 500] * 600),
+        ({"type": "string"}, ["x" * 1_000_000]),
+    ],
+    ids=str.__call__,
+)
+def test_large_answers_take_bounded_time_and_few_findings(make, rules, value):
+    check = make(rules)
+    started = time.perf_counter()
+
+    findings = check(json.dumps(value), None, "").findings
+
+    assert time.perf_counter() - started < 2
+    assert 0 < len(findings) <= 20
+    assert all(len(str(finding)) < 400 for finding in findings)
+
+
+@given(JSON)
+def test_every_value_matches_itself_and_nothing_is_violated_by_the_open_schema(value):
+    assert list(differences(value, value)) == []
+    assert list(violations({}, value)) == []
+    assert list(violations({"const": value}, value)) == []
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.data())
+def test_a_part_of_a_mapping_matches_it(value, data):
+    kept = data.draw(st.sets(st.sampled_from(sorted(value)))) if value else set()
+
+    assert list(differences({key: value[key] for key in kept}, value)) == []
+    for key in kept:
+        without = {other: inner for other, inner in value.items() if other != key}
+        (found,) = differences({key: value[key]}, without)
+        assert "the key is missing" in found.message
+
+
+@given(JSON, JSON)
+def test_scalars_and_lists_match_only_their_equals(expect, answer):
+    if not isinstance(expect, dict) and "{" not in json.dumps(expect):
+        same = not any(violations({"const": expect}, answer))
+        assert (list(differences(expect, answer)) == []) == same
+
+
+@pytest.mark.parametrize(
+    ("expect", "answer", "said"),
+    [
+        ({"a": 1}, {"a": 1.0, "b": 2}, []),
+        ({"a": True}, {"a": 1}, ["expect at a: expected true, found 1"]),
+        ({"a": 0}, {"a": False}, ["expect at a: expected 0, found false"]),
+        ({"a": None}, {}, ["expect at a: expected null, but the key is missing"]),
+        ({"a": {"b": 1}}, {"a": [1]}, ['expect at a: expected {"b": 1}, found [1]']),
+        ([{"a": 1}], [{"a": 1, "b": 2}], []),
+        ([1, 2], [2, 1], ["expect at [0]: expected 1, found 2", "expect at [1]: expected 2, found 1"]),
+        ([1], [1, 2], ["expect: expected a list of 1, found one of 2"]),
+        ([], {}, ["expect: expected [], found {}"]),
+        ("1", 1, ['expect: expected "1", found 1']),
+        ("A", "a", ['expect: expected "A", found "a"']),
+    ],
+)
+def test_differences_say_what_differs_where(expect, answer, said):
+    assert [str(finding) for finding in differences(expect, answer)] == said
+
+
+def test_fenced_is_an_option(make):
+    assert make(TICKET)('```json\n{"product": "router"}\n```', None, "").score == 0.0
+    assert make(TICKET, extract="fenced")('```json\n{"product": "router"}\n```', None, "").score == 1.0
+
+
+def test_references_change_with_schema_and_option(make):
+    digests = {make(TICKET).references, make(TICKET, extract="fenced").references, make({}).references}
+
+    assert len(digests) == 3
+    assert make(dict(reversed(TICKET.items()))).references in digests
+
+
+@pytest.mark.parametrize(
+    ("rules", "where", "expected", "found"),
+    [
+        ({"type": "strin"}, "check.schema.type", "a valid JSON Schema (draft 2020-12)", 'is "strin"'),
+        ({"$schema": D4, "required": []}, "check.schema.required", "a valid JSON Schema (draft 4)", "[]"),
+        ({"$schema": "http://json-schema.org/draft-03/schema#"}, "check.schema.$schema", D7, "draft-03"),
+        ({"$schema": 7}, "check.schema.$schema", D7, "7"),
+        ({"properties": {"a": {"$schema": D7}}}, "check.schema.properties.a.$schema", "at the top only", "draft-07"),
+        ({"items": {"$ref": "https://example.org/x.json"}}, "check.schema.items.$ref", "inside this schema", "example"),
+        ({"$ref": "other.json#/a"}, "check.schema.$ref", "inside this schema", "other.json"),
+        ({"$ref": D7 + "#"}, "check.schema.$ref", "inside this schema", "draft-07"),
+        ({"$ref": "#/$defs/no"}, "check.schema.$ref", "inside this schema", "leads nowhere"),
+        ({"$ref": "#no"}, "check.schema.$ref", "inside this schema", "leads nowhere"),
+        ({"allOf": [{"$ref": "#/allOf/x"}]}, "check.schema.allOf[0].$ref", "inside this schema", "leads nowhere"),
+        ({"$schema": D4, "$ref": 5}, "check.schema.$ref", "inside this schema", "5"),
+        ({"title": "t", "$ref": "#/title"}, "check.schema", "a valid JSON Schema", '"t"'),
+        ({"x": {"type": 3}, "$ref": "#/x"}, "check.schema.x.type", "a valid JSON Schema", "3"),
+        ({"$schema": D7, "dependencies": {"a": ["b"], "c": {"$ref": "#/no"}}},
+         "check.schema.dependencies.c.$ref", "inside this schema", "leads nowhere"),
+        ({"pattern": "("}, "check.schema.pattern", "a regular expression", "("),
+        ({"$schema": D4, "patternProperties": {"(": {}}}, "check.schema.patternProperties", "regular expression", "("),
+        ({"format": "dat"}, "check.schema.format", "a format that can be checked here (date,", '"dat"'),
+        ({"$ref": "#"}, "check.schema", "comes to an end", "too deep"),
+        ({"allOf": [{"$ref": "#/allOf/1"}, {"$ref": "#/allOf/0"}]}, "check.schema", "comes to an end", "too deep"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_schema_are_refused(make, rules, where, expected, found):
+    (problem,) = mistakes(make, rules)
+
+    assert problem.file.endswith("fixture.yaml")
+    assert (problem.line, problem.where) == (3, where)
+    assert expected in problem.expected
+    assert found in problem.found
+
+
+def test_all_mistakes_are_told_at_once(make):
+    found = mistakes(make, {"properties": {"a": {"type": "strin"}, "b": {"minimum": "1"}}})
+
+    assert [problem.where for problem in found] == [
+        "check.schema.properties.a.type",
+        "check.schema.properties.b.minimum",
+    ]
+
+
+def test_property_names_are_not_keywords(make):
+    names = ["$ref", "format", "pattern", "$schema"]
+
+    assert make({"properties": {name: {"type": "string"} for name in names}})('{"$ref": "x"}', None, "").score == 1.0
+
+
+def test_nothing_is_fetched(make, monkeypatch):
+    monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("a request was made"))
+
+    assert "nothing is fetched" in mistakes(make, {"$ref": "http://example.org/schema"})[0].hint
+
+
+def test_a_schema_file_is_found_beside_the_fixture(make, tmp_path):
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "refs/a.schema.json").write_text('{\n\t"type": "null"\n}')
+    (tmp_path / "refs/b.yaml").write_text("type: 'null'\n")
+
+    assert make("refs/a.schema.json")("null", None, "").score == 1.0
+    assert make("refs/b.yaml").references == make("refs/a.schema.json").references
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "where", "expected", "found"),
+    [
+        ("a.json", '{\n "type": "null",\n}', 3, "", "JSON", "not JSON at line 3"),
+        ("a.json", '{\n "a": {\n  "b": 1, "b": 2}}', 1, "a", "JSON", 'the key "b" stands here more than once'),
+        ("a.json", "type: object", 1, "", "JSON", "does not begin with JSON"),
+        ("a.json", "[1]", 1, "", "a JSON Schema", "[1]"),
+        ("a.json", "true", 1, "", "a JSON Schema", "true"),
+        ("a.json", '{\n "properties": {\n  "a": {\n   "type": "x"}}}', 4, "properties.a.type", "valid", '"x"'),
+        ("a.json", '{"properties": {\n "a": {"$ref":\n "http://x.org"}}}', 2, "properties.a.$ref", "inside", "x.org"),
+        ("a.yaml", "type: object\nproperties: {1: {}}", 2, "properties.1", "a key that is text", "1"),
+        ("a.yaml", "type: object\nmaximum: .inf", 2, "maximum", "a finite number", "inf"),
+        ("a.yaml", "type: object\ntype: string", 2, "", "each key once", "'type' again"),
+        ("a.yaml", "just text", 1, "", "a JSON Schema", "just text"),
+    ],
+)
+def test_mistakes_in_a_schema_file_name_its_line(make, tmp_path, name, text, line, where, expected, found):
+    (tmp_path / name).write_text(text)
+
+    (problem,) = mistakes(make, name)
+
+    assert Path(problem.file).name == name
+    assert (problem.line, problem.where) == (line, where)
+    assert expected in problem.expected
+    assert found in problem.found
+
+
+def test_a_missing_file_is_told_where_it_is_named(make):
+    (problem,) = mistakes(make, "refs/none.json")
+
+    assert (Path(problem.file).name, problem.line, problem.where) == ("fixture.yaml", 3, "check.schema")
+    assert problem.found.endswith("refs/none.json")
+
+
+def test_a_file_that_is_not_text_is_refused(make, tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"title": "\xff"}')
+
+    assert mistakes(make, "a.json")[0].expected == "UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"schema": 1}, {"schema": "a", "extract": "repair"}, {"schema": "a", "shema": 1}]
+)
+def test_options_are_closed(tmp_path, options):
+    path = tmp_path / "a.yaml"
+    path.write_text("check: " + json.dumps(options))
+
+    assert check_shape(read_yaml(path), KIND.options, ("check",), options)
+
+
+def test_expect_keys_must_be_text(make, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("expect:\n  a: 1\n  list:\n    - 1: 1\n")
+    document = read_yaml(path)
+
+    (problem,) = make({}).expect_problems(document.data["expect"], document, ("expect",))
+
+    assert (problem.line, problem.found) == (4, "1")
+    assert make({}).expect_problems({"a": [{"b": 1}]}, document, ("expect",)) == []

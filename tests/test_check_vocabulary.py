@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.checks import vocabulary
+from harness.checks.table import CHECKS
+from harness.checks.vocabulary import KIND, VocabularyCheck, inflections, load, normal
+from harness.errors import AuthoringError
+from harness.yamlfile import check_shape, read_yaml
+
+TERMS = """\
+version: 1
+language: en
+terms:
+  - id: heat-pump
+    preferred: heat pump
+    banned: [heating unit, warm box]
+  - id: top-up
+    preferred: top up
+    banned: [refill]
+    forms: [topped up]
+  - id: account
+    preferred: customer account
+    banned: [caf, slot, time slot]
+wording:
+  - id: gas
+    text: "If you smell gas, don't light a flame: leave the building and call us."
+  - id: right
+    text: You can cancel within 14 days.
+"""
+GAS = "If you smell gas, don't light a flame: leave the building and call us."
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Load a check as a fixture file with `check: {terms: terms.yaml}` on line 2 would."""
+
+    def build(text=TERMS, name="terms.yaml"):
+        (tmp_path / "terms.yaml").write_text(text, "utf-8")
+        path = tmp_path / "fixture.yaml"
+        path.write_text(f"suite: vocabulary\ncheck: {{terms: {name}}}\n")
+        document = read_yaml(path)
+        return load(document.data["check"], document, ("check",))
+
+    return build
+
+
+def mistakes(make, *args):
+    with pytest.raises(AuthoringError) as caught:
+        make(*args)
+    return list(caught.value.problems)
+
+
+def only(preferred="boiler", banned=(), forms=(), language="en"):
+    """A check with one term."""
+    term = {"id": "t", "preferred": preferred, "banned": list(banned), "forms": list(forms)}
+    return VocabularyCheck({"version": 1, "language": language, "terms": [term]})
+
+
+def uses(output, **term):
+    return only(**term)(output, {"terms": ["t"]}, "").rates["terms"]
+
+
+def clean(output, *banned, language="en"):
+    return only("zzz", banned, language=language)(output, {}, "").rates["clean"]
+
+
+def test_rates_are_those_asked_for(make):
+    check = make()
+
+    everything = check(f"Your heat pump is fine. {GAS}", {"terms": ["heat-pump"], "wording": ["gas"]}, "")
+    assert (everything.score, everything.findings) == (1.0, ())
+    assert dict(everything.rates) == {"terms": True, "wording": True, "clean": True}
+    assert dict(check("Fine.", {"wording": ["gas"]}, "").rates) == {"wording": False, "clean": True}
+    assert dict(check("Fine.", {"terms": ["heat-pump"]}, "").rates) == {"terms": False, "clean": True}
+    assert dict(check("A warm box.", None, "").rates) == {"clean": False}
+
+
+def test_a_missing_term_is_named(make):
+    outcome = make()("We will refil it.", {"terms": ["heat-pump", "top-up"]}, "")
+
+    assert outcome.score == 0.0
+    assert [str(finding) for finding in outcome.findings] == [
+        'vocabulary.term: the answer does not use the term "heat pump"',
+        'vocabulary.term: the answer does not use the term "top up"',
+    ]
+
+
+def test_every_term_of_the_file_bans_its_variants(make):
+    outcome = make()("Your heat pump, not the Heating  Units, can be refilled.", {"terms": ["heat-pump"]}, "")
+
+    assert dict(outcome.rates) == {"terms": True, "clean": False}
+    assert outcome.score == 0.0
+    first, second = [finding.message for finding in outcome.findings]
+    assert first.startswith('"Heating Units" is banned, the term is "heat pump": "...')
+    assert "not the Heating Units, can be" in first
+    assert second.startswith('"refilled" is banned, the term is "top up"')
+
+
+@pytest.mark.parametrize(
+    "seen", ["boiler", "Boiler", "BOILERS", "boiler's", "boilers\u2019", "boilered", "(boiler)", "boiler."]
+)
+def test_regular_inflections_count(seen):
+    assert uses(f"The {seen} here")
+    assert not clean(f"The {seen} here", "boiler")
+
+
+@pytest.mark.parametrize(
+    ("word", "forms"),
+    [
+        ("supply", ["supplies", "supplied", "supplying", "supply's"]),
+        ("valve", ["valves", "valved", "valving"]),
+        ("switch", ["switches", "switched", "switching"]),
+        ("stop", ["stops", "stopped", "stopping"]),
+        ("day", ["days", "day's"]),
+        ("boss", ["bosses", "boss'"]),
+        ("PCB", ["PCBs"]),
+        ("24/7", ["24/7's"]),
+    ],
+)
+def test_inflections_of_english_words(word, forms):
+    assert set(forms) <= set(inflections(word))
+    for form in forms:
+        assert uses(f"x {form}, y", preferred=word)
+
+
+@pytest.mark.parametrize("word", ["day", "valve", "boiler"])
+def test_irregular_spellings_are_not_invented(word):
+    wrong = {"day": "daies", "valve": "valveed", "boiler": "boileres"}[word]
+
+    assert wrong not in inflections(word)
+
+
+@pytest.mark.parametrize(
+    ("output", "banned"),
+    [
+        ("a caf\u00e9", "caf"),
+        ("a cafe\u0301", "caf"),
+        ("re-slot it", "slot"),
+        ("slot-like", "slot"),
+        ("slots2", "slot"),
+        ("an e-mail", "mail"),
+        ("Gro\u00dfboiler", "boiler"),
+        ("\u043f\u0440\u0438boiler", "boiler"),
+        ("time and slot", "time slot"),
+        ("x", "y"),
+    ],
+)
+def test_parts_of_other_words_are_not_the_word(output, banned):
+    assert clean(output, banned)
+
+
+@pytest.mark.parametrize(
+    ("output", "banned"),
+    [
+        ("caf\u00e9s", "cafe\u0301"),
+        ("CAFE\u0301", "caf\u00e9"),
+        ("\u010cERPADLO", "\u010derpadlo"),
+        ("a time\n   slot", "time slot"),
+        ("a time\u00a0slot", "time slot"),
+        ("a time-slot", "time slot"),
+        ("a follow\u2011up call", "follow-up call"),
+        ("boiler- and heating", "boiler"),
+        ("the boiler\u2014ours", "boiler"),
+        ("slot/visit", "slot"),
+        ("_slot_".replace("_", "*"), "slot"),
+        ("it is c++.", "C++"),
+        ("what's it", "what\u2019s"),
+    ],
+)
+def test_banned_words_are_seen_however_written(output, banned):
+    assert not clean(output, banned)
+
+
+def test_listed_forms_count():
+    assert not uses("we topped up", preferred="top up")
+    assert uses("we topped up", preferred="top up", forms=["topped up"])
+
+
+def test_only_english_is_inflected():
+    assert uses("boilers", preferred="boiler", language="en-GB")
+    assert not uses("boilers", preferred="boiler", language="de")
+    assert uses("Kessels", preferred="Kessel", forms=["Kessels"], language="de")
+
+
+def test_each_banned_form_is_told_once():
+    findings = only("zzz", ["slot"])("slot Slot slots " * 5000, {}, "").findings
+
+    assert [finding.message.split()[0] for finding in findings] == ['"slot"', '"slots"']
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        GAS,
+        f"Hello. {GAS} Bye.",
+        f"({GAS})",
+        GAS.replace(" ", "\n  "),
+        GAS.replace(" ", "\u00a0"),
+        GAS.replace("'", "\u2019"),
+        f"\u201c{GAS}\u201d",
+    ],
+)
+def test_wording_may_differ_in_white_space_and_quotes(make, output):
+    assert make()(output, {"wording": ["gas"]}, "").rates["wording"]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        GAS.lower(),
+        GAS.replace("don't", "do not"),
+        GAS.replace(":", ";"),
+        GAS.replace("flame: leave", "flame:leave"),
+        GAS.replace("building", "**building**"),
+        GAS[:-1],
+        "xIf" + GAS[2:],
+        "",
+    ],
+)
+def test_wording_may_not_differ_otherwise(make, output):
+    outcome = make()(output, {"wording": ["gas"]}, "")
+
+    assert outcome.rates["wording"] is False
+    assert outcome.score == 0.0
+
+
+def test_a_finding_says_where_the_wording_was_left(make):
+    left = make()("If you smell gas, don't light a match and wait.", {"wording": ["gas"]}, "").findings[0].message
+    missing = make()("Hello.", {"wording": ["gas"]}, "").findings[0].message
+
+    assert left == (
+        "'gas' must appear word for word: after \"If you smell gas, don't light a\" "
+        'the answer has "match and wait." instead of "flame: leave the building and call"'
+    )
+    assert missing == f"'gas' must appear word for word: \"{GAS}\" is missing"
+
+
+WORD = st.text(st.characters(categories=["Ll", "Lu"]), min_size=1, max_size=8)
+
+
+@given(WORD, WORD)
+def test_a_term_is_seen_between_spaces_in_any_case_and_form(word, other):
+    check = only(word)
+    for form in inflections(normal(word)):
+        assert check(f"{other} {form} {other}", {"terms": ["t"]}, "").rates["terms"]
+
+
+@given(WORD)
+def test_a_letter_more_in_front_is_another_word(word):
+    assert not uses(f"\u00e9{word}", preferred=word)
+    assert not uses(f"x-{word}", preferred=word)
+
+
+@given(st.text())
+def test_any_answer_is_judged_without_an_exception(output):
+    outcome = VocabularyCheck(CHECK_DATA)(output, {"terms": ["t"], "wording": ["w"]}, "")
+
+    assert (outcome.score == 1.0) == (not outcome.findings) == all(outcome.rates.values())
+
+
+CHECK_DATA = {
+    "version": 1, "language": "en", "terms": [{"id": "t", "preferred": "a b", "banned": ["c"]}],
+    "wording": [{"id": "w", "text": "a 'b'"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["slot " * 200_000, "time" + " " * 1_000_000 + "slot", "x" * 1_000_000, "a" + "\u0301\u0316" * 400_000,
+     "If you smell gas, " * 50_000, "y" * 2_000_000],
+    ids=lambda text: repr(text[:8]),
+)  # fmt: skip
+def test_hostile_answers_take_bounded_time(make, output):
+    check = make()
+    started = time.perf_counter()
+
+    outcome = check(output, {"terms": ["heat-pump"], "wording": ["gas"]}, "")
+
+    assert time.perf_counter() - started < 2
+    assert outcome.score == 0.0
+    assert all(len(str(finding)) < 400 for finding in outcome.findings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "where", "expected", "found"),
+    [
+        ("language: en", "lang: en", 1, "", "the key 'language'", "only version"),
+        ("language: en", "language: English", 2, "language", "a code such as en", "'English'"),
+        ("version: 1", "version: 2", 1, "version", "1", "2"),
+        ("id: top-up", "id: heat-pump", 7, "terms[1].id", "among the terms", "'heat-pump' again (first on line 4)"),
+        ("id: right", "id: gas", 17, "wording[1].id", "among the wording", "'gas' again (first on line 15)"),
+        ("banned: [refill]", "baned: [refill]", 9, "terms[1].baned", "one of the keys", "'baned'"),
+        ("banned: [refill]", "banned: refill", 9, "terms[1].banned", "a list", "'refill'"),
+        ("preferred: top up", 'preferred: " "', 8, "terms[1].preferred", "text that is not empty", "' '"),
+        ("[refill]", '[refill, ""]', 9, "terms[1].banned[1]", "text that is not empty", "''"),
+        ("text: You can cancel within 14 days.", 'text: ""', 18, "wording[1].text", "not empty", "''"),
+        ("[refill]", "[Pump]", 9, "terms[1].banned[0]", "in no preferred term", "'Pump', part of the term 'heat-pump'"),
+        ("[refill]", "[top]", 9, "terms[1].banned[0]", "in no preferred term", "the term 'top-up': 'top up'"),
+        ("[refill]", "[topped]", 9, "terms[1].banned[0]", "in no preferred term", "'topped up'"),
+        ("[refill]", "[light]", 9, "terms[1].banned[0]", "or wording", "the wording 'gas'"),
+        ("[refill]", "[smelling, day]", 9, "terms[1].banned[1]", "or wording", "the wording 'right'"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_terms_file_name_their_line(make, old, new, line, where, expected, found):
+    assert TERMS.count(old) == 1
+
+    problem = mistakes(make, TERMS.replace(old, new))[0]
+
+    assert Path(problem.file).name == "terms.yaml"
+    assert (problem.line, problem.where) == (line, where)
+    assert expected in problem.expected
+    assert found in problem.found
+
+
+def test_all_mistakes_are_told_at_once(make):
+    text = TERMS.replace("id: top-up", "id: heat-pump").replace("[refill]", "[pump, cancel]")
+
+    assert [problem.line for problem in mistakes(make, text)] == [7, 9, 9]
+
+
+def test_a_file_without_terms_and_wording_is_refused(make):
+    (problem,) = mistakes(make, "version: 1\nlanguage: en\n")
+
+    assert problem.expected == "a terms file with terms, wording or both"
+
+
+def test_a_missing_file_is_told_where_it_is_named(make):
+    (problem,) = mistakes(make, TERMS, "refs/none.yaml")
+
+    assert (Path(problem.file).name, problem.line, problem.where) == ("fixture.yaml", 2, "check.terms")
+    assert problem.found.endswith("refs/none.yaml")
+
+
+def test_unknown_ids_of_a_case_are_refused(make, tmp_path):
+    path = tmp_path / "cases.yaml"
+    path.write_text("expect:\n  terms:\n    - heat-pump\n    - heat-pumps\n  wording: [heat-pump]\n")
+    document = read_yaml(path)
+
+    first, second = make().expect_problems(document.data["expect"], document, ("expect",))
+
+    assert (first.line, first.where, first.found) == (4, "expect.terms[1]", "'heat-pumps'")
+    assert (first.expected, first.hint) == ("an id of the terms file's terms", "did you mean 'heat-pump'?")
+    assert (second.line, second.where, second.found) == (5, "expect.wording[0]", "'heat-pump'")
+
+
+@pytest.mark.parametrize(
+    "expect", [{}, {"term": ["a"]}, {"terms": []}, {"terms": "a"}, {"terms": ["a", "a"]}, {"wording": [1]}]
+)
+def test_expect_is_closed(tmp_path, expect):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\n")
+
+    assert check_shape(read_yaml(path), KIND.expect, ("expect",), expect)
+
+
+def test_references_change_with_the_content_only(make):
+    assert make().references == make("# a comment\n" + TERMS).references
+    assert make().references != make(TERMS.replace("refill", "fill up")).references
+
+
+def test_the_table_names_every_suite_once():
+    assert list(CHECKS) == ["schema", "voice", "vocabulary"]
+    assert CHECKS["vocabulary"] is vocabulary.KIND
+    assert all(row.kind == "pass/fail" for row in CHECKS.values())

@@ -29,15 +29,19 @@ def adapter_digest(folder: Path) -> str:
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         found = "a folder without it" if folder.is_dir() else "no such folder"
-        raise Refused(f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train")
+        raise Refused(
+            f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train"
+        )
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except ValueError as error:
         raise Refused(f"{folder / CONFIG}: expected JSON, found {error}") from error
-    return digest([
-        {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER},
-        file_digest(folder / WEIGHTS),
-    ])
+    return digest(
+        [
+            {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER},
+            file_digest(folder / WEIGHTS),
+        ]
+    )
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:

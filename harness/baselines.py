@@ -72,7 +72,9 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     except FileNotFoundError:
         raise Refused(f"{unit}: expected a baseline at {name}, found none; record it first: {_how(unit)}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{name}: expected a baseline, found a damaged file ({error!r}); restore or re-record it") from error
+        raise Refused(
+            f"{name}: expected a baseline, found a damaged file ({error!r}); restore or re-record it"
+        ) from error
 
 
 def _how(unit: str) -> str:
@@ -106,10 +108,14 @@ def _read_or_none(path: Path, unit: str) -> Baseline | None:
 
 def _changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     """What an update changed, most suspicious first: the questions, then who answered, then the score."""
-    asked = [f"{name} changed" for name, value in record.questions[unit.key].items() if old.questions.get(name) != value]
+    asked = [
+        f"{name} changed" for name, value in record.questions[unit.key].items() if old.questions.get(name) != value
+    ]
     subject, engine = record.identity["subject"], record.identity["engine"]
     who = [f"{name} changed" for name in (*FIXED, "adapter") if old.subject.get(name) != subject.get(name)]
-    how = [f"{name} {old.engine.get(name)} -> {value}" for name, value in engine.items() if old.engine.get(name) != value]
+    how = [
+        f"{name} {old.engine.get(name)} -> {value}" for name, value in engine.items() if old.engine.get(name) != value
+    ]
     before, after = old.summary.mean, record.units[unit.key].mean
     moved = [f"mean {_number(before)} -> {_number(after)}"] if before != after else []
     return asked + who + how + moved
@@ -164,7 +170,9 @@ def matching(
             continue
         if differences:
             where = show_path(baseline.path)
-            wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; re-record: {_how(unit.key)}")
+            wrong.append(
+                f"{unit.key}: the baseline ({where}) was recorded with {differences}; re-record: {_how(unit.key)}"
+            )
         found.append(baseline)
     if wrong:
         raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
@@ -183,15 +191,17 @@ def _other_model(root: Path, slug: str, unit: Unit) -> str:
 
 def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None], engine: Mapping[str, str]) -> str:
     """What differs between a baseline and a run, in words; empty if nothing does. The adapter may differ."""
-    return ", ".join([
-        *(question_differences(baseline.questions, unit.questions, unit, baseline.results)),
-        *(f"another {NAMES.get(part, part)}" for part in FIXED if baseline.subject.get(part) != subject.get(part)),
-        *(
-            f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
-            for part in sorted({*baseline.engine, *engine})
-            if baseline.engine.get(part) != engine.get(part)
-        ),
-    ])
+    return ", ".join(
+        [
+            *(question_differences(baseline.questions, unit.questions, unit, baseline.results)),
+            *(f"another {NAMES.get(part, part)}" for part in FIXED if baseline.subject.get(part) != subject.get(part)),
+            *(
+                f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
+                for part in sorted({*baseline.engine, *engine})
+                if baseline.engine.get(part) != engine.get(part)
+            ),
+        ]
+    )
 
 
 def question_differences(

@@ -209,7 +209,7 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
     document = read_yaml(path)
     shape = check_shape(document, schema("fixture"))
     if shape:
-        raise AuthoringError(_explain_scalars(document, shape))
+        raise AuthoringError(_explain_scalars(shape))
     data = document.data
     part = _Part(
         document, data.get("unit", data["suite"]), data["suite"], data.get("sealed", False), [], {}, {},
@@ -222,7 +222,7 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
     return part
 
 
-def _explain_scalars(document: Document, problems: Sequence[Problem]) -> list[Problem]:
+def _explain_scalars(problems: Sequence[Problem]) -> list[Problem]:
     """YAML reads bare `no`, `1.0` and `007` as other things than text: say so where text was expected."""
     hint = "put it in quotes"
     return [
@@ -274,7 +274,9 @@ def _load_check(part: _Part, options: Mapping[str, Any], where: Where, loaded: d
         return loaded[key]
     if not options and row.options.get("required"):
         needed = ", ".join(row.options["required"])
-        raise AuthoringError([part.document.problem(where, f"a check with {needed}, on the file or on the case", "none")])
+        raise AuthoringError(
+            [part.document.problem(where, f"a check with {needed}, on the file or on the case", "none")]
+        )
     shape = check_shape(part.document, row.options, where, options)
     if shape:
         raise AuthoringError(shape)

@@ -68,7 +68,9 @@ def train(
 
     watch = watch_on(console)
     ready = check(read_recipe(recipe, output), cases, baselines, watch)
-    console.print(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
+    console.print(
+        f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
+    )
     folder = run(ready, watch)
     console.print(f"adapter: {show_path(folder)} ({_megabytes(folder):.1f} MB)")
     console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
@@ -85,7 +87,9 @@ RUNS = Path(".tunegate/runs")
 @_told
 def release(
     adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
-    record: Annotated[Path | None, typer.Option(help="The run to rest on (default: the newest of this adapter).")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="The run to rest on (default: the newest of this adapter).")
+    ] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
 ) -> None:
@@ -122,6 +126,19 @@ def report(record: Annotated[Path, typer.Argument(help="A record, as --out or .t
     from harness.report import show
 
     show(console, read_record(record))
+
+
+@app.command()
+@_told
+def demo(
+    home: Annotated[Path, typer.Option(help="Where it writes; emptied first.", metavar="DIR")] = Path(".tunegate/demo"),
+) -> None:
+    """Run the whole loop on the embedded model: baseline, LoRA, gate, release."""
+    from harness.demo import run
+
+    code = run(Console(highlight=False), home)
+    if code:
+        raise typer.Exit(code)
 
 
 def main() -> None:

@@ -198,7 +198,9 @@ def _judge(pair: _Pair, reference: str, worse: bool, better: bool, slices: tuple
     )
     verdict, lower = _verdict(pair, facts, worse, better)
     facts = replace(facts, verdict=verdict, lower=lower, blocks=_blocks(pair, verdict, lower, slices))
-    return replace(facts, reason=words.verdict(facts, _needed(pair) if verdict == "inconclusive" else None, policy.floor))
+    return replace(
+        facts, reason=words.verdict(facts, _needed(pair) if verdict == "inconclusive" else None, policy.floor)
+    )
 
 
 def _verdict(pair: _Pair, facts: Judged, worse: bool, better: bool) -> tuple[Verdict, bool]:

@@ -194,7 +194,9 @@ def _tell_rest(console: Console, session: Session) -> None:
     records, partial = session.records, session.partial
     for key in partial:
         judged = records[0].units[key].n if key in records[0].units else 0
-        console.print(f"partial: {key} was not judged whole ({judged} cases): no verdict", highlight=False, soft_wrap=True)
+        console.print(
+            f"partial: {key} was not judged whole ({judged} cases): no verdict", highlight=False, soft_wrap=True
+        )
     for note in session.notes:
         console.print(note, highlight=False, soft_wrap=True)
 
@@ -232,7 +234,7 @@ def read_options(config: pytest.Config) -> Options:
         rung=option.rung,
         sealed=option.sealed,
         repeats=option.repeats,
-        inconclusive=option.inconclusive or settings.get("inconclusive", "block"),
+        inconclusive="warn" if (option.inconclusive or settings.get("inconclusive")) == "warn" else "block",
     )
 
 
@@ -249,5 +251,3 @@ def _settings(root: Path) -> dict[str, str]:
         allowed = ", ".join(sorted(SETTINGS))
         raise Refused(f"{show_path(path)}: [tool.tunegate] takes {allowed} (texts); found {', '.join(odd) or settings}")
     return dict(settings)
-
-

@@ -45,7 +45,9 @@ def judge(
     asked = list(requests(units, rung, repeats))
     cases = {case.key: case for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
-    with watch(f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)) as done:
+    with watch(
+        f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)
+    ) as done:
         for answer in subject.answer(asked):
             results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung)
             done(1)

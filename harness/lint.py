@@ -35,7 +35,7 @@ def _too_small(task: Task, unit: Unit) -> Iterator[str]:
     level = 0.04 / task.policy.share
     needed = stats.fewest_cases(margin, level)
     if n < needed:
-        yield f"{unit.key}: warning: {n} cases can never hold a margin of {100 * margin:g} points; {needed} is the least"
+        yield f"{unit.key}: warning: {n} cases can never hold a margin of {100 * margin:g} points; it takes {needed}"
         return
     chance = stats.prob_held(n, margin, USUAL_CHURN, level)
     wanted = 0.8 ** (1 / len(task.units))

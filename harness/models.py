@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from collections.abc import Iterable
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from platformdirs import user_cache_path
 
 from harness.errors import CouldNotRun, Refused
 from harness.files import digest, file_digest, locked, write_json
+from harness.progress import Watch, quiet
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
-TOKENIZER_KEYS = ("bos_token", "eos_token", "pad_token", "unk_token", "add_bos_token", "add_eos_token", "add_prefix_space")
-
-Watch = Callable[[str], AbstractContextManager[object]]
+TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
+TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
     """
     stay_offline()
     if name in EMBEDDED:
-        return _converted(name, EMBEDDED[name], watch or (lambda _: nullcontext()))
+        return _converted(name, EMBEDDED[name], watch or quiet())
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return folder
@@ -149,7 +149,7 @@ def _packaged_file(source: Packaged) -> Path:
     spec = importlib.util.find_spec(source.package)
     path = Path(spec.origin).parent / source.file if spec and spec.origin else None
     if path is None or not path.is_file():
-        raise CouldNotRun(f"the embedded model is not installed: expected the package {source.package}; {source.install}")
+        raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
     return path
 
 
@@ -193,10 +193,12 @@ def identify(name: str, folder: Path) -> ModelIdentity:
     return ModelIdentity(
         name=short_name(name),
         base=digest([config, _digests(weights)]),
-        tokenizer=digest([
-            _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
-            {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
-        ]),
+        tokenizer=digest(
+            [
+                _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
+                {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
+            ]
+        ),
         template=digest(template.read_text("utf-8") if template.is_file() else settings.get("chat_template")),
     )
 

@@ -22,7 +22,6 @@ CASE, GATE = "tunegate_case", "tunegate_gate"
 RUNGS = ("as-is", "few-shot", "context", "steps")  # as in harness.prompts, which is too heavy to import here
 
 
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
     group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
@@ -87,7 +86,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in {CASE, GATE} & set(metafunc.fixturenames):
         marker = metafunc.definition.get_closest_marker("suite")
         if marker is None or not marker.args:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {name} needs `pytestmark = pytest.mark.suite(NAME)`")
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid}: {name} needs `pytestmark = pytest.mark.suite(NAME)`"
+            )
         state = state_of(metafunc.config)
         handles = state.case_handles(marker.args[0]) if name == CASE else state.gate_handles(marker.args[0])
         # an empty parametrize leaves a stray skip: one placeholder instead, removed below
@@ -95,9 +96,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None, None, None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Drop items that cannot apply, let `-k` and `--lf` select, then fix what will be judged."""
     if STATE in config.stash:
         state = config.stash[STATE]
@@ -168,10 +167,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture
 def tunegate_case(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One case of the module's suite: `check()` fails the test with the findings."""
-    raise pytest.UsageError(f"{request.node.nodeid}: tunegate_case is given by the plugin to modules marked suite(NAME)")
+    raise pytest.UsageError(
+        f"{request.node.nodeid}: tunegate_case is given by the plugin to modules marked suite(NAME)"
+    )
 
 
 @pytest.fixture
 def tunegate_gate(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One unit's verdict or one task's decision: `check()` fails the test where it blocks."""
-    raise pytest.UsageError(f"{request.node.nodeid}: tunegate_gate is given by the plugin to modules marked suite(NAME)")
+    raise pytest.UsageError(
+        f"{request.node.nodeid}: tunegate_gate is given by the plugin to modules marked suite(NAME)"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -19,18 +19,8 @@ Advance = Callable[[int], None]
 class Watch(Protocol):
     """Shows a step while it runs."""
 
-    def __call__(self, step: str, total: int | None = None) -> Bar:
+    def __call__(self, step: str, total: int | None = None) -> AbstractContextManager[Advance]:
         """A context manager that shows `step`; it yields a function that takes the number of units just done."""
-
-
-class Bar(Protocol):
-    """A shown step."""
-
-    def __enter__(self) -> Advance:
-        """Begin to show it."""
-
-    def __exit__(self, *error: object) -> bool | None:
-        """Stop showing it."""
 
 
 def watch_on(console: Console) -> Watch:
@@ -41,8 +31,9 @@ def watch_on(console: Console) -> Watch:
 def _bar(console: Console) -> Watch:
     @contextmanager
     def watch(step: str, total: int | None = None) -> Iterator[Advance]:
-        counts = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining()] if total else [TimeElapsedColumn()]
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), *counts, console=console) as progress:
+        text, passed = TextColumn("{task.description}"), TimeElapsedColumn()
+        known = (BarColumn(), MofNCompleteColumn(), passed, Remaining()) if total else (passed,)
+        with Progress(SpinnerColumn(), text, *known, console=console) as progress:
             task = progress.add_task(step, total=total)
             yield lambda done: progress.advance(task, done)
 

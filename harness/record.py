@@ -56,7 +56,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One unit in numbers: `mean` of the scored cases with its 95 % `interval`, and the rates of its yes/no questions."""
+    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its yes/no questions."""
 
     suite: str
     kind: Kind

@@ -72,7 +72,9 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
 def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     training = training_record(adapter)
     if training is None:
-        raise Refused(f"{show_path(adapter)}: expected a training record ({TRAINING}), found none; tunegate train writes it")
+        raise Refused(
+            f"{show_path(adapter)}: expected a training record ({TRAINING}), found none; tunegate train writes it"
+        )
     if training.get("adapter") != digest:
         raise Refused(f"{show_path(adapter)}: expected the adapter its training record describes, found another one")
     for part in ("base", "tokenizer", "template"):
@@ -86,10 +88,14 @@ def _check_complete(record: Record, digest: str, tasks: Sequence[Task]) -> None:
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
     if record.identity["subject"].get("adapter") != digest:
-        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found another one's; judge it again")
+        raise Refused(
+            f"{name}: expected the record of this adapter ({digest[:8]}), found another one's; judge it again"
+        )
     for task in tasks:
         if not task.policy.declared:
-            raise Refused(f"{task.name}: expected a task.yaml that names its targets, found none; nothing to release for")
+            raise Refused(
+                f"{task.name}: expected a task.yaml that names its targets, found none; nothing to release for"
+            )
         for unit in task.units:
             if unit.sealed and not record.sealed:
                 raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --sealed")
@@ -108,7 +114,9 @@ def _judge_again(record: Record, units: Sequence[Unit], watch: Watch) -> Record:
     again = judge(units, Replay(answers, identity), watch, repeats, sealed=record.sealed)
     differ = [key for key, result in again.cases.items() if result.score != record.cases[key].score]
     if differ:
-        raise Refused(f"judged again, {len(differ)} cases score otherwise than the record says ({', '.join(differ[:3])})")
+        raise Refused(
+            f"judged again, {len(differ)} cases score otherwise than the record says ({', '.join(differ[:3])})"
+        )
     return again
 
 
@@ -132,10 +140,12 @@ def _check_decision(decided: Record, record: Record, tasks: Sequence[Task], task
     if {key: each["verdict"] for key, each in decided.verdicts.items()} != {
         key: each["verdict"] for key, each in record.verdicts.items()
     }:
-        raise Refused("computed again, the verdicts differ from the record's: baseline or policy changed; judge it again")
+        raise Refused(
+            "computed again, the verdicts differ from the record's: baseline or policy changed; judge it again"
+        )
 
 
-def _write(  # noqa: PLR0913
+def _write(
     adapter: Path,
     digest: str,
     training: Mapping[str, Any],
@@ -198,7 +208,10 @@ def verify(adapter: Path) -> list[str]:
     if record.tasks.get(manifest["task"], {}).get("decision") != "release":
         raise Refused(f"{show_path(adapter)}: its record does not say release")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
-    return [*lines, f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}"]
+    return [
+        *lines,
+        f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
+    ]
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -206,7 +219,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
     try:
         manifest = dict(json.loads(path.read_text("utf-8")))
-        manifest["files"], manifest["adapter"], manifest["model"]["name"], manifest["task"]  # noqa: B018
+        manifest["files"], manifest["adapter"], manifest["model"]["name"], manifest["task"]
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"{show_path(path)}: expected a release manifest, found a damaged file ({error!r})") from error
     return manifest

@@ -70,7 +70,7 @@ def read_replay(path: Path, known: Collection[str]) -> Replay:
     return Replay(answers, Identity(subject, engine, {"model": f"replay:{path}"}))
 
 
-def _read_line(  # noqa: PLR0913  (one line of a file, with everything it is checked against)
+def _read_line(
     name: str,
     number: int,
     text: str,

@@ -157,7 +157,7 @@ class Session:
             if self.options.against and found > max(declared, 1):
                 raise Refused(
                     f"{task.name}: task.yaml declares {declared} candidate{'s' if declared > 1 else ''}, found {found} "
-                    "adapters in one run; picking the best of many needs `candidates:` declared, which divides the levels"
+                    "adapters in one run; picking the best of many needs `candidates:`, which divides the levels"
                 )
 
     def _subject(self, adapter: Path | None, watch: Watch) -> Subject:
@@ -166,21 +166,23 @@ class Session:
             known = {case.key for task in self.tasks for unit in task.units for case in unit.cases}
             return read_replay(Path(model.removeprefix(REPLAY)), known)
         if model.startswith("openai:"):
-            raise CouldNotRun("--model openai:URL#MODEL is not served by this version; use a local model or replay:FILE")
+            raise CouldNotRun(
+                "--model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
+            )
         return Local(model, watch, adapter, self.options.rung)
 
     def _prepare(self, subject: Subject, units: Sequence[Unit]) -> dict[str, Answer]:
         """Find what the candidate is compared with, before anything is generated."""
         options = self.options
         if options.against and options.against != "baseline":
-            self.references = {"record": self._reference(Path(options.against), subject, units)}
+            self.references = {"record": self._reference(Path(options.against), subject)}
         if not isinstance(subject, Local):
             return {}
         slug, identity = subject.model.slug, subject.identity
         if options.against == "baseline":
             whole = [unit for unit in self.units() if unit.key in self._selected]
             found = matching(options.baselines, slug, whole, identity.subject, identity.engine)
-            self.references = {"baseline": as_reference(found)} | self._released(slug, whole, subject)
+            self.references = {"baseline": as_reference(found)} | self._released(slug, whole)
             return _answers(found)
         if options.record and options.adapters:
             self._check_released(slug, units, options.adapters[0])
@@ -194,7 +196,7 @@ class Session:
         except Refused:
             return None  # missing or damaged: about to be written anew
 
-    def _released(self, slug: str, units: Sequence[Unit], subject: Local) -> dict[str, Record]:
+    def _released(self, slug: str, units: Sequence[Unit]) -> dict[str, Record]:
         found = []
         for unit in units:
             path = baseline_path(self.options.baselines, slug, unit.key, released=True)
@@ -218,7 +220,7 @@ class Session:
                     f"the release of {unit.key}; record the base without --adapter, release with tunegate release"
                 )
 
-    def _reference(self, path: Path, subject: Subject, units: Sequence[Unit]) -> Record:
+    def _reference(self, path: Path, subject: Subject) -> Record:
         record = read_record(path)
         if record.partial:
             raise Refused(f"{show_path(path)}: expected a complete record, found a partial one; judge whole units")
@@ -229,7 +231,9 @@ class Session:
         for key, unit in asked.items():
             changed = question_differences(record.questions[key], unit.questions, unit, record.of_unit(key))
             if changed:
-                raise Refused(f"{show_path(path)}: {key} was asked with {', '.join(changed)}; judge it again with --out")
+                raise Refused(
+                    f"{show_path(path)}: {key} was asked with {', '.join(changed)}; judge it again with --out"
+                )
         self.notes += _identity_notes(record, subject)
         return record
 

@@ -18,6 +18,15 @@ from harness.errors import AuthoringError, Problem, show_path
 
 Where = tuple[str | int, ...]
 SHOWN = 60
+TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "nothing",
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,7 +38,9 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _AS_TEXT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 # YAML 1.1 reads 5e-4 as text; everyone who writes a learning rate means the number
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
@@ -143,16 +154,16 @@ def check_shape(document: Document, schema: Mapping[str, Any], where: Where = ()
 
 def _problems(error: ValidationError, document: Document, prefix: Where) -> Iterator[Problem]:
     where = (*prefix, *error.absolute_path)
-    value, schema = error.instance, error.schema
+    value, schema = error.instance, _rule_schema(error)
     if error.validator == "additionalProperties" and isinstance(value, dict):
         known = sorted(schema.get("properties", {}))
         for key in [key for key in value if key not in known]:
             close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]!r}?" if close else ""
             yield document.problem((*where, str(key)), f"one of the keys {', '.join(known)}", f"{key!r}", hint)
-    elif error.validator == "required":
-        missing = [key for key in error.validator_value if key not in value]
-        yield document.problem(where, f"the key {missing[0]!r}", f"only {', '.join(map(str, value)) or 'nothing'}")
+    elif error.validator == "required" and isinstance(value, dict):
+        for key in [key for key in schema["required"] if key not in value]:
+            yield document.problem(where, f"the key {key!r}", f"only {', '.join(map(str, value)) or 'nothing'}")
     elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
         yield document.problem(where, schema["description"], show_value(value))
     else:
@@ -160,15 +171,18 @@ def _problems(error: ValidationError, document: Document, prefix: Where) -> Iter
 
 
 def _expected(error: ValidationError) -> str:
-    schema, rule = error.schema, error.validator
+    schema, rule = _rule_schema(error), error.validator
     if rule == "type":
-        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        return " or ".join({"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false",
-                            "integer": "a whole number", "number": "a number", "null": "nothing"}[kind] for kind in kinds)
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return " or ".join(TYPES[kind] for kind in kinds)
     if rule in {"enum", "const"}:
-        values = error.validator_value if rule == "enum" else [error.validator_value]
+        values = schema["enum"] if rule == "enum" else [schema["const"]]
         return "one of " + ", ".join(str(value) for value in values) if len(values) > 1 else str(values[0])
     return str(schema.get("description", error.message))
+
+
+def _rule_schema(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, Mapping) else {}
 
 
 def _not_finite(value: Any, where: Where) -> Iterator[tuple[Where, float]]:

@@ -30,7 +30,9 @@ def check_holdout(rows: Sequence[Row], tasks: Iterable[Task]) -> dict[str, int]:
     Raises:
         Refused: names the first rows, each with the case that it repeats.
     """
-    held = {normalise(text): case for task in tasks for unit in task.units for case in unit.cases for text in _texts(case)}
+    held = {
+        normalise(text): case for task in tasks for unit in task.units for case in unit.cases for text in _texts(case)
+    }
     leaks = [(row, held[text]) for row in rows for text in _row_texts(row) if text in held]
     if leaks:
         lines = [f"  {row.file}:{row.line} repeats {case.key} ({case.place})" for row, case in leaks[:SHOWN]]

@@ -28,20 +28,33 @@ SHAPE = _mapping(
         "model": _TEXT,
         "rows": {"type": "array", "minItems": 1, "items": _TEXT, "description": "a list of at least one JSONL file"},
         "method": {"enum": ["sft"]},
-        "lora": _mapping({
-            "r": _COUNT,
-            "alpha": _COUNT,
-            "dropout": _RATIO,
-            "target": {"type": ["string", "array"], "items": _TEXT, "description": "all-linear, or a list of modules"},
-        }),
-        "optim": _mapping({
-            "lr": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
-            "epochs": {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"},
-            "batch": _COUNT,
-            "warmup": _RATIO,
-            "schedule": {"enum": ["cosine", "linear", "constant"]},
-            "max_length": _COUNT,
-        }),
+        "lora": _mapping(
+            {
+                "r": _COUNT,
+                "alpha": _COUNT,
+                "dropout": _RATIO,
+                "target": {
+                    "type": ["string", "array"],
+                    "items": _TEXT,
+                    "description": "all-linear, or a list of modules",
+                },
+            }
+        ),
+        "optim": _mapping(
+            {
+                "lr": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": 1,
+                    "description": "a number above 0, at most 1",
+                },
+                "epochs": {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"},
+                "batch": _COUNT,
+                "warmup": _RATIO,
+                "schedule": {"enum": ["cosine", "linear", "constant"]},
+                "max_length": _COUNT,
+            }
+        ),
         "seed": {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
         "output": _TEXT,
     },

@@ -62,7 +62,10 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
         for number, text in enumerate(_lines(path), start=1):
             if text.strip():
                 found = _row(text, show_path(path), number, units, validator)
-                (rows if isinstance(found, Row) else problems).append(found)  # type: ignore[attr-defined]
+                if isinstance(found, Row):
+                    rows.append(found)
+                else:
+                    problems.append(found)
     problems += _repeated(rows)
     if problems:
         raise AuthoringError(problems)

@@ -31,7 +31,9 @@ def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Token
     if end is None:
         raise Refused("expected a tokenizer with an end-of-turn token (eos), found none: the model would never stop")
     found = [_tokens(row, tokenizer, end) for row in rows]
-    long = [(row, len(each.input_ids)) for row, each in zip(rows, found, strict=True) if len(each.input_ids) > max_length]
+    long = [
+        (row, len(each.input_ids)) for row, each in zip(rows, found, strict=True) if len(each.input_ids) > max_length
+    ]
     if long:
         row, length = long[0]
         raise Refused(

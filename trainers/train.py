@@ -205,7 +205,11 @@ def _record(ready: Ready, work: Path, facts: Mapping[str, Any]) -> dict[str, Any
         "recipe": recipe.effective(),
         "recipe_digest": digest(recipe.effective()),
         "rows": [
-            {"file": show_path(path), "sha256": file_digest(path), "rows": sum(row.file == show_path(path) for row in ready.rows)}
+            {
+                "file": show_path(path),
+                "sha256": file_digest(path),
+                "rows": sum(row.file == show_path(path) for row in ready.rows),
+            }
             for path in recipe.rows
         ],
         "holdout": dict(ready.holdout),

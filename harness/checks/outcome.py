@@ -57,8 +57,8 @@ class CheckKind:
 
     `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
     of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
-    `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases without one.
-    `code` names the modules whose source is part of the unit's questions.
+    `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
+    without one. `code` names the modules whose source is part of the unit's questions.
     """
 
     kind: Kind

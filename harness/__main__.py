@@ -1,0 +1,5 @@
+"""`python -m harness` is `tunegate`."""
+
+from harness.cli import main
+
+main()

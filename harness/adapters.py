@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,33 +34,32 @@ def adapter_digest(folder: Path) -> str:
         raise Refused(
             f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train"
         )
+    config = {key: value for key, value in _read_object(folder / CONFIG).items() if key not in NOT_THE_ADAPTER}
+    return digest([config, file_digest(folder / WEIGHTS)])
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise Refused(f"{folder / CONFIG}: expected JSON, found {error}") from error
-    return digest(
-        [
-            {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER},
-            file_digest(folder / WEIGHTS),
-        ]
-    )
+        raise Refused(f"{path}: expected JSON, found {error}") from error
+    if not isinstance(found, dict):
+        raise Refused(f"{path}: expected a JSON object, found {type(found).__name__}")
+    return found
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:
     """The training record in an adapter's folder; None for adapters made elsewhere."""
     path = folder / TRAINING
-    if not path.is_file():
-        return None
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except ValueError as error:
-        raise Refused(f"{path}: expected JSON, found {error}") from error
+    return _read_object(path) if path.is_file() else None
 
 
 def check_base(folder: Path, base: ModelIdentity) -> None:
     """Refuse an adapter whose training record names another base than the one it is put on."""
     record = training_record(folder)
-    trained = record["model"] if record else {}
+    trained = record.get("model") if record else {}
+    if not isinstance(trained, dict):
+        raise Refused(f"{folder / TRAINING}: expected the model it was trained on, found none; train it again")
     for part in ("base", "tokenizer", "template"):
         if part in trained and trained[part] != getattr(base, part):
             raise Refused(
@@ -83,23 +84,37 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor) -> Any:
     """
     from peft import PeftModel
 
+    weights = _read_weights(folder)
     try:
-        tuned = PeftModel.from_pretrained(model, str(folder))
-    except (RuntimeError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # PEFT warns of missing keys; the proof below refuses them
+            tuned = PeftModel.from_pretrained(model, str(folder))
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
     tuned.eval()
-    _prove_loaded(tuned, folder)
+    _prove_loaded(tuned, folder, weights)
     _prove_acting(tuned, folder, probe)
     return tuned
 
 
-def _prove_loaded(tuned: Any, folder: Path) -> None:
-    # load_adapter gives no warning when keys are missing: the output is then the base's
-    import torch
-    from peft import get_peft_model_state_dict
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    wanted = load_file(folder / WEIGHTS)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
+    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    if broken:
+        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {broken[0]}")
+    return dict(weights)
+
+
+def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) -> None:
+    import torch
+    from peft import get_peft_model_state_dict
+
     loaded = get_peft_model_state_dict(tuned)
     if set(wanted) != set(loaded):
         odd = sorted(set(wanted) ^ set(loaded))

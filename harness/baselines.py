@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cases import Unit
+from harness.cases import Task, Unit
 from harness.errors import Refused, show_path
 from harness.files import file_digest, locked, write_atomically
-from harness.record import SCHEMA_VERSION, Record, Result, Summary, read_result
+from harness.record import SCHEMA_VERSION, Record, Result, Summary, read_json, record_of
 from harness.subject import Answer
 
 #: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.
 FIXED = ("base", "tokenizer", "template", "rung")
+DEFAULT_MODEL = "smollm2"
+DIAGNOSIS = "diagnosis.json"
+SHOWN = 3
+EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 NAMES = {"base": "base weights", "template": "chat template"}
 
 
@@ -36,13 +42,12 @@ class Baseline:
         """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
         return {
             each.generation: Answer(
-                f"{self.unit}/{case}", each.output, each.tokens_in, each.tokens_out,
-                finish="length" if each.finish == "length" else "stop",
+                f"{self.unit}/{case}", each.output, each.tokens_in, each.tokens_out, finish=each.finish
             )
             for case, result in self.results.items()
             for each in (result.repeats or (result,))
             if each.generation and each.output is not None
-        }  # fmt: skip
+        }
 
 
 def baseline_path(root: Path, slug: str, unit: str, released: bool = False) -> Path:
@@ -58,27 +63,42 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     """
     name = show_path(path)
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["schema_version"] != SCHEMA_VERSION or data["unit"] != unit:
-            raise Refused(f"{name}: expected the baseline of {unit}, found {data['unit']!r}; re-record it")
-        summary = data["summary"]
-        return Baseline(
-            unit, data["subject"], data["engine"], data["questions"],
-            Summary(**{**summary, "interval": summary["interval"] and tuple(summary["interval"]),
-                       "tokens": summary.get("tokens") and tuple(summary["tokens"])}),
-            {case: read_result(raw) for case, raw in data["cases"].items()},
-            path,
-        )  # fmt: skip
+        data = read_json(path)
+        found = data["unit"]
+        record = record_of(_as_record(data), name)
     except FileNotFoundError:
-        raise Refused(f"{unit}: expected a baseline at {name}, found none; record it first: {_how(unit)}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(
-            f"{name}: expected a baseline, found a damaged file ({error!r}); restore or re-record it"
-        ) from error
+        raise Refused(f"{unit}: expected a baseline at {name}, found none") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Refused) as error:
+        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({error})") from error
+    if found != unit:
+        raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
+    subject, engine = record.identity["subject"], record.identity["engine"]
+    return Baseline(unit, subject, engine, record.questions[unit], record.units[unit], record.of_unit(unit), path)
 
 
-def _how(unit: str) -> str:
-    return f"pytest suites/ --record -k '{unit}'"
+def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A baseline's JSON in the shape of a record, whose published schema then serves both."""
+    unit = data["unit"]
+    questions = {unit: data["questions"]}
+    return {
+        "schema_version": data["schema_version"],
+        "partial": False,
+        "identity": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
+        "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
+        "units": {unit: data["summary"]},
+        "verdicts": {},
+        "tasks": {},
+    }
+
+
+def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | None = None) -> str:
+    """The command that records one unit for a subject; `model` is its `--model` where that is not the default."""
+    options = ["--record"]
+    options += [f"--model={model}"] if model and model != DEFAULT_MODEL else []
+    options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
+    options += ["--sealed"] if unit.sealed else []
+    options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
+    return shlex.join(["pytest", "suites/", *options])
 
 
 def write_baselines(root: Path, slug: str, record: Record, units: Iterable[Unit], released: bool = False) -> list[str]:
@@ -96,7 +116,8 @@ def _write_unit(path: Path, record: Record, unit: Unit) -> str:
     summary = record.units[unit.key]
     if old is None:
         return f"{unit.key}: recorded {summary.n} cases, mean {_number(summary.mean)} ({show_path(path)})"
-    return f"{unit.key}: updated: {'; '.join(_changes(old, record, unit)) or 'outputs only'} ({show_path(path)})"
+    changes = "; ".join(_changes(old, record, unit)) or "outputs only"
+    return f"{unit.key}: updated: {changes} ({show_path(path)})"
 
 
 def _read_or_none(path: Path, unit: str) -> Baseline | None:
@@ -107,18 +128,40 @@ def _read_or_none(path: Path, unit: str) -> Baseline | None:
 
 
 def _changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
-    """What an update changed, most suspicious first: the questions, then who answered, then the score."""
-    asked = [
-        f"{name} changed" for name, value in record.questions[unit.key].items() if old.questions.get(name) != value
-    ]
+    """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
+    asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
     subject, engine = record.identity["subject"], record.identity["engine"]
-    who = [f"{name} changed" for name in (*FIXED, "adapter") if old.subject.get(name) != subject.get(name)]
+    who = [_part_name(part) for part in (*FIXED, "adapter") if old.subject.get(part) != subject.get(part)]
     how = [
-        f"{name} {old.engine.get(name)} -> {value}" for name, value in engine.items() if old.engine.get(name) != value
+        f"{part} {old.engine.get(part)} -> {engine.get(part)}"
+        for part in sorted({*old.engine, *engine})
+        if old.engine.get(part) != engine.get(part)
     ]
     before, after = old.summary.mean, record.units[unit.key].mean
     moved = [f"mean {_number(before)} -> {_number(after)}"] if before != after else []
-    return asked + who + how + moved
+    return _judged_otherwise(old, record, unit) + asked + who + how + moved
+
+
+def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
+    """The same output with another score: the rules changed, not the model."""
+    now = record.of_unit(unit.key)
+    same = [
+        (case, before.score or 0.0, now[case].score or 0.0)
+        for case, before in sorted(old.results.items())
+        if case in now and before.output == now[case].output and before.repeats == () == now[case].repeats
+    ]
+    looser = [case for case, before, after in same if after > before]
+    stricter = [case for case, before, after in same if after < before]
+    return [
+        f"{name} rules: the same output now scores {how} in {_some(cases)}"
+        for name, how, cases in (("loosened", "higher", looser), ("tightened", "lower", stricter))
+        if cases
+    ]
+
+
+def _some(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
+    return f"{', '.join(cases[:SHOWN])}{more}"
 
 
 def _number(value: float | None) -> str:
@@ -153,26 +196,31 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
 
 
 def matching(
-    root: Path, slug: str, units: Sequence[Unit], subject: Mapping[str, str | None], engine: Mapping[str, str]
+    root: Path,
+    slug: str,
+    units: Sequence[Unit],
+    subject: Mapping[str, str | None],
+    engine: Mapping[str, str],
+    model: str | None = None,
 ) -> list[Baseline]:
     """The baselines of `units` that were recorded from this very subject, engine and questions.
+
+    `model` is the subject's `--model`, for the command that records what is missing.
 
     Raises:
         Refused: any is missing or differs: names what differs for every unit, and how to re-record.
     """
     found, wrong = [], []
     for unit in units:
+        how = how_to_record(unit, subject, model)
         try:
             baseline = read_baseline(baseline_path(root, slug, unit.key), unit.key)
-            differences = differing(baseline, unit, subject, engine)
         except Refused as error:
-            wrong.append(_other_model(root, slug, unit) or str(error))
+            wrong.append(f"{_other_model(root, slug, unit) or error}; record it: {how}")
             continue
-        if differences:
+        if differences := differing(baseline, unit, subject, engine):
             where = show_path(baseline.path)
-            wrong.append(
-                f"{unit.key}: the baseline ({where}) was recorded with {differences}; re-record: {_how(unit.key)}"
-            )
+            wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; record it again: {how}")
         found.append(baseline)
     if wrong:
         raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
@@ -180,21 +228,39 @@ def matching(
 
 
 def _other_model(root: Path, slug: str, unit: Unit) -> str:
-    others = sorted(path.parts[len(root.parts)] for path in root.glob(f"*/{unit.key}.json"))
+    others = sorted(path.relative_to(root).parts[0] for path in root.glob(f"*/{unit.key}.json"))
     if not others or slug in others:
         return ""
-    return (
-        f"{unit.key}: expected a baseline of this model ({slug}), found one of another model only "
-        f"({', '.join(others)}); record it with the right --model: {_how(unit.key)}"
-    )
+    return f"{unit.key}: expected a baseline of this model ({slug}), found one of another only ({', '.join(others)})"
+
+
+def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
+    """Refuse baselines of units that the fixtures no longer have: a deleted unit must not pass unjudged.
+
+    Raises:
+        Refused: names them, and what to do.
+    """
+    known = {unit.key for task in tasks for unit in task.units}
+    recorded = {
+        path.relative_to(root / slug).as_posix().removesuffix(".json").removesuffix(".released"): path
+        for path in sorted((root / slug).glob("*/*.json"))
+        if path.name != DIAGNOSIS
+    }
+    gone = [f"  {unit} ({show_path(path)})" for unit, path in recorded.items() if unit not in known]
+    if gone:
+        lines = "\n".join(gone)
+        raise Refused(
+            f"baselines of units that the fixtures do not have (deleted? renamed?):\n{lines}\n"
+            "bring the unit back, or delete its file here to retire it for good"
+        )
 
 
 def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None], engine: Mapping[str, str]) -> str:
     """What differs between a baseline and a run, in words; empty if nothing does. The adapter may differ."""
     return ", ".join(
         [
-            *(question_differences(baseline.questions, unit.questions, unit, baseline.results)),
-            *(f"another {NAMES.get(part, part)}" for part in FIXED if baseline.subject.get(part) != subject.get(part)),
+            *question_differences(baseline.questions, unit.questions, unit, baseline.results),
+            *(_part_name(part) for part in FIXED if baseline.subject.get(part) != subject.get(part)),
             *(
                 f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
                 for part in sorted({*baseline.engine, *engine})
@@ -204,16 +270,21 @@ def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None],
     )
 
 
+def _part_name(part: str) -> str:
+    return f"another {NAMES.get(part, part)}"
+
+
 def question_differences(
     old: Mapping[str, str], new: Mapping[str, str], unit: Unit, results: Mapping[str, Any]
 ) -> list[str]:
     """Which parts of the questions differ, naming added and removed cases."""
     ids = {case.id for case in unit.cases}
-    added, removed = sorted(ids - results.keys()), sorted(results.keys() - ids)
-    if added or removed:
-        listed = [f"+{name}" for name in added[:3]] + [f"-{name}" for name in removed[:3]]
-        more = len(added) + len(removed) - len(listed)
-        return [f"other cases ({', '.join(listed)}{f' and {more} more' if more else ''})"]
+    changed = [f"+{name}" for name in sorted(ids - results.keys())] + [
+        f"-{name}" for name in sorted(results.keys() - ids)
+    ]
+    if changed:
+        # every other digest differs with the cases
+        return [f"other cases ({_some(changed)})"]
     return [f"other {name}" for name in new if old.get(name) != new[name]] + [
         f"a question part {name!r} that is gone" for name in old if name not in new
     ]
@@ -222,8 +293,3 @@ def question_differences(
 def digests(baselines: Sequence[Baseline]) -> dict[str, str]:
     """The digest of each baseline file, for a training record."""
     return {each.unit: file_digest(each.path) for each in baselines}
-
-
-def renewed(record: Record) -> Record:
-    """The record without what may not stand in a baseline."""
-    return replace(record, created="", adapter=None)

@@ -8,17 +8,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from harness.errors import CouldNotRun
 from harness.subject import Answer, Can, Identity, Request, Subject
+
+TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
 
 
 class Store:
-    """Generations on disk, one row each; a row is there whole or not at all, also after a kill."""
+    """Generations on disk, one row each; a row is there whole or not at all, also after a kill.
+
+    Raises:
+        CouldNotRun: the file cannot be written, or is something else.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(TABLE)
+        except (OSError, sqlite3.Error) as error:
+            raise CouldNotRun(
+                f"{path}: expected a store of generations, found {error}; delete it, or name another folder with "
+                "TUNEGATE_CACHE"
+            ) from error
 
     def get(self, key: str) -> Answer | None:
         """The answer under a key, or None."""
@@ -61,7 +74,7 @@ class Cached:
         for request in requests:
             key = keys[request.key, request.repeat]
             found = self._known.get(key) or self._store.get(key)
-            if found is None or found.output is None:
+            if found is None:
                 missing.append(request)
                 continue
             self.reused += 1
@@ -69,5 +82,6 @@ class Cached:
         if missing:
             for answer in self._subject.answer(missing):
                 key = keys[answer.key, answer.repeat]
-                self._store.put(key, answer)
+                if answer.output is not None:  # what was not answered is asked again
+                    self._store.put(key, answer)
                 yield replace(answer, generation=key)

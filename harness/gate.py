@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from harness import stats, words
 from harness.cases import Task, Unit
-from harness.policy import Policy, UnitPolicy
-from harness.record import Record, Result, Summary
+from harness.pairs import Pair, pair, slices
+from harness.policy import Policy
+from harness.record import Record, Result
 from harness.verdict import Judged, Verdict
 
-LEVEL = 0.04  # one-sided, of held and worse
+LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets
 SLICE_LEVEL = 0.02
-BETTER_LEVEL = 0.05
-SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice
+BOUND_LEVEL = 0.05  # one-sided, of better, of the floor and of what is reached
 SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """One unit of the candidate beside one reference, on the statistic's scale."""
-
-    unit: Unit
-    policy: UnitPolicy
-    share: int
-    old: Mapping[str, Result]
-    new: Mapping[str, Result]
-    before: Summary
-    after: Summary
-    d: tuple[float, ...]
-    margin: float
-    problem: str = ""
-
-    @property
-    def level(self) -> float:
-        return LEVEL / self.share
 
 
 def compare(
@@ -46,20 +27,24 @@ def compare(
     """Judge a candidate record against each reference and decide every task.
 
     Args:
-        tasks: the tasks whose units are gated, with their policies.
-        candidate: the record to judge; units it does not hold whole have no verdict.
-        references: records by name, the base first; a unit gets the worst of its verdicts.
+        tasks: all tasks of the fixtures, with their policies.
+        candidate: the record to judge. If it is partial, units that it does not hold have no verdict; else they block.
+        references: records by name, the base first: a unit that the base lacks blocks, one that a later reference
+            lacks is newer than it. A unit gets the worst of its verdicts.
         trained: the tasks the adapter was trained for; elsewhere targets guard.
 
     Returns:
-        The candidate with `verdicts` and `tasks`.
+        The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
     """
-    judged: dict[str, Judged] = {}
+    found: dict[str, list[Judged]] = {}
+    base = next(iter(references), None)
     for name, reference in references.items():
-        for verdict in _against(tasks, candidate, name, reference, trained):
-            known = judged.get(verdict.unit)
-            judged[verdict.unit] = _worst(known, verdict) if known else verdict
-    decisions = {task.name: _decide(task, candidate, judged, trained) for task in tasks}
+        for verdict in _against(tasks, candidate, name, reference, trained, name == base):
+            found.setdefault(verdict.unit, []).append(verdict)
+    judged = {unit: _combined(verdicts) for unit, verdicts in found.items()}
+    decisions = {
+        task.name: _decide(task, candidate, judged, task.name in trained) for task in _with_vanished(tasks, judged)
+    }
     return replace(
         candidate,
         verdicts={unit: verdict.as_dict() for unit, verdict in judged.items()},
@@ -67,213 +52,223 @@ def compare(
     )
 
 
-def _worst(first: Judged, second: Judged) -> Judged:
-    """The verdict that counts of two references: the blocking one; else the base's, which was there first."""
-    return second if second.blocks and not first.blocks else first
+def _with_vanished(tasks: Sequence[Task], judged: Collection[str]) -> list[Task]:
+    """The tasks, and an empty one for each that only a reference still knows."""
+    known = {task.name for task in tasks}
+    names = dict.fromkeys(unit.partition("/")[0] for unit in judged)
+    return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
+
+
+def _combined(verdicts: Sequence[Judged]) -> Judged:
+    """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
+    worst = max(verdicts, key=_severity)
+    others = [words.beside(each) for each in verdicts if each is not worst]
+    return replace(worst, reason=" ".join([worst.reason, *others]))
+
+
+def _severity(verdict: Judged) -> int:
+    if not verdict.blocks:
+        return 0
+    if verdict.only_inconclusive:
+        return 1
+    return 3 if verdict.verdict == "regressed" else 2
 
 
 def _against(
-    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, trained: Sequence[str]
-) -> list[Judged]:
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, trained: Sequence[str], is_base: bool
+) -> Iterator[Judged]:
     pairs = [
-        _pair(unit, task.policy, candidate, reference, task.name in trained)
+        pair(unit, task.policy, candidate, name, reference, task.name in trained)
         for task in tasks
         for unit in task.units
-        if unit.key in candidate.units and unit.key in reference.units
+        if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
     ]
-    sound = [pair for pair in pairs if not pair.problem and pair.d]
-    worse = _family([stats.p_worse(pair.d, seed=SEED) for pair in sound], [pair.level for pair in sound])
-    targets = [pair for pair in sound if pair.policy.role == "target"]
-    better = _family(
-        [stats.p_better(pair.d, seed=SEED) for pair in targets], [BETTER_LEVEL / pair.share for pair in targets]
+    gated = [each for each in pairs if each.d]
+    worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], LEVEL)
+    targets = [each for each in gated if each.policy.role == "target"]
+    better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], LEVEL)
+    fallen = _fallen_slices(gated)
+    for each in pairs:
+        key = each.unit.key
+        yield _judge(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+    yield from _vanished(tasks, candidate, name, reference)
+
+
+def _in_play(unit: Unit, candidate: Record) -> bool:
+    asked = not candidate.partial and (candidate.sealed or not unit.sealed)
+    return asked or unit.key in candidate.units
+
+
+def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Record) -> Iterator[Judged]:
+    """Units that a record knows and the fixtures do not: deleted or renamed, and not to pass for that."""
+    known = {unit.key for task in tasks for unit in task.units}
+    for key, summary in {**candidate.units, **reference.units}.items():
+        if key not in known:
+            reason = words.cannot_compare("the fixtures no longer have this unit")
+            yield Judged(
+                key, name, "inconclusive", reason, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
+            )
+
+
+def _family(pairs: Sequence[Pair], values: Sequence[stats.PValue], level: float) -> set[str]:
+    """The units whose p is significant among all; each p is weighed by its own task's looks x candidates."""
+    shares = [each.share for each in pairs]
+    flags = _tarone_holm(values, shares, level)
+    return {each.unit.key for each, flag in zip(pairs, flags, strict=True) if flag}
+
+
+def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: float) -> tuple[bool, ...]:
+    def weighed(p: float, share: int) -> float:
+        return min(1.0, p * share)
+
+    return stats.tarone_holm(
+        [weighed(value.p, share) for value, share in zip(values, shares, strict=True)],
+        [weighed(value.smallest, share) for value, share in zip(values, shares, strict=True)],
+        level,
     )
-    worse_of = {pair.unit.key: flag for pair, flag in zip(sound, worse, strict=True)}
-    better_of = {pair.unit.key: flag for pair, flag in zip(targets, better, strict=True)}
-    slices = _worse_slices(sound)
-    return [
-        _judge(pair, name, worse_of.get(pair.unit.key, False), better_of.get(pair.unit.key, False),
-               slices.get(pair.unit.key, ()))
-        for pair in pairs
-    ]  # fmt: skip
 
 
-def _pair(unit: Unit, policy: Policy, candidate: Record, reference: Record, trained: bool) -> _Pair:
-    declared = policy.of(unit.name, unit.kind)
-    if not trained and declared.role == "target":
-        declared = replace(declared, role="guard")
-    old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
-    before, after = reference.units[unit.key], candidate.units[unit.key]
-    problem = _mismatch(unit, old, new)
-    d: tuple[float, ...] = ()
-    margin = declared.margin or 0.0
-    if not problem and declared.margin is not None:
-        d, margin = _differences(unit, old, new, declared.margin)
-    return _Pair(unit, declared, policy.share, old, new, before, after, d, margin, problem)
-
-
-def _mismatch(unit: Unit, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
-    ids = {case.id for case in unit.cases}
-    for side, results in (("reference", old), ("candidate", new)):
-        if set(results) != ids:
-            odd = sorted(set(results) ^ ids)
-            return f"the {side} differs from the fixtures in {len(odd)} cases ({', '.join(odd[:3])})"
-        unscored = sorted(case for case, result in results.items() if result.score is None)
-        if unscored:
-            return f"{len(unscored)} unscored in the {side} ({', '.join(unscored[:3])})"
-    return ""
-
-
-def _differences(
-    unit: Unit, old: Mapping[str, Result], new: Mapping[str, Result], margin: float
-) -> tuple[tuple[float, ...], float]:
-    """One difference an observation: a case, or the mean of a group; on [-1, 1], with the margin on the same scale."""
-    groups: dict[str, list[str]] = {}
-    for case in unit.cases:
-        groups.setdefault(f"group {case.group}" if case.group else f"case {case.id}", []).append(case.id)
-    before = [_mean(old, ids) for ids in groups.values()]
-    after = [_mean(new, ids) for ids in groups.values()]
-    if unit.kind == "continuous":
-        clamped = stats.clamp_differences(before, after, margin)
-        return clamped.d, clamped.margin
-    return tuple(b - a for a, b in zip(before, after, strict=True)), margin
-
-
-def _mean(results: Mapping[str, Result], ids: Sequence[str]) -> float:
-    return math.fsum(results[case].score or 0.0 for case in ids) / len(ids)
-
-
-def _family(values: Sequence[stats.PValue], levels: Sequence[float]) -> tuple[bool, ...]:
-    if not values:
-        return ()
-    level = min(levels)  # tasks may declare different shares; the strictest serves the family
-    return stats.tarone_holm([value.p for value in values], [value.smallest for value in values], level)
-
-
-def _slices(pair: _Pair) -> dict[str, list[float]]:
-    total = len(pair.unit.cases)
-    found: dict[str, list[float]] = {}
-    for case in pair.unit.cases:
-        d = (pair.new[case.id].score or 0.0) - (pair.old[case.id].score or 0.0)
-        for tag, value in case.tags.items():
-            found.setdefault(f"{tag}={value}", []).append(d)
-    return {tag: d for tag, d in found.items() if len(d) <= SLICE_SHARE * total}
-
-
-def _worse_slices(pairs: Sequence[_Pair]) -> dict[str, tuple[str, ...]]:
+def _fallen_slices(pairs: Sequence[Pair]) -> dict[str, tuple[str, ...]]:
     """The slices that block: significant in the family of all units' slices, and not themselves held."""
-    rows = [(pair, tag, d) for pair in pairs if pair.unit.kind == "pass/fail" for tag, d in _slices(pair).items()]
-    if not rows:
-        return {}
-    level = min(SLICE_LEVEL / pair.share for pair, _, _ in rows)
+    rows = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in rows]
-    flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], level)
-    worse: dict[str, tuple[str, ...]] = {}
-    for (pair, tag, d), flag in zip(rows, flags, strict=True):
-        if flag and not stats.held(d, pair.margin, pair.level):
-            worse[pair.unit.key] = (*worse.get(pair.unit.key, ()), tag)
-    return worse
+    flags = _tarone_holm(values, [each.share for each, _, _ in rows], SLICE_LEVEL)
+    fallen: dict[str, tuple[str, ...]] = {}
+    for (each, tag, d), flag in zip(rows, flags, strict=True):
+        if flag and not stats.held(d, each.margin, LEVEL / each.share):
+            fallen[each.unit.key] = (*fallen.get(each.unit.key, ()), tag)
+    return fallen
 
 
-def _judge(pair: _Pair, reference: str, worse: bool, better: bool, slices: tuple[str, ...]) -> Judged:
-    unit, policy = pair.unit, pair.policy
-    broke, fixed = _moves(pair)
-    facts = Judged(
-        unit.key, reference, "inconclusive", "", policy.role, len(pair.new), pair.before.mean, pair.after.mean,
-        margin=policy.margin, broke=broke, fixed=fixed,
-        critical=tuple(case.id for case in unit.cases if case.critical and case.id in broke),
-        unarmed=tuple(case.id for case in unit.cases if case.critical and not _passed(pair.old.get(case.id))),
-        worse_slices=slices,
-    )  # fmt: skip
-    if pair.problem:
-        return replace(facts, reason=words.cannot_compare(pair.problem), blocks=True)
-    if policy.margin is None:
-        return replace(facts, verdict="ungated", reason=words.ungated(unit.key))
-    bounds = stats.interval(pair.d, 0.05)
-    scale = pair.margin / policy.margin  # back from the clamped scale to the score's own unit
+def _judge(each: Pair, name: str, reference: Record, worse: bool, better: bool, fallen: tuple[str, ...]) -> Judged:
+    facts = _facts(each, name, reference)
+    if each.problem:
+        return replace(facts, reason=words.cannot_compare(each.problem), blocks=True)
+    if each.policy.margin is None:
+        return replace(facts, verdict="ungated", reason=words.ungated(each.unit.key))
+    bounds = stats.interval(each.d, 0.05)
     facts = replace(
         facts,
-        difference=math.fsum(pair.d) / len(pair.d) / scale,
-        interval=(bounds.lower / scale, bounds.upper / scale),
-        reached=_reached(pair),
+        difference=math.fsum(each.d) / len(each.d) * each.scale,
+        interval=(bounds.lower * each.scale, bounds.upper * each.scale),
+        worse_slices=fallen,
+        clamped=each.clamped,
+        reached=_reached(each),
+        lower=worse,
     )
-    verdict, lower = _verdict(pair, facts, worse, better)
-    facts = replace(facts, verdict=verdict, lower=lower, blocks=_blocks(pair, verdict, lower, slices))
-    return replace(
-        facts, reason=words.verdict(facts, _needed(pair) if verdict == "inconclusive" else None, policy.floor)
-    )
+    verdict, causes = _rule(each, facts, better)
+    facts = _blocking(replace(facts, verdict=verdict), each.policy.lower)
+    return replace(facts, reason=words.verdict(facts, causes))
 
 
-def _verdict(pair: _Pair, facts: Judged, worse: bool, better: bool) -> tuple[Verdict, bool]:
-    held = stats.held(pair.d, pair.margin, pair.level)
-    if (worse and not held) or facts.critical or _below_floor(pair, certain=True):
-        return "regressed", worse
-    if not held or _below_floor(pair, certain=False):
-        return "inconclusive", worse
-    if better and stats.score_statistic(pair.d, 0.0) > stats.critical(BETTER_LEVEL / pair.share):
-        return "improved", False
-    return "held", worse
+def _blocking(facts: Judged, lower: Literal["allow", "block"]) -> Judged:
+    """Whether it blocks. A sealed unit must not be worse, but need not be held."""
+    fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
+    unsettled = facts.verdict == "inconclusive" and not facts.sealed
+    blocks = facts.verdict == "regressed" or unsettled or fell
+    return replace(facts, blocks=blocks, only_inconclusive=unsettled and not fell)
 
 
-def _blocks(pair: _Pair, verdict: Verdict, lower: bool, slices: tuple[str, ...]) -> bool:
-    too_low = lower and pair.policy.lower == "block"
-    open_question = verdict == "inconclusive" and not pair.unit.sealed  # a sealed unit need not be held
-    return verdict == "regressed" or open_question or bool(slices) or too_low
+def _facts(each: Pair, name: str, reference: Record) -> Judged:
+    unit, known = each.unit, reference.units.get(each.unit.key)
+    both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
+    broke = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
+    fixed = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
+    critical = [case for case in both if case.critical]
+    return Judged(
+        unit.key, name, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
+        base=_mean(each.before) if each.before or not known else known.mean,
+        mean=_mean(each.after),
+        observations=len(each.after),
+        margin=each.policy.margin,
+        broke=tuple(broke), fixed=tuple(fixed),
+        critical=tuple(case.id for case in critical if _breaks(each.old[case.id], each.new[case.id])),
+        unarmed=tuple(case.id for case in critical if not each.old[case.id].passed),
+        sealed=unit.sealed,
+        base_rates=known.rates if known else {},
+    )  # fmt: skip
 
 
-def _moves(pair: _Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    both = [case.id for case in pair.unit.cases if case.id in pair.old and case.id in pair.new]
-    broke = tuple(case for case in both if _passed(pair.old[case]) and not _passed(pair.new[case]))
-    fixed = tuple(case for case in both if not _passed(pair.old[case]) and _passed(pair.new[case]))
-    return broke, fixed
+def _mean(scores: Sequence[float]) -> float | None:
+    return math.fsum(scores) / len(scores) if scores else None
 
 
-def _passed(result: Result | None) -> bool:
-    return bool(result and result.passed)
+def _breaks(old: Result, new: Result) -> bool:
+    """Whether a critical case broke: one failure of a greedy answer, two running of sampled ones."""
+    failed = [each.passed is False for each in new.repeats or (new,)]
+    confirmed = failed[0] if len(failed) == 1 else any(first and second for first, second in pairwise(failed))
+    return bool(old.passed) and confirmed
 
 
-def _below_floor(pair: _Pair, certain: bool) -> bool:
-    floor, mean, n = pair.policy.floor, pair.after.mean, pair.after.n
-    if floor is None or mean is None:
+def _rule(each: Pair, facts: Judged, better: bool) -> tuple[Verdict, list[str]]:
+    """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
+    level, held = LEVEL / each.share, stats.held(each.d, each.margin, LEVEL / each.share)
+    below, may_be_below = _below_floor(each)
+    if facts.critical or (facts.lower and not held) or below:
+        return "regressed", [
+            *([words.critical_broke(facts)] if facts.critical else []),
+            *([words.worse(facts)] if facts.lower and not held else []),
+            *([words.below_floor(facts, each.policy.floor)] if below else []),
+        ]
+    if not held or may_be_below:
+        return "inconclusive", [
+            *([words.not_excluded(facts, _cases_needed(each, level))] if not held else []),
+            *([words.maybe_below_floor(facts, each.policy.floor)] if may_be_below else []),
+        ]
+    clear = stats.score_statistic(each.d, 0.0) > stats.critical(BOUND_LEVEL / each.share)
+    return ("improved" if better and clear else "held"), []
+
+
+def _cases_needed(each: Pair, level: float) -> int:
+    """Observations that would hold an unchanged model at the churn seen, four times in five."""
+    return stats.cases_to_settle(stats.churn_seen(each.d), each.margin, level)
+
+
+def _below_floor(each: Pair) -> tuple[bool, bool]:
+    """Whether the score is below the floor for certain, and whether its estimate is."""
+    floor = each.policy.floor
+    if floor is None:
+        return False, False
+    total, n = math.fsum(each.after), len(each.after)
+    return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < floor, total / n < floor
+
+
+def _reached(each: Pair) -> bool:
+    reach, level = each.policy.reach, BOUND_LEVEL / each.share
+    if reach is None:
         return False
-    return stats.wilson(mean * n, n, 0.05 / pair.share).upper < floor if certain else mean < floor
-
-
-def _reached(pair: _Pair) -> bool:
-    reach = pair.policy.reach
-    if reach is None or pair.before.mean is None or pair.after.mean is None:
-        return False
-    level = 0.05 / pair.share
-    before = stats.wilson(pair.before.mean * pair.before.n, pair.before.n, level).lower
-    after = stats.wilson(pair.after.mean * pair.after.n, pair.after.n, level).lower
+    before, after = (stats.wilson(math.fsum(side), len(side), level).lower for side in (each.before, each.after))
     return after >= reach > before
 
 
-def _needed(pair: _Pair) -> int | None:
-    """Cases that would settle it at the churn seen; None where more cases would not."""
-    churn = stats.churn_seen(pair.d)
-    if churn >= 1:
-        return None
-    needed = stats.cases_to_settle(churn, pair.margin, pair.level)
-    return needed if needed > len(pair.d) else None
+def _decide(task: Task, candidate: Record, judged: Mapping[str, Judged], trained: bool) -> dict[str, Any] | None:
+    """The task's decision, or None where one of its units has no verdict.
 
-
-def _decide(
-    task: Task, candidate: Record, judged: Mapping[str, Judged], trained: Sequence[str]
-) -> dict[str, Any] | None:
-    """The task's decision, or None where one of its open units was not judged whole."""
-    open_units = [unit for unit in task.units if not unit.sealed or candidate.sealed]
-    if any(unit.key not in judged for unit in open_units):
+    What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
+    and the decision blocks. A task that it was not trained for only has to hold.
+    """
+    expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
+    verdicts = [each for key, each in judged.items() if key.partition("/")[0] == task.name]
+    if not verdicts or any(key not in judged for key in expected):
         return None
-    verdicts = [judged[unit.key] for unit in open_units]
     targets = [each for each in verdicts if each.role == "target"]
-    blocking = [each for each in verdicts if each.blocks]
-    short = [each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached]
-    decision = "block" if blocking or short else "release"
+    outlook = words.Outlook(
+        task=task.name,
+        trained=trained,
+        declared=task.policy.declared,
+        verdicts=verdicts,
+        blocking=[each for each in verdicts if each.blocks],
+        short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
+        aimless=trained and not targets,
+        unseen=[unit.key for unit in task.units if unit.key not in judged],
+    )
+    blocked = bool(outlook.blocking or outlook.short or outlook.aimless)
     return {
-        "decision": decision,
-        "reason": words.decision(task.name, blocking, short, targets, task.name in trained),
-        "blocking": [each.unit for each in blocking],
-        "short": [each.unit for each in short],
+        "decision": "block" if blocked else "release",
+        "reason": words.decision(outlook),
+        "blocking": [each.unit for each in outlook.blocking],
+        "short": [each.unit for each in outlook.short],
+        "aimless": outlook.aimless,
     }
 
 
@@ -285,15 +280,12 @@ def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") ->
 
 
 def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
-    """The units that are only inconclusive, where that is to be a warning."""
+    """The units that block by being inconclusive alone, where that is to be a warning."""
     if inconclusive == "block":
         return set()
-    return {
-        unit for unit, each in record.verdicts.items()
-        if each["verdict"] == "inconclusive" and not each["worse_slices"] and each["difference"] is not None
-    }  # fmt: skip
+    return {unit for unit, each in record.verdicts.items() if each["only_inconclusive"]}
 
 
 def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
     """Whether a task's decision blocks for more than the excused units."""
-    return task["decision"] == "block" and bool(task["short"] or set(task["blocking"]) - set(soft))
+    return bool(task["short"] or task["aimless"] or set(task["blocking"]) - set(soft))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +11,15 @@ from rich.console import Console
 
 from harness import gate
 from harness.cases import Case, Task, Unit
-from harness.errors import Refused, TunegateError, show_path
+from harness.errors import TunegateError
+from harness.options import BASELINE, Options, read_settings
 from harness.progress import watch_on
 from harness.record import Result
 from harness.report import case_failure, show
-from harness.session import Options, Session
-
-SETTINGS = frozenset({"model", "cases", "baselines", "inconclusive"})
+from harness.session import Session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseItem:
     """One case of one candidate."""
 
@@ -45,9 +42,10 @@ class CaseItem:
 
     @property
     def before(self) -> Result | None:
-        """What the first reference's answer came to, under --against."""
-        references = self.state.session.references.values()
-        return next((reference.cases[self.case.key] for reference in references), None)
+        """What a reference's answer came to, under --against: one that passed, else the first."""
+        references = self.state.session.references[self.candidate].values()
+        results = [reference.cases[self.case.key] for reference in references if self.case.key in reference.cases]
+        return next((result for result in results if result.passed), results[0] if results else None)
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
@@ -70,7 +68,7 @@ class CaseItem:
         return not verdict["blocks"] or self.unit.key in soft
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GateItem:
     """One unit's verdict, or one task's decision, for one candidate."""
 
@@ -104,6 +102,7 @@ class State:
         self.config = config
         self.error: TunegateError | None = None
         self.chosen = False
+        self._suites: tuple[str, ...] = ()
         try:
             self.session = Session(read_options(config))
             self.session.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
@@ -115,67 +114,69 @@ class State:
         if self.error:
             raise self.error
 
-    def case_handles(self, suite: str) -> list[CaseItem]:
-        """Every case of a suite, for every candidate."""
+    def case_items(self, suite: str) -> list[CaseItem]:
+        """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
         if self.error:
             return []
+        gated = bool(self.session.options.against)
         return [
             CaseItem(f"{case.key}{suffix}", self, unit, case, index)
             for index, suffix in enumerate(self._suffixes())
             for unit in self.session.units(suite)
+            if not (unit.sealed and gated)
             for case in unit.cases
         ]
 
-    def gate_handles(self, suite: str) -> list[GateItem]:
+    def gate_items(self, suite: str) -> list[GateItem]:
         """A gate for every unit of a suite and for every task that has one, for every candidate."""
         if self.error or not self.session.options.against:
             return []
-        tasks = [task for task in self.session.tasks if any(unit.suite == suite for unit in task.units)]
         return [
             GateItem(f"{unit.key if unit else task.name}{suffix}", self, suite, task, unit, index)
             for index, suffix in enumerate(self._suffixes())
-            for task in tasks
-            for unit in [*(unit for unit in self.session.units(suite) if unit.task == task.name), None]
+            for task in self.session.tasks
+            if (units := self.session.units(suite, task.name))
+            for unit in [*units, None]
         ]
 
     def _suffixes(self) -> list[str]:
         adapters = self.session.options.adapters
         return [f"@{adapter.name}" for adapter in adapters] if len(adapters) > 1 else [""]
 
-    def applies(self, handle: CaseItem | GateItem | None, item: pytest.Item) -> bool:
-        """Whether an item stands for something: no placeholder, no sealed case beside its gate, no early decision."""
-        if handle is None:
-            return not {"tunegate_case", "tunegate_gate"} & set(getattr(item, "fixturenames", ()))
-        if isinstance(handle, CaseItem):
-            return not (handle.unit.sealed and self.session.options.against)
-        return handle.unit is not None or handle.suite == self._last_suite(handle.task)
-
-    def _last_suite(self, task: Task) -> str:
-        collected = [suite for suite in self._suites if any(unit.suite == suite for unit in task.units)]
-        return collected[-1]
-
-    def see(self, handles: Sequence[CaseItem | GateItem | None]) -> None:
+    def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
         """Remember the order of the collected suites: the last one of a task shows its decision."""
-        self._suites = list(dict.fromkeys(handle.suite for handle in handles if isinstance(handle, GateItem)))
+        self._suites = tuple(dict.fromkeys(handle.suite for handle in handles if isinstance(handle, GateItem)))
 
-    def select(self, items: Sequence[tuple[pytest.Item, CaseItem | GateItem | None]]) -> list[pytest.Item]:
-        """Fix what will be judged; returns decisions that cannot be made, to deselect."""
-        handles = [handle for _, handle in items if handle]
+    def is_early(self, handle: CaseItem | GateItem | None) -> bool:
+        """Whether this is a task's decision in a suite that is not the task's last."""
+        if not isinstance(handle, GateItem) or handle.unit:
+            return False
+        last = [suite for suite in self._suites if self.session.units(suite, handle.task.name)][-1]
+        return handle.suite != last
+
+    def select(self, handles: Sequence[CaseItem | GateItem]) -> list[GateItem]:
+        """Fix what will be judged, given the selected items; returns the decisions that then cannot be made.
+
+        A gate judges its unit whole. A decision does the same for its task where nothing else of the task is
+        selected; beside other items it needs all units, since `-k voice` must not judge the schema unit too. --lf
+        means to repeat what failed, so there every decision is repeated.
+        """
+        gates = [handle for handle in handles if isinstance(handle, GateItem)]
+        decisions = [handle for handle in gates if not handle.unit]
+        touched = {handle.unit.task for handle in handles if handle.unit}
+        again = self.config.getoption("lf", False)
+        alone = [handle.task.name for handle in decisions if again or handle.task.name not in touched]
         self.chosen = bool(handles)
-        if not self.chosen:
-            return []
-        gates = [handle for handle in handles if isinstance(handle, GateItem) and handle.unit]
-        cases = [handle.case for handle in handles if isinstance(handle, CaseItem)]
-        self.session.select(cases, [handle.unit for handle in gates if handle.unit])
-        return [
-            item for item, handle in items
-            if isinstance(handle, GateItem) and not handle.unit and not self.session.is_decided(handle.task)
-        ]  # fmt: skip
+        self.session.select(
+            cases=[handle.case for handle in handles if isinstance(handle, CaseItem)],
+            whole=[handle.unit for handle in gates if handle.unit]
+            + [unit for task in alone for unit in self.session.units(task=task)],
+        )
+        return [handle for handle in decisions if not self.session.is_decided(handle.task)]
 
     def execute(self) -> None:
         """Generate, judge, compare, write."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        console = _console(reporter)
+        console = _console(self.config.pluginmanager.get_plugin("terminalreporter"))
         console.print()
         self.session.execute(watch_on(console))
 
@@ -187,18 +188,17 @@ class State:
         for record in self.session.records:
             reporter.section("tunegate")
             show(console, record)
-        _tell_rest(console, self.session)
+        for line in [*_partial_lines(self.session), *self.session.notes]:
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _tell_rest(console: Console, session: Session) -> None:
-    records, partial = session.records, session.partial
-    for key in partial:
-        judged = records[0].units[key].n if key in records[0].units else 0
-        console.print(
-            f"partial: {key} was not judged whole ({judged} cases): no verdict", highlight=False, soft_wrap=True
-        )
-    for note in session.notes:
-        console.print(note, highlight=False, soft_wrap=True)
+def _partial_lines(session: Session) -> list[str]:
+    units = session.records[0].units
+    return [
+        f"partial: {unit.key} was not judged whole ({units[unit.key].n if unit.key in units else 0} of "
+        f"{len(unit.cases)} cases): no verdict"
+        for unit in session.partial
+    ]
 
 
 def _console(reporter: Any) -> Console:
@@ -212,42 +212,24 @@ def read_options(config: pytest.Config) -> Options:
     """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
 
     Raises:
-        Refused: an option or setting that cannot be.
+        Refused: a setting that cannot be.
     """
-    option, root = config.option, config.rootpath
-    settings = _settings(root)
-    here = config.invocation_params.dir
-    out = here / option.out if option.out else None
+    option, here = config.option, config.invocation_params.dir
+    # without any configuration file pytest guesses its root from all arguments, a model's folder included
+    root = config.rootpath if config.inipath else here
+    settings = read_settings(root)
     against = option.against
-    if against and against != "baseline":
-        against = str(here / against)
-    model = option.model or settings.get("model", "smollm2")
     return Options(
         root=root,
-        model=model,
+        model=option.model or settings.get("model", "smollm2"),
         adapters=tuple(here / adapter for adapter in option.adapter),
         cases=here / option.cases if option.cases else root / settings.get("cases", "fixtures"),
         baselines=here / option.baselines if option.baselines else root / settings.get("baselines", "baselines"),
-        out=out,
-        against=against,
+        out=here / option.out if option.out else None,
+        against=against if against in (None, BASELINE) else str(here / against),
         record=option.record,
         rung=option.rung,
         sealed=option.sealed,
         repeats=option.repeats,
         inconclusive="warn" if (option.inconclusive or settings.get("inconclusive")) == "warn" else "block",
     )
-
-
-def _settings(root: Path) -> dict[str, str]:
-    path = root / "pyproject.toml"
-    if not path.is_file():
-        return {}
-    try:
-        settings = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("tunegate", {})
-    except (ValueError, OSError) as error:
-        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
-    odd = [f"{key} = {value!r}" for key, value in settings.items() if key not in SETTINGS or not isinstance(value, str)]
-    if odd or settings.get("inconclusive", "block") not in {"block", "warn"}:
-        allowed = ", ".join(sorted(SETTINGS))
-        raise Refused(f"{show_path(path)}: [tool.tunegate] takes {allowed} (texts); found {', '.join(odd) or settings}")
-    return dict(settings)

@@ -10,12 +10,14 @@ from typing import cast
 
 from harness import stats
 from harness.cases import Case, Unit
-from harness.checks.outcome import Finding, Outcome
+from harness.checks.outcome import Finding, Kind, Outcome
 from harness.errors import Refused
 from harness.progress import Watch
 from harness.prompts import RungName, final, requests
 from harness.record import Record, Result, Summary
 from harness.subject import Answer, Subject
+
+UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
 def judge(
@@ -44,14 +46,15 @@ def judge(
     prepare(units, watch)
     asked = list(requests(units, rung, repeats))
     cases = {case.key: case for unit in units for case in unit.cases}
+    kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
     with watch(
         f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)
     ) as done:
         for answer in subject.answer(asked):
-            results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung)
+            results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
             done(1)
-    by_case = {case.key: _merge([results[case.key, repeat] for repeat in range(repeats)]) for case in cases.values()}
+    by_case = {key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeats)]) for key in cases}
     identity = subject.identity
     return Record(
         partial=partial,
@@ -84,14 +87,14 @@ def _check_able(units: Iterable[Unit], subject: Subject) -> None:
             raise Refused(f"{unit.key}: expected a subject that can generate, {subject.identity.names['model']} cannot")
 
 
-def judge_answer(case: Case, answer: Answer, rung: RungName) -> Result:
-    """Judge one answer; an answer without an output is unscored."""
+def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Result:
+    """Judge one answer; an answer without an output is unscored, and a continuous one neither passes nor fails."""
     if answer.output is None:
-        return Result(None, None, (Finding("unscored", "no output for this case"),))
+        return UNANSWERED
     text = final(rung, answer.output)
     outcome: Outcome = case.check(text, case.expect, case.input)
     return Result(
-        passed=outcome.score == 1.0,
+        passed=outcome.score == 1.0 if kind == "pass/fail" else None,
         score=outcome.score,
         findings=outcome.findings + _cut(case, answer, outcome),
         rates=outcome.rates,
@@ -114,9 +117,10 @@ def _merge(repeats: Sequence[Result]) -> Result:
     if len(repeats) == 1:
         return repeats[0]
     scores = [each.score for each in repeats if each.score is not None]
+    passed = [each.passed for each in repeats if each.passed is not None]
     complete = len(scores) == len(repeats)
     return Result(
-        passed=all(each.passed for each in repeats) if complete else None,
+        passed=all(passed) if len(passed) == len(repeats) else None,
         score=statistics.fmean(scores) if complete else None,
         findings=tuple(dict.fromkeys(finding for each in repeats for finding in each.findings)),
         output=repeats[0].output,
@@ -134,16 +138,21 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         n=len(results),
         unscored=len(results) - len(scores),
         mean=statistics.fmean(scores) if scores else None,
-        interval=_interval(unit, scores),
+        interval=_interval(unit, results),
         rates=_rates(singles),
         tokens=_tokens(singles),
     )
 
 
-def _interval(unit: Unit, scores: Sequence[float]) -> tuple[float, float] | None:
-    if not scores or unit.kind == "continuous":
+def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | None:
+    """Wilson's 95 % interval of the mean; the cases of a group count as one observation."""
+    scored = [
+        (case, result.score) for case, result in zip(unit.cases, results, strict=True) if result.score is not None
+    ]
+    if not scored or unit.kind == "continuous":
         return None
-    bounds = stats.wilson(sum(scores), len(scores), 0.025)
+    observed = len({("group", case.group) if case.group else ("case", case.id) for case, _ in scored})
+    bounds = stats.wilson(statistics.fmean(score for _, score in scored) * observed, observed, 0.025)
     return bounds.lower, bounds.upper
 
 

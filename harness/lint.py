@@ -29,16 +29,19 @@ def lint(root: Path) -> Iterator[str]:
 
 
 def _too_small(task: Task, unit: Unit) -> Iterator[str]:
-    margin, n = task.policy.of(unit.name, unit.kind).margin, len(unit.cases)
-    if margin is None or unit.kind != "pass/fail":
+    margin = task.policy.of(unit.name, unit.kind).margin
+    if margin is None or unit.kind != "pass/fail" or unit.sealed:  # a sealed unit need not be held
         return
+    n = len(
+        {(case.group is None, case.group or case.id) for case in unit.cases}
+    )  # cases of a group are one observation
     level = 0.04 / task.policy.share
     needed = stats.fewest_cases(margin, level)
     if n < needed:
         yield f"{unit.key}: warning: {n} cases can never hold a margin of {100 * margin:g} points; it takes {needed}"
         return
     chance = stats.prob_held(n, margin, USUAL_CHURN, level)
-    wanted = 0.8 ** (1 / len(task.units))
+    wanted = 0.8 ** (1 / sum(not each.sealed for each in task.units))
     if chance < wanted:
         enough = stats.cases_to_settle(USUAL_CHURN, margin, level, wanted)
         yield (

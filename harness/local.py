@@ -54,21 +54,10 @@ class Local:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        try:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-            from transformers.utils import logging
-        except ImportError as error:
-            raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
-        import torch
-
-        logging.disable_progress_bar()
         with self._watch(f"Loading {self.model.name}" + (f" with {self._adapter.name}" if self._adapter else "")):
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, padding_side="left")
-            model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
-            if tokenizer.chat_template is None:
-                raise Refused(f"{self.folder}: expected a chat template, found none; the suites ask in chat messages")
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
+            tokenizer = load_tokenizer(self.folder)
+            model = load_base(self.folder)
+            model.generation_config = _plain_generation(model.generation_config, tokenizer)
             if self._adapter:
                 model = load_adapter(model, self._adapter, tokenizer(PROBE, return_tensors="pt").input_ids)
         return tokenizer, model
@@ -78,8 +67,18 @@ class Local:
         tokenizer, _ = self._loaded
         prompts = [render(tokenizer, request) for request in requests]
         lengths = [len(tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
+        self._check_room(requests, lengths)
         for batch in plan([request.decoding for request in requests], lengths):
             yield from self._batch([requests[index] for index in batch], [prompts[index] for index in batch])
+
+    def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
+        room = getattr(self._loaded[1].config.get_text_config(), "max_position_embeddings", None)
+        for request, length in zip(requests, lengths, strict=True):
+            if room and length + request.decoding.max_new_tokens > room:
+                raise Refused(
+                    f"{request.key}: expected prompt and answer within the {room} tokens that {self.model.name} can "
+                    f"see, found {length} + max_new_tokens {request.decoding.max_new_tokens}; shorten one of them"
+                )
 
     def _batch(self, requests: Sequence[Request], prompts: Sequence[str]) -> Iterator[Answer]:
         import torch
@@ -91,16 +90,19 @@ class Local:
             torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
         try:
             with torch.inference_mode():
-                tokens = model.generate(**inputs, **_settings(decoding), pad_token_id=tokenizer.pad_token_id)
-        except (RuntimeError, MemoryError) as error:
-            raise CouldNotRun(f"{self.model.name} failed on a batch of {len(requests)}: {error}") from error
-        ends = _end_tokens(model)
+                tokens = model.generate(**inputs, **_settings(decoding))
+        except (RuntimeError, MemoryError, ValueError, LookupError) as error:
+            # what the questions alone decide is refused before; here the machine or the library gave up
+            raise CouldNotRun(
+                f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
+            ) from error
+        ends = set(model.generation_config.eos_token_id)
         width = inputs.input_ids.shape[1]
         for request, row, mask in zip(requests, tokens[:, width:].tolist(), inputs.attention_mask, strict=True):
             length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
             yield Answer(
                 key=request.key,
-                output=tokenizer.decode(row[:length], skip_special_tokens=True),
+                output=tokenizer.decode(row[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False),
                 tokens_in=int(mask.sum()),
                 tokens_out=length or len(row),
                 finish="stop" if length else "length",
@@ -117,10 +119,81 @@ def engine() -> dict[str, str]:
     }  # fmt: skip
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder, padding on the left.
+
+    Raises:
+        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end.
+        CouldNotRun: the library is not installed, or cannot read it.
+    """
+    transformers = _transformers()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left", local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CouldNotRun(f"{folder}: expected a tokenizer that transformers can load, found: {error}") from error
+    if tokenizer.chat_template is None:
+        raise Refused(f"{folder}: expected a chat template, found none; the suites ask in chat messages")
+    if tokenizer.eos_token_id is None:
+        raise Refused(
+            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no answer would end"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(folder: Path) -> Any:
+    """The model of a folder in float32, in evaluation mode.
+
+    Raises:
+        CouldNotRun: the library is not installed, or cannot read it.
+    """
+    transformers = _transformers()
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
+        raise CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}") from error
+    return model.eval()
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
+    transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
+    return transformers
+
+
+def _plain_generation(found: Any, tokenizer: Any) -> Any:
+    """Where answers end, and nothing else: sampling or penalties that a model suggests are not the fixtures' decoding.
+
+    The tokenizer's end token counts too, because it is the one that training teaches.
+    """
+    ends = found.eos_token_id if isinstance(found.eos_token_id, list) else [found.eos_token_id]
+    every = {end for end in [*ends, tokenizer.eos_token_id] if end is not None}
+    return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
+
+
 def render(tokenizer: Any, request: Request) -> str:
-    """The prompt text of a request, up to where the answer begins."""
+    """The prompt text of a request, up to where the answer begins.
+
+    Raises:
+        Refused: the model's chat template does not take such messages (some know no system turn).
+    """
+    from jinja2 import TemplateError
+
     turns = [{"role": role, "content": text} for role, text in request.messages]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        roles = ", ".join(role for role, _ in request.messages)
+        raise Refused(
+            f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
+        ) from error
 
 
 def plan(decodings: Sequence[Decoding], lengths: Sequence[int]) -> list[list[int]]:
@@ -143,18 +216,7 @@ def plan(decodings: Sequence[Decoding], lengths: Sequence[int]) -> list[list[int
 
 
 def _settings(decoding: Decoding) -> dict[str, Any]:
-    if not decoding.temperature:
-        # the model's own generation_config may ask for sampling: say greedy outright
-        return {
-            "max_new_tokens": decoding.max_new_tokens, "do_sample": False, "num_beams": 1,
-            "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": 1.0,
-        }  # fmt: skip
-    return {
-        "max_new_tokens": decoding.max_new_tokens, "do_sample": True, "num_beams": 1,
-        "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0, "repetition_penalty": 1.0,
-    }  # fmt: skip
-
-
-def _end_tokens(model: Any) -> set[int]:
-    ends = model.generation_config.eos_token_id
-    return set(ends) if isinstance(ends, list) else {ends}
+    settings: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": bool(decoding.temperature)}
+    if decoding.temperature:
+        settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+    return settings

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
@@ -22,7 +21,9 @@ from harness.progress import Watch, quiet
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
+MARKER = "converted.json"  # written last: the sizes of all that was converted
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
+ENDS = "eos_token_id"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
 
@@ -114,6 +115,8 @@ def _from_hub(name: str) -> Path:
 def _converted(name: str, source: Packaged, watch: Watch) -> Path:
     """The embedded model as safetensors, converted once: locked, checked against its digest, moved in when complete."""
     folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
+    if _intact(folder):  # also in a cache that may only be read
+        return folder
     with locked(folder):
         if _intact(folder):
             return folder
@@ -122,14 +125,15 @@ def _converted(name: str, source: Packaged, watch: Watch) -> Path:
             found = file_digest(gguf)
         if found != source.sha256:
             raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
+        work = folder.with_name(f".{folder.name}.converting")
+        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+        work.mkdir()
+        with watch(f"Converting {name} to safetensors (once)"):
+            _convert(gguf, work)
+        write_json(work / MARKER, {"source": source.sha256, "files": _sizes(work)})
         shutil.rmtree(folder, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as work:
-            with watch(f"Converting {name} to safetensors (once)"):
-                _convert(gguf, Path(work))
-            write_json(Path(work) / "converted.json", {"source": source.sha256, "files": _sizes(Path(work))})
-            os.replace(work, folder)
-            Path(work).mkdir()  # the context manager removes what it made
-        return folder
+        os.replace(work, folder)
+    return folder
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -137,10 +141,10 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _intact(folder: Path) -> bool:
-    marker = folder / "converted.json"
-    if not marker.is_file():
-        return False
-    files = json.loads(marker.read_text())["files"]
+    try:
+        files = dict(json.loads((folder / MARKER).read_text("utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # missing or damaged: convert again
     present = _sizes(folder)
     return all(present.get(name) == size for name, size in files.items())
 
@@ -188,6 +192,9 @@ def identify(name: str, folder: Path) -> ModelIdentity:
     if not weights:
         raise CouldNotRun(f"{folder}: expected *.safetensors weights, found none; save the model as safetensors first")
     config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
+    ends = _json(folder / "generation_config.json").get(ENDS)
+    if ends is not None:
+        config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
     settings = _json(folder / "tokenizer_config.json")
     template = folder / "chat_template.jinja"
     return ModelIdentity(

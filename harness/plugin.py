@@ -6,7 +6,7 @@ that takes `tunegate_gate` (one per unit, and the task's decision in its last fi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 CASE, GATE = "tunegate_case", "tunegate_gate"
+NO_WORKERS = (
+    "the suites generate in one batch before the first test, and each worker would do it all again; run them with -n0"
+)
 RUNGS = ("as-is", "few-shot", "context", "steps")  # as in harness.prompts, which is too heavy to import here
 
 
@@ -46,13 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Refuse `-n`: every worker would judge everything."""
+    """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
     workers = getattr(config.option, "numprocesses", None)
     if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
-        raise pytest.UsageError(
-            f"-n {workers}: the suites generate in one batch before the first test, and each worker would do it all "
-            "again; run them with -n0"
-        )
+        raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
 
 
 def _uses_options(config: pytest.Config) -> bool:
@@ -68,7 +68,7 @@ def _names_suite(config: pytest.Config) -> bool:
 
 
 def _is_suite(path: Path) -> bool:
-    files = path.rglob("test_*.py") if path.is_dir() else [path]
+    files = path.glob("test_*.py") if path.is_dir() else [path]
     return any(file.is_file() and b"pytest.mark.suite(" in file.read_bytes() for file in files)
 
 
@@ -84,66 +84,97 @@ def state_of(config: pytest.Config) -> State:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each case, one gate item for each unit, one for each task."""
     for name in {CASE, GATE} & set(metafunc.fixturenames):
-        marker = metafunc.definition.get_closest_marker("suite")
-        if marker is None or not marker.args:
-            raise pytest.UsageError(
-                f"{metafunc.definition.nodeid}: {name} needs `pytestmark = pytest.mark.suite(NAME)`"
-            )
+        suite = _suite_of(metafunc, name)
         state = state_of(metafunc.config)
-        handles = state.case_handles(marker.args[0]) if name == CASE else state.gate_handles(marker.args[0])
-        # an empty parametrize leaves a stray skip: one placeholder instead, removed below
-        metafunc.parametrize(name, handles or [None], ids=[handle.id for handle in handles] or ["none"])
+        handles = state.case_items(suite) if name == CASE else state.gate_items(suite)
+        # an empty parametrize leaves a stray skip: one placeholder instead, dropped as soon as it is an item
+        names = [handle.id for handle in handles]
+        metafunc.parametrize(name, handles or [None], ids=names or ["none"], indirect=True)
+
+
+def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
+    """The suite that the module is marked with; anything else is an error of its collection."""
+    if hasattr(metafunc.config, "workerinput"):
+        pytest.fail(NO_WORKERS, pytrace=False)
+    from harness.checks.table import CHECKS
+
+    marker = metafunc.definition.get_closest_marker("suite")
+    suite = marker.args[0] if marker and marker.args else None
+    if suite not in CHECKS:
+        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(CHECKS)}"
+        pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)
+    return str(suite)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Drop the placeholders of suites without cases or gates."""
+    made = yield
+    if STATE in collector.config.stash and isinstance(made, list):
+        return [item for item in made if not _is_placeholder(item)]
+    return made
+
+
+def _params(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _is_placeholder(item: pytest.Item | pytest.Collector) -> bool:
+    params = _params(item)
+    return any(name in params and params[name] is None for name in (CASE, GATE))
+
+
+def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
+    """The case or gate that a test item stands for; None for other tests."""
+    params = _params(item)
+    return params.get(CASE) or params.get(GATE)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Drop items that cannot apply, let `-k` and `--lf` select, then fix what will be judged."""
-    if STATE in config.stash:
-        state = config.stash[STATE]
-        _usage(state.check)
-        state.see([handle_of(item) for item in items])
-        items[:] = [item for item in items if state.applies(handle_of(item), item)]
-    yield
-    if STATE in config.stash:
-        state = config.stash[STATE]
-        dropped = state.select([(item, handle_of(item)) for item in items])
-        if dropped:
-            config.hook.pytest_deselected(items=dropped)
-            items[:] = [item for item in items if item not in dropped]
-
-
-def _usage(check: Any) -> None:
+    """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
+    if STATE not in config.stash:
+        yield
+        return
+    state = config.stash[STATE]
     try:
-        check()
+        state.check()
     except TunegateError as error:
         raise pytest.UsageError(str(error)) from error
-
-
-def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
-    """The case or gate that a test item stands for; None for other tests and for placeholders."""
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    return params.get(CASE) or params.get(GATE)
+    state.see(handle_of(item) for item in items)
+    items[:] = [item for item in items if not state.is_early(handle_of(item))]
+    yield
+    undecided = state.select([handle for item in items if (handle := handle_of(item))])
+    if undecided:
+        config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
+        items[:] = [item for item in items if handle_of(item) not in undecided]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Generate and judge everything that was selected, before the first test reports."""
-    config = session.config
-    planning = config.option.collectonly or getattr(config.option, "setupplan", False)
-    if STATE not in config.stash or planning or session.testsfailed or not config.stash[STATE].chosen:
+    config, option = session.config, session.config.option
+    planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
+    broken = session.testsfailed and not option.continue_on_collection_errors
+    if STATE not in config.stash or planning or broken or not config.stash[STATE].chosen:
         return
     try:
         config.stash[STATE].execute()
     except TunegateError as error:
+        if error.exit_code == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(str(error)) from error
         pytest.exit(str(error), returncode=error.exit_code)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
     report = yield
     handle = handle_of(item)
-    if handle is not None and report.when == "call" and report.failed:
+    # only what `check` said: a suite's own assertions, and crashes, are always news
+    if handle and call.when == "call" and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
         excuse = handle.excuse()
         if excuse:
             report.outcome = "skipped"
@@ -165,16 +196,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 @pytest.fixture
-def tunegate_case(request: pytest.FixtureRequest) -> Iterator[Any]:
+def tunegate_case(request: pytest.FixtureRequest) -> Any:
     """One case of the module's suite: `check()` fails the test with the findings."""
-    raise pytest.UsageError(
-        f"{request.node.nodeid}: tunegate_case is given by the plugin to modules marked suite(NAME)"
-    )
+    return request.param
 
 
 @pytest.fixture
-def tunegate_gate(request: pytest.FixtureRequest) -> Iterator[Any]:
+def tunegate_gate(request: pytest.FixtureRequest) -> Any:
     """One unit's verdict or one task's decision: `check()` fails the test where it blocks."""
-    raise pytest.UsageError(
-        f"{request.node.nodeid}: tunegate_gate is given by the plugin to modules marked suite(NAME)"
-    )
+    return request.param

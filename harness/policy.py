@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.checks.outcome import Kind
 from harness.errors import AuthoringError, Problem
-from harness.yamlfile import Document, check_shape, read_yaml
+from harness.yamlfile import Document, check_shape, did_you_mean, read_yaml
 
 DEFAULT_MARGIN = 0.05
 
@@ -56,22 +55,21 @@ class Policy:
         return tuple(name for name, unit in self.units.items() if unit.role == "target")
 
 
-def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind]) -> Policy:
-    """Read a `task.yaml` for a task whose units (name to kind) are known.
+def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind], complete: bool = True) -> Policy:
+    """Read a `task.yaml` for a task with these units (name to kind); not `complete`: there may be others.
 
     Raises:
         AuthoringError: every mistake in the file.
     """
     document = read_yaml(path)
     problems = check_shape(document, shape)
+    if complete:
+        problems += _unknown_units(document, units)
     if problems:
         raise AuthoringError(problems)
     data = document.data
-    problems = [_unknown_unit(document, name, units) for name in data["units"] if name not in units]
-    if problems:
-        raise AuthoringError(problems)
     return Policy(
-        units={name: _unit(values, units[name]) for name, values in data["units"].items()},
+        units={name: _unit(values, units[name]) for name, values in data["units"].items() if name in units},
         looks=data.get("looks", {}).get("value", 1),
         candidates=data.get("candidates", {}).get("value", 1),
         declared=True,
@@ -83,7 +81,9 @@ def _unit(values: Mapping[str, Any], kind: Kind) -> UnitPolicy:
     return UnitPolicy(**{"margin": margin, **values})
 
 
-def _unknown_unit(document: Document, name: str, units: Mapping[str, Kind]) -> Problem:
-    close = difflib.get_close_matches(name, units, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else ""
-    return document.problem(("units", name), f"a unit of this task ({', '.join(units)})", repr(name), hint)
+def _unknown_units(document: Document, units: Mapping[str, Kind]) -> Iterator[Problem]:
+    named = document.data.get("units") if isinstance(document.data, dict) else None
+    for name in named if isinstance(named, dict) else ():
+        if isinstance(name, str) and name not in units:
+            expected = f"a unit of this task ({', '.join(units)})"
+            yield document.problem(("units", name), expected, repr(name), did_you_mean(name, units))

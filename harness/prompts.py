@@ -12,8 +12,9 @@ from harness.subject import Messages, Request
 
 RungName = Literal["as-is", "few-shot", "context", "steps"]
 RUNGS: tuple[RungName, ...] = get_args(RungName)
-CONTEXT = "Use this passage:\n{context}\n\n{user}"
-STEPS = "{user}\n\nThink step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
+CONTEXT = "Use this passage:\n"
+STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
+SHOWN = 3
 STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
 
 
@@ -36,8 +37,12 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
     if rung == "few-shot" and not unit.shots:
         raise Refused(f"{unit.key}: --rung few-shot needs `shots:` in its fixture file, found none")
-    if rung == "context" and not all(case.context for case in unit.cases):
-        raise Refused(f"{unit.key}: --rung context needs a `context:` on every case")
+    bare = [case.id for case in unit.cases if not case.context]
+    if rung == "context" and bare:
+        shown = ", ".join(bare[:SHOWN]) + (f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else "")
+        raise Refused(f"{unit.key}: --rung context needs a `context:` on every case, found none on {shown}")
+    if repeats < 1:
+        raise Refused(f"--repeats {repeats}: expected at least 1")
     if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
         raise Refused(f"{unit.key}: --repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
 
@@ -46,9 +51,9 @@ def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
     """The chat messages of a case; a training row with the same prompt and input must give the same ones."""
     user = case.prompt.fill(case.input, case.context)
     if rung == "context" and "{context}" not in case.prompt.template:
-        user = CONTEXT.replace("{context}", case.context or "").replace("{user}", user)
+        user = f"{CONTEXT}{case.context}\n\n{user}"
     if rung == "steps":
-        user = STEPS.replace("{user}", user)
+        user = f"{user}\n\n{STEPS}"
     shots = unit.shots if rung == "few-shot" else ()
     worked = [turn for text, output in shots for turn in _turn(case.prompt.fill(text, None), output)]
     system = [("system", case.prompt.system)] if case.prompt.system is not None else []

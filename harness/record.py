@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.cases import schema
 from harness.checks.outcome import Finding, Kind
 from harness.errors import Refused, show_path
 from harness.files import write_json
+from harness.subject import Finish
 
 SCHEMA_VERSION = 1
 
@@ -33,7 +35,7 @@ class Result:
     output: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
-    finish: str | None = None
+    finish: Finish | None = None
     generation: str = ""
     repeats: tuple[Result, ...] = ()
 
@@ -42,7 +44,10 @@ class Result:
         raw: dict[str, Any] = {
             "passed": self.passed,
             "score": self.score,
-            "findings": [_drop_empty({"rule": f.rule, "path": f.path, "message": f.message}) for f in self.findings],
+            "findings": [
+                {"rule": each.rule, "message": each.message} | _drop_empty({"path": each.path})
+                for each in self.findings
+            ],
             "output": self.output,
         }
         if self.passed is None:
@@ -128,11 +133,42 @@ def read_record(path: Path) -> Record:
     """
     name = show_path(path)
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         raise Refused(f"{name}: expected a record, found no such file") from None
     except (OSError, ValueError) as error:
         raise Refused(f"{name}: expected a record (JSON), found {error}") from error
+    return replace(record_of(data, name), path=path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON as it is written here: no key twice (a bad merge leaves two lines for one case), no NaN.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is something else.
+    """
+    return json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name}, which is no number")
+
+
+def record_of(data: Any, name: str) -> Record:
+    """A record from its JSON data, checked against the published schema; `name` is where it came from.
+
+    Raises:
+        Refused: it is not a record; says where it is not.
+    """
     errors = [f"{error.json_path}: {error.message[:200]}" for error in _validator("record").iter_errors(data)]
     if errors:
         raise Refused(f"{name}: expected a record of schema_version {SCHEMA_VERSION}, found {'; '.join(errors[:3])}")
@@ -140,14 +176,14 @@ def read_record(path: Path) -> Record:
     questions = identity.pop("questions")
     return Record(
         data["partial"], identity, questions,
-        cases={key: read_result(raw) for key, raw in data["cases"].items()},
+        cases={key: _read_result(raw) for key, raw in data["cases"].items()},
         units={key: _read_summary(raw) for key, raw in data["units"].items()},
-        verdicts=data.get("verdicts", {}), tasks=data.get("tasks", {}),
-        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
+        verdicts=data["verdicts"], tasks=data["tasks"],
+        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
     )  # fmt: skip
 
 
-def read_result(raw: Mapping[str, Any]) -> Result:
+def _read_result(raw: Mapping[str, Any]) -> Result:
     """A result from its JSON form."""
     return Result(
         passed=raw.get("passed"),
@@ -159,7 +195,7 @@ def read_result(raw: Mapping[str, Any]) -> Result:
         tokens_out=raw.get("tokens_out"),
         finish=raw.get("finish"),
         generation=raw.get("generation", ""),
-        repeats=tuple(read_result(each) for each in raw.get("repeats", ())),
+        repeats=tuple(_read_result(each) for each in raw.get("repeats", ())),
     )
 
 

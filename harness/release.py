@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from harness import gate
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from harness.baselines import as_reference, baseline_path, matching, read_baseline, write_baselines
+from harness.baselines import (
+    NAMES,
+    as_reference,
+    baseline_path,
+    check_vanished,
+    matching,
+    read_baseline,
+    write_baselines,
+)
 from harness.cases import Task, Unit, load_tasks
 from harness.errors import Refused, show_path
 from harness.files import file_digest, write_atomically, write_json
@@ -20,9 +29,10 @@ from harness.progress import Watch
 from harness.record import Record, read_record, results_of
 from harness.replay import Replay
 from harness.subject import Answer, Identity
-from harness.words import percent, points
+from harness.words import difference, level, rates
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
+BASELINE, LAST_RELEASE = "baseline", "last release"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 
@@ -43,13 +53,25 @@ def find_record(runs: Path, adapter: str) -> Record:
         Refused: there is none.
     """
     for path in sorted(runs.glob("*.json"), reverse=True):
-        record = read_record(path)
-        if record.identity["subject"].get("adapter") == adapter and record.verdicts and not record.partial:
+        record = _readable(path)
+        if record and record.identity["subject"].get("adapter") == adapter and _is_gated(record):
             return record
     raise Refused(
         f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
         "run: pytest suites/ --adapter=DIR --against baseline"
     )
+
+
+def _readable(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except Refused:
+        return None  # an older version's: not what is looked for
+
+
+def _is_gated(record: Record) -> bool:
+    references = {verdict["reference"] for verdict in record.verdicts.values()}
+    return bool(references) and references <= {BASELINE, LAST_RELEASE} and not record.partial
 
 
 def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
@@ -59,38 +81,59 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
         Refused: names what is missing, what differs, or what blocks.
     """
     digest = adapter_digest(adapter)
-    training = _training(adapter, digest, record)
     tasks = load_tasks(cases)
-    _check_complete(record, digest, tasks)
+    _check_record(record, digest)
+    training = _training(adapter, digest, record)
+    _check_fixtures(record, tasks, training["task"])
+    check_vanished(baselines, _slug(record), tasks)
     units = [unit for task in tasks for unit in task.units]
     again = _judge_again(record, units, watch)
-    decided = gate.compare(tasks, again, _references(record, baselines, units), [training["task"]])
-    _check_decision(decided, record, tasks, training["task"])
-    return _write(adapter, digest, training, record, decided, baselines, units)
+    references = _references(record, baselines, units, training["recipe"].get("model"))
+    decided = gate.compare(tasks, again, references, [training["task"]])
+    _check_decision(decided, record, tasks)
+    return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units)
+
+
+def _slug(record: Record) -> str:
+    return str(record.identity["subject"]["model"])
+
+
+def _check_record(record: Record, digest: str) -> None:
+    name, found = _name(record), record.identity["subject"].get("adapter")
+    if record.partial:
+        raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
+    if found != digest:
+        other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
+        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")
+
+
+def _name(record: Record) -> str:
+    return show_path(record.path) if record.path else "the record"
 
 
 def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     training = training_record(adapter)
+    where = show_path(adapter)
     if training is None:
-        raise Refused(
-            f"{show_path(adapter)}: expected a training record ({TRAINING}), found none; tunegate train writes it"
-        )
-    if training.get("adapter") != digest:
-        raise Refused(f"{show_path(adapter)}: expected the adapter its training record describes, found another one")
+        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
+    missing = [key for key in ("task", "adapter", "model", "recipe", "rows") if key not in training]
+    if missing:
+        raise Refused(f"{where}/{TRAINING}: expected a training record, found one without {', '.join(missing)}")
+    if training["adapter"] != digest:
+        raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
     for part in ("base", "tokenizer", "template"):
-        if training["model"][part] != record.identity["subject"].get(part):
-            raise Refused(f"{show_path(adapter)}: it was trained on another {part} than the one that was judged")
+        if training["model"].get(part) != record.identity["subject"].get(part):
+            name = NAMES.get(part, part)
+            raise Refused(
+                f"{where}: it was trained on another {name} than the one that was judged; judge it on its own"
+            )
     return training
 
 
-def _check_complete(record: Record, digest: str, tasks: Sequence[Task]) -> None:
-    name = show_path(record.path) if record.path else "the record"
-    if record.partial:
-        raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
-    if record.identity["subject"].get("adapter") != digest:
-        raise Refused(
-            f"{name}: expected the record of this adapter ({digest[:8]}), found another one's; judge it again"
-        )
+def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None:
+    name = _name(record)
+    if trained not in {task.name for task in tasks}:
+        raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found none of that name")
     for task in tasks:
         if not task.policy.declared:
             raise Refused(
@@ -105,82 +148,82 @@ def _check_complete(record: Record, digest: str, tasks: Sequence[Task]) -> None:
 
 def _judge_again(record: Record, units: Sequence[Unit], watch: Watch) -> Record:
     answers = {
-        (key, repeat): Answer(key, each.output, each.tokens_in, each.tokens_out, None,
-                              "length" if each.finish == "length" else "stop", repeat, each.generation)
+        (key, repeat): Answer(
+            key, each.output, each.tokens_in, each.tokens_out, None, each.finish, repeat, each.generation
+        )
         for key, repeat, each in results_of(record)
-    }  # fmt: skip
+    }
     identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
     repeats = max((repeat for _, repeat in answers), default=0) + 1
     again = judge(units, Replay(answers, identity), watch, repeats, sealed=record.sealed)
-    differ = [key for key, result in again.cases.items() if result.score != record.cases[key].score]
+    # a case that only one of the two has differs as well
+    scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
+    differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
     if differ:
         raise Refused(
-            f"judged again, {len(differ)} cases score otherwise than the record says ({', '.join(differ[:3])})"
+            f"judged again, {len(differ)} cases score otherwise than {_name(record)} says ({', '.join(differ[:3])})"
         )
     return again
 
 
-def _references(record: Record, baselines: Path, units: Sequence[Unit]) -> dict[str, Record]:
+def _references(record: Record, baselines: Path, units: Sequence[Unit], model: str | None) -> dict[str, Record]:
     subject, engine = record.identity["subject"], record.identity["engine"]
-    slug = str(subject["model"])
-    found = matching(baselines, slug, units, subject, engine)
-    paths = {unit.key: baseline_path(baselines, slug, unit.key, released=True) for unit in units}
+    found = matching(baselines, _slug(record), units, subject, engine, model)
+    paths = {unit.key: baseline_path(baselines, _slug(record), unit.key, released=True) for unit in units}
     last = [read_baseline(path, key) for key, path in paths.items() if path.exists()]
-    last = [each for each in last if each.subject.get("adapter") != subject.get("adapter")]
-    return {"baseline": as_reference(found)} | ({"last release": as_reference(last)} if last else {})
+    others = [each for each in last if each.subject.get("adapter") != subject.get("adapter")]
+    return {BASELINE: as_reference(found)} | ({LAST_RELEASE: as_reference(others)} if others else {})
 
 
-def _check_decision(decided: Record, record: Record, tasks: Sequence[Task], task: str) -> None:
-    for name in (each.name for each in tasks):
+def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:
+    for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
         decision = decided.tasks.get(name)
         if decision is None or decision["decision"] != "release":
             raise Refused(f"{name}: not released. {decision['reason'] if decision else 'It could not be decided.'}")
-    if task not in decided.tasks:
-        raise Refused(f"{task}: the task it was trained for is not among the fixtures")
-    if {key: each["verdict"] for key, each in decided.verdicts.items()} != {
-        key: each["verdict"] for key, each in record.verdicts.items()
-    }:
+    verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, record)]
+    differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
+    if differ:
         raise Refused(
-            "computed again, the verdicts differ from the record's: baseline or policy changed; judge it again"
+            f"computed again, the verdicts of {', '.join(differ)} are not those of {_name(record)}: "
+            "a baseline or a task.yaml changed since; judge it again"
         )
 
 
 def _write(
-    adapter: Path,
-    digest: str,
-    training: Mapping[str, Any],
-    record: Record,
-    decided: Record,
-    baselines: Path,
-    units: Sequence[Unit],
+    adapter: Path, digest: str, training: Mapping[str, Any], decided: Record, baselines: Path, units: Sequence[Unit]
 ) -> Released:
-    replace(decided, created=record.created).write(adapter / RECORD)
-    write_atomically(adapter / CARD, _card(adapter.name, training, decided))
-    slug = str(record.identity["subject"]["model"])
-    notes = write_baselines(baselines, slug, replace(decided, adapter=None), units, released=True)
+    card = _card(adapter.resolve().name, training, decided)  # what can fail comes before the first write
+    record = decided.write(adapter / RECORD)
+    write_atomically(adapter / CARD, card)
+    notes = write_baselines(baselines, _slug(record), record, units, released=True)
     manifest = {
         "schema_version": 1,
         "adapter": digest,
         "model": training["model"],
         "task": training["task"],
-        "decision": dict(decided.tasks[training["task"]]),
-        "verdicts": {unit: verdict["verdict"] for unit, verdict in decided.verdicts.items()},
+        "decision": dict(record.tasks[training["task"]]),
+        "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
         "files": {name: file_digest(adapter / name) for name in RELEASED},
     }
     write_json(adapter / MANIFEST, manifest)
-    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), decided)
+    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
 
 
 def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
     environment = Environment(  # noqa: S701  (Markdown, not HTML)
-        loader=PackageLoader("harness"), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=PackageLoader("harness"), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )
-    environment.filters |= {"percent": percent, "points": points}
-    task = training["task"]
-    return environment.get_template("model_card.md.j2").render(
-        name=name, training=training, task=task, model=training["model"], units=decided.units,
-        verdicts=decided.verdicts, reason=decided.tasks[task]["reason"],
-    )  # fmt: skip
+    environment.filters |= {"level": level, "json": json.dumps}
+    environment.globals |= {"difference": difference, "rates": rates}
+    try:
+        return environment.get_template("model_card.md.j2").render(
+            name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+        )  # fmt: skip
+    except UndefinedError as error:
+        raise Refused(
+            f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
+        ) from None
 
 
 def verify(adapter: Path) -> list[str]:
@@ -193,10 +236,12 @@ def verify(adapter: Path) -> list[str]:
     if not path.is_file():
         raise Refused(f"{show_path(path)}: expected a release manifest, found none; release it with tunegate release")
     manifest = _manifest(path)
-    wrong = [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
     missing = sorted(set(RELEASED) - set(manifest["files"]))
-    if wrong or missing:
-        raise Refused(f"{show_path(adapter)}: expected the released files, found others: {', '.join(wrong + missing)}")
+    wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
+    if wrong:
+        raise Refused(
+            f"{show_path(adapter)}: expected the files as they were released, found {', '.join(wrong)} changed or gone"
+        )
     record, training = read_record(adapter / RECORD), training_record(adapter) or {}
     for name, found in (
         ("adapter", adapter_digest(adapter)),
@@ -215,13 +260,13 @@ def verify(adapter: Path) -> list[str]:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    import json
-
     try:
         manifest = dict(json.loads(path.read_text("utf-8")))
-        manifest["files"], manifest["adapter"], manifest["model"]["name"], manifest["task"]
-    except (ValueError, KeyError, TypeError) as error:
+        texts = [manifest["adapter"], manifest["model"]["name"], manifest["task"], *manifest["files"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{show_path(path)}: expected a release manifest, found a damaged file ({error!r})") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise Refused(f"{show_path(path)}: expected a release manifest, found other values than texts in it")
     return manifest
 
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft202012Validator
+from typing import Any, NoReturn
 
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import file_digest
 from harness.subject import Answer, Can, Identity, Request
+from harness.yamlfile import Document, check_shape, did_you_mean
 
-_COUNT = {"type": "integer", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 LINE = {
     "type": "object",
+    "$comment": 'write {"case": "<task>/<unit>/<id>", "output": "..."}',
     "additionalProperties": False,
     "required": ["case", "output"],
     "properties": {
-        "case": {"type": "string"},
-        "output": {"type": ["string", "null"]},
+        "case": {"type": "string", "description": "the case it answers, <task>/<unit>/<id>"},
+        "output": {"type": ["string", "null"], "description": "the answer; null where there is none"},
         "tokens_in": _COUNT,
         "tokens_out": _COUNT,
-        "latency_s": {"type": "number", "minimum": 0},
+        "latency_s": {"type": "number", "minimum": 0, "description": "a number of seconds from 0"},
         "repeat": _COUNT,
     },
 }
+HINTS = 20  # lines that are told what was probably meant: to look for it takes time
 
 
 class Replay:
@@ -52,51 +52,70 @@ def read_replay(path: Path, known: Collection[str]) -> Replay:
     Raises:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
     """
-    name = show_path(path)
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuthoringError([Problem(name, 1, "", "a readable JSONL file of outputs", str(error))]) from error
     problems: list[Problem] = []
     answers: dict[tuple[str, int], Answer] = {}
-    validator = Draft202012Validator(LINE)
-    for number, text in enumerate(lines, start=1):
-        if text.strip():
-            _read_line(name, number, text, validator, known, answers, problems)
+    for number, text in enumerate(_read_text(path).split("\n"), start=1):  # splitlines would also split at U+2028
+        if not text.strip():
+            continue
+        try:
+            line = Document(path, _parse(text), {(): number})
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(show_path(path), number, "", "one JSON object", _said(error)))
+            continue
+        found = check_shape(line, LINE) or list(_misplaced(line, known, answers, hint=len(problems) < HINTS))
+        problems += found
+        if not found:
+            answer = _answer(line.data)
+            answers[answer.key, answer.repeat] = answer
     if problems:
         raise AuthoringError(problems)
-    engine = {"backend": "replay"}
     subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": "as-is"}
-    return Replay(answers, Identity(subject, engine, {"model": f"replay:{path}"}))
+    return Replay(answers, Identity(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
 
 
-def _read_line(
-    name: str,
-    number: int,
-    text: str,
-    validator: Draft202012Validator,
-    known: Collection[str],
-    answers: dict[tuple[str, int], Answer],
-    problems: list[Problem],
-) -> None:
+def _read_text(path: Path) -> str:
     try:
-        line: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        problems.append(Problem(name, number, "", "one JSON object", str(error)))
-        return
-    errors = [error.message for error in validator.iter_errors(line)]
-    if errors:
-        problems.append(Problem(name, number, "", '{"case": ..., "output": ...}', "; ".join(errors[:3])))
-        return
-    key = (line["case"], line.get("repeat", 0))
-    if line["case"] not in known:
-        close = difflib.get_close_matches(line["case"], known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else ""
-        problems.append(Problem(name, number, "case", "a case of the fixtures", repr(line["case"]), hint))
-    elif key in answers:
-        problems.append(Problem(name, number, "case", "each case and repeat once", f"{line['case']!r} again"))
-    else:
-        answers[key] = Answer(
-            line["case"], line["output"], line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
-            repeat=key[1],
-        )  # fmt: skip
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise AuthoringError([Problem(show_path(path), 1, "", "a JSONL file of outputs", "nothing there")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_not_a_number)
+
+
+def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if repeated := [key for index, key in enumerate(keys) if key in keys[:index]]:
+        raise ValueError(f"the key {repeated[0]!r} twice")
+    return dict(pairs)
+
+
+def _not_a_number(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which is not JSON")
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"a mistake in column {error.colno} ({error.msg})"
+    return "nesting without end" if isinstance(error, RecursionError) else str(error)
+
+
+def _misplaced(
+    line: Document, known: Collection[str], answers: Mapping[tuple[str, int], Answer], hint: bool
+) -> Iterator[Problem]:
+    case, repeat = line.data["case"], line.data.get("repeat", 0)
+    if case not in known:
+        meant = did_you_mean(case, known) if hint else ""
+        yield line.problem(("case",), "a case of the fixtures", repr(case), meant)
+    elif (case, repeat) in answers:
+        yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
+
+
+def _answer(line: Mapping[str, Any]) -> Answer:
+    return Answer(
+        line["case"], line["output"], line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
+        repeat=line.get("repeat", 0),
+    )  # fmt: skip

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness.cases import Case
 from harness.errors import show_path
 from harness.record import Record, Result, Summary
-from harness.words import percent, points
+from harness.words import difference, level, percent, rates
 
 SHOWN_OUTPUT = 600
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
+LEFT = {"unit", "role", "verdict", "rates"}
 
 
 def show(console: Console, record: Record) -> None:
-    """A record in full: the table, a sentence for each verdict and decision, and where it is kept."""
+    """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept."""
     console.print(table(record))
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
+    for line in _rate_lines(record):
+        _line(console, line)
     for task, decision in record.tasks.items():
         _line(console, f"{task}: {decision['decision'].upper()}. {decision['reason']}")
     if record.path:
@@ -29,28 +37,46 @@ def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
+def _rate_lines(record: Record) -> Iterator[str]:
+    """The rates of gated units that have several, such as adherence and exact; the table holds one score only."""
+    for unit, verdict in record.verdicts.items():
+        summary = record.units.get(unit)
+        if summary and summary.rates:
+            yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
+
+
 def table(record: Record) -> Table:
-    """Units down, numbers across: beside the baseline under --against, by themselves otherwise."""
+    """Units down, numbers across: beside the baseline under --against, by themselves otherwise. 100 columns do."""
     names = record.identity.get("names", {})
     who = names.get("adapter") or names.get("model") or "record"
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
 
+def _empty(title: str, columns: Sequence[str]) -> Table:
+    out = Table(title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in columns:
+        out.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "rates")
+    return out
+
+
 def _compared(record: Record, who: str) -> Table:
-    out = Table(title=f"{who} against {_references(record)}", title_justify="left")
-    for name in ("unit", "role", "cases", "baseline", "tuned", "difference [95 %]", "broke/fixed", "verdict"):
-        left = name in {"unit", "role", "verdict"}
-        out.add_column(name, justify="left" if left else "right", no_wrap=name in {"unit", "verdict"})
+    columns = ("unit", "role", "cases", "baseline", "tuned", "difference [95 %]", "broke/fixed", "verdict")
+    out = _empty(f"{who} against {_references(record)}", columns)
     for unit, verdict in record.verdicts.items():
-        interval = verdict["interval"]
-        spread = f" [{points(interval[0])}, {points(interval[1])}]" if interval else ""
-        style = STYLE[verdict["verdict"]]
+        kind = verdict["kind"]
         out.add_row(
-            unit, verdict["role"], str(verdict["n"]), percent(verdict["base"]), percent(verdict["mean"]),
-            f"{points(verdict['difference'])}{spread}", f"{len(verdict['broke'])}/{len(verdict['fixed'])}",
-            f"[{style}]{verdict['verdict']}{' (blocks)' if verdict['blocks'] else ''}[/]",
+            Text(unit), verdict["role"], str(verdict["n"]), level(verdict["base"], kind), level(verdict["mean"], kind),
+            Text(difference(verdict["difference"], verdict["interval"], kind)),
+            f"{len(verdict['broke'])}/{len(verdict['fixed'])}", _verdict(verdict),
         )  # fmt: skip
     return out
+
+
+def _verdict(verdict: Mapping[str, Any]) -> Text:
+    # inconclusive and regressed block anyway; a held unit that blocks must say so
+    odd = verdict["blocks"] and verdict["verdict"] in {"held", "improved"}
+    name = verdict["verdict"]
+    return Text(f"{name}, blocks" if odd else name, style="bold red" if odd else STYLE[name])
 
 
 def _references(record: Record) -> str:
@@ -58,11 +84,12 @@ def _references(record: Record) -> str:
 
 
 def _alone(record: Record, who: str) -> Table:
-    out = Table(title=who, title_justify="left")
-    for name in ("unit", "cases", "passed", "95 %", "rates", "tokens in/out"):
-        out.add_column(name, justify="left" if name in {"unit", "rates"} else "right", no_wrap=name == "unit")
+    out = _empty(who, ("unit", "cases", "passed", "95 %", "rates", "tokens in/out"))
     for unit, summary in record.units.items():
-        out.add_row(unit, _count(summary), percent(summary.mean), _interval(summary), _rates(summary), _tokens(summary))
+        out.add_row(
+            Text(unit), _count(summary), level(summary.mean, summary.kind), _interval(summary), _rates(summary),
+            _tokens(summary),
+        )  # fmt: skip
     return out
 
 
@@ -75,7 +102,7 @@ def _interval(summary: Summary) -> str:
 
 
 def _rates(summary: Summary) -> str:
-    return ", ".join(f"{name} {percent(rate)}" for name, rate in summary.rates.items())
+    return ", ".join(f"{name} {100 * rate:.0f} %" for name, rate in summary.rates.items())
 
 
 def _tokens(summary: Summary) -> str:
@@ -84,11 +111,15 @@ def _tokens(summary: Summary) -> str:
 
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
+    shown = next((each for each in result.repeats if not each.passed), result)
     lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
     if before is not None and before.output is not None:
         lines += ["before:", _indent(before.output)]
-    lines += ["output:", _indent(result.output if result.output is not None else "(none: unscored)")]
-    lines += ["findings:", *(f"  - {finding}" for finding in result.findings)]
+    if result.repeats:
+        failed = sum(not each.passed for each in result.repeats)
+        lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
+    lines += ["output:", _indent(shown.output if shown.output is not None else "(none: unscored)")]
+    lines += ["findings:", *(f"  - {finding}" for finding in shown.findings)]
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from harness.cases import Decoding
 from harness.files import digest
 
 Can = Literal["generate", "loglik"]
+Finish = Literal["stop", "length"]
 Messages = tuple[tuple[str, str], ...]
 
 
@@ -36,7 +37,7 @@ class Answer:
     tokens_in: int | None = None
     tokens_out: int | None = None
     latency_s: float | None = None
-    finish: Literal["stop", "length"] | None = None
+    finish: Finish | None = None
     repeat: int = 0
     generation: str = ""
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from harness.checks.outcome import Kind
 
 Verdict = Literal["regressed", "inconclusive", "held", "improved", "ungated"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate makes of one unit against one reference. Differences are tuned minus base, in points of score."""
+    """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
+
+    `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
+    names the armed critical cases that broke, `unarmed` those the reference failed already. `lower` says that it is
+    worse beyond chance. `only_inconclusive` says that nothing else makes it block.
+    """
 
     unit: str
     reference: str
     verdict: Verdict
     reason: str
     role: str
+    kind: Kind
     n: int
     base: float | None
     mean: float | None
+    observations: int = 0
     difference: float | None = None
     interval: tuple[float, float] | None = None
     margin: float | None = None
@@ -28,11 +38,21 @@ class Judged:
     critical: tuple[str, ...] = ()
     unarmed: tuple[str, ...] = ()
     worse_slices: tuple[str, ...] = ()
+    clamped: int = 0
     reached: bool = False
     lower: bool = False
+    sealed: bool = False
     blocks: bool = False
+    only_inconclusive: bool = False
+    base_rates: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "unit"}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in raw.items()}
+        return {key: _plain(value) for key, value in raw.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from harness.checks.outcome import Kind
 from harness.verdict import Judged
 
 SHOWN = 3
@@ -13,7 +15,7 @@ def points(value: float | None, signed: bool = True) -> str:
     """A share of the score as points: `+12.5`."""
     if value is None:
         return "-"
-    return f"{100 * value:{'+' if signed else ''}.1f}"
+    return f"{round(100 * value, 1) + 0.0:{'+' if signed else ''}.1f}"  # + 0.0: never -0.0
 
 
 def percent(value: float | None) -> str:
@@ -27,6 +29,30 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
+def level(value: float | None, kind: Kind) -> str:
+    """A unit's mean score: a percentage where cases pass or fail, else the bare number."""
+    return percent(value) if value is None or kind == "pass/fail" else f"{value:.4g}"
+
+
+def change(value: float | None, kind: Kind, signed: bool = True) -> str:
+    """A difference of scores: points where cases pass or fail, else the bare number."""
+    if value is None or kind == "pass/fail":
+        return points(value, signed)
+    return f"{value:{'+' if signed else ''}.4g}"
+
+
+def difference(value: float | None, interval: Sequence[float] | None, kind: Kind) -> str:
+    """A difference with its interval: `-2.0 [-6.1, +1.4]`."""
+    bounds = f" [{', '.join(change(bound, kind) for bound in interval)}]" if interval else ""
+    return change(value, kind) + bounds
+
+
+def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str) -> str:
+    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, 0.0 %)`."""
+    text = ", ".join(f"{name} {percent(rate)}" for name, rate in now.items())
+    return f"{text} ({reference}: {', '.join(percent(before.get(name)) for name in now)})" if before else text
+
+
 def cannot_compare(problem: str) -> str:
     """Why a unit blocks without numbers."""
     return f"Inconclusive: there is nothing to compare, {problem}."
@@ -37,50 +63,87 @@ def ungated(unit: str) -> str:
     return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
 
 
-def verdict(facts: Judged, needed: int | None, floor: float | None) -> str:
+def critical_broke(facts: Judged) -> str:
+    """A cause of regressed."""
+    return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} broke ({listed(facts.critical)})"
+
+
+def worse(facts: Judged) -> str:
+    """A cause of regressed."""
+    return f"worse than the {facts.reference} by more than chance explains"
+
+
+def below_floor(facts: Judged, floor: float | None) -> str:
+    """A cause of regressed."""
+    return f"below the floor of {percent(floor)}, whatever the {facts.reference} was"
+
+
+def not_excluded(facts: Judged, needed: int) -> str:
+    """A cause of inconclusive, with the number of cases that would settle it."""
+    if needed > facts.observations:
+        advice = f"about {needed} {_noun(facts)} would settle it"
+    else:
+        drop = change(-(facts.difference or 0.0), facts.kind, signed=False)
+        advice = (
+            f"{needed} {_noun(facts)} would do for an unchanged model, so the observed drop of {drop}{_unit(facts)} "
+            "is itself the reason"
+        )
+    return f"a loss of {_margin(facts)} cannot be excluded; {advice}"
+
+
+def maybe_below_floor(facts: Judged, floor: float | None) -> str:
+    """A cause of inconclusive."""
+    return f"{percent(facts.mean)} is below the floor of {percent(floor)}, but that could be chance"
+
+
+def _noun(facts: Judged) -> str:
+    return "cases" if facts.observations == facts.n else "observations"
+
+
+def _unit(facts: Judged) -> str:
+    return " points" if facts.kind == "pass/fail" else ""
+
+
+def _margin(facts: Judged) -> str:
+    return change(facts.margin, facts.kind, signed=False) + _unit(facts)
+
+
+def verdict(facts: Judged, causes: Sequence[str]) -> str:
     """One sentence that says the verdict and why, then the numbers."""
     sentence = {
-        "regressed": _regressed(facts, floor),
-        "inconclusive": _inconclusive(facts, needed, floor),
+        "regressed": f"Regressed: {'; '.join(causes)}.",
+        "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
         "held": _held(facts),
         "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
     }[facts.verdict]
     return " ".join([sentence, _numbers(facts), *_remarks(facts)])
 
 
-def _regressed(facts: Judged, floor: float | None) -> str:
-    if facts.critical:
-        return f"Regressed: critical cases broke ({listed(facts.critical)})."
-    if floor is not None and not facts.lower:
-        return f"Regressed: below the floor of {percent(floor)}, whatever the {facts.reference} was."
-    return f"Regressed: worse than the {facts.reference} by more than chance explains."
-
-
-def _inconclusive(facts: Judged, needed: int | None, floor: float | None) -> str:
-    if floor is not None and facts.mean is not None and facts.mean < floor:
-        return f"Inconclusive: {percent(facts.mean)} is below the floor of {percent(floor)}, but could be chance."
-    advice = f"about {needed} cases would settle it" if needed else "more cases would not settle it at this score"
-    return f"Inconclusive: a loss of {points(facts.margin, False)} points cannot be excluded; {advice}."
-
-
 def _held(facts: Judged) -> str:
     if facts.lower:
-        margin = points(facts.margin, False)
-        return f"Held, but lower: worse than the {facts.reference}, by less than the margin of {margin} points."
-    return f"Held: a loss of {points(facts.margin, False)} points or more against the {facts.reference} is excluded."
+        less = f"worse than the {facts.reference}, by less than the margin of {_margin(facts)}"
+        return f"Held, but lower: {less}{'; here that blocks' if facts.blocks and not facts.worse_slices else ''}."
+    return f"Held: a loss of {_margin(facts)} or more against the {facts.reference} is excluded."
 
 
 def _numbers(facts: Judged) -> str:
-    text = f"{percent(facts.base)} -> {percent(facts.mean)} on {facts.n} cases, {points(facts.difference)} points"
+    means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
+    grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
+    told = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        text += f" [{points(facts.interval[0])}, {points(facts.interval[1])}]"
-    return f"{text}; {len(facts.broke)} broke, {len(facts.fixed)} fixed."
+        told += f" [{', '.join(change(bound, facts.kind) for bound in facts.interval)}]"
+    text = f"{means} on {facts.n} cases{grouped}, {told}"
+    if facts.kind == "pass/fail":
+        return f"{text}; {len(facts.broke)} broke, {len(facts.fixed)} fixed."
+    return f"{text}{f'; {facts.clamped} counted as ten margins, the most that counts' if facts.clamped else ''}."
 
 
 def _remarks(facts: Judged) -> list[str]:
     remarks = []
     if facts.reached:
         remarks.append("The declared target is reached.")
+    if facts.sealed and facts.verdict == "inconclusive" and not facts.blocks:
+        remarks.append("It is sealed: it must not be worse, and is not; it need not be held.")
     if facts.worse_slices:
         remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
     if facts.unarmed:
@@ -88,19 +151,59 @@ def _remarks(facts: Judged) -> list[str]:
     return remarks
 
 
-def decision(
-    task: str, blocking: Sequence[Judged], short: Sequence[Judged], targets: Sequence[Judged], trained: bool
-) -> str:
-    """A task's decision in one sentence."""
-    if blocking:
-        units = listed([f"{each.unit} {each.verdict}" for each in blocking])
-        return f"Blocked: {units}."
-    if short:
-        names = listed([each.unit for each in short])
-        return f"Blocked: no gain on the target {names}; nothing regressed, but nothing is won either."
-    if not trained:
-        return f"Every unit of {task} held."
-    if not targets:
-        return "Every guard held; the task declares no target, so there is nothing to release for."
-    won = listed([each.unit for each in targets])
-    return f"Release: {won} improved or reached, and every guard held."
+def beside(facts: Judged) -> str:
+    """What another reference makes of the same unit, behind the reason of the one that counts."""
+    told = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
+    return f"Against the {facts.reference}: {facts.verdict}{told}."
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a task's decision rests on.
+
+    `short` are the targets that show no gain; `aimless` says that the adapter was trained for this task and it declares
+    no target; `unseen` are its sealed units if they were not judged.
+    """
+
+    task: str
+    trained: bool
+    declared: bool
+    verdicts: Sequence[Judged]
+    blocking: Sequence[Judged]
+    short: Sequence[Judged]
+    aimless: bool
+    unseen: Sequence[str]
+
+
+def decision(outlook: Outlook) -> str:
+    """A task's decision in a sentence or two; it promises a release only where one is possible."""
+    undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
+    if outlook.blocking:
+        gain = f"; no gain on {listed([each.unit for each in outlook.short])}" if outlook.short else ""
+        return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
+    if outlook.short:
+        names = listed([each.unit for each in outlook.short])
+        return f"Blocked: no gain on {names}; nothing regressed, but nothing is won either."
+    if outlook.aimless:
+        return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
+    if not outlook.trained:
+        return f"No target here: {_kept(outlook)}.{undeclared}"
+    won = listed([each.unit for each in outlook.verdicts if each.role == "target"])
+    unseen = f" Before a release, judge {listed(outlook.unseen)} with --sealed." if outlook.unseen else ""
+    return f"Release: {won} improved or reached; {_kept(outlook)}.{unseen}"
+
+
+def _kept(outlook: Outlook) -> str:
+    ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
+    unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
+    return (
+        f"every {'guard' if outlook.trained and not outlook.aimless else 'unit'} of {outlook.task} held"
+        + (f", {listed(unsettled)} is not worse" if unsettled else "")
+        + (f", {listed(ungated)} is not gated" if ungated else "")
+    )
+
+
+def _trouble(facts: Judged) -> str:
+    if facts.verdict in {"regressed", "inconclusive"}:
+        return facts.verdict
+    return f"fell on {listed(facts.worse_slices)}" if facts.worse_slices else "is lower"

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks import schema
-from harness.checks.schema import DRAFTS, KIND, differences, load, violations
+from harness.checks import validator
+from harness.checks.schema import KIND, differences, load
+from harness.checks.validator import DRAFTS, violations
 from harness.errors import AuthoringError
 from harness.yamlfile import check_shape, read_yaml
-from tests.test_jsontext import JSON
 
 D4, D6, D7, D2019, D2020 = DRAFTS
 SLOW = "^(a|aa)+$"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
 TICKET = {
     "type": "object",
     "properties": {"product": {"enum": ["boiler", "router"]}, "count": {"type": "integer"}},
@@ -163,7 +168,7 @@ def test_what_only_some_drafts_know(make, rules, good, bad):
 @pytest.mark.parametrize("keyword", [{"pattern": SLOW}, {"patternProperties": {SLOW: {}}},
                                      {"patternProperties": {SLOW: {}}, "additionalProperties": False}])  # fmt: skip
 def test_a_catastrophic_pattern_ends(make, monkeypatch, draft, keyword):
-    monkeypatch.setattr(schema, "TEXT_SECONDS", 0.1)
+    monkeypatch.setattr(validator, "TEXT_SECONDS", 0.1)
     text = "a" * 5000 + "!"
     check = make({"$schema": draft, "items": {"$ref": "#/definitions/x"}, "definitions": {"x": keyword}})
     started = time.perf_counter()
@@ -173,6 +178,14 @@ def test_a_catastrophic_pattern_ends(make, monkeypatch, draft, keyword):
     assert time.perf_counter() - started < 1
     assert finding.rule == "schema.limit"
     assert SLOW in finding.message
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_a_schema_that_returns_to_its_root_keeps_our_keywords(make, draft):
+    check = make({"$schema": draft, "properties": {"a": {"$ref": "#"}}, "pattern": "^a$"})
+
+    assert check('{"a": {"a": "a"}}', None, "").score == 1.0
+    assert check('{"a": {"a": "a\\n"}}', None, "").score == 0.0
 
 
 @pytest.mark.parametrize(
@@ -349,7 +362,8 @@ def test_a_schema_file_is_found_beside_the_fixture(make, tmp_path):
     ("name", "text", "line", "where", "expected", "found"),
     [
         ("a.json", '{\n "type": "null",\n}', 3, "", "JSON", "not JSON at line 3"),
-        ("a.json", '{\n "a": {\n  "b": 1, "b": 2}}', 1, "a", "JSON", 'the key "b" stands here more than once'),
+        ("a.json", '{\n "a": {\n  "b": 1, "b": 2}}', 3, "a", "each key once", "'b' again (first on line 3)"),
+        ("a.json", '{\n "a": {\n\t"b": 1, "b": 2}}', 1, "a", "JSON", 'the key "b" stands here more than once'),
         ("a.json", "type: object", 1, "", "JSON", "does not begin with JSON"),
         ("a.json", "[1]", 1, "", "a JSON Schema", "[1]"),
         ("a.json", "true", 1, "", "a JSON Schema", "true"),
@@ -380,9 +394,11 @@ def test_a_missing_file_is_told_where_it_is_named(make):
 
 
 def test_a_file_that_is_not_text_is_refused(make, tmp_path):
-    (tmp_path / "a.json").write_bytes(b'{"title": "\xff"}')
+    (tmp_path / "a.json").write_bytes(b'{\n"title": "\xff"}')
 
-    assert mistakes(make, "a.json")[0].expected == "UTF-8 text"
+    (problem,) = mistakes(make, "a.json")
+
+    assert (problem.line, problem.expected) == (2, "UTF-8 text")
 
 
 @pytest.mark.parametrize(
@@ -395,12 +411,12 @@ def test_options_are_closed(tmp_path, options):
     assert check_shape(read_yaml(path), KIND.options, ("check",), options)
 
 
-def test_expect_keys_must_be_text(make, tmp_path):
+def test_expect_keys_must_be_text(tmp_path):
     path = tmp_path / "b.yaml"
     path.write_text("expect:\n  a: 1\n  list:\n    - 1: 1\n")
     document = read_yaml(path)
 
-    (problem,) = make({}).expect_problems(document.data["expect"], document, ("expect",))
+    (problem,) = check_shape(document, KIND.expect, ("expect",), document.data["expect"])
 
     assert (problem.line, problem.found) == (4, "1")
-    assert make({}).expect_problems({"a": [{"b": 1}]}, document, ("expect",)) == []
+    assert check_shape(document, KIND.expect, ("expect",), {"a": [{"b": 1}]}) == []

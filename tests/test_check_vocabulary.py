@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from harness.checks import vocabulary
 from harness.checks.table import CHECKS
-from harness.checks.vocabulary import KIND, VocabularyCheck, inflections, load, normal
+from harness.checks.terms import inflections, normal
+from harness.checks.vocabulary import KIND, VocabularyCheck, load
 from harness.errors import AuthoringError
 from harness.yamlfile import check_shape, read_yaml
 

@@ -87,6 +87,7 @@ def test_what_is_accepted_is_what_strict_json_accepts(text):
         ('"\\ud800"', "json.unicode", "lone surrogate"),
         ('{"\\udc00": 1}', "json.unicode", "lone surrogate"),
         ('"\ud83d"', "json.unicode", "lone surrogate"),
+        ("{\ud83d}", "json.syntax", r"'\ud83d}'"),
         ("[" * 100_000, "json.depth", f"more than {MAX_DEPTH} levels"),
         ("[" * 100_000 + "]" * 100_000, "json.depth", f"more than {MAX_DEPTH} levels"),
         ('{"a":' * 100_000, "json.depth", f"more than {MAX_DEPTH} levels"),

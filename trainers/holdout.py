@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+import regex
 
 from harness.cases import Case, Task
 from harness.errors import Refused
@@ -13,12 +14,16 @@ from trainers.rows import Row
 
 LONG = 8  # words; shorter answers may come from a closed set, which every row shares with the fixtures
 SHOWN = 5
-_NOT_A_WORD = re.compile(r"[\W_]+")
+_BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # signs stay: an emoji may be all there is
 
 
 def normalise(text: str) -> str:
-    """A text without what a copy loses: case, white space, punctuation, compatibility forms."""
-    return _NOT_A_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """A text without what a copy loses: case, white space, punctuation, compatibility forms.
+
+    A text of punctuation alone keeps it: it would equal every other one.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return _BETWEEN_WORDS.sub(" ", plain).strip() or " ".join(plain.split())
 
 
 def check_holdout(rows: Sequence[Row], tasks: Iterable[Task]) -> dict[str, int]:
@@ -33,19 +38,21 @@ def check_holdout(rows: Sequence[Row], tasks: Iterable[Task]) -> dict[str, int]:
     held = {
         normalise(text): case for task in tasks for unit in task.units for case in unit.cases for text in _texts(case)
     }
-    leaks = [(row, held[text]) for row in rows for text in _row_texts(row) if text in held]
+    found = {row: next((held[text] for text in _row_texts(row) if text in held), None) for row in rows}
+    leaks = [(row, case) for row, case in found.items() if case]
     if leaks:
         lines = [f"  {row.file}:{row.line} repeats {case.key} ({case.place})" for row, case in leaks[:SHOWN]]
         more = f"\n  and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
         raise Refused(
-            f"{len(leaks)} training rows repeat fixtures; a score on cases the model was trained on means nothing. "
-            "Delete these rows:\n" + "\n".join(lines) + more
+            f"{len(leaks)} of {len(rows)} training rows repeat fixtures; a score on cases the model was trained on "
+            "means nothing. Delete these rows:\n" + "\n".join(lines) + more
         )
     return {"rows": len(rows), "fixture_texts": len(held), "exact_matches": 0}
 
 
 def _texts(case: Case) -> Iterator[str]:
     yield case.input
+    yield case.prompt.fill(case.input, case.context)  # a row of messages holds the prompt filled in
     if case.context:
         yield case.context
     yield from (text for text in _strings(case.expect) if _is_long(text))
@@ -64,8 +71,9 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _row_texts(row: Row) -> Iterator[str]:
     yield normalise(row.input)
-    if _is_long(row.output):
-        yield normalise(row.output)
+    yield from (normalise(text) for role, text in row.messages if role == "user")
+    answers = [row.output, *(text for role, text in row.messages if role == "assistant")]
+    yield from (normalise(text) for text in answers if _is_long(text))
 
 
 def _is_long(text: str) -> bool:

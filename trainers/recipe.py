@@ -34,8 +34,7 @@ SHAPE = _mapping(
                 "alpha": _COUNT,
                 "dropout": _RATIO,
                 "target": {
-                    "type": ["string", "array"],
-                    "items": _TEXT,
+                    "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": _TEXT}],
                     "description": "all-linear, or a list of modules",
                 },
             }
@@ -86,7 +85,7 @@ class Optim:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with its defaults filled in; paths are resolved against the recipe's folder."""
+    """A recipe with its defaults filled in; paths are resolved against the recipe's folder, `model` is as --model."""
 
     path: Path
     task: str

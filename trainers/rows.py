@@ -59,7 +59,10 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)
     for path in paths:
-        for number, text in enumerate(_lines(path), start=1):
+        lines = _lines(path)
+        if not any(text.strip() for text in lines):
+            problems.append(Problem(show_path(path), 1, "", "at least one row", "an empty file"))
+        for number, text in enumerate(lines, start=1):
             if text.strip():
                 found = _row(text, show_path(path), number, units, validator)
                 if isinstance(found, Row):
@@ -82,6 +85,7 @@ def _lines(path: Path) -> list[str]:
 def _row(text: str, file: str, line: int, units: Mapping[str, Unit], validator: Draft202012Validator) -> Row | Problem:
     try:
         raw: Any = json.loads(text)
+        json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
     except (ValueError, RecursionError) as error:
         return Problem(file, line, "", "one JSON object a line", str(error))
     if not validator.is_valid(raw):
@@ -112,6 +116,8 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
         return Problem(file, line, "unit", f"a unit with one prompt; {name} has {len(prompts)}", repr(name),
                        'write the row as {"messages": [...]}')  # fmt: skip
     prompt = next(iter(prompts))
+    if "{context}" in prompt.template and "context" not in raw:
+        return Problem(file, line, "", f"a context, which the prompt of {name} asks for", "none")
     user = ("user", prompt.fill(raw["input"], raw.get("context")))
     system = (("system", prompt.system),) if prompt.system is not None else ()
     return Row((*system, user), raw["input"], raw["output"], file, line, name)

@@ -88,8 +88,6 @@ def _text_flaw(text: str) -> Finding | None:
         return Finding("json.empty", "the answer is empty")
     if text.startswith("\ufeff"):
         return Finding("json.bom", "an invisible byte order mark stands before the JSON")
-    if _SURROGATE.search(text):
-        return Finding("json.unicode", "the answer holds half a character (a lone surrogate), which is not text")
     return None
 
 

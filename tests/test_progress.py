@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from harness.progress import quiet, watch_on
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120)
+
+
+def test_elsewhere_than_on_a_terminal_a_line_now_and_then(monkeypatch):
+    monkeypatch.setattr("harness.progress.LINE_SECONDS", 0)
+    log = console(terminal=False)
+
+    with watch_on(log)("Training on 9 rows, steps", 2) as done:
+        done(1, "loss 1.234")
+        done(1, "loss 1.111")
+
+    first, middle, last = log.file.getvalue().splitlines()
+    assert first == "Training on 9 rows, steps: 2"
+    assert middle.startswith("  1/2 after 0 s, about 0 s left, loss 1.234")
+    assert last.startswith("  done in ")
+
+
+def test_a_quick_step_is_two_lines():
+    log = console(terminal=False)
+
+    with watch_on(log)("Judging [base]", 100) as done:
+        for _ in range(100):
+            done(1)
+
+    assert [line.split(" in ")[0] for line in log.file.getvalue().splitlines()] == ["Judging [base]: 100", "  done"]
+
+
+def test_a_step_that_fails_is_not_done():
+    log = console(terminal=False)
+
+    with pytest.raises(ZeroDivisionError), watch_on(log)("Loading tiny"):
+        1 / 0  # noqa: B018
+
+    assert log.file.getvalue() == "Loading tiny ...\n"
+
+
+def test_on_a_terminal_a_bar_with_its_note():
+    screen = console(terminal=True)
+
+    with watch_on(screen)("Judging adapters[1]", 4) as done:
+        done(4, "loss 0.5")
+
+    assert "Judging adapters[1] (loss 0.5)" in screen.file.getvalue()
+    assert "4/4" in screen.file.getvalue()
+
+
+def test_quiet_says_nothing(capsys):
+    with quiet()("Training", 2) as done:
+        done(1)
+        done(1, "loss 0.5")
+
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,329 @@
+"""Training for real, on a model small enough for seconds; the guards before it; what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.adapters import adapter_digest
+from harness.cli import app
+from harness.models import identify
+from harness.progress import quiet
+from harness.session import Options, Session
+from tests.conftest import write_unit
+
+ROOT = Path(__file__).parent.parent
+PRODUCTS = ("boiler", "radiator")
+RECIPE = {
+    "version": 1,
+    "task": "desk",
+    "rows": ["rows.jsonl"],
+    "output": "adapter",
+    "lora": {"r": 4, "alpha": 8},
+    "optim": {"lr": 1e-2, "epochs": 2, "batch": 4},
+    "seed": 3,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A working directory with fixtures, rows and a recipe."""
+
+    path: Path
+
+    def train(self, *options: str):
+        """Run `tunegate train recipe.yaml` here."""
+        return CliRunner().invoke(app, ["train", "recipe.yaml", *options])
+
+    def recipe(self, **changes: object) -> None:
+        """Write the recipe with some keys changed."""
+        (self.path / "recipe.yaml").write_text(json.dumps({**json.loads(self.read("recipe.yaml")), **changes}))
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text()
+
+    def tree(self) -> dict[str, bytes]:
+        """Every file and folder here, hidden ones too, with the files' bytes."""
+        return {
+            path.relative_to(self.path).as_posix(): path.read_bytes() if path.is_file() else b""
+            for path in self.path.rglob("*")
+        }
+
+    def record(self, model: Path) -> None:
+        """Record the baseline, as `pytest suites/ --record` does."""
+        session = Session(Options(self.path, str(model), record=True, cases=Path("fixtures"), baselines=Path("baselines")))
+        session.select([], session.units())
+        session.execute(quiet())
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory, tiny_model) -> Place:
+    """A place with the baseline of the tiny model, ready to be trained in."""
+    place = Place(tmp_path_factory.mktemp("recorded"))
+    write_unit(place.path / "fixtures", ["a", "b"], prompt={"system": "Sort it."})
+    rows = [
+        {"input": f"Ticket {number}, please help.", "output": json.dumps({"product": PRODUCTS[number % 2]})}
+        for number in range(22)
+    ]
+    (place.path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (place.path / "recipe.yaml").write_text(json.dumps({**RECIPE, "model": str(tiny_model)}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place.path)
+        place.record(tiny_model)
+    return place
+
+
+@pytest.fixture(scope="module")
+def trained(recorded, tmp_path_factory) -> Place:
+    """A place with a trained adapter, and what the training said."""
+    place = Place(shutil.copytree(recorded.path, tmp_path_factory.mktemp("trained") / "place"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place.path)
+        done = place.train()
+    assert done.exit_code == 0, done.output
+    (place.path / "said.txt").write_text(done.output)
+    return place
+
+
+@pytest.fixture
+def place(recorded, tmp_path, monkeypatch) -> Place:
+    """A recorded place of the test's own, as working directory."""
+    shutil.copytree(recorded.path, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return Place(tmp_path / "place")
+
+
+@pytest.fixture
+def done(trained, tmp_path, monkeypatch) -> Place:
+    """A trained place of the test's own, as working directory."""
+    shutil.copytree(trained.path, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return Place(tmp_path / "place")
+
+
+# the guards
+
+
+def refuses(place: Place, *said: str) -> None:
+    """Assert that training is refused with all of `said`, and that it leaves nothing behind."""
+    before = place.tree()
+    result = place.train()
+    assert result.exit_code == 4, result.output
+    for text in said:
+        assert text in result.output
+    assert place.tree() == before
+
+
+def test_no_baseline_no_training(place, tiny_model):
+    shutil.rmtree(place.path / "baselines")
+
+    slug = identify(str(tiny_model), tiny_model).slug
+    refuses(place, f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it first")
+
+
+def test_a_baseline_of_another_model_does_not_count(place, tiny_model, tmp_path):
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    template = other / "chat_template.jinja"
+    template.write_text(template.read_text().replace("user", "customer") + " ")
+    place.recipe(model=str(other))
+
+    refuses(place, "desk/triage: expected a baseline of this model (other-", "found one of another model only (tiny")
+
+
+def test_a_baseline_of_other_cases_does_not_count(place):
+    write_unit(place.path / "fixtures", ["a", "b", "c"], prompt={"system": "Sort it."})
+
+    refuses(place, "desk/triage: the baseline (baselines/", "was recorded with other cases (+c); re-record")
+
+
+def test_a_baseline_of_another_prompt_does_not_count(place):
+    write_unit(place.path / "fixtures", ["a", "b"], prompt={"system": "Sort it well."})
+
+    refuses(place, "was recorded with other prompt; re-record")
+
+
+def test_a_baseline_of_other_expectations_does_not_count(place):
+    file = place.path / "fixtures/desk/triage.yaml"
+    file.write_text(file.read_text().replace("boiler", "radiator", 1))
+
+    refuses(place, "was recorded with other checks; re-record")
+
+
+def test_a_task_of_sealed_units_alone_has_no_baseline_to_train_on(place):
+    write_unit(place.path / "fixtures", ["a", "b"], sealed=True)
+
+    refuses(place, "desk: expected a unit that is not sealed")
+
+
+def test_an_unknown_task_is_refused(place):
+    place.recipe(task="desks")
+
+    refuses(place, "recipe.yaml: task 'desks': expected one of desk")
+
+
+def test_a_row_that_repeats_a_fixture_is_refused(place):
+    (place.path / "rows.jsonl").write_text('{"input": "MESSAGE a!", "output": "{}"}\n')
+
+    refuses(place, "1 of 1 training rows repeat fixtures", "rows.jsonl:1 repeats desk/triage/a (fixtures/desk/triage.yaml:1)")
+
+
+def test_a_row_that_is_too_long_is_refused(place):
+    place.recipe(optim={"max_length": 20})
+
+    refuses(place, "rows.jsonl:1: expected at most optim.max_length = 20 tokens, found", "(22 such rows)")
+
+
+def test_modules_that_the_model_lacks_are_refused(place):
+    place.recipe(lora={"target": ["q_porj"]})
+
+    result = place.train()
+
+    assert result.exit_code == 4
+    assert "recipe.yaml: lora: expected modules of this model; PEFT says" in result.output
+    assert not list(place.path.glob("*adapter/"))
+    assert not list(place.path.glob("*.training"))
+
+
+@pytest.mark.parametrize("output", [".", "fixtures", "rows.jsonl"])
+def test_only_an_adapter_is_ever_replaced(place, output):
+    place.recipe(output=output)
+
+    refuses(place, "expected no folder there, or an adapter to replace, found something else; name another `output:`")
+
+
+def test_a_released_adapter_is_never_replaced(done):
+    (done.path / "adapter/release.json").write_text("{}")
+
+    refuses(done, "adapter holds a released adapter; name another `output:` or --output")
+
+
+# the training
+
+
+def test_the_adapter_comes_with_its_record(trained, tiny_model):
+    adapter = trained.path / "adapter"
+    record = json.loads((adapter / "training.json").read_text())
+
+    assert {path.name for path in adapter.iterdir()} == {
+        "adapter_model.safetensors", "adapter_config.json", "training.json",
+    }  # fmt: skip
+    assert record["adapter"] == adapter_digest(adapter)
+    assert record["model"] == identify(str(tiny_model), tiny_model).as_dict()
+    assert record["task"] == "desk"
+    assert record["recipe"]["optim"] == {
+        "lr": 1e-2, "epochs": 2, "batch": 4, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
+    }  # fmt: skip
+    (rows,) = record["rows"]
+    assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
+    assert record["holdout"] == {"rows": 22, "fixture_texts": 2, "exact_matches": 0}
+    assert list(record["baselines"]) == ["desk/triage"]
+    assert {"torch", "transformers", "peft", "trl"} < set(record["versions"])
+
+
+def test_the_loss_falls(trained):
+    training = json.loads(trained.read("adapter/training.json"))["training"]
+
+    assert training["steps"] == 12  # six batches of four, twice
+    assert training["last_loss"] < training["first_loss"] - 0.5
+    assert training["tokens_per_second"] > 0
+
+
+def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained, tiny_model):
+    config = json.loads(trained.read("adapter/adapter_config.json"))
+
+    assert config["base_model_name_or_path"] == str(tiny_model)  # as the recipe names it: here a folder
+    assert config["target_modules"] == sorted(config["target_modules"])
+
+
+def test_only_our_own_progress_is_printed(trained):
+    said = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in trained.read("said.txt").splitlines()]
+
+    assert said == [
+        "22 rows, none of them a fixture; baselines: desk/triage",
+        "Training on 22 rows, steps: 12",
+        "  done in N s",
+        "Proving that the adapter loads and acts ...",
+        "  done in N s",
+        "adapter: adapter (N MB)",
+        "next: pytest suites/ --adapter=adapter --against baseline",
+    ]
+
+
+def test_the_tuned_model_answers_otherwise_and_stops(done, tiny_model):
+    session = Session(
+        Options(done.path, str(tiny_model), adapters=(Path("adapter"),), cases=Path("fixtures"), baselines=Path("baselines"),
+                against="baseline")
+    )  # fmt: skip
+    session.select([], session.units())
+
+    session.execute(quiet())
+
+    (record,) = session.records
+    base = json.loads(next(done.path.glob("baselines/*/desk/triage.json")).read_text())["cases"]
+    assert all(result.output != base[key.rpartition("/")[2]]["output"] for key, result in record.cases.items())
+
+
+def test_training_again_replaces_the_adapter_whole(done):
+    (done.path / "adapter/old.txt").write_text("of the old one")
+    before = adapter_digest(done.path / "adapter")
+    done.recipe(seed=4)
+
+    assert done.train().exit_code == 0
+
+    assert not (done.path / "adapter/old.txt").exists()
+    assert adapter_digest(done.path / "adapter") != before
+    assert [path.name for path in done.path.iterdir() if path.is_dir() and "adapter" in path.name] == ["adapter"]
+
+
+def test_weights_that_explode_are_refused_and_the_old_adapter_stays(done):
+    before = adapter_digest(done.path / "adapter")
+    file = done.path / "rows.jsonl"
+    file.write_text("\n".join(file.read_text().splitlines()[:8]))
+    done.recipe(optim={"lr": 1.0, "epochs": 40, "batch": 4, "warmup": 0}, lora={"r": 4, "alpha": 10**30})
+
+    result = done.train()
+
+    assert result.exit_code == 4, result.output
+    assert "found NaN or infinity" in result.output
+    assert adapter_digest(done.path / "adapter") == before
+    assert not list(done.path.glob(".adapter.training"))
+
+
+# the kill
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "harness", "train", "recipe.yaml", *options]
+
+
+def test_a_kill_leaves_no_adapter_and_the_next_run_gives_the_same_as_if_nothing_had_happened(place, trained):
+    own = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"}
+    place.recipe(optim={**RECIPE["optim"], "epochs": 100_000})
+    with subprocess.Popen(command(), cwd=place.path, stdout=subprocess.PIPE, text=True, env=own) as process:
+        seen = next(line for line in process.stdout if line.startswith("Training on 22 rows"))
+        process.send_signal(signal.SIGKILL)
+    assert seen
+    assert (place.path / ".adapter.training").is_dir()
+    assert not (place.path / "adapter").exists()
+
+    (place.path / ".adapter.training/adapter").mkdir(exist_ok=True)
+    (place.path / ".adapter.training/adapter/training.json").write_text("half of it")
+    place.recipe(optim=RECIPE["optim"])
+    again = subprocess.run(command(), cwd=place.path, capture_output=True, text=True, env=own, check=False)
+
+    assert (again.returncode, again.stderr) == (0, "")
+    assert not (place.path / ".adapter.training").exists()
+    # the same seed in another process: the same bytes
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (place.path / "adapter" / name).read_bytes() == (trained.path / "adapter" / name).read_bytes()
+    assert json.loads(place.read("adapter/training.json"))["adapter"] == adapter_digest(trained.path / "adapter")

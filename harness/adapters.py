@@ -57,7 +57,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
 def check_base(folder: Path, base: ModelIdentity) -> None:
     """Refuse an adapter whose training record names another base than the one it is put on."""
     record = training_record(folder)
-    trained = record.get("model") if record else {}
+    trained = {} if record is None else record.get("model")
     if not isinstance(trained, dict):
         raise Refused(f"{folder / TRAINING}: expected the model it was trained on, found none; train it again")
     for part in ("base", "tokenizer", "template"):
@@ -87,7 +87,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor) -> Any:
     weights = _read_weights(folder)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # PEFT warns of missing keys; the proof below refuses them
+            warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
             tuned = PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error

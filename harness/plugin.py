@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 STATE: pytest.StashKey[State] = pytest.StashKey()
 CASE, GATE = "tunegate_case", "tunegate_gate"
 NO_WORKERS = (
-    "the suites generate in one batch before the first test, and each worker would do it all again; run them with -n0"
+    "the suites generate in one batch before the first test, and each worker would do it all again; "
+    "run them with -n0, and other tests apart"
 )
 RUNGS = ("as-is", "few-shot", "context", "steps")  # as in harness.prompts, which is too heavy to import here
 
@@ -68,7 +69,8 @@ def _names_suite(config: pytest.Config) -> bool:
 
 
 def _is_suite(path: Path) -> bool:
-    files = path.glob("test_*.py") if path.is_dir() else [path]
+    # two levels show the usual `suites/`; what lies deeper, the workers refuse
+    files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
     return any(file.is_file() and b"pytest.mark.suite(" in file.read_bytes() for file in files)
 
 

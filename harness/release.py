@@ -12,27 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from harness import gate
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from harness.baselines import (
-    NAMES,
-    as_reference,
-    baseline_path,
-    check_vanished,
-    matching,
-    read_baseline,
-    write_baselines,
-)
+from harness.baselines import NAMES, write_baselines
 from harness.cases import Task, Unit, load_tasks
 from harness.errors import Refused, show_path
 from harness.files import file_digest, write_atomically, write_json
 from harness.judge import judge
 from harness.progress import Watch
 from harness.record import Record, read_record, results_of
+from harness.references import baseline_references
 from harness.replay import Replay
 from harness.subject import Answer, Identity
 from harness.words import difference, level, rates
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
-BASELINE, LAST_RELEASE = "baseline", "last release"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 
@@ -71,7 +63,7 @@ def _readable(path: Path) -> Record | None:
 
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
-    return bool(references) and references <= {BASELINE, LAST_RELEASE} and not record.partial
+    return bool(references) and references <= {"baseline", "last release"} and not record.partial
 
 
 def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
@@ -85,17 +77,13 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     _check_record(record, digest)
     training = _training(adapter, digest, record)
     _check_fixtures(record, tasks, training["task"])
-    check_vanished(baselines, _slug(record), tasks)
     units = [unit for task in tasks for unit in task.units]
-    again = _judge_again(record, units, watch)
-    references = _references(record, baselines, units, training["recipe"].get("model"))
+    identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
+    references = baseline_references(baselines, tasks, units, identity, training["recipe"].get("model"))
+    again = _judge_again(record, units, identity, watch)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
     return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units)
-
-
-def _slug(record: Record) -> str:
-    return str(record.identity["subject"]["model"])
 
 
 def _check_record(record: Record, digest: str) -> None:
@@ -146,14 +134,13 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
                 raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
 
 
-def _judge_again(record: Record, units: Sequence[Unit], watch: Watch) -> Record:
+def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watch: Watch) -> Record:
     answers = {
         (key, repeat): Answer(
             key, each.output, each.tokens_in, each.tokens_out, None, each.finish, repeat, each.generation
         )
         for key, repeat, each in results_of(record)
     }
-    identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
     repeats = max((repeat for _, repeat in answers), default=0) + 1
     again = judge(units, Replay(answers, identity), watch, repeats, sealed=record.sealed)
     # a case that only one of the two has differs as well
@@ -164,15 +151,6 @@ def _judge_again(record: Record, units: Sequence[Unit], watch: Watch) -> Record:
             f"judged again, {len(differ)} cases score otherwise than {_name(record)} says ({', '.join(differ[:3])})"
         )
     return again
-
-
-def _references(record: Record, baselines: Path, units: Sequence[Unit], model: str | None) -> dict[str, Record]:
-    subject, engine = record.identity["subject"], record.identity["engine"]
-    found = matching(baselines, _slug(record), units, subject, engine, model)
-    paths = {unit.key: baseline_path(baselines, _slug(record), unit.key, released=True) for unit in units}
-    last = [read_baseline(path, key) for key, path in paths.items() if path.exists()]
-    others = [each for each in last if each.subject.get("adapter") != subject.get("adapter")]
-    return {BASELINE: as_reference(found)} | ({LAST_RELEASE: as_reference(others)} if others else {})
 
 
 def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:
@@ -195,7 +173,7 @@ def _write(
     card = _card(adapter.resolve().name, training, decided)  # what can fail comes before the first write
     record = decided.write(adapter / RECORD)
     write_atomically(adapter / CARD, card)
-    notes = write_baselines(baselines, _slug(record), record, units, released=True)
+    notes = write_baselines(baselines, str(record.identity["subject"]["model"]), record, units, released=True)
     manifest = {
         "schema_version": 1,
         "adapter": digest,

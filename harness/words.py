@@ -204,6 +204,8 @@ def _kept(outlook: Outlook) -> str:
 
 
 def _trouble(facts: Judged) -> str:
+    if facts.difference is None:
+        return "cannot be compared"
     if facts.verdict in {"regressed", "inconclusive"}:
         return facts.verdict
     return f"fell on {listed(facts.worse_slices)}" if facts.worse_slices else "is lower"

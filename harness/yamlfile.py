@@ -168,7 +168,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
      "in double quotes write \\\\ for \\, or use single quotes", False),
     (r"could not find expected ':'", "`key: value`", "a line without ': '",
      "indent it if it goes on the text above", True),
-    (r"(?:indentation|chomping) indicators", "nothing after | or >", "more text",
+    (r"block scalar", "nothing after | or >", "more text",
      "begin the text on the next line, indented; or put it in quotes if it begins with | or >", False),
     (r"single document", "one document", "a second one", "delete the line ---, or move what follows to its own file",
      False),
@@ -197,6 +197,7 @@ class _Inspection:
         self._name, self._text, self._loader = name, text, loader
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
+        self._told = False
 
     def size(self, node: yaml.Node, where: Where) -> int:
         """How many values `node` stands for with its aliases written out; each node is looked at once."""
@@ -213,10 +214,10 @@ class _Inspection:
         size = 1 + sum(self.size(inner, place) for place, inner in self._inside(node, where))
         self._open.remove(id(node))
         self._sizes[id(node)] = size
-        if size > len(self._sizes) + MAX_REPEATED:
+        if size > len(self._sizes) + MAX_REPEATED and not self._told:
+            self._told = True
             self._say(node, where, "few aliases", f"aliases that stand for {size:,} values", "write the values out")
-            self._sizes[id(node)] = 1  # told once
-        return self._sizes[id(node)]
+        return size
 
     def _say(self, node: yaml.Node, where: Where, expected: str, found: str, hint: str = "") -> None:
         line = node.start_mark.line + 1
@@ -254,7 +255,7 @@ class _Inspection:
             self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(node.value)}")
         if _HALVES.search(node.value):
             self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
-        if node.style is None and _CUT.match(self._text, node.end_mark.index):
+        if node.tag == _TAG + "str" and node.style is None and _CUT.match(self._text, node.end_mark.index):
             hint = "put the whole text in quotes, or a space after the # of a comment"
             self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
 

@@ -64,12 +64,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(["<|unk|>", "<|start|>", "<|end|>", *letters])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<|unk|>"))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<|unk|>"))  # noqa: S106
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<|unk|>", bos_token="<|start|>", eos_token="<|end|>", pad_token="<|end|>"
-    )
+    special = {"unk_token": "<|unk|>", "bos_token": "<|start|>", "eos_token": "<|end|>", "pad_token": "<|end|>"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
     fast.chat_template = (
         "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
@@ -85,23 +84,30 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes random LoRA adapters of the tiny model, one a name, strong enough to change its answers."""
+def make_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes LoRA adapters on the tiny model with random weights, one a name: they act, without having been trained."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     home = tmp_path_factory.mktemp("adapters")
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
 
     def make(name: str) -> Path:
         if not (home / name).exists():
             torch.manual_seed(sum(name.encode()))
-            base = AutoModelForCausalLM.from_pretrained(tiny_model)
-            tuned = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
-            tuned.save_pretrained(home / name)
+            get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config).save_pretrained(home / name)
         return home / name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(make_adapter: Callable[[str], Path]) -> Path:
+    """One such adapter, to be read and not changed."""
+    return make_adapter("adapter")
 
 
 INI = """
@@ -159,19 +165,3 @@ class Project:
 def project(pytester: pytest.Pytester) -> Project:
     """A user's project with the suites and no fixtures yet."""
     return Project(pytester)
-
-
-@pytest.fixture(scope="session")
-def tiny_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA adapter on the tiny model with random weights: it acts, without having been trained."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    folder = tmp_path_factory.mktemp("tiny-adapter")
-    torch.manual_seed(1)
-    config = LoraConfig(
-        r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
-    )
-    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config).save_pretrained(folder)
-    return folder

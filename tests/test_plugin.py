@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -35,9 +36,8 @@ def test_a_failed_case_is_a_failed_test_with_its_findings(project: Project) -> N
     result = project.replay(answers(IDS, wrong="b"))
     assert result.ret == 1
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(
-        ["desk/triage/b (fixtures/desk/triage.yaml:1)", "input:", "  message b", "output:", "  a boiler", "*json.syntax*"]
-    )
+    result.stdout.fnmatch_lines(["desk/triage/b (fixtures/desk/triage.yaml:1)", "input:", "  message b"])
+    result.stdout.fnmatch_lines(["output:", "  a boiler", "findings:", "*json.syntax*"])
 
 
 def test_a_case_without_an_output_fails_as_unscored(project: Project) -> None:
@@ -122,7 +122,8 @@ def wording(project: Project, ids: list[str], task: str = "desk") -> dict[str, s
     """A vocabulary unit, and answers that meet it."""
     (project.fixtures / task / "refs").mkdir(parents=True, exist_ok=True)
     terms = project.fixtures / task / "refs" / "terms.yaml"
-    terms.write_text('{"version": 1, "language": "en", "terms": [{"id": "boiler", "preferred": "boiler", "banned": ["kettle"]}]}')
+    boiler = {"id": "boiler", "preferred": "boiler", "banned": ["kettle"]}
+    terms.write_text(json.dumps({"version": 1, "language": "en", "terms": [boiler]}))
     cases = [{"id": case, "input": "What heats it?", "expect": {"terms": ["boiler"]}} for case in ids]
     more = {"suite": "vocabulary", "check": {"terms": "refs/terms.yaml"}, "cases": cases}
     write_unit(project.fixtures, [], "wording", task, **more)
@@ -344,7 +345,9 @@ def test_a_project_without_configuration_is_where_one_stands(project: Project, t
 # --- workers
 
 
-@pytest.mark.parametrize("options", [["suites/"], ["tests/", "--record"], ["suites/test_schema.py::test_schema"]])
+@pytest.mark.parametrize(
+    "options", [[], ["suites/"], ["suites/test_schema.py::test_schema"], ["tests/", "--record"], ["--cases=fixtures"]]
+)
 def test_workers_are_refused_for_the_suites(project: Project, options: list[str]) -> None:
     project.unit(IDS)
     (project.path / "tests").mkdir()
@@ -355,7 +358,9 @@ def test_workers_are_refused_for_the_suites(project: Project, options: list[str]
 
 def test_workers_that_meet_a_suite_judge_nothing(project: Project) -> None:
     project.unit(IDS)
-    result = project.pytester.runpytest_subprocess("-n2", ".", "--tb=short")
+    (project.path / "far" / "away").mkdir(parents=True)
+    (project.path / "suites").rename(project.path / "far" / "away" / "suites")
+    result = project.pytester.runpytest_subprocess("-n2")
     assert result.ret not in (0, 3, 5)
     assert "run them with -n0" in told(result)
     assert project.runs() == []
@@ -391,8 +396,9 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
 
 def test_replaying_without_embeddings_imports_no_models(project: Project) -> None:
     project.unit(IDS)
-    heavy = '{"torch", "transformers", "peft", "sklearn", "sentence_transformers"}'
-    (project.path / "test_after.py").write_text(f"import sys\n\ndef test_light():\n    assert not {heavy} & {{*sys.modules}}\n")
+    heavy = {"torch", "transformers", "peft", "sklearn", "sentence_transformers"}
+    after = f"import sys\n\ndef test_light():\n    assert not {heavy} & set(sys.modules)\n"
+    (project.path / "test_after.py").write_text(after)
     (project.path / "outputs.jsonl").write_text("")
     result = project.pytester.runpytest_subprocess("suites", "test_after.py", "--model=replay:outputs.jsonl")
     result.assert_outcomes(passed=1, failed=3)

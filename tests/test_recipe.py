@@ -60,7 +60,10 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
         ("sed: 7", "recipe.yaml:5: sed: expected one of the keys"),
         ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0, found -1"),
         ("method: dpo", "recipe.yaml:5: method: expected sft, found 'dpo'"),
-        ("lora: {rank: 8}", "recipe.yaml:5: lora.rank: expected one of the keys alpha, dropout, r, target, found 'rank'"),
+        (
+            "lora: {rank: 8}",
+            "recipe.yaml:5: lora.rank: expected one of the keys alpha, dropout, r, target, found 'rank'",
+        ),
         ("lora: {r: 0}", "recipe.yaml:5: lora.r: expected a whole number from 1, found 0"),
         ("lora: {target: all-linaer}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found"),
         ("lora: {target: []}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found []"),

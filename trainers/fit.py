@@ -40,18 +40,22 @@ def fit(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path, watch: W
         CouldNotRun: the libraries are not installed, or the machine gave up.
     """
     steps = math.ceil(math.ceil(len(data) / recipe.optim.batch) * recipe.optim.epochs)
-    with _quiet_libraries(), watch(f"Training on {len(data)} rows, steps", steps) as done:
-        trainer = _trainer(recipe, base, data, work, done)
-        try:
-            result = trainer.train()
-        except (RuntimeError, MemoryError) as error:
-            raise CouldNotRun(f"training failed at step {trainer.state.global_step} of {steps}: {error}") from error
+    with _quiet_libraries():
+        with watch("Loading the model to train"):
+            trainer = _trainer(recipe, base, data, work)
+        with watch(f"Training on {len(data)} rows, steps", steps) as done:
+            trainer.add_callback(_progress(done))
+            try:
+                result = trainer.train()
+            except (RuntimeError, MemoryError) as error:
+                at = trainer.state.global_step
+                raise CouldNotRun(f"training failed at step {at} of {steps}: {error}") from error
         trainer.model.save_pretrained(work / "adapter")
     _tidy(work / "adapter", recipe.model)
     return _facts(trainer.state, result.metrics, data, recipe.optim.epochs)
 
 
-def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path, done: Advance) -> Any:
+def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path) -> Any:
     try:
         from datasets import Dataset
         from datasets.utils.logging import disable_progress_bar
@@ -71,7 +75,7 @@ def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path, don
     try:
         trainer = SFTTrainer(
             model=model, args=_arguments(recipe, work), train_dataset=Dataset.from_list([asdict(row) for row in data]),
-            processing_class=tokenizer, peft_config=lora, callbacks=[_progress(done)],
+            processing_class=tokenizer, peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
@@ -138,10 +142,11 @@ def _mean(values: Sequence[float]) -> float:
 
 def _facts(state: Any, metrics: Mapping[str, float], data: Sequence[Tokens], epochs: float) -> dict[str, Any]:
     losses, tokens = _losses(state), sum(len(row.input_ids) for row in data) * epochs
+    few = min(SMOOTHED, math.ceil(len(losses) / 4))
     return {
         "steps": state.global_step,
-        "first_loss": round(_mean(losses[:SMOOTHED]), 4),
-        "last_loss": round(_mean(losses[-SMOOTHED:]), 4),
+        "first_loss": round(_mean(losses[:few]), 4),
+        "last_loss": round(_mean(losses[-few:]), 4),
         "tokens_per_second": round(tokens / metrics["train_runtime"], 1),
     }
 

@@ -1,0 +1,188 @@
+"""Generations kept by content: what decides an output is in its key, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from harness.cache import Cached, Store
+from harness.cases import Decoding
+from harness.errors import CouldNotRun
+from harness.subject import Answer, Identity, Request
+
+SUBJECT = {"model": "tiny-1", "base": "b", "adapter": None, "tokenizer": "t", "template": "c", "rung": "as-is"}
+ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32"}
+IDENTITY = Identity(SUBJECT, ENGINE, {"model": "tiny"})
+GREEDY = Request("desk/triage/a", (("system", "Sort."), ("user", "It is cold.")), Decoding(max_new_tokens=8))
+SAMPLED = replace(GREEDY, decoding=Decoding(8, temperature=0.7, seed=1))
+
+
+class Counting:
+    """A subject that answers with its own count and remembers what it was asked."""
+
+    can = frozenset({"generate"})
+
+    def __init__(self, identity: Identity = IDENTITY, silent: bool = False) -> None:
+        self.identity, self.silent, self.asked = identity, silent, []
+
+    def answer(self, requests):
+        for request in requests:
+            self.asked.append(request)
+            output = None if self.silent else f"answer {len(self.asked)}"
+            yield Answer(request.key, output, 5, 2, 0.25, "stop", request.repeat)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(Store(tmp_path / "cache" / "generations.sqlite")) as store:
+        yield store
+
+
+def test_what_was_answered_is_not_asked_again(store):
+    subject = Counting()
+    first = list(Cached(subject, store).answer([GREEDY]))
+    again = Cached(subject, store)
+    second = list(again.answer([GREEDY]))
+    assert (len(subject.asked), again.reused) == (1, 1)
+    assert [answer.output for answer in second] == [answer.output for answer in first] == ["answer 1"]
+    assert second[0].generation == first[0].generation == IDENTITY.generation(GREEDY)
+
+
+def test_a_kept_answer_has_no_latency(store):
+    assert [answer.latency_s for answer in Cached(Counting(), store).answer([GREEDY])] == [0.25]
+    assert [answer.latency_s for answer in Cached(Counting(), store).answer([GREEDY])] == [None]
+
+
+@pytest.mark.parametrize("part", ["base", "adapter", "tokenizer", "template"])
+def test_another_subject_gets_its_own_answers(store, part):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    other = Counting(replace(IDENTITY, subject=SUBJECT | {part: "another"}))
+    list(Cached(other, store).answer([GREEDY]))
+    assert len(other.asked) == 1
+
+
+@pytest.mark.parametrize("part", ["backend", "torch", "dtype", "planner"])
+def test_another_engine_gets_its_own_answers(store, part):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    other = Counting(replace(IDENTITY, engine=ENGINE | {part: "another"}))
+    list(Cached(other, store).answer([GREEDY]))
+    assert len(other.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(GREEDY, messages=(("system", "Sort!"), ("user", "It is cold."))),
+        replace(GREEDY, messages=(("user", "Sort."), ("user", "It is cold."))),
+        replace(GREEDY, messages=GREEDY.messages[1:]),
+        replace(GREEDY, decoding=Decoding(max_new_tokens=9)),
+        SAMPLED,
+    ],
+)
+def test_another_prompt_or_decoding_is_asked(store, request_):
+    subject = Counting()
+    list(Cached(subject, store).answer([GREEDY]))
+    list(Cached(subject, store).answer([request_]))
+    assert subject.asked == [GREEDY, request_]
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        replace(IDENTITY, names={"model": "renamed", "adapter": "/elsewhere"}),
+        replace(IDENTITY, subject=SUBJECT | {"model": "moved-1"}),
+        replace(IDENTITY, subject=SUBJECT | {"rung": "few-shot"}),  # the rung is in the messages
+    ],
+)
+def test_names_do_not_matter(store, identity):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    renamed = Counting(identity)
+    assert [answer.output for answer in Cached(renamed, store).answer([GREEDY])] == ["answer 1"]
+    assert renamed.asked == []
+
+
+def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    twin = replace(GREEDY, key="desk/other/b", decoding=replace(GREEDY.decoding, seed=7, top_p=0.5))
+    subject = Counting()
+    assert [answer.key for answer in Cached(subject, store).answer([twin])] == ["desk/other/b"]
+    assert subject.asked == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SAMPLED, repeat=1),
+        replace(SAMPLED, key="desk/triage/b"),
+        replace(SAMPLED, decoding=replace(SAMPLED.decoding, seed=2)),
+        replace(SAMPLED, decoding=replace(SAMPLED.decoding, temperature=0.8)),
+        replace(SAMPLED, decoding=replace(SAMPLED.decoding, top_p=0.9)),
+    ],
+)
+def test_a_sampled_answer_is_of_its_case_repeat_and_seed_alone(store, other):
+    subject = Counting()
+    list(Cached(subject, store).answer([SAMPLED]))
+    list(Cached(subject, store).answer([SAMPLED]))
+    list(Cached(subject, store).answer([other]))
+    assert subject.asked == [SAMPLED, other]
+
+
+def test_what_was_not_answered_is_not_kept(store):
+    silent = Counting(silent=True)
+    assert [answer.output for answer in Cached(silent, store).answer([GREEDY])] == [None]
+    assert store.get(IDENTITY.generation(GREEDY)) is None
+    assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 1"]
+
+
+def test_known_answers_come_before_the_store(store):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    known = {IDENTITY.generation(GREEDY): Answer("x", "from the baseline")}
+    assert [answer.output for answer in Cached(Counting(), store, known).answer([GREEDY])] == ["from the baseline"]
+
+
+def test_each_answer_is_kept_as_it_comes(store):
+    later = replace(GREEDY, key="desk/triage/b", messages=(("user", "It is hot."),))
+    answers = Cached(Counting(), store).answer([GREEDY, later])
+    next(answers)
+    answers.close()  # an interrupted run
+    subject = Counting()
+    list(Cached(subject, store).answer([GREEDY, later]))
+    assert subject.asked == [later]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.cache import Store
+from harness.subject import Answer
+store = Store(Path(sys.argv[1]))
+for number in range(10**9):
+    store.put(f"key {number}", Answer("case", f"{number} " * 2000))
+    print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_readable_store(tmp_path):
+    path = tmp_path / "generations.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    told = [writer.stdout.readline().strip() for _ in range(20)]
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.communicate()
+    with closing(Store(path)) as store:
+        for number in told:
+            assert store.get(f"key {number}") == Answer("case", f"{number} " * 2000)
+        store.put("later", Answer("case", "goes on"))
+        assert store.get("later").output == "goes on"
+
+
+def test_a_file_that_is_no_store_says_what_to_do(tmp_path):
+    path = tmp_path / "generations.sqlite"
+    path.write_bytes(b"something else " * 100)
+    with pytest.raises(CouldNotRun, match=r"generations\.sqlite: expected a store.*not a database; delete it"):
+        Store(path)

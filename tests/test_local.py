@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cases import Decoding
+from harness.errors import CouldNotRun, Refused
+from harness.local import TOKEN_BUDGET, Local, load_base, load_tokenizer, plan, render
+from harness.progress import quiet
+from harness.subject import Request
+
+TEXTS = [
+    "It drips.",
+    "My boiler hums when the radiator is on.",
+    "?",
+    "é 👍 cold",
+    "No heat since Monday, please help us.",
+]
+
+
+def requests(decoding: Decoding = Decoding(max_new_tokens=12), texts=TEXTS) -> list[Request]:
+    return [
+        Request(f"desk/triage/{number}", (("system", "Sort."), ("user", text)), decoding)
+        for number, text in enumerate(texts)
+    ]
+
+
+def answers(subject: Local, asked: list[Request]) -> dict:
+    return {(answer.key, answer.repeat): answer for answer in subject.answer(asked)}
+
+
+@pytest.fixture(scope="module")
+def local(tiny_model) -> Local:
+    return Local(str(tiny_model), quiet())
+
+
+@pytest.fixture
+def changed(tiny_model, tmp_path) -> Path:
+    """A copy of the tiny model that a test may change."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+# answers
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["base", "adapter"])
+def test_a_batch_answers_as_one_at_a_time(tiny_model, tiny_adapter, tuned):
+    subject = Local(str(tiny_model), quiet(), tiny_adapter if tuned else None)
+    together = answers(subject, requests())
+
+    alone = {}
+    for request in requests():
+        alone |= answers(subject, [request])
+
+    assert together == alone
+    assert len({answer.output for answer in together.values()}) > 1
+
+
+def test_an_adapter_answers_otherwise_than_its_base(local, tiny_model, tiny_adapter):
+    tuned = Local(str(tiny_model), quiet(), tiny_adapter)
+
+    assert answers(local, requests()) != answers(tuned, requests())
+    assert local.identity.subject | {"adapter": tuned.identity.subject["adapter"]} == tuned.identity.subject
+
+
+def test_answers_are_what_the_model_itself_would_say(local, tiny_model):
+    import torch
+
+    tokenizer, model = load_tokenizer(tiny_model), load_base(tiny_model)
+    for request in requests():
+        ids = tokenizer(render(tokenizer, request), add_special_tokens=False, return_tensors="pt").input_ids
+        said = ids
+        for _ in range(request.decoding.max_new_tokens):
+            said = torch.cat([said, model(said).logits[:, -1:].argmax(-1)], dim=1)
+        (answer,) = local.answer([request])
+        assert answer.output == tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
+        assert (answer.tokens_in, answer.tokens_out, answer.finish) == (ids.shape[1], 12, "length")
+
+
+def test_an_answer_that_ends_says_stop_and_counts_its_end(local, tiny_model, changed):
+    (request,) = requests(texts=TEXTS[:1])
+    (before,) = local.answer([request])
+    tokenizer = load_tokenizer(tiny_model)
+    ids = tokenizer(before.output, add_special_tokens=False).input_ids
+    place = next(index for index, token in enumerate(ids) if index and token not in ids[:index])
+    edit(changed / "generation_config.json", eos_token_id=[2, ids[place]])
+
+    (after,) = Local(str(changed), quiet()).answer([request])
+
+    assert (before.finish, after.finish) == ("length", "stop")
+    assert after.tokens_out == place + 1
+    assert before.output.startswith(tokenizer.decode(ids[:place]))
+
+
+def test_rows_that_end_early_are_cut_at_their_end_and_the_others_go_on(local, changed):
+    texts = [*TEXTS, *(f"Ticket {number}" for number in range(12))]
+    whole = answers(local, requests(texts=texts))
+    letter = Counter(answer.output[3:6] for answer in whole.values()).most_common()[0][0]
+    ids = load_tokenizer(changed)(letter, add_special_tokens=False).input_ids
+    edit(changed / "generation_config.json", eos_token_id=[2, ids[0]])
+    ending = answers(Local(str(changed), quiet()), requests(texts=texts))
+
+    assert {answer.finish for answer in ending.values()} >= {"stop"}
+    for key, answer in ending.items():
+        assert whole[key].output.startswith(answer.output[: -1 if answer.finish == "stop" else None])
+        assert answer.tokens_out <= 12
+
+
+def test_the_end_token_of_the_tokenizer_counts_where_the_model_names_another(changed):
+    edit(changed / "generation_config.json", eos_token_id=77)
+
+    _, model = Local(str(changed), quiet())._loaded
+
+    assert model.generation_config.eos_token_id == [2, 77]  # training teaches the tokenizer's
+
+
+def test_sampling_and_penalties_that_a_model_suggests_do_not_count(local, changed):
+    edit(
+        changed / "generation_config.json",
+        do_sample=True, temperature=3.0, top_k=3, repetition_penalty=2.0, no_repeat_ngram_size=1, min_new_tokens=5,
+    )  # fmt: skip
+
+    assert answers(Local(str(changed), quiet()), requests()) == answers(local, requests())
+
+
+def test_spaces_before_punctuation_are_not_tidied_away(local, changed):
+    edit(changed / "tokenizer_config.json", clean_up_tokenization_spaces=True)
+    subject = Local(str(changed), quiet())
+
+    assert answers(subject, requests(Decoding(200))) == answers(local, requests(Decoding(200)))
+
+
+# sampling
+
+
+def test_a_sampled_answer_depends_on_its_seed_case_and_repeat_alone(local):
+    decoding = Decoding(max_new_tokens=12, temperature=1.5, seed=5)
+    asked = requests(decoding) + [replace(request, repeat=1) for request in requests(decoding)]
+
+    first = answers(local, asked)
+    again = answers(local, asked[3:] + asked[:3])
+    other = answers(local, requests(replace(decoding, seed=6)))
+
+    assert first == again
+    assert len({answer.output for answer in first.values()}) == len(asked)
+    assert all(first[key].output != answer.output for key, answer in other.items())
+
+
+def test_top_p_narrows_the_choice(local):
+    narrow = answers(local, requests(Decoding(12, temperature=1.0, top_p=1e-6)))
+
+    assert narrow == answers(local, requests())
+
+
+# what cannot be asked, and what breaks
+
+
+def test_a_model_without_a_chat_template_is_refused(changed):
+    (changed / "chat_template.jinja").unlink()
+
+    with pytest.raises(Refused, match="expected a chat template, found none"):
+        list(Local(str(changed), quiet()).answer(requests()))
+
+
+def test_a_model_without_an_end_token_is_refused(changed):
+    edit(changed / "tokenizer_config.json", eos_token=None)
+
+    with pytest.raises(Refused, match="expected a tokenizer with an end-of-turn token"):
+        list(Local(str(changed), quiet()).answer(requests()))
+
+
+def test_messages_that_the_template_does_not_take_are_refused_with_the_case(changed):
+    (changed / "chat_template.jinja").write_text("{{ raise_exception('System role not supported') }}")
+
+    with pytest.raises(
+        Refused, match=r"desk/triage/0: .*template takes, found system, user: System role not supported"
+    ):
+        list(Local(str(changed), quiet()).answer(requests()))
+
+
+def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_asked(changed):
+    edit(changed / "config.json", max_position_embeddings=100)
+    asked = requests(texts=["short", "x" * 80])
+
+    with pytest.raises(
+        Refused, match=r"desk/triage/1: expected prompt and answer within the 100 tokens that model can see"
+    ):
+        next(Local(str(changed), quiet()).answer(asked))
+
+
+def test_a_failure_while_generating_is_no_answer_but_an_outage(tiny_model):
+    subject = Local(str(tiny_model), quiet())
+    broken = replace(requests()[0], decoding=Decoding(temperature=float("nan")))
+
+    with pytest.raises(CouldNotRun, match=r"failed on a batch of 1 \(desk/triage/0 \.\.\.\): "):
+        list(subject.answer([broken]))
+    assert list(subject.answer(requests()))  # and goes on
+
+
+def test_damaged_base_weights_are_an_outage(changed):
+    weights = changed / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+    with pytest.raises(CouldNotRun, match="expected a model that transformers can load, found"):
+        list(Local(str(changed), quiet()).answer(requests()))
+
+
+def test_nothing_loads_before_the_first_answer(tiny_model):
+    subject = Local(str(tiny_model), quiet())
+
+    assert subject.identity.subject["adapter"] is None
+    assert "_loaded" not in vars(subject)
+
+
+# the plan
+
+DECODINGS = st.builds(
+    Decoding, max_new_tokens=st.sampled_from([1, 64, 512, 9000]), temperature=st.sampled_from([0.0, 0.0, 0.7])
+)
+
+
+@given(st.lists(st.tuples(DECODINGS, st.integers(1, 6000)), max_size=60))
+def test_the_laws_of_the_plan(asked):
+    decodings, lengths = [each[0] for each in asked], [each[1] for each in asked]
+
+    batches = plan(decodings, lengths)
+
+    assert sorted(index for batch in batches for index in batch) == list(range(len(asked)))
+    for batch in batches:
+        (decoding,) = {decodings[index] for index in batch}
+        width = max(lengths[index] for index in batch) + decoding.max_new_tokens
+        assert len(batch) == 1 or (width * len(batch) <= TOKEN_BUDGET and not decoding.temperature)
+
+
+@given(st.lists(st.integers(1, 600), max_size=40))
+def test_the_plan_does_not_depend_on_the_order_of_the_questions(lengths):
+    def widths(asked):
+        return [[asked[index] for index in batch] for batch in plan([Decoding()] * len(asked), asked)]
+
+    assert widths(lengths) == widths(lengths[::-1])
+
+
+def test_longest_prompts_come_first_and_batches_are_filled():
+    assert plan([Decoding(max_new_tokens=1000)] * 5, [10, 3000, 1000, 1000, 20]) == [[1, 2], [3, 4, 0]]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.cases import schema
+from harness.errors import AuthoringError
+from harness.policy import Policy, UnitPolicy, read_policy
+
+UNITS = {"triage": "pass/fail", "tone": "pass/fail", "fluency": "continuous"}
+TEXT = """\
+version: 1
+about: The desk.
+units:
+  triage: {role: target, margin: 0.08, reach: 0.9, floor: 0.5, lower: block, reason: tickets}
+  fluency: {role: guard, reason: kept}
+looks: {value: 2, reason: two tries}
+candidates: {value: 3, reason: a sweep}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def policy(text=TEXT, **more):
+        path = tmp_path / "task.yaml"
+        path.write_text(text)
+        return read_policy(path, schema("task"), UNITS, **more)
+
+    return policy
+
+
+def test_a_task_file_declares_what_each_unit_is_held_to(read):
+    policy = read()
+
+    assert policy.of("triage", "pass/fail") == UnitPolicy("target", 0.08, 0.9, 0.5, "block", "tickets")
+    assert policy.targets == ("triage",)
+    assert (policy.looks, policy.candidates, policy.share, policy.declared) == (2, 3, 6, True)
+
+
+def test_a_unit_without_a_margin_has_the_default_of_its_kind(read):
+    policy = read()
+
+    assert policy.of("tone", "pass/fail").margin == 0.05
+    assert policy.of("fluency", "continuous").margin is None
+    assert policy.of("fluency", "continuous").reason == "kept"
+
+
+def test_without_a_task_file_every_unit_guards():
+    policy = Policy()
+
+    assert policy.of("triage", "pass/fail") == UnitPolicy("guard", 0.05)
+    assert policy.of("fluency", "continuous") == UnitPolicy("guard", None)
+    assert (policy.targets, policy.share, policy.declared) == ((), 1, False)
+
+
+def test_all_mistakes_are_told_at_once_also_about_units_that_do_not_exist(read):
+    with pytest.raises(AuthoringError) as caught:
+        read(TEXT.replace("triage:", "triag:").replace("0.08", "8").replace("value: 2, ", ""))
+
+    assert [(problem.line, problem.where, problem.hint) for problem in caught.value.problems] == [
+        (4, "units.triag", "did you mean 'triage'?"),
+        (4, "units.triag.margin", "for 8 points or percent write 0.08"),
+        (6, "looks", "a whole number from 1"),
+    ]
+
+
+def test_a_unit_may_be_missing_where_some_could_not_be_read(read):
+    policy = read(TEXT.replace("triage:", "mail:"), complete=False)
+
+    assert policy.targets == ()

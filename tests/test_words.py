@@ -1,0 +1,81 @@
+"""The sentences of the gate."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import words
+from harness.verdict import Judged
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.125, "+12.5"), (-0.02, "-2.0"), (0.0, "+0.0"), (-0.0004, "+0.0"), (None, "-")]
+)
+def test_points_have_a_sign_and_no_negative_zero(value, text):
+    assert words.points(value) == text
+
+
+def test_a_list_names_three_and_counts_the_rest():
+    assert words.listed(["a", "b", "c"]) == "a, b, c"
+    assert words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_scores_read_as_shares_only_where_cases_pass_or_fail():
+    assert words.level(0.975, "pass/fail") == "97.5 %"
+    assert words.level(-3.21, "continuous") == "-3.21"
+    assert words.difference(-0.02, (-0.06, 0.014), "pass/fail") == "-2.0 [-6.0, +1.4]"
+    assert words.difference(-0.02, None, "continuous") == "-0.02"
+
+
+def test_rates_stand_beside_those_of_the_reference():
+    now, before = {"adherence": 1.0, "exact": 0.817}, {"adherence": 0.0}
+    assert words.rates(now, before, "baseline") == "adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, -)"
+    assert words.rates(now, {}, "baseline") == "adherence 100.0 %, exact 81.7 %"
+
+
+def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> Judged:
+    known: dict = {"role": "guard", "kind": "pass/fail", "n": 100, "base": 0.9, "mean": 0.9, "difference": 0.0}
+    return Judged(unit, "baseline", verdict, "", **(known | more))
+
+
+def outlook(*verdicts: Judged, **more: object) -> words.Outlook:
+    known: dict = {"task": "desk", "trained": True, "declared": True, "aimless": False, "unseen": [], "short": []}
+    blocking = [each for each in verdicts if each.blocks]
+    return words.Outlook(verdicts=verdicts, blocking=blocking, **(known | more))
+
+
+def test_only_a_released_task_is_told_to_be_released():
+    target = judged("improved", role="target")
+    said = {
+        words.decision(outlook(target)),
+        words.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
+        words.decision(outlook(judged(role="target"), short=[judged(role="target")])),
+        words.decision(outlook(judged(), aimless=True)),
+        words.decision(outlook(judged(), aimless=True, declared=False)),
+        words.decision(outlook(judged(), trained=False)),
+        words.decision(outlook(judged(), trained=False, declared=False)),
+    }
+    assert [text for text in said if text.startswith("Release")] == [words.decision(outlook(target))]
+
+
+@pytest.mark.parametrize(
+    ("facts", "trouble"),
+    [
+        (judged("regressed", blocks=True), "desk/triage regressed"),
+        (judged("inconclusive", blocks=True), "desk/triage inconclusive"),
+        (judged("inconclusive", blocks=True, difference=None), "desk/triage cannot be compared"),
+        (judged("held", blocks=True, worse_slices=("channel=sms",)), "desk/triage fell on channel=sms"),
+        (judged("held", blocks=True, lower=True), "desk/triage is lower"),
+    ],
+)
+def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
+    assert words.decision(outlook(facts)) == f"Blocked: {trouble}."
+
+
+def test_units_that_did_not_hold_are_not_said_to():
+    sealed, loose = judged("inconclusive", "desk/final", sealed=True), judged("ungated", "desk/cost")
+    said = words.decision(outlook(judged("improved", role="target"), sealed, loose))
+    assert said == (
+        "Release: desk/triage improved or reached; every guard of desk held, desk/final is not worse, "
+        "desk/cost is not gated."
+    )

@@ -102,7 +102,7 @@ class Local:
             length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
             yield Answer(
                 key=request.key,
-                output=tokenizer.decode(row[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False),
+                output=tokenizer.decode(row[:length], skip_special_tokens=True),
                 tokens_in=int(mask.sum()),
                 tokens_out=length or len(row),
                 finish="stop" if length else "length",

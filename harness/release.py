@@ -227,9 +227,9 @@ def verify(adapter: Path) -> list[str]:
         ("training record", training.get("adapter")),
     ):
         if found != manifest["adapter"]:
-            raise Refused(f"{show_path(adapter)}: the {name} is another adapter's than the manifest's")
+            raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
     if record.tasks.get(manifest["task"], {}).get("decision") != "release":
-        raise Refused(f"{show_path(adapter)}: its record does not say release")
+        raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
     return [
         *lines,

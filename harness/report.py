@@ -6,23 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
 from harness.cases import Case
 from harness.errors import show_path
 from harness.record import Record, Result, Summary
-from harness.words import difference, level, percent, rates
+from harness.words import difference, level, points, rates
 
 SHOWN_OUTPUT = 600
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
+COLUMNS = 100  # of a table, at least
+SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
 def show(console: Console, record: Record) -> None:
     """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept."""
-    console.print(table(record))
+    wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
+    console.print(Segments(console.render(table(record), wide)), crop=False, soft_wrap=True)
+    console.print()
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
     for line in _rate_lines(record):
@@ -52,24 +57,33 @@ def table(record: Record) -> Table:
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
 
-def _empty(title: str, columns: Sequence[str]) -> Table:
-    out = Table(title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in columns:
-        out.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "rates")
+def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    """A table whose numbers are never cut; names and rates give way where it is narrow."""
+    out = Table(
+        title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for index, name in enumerate(columns):
+        longest = max(len(str(cell)) for cell in (name, *(row[index] for row in rows)))
+        kept = min(longest, SOFT.get(name, longest))
+        justify: JustifyMethod = "left" if name in LEFT else "right"
+        out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
+    for row in rows:
+        out.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return out
 
 
 def _compared(record: Record, who: str) -> Table:
     columns = ("unit", "role", "cases", "baseline", "tuned", "difference [95 %]", "broke/fixed", "verdict")
-    out = _empty(f"{who} against {_references(record)}", columns)
-    for unit, verdict in record.verdicts.items():
-        kind = verdict["kind"]
-        out.add_row(
-            Text(unit), verdict["role"], str(verdict["n"]), level(verdict["base"], kind), level(verdict["mean"], kind),
-            Text(difference(verdict["difference"], verdict["interval"], kind)),
-            f"{len(verdict['broke'])}/{len(verdict['fixed'])}", _verdict(verdict),
-        )  # fmt: skip
-    return out
+    rows = [
+        (
+            unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
+            difference(each["difference"], each["interval"], each["kind"]),
+            f"{len(each['broke'])}/{len(each['fixed'])}", _verdict(each),
+        )
+        for unit, each in record.verdicts.items()
+    ]  # fmt: skip
+    return _laid_out(f"{who} against {_references(record)}", columns, rows)
 
 
 def _verdict(verdict: Mapping[str, Any]) -> Text:
@@ -84,13 +98,12 @@ def _references(record: Record) -> str:
 
 
 def _alone(record: Record, who: str) -> Table:
-    out = _empty(who, ("unit", "cases", "passed", "95 %", "rates", "tokens in/out"))
-    for unit, summary in record.units.items():
-        out.add_row(
-            Text(unit), _count(summary), level(summary.mean, summary.kind), _interval(summary), _rates(summary),
-            _tokens(summary),
-        )  # fmt: skip
-    return out
+    columns = ("unit", "cases", "passed", "95 %", "rates", "tokens in/out")
+    rows = [
+        (unit, _count(each), level(each.mean, each.kind), _interval(each), _rates(each), _tokens(each))
+        for unit, each in record.units.items()
+    ]
+    return _laid_out(who, columns, rows)
 
 
 def _count(summary: Summary) -> str:
@@ -98,7 +111,7 @@ def _count(summary: Summary) -> str:
 
 
 def _interval(summary: Summary) -> str:
-    return " to ".join(percent(bound) for bound in summary.interval) if summary.interval else "-"
+    return f"{' to '.join(points(bound, signed=False) for bound in summary.interval)} %" if summary.interval else "-"
 
 
 def _rates(summary: Summary) -> str:

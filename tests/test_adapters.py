@@ -164,7 +164,7 @@ def test_missing_weights_are_refused(adapter, load, share):
     kept = slice(0, None, 2) if share == 2 else slice(0, 0)
     edit_weights(adapter, lambda weights: {name: weights[name] for name in sorted(weights)[kept]})
 
-    with pytest.raises(Refused, match="expected every weight of the file in the model, . differ: base_model"):
+    with pytest.raises(Refused, match=r"expected every weight of the file in the model, . differ: base_model"):
         load(adapter)
 
 

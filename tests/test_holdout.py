@@ -42,7 +42,7 @@ def check(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "copy", [INPUT, "  my BOILER drips\n\twhat now ", "My boiler drips - what now?!", "Ｍy boiler drips: what now?"]
+    "copy", [INPUT, "  my BOILER drips\n\twhat now ", "My boiler drips - what now?!", "\uff2dy boiler drips: what now?"]
 )
 def test_a_copy_is_refused_with_its_row_and_case(check, copy):
     with pytest.raises(Refused) as refused:

@@ -16,6 +16,7 @@ from harness.local import TOKEN_BUDGET, Local, load_base, load_tokenizer, plan, 
 from harness.progress import quiet
 from harness.subject import Request
 
+SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
     "It drips.",
     "My boiler hums when the radiator is on.",
@@ -25,7 +26,7 @@ TEXTS = [
 ]
 
 
-def requests(decoding: Decoding = Decoding(max_new_tokens=12), texts=TEXTS) -> list[Request]:
+def requests(decoding: Decoding = SHORT, texts=TEXTS) -> list[Request]:
     return [
         Request(f"desk/triage/{number}", (("system", "Sort."), ("user", text)), decoding)
         for number, text in enumerate(texts)
@@ -132,13 +133,6 @@ def test_sampling_and_penalties_that_a_model_suggests_do_not_count(local, change
     )  # fmt: skip
 
     assert answers(Local(str(changed), quiet()), requests()) == answers(local, requests())
-
-
-def test_spaces_before_punctuation_are_not_tidied_away(local, changed):
-    edit(changed / "tokenizer_config.json", clean_up_tokenization_spaces=True)
-    subject = Local(str(changed), quiet())
-
-    assert answers(subject, requests(Decoding(200))) == answers(local, requests(Decoding(200)))
 
 
 # sampling

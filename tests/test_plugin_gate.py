@@ -100,11 +100,27 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
 
 
+def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project: Project) -> None:
+    cases = [{"id": case, "input": "x", "expect": {"product": "boiler"}, "critical": case == "case02"} for case in IDS]
+    project.unit(IDS, cases=cases, generate={"temperature": 0.7})
+    project.policy(triage=GUARD)
+    sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
+    arguments = ["--model=replay:sampled.jsonl", "--repeats=3"]
+    file = project.path / "sampled.jsonl"
+    file.write_text("\n".join(map(json.dumps, sampled)))
+    assert project.run(*arguments, "--out=base.json").ret == 0
+    once = [dict(line, output=BAD) if (line["case"][-2:], line["repeat"]) == ("02", 1) else line for line in sampled]
+    file.write_text("\n".join(map(json.dumps, once)))
+    result = project.run(*arguments, "--against=base.json", "--out=record.json")
+    result.assert_outcomes(passed=21, failed=1)
+    assert project.record()["verdicts"]["desk/triage"]["verdict"] == "held"
+
+
 def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
-    result = gate(triage, answers() | {"desk/triage/case05": None})
+    result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
     assert result.ret == 1
     result.assert_outcomes(passed=19, failed=3)
-    assert "the run left unscored 1 case (case05)" in triage.record()["verdicts"]["desk/triage"]["reason"]
+    assert "the run left unscored 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
 
 
 def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> None:
@@ -334,3 +350,15 @@ def test_several_adapters_have_a_record_each(
     refused = recorded(*adapters, "--against=baseline")
     assert refused.ret == 4
     assert "desk: task.yaml declares 1 candidate, found 2 adapters in one run" in told(refused)
+
+
+def test_what_only_the_last_release_could_do_is_a_break(
+    project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
+) -> None:
+    [baseline] = (project.path / "baselines").glob("*/desk/triage.json")
+    released = json.loads(baseline.read_text())
+    released["subject"]["adapter"] = "another"
+    released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
+    baseline.with_suffix(".released.json").write_text(json.dumps(released))
+    result = recorded(f"--adapter={make_adapter('tuned')}", "--against=baseline", "-v")
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] BROKE*", "*case01[]] XFAIL*"])

@@ -48,10 +48,10 @@ def test_a_step_that_fails_is_not_done():
 def test_on_a_terminal_a_bar_with_its_note():
     screen = console(terminal=True)
 
-    with watch_on(screen)("Judging adapters[1]", 4) as done:
+    with watch_on(screen)("Judging [base]", 4) as done:
         done(4, "loss 0.5")
 
-    assert "Judging adapters[1] (loss 0.5)" in screen.file.getvalue()
+    assert "Judging [base] (loss 0.5)" in screen.file.getvalue()
     assert "4/4" in screen.file.getvalue()
 
 

@@ -17,6 +17,7 @@ from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from harness.baselines import baseline_path, read_baseline, write_baselines
 from harness.cases import load_tasks
 from harness.errors import Refused, TunegateError
+from harness.files import file_digest
 from harness.gate import compare
 from harness.progress import quiet
 from harness.record import Record, read_record
@@ -96,13 +97,13 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path):
     desk = Desk(tmp_path)
-    write_desk(desk.fixtures, 100)
+    write_desk(desk.fixtures, 60)
     write_policy(desk.fixtures, triage={"role": "target"})
     desk.record_baseline({T: HALF})
     return desk
 
 
-HALF, MOST = "1" * 50 + "0" * 50, "1" * 95 + "0" * 5
+HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
 
 
 def test_an_adapter_is_released_when_everything_holds(desk):
@@ -122,7 +123,7 @@ def test_the_release_is_what_the_next_tune_is_held_to(desk):
     released = read_baseline(baseline_path(desk.home / "baselines", SLUG, T, released=True), T)
     assert released.subject["adapter"] == adapter_digest(adapter)
     assert released.summary.mean == 0.95
-    assert done.files[0].startswith("desk/triage: recorded 100 cases, mean 0.950")
+    assert done.files[0].startswith("desk/triage: recorded 60 cases, mean 0.950")
 
 
 def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
@@ -134,12 +135,12 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     (result,) = index["results"]
     assert result["dataset"] == {"name": T, "type": "tunegate-fixtures"}
     assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
-    assert "| desk/triage | 100 | 50.0 % | 95.0 % | +45.0 [+35.3, +54.8] | 0 | 45 | improved |\n" in body
+    assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+33.1, +57.5] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
 
 
 def test_several_units_stand_in_one_table(desk):
-    write_desk(desk.fixtures, 100, "replies")
+    write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": MOST})
     adapter = desk.adapter()
     desk.release(adapter, desk.judge(adapter, {T: MOST, "desk/replies": MOST}))
@@ -225,7 +226,7 @@ def test_without_a_task_yaml(desk):
 def test_when_the_fixtures_changed_since(desk, more):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
-    write_desk(desk.fixtures, 100, **more)
+    write_desk(desk.fixtures, 60, **more)
     desk.refuses(adapter, judged, r"desk/triage: the fixtures changed since .*runs/adapter\.json was judged")
 
 
@@ -237,7 +238,7 @@ def test_when_a_unit_was_added_since(desk):
 
 
 def test_when_a_unit_was_deleted_since(desk):
-    write_desk(desk.fixtures, 100, "replies")
+    write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
@@ -246,22 +247,22 @@ def test_when_a_unit_was_deleted_since(desk):
 
 
 def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
-    write_desk(desk.fixtures, 100, "replies")
+    write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
     baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
-    desk.refuses(adapter, judged, "judged again, 100 cases score otherwise")
+    desk.refuses(adapter, judged, "judged again, 60 cases score otherwise")
 
 
 def test_when_judged_again_a_score_differs(desk):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
     changed = dict(judged.cases)
-    changed[f"{T}/c099"] = replace(changed[f"{T}/c099"], score=1.0, passed=True)
+    changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), r"judged again, 1 cases score otherwise .*\(desk/triage/c099\)"
+        adapter, replace(judged, cases=changed), r"judged again, 1 cases score otherwise .*\(desk/triage/c059\)"
     )
 
 
@@ -287,7 +288,7 @@ def test_when_the_decision_blocks(desk):
 
 
 def test_when_another_task_blocks(desk):
-    write_desk(desk.fixtures, 100, task="shop")
+    write_desk(desk.fixtures, 60, task="shop")
     write_policy(desk.fixtures, "shop", triage={"role": "target"})
     desk.record_baseline({"shop/triage": MOST})
     adapter = desk.adapter()
@@ -296,12 +297,12 @@ def test_when_another_task_blocks(desk):
 
 
 def test_when_the_baseline_changed_since_and_with_it_the_verdicts(desk):
-    write_desk(desk.fixtures, 100, "replies")
-    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "reach": 0.8})
+    write_desk(desk.fixtures, 60, "replies")
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "reach": 0.85})
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST, "desk/replies": MOST})
-    desk.record_baseline({"desk/replies": "1" * 86 + "0" * 14})  # not reached, but too near to improve on
+    desk.record_baseline({"desk/replies": "1" * 54 + "0" * 6})  # not reached, but too near to improve on
     desk.refuses(
         adapter, judged, r"the verdicts of desk/replies are not those of .*: a baseline or a task\.yaml changed"
     )
@@ -337,7 +338,7 @@ def test_a_second_tune_that_lost_what_the_first_won(desk):
     first = desk.adapter("first")
     desk.release(first, desk.judge(first, {T: MOST}))
     second = desk.adapter("second", weights="0.7")
-    judged = desk.judge(second, {T: "1" * 75 + "0" * 25})
+    judged = desk.judge(second, {T: "1" * 45 + "0" * 15})
     assert judged.verdicts[T]["reference"] == "last release"
     desk.refuses(second, judged, "desk: not released. Blocked: desk/triage regressed")
 
@@ -364,7 +365,7 @@ def test_a_release_can_be_made_again_and_changes_nothing(desk):
 def test_a_last_release_of_other_questions(desk):
     first = desk.adapter("first")
     desk.release(first, desk.judge(first, {T: MOST}))
-    write_desk(desk.fixtures, 100, prompt={"system": "Else."})
+    write_desk(desk.fixtures, 60, prompt={"system": "Else."})
     desk.record_baseline({T: HALF})
     second = desk.adapter("second", weights="0.7")
     judged = desk.record(second, {T: MOST})
@@ -389,7 +390,7 @@ def test_the_newest_complete_run_of_the_adapter_is_found(desk):
 
 
 def test_no_run_of_the_adapter_says_how_to_make_one(desk):
-    with pytest.raises(Refused, match="expected a complete run of this adapter .*--adapter=DIR --against baseline"):
+    with pytest.raises(Refused, match=r"expected a complete run of this adapter .*--adapter=DIR --against baseline"):
         find_record(desk.home / "runs", adapter_digest(desk.adapter()))
 
 
@@ -430,7 +431,10 @@ def test_an_unreleased_adapter_is_refused(desk):
         (lambda manifest: "{", "found a damaged file"),
         (lambda manifest: "[]", "found a damaged file"),
         (lambda manifest: json.dumps(manifest | {"files": []}), "found a damaged file"),
-        (lambda manifest: json.dumps(manifest | {"files": {}}), f"found {CONFIG}, {WEIGHTS}, README.md"),
+        (
+            lambda manifest: json.dumps(manifest | {"files": {}}),
+            "found README.md, adapter_config.json, adapter_model.safetensors, record.json",
+        ),
         (lambda manifest: json.dumps(manifest | {"adapter": 7}), "found other values than texts"),
         (lambda manifest: json.dumps(manifest | {"adapter": "f" * 64}), "the adapter is another one's"),
         (lambda manifest: json.dumps(manifest | {"task": "shop"}), "its record does not say release for shop"),
@@ -447,7 +451,7 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
     other = desk.adapter("other", weights="0.3")
     shutil.copy(other / WEIGHTS, released / WEIGHTS)
     manifest = json.loads((released / MANIFEST).read_text())
-    manifest["files"][WEIGHTS] = __import__("hashlib").sha256(b"0.3").hexdigest()
+    manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
     (released / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(Refused, match="the adapter is another one's"):
         verify(released)

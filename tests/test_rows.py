@@ -78,7 +78,10 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
         ("[1]", 'expected an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}, found [1]'),
         ({**ROW, "ouput": "y"}, 'expected an object {"unit", "input", "output"} or'),
         ({**ROW, "output": ""}, 'expected an object {"unit", "input", "output"} or'),
-        ({**ROW, "unit": "triag"}, "unit: expected a unit of the task (replies, triage), found 'triag'; did you mean 'triage'?"),
+        (
+            {**ROW, "unit": "triag"},
+            "unit: expected a unit of the task (replies, triage), found 'triag'; did you mean 'triage'?",
+        ),
         ({"input": "x", "output": "y"}, "unit: expected a unit of the task (replies, triage), found none"),
         (
             {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]},

@@ -71,7 +71,7 @@ def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([{"input_ids": answer.input_ids}])
 
-    with pytest.raises(Refused, match="the end-of-turn token carries no loss .*: the tuned model would never stop"):
+    with pytest.raises(Refused, match=r"the end-of-turn token carries no loss .*: the tuned model would never stop"):
         check_labels(batch, [answer])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import AuthoringError, Problem
@@ -235,7 +235,10 @@ class _Dumper(yaml.SafeDumper):
 
 @given(st.dictionaries(st.text(), JSON, max_size=5), st.sampled_from([True, False, None]), st.integers(9, 99))
 def test_what_yaml_dumps_is_read_back_with_a_line_for_every_path(data, flow, width):
-    text = yaml.dump(data, Dumper=_Dumper, default_flow_style=flow, width=width, sort_keys=False)
+    style = {"default_flow_style": flow, "width": width, "sort_keys": False}
+    # PyYAML adds a backslash to some long keys that it indents beyond the width, and then misreads them itself
+    assume(yaml.safe_load(yaml.safe_dump(data, **style)) == data)
+    text = yaml.dump(data, Dumper=_Dumper, **style)
     with tempfile.TemporaryDirectory() as folder:
         document = read(text, Path(folder))
 

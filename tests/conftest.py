@@ -117,7 +117,7 @@ xfail_strict = true
 filterwarnings = [
   "error",
   # the tests run pytest inside pytest, where the plugin is imported already
-  "ignore:Module already imported so cannot be rewritten; harness:pytest.PytestAssertRewriteWarning",
+  "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning",
   "ignore::DeprecationWarning:torch.*",
 ]
 """

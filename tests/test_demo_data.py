@@ -51,8 +51,16 @@ def texts(case: Case) -> Iterator[str]:
 
 def test_no_row_shares_a_sentence_with_a_fixture() -> None:
     units = [unit for task in TASKS for unit in task.units]
-    held = {sentence: case.key for unit in units for case in unit.cases for text in texts(case) for sentence in sentences(text)}
-    shared = [(row.file, row.line, held[s]) for row in ROWS for s in sentences(f"{row.input}\n{row.output}") if s in held]
+    held = {
+        sentence: case.key
+        for unit in units
+        for case in unit.cases
+        for text in texts(case)
+        for sentence in sentences(text)
+    }
+    shared = [
+        (row.file, row.line, held[s]) for row in ROWS for s in sentences(f"{row.input}\n{row.output}") if s in held
+    ]
     assert shared == []
 
 

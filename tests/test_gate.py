@@ -373,9 +373,23 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(judge, tmp_path):
     assert gate.blocked(judged, "warn")
 
 
-def test_a_slice_that_lost_a_few_is_left_alone(judge, tmp_path):
+@pytest.mark.parametrize(("broke", "fell"), [(5, []), (6, ["channel=sms"])])
+def test_a_slice_falls_by_its_exact_p(judge, tmp_path, broke, fell):
     write_desk(tmp_path, 400, marks=_channel)
-    assert verdict(judge(*moved(400, broke=3)))["worse_slices"] == []
+    assert verdict(judge(*moved(400, broke)))["worse_slices"] == fell  # 1/32 and 1/64 beside .02; mid-p is half of it
+
+
+def test_a_slice_that_is_itself_held_does_not_block(judge, tmp_path):
+    write_desk(tmp_path, 500, marks=lambda index: {"tags": {"channel": "sms" if index < 350 else "email"}})
+    assert verdict(judge(*moved(500, broke=6)))["worse_slices"] == []
+
+
+def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(judge, tmp_path):
+    write_desk(tmp_path, 100, marks=_channel)
+    judged = judge(*moved(100, broke=6, fixed=6))
+    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("inconclusive", ["channel=sms"])
+    assert not verdict(judged)["only_inconclusive"]
+    assert gate.excused(judged, "warn") == set()
 
 
 def test_a_tag_of_nearly_all_cases_is_no_slice(judge, tmp_path):
@@ -427,6 +441,13 @@ def test_regressed_against_one_hides_behind_no_inconclusive_of_the_other(judge, 
     write_desk(tmp_path, 50)
     judged = judge("1" * 40 + "0" * 10, "1" * 40 + "0" * 10, last="1" * 50)
     assert verdict(judged)["verdict"] == "regressed"
+    assert gate.blocked(judged, "warn")
+
+
+def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_other(judge, tmp_path):
+    write_desk(tmp_path, 50)
+    judged = judge("1" * 50, "1" * 50, last="1" * 49 + "-")
+    assert "the last release left unscored 1 case" in verdict(judged)["reason"]
     assert gate.blocked(judged, "warn")
 
 

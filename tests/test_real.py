@@ -26,7 +26,7 @@ version: 1
 task: support
 rows: [rows.jsonl]
 lora: {r: 16, alpha: 32}
-optim: {lr: 1e-3, epochs: 1, batch: 8, max_length: 400}
+optim: {lr: 2e-3, epochs: 2, batch: 8, max_length: 400}
 seed: 1
 output: adapter
 """
@@ -59,7 +59,9 @@ class Place:
 def fill(path: Path) -> Place:
     """A task of thirty triage messages, asked for the shape of the answer alone, and rows that teach it."""
     data = yaml.safe_load((ROOT / "fixtures/support/triage.yaml").read_text("utf-8"))
-    cases = [{key: case[key] for key in ("id", "input")} for case in data["cases"][:: len(data["cases"]) // CASES][:CASES]]
+    cases = [
+        {key: case[key] for key in ("id", "input")} for case in data["cases"][:: len(data["cases"]) // CASES][:CASES]
+    ]
     task = path / "fixtures" / "support"
     shutil.copytree(ROOT / "suites", path / "suites", ignore=shutil.ignore_patterns("__pycache__"))
     (task / "refs").mkdir(parents=True)
@@ -105,7 +107,7 @@ def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
     verdict = record["verdicts"]["support/triage"]
     assert verdict["verdict"] == "improved"
     assert verdict["base"] < 0.3
-    assert verdict["mean"] > 0.9
+    assert verdict["mean"] > verdict["base"] + 0.5
     assert record["tasks"]["support"]["decision"] == "release"
     assert record["partial"] is False
 
@@ -181,8 +183,10 @@ def test_kill_during_record_and_the_next_run_completes(place: Place, tmp_path: P
 def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     shutil.rmtree(copied.path / "adapter")
     recipe = copied.path / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 0.25"))
-    process = subprocess.Popen(copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.PIPE)
+    recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.25"))
+    process = subprocess.Popen(
+        copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.PIPE
+    )
     wait_for(lambda: (copied.path / ".adapter.training/trainer").exists(), process)
     time.sleep(5)  # into the steps
     process.send_signal(signal.SIGKILL)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.adapters import CONFIG
 from harness.errors import CouldNotRun, Refused, show_path
@@ -87,10 +87,9 @@ def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path) -> 
 
 
 def _arguments(recipe: Recipe, work: Path) -> Any:
-    import torch
     from trl import SFTConfig
 
-    optim, on_gpu = recipe.optim, torch.cuda.is_available()
+    optim = recipe.optim
     return SFTConfig(
         output_dir=str(work / "trainer"),
         learning_rate=optim.lr,
@@ -105,8 +104,8 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
         # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).
         train_sampling_strategy="random",
-        # TRL's defaults, both wrong on a CPU: bf16 is emulated, and memory is not short
-        bf16=on_gpu and torch.cuda.is_bf16_supported(),
+        bf16=precision() == "bfloat16",
+        # TRL switches it on: it saves memory, which is not short here, and costs a fifth of the speed
         gradient_checkpointing=False,
         save_strategy="no",
         logging_steps=1,
@@ -116,6 +115,21 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         seed=recipe.seed,
         data_seed=recipe.seed,
     )
+
+
+def precision() -> Literal["bfloat16", "float32"]:
+    """What the products are computed in: bfloat16 where the hardware has it, float32 where it would be emulated.
+
+    On a CPU with AVX512-BF16 or AMX it doubles the speed; TRL would switch it on everywhere. Weights stay float32.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        able = torch.cuda.is_bf16_supported()
+    else:
+        found = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say
+        able = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return "bfloat16" if able else "float32"
 
 
 def _progress(done: Advance) -> Any:
@@ -145,6 +159,7 @@ def _facts(state: Any, metrics: Mapping[str, float], data: Sequence[Tokens], epo
     few = min(SMOOTHED, math.ceil(len(losses) / 4))
     return {
         "steps": state.global_step,
+        "precision": precision(),
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),
         "tokens_per_second": round(tokens / metrics["train_runtime"], 1),

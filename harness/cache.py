@@ -78,7 +78,7 @@ class Cached:
                 missing.append(request)
                 continue
             self.reused += 1
-            yield replace(found, key=request.key, repeat=request.repeat, generation=key, latency_s=None)
+            yield replace(found, key=request.key, repeat=request.repeat, generation=key)
         if missing:
             for answer in self._subject.answer(missing):
                 key = keys[answer.key, answer.repeat]

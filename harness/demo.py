@@ -54,8 +54,9 @@ def run(console: Console, home: Path) -> int:
     shutil.rmtree(home, ignore_errors=True)
     start, code, todo = time.monotonic(), 0, steps(home)
     for number, step in enumerate(todo, start=1):
+        console.print()
         console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
-        console.print(f"$ {shlex.join(step.command)}", markup=False)
+        console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
         code = subprocess.run((sys.executable, "-m", *_module(step.command))).returncode
         if code:
             console.print(f"stopped: exit code {code}", style="bold red")
@@ -70,6 +71,7 @@ def _module(command: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _close(console: Console, home: Path, seconds: float) -> None:
+    console.print()
     console.rule("The result", align="left")
     record = home / "record.json"
     if record.is_file():

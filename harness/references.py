@@ -22,7 +22,7 @@ from harness.subject import Answer, Identity
 
 
 def baseline_references(
-    root: Path, tasks: Sequence[Task], units: Sequence[Unit], identity: Identity, model: str
+    root: Path, tasks: Sequence[Task], units: Sequence[Unit], identity: Identity, model: str | None
 ) -> dict[str, Record]:
     """The baseline of `units` and, where there is one of another adapter, the last release.
 
@@ -31,7 +31,7 @@ def baseline_references(
         tasks: all tasks of the fixtures.
         units: the units to be compared.
         identity: the candidate's.
-        model: its `--model`, for the commands in messages.
+        model: its `--model`, for the commands in messages; None for the default.
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter, the last release differs in its

@@ -82,6 +82,17 @@ def test_recording_the_same_again_leaves_every_byte(home):
     assert (file_of(home).read_bytes(), file_of(home).stat().st_mtime_ns) == (before, stamp)
 
 
+def test_the_order_in_which_things_were_judged_leaves_no_trace(home):
+    first = made(home)
+    rates = {"adherence": True, "exact": False}
+    cases = {key: replace(result, rates=rates) for key, result in first.cases.items()}
+    write(home, replace(first, cases=cases))
+    before = file_of(home).read_bytes()
+    turned = {key: replace(cases[key], rates=dict(reversed(rates.items()))) for key in reversed(cases)}
+    write(home, replace(first, cases=turned))
+    assert file_of(home).read_bytes() == before
+
+
 def test_it_holds_outputs_but_no_inputs_times_or_names(home):
     write(home, made(home, created="2026-01-01T00:00:00", path=home / "x.json"))
     text = file_of(home).read_text()

@@ -386,7 +386,7 @@ def test_a_slice_that_is_itself_held_does_not_block(judge, tmp_path):
 
 def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(judge, tmp_path):
     write_desk(tmp_path, 100, marks=_channel)
-    judged = judge(*moved(100, broke=6, fixed=6))
+    judged = judge("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("inconclusive", ["channel=sms"])
     assert not verdict(judged)["only_inconclusive"]
     assert gate.excused(judged, "warn") == set()

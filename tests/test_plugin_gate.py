@@ -332,6 +332,7 @@ def test_an_adapter_that_is_not_there_is_never_the_base(
     assert result.ret == 4
     assert "adapter_config.json" in told(result)
     assert "no such folder" in told(result)
+    result.stdout.no_fnmatch_line("Judging*")  # nor was the first one judged in vain
     assert not (project.path / "records").exists()
     assert len(project.runs()) == 1
 

@@ -71,10 +71,11 @@ def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path) -> 
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.target, task_type="CAUSAL_LM",
     )  # fmt: skip
+    arguments = _arguments(recipe, work)
     set_seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = SFTTrainer(
-            model=model, args=_arguments(recipe, work), train_dataset=Dataset.from_list([asdict(row) for row in data]),
+            model=model, args=arguments, train_dataset=Dataset.from_list([asdict(row) for row in data]),
             processing_class=tokenizer, peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
@@ -87,6 +88,7 @@ def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path) -> 
 
 
 def _arguments(recipe: Recipe, work: Path) -> Any:
+    import torch
     from trl import SFTConfig
 
     optim = recipe.optim
@@ -104,6 +106,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
         # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).
         train_sampling_strategy="random",
+        use_cpu=not torch.cuda.is_available(),  # said outright: without it bf16 is refused on a CPU
         bf16=precision() == "bfloat16",
         # TRL switches it on: it saves memory, which is not short here, and costs a fifth of the speed
         gradient_checkpointing=False,
@@ -127,7 +130,7 @@ def precision() -> Literal["bfloat16", "float32"]:
     if torch.cuda.is_available():
         able = torch.cuda.is_bf16_supported()
     else:
-        found = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say
+        found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say
         able = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
     return "bfloat16" if able else "float32"
 

@@ -115,7 +115,9 @@ def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) 
     import torch
     from peft import get_peft_model_state_dict
 
-    loaded = get_peft_model_state_dict(tuned)
+    # "auto" would ask a hub whether the base's vocabulary was resized; the file itself says whether it holds embeddings
+    embeddings = any(".lora_" not in name for name in wanted)
+    loaded = get_peft_model_state_dict(tuned, save_embedding_layers=embeddings)
     if set(wanted) != set(loaded):
         odd = sorted(set(wanted) ^ set(loaded))
         raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")

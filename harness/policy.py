@@ -68,6 +68,9 @@ def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind],
     if problems:
         raise AuthoringError(problems)
     data = document.data
+    problems = list(_not_rates(document, units))
+    if problems:
+        raise AuthoringError(problems)
     return Policy(
         units={name: _unit(values, units[name]) for name, values in data["units"].items() if name in units},
         looks=data.get("looks", {}).get("value", 1),
@@ -79,6 +82,14 @@ def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind],
 def _unit(values: Mapping[str, Any], kind: Kind) -> UnitPolicy:
     margin = DEFAULT_MARGIN if kind == "pass/fail" else None
     return UnitPolicy(**{"margin": margin, **values})
+
+
+def _not_rates(document: Document, units: Mapping[str, Kind]) -> Iterator[Problem]:
+    for name, values in document.data["units"].items():
+        for key in ("reach", "floor"):
+            if key in values and units.get(name) == "continuous":
+                expected = f"no {key}, which is a share of cases passed: {name} is continuous"
+                yield document.problem(("units", name, key), expected, str(values[key]), "declare a margin instead")
 
 
 def _unknown_units(document: Document, units: Mapping[str, Kind]) -> Iterator[Problem]:

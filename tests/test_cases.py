@@ -103,6 +103,11 @@ MISTAKES = {
         HEAD + "cases:\n  - {id: 12, input: hi}\n",
         "5: cases[0].id: expected text, found 12; put it in quotes",
     ),
+    "a unit named like a file beside its baseline": (
+        GOOD.replace("cases", "unit: triage.released\ncases"),
+        "4: unit: expected a name other than diagnosis and *.released, which are files beside the baselines, "
+        "found 'triage.released'",
+    ),
     "a duplicate id": (
         HEAD + "cases:\n  - {id: a, input: hi}\n  - {id: a, input: ho}\n",
         "6: cases[1].id: expected an id that is unique in its unit, found 'a' again (first on line 5)",

@@ -44,6 +44,12 @@ def test_a_unit_without_a_margin_has_the_default_of_its_kind(read):
     assert policy.of("fluency", "continuous").reason == "kept"
 
 
+@pytest.mark.parametrize("key", ["reach", "floor"])
+def test_a_continuous_unit_has_no_rate_to_reach(read, key):
+    with pytest.raises(AuthoringError, match=f"task.yaml:5: units.fluency.{key}: expected no {key}"):
+        read(TEXT.replace("role: guard", f"role: guard, {key}: 0.9"))
+
+
 def test_without_a_task_file_every_unit_guards():
     policy = Policy()
 

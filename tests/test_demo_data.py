@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.baselines import question_differences, read_baseline
 from harness.cases import Case, Unit, find_unit, load_tasks
 from trainers.holdout import check_holdout, normalise
 from trainers.rows import Row, read_rows
@@ -88,6 +89,15 @@ def test_every_row_passes_its_own_units_check(row: Row) -> None:
     unit = find_unit(TASKS, f"support/{row.unit}")
     outcome = unit.cases[0].check(row.output, expectation(row, unit), row.input)
     assert outcome.findings == ()
+
+
+@pytest.mark.parametrize("unit", LEAST_CASES)
+def test_the_committed_baseline_asks_what_the_fixtures_ask(unit: str) -> None:
+    (path,) = (ROOT / "baselines").glob(f"smollm2-*/{unit}.json")
+    baseline = read_baseline(path, unit)
+
+    asked = find_unit(TASKS, unit)
+    assert question_differences(baseline.questions, asked.questions, asked, baseline.results) == []
 
 
 def test_triage_labels_are_spread() -> None:

@@ -38,7 +38,7 @@ def steps(home: Path) -> list[Step]:
         Step("Judge the adapter against the baseline: the gate",
              ("pytest", "suites/", f"--adapter={adapter}", "--against=baseline", f"--baselines={baselines}",
               f"--out={record}")),
-        Step("Release it: outputs judged again, verdict computed again, manifest written",
+        Step("Release it: judged once more from the record, then written down",
              ("tunegate", "release", adapter, f"--record={record}", f"--baselines={baselines}")),
     ]  # fmt: skip
 

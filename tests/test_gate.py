@@ -1,4 +1,4 @@
-"""The decision rule of shared/statistics.md, rule by rule, on records built by hand."""
+"""The decision rule , rule by rule, on records built by hand."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_repeats_are_averaged_not_pooled(judge, tmp_path):
     base = [(1, 1, 1, 1, 1)] * 3 + [(1, 1, 1, 1, 0)] * 2 + steady
     tuned = [(1, 1, 1, 1, 0)] * 3 + [(1, 1, 1, 1, 1)] * 2 + steady
     found = verdict(judge(base, tuned))
-    assert found["verdict"] == "inconclusive"  # T(.05) = 1.71679, below 1.7507: statistics.md
+    assert found["verdict"] == "inconclusive"  # T(.05) = 1.71679, below 1.7507
     assert found["difference"] == pytest.approx(-1 / 300)
 
 

@@ -55,14 +55,14 @@ def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path)
 
     assert warning.startswith("desk/triage: warning: with 100 cases an unchanged model is held to 5 points only 6")
     enough = int(warning.rpartition("about ")[2].split()[0])
-    assert 130 <= enough <= 170  # statistics.md: 151 cases for one suite at 4 % churn
+    assert 130 <= enough <= 170  # by enumeration 149 cases for one unit at 4 % churn
     assert warnings(tmp_path, enough, "0.05") == []
 
 
 def test_looks_and_candidates_ask_for_more_cases(tmp_path):
     more = "candidates: {value: 24, reason: a sweep}\n"
 
-    assert warnings(tmp_path, 163, "0.05", more)[0].endswith("it takes 164")  # statistics.md: n < 164 never holds
+    assert warnings(tmp_path, 163, "0.05", more)[0].endswith("it takes 164")  # n < 164 never holds 5 points with 24 candidates
 
 
 def test_more_units_ask_for_more_cases_of_each_and_sealed_ones_for_none(tmp_path):

@@ -1,4 +1,4 @@
-"""The decision rule , rule by rule, on records built by hand."""
+"""The decision rule, rule by rule, on records built by hand."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path)
 def test_looks_and_candidates_ask_for_more_cases(tmp_path):
     more = "candidates: {value: 24, reason: a sweep}\n"
 
-    assert warnings(tmp_path, 163, "0.05", more)[0].endswith("it takes 164")  # n < 164 never holds 5 points with 24 candidates
+    assert warnings(tmp_path, 163, "0.05", more)[0].endswith("it takes 164")
 
 
 def test_more_units_ask_for_more_cases_of_each_and_sealed_ones_for_none(tmp_path):

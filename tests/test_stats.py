@@ -498,7 +498,7 @@ def test_simulation_table_verdicts(n: int, churn: float, drop: float, regressed:
     ("churn", "one", "five"), [(0.02, 109, 167), (0.04, 151, 248), (0.10, 289, 512)], ids=["2", "4", "10"]
 )
 def test_cases_for_five_points(churn: float, one: int, five: int) -> None:
-    # The published table lies one to ten cases above the smallest n of the exact enumeration.
+    # This table, found by simulation, lies one to ten cases above the smallest n of the exact enumeration.
     assert one - 2 <= cases_to_settle(churn, 0.05) <= one
     assert five - 10 <= cases_to_settle(churn, 0.05, power=0.8 ** (1 / 5)) <= five
 

@@ -139,7 +139,7 @@ def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * ("lora_A" in name))
     done = copied.judge("--adapter=adapter", "--against=baseline", "--out=none.json")
     assert done.returncode == 4
-    assert "not acting" in done.stdout
+    assert "not acting" in done.stderr
     assert not (copied.path / "none.json").exists()
 
 
@@ -165,7 +165,7 @@ def test_kill_during_record_and_the_next_run_completes(place: Place, tmp_path: P
     (cache / "models").symlink_to(Path(os.environ["TUNEGATE_CACHE"]) / "models")
     own = {**os.environ, "TUNEGATE_CACHE": str(cache)}
     process = subprocess.Popen(
-        place.command("pytest", "suites/", "--record"), cwd=place.path, stdout=subprocess.PIPE, env=own
+        place.command("pytest", "suites/", "--record"), cwd=place.path, stdout=subprocess.DEVNULL, env=own
     )
     wait_for(lambda: (cache / "generations.sqlite").exists(), process)
     time.sleep(4)  # into the first batch
@@ -185,7 +185,7 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     recipe = copied.path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.25"))
     process = subprocess.Popen(
-        copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.PIPE
+        copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
     )
     wait_for(lambda: (copied.path / ".adapter.training/trainer").exists(), process)
     time.sleep(5)  # into the steps
@@ -194,7 +194,7 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     assert not (copied.path / "adapter").exists()
     refused = copied.judge("--adapter=adapter", "--against=baseline")
     assert refused.returncode == 4
-    assert "adapter" in refused.stdout
+    assert "adapter" in refused.stderr
     again = copied.train()
     assert again.returncode == 0, again.stderr
     assert (copied.path / "adapter/training.json").exists()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from harness import stats, words
+from harness import sizes, stats, words
 from harness.cases import Task, Unit
 from harness.pairs import Pair, pair, slices
 from harness.policy import Policy
@@ -221,7 +221,7 @@ def _rule(each: Pair, facts: Judged, better: bool) -> tuple[Verdict, list[str]]:
 
 def _cases_needed(each: Pair, level: float) -> int:
     """Observations that would hold an unchanged model at the churn seen, four times in five."""
-    return stats.cases_to_settle(stats.churn_seen(each.d), each.margin, level)
+    return sizes.cases_to_settle(sizes.churn_seen(each.d), each.margin, level)
 
 
 def _below_floor(each: Pair) -> tuple[bool, bool]:

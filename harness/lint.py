@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import stats
+from harness import sizes
 from harness.cases import Task, Unit, load_tasks
 
 USUAL_CHURN = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
@@ -36,14 +36,14 @@ def _too_small(task: Task, unit: Unit) -> Iterator[str]:
         {(case.group is None, case.group or case.id) for case in unit.cases}
     )  # cases of a group are one observation
     level = 0.04 / task.policy.share
-    needed = stats.fewest_cases(margin, level)
+    needed = sizes.fewest_cases(margin, level)
     if n < needed:
         yield f"{unit.key}: warning: {n} cases can never hold a margin of {100 * margin:g} points; it takes {needed}"
         return
-    chance = stats.prob_held(n, margin, USUAL_CHURN, level)
+    chance = sizes.prob_held(n, margin, USUAL_CHURN, level)
     wanted = 0.8 ** (1 / sum(not each.sealed for each in task.units))
     if chance < wanted:
-        enough = stats.cases_to_settle(USUAL_CHURN, margin, level, wanted)
+        enough = sizes.cases_to_settle(USUAL_CHURN, margin, level, wanted)
         yield (
             f"{unit.key}: warning: with {n} cases an unchanged model is held to {100 * margin:g} points only "
             f"{100 * chance:.0f} % of the time (at 4 % churn); about {enough} cases would do"

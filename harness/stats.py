@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.stats import norm
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -80,7 +80,7 @@ def score_statistic(d: ArrayLike, margin: float) -> float:
     Empirical likelihood with room for unseen cases at d = -1, studentized under the null; for pass/fail it
     equals Tango's score statistic (Statistics in Medicine 17, 1998, 891-908). -1 < margin < 1.
     """
-    values = _differences(d)
+    values = differences(d)
     if not -1 < margin < 1:
         raise ValueError(f"a margin must lie between -1 and 1, found {margin}")
     excess = float(values.mean()) + margin
@@ -98,7 +98,7 @@ def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
 
 def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
     """Return the least mean change not excluded at `level`: the -m at which T(m) meets its critical value."""
-    values, z = _differences(d), critical(level)
+    values, z = differences(d), critical(level)
     start = max(-float(values.mean()), -1 + 1e-13)
     if start > 1 - ROUNDING:
         return -1.0
@@ -107,7 +107,7 @@ def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
 
 def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
     """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail."""
-    values = _differences(d)
+    values = differences(d)
     return Bounds(lower_bound(values, level / 2), -lower_bound(-values, level / 2))
 
 
@@ -117,7 +117,7 @@ def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) 
     Exact where k d are integers for some k <= 240; else `flips` draws from `seed`, (1 + count) / (flips + 1),
     whatever `mid` says. The order of the cases is of no consequence.
     """
-    values = _differences(d)
+    values = differences(d)
     moved = values[values != 0]
     steps = _on_lattice(moved)
     if steps is None:
@@ -130,7 +130,7 @@ def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) 
 
 def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
     """Return the p of "worse": the larger of the sign-flip p and that of T(0) on -d. Slices: `mid=False`."""
-    values = _differences(d)
+    values = differences(d)
     flip = sign_flip(values, seed=seed, flips=flips, mid=mid)
     smallest = max(flip.smallest, _score_p(np.abs(values)))
     return PValue(max(flip.p_worse, _score_p(-values)), smallest)
@@ -138,7 +138,7 @@ def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) ->
 
 def p_better(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
     """Return the p of "better": `p_worse` of the mirrored differences."""
-    return p_worse(-_differences(d), seed=seed, flips=flips, mid=mid)
+    return p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
 
 
 def tarone_holm(p: Sequence[float], smallest: Sequence[float], level: float = LEVEL) -> tuple[bool, ...]:
@@ -174,56 +174,6 @@ def wilson(passed: float, n: int, level: float = 0.05) -> Bounds:
     return Bounds(max(0.0, (center - half) / scale), min(1.0, (center + half) / scale))
 
 
-def churn_seen(d: ArrayLike) -> float:
-    """Return mean d^2: the share of cases that flipped, or the pass/fail churn that has the same variance."""
-    return float((_differences(d) ** 2).mean())
-
-
-def churn_upper(flips: float, n: int, level: float = 0.05) -> float:
-    """Return Wilson's upper bound of the churn after `flips` of n cases flipped (or n x `churn_seen`)."""
-    return wilson(flips, n, level).upper
-
-
-def prob_held(n: int, margin: float, churn: float, level: float = LEVEL) -> float:
-    """Return P(held | no change): n pass/fail cases, each broken or fixed with chance churn / 2; to 1e-11.
-
-    The number of flips is Binomial(n, churn), the broken among them Binomial(flips, 1/2); a table counts if
-    Tango's statistic exceeds the critical value.
-    """
-    _check_design(margin, churn)
-    if n < 1:
-        raise ValueError(f"n must be at least 1, found {n}")
-    flips = np.arange(max(int(binom.ppf(1e-12, n, churn)), 0), int(binom.isf(1e-12, n, churn)) + 1)
-    allowed = _most_broken(flips, n, margin, level)
-    return float(binom.pmf(flips, n, churn) @ binom.cdf(allowed, flips, 0.5))
-
-
-def fewest_cases(margin: float, level: float = LEVEL) -> int:
-    """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
-    _check_design(margin, churn=0.0)
-    return math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
-
-
-def cases_to_settle(churn: float, margin: float, level: float = LEVEL, power: float = 0.8) -> int:
-    """Return the smallest n at which `prob_held` reaches `power`; for a family of s units, power ** (1 / s).
-
-    P(held) climbs in teeth about 1 / margin cases wide: bisection finds a crossing, then the four teeth
-    before it are searched. A unit that has this many cases and is still inconclusive is so by its own drop.
-    """
-    _check_design(margin, churn)
-    if not 0 < power < 1:
-        raise ValueError(f"power must lie between 0 and 1, found {power}")
-    low = high = first = fewest_cases(margin, level)
-    while prob_held(high, margin, churn, level) < power:
-        low, high = high, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        enough = prob_held(middle, margin, churn, level) >= power
-        low, high = (low, middle) if enough else (middle + 1, high)
-    earlier = range(max(first, high - math.ceil(4 / margin)), high)
-    return next((n for n in earlier if prob_held(n, margin, churn, level) >= power), high)
-
-
 def critical(level: float) -> float:
     """Return the standard normal quantile exceeded with chance `level`, 0 < level < .5: 1.7507 at .04."""
     if not 0 < level < 0.5:
@@ -231,7 +181,8 @@ def critical(level: float) -> float:
     return float(norm.isf(level))
 
 
-def _differences(d: ArrayLike) -> Floats:
+def differences(d: ArrayLike) -> Floats:
+    """Return `d` as an array of n numbers in [-1, 1]; what is smaller than rounding counts as no flip."""
     values = np.asarray(d, dtype=float)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"d must be a list of at least one difference, found shape {values.shape}")
@@ -239,11 +190,6 @@ def _differences(d: ArrayLike) -> Floats:
     if len(wrong):
         raise ValueError(f"d[{wrong[0]}] is {values[wrong[0]]}: a difference must lie in [-1, 1]")
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
-
-
-def _check_design(margin: float, churn: float) -> None:
-    if not (0 < margin < 1 and 0 <= churn <= 1):
-        raise ValueError(f"expected a margin in (0, 1) and a churn in [0, 1], found {margin} and {churn}")
 
 
 def _null_weights(d: Floats, margin: float) -> Floats:
@@ -297,22 +243,3 @@ def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
         above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p
     smallest = max(0.5 ** len(sizes), 1 / (flips + 1))
     return SignFlip((1 + below) / (flips + 1), (1 + above) / (flips + 1), smallest, sampled=True)
-
-
-def _most_broken(flips: Integers, n: int, margin: float, level: float) -> Integers:
-    """Return, for each number of flips, how many may be broken with the margin still held (-1: none)."""
-    z, low, high = critical(level), np.full_like(flips, -1), flips.copy()
-    while (low < high).any():
-        middle = (low + high + 1) // 2
-        fine = _tango(middle, flips - middle, n, margin) > z
-        low, high = np.where(fine, middle, low), np.where(fine, high, middle - 1)
-    return low
-
-
-def _tango(broken: Integers, fixed: Integers, n: int, margin: float) -> Floats:
-    """Return Tango's statistic in closed form; q, the null's chance of a fix, solves 2nq^2 + bq + c = 0."""
-    b = (2 * n - broken + fixed) * margin - broken - fixed
-    c = -fixed * margin * (1 - margin)
-    q = (np.sqrt(np.maximum(b * b - 8 * n * c, 0)) - b) / (4 * n)
-    statistic: Floats = (n * margin - broken + fixed) / np.sqrt(n * (2 * q + margin * (1 - margin)))
-    return statistic

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import gate, stats
+from harness import gate, sizes, stats
 from harness.cases import load_tasks
 from harness.checks.table import CHECKS
 from harness.record import Record
@@ -67,7 +67,7 @@ def test_no_change_on_enough_cases_is_held(judge, tmp_path):
 @pytest.mark.parametrize(("n", "expected"), [(58, "inconclusive"), (59, "held")])
 def test_zero_flips_hold_from_the_smallest_n_that_can(judge, tmp_path, n, expected):
     write_desk(tmp_path, n)
-    assert stats.fewest_cases(0.05) == 59
+    assert sizes.fewest_cases(0.05) == 59
     assert verdict(judge("1" * n, "1" * n))["verdict"] == expected
 
 
@@ -327,7 +327,7 @@ def test_a_target_the_base_had_reached_is_no_gain(judge, tmp_path):
 def test_inconclusive_says_how_many_cases_would_settle_it(judge, tmp_path):
     write_desk(tmp_path, 60)
     found = verdict(judge(*moved(60, broke=1, fixed=1)))
-    needed = stats.cases_to_settle(2 / 60, 0.05)
+    needed = sizes.cases_to_settle(2 / 60, 0.05)
     assert needed > 60
     assert found["reason"].startswith(
         f"Inconclusive: a loss of 5.0 points cannot be excluded; about {needed} cases would settle it."
@@ -338,7 +338,7 @@ def test_inconclusive_says_how_many_cases_would_settle_it(judge, tmp_path):
 def test_with_cases_enough_the_observed_drop_is_the_reason(judge, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(judge(*moved(400, broke=25, fixed=14)))
-    needed = stats.cases_to_settle(39 / 400, 0.05)
+    needed = sizes.cases_to_settle(39 / 400, 0.05)
     assert (found["verdict"], needed <= 400) == ("inconclusive", True)
     assert (
         f"{needed} cases would do for an unchanged model, so the observed drop of 2.8 points is itself the reason"
@@ -351,7 +351,7 @@ def test_with_cases_enough_the_observed_drop_is_the_reason(judge, tmp_path):
 def test_with_cases_enough_it_takes_a_drop_to_be_inconclusive(n, broke, fixed):
     broke, fixed = min(broke, n // 2), min(fixed, n // 2)
     d = [-1.0] * broke + [1.0] * fixed + [0.0] * (n - broke - fixed)
-    enough = n >= stats.cases_to_settle(stats.churn_seen(d), 0.1)
+    enough = n >= sizes.cases_to_settle(sizes.churn_seen(d), 0.1)
     if enough and not stats.held(d, 0.1):
         assert broke > fixed
 

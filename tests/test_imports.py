@@ -22,7 +22,7 @@ ORDER = [
     "errors", "files", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table",
     "policy", "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "local",
-    "stats", "record", "judge", "baselines", "verdict", "words", "pairs", "gate", "lint", "report",
+    "stats", "sizes", "record", "judge", "baselines", "verdict", "words", "pairs", "gate", "lint", "report",
     "references", "session", "items", "plugin", "release", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn"]

@@ -13,7 +13,8 @@ from typing import Any
 from harness.cases import Task, Unit
 from harness.errors import Refused, show_path
 from harness.files import file_digest, locked, write_atomically
-from harness.record import SCHEMA_VERSION, Record, Result, Summary, read_json, record_of
+from harness.policy import policy_changes
+from harness.record import SCHEMA_VERSION, Record, Result, Summary, is_as_stamped, read_json, record_of, stamped
 from harness.subject import Answer
 
 #: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.
@@ -27,12 +28,13 @@ NAMES = {"base": "base weights", "template": "chat template"}
 
 @dataclass(frozen=True)
 class Baseline:
-    """One unit's recorded results, and who gave them to which questions by what means."""
+    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time."""
 
     unit: str
     subject: Mapping[str, str | None]
     engine: Mapping[str, str]
     questions: Mapping[str, str]
+    policy: Mapping[str, Any]
     summary: Summary
     results: Mapping[str, Result]
     path: Path
@@ -64,16 +66,20 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     name = show_path(path)
     try:
         data = read_json(path)
-        found = data["unit"]
+        found, intact = data["unit"], is_as_stamped(data)
         record = record_of(_as_record(data), name)
     except FileNotFoundError:
         raise Refused(f"{unit}: expected a baseline at {name}, found none") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, Refused) as error:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({error})") from error
+    if not intact:
+        raise Refused(f"{unit}: expected the baseline at {name} as it was recorded, found it edited")
     if found != unit:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
-    subject, engine = record.identity["subject"], record.identity["engine"]
-    return Baseline(unit, subject, engine, record.questions[unit], record.units[unit], record.of_unit(unit), path)
+    return Baseline(
+        unit, record.identity["subject"], record.identity["engine"], record.questions[unit], record.policies[unit],
+        record.units[unit], record.of_unit(unit), path,
+    )  # fmt: skip
 
 
 def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,10 +90,12 @@ def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
         "schema_version": data["schema_version"],
         "partial": False,
         "identity": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
+        "policies": {unit: data["policy"]},
         "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
         "units": {unit: data["summary"]},
         "verdicts": {},
         "tasks": {},
+        "digest": data["digest"],
     }
 
 
@@ -101,18 +109,58 @@ def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | No
     return shlex.join(["pytest", "suites/", *options])
 
 
-def write_baselines(root: Path, slug: str, record: Record, units: Iterable[Unit], released: bool = False) -> list[str]:
-    """Write the files of whole units and say in a line each what changed; unchanged files are left alone."""
-    return [_write_unit(baseline_path(root, slug, unit.key, released), record, unit) for unit in units]
+def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:
+    """The digest of each unit's file, None where there is none: what a writer saw when it began."""
+    paths = {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
+    return {unit: file_digest(path) if path.is_file() else None for unit, path in paths.items()}
 
 
-def _write_unit(path: Path, record: Record, unit: Unit) -> str:
-    text = _text(record, unit)
-    with locked(path.parent.parent / ".recording"):
-        old = _read_or_none(path, unit.key)
-        if old and path.read_text("utf-8") == text:
-            return f"{unit.key}: unchanged ({show_path(path)})"
-        write_atomically(path, text)
+def write_baselines(
+    root: Path, slug: str, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None], released: bool = False
+) -> list[str]:
+    """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
+
+    Compare and swap: `seen` is their `state` when the writer began.
+
+    Raises:
+        Refused: another writer changed one of them since; nothing is written.
+    """
+    texts = {unit.key: _text(record, unit) for unit in units}
+    with locked(root / slug / ".recording"):
+        _check_unchanged(root, slug, units, seen, released, texts)
+        return [
+            _write_unit(baseline_path(root, slug, unit.key, released), record, unit, texts[unit.key]) for unit in units
+        ]
+
+
+def _check_unchanged(
+    root: Path,
+    slug: str,
+    units: Sequence[Unit],
+    seen: Mapping[str, str | None],
+    released: bool,
+    texts: Mapping[str, str],
+) -> None:
+    """Refuse to write over what another writer wrote since, unless it is the same text.
+
+    Raises:
+        Refused: names the files.
+    """
+    now = state(root, slug, units, released)
+    paths = {unit: baseline_path(root, slug, unit, released) for unit, sha in now.items() if sha != seen[unit]}
+    lost = [path for unit, path in paths.items() if not path.is_file() or path.read_text("utf-8") != texts[unit]]
+    if lost:
+        raise Refused(
+            f"another run changed {', '.join(map(show_path, lost))} meanwhile: nothing of this one is written there; "
+            "look at what came, then run the same command again (the outputs are kept, so it is quick)"
+        )
+
+
+def _write_unit(path: Path, record: Record, unit: Unit, text: str) -> str:
+    old = _read_or_none(path, unit.key)
+    if old and path.read_text("utf-8") == text:
+        return f"{unit.key}: unchanged ({show_path(path)})"
+    write_atomically(path, text)
     summary = record.units[unit.key]
     if old is None:
         return f"{unit.key}: recorded {summary.n} cases, mean {_number(summary.mean)} ({show_path(path)})"
@@ -139,7 +187,13 @@ def _changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     ]
     before, after = old.summary.mean, record.units[unit.key].mean
     moved = [f"mean {_number(before)} -> {_number(after)}"] if before != after else []
-    return _judged_otherwise(old, record, unit) + asked + who + how + moved
+    looser, stricter = (
+        [f"{how} task.yaml: {', '.join(terms)}"]
+        if (terms := policy_changes(old.policy, record.policies[unit.key], flag))
+        else []
+        for how, flag in (("loosened", True), ("tightened", False))
+    )
+    return looser + _judged_otherwise(old, record, unit) + stricter + asked + who + how + moved
 
 
 def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
@@ -175,10 +229,12 @@ def _text(record: Record, unit: Unit) -> str:
         "subject": record.identity["subject"],
         "engine": record.identity["engine"],
         "questions": record.questions[unit.key],
+        "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),
     }
-    results = record.of_unit(unit.key)
-    lines = [f"  {json.dumps(case)}: {json.dumps(results[case].as_dict(), sort_keys=True)}" for case in sorted(results)]
+    results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
+    lines = [f"  {json.dumps(case)}: {json.dumps(results[case], sort_keys=True)}" for case in sorted(results)]
+    head["digest"] = stamped({**head, "cases": results})["digest"]
     opening = json.dumps(head, indent=1, sort_keys=True).removesuffix("\n}")
     return opening + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
@@ -192,6 +248,7 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
         questions={each.unit: each.questions for each in baselines},
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},
+        policies={each.unit: each.policy for each in baselines},
     )
 
 

@@ -126,6 +126,11 @@ class Task:
     units: tuple[Unit, ...]
     policy: Policy
 
+    @property
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """What task.yaml holds each unit to, by the unit's key."""
+        return {unit.key: self.policy.as_dict(unit.name, unit.kind) for unit in self.units}
+
 
 def schema(name: str) -> dict[str, Any]:
     """A JSON Schema that ships with the package: `fixture`, `task` or `record`."""

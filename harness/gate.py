@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from harness import sizes, stats, words
 from harness.cases import Task, Unit
-from harness.pairs import Pair, pair, slices
+from harness.pairs import Pair, pair, skipped_tags, slices
 from harness.policy import Policy
 from harness.record import Record, Result
 from harness.verdict import Judged, Verdict
@@ -146,11 +146,12 @@ def _judge(each: Pair, name: str, reference: Record, worse: bool, better: bool, 
         return replace(facts, reason=words.cannot_compare(each.problem), blocks=True)
     if each.policy.margin is None:
         return replace(facts, verdict="ungated", reason=words.ungated(each.unit.key))
-    bounds = stats.interval(each.d, 0.05)
+    bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
     facts = replace(
         facts,
         difference=math.fsum(each.d) / len(each.d) * each.scale,
         interval=(bounds.lower * each.scale, bounds.upper * each.scale),
+        bound=bound * each.scale,
         worse_slices=fallen,
         clamped=each.clamped,
         reached=_reached(each),
@@ -184,6 +185,8 @@ def _facts(each: Pair, name: str, reference: Record) -> Judged:
         broke=tuple(broke), fixed=tuple(fixed),
         critical=tuple(case.id for case in critical if _breaks(each.old[case.id], each.new[case.id])),
         unarmed=tuple(case.id for case in critical if not each.old[case.id].passed),
+        skipped=skipped_tags(unit),
+        before={} if unit.sealed else {case: each.old[case].output for case in broke},
         sealed=unit.sealed,
         base_rates=known.rates if known else {},
     )  # fmt: skip

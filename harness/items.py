@@ -15,7 +15,7 @@ from harness.errors import TunegateError
 from harness.options import BASELINE, Options, read_settings
 from harness.progress import watch_on
 from harness.record import Result
-from harness.report import case_failure, show
+from harness.report import broken_cases, case_failure, show
 from harness.session import Session
 
 
@@ -86,7 +86,8 @@ class GateItem:
         if self.unit:
             verdict = record.verdicts[self.unit.key]
             if verdict["blocks"] and self.unit.key not in soft:
-                pytest.fail(f"{self.unit.key}: {verdict['reason']}", pytrace=False)
+                lines = [f"{self.unit.key}: {verdict['reason']}", *broken_cases(record, self.unit.key)]
+                pytest.fail("\n".join(lines), pytrace=False)
         elif gate.task_blocked(record.tasks[self.task.name], soft):
             pytest.fail(f"{self.task.name}: {record.tasks[self.task.name]['reason']}", pytrace=False)
 

@@ -102,12 +102,24 @@ def _differences(
 
 def slices(pair: Pair) -> dict[str, tuple[float, ...]]:
     """The differences of each `tag=value`, one an observation, except where it covers nearly all of its unit."""
+    return {tag: _of_slice(pair, cases) for tag, cases in _tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
+
+
+def skipped_tags(unit: Unit) -> tuple[str, ...]:
+    """The tags that are no slices, since they cover nearly all of the unit."""
+    return tuple(tag for tag, cases in _tagged(unit).items() if not _is_slice(cases, unit))
+
+
+def _tagged(unit: Unit) -> dict[str, list[Case]]:
     found: dict[str, list[Case]] = {}
-    for case in pair.unit.cases:
+    for case in unit.cases:
         for tag, value in case.tags.items():
             found.setdefault(f"{tag}={value}", []).append(case)
-    most = SLICE_SHARE * len(pair.unit.cases)
-    return {tag: _of_slice(pair, cases) for tag, cases in found.items() if len(cases) <= most}
+    return found
+
+
+def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
+    return len(cases) <= SLICE_SHARE * len(unit.cases)
 
 
 def _of_slice(pair: Pair, cases: Sequence[Case]) -> tuple[float, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,12 @@ class Policy:
         undeclared = UnitPolicy(margin=DEFAULT_MARGIN if kind == "pass/fail" else None)
         return self.units.get(unit, undeclared)
 
+    def as_dict(self, unit: str, kind: Kind) -> dict[str, Any]:
+        """What a unit is held to, without the reasons, as records and baselines keep it."""
+        held = asdict(self.of(unit, kind))
+        del held["reason"]
+        return held | {"looks": self.looks, "candidates": self.candidates}
+
     @property
     def share(self) -> int:
         """What every error level is divided by: looks times candidates."""
@@ -53,6 +59,35 @@ class Policy:
     def targets(self) -> tuple[str, ...]:
         """The names of the target units."""
         return tuple(name for name, unit in self.units.items() if unit.role == "target")
+
+
+def _lower(old: float | None, new: float | None) -> bool:
+    return old is not None and (new is None or new < old)
+
+
+# By term: whether a change lets more pass. A reach is one more way to succeed, a look less is a higher level.
+LOOSER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "role": lambda old, new: (old, new) == ("target", "guard"),
+    "margin": lambda old, new: old is not None and (new is None or new > old),
+    "reach": lambda old, new: new is not None and (old is None or new < old),
+    "floor": _lower,
+    "lower": lambda old, new: (old, new) == ("block", "allow"),
+    "looks": _lower,
+    "candidates": _lower,
+}
+
+
+def policy_changes(old: Mapping[str, Any], new: Mapping[str, Any], looser: bool) -> list[str]:
+    """The terms of a unit that became looser (or those that became stricter), in words: `margin 0.05 -> 0.1`."""
+    return [
+        f"{name} {_term(old.get(name))} -> {_term(new.get(name))}"
+        for name, is_looser in LOOSER.items()
+        if old.get(name) != new.get(name) and is_looser(old.get(name), new.get(name)) == looser
+    ]
+
+
+def _term(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind], complete: bool = True) -> Policy:

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from harness.cases import schema
 from harness.checks.outcome import Finding, Kind
 from harness.errors import Refused, show_path
-from harness.files import write_json
+from harness.files import digest, write_json
 from harness.subject import Finish
 
 SCHEMA_VERSION = 1
@@ -83,7 +83,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Record:
-    """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it."""
+    """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
+
+    `policies` are what task.yaml held each unit to at the time.
+    """
 
     partial: bool
     identity: Mapping[str, Any]
@@ -92,6 +95,7 @@ class Record:
     units: Mapping[str, Summary]
     verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
@@ -110,14 +114,15 @@ class Record:
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON data, in the published shape."""
         identity = {**self.identity, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
-        return {
+        return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
             "adapter": self.adapter, "identity": identity,
+            "policies": {key: dict(policy) for key, policy in self.policies.items()},
             "cases": {key: result.as_dict() for key, result in self.cases.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
             "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
-        }  # fmt: skip
+        })  # fmt: skip
 
     def write(self, path: Path) -> Record:
         """Write it, atomically; returns the record with its path."""
@@ -138,7 +143,20 @@ def read_record(path: Path) -> Record:
         raise Refused(f"{name}: expected a record, found no such file") from None
     except (OSError, ValueError) as error:
         raise Refused(f"{name}: expected a record (JSON), found {error}") from error
-    return replace(record_of(data, name), path=path)
+    record = record_of(data, name)
+    if not is_as_stamped(data):
+        raise Refused(f"{name}: expected a record as it was written, found one that was edited; judge again")
+    return replace(record, path=path)
+
+
+def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
+    return {**data, "digest": digest(data)}
+
+
+def is_as_stamped(data: Mapping[str, Any]) -> bool:
+    """Whether nothing in `data` changed since it was stamped."""
+    return bool(data["digest"] == digest({key: value for key, value in data.items() if key != "digest"}))
 
 
 def read_json(path: Path) -> Any:
@@ -178,7 +196,7 @@ def record_of(data: Any, name: str) -> Record:
         data["partial"], identity, questions,
         cases={key: _read_result(raw) for key, raw in data["cases"].items()},
         units={key: _read_summary(raw) for key, raw in data["units"].items()},
-        verdicts=data["verdicts"], tasks=data["tasks"],
+        verdicts=data["verdicts"], tasks=data["tasks"], policies=data["policies"],
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
     )  # fmt: skip
 

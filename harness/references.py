@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.adapters import adapter_digest
@@ -11,12 +11,14 @@ from harness.baselines import (
     as_reference,
     baseline_path,
     check_vanished,
+    how_to_record,
     matching,
     question_differences,
     read_baseline,
 )
 from harness.cases import Task, Unit
 from harness.errors import Refused, show_path
+from harness.policy import policy_changes
 from harness.record import Record, read_record
 from harness.subject import Answer, Identity
 
@@ -34,14 +36,36 @@ def baseline_references(
         model: its `--model`, for the commands in messages; None for the default.
 
     Raises:
-        Refused: a baseline is missing or differs in more than the adapter, the last release differs in its
-            questions, or the fixtures lost a unit that has a baseline.
+        Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
+            the baseline was recorded, the last release differs in its questions, or the fixtures lost a unit that has
+            a baseline.
     """
     subject, slug = identity.subject, str(identity.subject["model"])
     check_vanished(root, slug, tasks)
-    baseline = as_reference(matching(root, slug, units, subject, identity.engine, model))
+    found = matching(root, slug, units, subject, identity.engine, model)
+    _check_policies(found, tasks, units, subject, model)
+    baseline = as_reference(found)
     released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
     return {"baseline": baseline} | ({"last release": as_reference(released)} if released else {})
+
+
+def _check_policies(
+    baselines: Sequence[Baseline],
+    tasks: Sequence[Task],
+    units: Sequence[Unit],
+    subject: Mapping[str, str | None],
+    model: str | None,
+) -> None:
+    """A looser task.yaml counts once its baselines are recorded again: there a reviewer sees it beside the scores."""
+    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
+    commands = {unit.key: how_to_record(unit, subject, model) for unit in units}
+    wrong = [
+        f"  {each.unit}: {', '.join(looser)}; if that is meant, record it again: {commands[each.unit]}"
+        for each in baselines
+        if (looser := policy_changes(each.policy, policies[each.unit], looser=True))
+    ]
+    if wrong:
+        raise Refused("task.yaml is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
 
 def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
@@ -88,8 +112,8 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     return record
 
 
-def identity_notes(record: Record, identity: Identity) -> list[str]:
-    """A line for each part of subject and engine in which a candidate differs from a record."""
+def difference_notes(record: Record, identity: Identity, tasks: Sequence[Task]) -> list[str]:
+    """A line for each part of subject, engine and policy in which a candidate differs from a record."""
     notes = []
     for part, old, new in (
         ("subject", record.identity["subject"], identity.subject),
@@ -99,6 +123,10 @@ def identity_notes(record: Record, identity: Identity) -> list[str]:
             f"{part} differs: {key} {_short(old.get(key))} -> {_short(new.get(key))}"
             for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]  # fmt: skip
+    for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
+        for how, looser in (("looser", True), ("stricter", False)):
+            if changed := policy_changes(record.policies.get(key, policy), policy, looser):
+                notes.append(f"task.yaml is {how} for {key}: {', '.join(changed)}")
     return notes
 
 

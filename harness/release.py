@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from harness import gate
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from harness.baselines import NAMES, write_baselines
+from harness.baselines import NAMES, state, write_baselines
 from harness.cases import Task, Unit, load_tasks
 from harness.errors import Refused, show_path
 from harness.files import file_digest, write_atomically, write_json
@@ -22,7 +22,7 @@ from harness.record import Record, read_record, results_of
 from harness.references import baseline_references
 from harness.replay import Replay
 from harness.subject import Answer, Identity
-from harness.words import difference, level, rates
+from harness.words import difference, level, listed, rates
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
@@ -78,12 +78,13 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     training = _training(adapter, digest, record)
     _check_fixtures(record, tasks, training["task"])
     units = [unit for task in tasks for unit in task.units]
+    seen = state(baselines, str(record.identity["subject"]["model"]), units, released=True)
     identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
     references = baseline_references(baselines, tasks, units, identity, training["recipe"].get("model"))
-    again = _judge_again(record, units, identity, watch)
+    again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
-    return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units)
+    return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
 
 
 def _check_record(record: Record, digest: str) -> None:
@@ -132,6 +133,9 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
                 raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --sealed")
             if record.questions.get(unit.key) != unit.questions:
                 raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
+        for key, policy in task.policies.items():
+            if record.policies.get(key) != policy:
+                raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
 
 
 def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watch: Watch) -> Record:
@@ -147,9 +151,7 @@ def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watc
     scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
     differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
     if differ:
-        raise Refused(
-            f"judged again, {len(differ)} cases score otherwise than {_name(record)} says ({', '.join(differ[:3])})"
-        )
+        raise Refused(f"judged again, these score otherwise than {_name(record)} says: {listed(differ)}")
     return again
 
 
@@ -168,12 +170,20 @@ def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> N
 
 
 def _write(
-    adapter: Path, digest: str, training: Mapping[str, Any], decided: Record, baselines: Path, units: Sequence[Unit]
+    adapter: Path,
+    digest: str,
+    training: Mapping[str, Any],
+    decided: Record,
+    baselines: Path,
+    units: Sequence[Unit],
+    seen: Mapping[str, str | None],
 ) -> Released:
-    card = _card(adapter.resolve().name, training, decided)  # what can fail comes before the first write
+    # what can fail comes before the first write into the adapter's folder
+    card = _card(adapter.resolve().name, training, decided)
+    slug = str(decided.identity["subject"]["model"])
+    notes = write_baselines(baselines, slug, decided, units, seen, released=True)
     record = decided.write(adapter / RECORD)
     write_atomically(adapter / CARD, card)
-    notes = write_baselines(baselines, str(record.identity["subject"]["model"]), record, units, released=True)
     manifest = {
         "schema_version": 1,
         "adapter": digest,

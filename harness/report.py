@@ -17,25 +17,53 @@ from harness.record import Record, Result, Summary
 from harness.words import difference, level, points, rates
 
 SHOWN_OUTPUT = 600
+SHOWN_BROKEN = 3  # cases under a verdict
+ONE_LINE = 240  # characters of an output there
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
 COLUMNS = 100  # of a table, at least
 SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
-def show(console: Console, record: Record) -> None:
-    """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept."""
+def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) -> None:
+    """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept.
+
+    Under each verdict stand the cases that broke with both outputs, at most `broken` of them (None: all).
+    """
     wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
     console.print(Segments(console.render(table(record), wide)), crop=False, soft_wrap=True)
     console.print()
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
+        for line in broken_cases(record, unit, broken):
+            _line(console, line)
     for line in _rate_lines(record):
         _line(console, line)
     for task, decision in record.tasks.items():
-        _line(console, f"{task}: {decision['decision'].upper()}. {decision['reason']}")
+        _line(console, f"{task}: {decision['reason']}")
     if record.path:
         _line(console, f"record: {show_path(record.path)}")
+
+
+def broken_cases(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
+    """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
+    verdict = record.verdicts[unit]
+    broke = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
+    for case in broke[:limit]:
+        result = record.cases[f"{unit}/{case}"]
+        now = next((each for each in result.repeats if not each.passed), result)
+        yield f"  broke: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
+        yield f"    before: {_one_line(verdict['before'][case])}"
+        yield f"    now:    {_one_line(now.output)}"
+        yield from (f"    - {finding}" for finding in now.findings)
+    if limit is not None and len(broke) > limit:
+        rest = len(broke) - limit
+        yield f"  and {rest} more{f' (tunegate report {show_path(record.path)} shows all)' if record.path else ''}"
+
+
+def _one_line(output: str | None) -> str:
+    text = " ".join((output or "(none)").split())
+    return text if len(text) <= ONE_LINE else f"{text[:ONE_LINE]}..."
 
 
 def _line(console: Console, text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import gate
 from harness.adapters import TRAINING, training_record
-from harness.baselines import write_baselines
+from harness.baselines import state, write_baselines
 from harness.cache import Cached, Store
 from harness.cases import Case, Task, Unit, load_tasks
 from harness.errors import CouldNotRun, Refused
@@ -24,7 +24,7 @@ from harness.record import Record
 from harness.references import (
     baseline_references,
     check_released,
-    identity_notes,
+    difference_notes,
     record_reference,
     recorded_answers,
 )
@@ -43,6 +43,7 @@ class Candidate:
     references: Mapping[str, Record]
     trained: tuple[str, ...]
     known: Mapping[str, Answer] = field(default_factory=dict)
+    seen: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class Session:
@@ -108,10 +109,11 @@ class Session:
             candidate = waiting.pop(0)
             judged.append((candidate.adapter, self._judge(candidate, watch)))
             self.references.append(candidate.references)
+            seen = candidate.seen
         for adapter, record in judged:
             self.records.append(self._keep(record, adapter))
         if self.options.record:
-            self.notes += record_units(self.options, self.records[0], self.selected)
+            self.notes += record_units(self.options, self.records[0], self.selected, seen)
 
     def _check_selection(self) -> None:
         if self.options.record:
@@ -134,7 +136,8 @@ class Session:
             renews = True
         # not under --against: a base served its own baseline's outputs would always hold
         known = recorded_answers(baselines, slug, self.selected, renews) if self.options.record else {}
-        return Candidate(adapter, subject, references, trained, known)
+        seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
+        return Candidate(adapter, subject, references, trained, known, seen)
 
     def _subject(self, adapter: Path | None, watch: Watch) -> Subject:
         options = self.options
@@ -155,7 +158,9 @@ class Session:
             identity, root = subject.identity, options.baselines
             return baseline_references(root, self.tasks, self.selected, identity, options.model)
         record = record_reference(Path(options.against), self.tasks, self.selected)
-        self.notes += [note for note in identity_notes(record, subject.identity) if note not in self.notes]
+        self.notes += [
+            note for note in difference_notes(record, subject.identity, self.tasks) if note not in self.notes
+        ]
         return {"record": record}
 
     def _judge(self, candidate: Candidate, watch: Watch) -> Record:
@@ -164,6 +169,8 @@ class Session:
                 record = self._ask(Cached(candidate.subject, store, candidate.known), watch)
         else:
             record = self._ask(candidate.subject, watch)
+        policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
+        record = replace(record, policies={key: policies[key] for key in record.units})
         if not candidate.references:
             return record
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
@@ -181,11 +188,11 @@ class Session:
         return record.write(out) if out else kept
 
 
-def record_units(options: Options, record: Record, units: Sequence[Unit]) -> list[str]:
+def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:
     """Write the baseline (with an adapter: the release) of every unit whose cases all have a score; a line for each."""
     slug = str(record.identity["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
-    lines = write_baselines(options.baselines, slug, record, scored, bool(options.adapters))
+    lines = write_baselines(options.baselines, slug, record, scored, seen, bool(options.adapters))
     return lines + [f"{unit.key}: NOT recorded, it has unscored cases" for unit in units if unit not in scored]
 
 

@@ -88,7 +88,7 @@ def not_excluded(facts: Judged, needed: int) -> str:
             f"{needed} {_noun(facts)} would do for an unchanged model, so the observed drop of {drop}{_unit(facts)} "
             "is itself the reason"
         )
-    return f"a loss of {_margin(facts)} cannot be excluded; {advice}"
+    return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
 
 
 def maybe_below_floor(facts: Judged, floor: float | None) -> str:
@@ -105,7 +105,12 @@ def _unit(facts: Judged) -> str:
 
 
 def _margin(facts: Judged) -> str:
-    return change(facts.margin, facts.kind, signed=False) + _unit(facts)
+    return change(facts.margin, facts.kind, signed=False)
+
+
+def _loss(facts: Judged) -> str:
+    """The largest loss that the gate's level does not exclude."""
+    return change(max(0.0, -(facts.bound or 0.0)), facts.kind, signed=False) + _unit(facts)
 
 
 def verdict(facts: Judged, causes: Sequence[str]) -> str:
@@ -120,10 +125,13 @@ def verdict(facts: Judged, causes: Sequence[str]) -> str:
 
 
 def _held(facts: Judged) -> str:
+    within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
     if facts.lower:
-        less = f"worse than the {facts.reference}, by less than the margin of {_margin(facts)}"
-        return f"Held, but lower: {less}{'; here that blocks' if facts.blocks and not facts.worse_slices else ''}."
-    return f"Held: a loss of {_margin(facts)} or more against the {facts.reference} is excluded."
+        blocks = "; here that blocks" if facts.blocks and not facts.worse_slices else ""
+        return f"Held, but lower: worse than the {facts.reference}, by at most {within}{blocks}."
+    if (facts.bound or 0.0) >= 0:
+        return f"Held: any loss against the {facts.reference} is excluded."
+    return f"Held: the loss against the {facts.reference} is at most {within}."
 
 
 def _numbers(facts: Judged) -> str:
@@ -131,7 +139,7 @@ def _numbers(facts: Judged) -> str:
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
     told = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        told += f" [{', '.join(change(bound, facts.kind) for bound in facts.interval)}]"
+        told += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {told}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.broke)} broke, {len(facts.fixed)} fixed."
@@ -148,6 +156,8 @@ def _remarks(facts: Judged) -> list[str]:
         remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
     if facts.unarmed:
         remarks.append(f"Critical but unarmed, since the {facts.reference} failed them: {listed(facts.unarmed)}.")
+    if facts.skipped:
+        remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
     return remarks
 
 
@@ -183,7 +193,9 @@ def decision(outlook: Outlook) -> str:
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
         names = listed([each.unit for each in outlook.short])
-        return f"Blocked: no gain on {names}; nothing regressed, but nothing is won either."
+        won = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
+        rest = f"{listed(won)} gained, and nothing regressed" if won else "nothing regressed, but nothing is won either"
+        return f"Blocked: no gain on {names}; {rest}."
     if outlook.aimless:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
     if not outlook.trained:
@@ -196,8 +208,10 @@ def decision(outlook: Outlook) -> str:
 def _kept(outlook: Outlook) -> str:
     ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
     unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
+    aimed = outlook.trained and not outlook.aimless
+    kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
     return (
-        f"every {'guard' if outlook.trained and not outlook.aimless else 'unit'} of {outlook.task} held"
+        (f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard")
         + (f", {listed(unsettled)} is not worse" if unsettled else "")
         + (f", {listed(ungated)} is not gated" if ungated else "")
     )

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.baselines import state, write_baselines
 from harness.cases import Task, Unit
 from harness.judge import summarize
-from harness.record import Record, Result
+from harness.record import Record, Result, stamped
 from tests.conftest import write_unit
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
@@ -59,8 +60,21 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
             case.key: one for key, unit in units.items() for case, one in zip(unit.cases, results[key], strict=True)
         },
         units=summaries,
+        policies={unit: policy for task in tasks for unit, policy in task.policies.items() if unit in summaries},
     )
     return replace(made, **more)
+
+
+def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False) -> list[str]:
+    """Write baseline files (or those of a release) as the only writer."""
+    slug = str(made.identity["subject"]["model"])
+    return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
+
+
+def stamp(path: Path, data: dict[str, Any]) -> None:
+    """Write an edited record or baseline as if it had been written so, digest and all."""
+    rest = {key: value for key, value in data.items() if key != "digest"}
+    path.write_text(json.dumps(stamped(rest)))
 
 
 def _result(score: Any) -> Result:

@@ -18,6 +18,7 @@ from harness.baselines import (
     how_to_record,
     matching,
     read_baseline,
+    state,
     write_baselines,
 )
 from harness.cases import find_unit, load_tasks
@@ -26,7 +27,7 @@ from harness.errors import Refused
 from harness.files import file_digest
 from harness.record import Result
 from tests.conftest import write_unit
-from tests.records import ENGINE, LOCAL, record, write_desk
+from tests.records import ENGINE, LOCAL, record, save, write_desk, write_policy
 
 T, SLUG = "desk/triage", LOCAL["model"]
 SUBJECT = LOCAL | {"adapter": None}
@@ -49,7 +50,7 @@ def made(home, scores="101", **more):
 
 
 def write(home, made):
-    return write_baselines(home / "baselines", SLUG, made, read_units(home))
+    return save(home / "baselines", made, read_units(home))
 
 
 def file_of(home, unit=T, released=False):
@@ -303,7 +304,7 @@ def test_a_baseline_whose_unit_vanished_is_refused(home):
 
 
 def test_a_release_whose_unit_vanished_is_refused_too(home):
-    write_baselines(home / "baselines", SLUG, made(home), read_units(home), released=True)
+    save(home / "baselines", made(home), read_units(home), released=True)
     check_vanished(home / "baselines", SLUG, load_tasks(home / "fixtures"))
     write_desk(home / "fixtures", 3, "renamed")
     (home / "fixtures" / "desk" / "triage.yaml").unlink()
@@ -354,20 +355,24 @@ def test_the_command_selects_that_unit_under_pytest(project):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.baselines import write_baselines
+from harness.baselines import state, write_baselines
 from harness.cases import load_tasks
+from harness.errors import Refused
 from harness.record import read_record
-home = Path(sys.argv[1])
+home, slug = Path(sys.argv[1]), "tiny-12345678"
 record = read_record(home / sys.argv[2])
 units = [unit for task in load_tasks(home / "fixtures") for unit in task.units if unit.key in record.units]
 print("ready", flush=True)
 sys.stdin.read(1)
 for _ in range(30):
-    write_baselines(home / "baselines", "tiny-12345678", record, units)
+    try:
+        write_baselines(home / "baselines", slug, record, units, state(home / "baselines", slug, units))
+    except Refused:
+        continue
 """
 
 
-def test_two_writers_at_once_lose_nothing(home):
+def test_two_writers_at_once_leave_whole_files_of_one_or_the_other(home):
     for name in ("replies", "wording"):
         write_desk(home / "fixtures", 3, name)
     tasks = load_tasks(home / "fixtures")
@@ -390,3 +395,70 @@ def test_two_writers_at_once_lose_nothing(home):
         found = read_baseline(file_of(home, unit.key), unit.key)
         assert "".join(str(int(result.passed)) for result in found.results.values()) in rows
     assert not list((home / "baselines").rglob("*.part"))
+
+
+def test_what_another_writer_wrote_meanwhile_is_not_lost(home):
+    write_desk(home / "fixtures", 3, "replies")
+    both = record(load_tasks(home / "fixtures"), {T: "101", "desk/replies": "110"})
+    began = state(home / "baselines", SLUG, read_units(home))
+    save(home / "baselines", made(home, "001"), [find_unit(load_tasks(home / "fixtures"), T)])
+    theirs = file_of(home).read_bytes()
+    with pytest.raises(Refused, match=r"another run changed .*desk/triage\.json meanwhile"):
+        write_baselines(home / "baselines", SLUG, both, read_units(home), began)
+    assert file_of(home).read_bytes() == theirs
+    assert not file_of(home, "desk/replies").exists()
+
+
+def test_a_file_that_was_deleted_meanwhile_is_not_brought_back(home):
+    write(home, made(home))
+    began = state(home / "baselines", SLUG, read_units(home))
+    file_of(home).unlink()
+    with pytest.raises(Refused, match="another run changed"):
+        write_baselines(home / "baselines", SLUG, made(home, "001"), read_units(home), began)
+
+
+def test_two_writers_of_the_same_text_agree(home):
+    began = state(home / "baselines", SLUG, read_units(home))
+    write(home, made(home))
+    (told,) = write_baselines(home / "baselines", SLUG, made(home), read_units(home), began)
+    assert told.startswith("desk/triage: unchanged (")
+
+
+# what it was held to
+
+
+def test_a_looser_task_yaml_is_the_first_thing_an_update_tells(home):
+    write(home, made(home, "101"))
+    write_policy(home / "fixtures", triage={"margin": 0.2, "floor": 0.5}, looks=2)
+    loosened = "loosened task.yaml: margin 0.05 -> 0.2"
+    tightened = "tightened task.yaml: floor none -> 0.5, looks 1 -> 2"
+    (told,) = write(home, made(home, "111"))
+    assert told.startswith(f"desk/triage: updated: {loosened}; {tightened}; mean 0.667 -> 1.000 (")
+
+
+# edits by hand
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda data: data["cases"]["c001"].update(passed=True, score=1.0),
+        lambda data: data["cases"]["c001"].update(output="better"),
+        lambda data: data["summary"].update(mean=0.1),
+        lambda data: data["policy"].update(margin=0.5),
+        lambda data: data["questions"].update(checks="0" * 64),
+    ],
+)
+def test_a_baseline_that_was_edited_is_refused_and_not_used_again(home, edit):
+    write(home, made(home))
+    data = json.loads(file_of(home).read_text())
+    edit(data)
+    file_of(home).write_text(json.dumps(data))
+    with pytest.raises(Refused, match=r"desk/triage: expected the baseline at .* as it was recorded, found it edited"):
+        read_baseline(file_of(home), T)
+
+
+def test_white_space_and_line_ends_are_no_edit(home):
+    write(home, made(home))
+    file_of(home).write_bytes(file_of(home).read_bytes().replace(b"\n", b"\r\n"))
+    assert read_baseline(file_of(home), T).summary.n == 3

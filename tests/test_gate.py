@@ -59,8 +59,8 @@ def test_no_change_on_enough_cases_is_held(judge, tmp_path):
     assert verdict(judged)["verdict"] == "held"
     assert not verdict(judged)["blocks"]
     assert verdict(judged)["reason"] == (
-        "Held: a loss of 5.0 points or more against the baseline is excluded. "
-        "90.0 % -> 90.0 % on 100 cases, +0.0 points [-3.7, +3.7]; 0 broke, 0 fixed."
+        "Held: the loss against the baseline is at most 3.0 points, within the margin of 5.0. "
+        "90.0 % -> 90.0 % on 100 cases, +0.0 points (95 %: -3.7 to +3.7); 0 broke, 0 fixed."
     )
 
 
@@ -250,7 +250,7 @@ def test_worse_within_the_margin_is_held_but_lower(judge, tmp_path):
     found = verdict(judge(*moved(400, broke=6), trained=()))
     assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
     assert found["reason"].startswith(
-        "Held, but lower: worse than the baseline, by less than the margin of 5.0 points."
+        "Held, but lower: worse than the baseline, by at most 3.0 points, within the margin of 5.0."
     )
 
 
@@ -259,7 +259,7 @@ def test_task_yaml_may_let_lower_block(judge, tmp_path):
     write_policy(tmp_path, triage={"lower": "block"})
     judged = judge(*moved(400, broke=6), trained=())
     assert verdict(judged)["blocks"]
-    assert "by less than the margin of 5.0 points; here that blocks." in verdict(judged)["reason"]
+    assert "within the margin of 5.0; here that blocks." in verdict(judged)["reason"]
     assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage is lower."
     assert gate.blocked(judged, "warn")
 
@@ -273,7 +273,7 @@ def test_a_target_that_rose_beyond_chance_is_improved(judge, tmp_path):
     judged = judge(*moved(100, fixed=20, failing=10))
     assert verdict(judged)["verdict"] == "improved"
     assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved or reached; every guard of desk held."
+    assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved or reached; desk has no guard."
 
 
 def test_guards_are_never_improved_only_held(judge, tmp_path):
@@ -330,7 +330,7 @@ def test_inconclusive_says_how_many_cases_would_settle_it(judge, tmp_path):
     needed = sizes.cases_to_settle(2 / 60, 0.05)
     assert needed > 60
     assert found["reason"].startswith(
-        f"Inconclusive: a loss of 5.0 points cannot be excluded; about {needed} cases would settle it."
+        f"Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about {needed} cases would settle"
     )
     assert found["only_inconclusive"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
+from tests.records import stamp
 
 # pytest inside pytest forgets what it imported: import the heavy part once, out here
 pytest.importorskip("harness.items")
@@ -360,6 +361,6 @@ def test_what_only_the_last_release_could_do_is_a_break(
     released = json.loads(baseline.read_text())
     released["subject"]["adapter"] = "another"
     released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
-    baseline.with_suffix(".released.json").write_text(json.dumps(released))
+    stamp(baseline.with_suffix(".released.json"), released)
     result = recorded(f"--adapter={make_adapter('tuned')}", "--against=baseline", "-v")
     result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] BROKE*", "*case01[]] XFAIL*"])

@@ -4,7 +4,7 @@ import pytest
 
 from harness.cases import schema
 from harness.errors import AuthoringError
-from harness.policy import Policy, UnitPolicy, read_policy
+from harness.policy import Policy, UnitPolicy, policy_changes, read_policy
 
 UNITS = {"triage": "pass/fail", "tone": "pass/fail", "fluency": "continuous"}
 TEXT = """\
@@ -73,3 +73,34 @@ def test_a_unit_may_be_missing_where_some_could_not_be_read(read):
     policy = read(TEXT.replace("triage:", "mail:"), complete=False)
 
     assert policy.targets == ()
+
+
+LOOSER = [
+    ("role", "target", "guard"),
+    ("margin", 0.05, 0.1),
+    ("margin", 0.05, None),
+    ("reach", 0.9, 0.8),
+    ("reach", None, 0.9),
+    ("floor", 0.5, 0.4),
+    ("floor", 0.5, None),
+    ("lower", "block", "allow"),
+    ("looks", 3, 1),
+    ("candidates", 2, 1),
+]
+
+
+@pytest.mark.parametrize(("term", "strict", "loose"), LOOSER)
+def test_a_change_is_looser_one_way_and_stricter_the_other(term, strict, loose):
+    same = Policy().as_dict("triage", "pass/fail")
+    told = f"{term} {strict or 'none'} -> {loose or 'none'}"
+
+    assert policy_changes(same | {term: strict}, same | {term: loose}, looser=True) == [told]
+    assert policy_changes(same | {term: loose}, same | {term: strict}, looser=True) == []
+    assert len(policy_changes(same | {term: loose}, same | {term: strict}, looser=False)) == 1
+
+
+def test_every_term_has_a_direction():
+    terms = Policy().as_dict("triage", "pass/fail")
+
+    assert terms.keys() == {term for term, _, _ in LOOSER}
+    assert policy_changes(terms, terms, looser=True) == policy_changes(terms, terms, looser=False) == []

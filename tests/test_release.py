@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
-from harness.baselines import baseline_path, read_baseline, write_baselines
+from harness.baselines import baseline_path, read_baseline
 from harness.cases import load_tasks
 from harness.errors import Refused, TunegateError
 from harness.files import file_digest
@@ -25,7 +25,7 @@ from harness.references import baseline_references
 from harness.release import MANIFEST, find_record, release, verify
 from harness.session import trained_tasks
 from harness.subject import Identity
-from tests.records import LOCAL, record, write_desk, write_policy
+from tests.records import LOCAL, record, save, write_desk, write_policy
 
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
@@ -65,7 +65,7 @@ class Desk:
 
     def record_baseline(self, scores: dict[str, str]) -> None:
         units = [unit for task in load_tasks(self.fixtures) for unit in task.units if unit.key in scores]
-        write_baselines(self.home / "baselines", SLUG, self.record(None, scores), units)
+        save(self.home / "baselines", self.record(None, scores), units)
 
     def judge(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
         """What `pytest suites/ --adapter --against baseline` keeps."""
@@ -215,8 +215,28 @@ def test_on_the_record_of_the_base(desk):
 
 def test_without_a_task_yaml(desk):
     (desk.fixtures / "desk" / "task.yaml").unlink()
+    desk.record_baseline({T: HALF})
     adapter = desk.adapter()
     desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "desk: expected a task.yaml that names its targets")
+
+
+@pytest.mark.parametrize("margin", [0.09, 0.04])
+def test_when_task_yaml_changed_since(desk, margin):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_policy(desk.fixtures, triage={"role": "target", "margin": margin})
+    desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was judged; judge it again")
+
+
+def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_policy(desk.fixtures, triage={"role": "target", "margin": 0.09})
+    with pytest.raises(Refused, match=r"desk/triage: margin 0.05 -> 0.09; if that is meant, record it again: pytest"):
+        desk.judge(adapter, {T: MOST})
+    desk.record_baseline({T: HALF})
+    desk.refuses(adapter, judged, "task.yaml changed since")
+    assert desk.release(adapter, desk.judge(adapter, {T: MOST})).record.policies[T]["margin"] == 0.09
 
 
 @pytest.mark.parametrize(
@@ -253,7 +273,7 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
     judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
     baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
-    desk.refuses(adapter, judged, "judged again, 60 cases score otherwise")
+    desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
 
 
 def test_when_judged_again_a_score_differs(desk):
@@ -262,7 +282,7 @@ def test_when_judged_again_a_score_differs(desk):
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), r"judged again, 1 cases score otherwise .*\(desk/triage/c059\)"
+        adapter, replace(judged, cases=changed), "judged again, these score otherwise than .* says: desk/triage/c059"
     )
 
 
@@ -270,7 +290,9 @@ def test_when_an_output_is_gone(desk):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
     cases = {key: result for key, result in judged.cases.items() if not key.endswith("c000")}
-    desk.refuses(adapter, replace(judged, cases=cases), "judged again, 1 cases score otherwise")
+    desk.refuses(
+        adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000"
+    )
 
 
 def test_without_a_baseline(desk):

@@ -68,10 +68,43 @@ def test_sentences_rates_and_decision_follow_one_a_line(gated):
     lines = shown(gated)
     assert lines[lines.index("") + 1 :] == [
         f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
+        "  broke: desk/first-contact-replies/c057",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
+        "  broke: desk/first-contact-replies/c058",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
+        "  broke: desk/first-contact-replies/c059",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
         f"desk/triage: {gated.verdicts[T]['reason']}",
         "desk/triage: adherence 100.0 %, exact 90.0 % (baseline: 0.0 %, 0.0 %)",
-        "desk: BLOCK. Blocked: desk/first-contact-replies inconclusive.",
+        "desk: Blocked: desk/first-contact-replies inconclusive.",
     ]
+
+
+def test_beyond_three_broken_cases_it_says_where_the_rest_are_and_critical_ones_come_first(tmp_path):
+    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 4})
+    tasks = load_tasks(tmp_path)
+    base = record(tasks, {T: "1" * 100})
+    long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
+    tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
+    lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
+    broke = [line for line in lines if line.startswith("  ") and "before" not in line]
+    assert broke[0] == f"  broke: {T}/c004 (critical)"
+    assert broke[1].startswith("    now:    so very so very")
+    assert broke[1].endswith("...")
+    assert [line.split("/")[-1] for line in broke[2::2][:2]] == ["c000", "c001"]
+    assert broke[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
+
+
+def test_the_cases_of_a_sealed_unit_that_broke_are_not_shown(tmp_path):
+    write_desk(tmp_path, 100, sealed=True)
+    tasks = load_tasks(tmp_path)
+    base, tuned = record(tasks, {T: "1" * 100}, sealed=True), record(tasks, {T: "0" * 9 + "1" * 91}, sealed=True)
+    lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
+    assert any("9 broke, 0 fixed" in line for line in lines)
+    assert not any("c00" in line for line in lines)
 
 
 def test_a_record_alone_shows_scores_rates_and_tokens(tasks):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.baselines import write_baselines
 from harness.cases import load_tasks
 from harness.errors import CouldNotRun, Refused
 from harness.options import Options, read_settings
@@ -17,6 +16,7 @@ from harness.progress import quiet
 from harness.record import Record, read_record
 from harness.session import Session, record_units, trained_tasks
 from tests.conftest import write_outputs, write_unit
+from tests.records import save, stamp
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]
@@ -105,7 +105,8 @@ def test_a_refusal_comes_before_anything_is_written(options: Options) -> None:
 def test_units_with_unscored_cases_are_not_recorded(options: Options) -> None:
     write_outputs(options.root / "outputs.jsonl", answers() | {"desk/triage/case03": None})
     session = judged(options)
-    lines = record_units(options, session.records[0], session.selected)
+    seen = dict.fromkeys(("desk/triage", "desk/second"))
+    lines = record_units(options, session.records[0], session.selected, seen)
     assert [path.name for path in options.baselines.rglob("*.json")] == ["second.json"]
     assert "desk/triage: NOT recorded, it has unscored cases" in lines
 
@@ -174,7 +175,7 @@ def release(options: Options, adapter: Path) -> Record:
     """Record an adapter as the last release of every unit, as `tunegate release` does."""
     record = judged(replace(options, adapters=(adapter,))).records[0]
     [task] = load_tasks(options.cases)
-    write_baselines(options.baselines, str(record.identity["subject"]["model"]), record, task.units, released=True)
+    save(options.baselines, record, task.units, released=True)
     return record
 
 
@@ -182,7 +183,7 @@ def test_recording_again_reuses_the_outputs_of_the_baseline(local: Options, monk
     path = baseline(local, "triage")
     data = json.loads(path.read_text())
     data["cases"]["case00"]["output"] = GOOD  # only a reused output can say this
-    path.write_text(json.dumps(data))
+    stamp(path, data)
     monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
     record = judged(replace(local, record=True)).records[0]
     assert record.cases["desk/triage/case00"].passed

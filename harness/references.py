@@ -130,6 +130,23 @@ def difference_notes(record: Record, identity: Identity, tasks: Sequence[Task]) 
     return notes
 
 
+def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repeats: int) -> None:
+    """Refuse to compare a mean of several answers with another number of them.
+
+    Raises:
+        Refused: names the units, and what the references hold.
+    """
+    wrong = [
+        f"{unit.key}: the {name} holds {found} answer{'s' if found > 1 else ''} a case, and this run {repeats}; "
+        f"run with --repeats={found}, or record it again with --repeats={repeats}"
+        for name, reference in references.items()
+        for unit in units
+        for found in sorted({len(result.repeats) or 1 for result in reference.of_unit(unit.key).values()} - {repeats})
+    ]
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:12]

@@ -19,7 +19,7 @@ from harness.files import file_digest, write_atomically, write_json
 from harness.judge import judge
 from harness.progress import Watch
 from harness.record import Record, read_record, results_of
-from harness.references import baseline_references
+from harness.references import baseline_references, check_repeats
 from harness.replay import Replay
 from harness.subject import Answer, Identity
 from harness.words import difference, level, listed, rates
@@ -81,6 +81,7 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     seen = state(baselines, str(record.identity["subject"]["model"]), units, released=True)
     identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
     references = baseline_references(baselines, tasks, units, identity, training["recipe"].get("model"))
+    check_repeats(references, units, _repeats(record))
     again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
@@ -145,14 +146,17 @@ def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watc
         )
         for key, repeat, each in results_of(record)
     }
-    repeats = max((repeat for _, repeat in answers), default=0) + 1
-    again = judge(units, Replay(answers, identity), watch, repeats, sealed=record.sealed)
+    again = judge(units, Replay(answers, identity), watch, _repeats(record), sealed=record.sealed)
     # a case that only one of the two has differs as well
     scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
     differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
     if differ:
         raise Refused(f"judged again, these score otherwise than {_name(record)} says: {listed(differ)}")
     return again
+
+
+def _repeats(record: Record) -> int:
+    return max((repeat for _, repeat, _ in results_of(record)), default=0) + 1
 
 
 def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:

@@ -24,6 +24,7 @@ from harness.record import Record
 from harness.references import (
     baseline_references,
     check_released,
+    check_repeats,
     difference_notes,
     record_reference,
     recorded_answers,
@@ -128,6 +129,7 @@ class Session:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
         subject = self._subject(adapter, watch)
         references = self._references(subject)
+        check_repeats(references, self.selected, self.options.repeats)
         if not isinstance(subject, Local):
             return Candidate(adapter, subject, references, trained)
         baselines, slug, renews = self.options.baselines, subject.model.slug, False

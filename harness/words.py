@@ -193,8 +193,9 @@ def decision(outlook: Outlook) -> str:
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
         names = listed([each.unit for each in outlook.short])
-        won = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
-        rest = f"{listed(won)} gained, and nothing regressed" if won else "nothing regressed, but nothing is won either"
+        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
+        nothing = "nothing regressed, but nothing is won either"
+        rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
         return f"Blocked: no gain on {names}; {rest}."
     if outlook.aimless:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"

@@ -117,6 +117,19 @@ def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project
     assert project.record()["verdicts"]["desk/triage"]["verdict"] == "held"
 
 
+def test_a_mean_of_three_answers_is_not_compared_with_one(project: Project) -> None:
+    project.unit(IDS, generate={"temperature": 0.7})
+    project.policy(triage=GUARD)
+    sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
+    (project.path / "sampled.jsonl").write_text("\n".join(map(json.dumps, sampled)))
+    assert project.run("--model=replay:sampled.jsonl", "--repeats=3", "--out=base.json").ret == 0
+    result = project.replay(answers(), "--against=base.json")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["*desk/triage: the record holds 3 answers a case, and this run 1; run with --repeats=3*"]
+    )
+
+
 def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
     result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
     assert result.ret == 1

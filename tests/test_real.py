@@ -158,8 +158,8 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], se
         time.sleep(0.05)
 
 
-def test_kill_during_record_and_the_next_run_completes(place: Place, tmp_path: Path) -> None:
-    place = fill(tmp_path / "place")  # after the shared one, which converted the model
+def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place, tmp_path: Path) -> None:
+    shared, place = place, fill(tmp_path / "place")  # after the shared one, which converted the model
     cache = tmp_path / "cache"  # its own generations, the session's converted model
     cache.mkdir()
     (cache / "models").symlink_to(Path(os.environ["TUNEGATE_CACHE"]) / "models")
@@ -177,7 +177,8 @@ def test_kill_during_record_and_the_next_run_completes(place: Place, tmp_path: P
         place.command("pytest", "suites/", "--record"), cwd=place.path, capture_output=True, text=True, env=own
     )
     assert again.returncode == 0, again.stdout
-    assert len(list(place.path.glob("baselines/*/support/triage.json"))) == 1
+    [one], [other] = (each.path.glob("baselines/*/support/triage.json") for each in (shared, place))
+    assert one.read_bytes() == other.read_bytes()  # generated twice, with nothing in common but the model
 
 
 def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:

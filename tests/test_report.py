@@ -45,7 +45,7 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "unit role cases reference tuned difference [95 %] broke/fixed verdict"
+HEADS = "unit role cases before tuned difference [95 %] broke/fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):

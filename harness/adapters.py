@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import Refused
-from harness.files import digest, file_digest
+from harness.files import digest, file_digest, is_as_stamped
 from harness.models import ModelIdentity
 
 if TYPE_CHECKING:
@@ -49,9 +49,18 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:
-    """The training record in an adapter's folder; None for adapters made elsewhere."""
+    """The training record in an adapter's folder; None for adapters made elsewhere.
+
+    Raises:
+        Refused: it was edited since it was written.
+    """
     path = folder / TRAINING
-    return _read_object(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = _read_object(path)
+    if not is_as_stamped(found):
+        raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
+    return found
 
 
 def check_base(folder: Path, base: ModelIdentity) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from harness.cases import Task, Unit
 from harness.errors import Refused, show_path
-from harness.files import file_digest, locked, write_atomically
+from harness.files import file_digest, is_as_stamped, locked, stamped, write_atomically
 from harness.policy import policy_changes
-from harness.record import SCHEMA_VERSION, Record, Result, Summary, is_as_stamped, read_json, record_of, stamped
+from harness.record import SCHEMA_VERSION, Record, Result, Summary, read_json, record_of
 from harness.subject import Answer
 
 #: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ class Case:
         """`<task>/<unit>/<id>`: its name in records, node ids and replay files."""
         return f"{self.unit}/{self.id}"
 
+    @property
+    def observation(self) -> tuple[str | None, ...]:
+        """What it is one observation of: its group, else its question, which counts once however often it is asked."""
+        if self.group:
+            return ("group", self.group)
+        return ("question", self.input, self.context, self.prompt.system, self.prompt.template)
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -107,6 +114,7 @@ class Unit:
             "cases": digest(sorted(case.id for case in self.cases)),
             "inputs": self._digest(lambda case: [case.input, case.context, case.group]),
             "prompt": self._digest(lambda case: [case.prompt.system, case.prompt.template]),
+            "shots": digest(self.shots),
             "checks": self._digest(lambda case: [self.asked[case.id], case.expect]),
             "marks": self._digest(lambda case: [dict(case.tags), case.critical]),
             "references": self._digest(lambda case: case.check.references),
@@ -129,13 +137,32 @@ class Task:
     @property
     def policies(self) -> dict[str, dict[str, Any]]:
         """What task.yaml holds each unit to, by the unit's key."""
-        return {unit.key: self.policy.as_dict(unit.name, unit.kind) for unit in self.units}
+        return {unit.key: self.policy.as_dict(unit.name, unit.kind, unit.sealed) for unit in self.units}
 
 
 def schema(name: str) -> dict[str, Any]:
     """A JSON Schema that ships with the package: `fixture`, `task` or `record`."""
     text = resources.files("harness").joinpath(f"{name}.schema.json").read_text("utf-8")
     return dict(json.loads(text))
+
+
+@cache
+def _fixture_schema() -> dict[str, Any]:
+    """The schema of a fixture file with its definitions written out: to look them up for each case takes time."""
+    whole = schema("fixture")
+    definitions = whole.pop("$defs")
+
+    def written_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [written_out(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        own = {key: written_out(each) for key, each in part.items() if key != "$ref"}
+        if "$ref" in part:
+            own["allOf"] = [written_out(definitions[part["$ref"].removeprefix("#/$defs/")])]
+        return own
+
+    return dict(written_out(whole))
 
 
 def load_tasks(root: Path) -> tuple[Task, ...]:
@@ -230,7 +257,7 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
     if path.stem == Path(POLICY).stem:
         raise AuthoringError([Problem(show_path(path), 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
-    shape = check_shape(document, schema("fixture"))
+    shape = check_shape(document, _fixture_schema())
     inside = [_CASE.match(problem.where) for problem in shape]
     if not all(inside):
         raise AuthoringError(shape)
@@ -244,7 +271,7 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
         if index not in misshapen:
             with _collecting(problems):
                 part.cases.append(_read_case(part, raw, ("cases", index)))
-    return part
+    return replace(part, document=document.only([("suite",), ("sealed",), *map(part.place, part.ids)]))
 
 
 _CASE = re.compile(r"cases\[(\d+)\]")
@@ -296,14 +323,16 @@ def _read_case(part: _Part, raw: Mapping[str, Any], where: Where) -> Case:
         tags=raw.get("tags", {}),
         critical=raw.get("critical", False),
         group=raw.get("group"),
-        place=f"{show_path(document.path)}:{document.line(where)}",
+        place=f"{document.name}:{document.line(where)}",
     )
 
 
 def _decoding(values: Mapping[str, Any]) -> Decoding:
     """The same values are the same question: `1`, `1.0` and `1e0` alike."""
-    kinds = {name: type(default) for name, default in asdict(Decoding()).items()}
-    return Decoding(**{name: kinds[name](value) for name, value in values.items()})
+    return Decoding(**{name: _DECODING_KINDS[name](value) for name, value in values.items()})
+
+
+_DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).items()}
 
 
 def _load_check(part: _Part, options: Mapping[str, Any], where: Where, case: Where) -> Check:
@@ -369,13 +398,13 @@ def _clashes(parts: Sequence[_Part]) -> Iterator[Problem]:
     for part in parts:
         for key, mine, theirs in (("suite", part.suite, first.suite), ("sealed", part.sealed, first.sealed)):
             if mine != theirs:
-                expected = f"{key}: {_plain(theirs)}, as in {show_path(first.document.path)} (a unit has one)"
+                expected = f"{key}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
                 hint = "give this file a unit: of its own"
                 yield part.document.problem((key,), expected, _plain(mine), hint)
         for case_id in part.ids:
             home = homes.setdefault(case_id, part)
             if home is not part:
-                place = f"{show_path(home.document.path)}:{home.document.line(home.place(case_id))}"
+                place = f"{home.document.name}:{home.document.line(home.place(case_id))}"
                 yield part.document.problem(part.place(case_id), UNIQUE, f"{case_id!r}, also in {place}")
 
 

@@ -54,6 +54,31 @@ def lint(cases: Annotated[Path, typer.Argument(help="The folder of fixtures.")] 
 
 @app.command()
 @_told
+def plan(
+    cases: Annotated[Path, typer.Argument(help="The folder of fixtures.")] = FIXTURES,
+    baselines: Annotated[
+        Path, typer.Option("--baselines", help="The folder of baselines, or of one model in it.", metavar="DIR")
+    ] = BASELINES,
+    record: Annotated[Path | None, typer.Option(help="A record judged with --against, to measure from.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Only this unit.", metavar="TASK/UNIT")] = None,
+    margin: Annotated[float | None, typer.Option(help="Hold this, .05 for five points, not what is declared.")] = None,
+    gain: Annotated[float | None, typer.Option(help="Show this, .05 for five points.")] = None,
+    churn: Annotated[float | None, typer.Option(help="Assume this, .04 for 4 %, not what was measured.")] = None,
+) -> None:
+    """Say how many cases each unit needs, and what the ones it has can see, without a model."""
+    from harness.cases import load_tasks
+    from harness.past import find_past
+    from harness.plan import plan as run
+    from harness.plantext import show
+    from harness.record import read_record
+
+    tasks = load_tasks(cases)
+    past = find_past(baselines, tasks, read_record(record) if record else None, churn)
+    show(Console(highlight=False), run(tasks, past, unit, margin, gain))
+
+
+@app.command()
+@_told
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     cases: Cases = FIXTURES,
@@ -121,11 +146,11 @@ def verify(adapter: Annotated[Path, typer.Argument(help="The released adapter's 
 @app.command()
 @_told
 def report(record: Annotated[Path, typer.Argument(help="A record, as --out or .tunegate/runs/ keeps them.")]) -> None:
-    """Show a record: its table, verdicts and decisions."""
+    """Show a record: its table, verdicts and decisions, and every case that broke with both outputs."""
     from harness.record import read_record
     from harness.report import show
 
-    show(console, read_record(record))
+    show(console, read_record(record), broken=None)
 
 
 @app.command()

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
     return sha.hexdigest()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the whole new one, also after a kill or a power cut."""
+def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+    """Write `text`, or its pieces: a reader sees the old file or the whole new one, also after a kill or power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+            stream.writelines([text] if isinstance(text, str) else text)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
@@ -53,9 +54,20 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
+    return {**data, "digest": digest(data)}
+
+
+def is_as_stamped(data: Mapping[str, Any]) -> bool:
+    """Whether `data` holds its own digest, and nothing changed since."""
+    return bool(data.get("digest") == digest({key: value for key, value in data.items() if key != "digest"}))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented, ASCII-escaped JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+    pieces = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False).iterencode(value)
+    write_atomically(path, chain(pieces, "\n"))  # in pieces: those of a large record take more memory than its data
 
 
 @contextmanager

@@ -222,9 +222,8 @@ def _rule(each: Pair, facts: Judged, better: bool) -> tuple[Verdict, list[str]]:
     return ("improved" if better and clear else "held"), []
 
 
-def _cases_needed(each: Pair, level: float) -> int:
-    """Observations that would hold an unchanged model at the churn seen, four times in five."""
-    return sizes.cases_to_settle(sizes.churn_seen(each.d), each.margin, level)
+def _cases_needed(each: Pair, level: float) -> int | None:
+    return sizes.cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
 
 
 def _below_floor(each: Pair) -> tuple[bool, bool]:

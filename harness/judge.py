@@ -151,7 +151,7 @@ def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | No
     ]
     if not scored or unit.kind == "continuous":
         return None
-    observed = len({("group", case.group) if case.group else ("case", case.id) for case, _ in scored})
+    observed = len({case.observation for case, _ in scored})
     bounds = stats.wilson(statistics.fmean(score for _, score in scored) * observed, observed, 0.025)
     return bounds.lower, bounds.upper
 

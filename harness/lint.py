@@ -5,46 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import sizes
-from harness.cases import Task, Unit, load_tasks
+from harness.cases import load_tasks
+from harness.past import Past, model_folders
+from harness.plan import Plan, plan
+from harness.words import percent
 
-USUAL_CHURN = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
 
-
-def lint(root: Path) -> Iterator[str]:
+def lint(root: Path, baselines: Path = Path("baselines")) -> Iterator[str]:
     """A line for each unit, and one for each that cannot show what its margin asks; mistakes raise.
+
+    Churn is taken from the last release, if `baselines` holds one model's.
 
     Raises:
         AuthoringError: every mistake in every file.
+        Refused: there are no fixtures, or a baseline is damaged.
     """
     tasks = load_tasks(root)
+    folders = model_folders(baselines, tasks)
+    plans = {each.unit.key: each for each in plan(tasks, Past(folder=folders[0] if len(folders) == 1 else None))}
     for task in tasks:
         for unit in task.units:
             critical = sum(case.critical for case in unit.cases)
             yield f"{unit.key}: {len(unit.cases)} {unit.suite} cases" + (f", {critical} critical" if critical else "")
-            yield from _too_small(task, unit)
+            yield from _too_small(plans[unit.key])
         if not task.policy.declared:
             yield f"{task.name}: warning: no task.yaml, so every unit guards and nothing can be released"
     yield "no mistakes"
 
 
-def _too_small(task: Task, unit: Unit) -> Iterator[str]:
-    margin = task.policy.of(unit.name, unit.kind).margin
-    if margin is None or unit.kind != "pass/fail" or unit.sealed:  # a sealed unit need not be held
+def _too_small(each: Plan) -> Iterator[str]:
+    if each.margin is None or each.unit.kind != "pass/fail" or each.unit.sealed:  # a sealed unit need not be held
         return
-    n = len(
-        {(case.group is None, case.group or case.id) for case in unit.cases}
-    )  # cases of a group are one observation
-    level = 0.04 / task.policy.share
-    needed = sizes.fewest_cases(margin, level)
-    if n < needed:
-        yield f"{unit.key}: warning: {n} cases can never hold a margin of {100 * margin:g} points; it takes {needed}"
-        return
-    chance = sizes.prob_held(n, margin, USUAL_CHURN, level)
-    wanted = 0.8 ** (1 / sum(not each.sealed for each in task.units))
-    if chance < wanted:
-        enough = sizes.cases_to_settle(USUAL_CHURN, margin, level, wanted)
+    points = f"{100 * each.margin:g} points"
+    if each.n < each.fewest:
         yield (
-            f"{unit.key}: warning: with {n} cases an unchanged model is held to {100 * margin:g} points only "
-            f"{100 * chance:.0f} % of the time (at 4 % churn); about {enough} cases would do"
+            f"{each.unit.key}: warning: {each.n} cases cannot hold a margin of {points} without a gain; "
+            f"it takes {each.fewest}"
+        )
+    elif each.chance is not None and each.chance < each.asked:
+        yield (
+            f"{each.unit.key}: warning: with {each.n} cases an unchanged model is held to {points} only "
+            f"{100 * each.chance:.0f} % of the time (at {percent(each.seen.spread)} churn); about {each.needed} cases "
+            "would do: see tunegate plan"
         )

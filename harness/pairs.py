@@ -83,11 +83,10 @@ def _some(cases: Sequence[str]) -> str:
 
 
 def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[float, ...]:
-    """One score an observation: a case's, or the mean of the cases that share a group."""
-    groups: dict[tuple[str, str], list[float]] = {}
+    """One score an observation: a case's, or the mean of the cases that share a group or ask the same."""
+    groups: dict[tuple[str | None, ...], list[float]] = {}
     for case in cases:
-        key = ("group", case.group) if case.group else ("case", case.id)
-        groups.setdefault(key, []).append(results[case.id].score or 0.0)
+        groups.setdefault(case.observation, []).append(results[case.id].score or 0.0)
     return tuple(math.fsum(scores) / len(scores) for scores in groups.values())
 
 

@@ -44,11 +44,11 @@ class Policy:
         undeclared = UnitPolicy(margin=DEFAULT_MARGIN if kind == "pass/fail" else None)
         return self.units.get(unit, undeclared)
 
-    def as_dict(self, unit: str, kind: Kind) -> dict[str, Any]:
+    def as_dict(self, unit: str, kind: Kind, sealed: bool = False) -> dict[str, Any]:
         """What a unit is held to, without the reasons, as records and baselines keep it."""
         held = asdict(self.of(unit, kind))
         del held["reason"]
-        return held | {"looks": self.looks, "candidates": self.candidates}
+        return held | {"looks": self.looks, "candidates": self.candidates, "sealed": sealed}
 
     @property
     def share(self) -> int:
@@ -65,7 +65,8 @@ def _lower(old: float | None, new: float | None) -> bool:
     return old is not None and (new is None or new < old)
 
 
-# By term: whether a change lets more pass. A reach is one more way to succeed, a look less is a higher level.
+# By term: whether a change lets more pass. A reach is one more way to succeed, a look less is a higher level, and a
+# sealed unit need not be held.
 LOOSER: Mapping[str, Callable[[Any, Any], bool]] = {
     "role": lambda old, new: (old, new) == ("target", "guard"),
     "margin": lambda old, new: old is not None and (new is None or new > old),
@@ -74,6 +75,7 @@ LOOSER: Mapping[str, Callable[[Any, Any], bool]] = {
     "lower": lambda old, new: (old, new) == ("block", "allow"),
     "looks": _lower,
     "candidates": _lower,
+    "sealed": lambda old, new: new and not old,
 }
 
 
@@ -87,7 +89,7 @@ def policy_changes(old: Mapping[str, Any], new: Mapping[str, Any], looser: bool)
 
 
 def _term(value: Any) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value is None else str(value).lower()
 
 
 def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind], complete: bool = True) -> Policy:

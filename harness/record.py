@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from harness.cases import schema
 from harness.checks.outcome import Finding, Kind
 from harness.errors import Refused, show_path
-from harness.files import digest, write_json
+from harness.files import is_as_stamped, stamped, write_json
 from harness.subject import Finish
 
 SCHEMA_VERSION = 1
@@ -147,16 +147,6 @@ def read_record(path: Path) -> Record:
     if not is_as_stamped(data):
         raise Refused(f"{name}: expected a record as it was written, found one that was edited; judge again")
     return replace(record, path=path)
-
-
-def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
-    return {**data, "digest": digest(data)}
-
-
-def is_as_stamped(data: Mapping[str, Any]) -> bool:
-    """Whether nothing in `data` changed since it was stamped."""
-    return bool(data["digest"] == digest({key: value for key, value in data.items() if key != "digest"}))
 
 
 def read_json(path: Path) -> Any:

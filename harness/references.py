@@ -43,29 +43,28 @@ def baseline_references(
     subject, slug = identity.subject, str(identity.subject["model"])
     check_vanished(root, slug, tasks)
     found = matching(root, slug, units, subject, identity.engine, model)
-    _check_policies(found, tasks, units, subject, model)
+    _check_policies(root, slug, tasks, subject, model)
     baseline = as_reference(found)
     released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
     return {"baseline": baseline} | ({"last release": as_reference(released)} if released else {})
 
 
 def _check_policies(
-    baselines: Sequence[Baseline],
-    tasks: Sequence[Task],
-    units: Sequence[Unit],
-    subject: Mapping[str, str | None],
-    model: str | None,
+    root: Path, slug: str, tasks: Sequence[Task], subject: Mapping[str, str | None], model: str | None
 ) -> None:
-    """A looser task.yaml counts once its baselines are recorded again: there a reviewer sees it beside the scores."""
-    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
-    commands = {unit.key: how_to_record(unit, subject, model) for unit in units}
-    wrong = [
-        f"  {each.unit}: {', '.join(looser)}; if that is meant, record it again: {commands[each.unit]}"
-        for each in baselines
-        if (looser := policy_changes(each.policy, policies[each.unit], looser=True))
-    ]
+    """A looser policy counts once its baseline is recorded again: there a reviewer sees it beside the scores.
+
+    All units are looked at, for one that was sealed since is not among those to be compared.
+    """
+    wrong = []
+    for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
+        path = baseline_path(root, slug, unit.key)
+        known = read_baseline(path, unit.key).policy if path.exists() else policy
+        if looser := policy_changes(known, policy, looser=True):
+            how = how_to_record(unit, subject, model)
+            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, record it again: {how}")
     if wrong:
-        raise Refused("task.yaml is looser than when the baseline was recorded:\n" + "\n".join(wrong))
+        raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
 
 def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:

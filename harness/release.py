@@ -15,7 +15,7 @@ from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training
 from harness.baselines import NAMES, state, write_baselines
 from harness.cases import Task, Unit, load_tasks
 from harness.errors import Refused, show_path
-from harness.files import file_digest, write_atomically, write_json
+from harness.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
 from harness.judge import judge
 from harness.progress import Watch
 from harness.record import Record, read_record, results_of
@@ -197,7 +197,7 @@ def _write(
         "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
         "files": {name: file_digest(adapter / name) for name in RELEASED},
     }
-    write_json(adapter / MANIFEST, manifest)
+    write_json(adapter / MANIFEST, stamped(manifest))
     return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
 
 
@@ -259,6 +259,8 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise Refused(f"{show_path(path)}: expected a release manifest, found a damaged file ({error!r})") from error
     if not all(isinstance(text, str) for text in texts):
         raise Refused(f"{show_path(path)}: expected a release manifest, found other values than texts in it")
+    if not is_as_stamped(manifest):
+        raise Refused(f"{show_path(path)}: expected the release manifest as it was written, found it edited")
     return manifest
 
 

@@ -78,16 +78,14 @@ def below_floor(facts: Judged, floor: float | None) -> str:
     return f"below the floor of {percent(floor)}, whatever the {facts.reference} was"
 
 
-def not_excluded(facts: Judged, needed: int) -> str:
+def not_excluded(facts: Judged, needed: int | None) -> str:
     """A cause of inconclusive, with the number of cases that would settle it."""
-    if needed > facts.observations:
+    if needed is None:
+        advice = "so near the margin that more cases would hardly settle it"
+    elif needed > facts.observations:
         advice = f"about {needed} {_noun(facts)} would settle it"
     else:
-        drop = change(-(facts.difference or 0.0), facts.kind, signed=False)
-        advice = (
-            f"{needed} {_noun(facts)} would do for an unchanged model, so the observed drop of {drop}{_unit(facts)} "
-            "is itself the reason"
-        )
+        advice = f"a close call, for so many {_noun(facts)} settle it four times in five"
     return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
 
 

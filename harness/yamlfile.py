@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,17 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
+# libyaml reads a file ten times as fast as PyYAML's own code, and nearly alike: it allows tabs and a comment right
+# after | or >, takes a tag that is a single ! for a quote, and counts an order mark as no character
+_READ_OTHERWISE = re.compile(r"[\t\ufeff]|[|>][-+0-9]*#|(?<!\S)!(?!\S)")
+
+
+class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc]  # not every platform has libyaml
+    """The same values, read by libyaml."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 @dataclass(frozen=True)
 class Document:
     """A parsed YAML file: plain data, and the line (from 1) of every path inside it."""
@@ -68,6 +82,15 @@ class Document:
     path: Path
     data: Any
     lines: Mapping[Where, int]
+
+    @cached_property
+    def name(self) -> str:
+        """Its path as a person would type it."""
+        return show_path(self.path)
+
+    def only(self, places: Iterable[Where]) -> Document:
+        """The same file without its data, with the lines of `places` alone: many files then fit in memory."""
+        return Document(self.path, None, {where: self.lines[where] for where in places if where in self.lines})
 
     def line(self, where: Where) -> int:
         """The line of `where`, or of its nearest parent that has one."""
@@ -77,7 +100,7 @@ class Document:
 
     def problem(self, where: Where, expected: str, found: str, hint: str = "") -> Problem:
         """A problem at `where` in this document."""
-        return Problem(show_path(self.path), self.line(where), show_where(where), expected, found, hint)
+        return Problem(self.name, self.line(where), show_where(where), expected, found, hint)
 
 
 def show_where(where: Where) -> str:
@@ -102,22 +125,39 @@ def read_yaml(path: Path) -> Document:
     """
     name = show_path(path)
     text = _read_text(path, name)
-    loader = _Loader(text)
+    if not _READ_OTHERWISE.search(text):
+        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `_SYNTAX` knows
+            return _plain_data(path, name, text, _FastLoader(text))
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document(path, None, {})
-        inspection = _Inspection(name, text, loader)
-        inspection.size(node, ())
-        if inspection.problems:
-            raise AuthoringError(inspection.problems)
-        return Document(path, loader.construct_document(node), dict(_lines(node, ())))
+        return _plain_data(path, name, text, _Loader(text))
     except yaml.YAMLError as error:
         raise AuthoringError([_syntax(error, name)]) from error
     except RecursionError:
         raise AuthoringError([Problem(name, 1, "", *_TOO_DEEP)]) from None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Nodes are many and none of them is garbage: to look for some among them would take as long as to read them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
-        loader.dispose()
+        if enabled:
+            gc.enable()
+
+
+@_no_collection()
+def _plain_data(path: Path, name: str, text: str, loader: _Loader | _FastLoader) -> Document:
+    node = loader.get_single_node()
+    if node is None:
+        return Document(path, None, {})
+    inspection = _Inspection(name, text, loader)
+    inspection.size(node, ())
+    if inspection.problems:
+        raise AuthoringError(inspection.problems)
+    return Document(path, loader.construct_document(node), dict(_lines(node, ())))
 
 
 _TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
@@ -192,11 +232,12 @@ def _syntax(error: yaml.YAMLError, name: str) -> Problem:
 class _Inspection:
     """One pass over the nodes of a file, before any data is made: every way in which they are more than plain data."""
 
-    def __init__(self, name: str, text: str, loader: _Loader) -> None:
+    def __init__(self, name: str, text: str, loader: _Loader | _FastLoader) -> None:
         self.problems: list[Problem] = []
         self._name, self._text, self._loader = name, text, loader
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
+        self._brackets = 0
         self._told = False
 
     def size(self, node: yaml.Node, where: Where) -> int:
@@ -209,9 +250,12 @@ class _Inspection:
         if len(self._open) >= MAX_DEPTH:
             self._say(node, where, *_TOO_DEEP)
             return 0
+        in_brackets = isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
         self._open.add(id(node))
+        self._brackets += in_brackets
         self._check_tag(node, where)
         size = 1 + sum(self.size(inner, place) for place, inner in self._inside(node, where))
+        self._brackets -= in_brackets
         self._open.remove(id(node))
         self._sizes[id(node)] = size
         if size > len(self._sizes) + MAX_REPEATED and not self._told:
@@ -240,12 +284,11 @@ class _Inspection:
                 yield (*where, key.value), value
 
     def _check_tag(self, node: yaml.Node, where: Where) -> None:
+        usual = {_TAG + "map", _TAG + "seq"}
         if isinstance(node, yaml.ScalarNode):
             self._check_scalar(node, where)
-            plain = self._loader.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
-            usual = {_TAG + "str", plain}
-        else:
-            usual = {_TAG + "map", _TAG + "seq"}
+            is_text = node.tag == _TAG + "str"
+            usual = {node.tag if is_text else self._loader.resolve(yaml.ScalarNode, node.value, (True, False))}
         if node.tag not in usual:
             tag = node.tag.replace(_TAG, "!!")
             self._say(node, where, "a value without a tag", tag, "put a text that begins with ! in quotes")
@@ -255,7 +298,11 @@ class _Inspection:
             self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(node.value)}")
         if _HALVES.search(node.value):
             self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
-        if node.tag == _TAG + "str" and node.style is None and _CUT.match(self._text, node.end_mark.index):
+        if node.style:
+            return  # in quotes, or below | or >
+        if self._brackets and "?" in node.value:  # PyYAML refuses it itself
+            self._say(node, where, "a text without ? between brackets", show_value(node.value), _QUOTE)
+        if node.tag == _TAG + "str" and _CUT.match(self._text, node.end_mark.index):
             hint = "put the whole text in quotes, or a space after the # of a comment"
             self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
 

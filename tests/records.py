@@ -10,8 +10,9 @@ from typing import Any
 
 from harness.baselines import state, write_baselines
 from harness.cases import Task, Unit
+from harness.files import stamped
 from harness.judge import summarize
-from harness.record import Record, Result, stamped
+from harness.record import Record, Result
 from tests.conftest import write_unit
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
@@ -72,7 +73,7 @@ def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False
 
 
 def stamp(path: Path, data: dict[str, Any]) -> None:
-    """Write an edited record or baseline as if it had been written so, digest and all."""
+    """Write an edited record, baseline or manifest as if it had been written so, digest and all."""
     rest = {key: value for key, value in data.items() if key != "digest"}
     path.write_text(json.dumps(stamped(rest)))
 

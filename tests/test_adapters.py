@@ -14,6 +14,7 @@ from harness.errors import Refused
 from harness.local import PROBE, Local, load_base, load_tokenizer
 from harness.models import identify
 from harness.progress import quiet
+from tests.records import stamp
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -103,7 +104,7 @@ def test_a_damaged_configuration_is_refused(adapter, text):
 
 
 def write_training(folder: Path, **model: str) -> None:
-    (folder / "training.json").write_text(json.dumps({"model": model}))
+    stamp(folder / "training.json", {"model": model})
 
 
 def test_an_adapter_goes_on_the_base_it_was_trained_on(adapter, tiny_model):
@@ -131,6 +132,24 @@ def test_a_damaged_training_record_is_refused(adapter, tiny_model, text):
 
     with pytest.raises(Refused, match=r"training\.json: expected"):
         check_base(adapter, identify("tiny", tiny_model))
+
+
+def test_a_training_record_without_its_model_is_refused(adapter, tiny_model):
+    stamp(adapter / "training.json", {"model": None})
+
+    with pytest.raises(Refused, match=r"training\.json: expected the model it was trained on, found none"):
+        check_base(adapter, identify("tiny", tiny_model))
+
+
+def test_a_training_record_that_was_edited_is_refused(adapter):
+    write_training(adapter, base="1")
+    path = adapter / "training.json"
+    path.write_text(path.read_text().replace('"1"', '"2"'))
+
+    with pytest.raises(
+        Refused, match=r"expected the training record as it was written, found it edited"
+    ):
+        training_record(adapter)
 
 
 def test_weights_of_another_shape_are_refused(adapter, load):

@@ -7,10 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from harness import gate, sizes, stats
+from harness import gate, sizes
 from harness.cases import load_tasks
 from harness.checks.table import CHECKS
 from harness.record import Record
@@ -109,6 +107,13 @@ def test_a_group_counts_once_however_long_it_is(judge, tmp_path):
     found = verdict(judge("1" * 8 + "11", "0" * 8 + "11"))
     assert (found["base"], found["mean"]) == (1.0, pytest.approx(2 / 3))
     assert found["difference"] == pytest.approx(-1 / 3)
+
+
+def test_the_same_question_under_another_id_is_no_further_observation(judge, tmp_path):
+    write_desk(tmp_path, 80, marks=lambda index: {"input": f"message {index // 2}"})
+    found = verdict(judge("1" * 80, "1" * 80))
+    assert found["verdict"] == "inconclusive"  # forty questions
+    assert "on 80 cases in 40 observations" in found["reason"]
 
 
 def test_repeats_are_averaged_not_pooled(judge, tmp_path):
@@ -327,33 +332,17 @@ def test_a_target_the_base_had_reached_is_no_gain(judge, tmp_path):
 def test_inconclusive_says_how_many_cases_would_settle_it(judge, tmp_path):
     write_desk(tmp_path, 60)
     found = verdict(judge(*moved(60, broke=1, fixed=1)))
-    needed = sizes.cases_to_settle(2 / 60, 0.05)
-    assert needed > 60
     assert found["reason"].startswith(
-        f"Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about {needed} cases would settle"
+        "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about 126 cases would settle it. "
     )
     assert found["only_inconclusive"]
 
 
-def test_with_cases_enough_the_observed_drop_is_the_reason(judge, tmp_path):
+def test_a_close_call_says_so(judge, tmp_path):
     write_desk(tmp_path, 400)
     found = verdict(judge(*moved(400, broke=25, fixed=14)))
-    needed = sizes.cases_to_settle(39 / 400, 0.05)
-    assert (found["verdict"], needed <= 400) == ("inconclusive", True)
-    assert (
-        f"{needed} cases would do for an unchanged model, so the observed drop of 2.8 points is itself the reason"
-        in (found["reason"])
-    )
-
-
-@given(st.integers(10, 150), st.integers(0, 20), st.integers(0, 20))
-@settings(deadline=None, max_examples=50)
-def test_with_cases_enough_it_takes_a_drop_to_be_inconclusive(n, broke, fixed):
-    broke, fixed = min(broke, n // 2), min(fixed, n // 2)
-    d = [-1.0] * broke + [1.0] * fixed + [0.0] * (n - broke - fixed)
-    enough = n >= sizes.cases_to_settle(sizes.churn_seen(d), 0.1)
-    if enough and not stats.held(d, 0.1):
-        assert broke > fixed
+    assert found["verdict"] == "inconclusive"
+    assert "a close call, for so many cases settle it four times in five" in found["reason"]
 
 
 # rule 10: slices

@@ -22,7 +22,8 @@ ORDER = [
     "errors", "files", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table",
     "policy", "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "local",
-    "stats", "sizes", "record", "judge", "baselines", "verdict", "words", "pairs", "gate", "lint", "report",
+    "stats", "power", "sizes", "record", "judge", "baselines", "verdict", "words", "pairs", "gate", "past", "plan",
+    "plantext", "lint", "report",
     "references", "session", "items", "plugin", "release", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn"]

@@ -90,8 +90,13 @@ def test_a_break_fails_where_its_unit_was_not_judged_whole(triage: Project) -> N
     result.stdout.fnmatch_lines(["before:", f"  {GOOD}", "output:", f"  {BAD}"])
 
 
+def critical_case(case: str) -> dict:
+    """A case like those of `Project.unit`, critical if it is case02."""
+    return {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}, "critical": case == "case02"}
+
+
 def test_a_critical_break_fails_by_itself(project: Project) -> None:
-    cases = [{"id": case, "input": "x", "expect": {"product": "boiler"}, "critical": case == "case02"} for case in IDS]
+    cases = [critical_case(case) for case in IDS]
     project.unit(IDS, cases=cases)
     project.policy(triage=GUARD)
     project.replay(answers(wrong=2), "--out=base.json")
@@ -103,7 +108,7 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
 
 
 def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project: Project) -> None:
-    cases = [{"id": case, "input": "x", "expect": {"product": "boiler"}, "critical": case == "case02"} for case in IDS]
+    cases = [critical_case(case) for case in IDS]
     project.unit(IDS, cases=cases, generate={"temperature": 0.7})
     project.policy(triage=GUARD)
     sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]

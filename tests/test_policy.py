@@ -86,13 +86,15 @@ LOOSER = [
     ("lower", "block", "allow"),
     ("looks", 3, 1),
     ("candidates", 2, 1),
+    ("sealed", False, True),
 ]
 
 
 @pytest.mark.parametrize(("term", "strict", "loose"), LOOSER)
 def test_a_change_is_looser_one_way_and_stricter_the_other(term, strict, loose):
     same = Policy().as_dict("triage", "pass/fail")
-    told = f"{term} {strict or 'none'} -> {loose or 'none'}"
+    shown = ["none" if value is None else str(value).lower() for value in (strict, loose)]
+    told = f"{term} {shown[0]} -> {shown[1]}"
 
     assert policy_changes(same | {term: strict}, same | {term: loose}, looser=True) == [told]
     assert policy_changes(same | {term: loose}, same | {term: strict}, looser=True) == []

@@ -25,7 +25,7 @@ from harness.references import baseline_references
 from harness.release import MANIFEST, find_record, release, verify
 from harness.session import trained_tasks
 from harness.subject import Identity
-from tests.records import LOCAL, record, save, write_desk, write_policy
+from tests.records import LOCAL, record, save, stamp, write_desk, write_policy
 
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
@@ -56,7 +56,7 @@ class Desk:
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
         }  # fmt: skip
-        (folder / TRAINING).write_text(json.dumps(known | training))
+        stamp(folder / TRAINING, known | training)
         return folder
 
     def record(self, adapter: Path | None, scores: dict[str, str], **more: Any) -> Record:
@@ -164,7 +164,7 @@ def test_without_a_training_record(desk):
 def test_with_a_training_record_that_is_none(desk):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
-    (adapter / TRAINING).write_text('{"task": "desk", "model": {}}')
+    stamp(adapter / TRAINING, {"task": "desk", "model": {}})
     desk.refuses(adapter, judged, "found one without adapter, recipe, rows")
 
 
@@ -290,9 +290,7 @@ def test_when_an_output_is_gone(desk):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
     cases = {key: result for key, result in judged.cases.items() if not key.endswith("c000")}
-    desk.refuses(
-        adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000"
-    )
+    desk.refuses(adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000")
 
 
 def test_without_a_baseline(desk):
@@ -450,22 +448,41 @@ def test_an_unreleased_adapter_is_refused(desk):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda manifest: "{", "found a damaged file"),
-        (lambda manifest: "[]", "found a damaged file"),
-        (lambda manifest: json.dumps(manifest | {"files": []}), "found a damaged file"),
-        (
-            lambda manifest: json.dumps(manifest | {"files": {}}),
-            "found README.md, adapter_config.json, adapter_model.safetensors, record.json",
-        ),
-        (lambda manifest: json.dumps(manifest | {"adapter": 7}), "found other values than texts"),
-        (lambda manifest: json.dumps(manifest | {"adapter": "f" * 64}), "the adapter is another one's"),
-        (lambda manifest: json.dumps(manifest | {"task": "shop"}), "its record does not say release for shop"),
+        ({"files": []}, "found a damaged file"),
+        ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
+        ({"adapter": 7}, "found other values than texts"),
+        ({"adapter": "f" * 64}, "the adapter is another one's"),
+        ({"task": "shop"}, "its record does not say release for shop"),
     ],
 )
-def test_a_manifest_that_was_tampered_with_is_refused(released, change, told):
+def test_a_manifest_of_something_else_is_refused(released, change, told):
     path = released / MANIFEST
-    path.write_text(change(json.loads(path.read_text())))
+    stamp(path, json.loads(path.read_text()) | change)
     with pytest.raises(Refused, match=told):
+        verify(released)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_damaged_manifest_is_refused(released, text):
+    (released / MANIFEST).write_text(text)
+    with pytest.raises(Refused, match="found a damaged file"):
+        verify(released)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda manifest: manifest["verdicts"].update({T: "held"}),
+        lambda manifest: manifest["decision"].update(decision="block"),
+        lambda manifest: manifest["model"].update(base="0" * 64),
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused(released, edit):
+    path = released / MANIFEST
+    manifest = json.loads(path.read_text())
+    edit(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
         verify(released)
 
 
@@ -474,7 +491,7 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
     shutil.copy(other / WEIGHTS, released / WEIGHTS)
     manifest = json.loads((released / MANIFEST).read_text())
     manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
-    (released / MANIFEST).write_text(json.dumps(manifest))
+    stamp(released / MANIFEST, manifest)
     with pytest.raises(Refused, match="the adapter is another one's"):
         verify(released)
 

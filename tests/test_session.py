@@ -148,9 +148,9 @@ def test_a_project_need_not_have_settings(tmp_path: Path) -> None:
 def test_an_adapter_is_held_to_the_task_it_was_trained_for(tmp_path: Path) -> None:
     assert trained_tasks(None, ["desk", "other"]) == ()
     assert trained_tasks(tmp_path, ["desk", "other"]) == ("desk", "other")  # made elsewhere: it does not say
-    (tmp_path / "training.json").write_text('{"task": "desk"}')
+    stamp(tmp_path / "training.json", {"task": "desk"})
     assert trained_tasks(tmp_path, ["desk", "other"]) == ("desk",)
-    (tmp_path / "training.json").write_text("{}")
+    stamp(tmp_path / "training.json", {})
     with pytest.raises(Refused, match="expected a training record with its task"):
         trained_tasks(tmp_path, ["desk"])
 

@@ -16,7 +16,7 @@ from harness.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
 from harness.baselines import Baseline, digests, matching
 from harness.cases import Task, load_tasks
 from harness.errors import Refused, show_path
-from harness.files import digest, file_digest, locked, write_json
+from harness.files import digest, file_digest, locked, stamped, write_json
 from harness.local import PROBE, Local, load_base, load_tokenizer
 from harness.progress import Watch
 from trainers.fit import fit
@@ -128,7 +128,8 @@ def _train(ready: Ready, work: Path, watch: Watch) -> None:
     with watch("Proving that the adapter loads and acts"):
         probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
-    write_json(adapter / TRAINING, _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)}))
+    record = _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)})
+    write_json(adapter / TRAINING, stamped(record))
 
 
 def _replace(new: Path, output: Path) -> None:

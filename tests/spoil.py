@@ -1,0 +1,201 @@
+"""Steps that spoil a project: edits as people make them by mistake, and runs that come before one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.files import stamped
+
+
+class Ran(NamedTuple):
+    """What a command came to: its exit code, and all that it printed."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A copy of the good project, as working directory, and its command line."""
+
+    path: Path
+    run: Callable[[str], Ran]
+
+    def files(self, pattern: str) -> list[Path]:
+        found = sorted(self.path.glob(pattern))
+        assert found, f"no {pattern}"
+        return found
+
+    def file(self, pattern: str) -> Path:
+        [path] = self.files(pattern)
+        return path
+
+
+Step = Callable[[Place], object]
+
+
+def ran(command: str, code: int = 0) -> Step:
+    """Run a command that ends with `code`."""
+
+    def step(place: Place) -> None:
+        result = place.run(command)
+        assert result.code == code, result.text
+
+    return step
+
+
+# --- values of JSON files (the fixtures are YAML, of which JSON is a part)
+
+
+def put(files: str, where: str, value: Any) -> Step:
+    """Set what stands at a place such as `cases.3.input`."""
+
+    def change(data: Any, key: Any) -> None:
+        data[key] = value
+
+    return _edited(files, where, change)
+
+
+def drop(files: str, where: str) -> Step:
+    """Delete what stands at a place."""
+
+    def change(data: Any, key: Any) -> None:
+        del data[key]
+
+    return _edited(files, where, change)
+
+
+def again(files: str, where: str, **changes: Any) -> Step:
+    """Append a copy of a list's item to the list, changed or not."""
+
+    def change(data: Any, key: Any) -> None:
+        data.append(data[key] | changes)
+
+    return _edited(files, where, change)
+
+
+def _edited(files: str, where: str, change: Callable[[Any, Any], None]) -> Step:
+    *above, last = [int(part) if part.isdigit() else part for part in where.split(".")]
+
+    def step(place: Place) -> None:
+        for path in place.files(files):
+            whole = data = json.loads(path.read_text())
+            for key in above:
+                data = data[key]
+            change(data, last)
+            path.write_text(json.dumps(whole))
+
+    return step
+
+
+def stamp(files: str) -> Step:
+    """Give records or baselines the digest of what they now hold, as a run that had written them so would have."""
+
+    def step(place: Place) -> None:
+        for path in place.files(files):
+            data = json.loads(path.read_text())
+            del data["digest"]
+            path.write_text(json.dumps(stamped(data)))
+
+    return step
+
+
+def line(case: str, output: str | None) -> Step:
+    """Answer a case of the outputs made elsewhere otherwise, or one more."""
+
+    def step(place: Place) -> None:
+        path = place.file("outputs.jsonl")
+        lines = {each["case"]: each for each in map(json.loads, path.read_text().splitlines())}
+        lines[case] = {"case": case, "output": output}
+        path.write_text("".join(json.dumps(each) + "\n" for each in lines.values()))
+
+    return step
+
+
+# --- whole files
+
+
+def replace(files: str, old: str, new: str) -> Step:
+    """Replace a text where it first stands."""
+
+    def step(place: Place) -> None:
+        for path in place.files(files):
+            text = path.read_text()
+            assert old in text, f"{path} does not hold {old!r}"
+            path.write_text(text.replace(old, new, 1))
+
+    return step
+
+
+def cut(file: str) -> Step:
+    """Keep the first half of a file."""
+
+    def step(place: Place) -> None:
+        path = place.file(file)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return step
+
+
+def flip(file: str) -> Step:
+    """Change the last byte of a file."""
+
+    def step(place: Place) -> None:
+        path = place.file(file)
+        *most, last = path.read_bytes()
+        path.write_bytes(bytes([*most, last ^ 1]))
+
+    return step
+
+
+def remove(files: str) -> Step:
+    """Delete files or folders."""
+
+    def step(place: Place) -> None:
+        for path in place.files(files):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return step
+
+
+def move(old: str, name: str) -> Step:
+    """Rename a file or a folder, where it is."""
+
+    def step(place: Place) -> None:
+        path = place.file(old)
+        path.rename(path.with_name(name))
+
+    return step
+
+
+def copy(source: str, target: str) -> Step:
+    """Copy a file over another one, or to a new place."""
+
+    def step(place: Place) -> None:
+        over = [*place.path.glob(target), place.path / target]
+        shutil.copy(place.file(source), over[0])
+
+    return step
+
+
+# --- weights
+
+
+def rescaled(file: str, names: str, factor: float) -> Step:
+    """Multiply the weights whose names hold `names`."""
+
+    def step(place: Place) -> None:
+        from safetensors.torch import load_file, save_file
+
+        path = place.file(file)
+        weights = load_file(path)
+        changed = {name: weight * factor for name, weight in weights.items() if names in name}
+        assert changed
+        save_file(weights | changed, path, {"format": "pt"})
+
+    return step

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -146,25 +146,6 @@ def schema(name: str) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-@cache
-def _fixture_schema() -> dict[str, Any]:
-    """The schema of a fixture file with its definitions written out: to look them up for each case takes time."""
-    whole = schema("fixture")
-    definitions = whole.pop("$defs")
-
-    def written_out(part: Any) -> Any:
-        if isinstance(part, list):
-            return [written_out(each) for each in part]
-        if not isinstance(part, dict):
-            return part
-        own = {key: written_out(each) for key, each in part.items() if key != "$ref"}
-        if "$ref" in part:
-            own["allOf"] = [written_out(definitions[part["$ref"].removeprefix("#/$defs/")])]
-        return own
-
-    return dict(written_out(whole))
-
-
 def load_tasks(root: Path) -> tuple[Task, ...]:
     """Read every task below `root` (one folder each).
 
@@ -257,7 +238,7 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
     if path.stem == Path(POLICY).stem:
         raise AuthoringError([Problem(show_path(path), 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
-    shape = check_shape(document, _fixture_schema())
+    shape = check_shape(document, schema("fixture"))
     inside = [_CASE.match(problem.where) for problem in shape]
     if not all(inside):
         raise AuthoringError(shape)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,15 @@ class Record:
 
     def of_unit(self, unit: str) -> dict[str, Result]:
         """The results of one unit, by case id."""
-        prefix = f"{unit}/"
-        return {key.removeprefix(prefix): result for key, result in self.cases.items() if key.startswith(prefix)}
+        return self._units.get(unit, {})
+
+    @cached_property
+    def _units(self) -> dict[str, dict[str, Result]]:
+        found: dict[str, dict[str, Result]] = {}
+        for key, result in self.cases.items():
+            unit, _, case = key.rpartition("/")
+            found.setdefault(unit, {})[case] = result
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON data, in the published shape."""

@@ -221,4 +221,5 @@ def trained_tasks(adapter: Path | None, tasks: Sequence[str]) -> tuple[str, ...]
 
 
 def _part(unit: Unit, ids: set[str]) -> Unit:
-    return replace(unit, cases=tuple(case for case in unit.cases if case.id in ids))
+    cases = tuple(case for case in unit.cases if case.id in ids)
+    return unit if cases == unit.cases else replace(unit, cases=cases)  # the same unit knows its questions already

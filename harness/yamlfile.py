@@ -64,9 +64,9 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
-# libyaml reads a file ten times as fast as PyYAML's own code, and nearly alike: it allows tabs and a comment right
-# after | or >, takes a tag that is a single ! for a quote, and counts an order mark as no character
-_READ_OTHERWISE = re.compile(r"[\t\ufeff]|[|>][-+0-9]*#|(?<!\S)!(?!\S)")
+# libyaml reads a file ten times as fast as PyYAML's own code, and alike, but for tabs and comments right after | or >,
+# which it takes, and for an order mark, which it does not count
+_READ_OTHERWISE = re.compile(r"[\t\ufeff]|[|>][-+0-9]*#")
 
 
 class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc]  # not every platform has libyaml
@@ -203,7 +203,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
     (r"end of stream.* quoted scalar", "a closing quote", "none before the end of the file",
      "the quote opens on this line", True),
     (r"flow (?:mapping|sequence|node)", "a comma or a closing bracket", "something else",
-     "the bracket opens on line {1}; put texts that hold , : [ ] {{ or }} in quotes there", False),
+     "the bracket opens on line {1}; put texts that hold , : ? [ ] {{ or }} in quotes there", False),
     (r"escape", "a known escape after the \\", "another character",
      "in double quotes write \\\\ for \\, or use single quotes", False),
     (r"could not find expected ':'", "`key: value`", "a line without ': '",

@@ -11,11 +11,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import AuthoringError, Problem
-from harness.yamlfile import _Loader, check_shape, read_yaml, show_value, show_where
+from harness.yamlfile import (
+    _READ_OTHERWISE,
+    _FastLoader,
+    _Loader,
+    _plain_data,
+    check_shape,
+    read_yaml,
+    show_value,
+    show_where,
+)
 
+KEYS = st.text(max_size=80)  # with escapes: YAML ends a key after 1,024 characters
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=16,
 )
 
@@ -55,8 +65,14 @@ SYNTAX = {
     "a bracket that never closes": (
         "a: 1\nb: {c: 2\nd: 3\n",
         "3: expected a comma or a closing bracket, found something else; "
-        "the bracket opens on line 2; put texts that hold , : [ ] { or } in quotes there",
+        "the bracket opens on line 2; put texts that hold , : ? [ ] { or } in quotes there",
     ),
+    "a question between brackets": (
+        "a: 1\nb: [is it late?, c]\n",
+        "2: expected a comma or a closing bracket, found something else; "
+        "the bracket opens on line 2; put texts that hold , : ? [ ] { or } in quotes there",
+    ),
+    "a tab before a value": ("a:\t1\n", "1: expected spaces, found a tab; indent with spaces"),
     "text that is not indented": (
         "a: hello\nworld\nb: 1\n",
         "2: expected `key: value`, found a line without ': '; indent it if it goes on the text above",
@@ -93,6 +109,11 @@ SYNTAX = {
         "1: expected nothing after | or >, found more text; "
         "begin the text on the next line, indented; or put it in quotes if it begins with | or >",
     ),
+    "a text that begins with | and a comment": (
+        "a: |#5 is late\nb: 1\n",
+        "1: expected nothing after | or >, found more text; "
+        "begin the text on the next line, indented; or put it in quotes if it begins with | or >",
+    ),
     "a path in double quotes": (
         'a: "C:\\Users"\n',
         "1: expected a known escape after the \\, found another character; "
@@ -100,6 +121,11 @@ SYNTAX = {
     ),
     "a text that a comment cuts": (
         "a: order #42 is late\n",
+        "1: a: expected a text without ' #', found 'order' and a comment; "
+        "put the whole text in quotes, or a space after the # of a comment",
+    ),
+    "a text that a comment cuts, after a byte order mark": (
+        "\ufeffa: order #42 is late\n",
         "1: a: expected a text without ' #', found 'order' and a comment; "
         "put the whole text in quotes, or a space after the # of a comment",
     ),
@@ -233,7 +259,7 @@ class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=5), st.sampled_from([True, False, None]), st.integers(9, 99))
+@given(st.dictionaries(KEYS, JSON, max_size=5), st.sampled_from([True, False, None]), st.integers(9, 99))
 def test_what_yaml_dumps_is_read_back_with_a_line_for_every_path(data, flow, width):
     style = {"default_flow_style": flow, "width": width, "sort_keys": False}
     # PyYAML adds a backslash to some long keys that it indents beyond the width, and then misreads them itself
@@ -262,6 +288,30 @@ def test_any_text_is_data_or_mistakes_with_a_line_inside(text):
 
     assert all(1 <= problem.line <= text.count("\n") + 1 for problem in problems)
     assert all("\n" not in str(problem) for problem in problems)
+
+
+PIECES = [
+    "a: ", "b:\n", "- ", "-\n", "? ", ": ", "  ", "\n", "#c", " #c", "'it''s'", '"\\u00e9\\x41"', "{", "}", "[", "]",
+    ",", "&a ", "*a", "<<: ", "|\n", ">-\n  t\n\n   u\n", "|2\n", "|-#", "---\n", "...\n", "!t ", "!!str ", "é", "😀",
+    "http://x", "-", "?", "a b?", "<a>", "\\", "0", "5e-4", "~", "true", "{a: 1, b}", "- x: y\n  z: [1]\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_what_libyaml_takes_for_plain_data_pyyaml_reads_alike(text):
+    assume(not _READ_OTHERWISE.search(text))
+    try:
+        fast = _plain_data(Path("f"), "f", text, _FastLoader(text))
+    except (yaml.YAMLError, AuthoringError):
+        return  # PyYAML has the word
+
+    slow = _plain_data(Path("f"), "f", text, _Loader(text))
+    assert fast.data == slow.data
+    assert fast.lines == slow.lines or fast.data is None  # the line of nothing is that of the file's end
+
+
+def test_libyaml_is_used_where_it_is_there():
+    assert issubclass(_FastLoader, getattr(yaml, "CSafeLoader", _Loader))
 
 
 def _problems(text: str, folder: Path) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -123,38 +123,48 @@ def identity(value: Any) -> Any:
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that match patterns or compare pairs are bounded ones."""
     draft = draft_of(schema)
-    budget = _Budget()
-    keywords = {**draft.VALIDATORS, **budget.keywords()}
-    bounded: Any = extend(draft, {name: budget.counted(keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
     bare = {key: value for key, value in schema.items() if key != "$schema"}  # a $schema would bring back the draft
-    return bounded(bare, registry=Registry(), format_checker=draft.FORMAT_CHECKER)
+    return _bounded(draft)(bare, registry=Registry(), format_checker=_Budget(draft.FORMAT_CHECKER))
+
+
+@cache
+def _bounded(draft: Any) -> Any:
+    """The draft's class with counted and bounded keywords: to make one takes longer than to judge with it."""
+    keywords = {**draft.VALIDATORS, **KEYWORDS}
+    return extend(draft, {name: _counted(keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
+
+
+def _counted(keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
+    """`keyword`, each evaluation of which takes a step."""
+
+    def run(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        validator.format_checker.step()
+        return keyword(validator, value, instance, schema)
+
+    return run
 
 
 class _Budget:
-    """What checking one answer may cost."""
+    """What checking one answer may cost. It stands where a validator keeps its format checker, and so is at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, formats: FormatChecker) -> None:
+        self.formats = formats
         self.steps = MAX_STEPS
         self.seconds = TEXT_SECONDS
 
-    def counted(self, keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
-        """`keyword`, each evaluation of which takes a step."""
-
-        def run(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
-            self.steps -= 1
-            if self.steps < 0:
-                raise _TooMuchError(f"the schema takes more than {MAX_STEPS:,} steps")
-            return keyword(validator, value, instance, schema)
-
-        return run
+    def step(self) -> None:
+        """Take one of the steps."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise _TooMuchError(f"the schema takes more than {MAX_STEPS:,} steps")
 
     def search(self, pattern: str, text: str) -> bool:
         """Whether `pattern` is found in `text`."""
-        with self._timed(f"the pattern {show(pattern)}"):
+        with self.timed(f"the pattern {show(pattern)}"):
             return bool(_pattern(pattern).search(text, timeout=self.seconds))
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
+    def timed(self, what: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             if self.seconds <= 0:
@@ -165,48 +175,53 @@ class _Budget:
         finally:
             self.seconds -= time.perf_counter() - started
 
-    def keywords(self) -> dict[str, Any]:
-        """The keywords that jsonschema would run without a bound."""
-        return {
-            "pattern": self._one_pattern,
-            "patternProperties": self._key_patterns,
-            "additionalProperties": self._additional,
-            "uniqueItems": _unique,
-            "format": self._format,
-        }
 
-    def _one_pattern(self, _validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
-        if isinstance(value, str) and not self.search(pattern, value):
-            yield ValidationError(f"{show(value)} does not match the pattern {show(pattern)}")
+def _one_pattern(validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not validator.format_checker.search(pattern, value):
+        yield ValidationError(f"{show(value)} does not match the pattern {show(pattern)}")
 
-    def _key_patterns(self, validator: Any, patterns: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
-        for pattern, inner in patterns.items() if isinstance(value, dict) else ():
-            for key in value:
-                if self.search(pattern, key):
-                    yield from validator.descend(value[key], inner, path=key, schema_path=pattern)
 
-    def _additional(self, validator: Any, inner: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-        for key in value if isinstance(value, dict) else ():
-            if key in known or any(self.search(pattern, key) for pattern in patterns):
-                continue
-            if inner is False:
-                yield ValidationError("this key is not allowed", path=[key])
-            else:
-                yield from validator.descend(value[key], inner, path=key)
+def _key_patterns(validator: Any, patterns: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    for pattern, inner in patterns.items() if isinstance(value, dict) else ():
+        for key in value:
+            if validator.format_checker.search(pattern, key):
+                yield from validator.descend(value[key], inner, path=key, schema_path=pattern)
 
-    def _format(self, validator: Any, name: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
-        if not isinstance(value, str):
-            return
-        with self._timed(f"the format {name}"):
-            good = _conforms(validator.format_checker, name, value)
-        if not good:
-            yield ValidationError(f"{show(value)} is not a valid {name}")
+
+def _additional(validator: Any, inner: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for key in value if isinstance(value, dict) else ():
+        if key in known or any(validator.format_checker.search(pattern, key) for pattern in patterns):
+            continue
+        if inner is False:
+            yield ValidationError("this key is not allowed", path=[key])
+        else:
+            yield from validator.descend(value[key], inner, path=key)
+
+
+def _format(validator: Any, name: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(value, str):
+        return
+    budget = validator.format_checker
+    with budget.timed(f"the format {name}"):
+        good = _conforms(budget.formats, name, value)
+    if not good:
+        yield ValidationError(f"{show(value)} is not a valid {name}")
 
 
 def _unique(_validator: Any, wanted: bool, value: Any, _schema: Any) -> Iterator[ValidationError]:
     if wanted and isinstance(value, list) and len({identity(item) for item in value}) < len(value):
         yield ValidationError("the same item stands in the list more than once")
+
+
+# the keywords that jsonschema would run without a bound
+KEYWORDS = {
+    "pattern": _one_pattern,
+    "patternProperties": _key_patterns,
+    "additionalProperties": _additional,
+    "uniqueItems": _unique,
+    "format": _format,
+}
 
 
 def _conforms(checker: FormatChecker, name: str, text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Repeatable measurements, each with the command that made it."""

@@ -1,0 +1,237 @@
+"""What the harness itself costs as the fixtures grow, beside a bare parametrized pytest file in the same run.
+
+    python benchmarks/scale.py            # 1,000, 10,000 and 100,000 cases; about ten minutes on an idle machine
+    python benchmarks/scale.py --quick    # 400 and 4,000 cases, a minute
+
+Writes scale.md; exit code 1 if time does not grow in step with the cases, or torch or its like is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.scale_child import HEAVY, MB
+from benchmarks.scale_project import write_project
+from harness.progress import Watch, watch_on
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+SIZES, QUICK = (1_000, 10_000, 100_000), (400, 4_000)
+REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, above it one run
+# how the time of a case may grow to the largest size, ten times the one before; with its square it would be tenfold
+MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that the data outgrow the processor's cache
+LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
+SUITES = (*PYTEST, "-p", "harness.plugin", "suites/")
+BARE, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
+COMMANDS = {
+    BARE: (*PYTEST, "test_bare.py"),
+    LINT: ("harness", "lint", "fixtures"),
+    ALL: (*SUITES, "--model=replay:after.jsonl", "--against=before.json", "--out=after.json"),
+    GATE: ("gate", "."),
+}
+FIRST = (*SUITES, "--tb=no", "--model=replay:before.jsonl", "--out=before.json")  # the record to compare with
+
+
+class Failed(Exception):
+    """A measured command did not do what it should."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: seconds of wall clock and of processor time, its peak in MB, what it loaded, the gate's stages."""
+
+    what: str
+    n: int
+    wall: float
+    cpu: float
+    peak: float
+    heavy: Sequence[str] = ()
+    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def each(self) -> float:
+        """Microseconds of processor time a case."""
+        return 1e6 * self.cpu / self.n
+
+
+def measure(sizes: Sequence[int], watch: Watch, times: int = TIMES) -> list[Run]:
+    """Run every command on a project of each size, one process at a time, `times` up to 10,000 cases, else once.
+
+    Raises:
+        Failed: a command ended otherwise than judged; its last lines.
+    """
+    found = []
+    turns_of = {n: times if n <= REPEATED else 1 for n in sizes}
+    with watch("Runs", sum(1 + len(COMMANDS) * each for each in turns_of.values())) as done:
+        for n, again in turns_of.items():
+            with tempfile.TemporaryDirectory(prefix="tunegate-scale-") as folder:
+                write_project(Path(folder), n)
+                run("first", FIRST, n, Path(folder))
+                done(1)
+                turns: dict[str, list[Run]] = {what: [] for what in COMMANDS}
+                for _ in range(again):  # in turn, so that a machine that slows down slows down all of them
+                    for what, command in COMMANDS.items():
+                        turns[what].append(run(what, command, n, Path(folder)))
+                        done(1)
+            found += [_median(each) for each in turns.values()]
+    return found
+
+
+def run(what: str, command: Sequence[str], n: int, project: Path) -> Run:
+    """Run one command in a process of its own, inside the project."""
+    report, log = project / "report.json", project / "log.txt"
+    plain = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugins but pytest's own and ours
+    with log.open("w") as output:
+        start = time.perf_counter()
+        child = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("scale_child.py"), report, *command],
+            cwd=project, env={**os.environ, **plain}, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode not in (0, 1):  # 1: judged, and something failed
+        raise Failed(f"{' '.join(command)} ended with {child.returncode}:\n{log.read_text()[-2000:]}")
+    told = json.loads(report.read_text())
+    return Run(what, n, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MB, told["heavy"], told["stages"])
+
+
+def _median(runs: Sequence[Run]) -> Run:
+    return sorted(runs, key=lambda each: each.cpu)[len(runs) // 2]
+
+
+def growths(runs: Sequence[Run]) -> dict[str, float]:
+    """The time of a case at the largest size as a multiple of that at the size before, of each command and stage."""
+    few, many = sorted({each.n for each in runs})[-2:]
+    at = {(each.what, each.n): each for each in runs}
+    grown = {what: at[what, many].each / at[what, few].each for what in COMMANDS}
+    for stage, now in at[GATE, many].stages.items():
+        grown[f"{GATE}, {stage}"] = now["cpu"] / many / (at[GATE, few].stages[stage]["cpu"] / few)
+    return grown
+
+
+def broken(runs: Sequence[Run]) -> Iterator[str]:
+    """What should not be: heavy libraries, and cases that take longer where there are more of them."""
+    for each in runs:
+        if each.heavy:
+            yield f"{each.what} at {each.n:,} cases loaded {', '.join(each.heavy)}"
+    for what, grown in growths(runs).items():
+        if grown > (MOST_GROWTH if what in COMMANDS else MOST_STAGE_GROWTH):
+            yield f"{what}: a case takes {grown:.1f} times as long at the largest size as at the one before"
+
+
+def findings(runs: Sequence[Run]) -> Iterator[str]:
+    """What the tables come to, for the largest size."""
+    at, (few, many) = {(each.what, each.n): each for each in runs}, sorted({each.n for each in runs})[-2:]
+    bare, whole, stages, grown = at[BARE, many], at[ALL, many], at[GATE, many].stages, growths(runs)
+    yield (
+        f"End to end, a case among {many:,} takes {whole.each / 1e3:.2f} ms, a bare pytest test "
+        f"{bare.each / 1e3:.2f} ms: {whole.each / bare.each:.1f} times."
+    )
+    yield (
+        f"A case among {many:,} takes {grown[ALL]:.2f} times as long as one among {few:,} (bare pytest: "
+        f"{grown[BARE]:.2f}), and adds {_memory(at, ALL, few, many):.1f} KB to the peak (bare pytest: "
+        f"{_memory(at, BARE, few, many):.1f} KB)."
+    )
+    yield (
+        f"The gate compares {many:,} paired cases in {stages['compare']['cpu']:.2f} s; each of the two records is read "
+        f"in {stages['one record']['cpu']:.2f} s."
+    )
+    heavy = sorted({name for each in runs for name in each.heavy})
+    yield f"Of {', '.join(HEAVY)} {'these were loaded: ' + ', '.join(heavy) if heavy else 'none was loaded'}."
+
+
+def _memory(at: Mapping[tuple[str, int], Run], what: str, few: int, many: int) -> float:
+    return 1024 * (at[what, many].peak - at[what, few].peak) / (many - few)
+
+
+def report(runs: Sequence[Run], about: Sequence[str]) -> str:
+    """The findings, the tables and how they were made, in Markdown."""
+    bare = {each.n: each.each for each in runs if each.what == BARE}
+    commands = [
+        [f"{each.n:,}", each.what, f"{each.wall:.1f}", f"{each.cpu:.1f}", f"{each.each / 1e3:.2f}",
+         f"{each.each / bare[each.n]:.1f}", f"{each.peak:.0f}"]
+        for each in runs
+    ]  # fmt: skip
+    stages = [
+        [f"{each.n:,}", stage, f"{took['cpu']:.2f}", f"{1e6 * took['cpu'] / each.n:.0f}", f"{took['peak']:.0f}"]
+        for each in runs for stage, took in each.stages.items()
+    ]  # fmt: skip
+    return "\n".join([
+        "# Scale", "", *(f"- {line}" for line in findings(runs)), "", "## Commands", "",
+        "Processes of their own; `s` is wall clock, `CPU s` user and system time, the ratio is of CPU time.", "",
+        *_table(["cases", "command", "s", "CPU s", "CPU ms a case", "times bare pytest", "peak MB"], commands), "",
+        "## The gate alone", "",
+        "The stages of one process; each says by how much it raised the peak.", "",
+        *_table(["cases", "stage", "CPU s", "CPU µs a case", "peak grew by, MB"], stages), "",
+        "## How", "", *about, "",
+    ])  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---" if name in {"command", "stage"} else "--:" for name in head]
+    return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
+
+
+def about(command: str, seconds: float, load: float) -> list[str]:
+    """With what, where and when it was made."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return [
+        f"    {command}", "",
+        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {libraries}; "
+        f"{seconds / 60:.1f} minutes. The machine's load average was {load:.1f} before and {os.getloadavg()[0]:.1f} "
+        f"after; the benchmark adds 1 by itself, more is noise. Up to {REPEATED:,} cases the run of {TIMES} with the "
+        "median CPU time, in turn with the others; above, one run.",
+    ]  # fmt: skip
+
+
+def _machine() -> str:
+    cpu, info = platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{os.cpu_count()} cores ({cpu})"
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="400 and 4,000 cases, a minute.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where scale.md goes.", metavar="DIR")] = RESULTS,
+) -> None:
+    """Measure the harness as the fixtures grow, write scale.md, and fail if a promise is broken."""
+    console, start, load = Console(highlight=False, soft_wrap=True), time.monotonic(), os.getloadavg()[0]
+    try:
+        runs = measure(QUICK if quick else SIZES, watch_on(console))
+    except Failed as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(1) from error
+    command = "python benchmarks/scale.py" + (" --quick" if quick else "")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scale.md").write_text(report(runs, about(command, time.monotonic() - start, load)), "utf-8")
+    for line in findings(runs):
+        console.print(f"- {line}", markup=False)
+    console.print(f"Written: {out / 'scale.md'}", markup=False)
+    if wrong := list(broken(runs)):
+        console.print("A promise is broken: " + "; ".join(wrong), markup=False)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,96 @@
+"""The benchmark of scale: it runs, it counts what was loaded, and it speaks up where time does not grow in step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import scale
+from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Failed, Run, broken, findings, growths, report
+from benchmarks.scale_project import write_project
+from harness.progress import quiet
+
+STAGES = ("fixtures", "one record", "the other", "compare")
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return scale.measure([20], quiet(), times=1)
+
+
+def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
+    """Each command takes a millisecond a case, and `slower` times that among the most."""
+    return [
+        Run(what, n, 1.0, cost := n / 1e3 * (slower if n == max(sizes) else 1), 50 + n / 1e3, (),
+            {stage: {"cpu": cost, "peak": 1.0} for stage in STAGES} if what == GATE else {})
+        for n in sizes for what in COMMANDS
+    ]  # fmt: skip
+
+
+def test_every_command_is_run_and_the_gate_in_its_stages(measured):
+    assert [each.what for each in measured] == [BARE, LINT, ALL, GATE]
+    assert all(each.cpu > 0 and each.peak > 10 for each in measured)
+    assert tuple(measured[-1].stages) == STAGES
+
+
+def test_nothing_heavy_is_loaded_by_any_of_them(measured):
+    assert [each.heavy for each in measured] == [[], [], [], []]
+
+
+def test_a_heavy_library_is_noticed(tmp_path):
+    (tmp_path / "torch.py").write_text("")
+    (tmp_path / "sneaky.py").write_text("import torch\nraise SystemExit(1)\n")
+    child = Path(scale.__file__).with_name("scale_child.py")
+
+    subprocess.run([sys.executable, child, "report.json", "sneaky"], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+
+    heavy = json.loads((tmp_path / "report.json").read_text())["heavy"]
+    assert heavy == ["torch"]
+    assert list(broken([replace(runs(10)[0], heavy=heavy), *runs(10, 100)[1:]])) == [
+        "bare pytest at 10 cases loaded torch"
+    ]
+
+
+def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
+    assert list(broken(runs(10, 100, 1_000, slower=1.4))) == []
+
+    assert len(list(broken(runs(10, 100, 1_000, slower=3)))) == len(COMMANDS)
+
+    told = list(broken(runs(10, 100, 1_000, slower=10)))
+
+    assert len(told) == len(COMMANDS) + len(STAGES)
+    assert told[2] == "end to end: a case takes 10.0 times as long at the largest size as at the one before"
+
+
+def test_a_command_that_does_not_judge_ends_the_run(tmp_path):
+    write_project(tmp_path, 10)
+
+    with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record, found no such file"):
+        scale.run(ALL, COMMANDS[ALL], 10, tmp_path)
+
+
+def test_a_project_is_the_same_each_time_and_holds_every_case(tmp_path):
+    write_project(tmp_path / "one", 20)
+    write_project(tmp_path / "two", 20)
+
+    one, two = ({path.name: path.read_text() for path in (tmp_path / name).rglob("*.*")} for name in ("one", "two"))
+
+    assert one == two
+    assert len(one["before.jsonl"].splitlines()) == len(one["after.jsonl"].splitlines()) == 20
+    assert sum(text.count("- id: ") for text in one.values()) == 20
+
+
+def test_the_report_says_what_was_found():
+    text = report(runs(1_000, 10_000), ["made so"])
+
+    assert "- End to end, a case among 10,000 takes 1.00 ms, a bare pytest test 1.00 ms: 1.0 times." in text
+    assert "| 10,000 | end to end | 1.0 | 10.0 | 1.00 | 1.0 | 60 |" in text
+    assert "| 10,000 | compare | 10.00 | 1000 | 1 |" in text
+    assert text.endswith("made so\n")
+    assert growths(runs(1_000, 10_000))[ALL] == 1
+    assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))

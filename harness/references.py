@@ -6,18 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.adapters import adapter_digest
-from harness.baselines import (
-    Baseline,
-    as_reference,
-    baseline_path,
-    check_vanished,
-    how_to_record,
-    matching,
-    question_differences,
-    read_baseline,
-)
+from harness.baselines import Baseline, as_reference, baseline_path, read_baseline
 from harness.cases import Task, Unit
+from harness.changes import question_differences
 from harness.errors import Refused, show_path
+from harness.matching import check_vanished, how_to_record, matching
 from harness.policy import policy_changes
 from harness.record import Record, read_record
 from harness.subject import Answer, Identity

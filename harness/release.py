@@ -12,13 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from harness import gate
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from harness.baselines import NAMES, state, write_baselines
+from harness.baselines import state
 from harness.cases import Task, Unit, load_tasks
+from harness.changes import NAMES
 from harness.errors import Refused, show_path
 from harness.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
 from harness.judge import judge
 from harness.progress import Watch
 from harness.record import Record, read_record, results_of
+from harness.recording import write_baselines
 from harness.references import baseline_references, check_repeats
 from harness.replay import Replay
 from harness.subject import Answer, Identity

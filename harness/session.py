@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import gate
 from harness.adapters import TRAINING, training_record
-from harness.baselines import state, write_baselines
+from harness.baselines import state
 from harness.cache import Cached, Store
 from harness.cases import Case, Task, Unit, load_tasks
 from harness.errors import CouldNotRun, Refused
@@ -21,6 +21,7 @@ from harness.models import cache_folder
 from harness.options import BASELINE, REPLAY, Options
 from harness.progress import Watch
 from harness.record import Record
+from harness.recording import write_baselines
 from harness.references import (
     baseline_references,
     check_released,

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.baselines import state, write_baselines
+from harness.baselines import state
 from harness.cases import Task, Unit
 from harness.files import stamped
 from harness.judge import summarize
 from harness.record import Record, Result
+from harness.recording import write_baselines
 from tests.conftest import write_unit
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}

@@ -146,9 +146,7 @@ def test_a_training_record_that_was_edited_is_refused(adapter):
     path = adapter / "training.json"
     path.write_text(path.read_text().replace('"1"', '"2"'))
 
-    with pytest.raises(
-        Refused, match=r"expected the training record as it was written, found it edited"
-    ):
+    with pytest.raises(Refused, match=r"expected the training record as it was written, found it edited"):
         training_record(adapter)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.baselines import question_differences, read_baseline
+from harness.baselines import read_baseline
 from harness.cases import Case, Unit, find_unit, load_tasks
+from harness.changes import question_differences
 from trainers.holdout import check_holdout, normalise
 from trainers.rows import Row, read_rows
 

@@ -1,0 +1,182 @@
+"""How often the gate's verdicts are right, on the shipped code, beside the rules it could have had.
+
+    python benchmarks/gate.py            # about a quarter of an hour on two cores
+    python benchmarks/gate.py --quick    # half a minute: fewer cells and draws
+
+Writes gate.md and gate.svg; exit code 1 if an error rate that is promised to be at most 5 % is not.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks import gate_passfail, gate_plot, gate_scores, gate_slices
+from benchmarks.gate_findings import findings
+from benchmarks.gate_report import report
+from benchmarks.gate_results import Results, broken
+from benchmarks.gate_scores import Sizes
+from benchmarks.gate_worlds import Mismatch
+from harness.progress import Watch, watch_on
+
+RESULTS = Path(__file__).parent / "results"
+LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
+CURVE_CHURN = 0.04  # of the figure
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run covers: numbers of cases, churns, draws of each kind, whole worlds for the gate, the sizes between."""
+
+    sizes: tuple[int, ...]
+    churns: tuple[float, ...]
+    draws: int
+    worlds: int
+    scores: Sizes
+    collapses: int
+    between: tuple[int, int]
+    curve: tuple[float, ...] = tuple(step / 8 for step in range(-20, 5))  # true changes of the figure, in margins
+
+
+FULL = Settings(
+    sizes=(50, 100, 200, 400, 800),
+    churns=(0.02, 0.04, 0.1),
+    draws=20_000,
+    worlds=4,
+    scores=Sizes(held=4_000, families=2_000, changed=200, worlds=3),
+    collapses=400,
+    between=(50, 200),
+)
+QUICK = Settings(
+    sizes=(50, 100),
+    churns=(0.04,),
+    draws=2_000,
+    worlds=2,
+    scores=Sizes(held=1_000, families=200, changed=50, worlds=1),
+    collapses=20,
+    between=(50, 70),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of one part of the results, found in a process of its own: `run(*arguments)`."""
+
+    part: str
+    run: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def jobs(settings: Settings) -> Iterator[Job]:
+    """Everything there is to find, in the order of the tables."""
+    for n in settings.sizes:
+        for churn in settings.churns:
+            yield Job("passfail", gate_passfail.passfail, (n, churn, settings.draws, settings.worlds))
+            yield Job("gains", gate_passfail.gains, (n, churn))
+            for sizes in (gate_slices.SMALL, gate_slices.large(n)):
+                yield Job("innocents", gate_slices.innocents, (n, churn, sizes, settings.draws, settings.worlds))
+            for shape in gate_scores.SHAPES:
+                yield Job("scores", gate_scores.scores, (n, churn, shape, settings.scores))
+        yield Job("curves", gate_passfail.curve, (n, CURVE_CHURN, settings.curve))
+    for churn in settings.churns:
+        yield Job("scans", gate_passfail.scan, (settings.between, churn))
+        for fall in gate_slices.FALLS:
+            yield Job("collapses", gate_slices.collapse, (fall, churn, settings.collapses))
+
+
+def measure(settings: Settings, watch: Watch, workers: int) -> Results:
+    """Find every part; the same settings give the same results, however many workers there are.
+
+    Raises:
+        Mismatch: the shipped gate judged a world differently.
+    """
+    every = list(jobs(settings))
+    order = sorted(every, key=lambda job: job.part == "scores", reverse=True)  # the longest first
+    found: dict[Job, Any] = {}
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool, watch("Worlds", len(every)) as done:
+        running = {pool.submit(job.run, *job.arguments): job for job in order}
+        try:
+            for each in as_completed(running):
+                found[running[each]] = each.result()
+                done(1)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _collected(every, found)
+
+
+def _collected(every: Iterable[Job], found: Mapping[Job, Any]) -> Results:
+    parts: dict[str, list[Any]] = {}
+    for job in every:
+        piece = found[job]
+        parts.setdefault(job.part, []).extend(piece if isinstance(piece, list) else [piece])
+    return Results(**parts)
+
+
+def about(settings: Settings, command: str, seconds: float) -> list[str]:
+    """With what, where and when it was made."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    cells = f"n in {_listed(settings.sizes)}; churn {_listed(f'{100 * churn:g}' for churn in settings.churns)} %"
+    return [
+        f"    {command}",
+        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {libraries}; "
+        f"{seconds / 60:.1f} minutes, {sum(os.times()[:4]) / 60:.1f} of processor time in all. Seeded: the same tables "
+        f"each time. {cells}.",
+    ]
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _machine() -> str:
+    cpu, info = platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{os.cpu_count()} cores ({cpu})"
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cells and draws, half a minute.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where gate.md and gate.svg go.", metavar="DIR")] = RESULTS,
+    workers: Annotated[int, typer.Option("--workers", help="Processes.", metavar="N")] = os.cpu_count() or 1,
+) -> None:
+    """Measure the gate's error rates, write gate.md and gate.svg, and fail if a promise is broken."""
+    console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
+    settings = QUICK if quick else FULL
+    try:
+        results = measure(settings, watch_on(console), workers)
+    except Mismatch as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(1) from error
+    command = "python benchmarks/gate.py" + (" --quick" if quick else "")
+    out.mkdir(parents=True, exist_ok=True)
+    text = report(results, about(settings, command, time.monotonic() - start))
+    (out / "gate.md").write_text(text, "utf-8")
+    gate_plot.draw(results.curves, out / "gate.svg")
+    for line in findings(results):
+        console.print(f"- {line}", markup=False)
+    console.print(f"Written: {out / 'gate.md'}, {out / 'gate.svg'}", markup=False)
+    if wrong := broken(results):
+        console.print("A promise is broken: " + "; ".join(f"{each.what}, {each}" for each in wrong), markup=False)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

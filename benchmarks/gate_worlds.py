@@ -1,0 +1,141 @@
+"""Whole worlds: fixtures, two records and the shipped gate's verdicts on them, held against those expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from benchmarks.gate_rule import MARGIN, Floats
+from harness import gate
+from harness.cases import Case, Decoding, Prompt, Task, Unit
+from harness.checks.outcome import Kind, Outcome
+from harness.errors import Problem
+from harness.judge import summarize
+from harness.policy import Policy, UnitPolicy
+from harness.record import Record, Result
+from harness.verdict import Verdict
+from harness.yamlfile import Document, Where
+
+TASK = "desk"
+IDENTITY = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}
+
+
+class Mismatch(Exception):
+    """The shipped gate and the computation of the benchmark disagree on a world."""
+
+
+@dataclass(frozen=True)
+class UnitWorld:
+    """A unit's scores, base and tuned, a number a case; `slices` names the cases of each tag by their places."""
+
+    before: Floats
+    after: Floats
+    kind: Kind = "pass/fail"
+    margin: float = MARGIN
+    slices: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """Units that are judged together; the first is the target."""
+
+    units: tuple[UnitWorld, ...]
+
+
+def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
+    """Scores that differ by `d`: -1 broke, 1 was fixed; four in five of the others pass, before and after."""
+    steady = (random.random(len(d)) < 0.8).astype(float)
+    before = np.select([d < 0, d > 0], [1.0, 0.0], steady)
+    return UnitWorld(before, before + d)
+
+
+def judged(world: World) -> Record:
+    """What the shipped gate makes of a world."""
+    units = tuple(_unit(place, each) for place, each in enumerate(world.units))
+    policies = {
+        unit.name: UnitPolicy(role="guard" if place else "target", margin=each.margin, reason="a benchmark")
+        for place, (unit, each) in enumerate(zip(units, world.units, strict=True))
+    }
+    tasks = [Task(TASK, units, Policy(policies, declared=True))]
+    base = _record(units, [each.before for each in world.units])
+    tuned = _record(units, [each.after for each in world.units])
+    return gate.compare(tasks, tuned, {"baseline": base}, [TASK])
+
+
+def check(world: World, expected: Sequence[Verdict], what: str, fallen: frozenset[str] = frozenset()) -> None:
+    """Hold the shipped gate's verdicts, and the slices that block, against those expected.
+
+    Raises:
+        Mismatch: they differ; says which world.
+    """
+    found = judged(world)
+    verdicts = [each["verdict"] for each in found.verdicts.values()]
+    slices = {name for each in found.verdicts.values() for name in each["worse_slices"]}
+    sound = all(each in {"held", "improved"} for each in expected) and expected[0] == "improved" and not fallen
+    decision = "release" if sound else "block"
+    pairs = {
+        "verdicts": (list(expected), verdicts),
+        "slices": (set(fallen), slices),
+        "decision": (decision, found.tasks[TASK]["decision"]),
+    }
+    for part, (mine, shipped) in pairs.items():
+        if mine != shipped:
+            raise Mismatch(f"{what}: expected the {part} {mine}, found {shipped} by harness.gate.compare")
+
+
+class _SimulatedUnit(Unit):
+    """A unit whose kind is the world's, so that continuous ones need no suite of their own."""
+
+    @property
+    def kind(self) -> Kind:
+        return "continuous" if self.suite == "continuous" else "pass/fail"
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """The check of cases that are judged already."""
+
+    references: str = ""
+
+    def __call__(self, output: str, expect: object, prompt: str) -> Outcome:
+        raise NotImplementedError("the scores of a simulated world are drawn, not judged")
+
+    def expect_problems(self, expect: object, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
+        return []
+
+
+def _unit(place: int, world: UnitWorld) -> Unit:
+    name = f"unit{place}"
+    tags: list[dict[str, str]] = [{} for _ in world.before]
+    for tag, members in world.slices.items():
+        for index in members:
+            tags[index][tag] = "yes"
+    cases = tuple(_case(name, index, tuple(mine.items())) for index, mine in enumerate(tags))
+    return _SimulatedUnit(TASK, name, world.kind, cases)
+
+
+@cache
+def _case(unit: str, index: int, tags: tuple[tuple[str, str], ...]) -> Case:
+    return Case(f"c{index:03}", f"{TASK}/{unit}", f"case {index}", _Unread(), Prompt(), Decoding(), tags=dict(tags))
+
+
+def _record(units: Sequence[Unit], scores: Sequence[Floats]) -> Record:
+    results = {
+        unit.key: [_result(unit.kind, score) for score in mine.tolist()]
+        for unit, mine in zip(units, scores, strict=True)
+    }
+    cases = {case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)}
+    return Record(
+        partial=False,
+        identity=IDENTITY,
+        questions={unit.key: {"cases": "drawn"} for unit in units},
+        cases=cases,
+        units={unit.key: summarize(unit, results[unit.key]) for unit in units},
+    )
+
+
+def _result(kind: Kind, score: float) -> Result:
+    return Result(None if kind == "continuous" else score == 1.0, score)

@@ -31,12 +31,10 @@ class Baseline:
     def answers(self) -> dict[str, Answer]:
         """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
         return {
-            each.generation: Answer(
-                f"{self.unit}/{case}", each.output, each.tokens_in, each.tokens_out, finish=each.finish
-            )
+            each.generation: each.as_answer(f"{self.unit}/{case}")
             for case, result in self.results.items()
             for each in (result.repeats or (result,))
-            if each.generation and each.output is not None
+            if each.generation and each.score is not None
         }
 
 

@@ -7,9 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from harness.checks.outcome import Can
 from harness.errors import CouldNotRun
-from harness.subject import Answer, Can, Identity, Request, Subject
+from harness.subject import Answer, Identity, Request, Subject
 
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
 
@@ -34,7 +36,7 @@ class Store:
     def get(self, key: str) -> Answer | None:
         """The answer under a key, or None."""
         row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
-        return Answer(**json.loads(row[0])) if row else None
+        return _answer(json.loads(row[0])) if row else None
 
     def put(self, key: str, answer: Answer) -> None:
         """Keep an answer; its latency is left out, since a cached one would be a lie."""
@@ -44,6 +46,10 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _answer(raw: Mapping[str, Any]) -> Answer:
+    return Answer(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -91,6 +97,6 @@ class Cached:
         if missing:
             for answer in self._subject.answer(missing):
                 key = keys[answer.key, answer.repeat]
-                if answer.output is not None:  # what was not answered is asked again
+                if answer.is_given:  # what was not answered is asked again
                     self._store.put(key, answer)
                 yield replace(answer, generation=key)

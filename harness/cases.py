@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checks.outcome import Check, CheckKind, Kind
-from harness.checks.table import CHECKS
+from harness.checks.table import CHECKS, measures, row_name
 from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.files import canonical, digest
 from harness.policy import Policy, read_policy
@@ -84,6 +84,7 @@ class Unit:
     name: str
     suite: str
     cases: tuple[Case, ...]
+    measure: str = ""
     shots: tuple[tuple[str, str], ...] = ()
     sealed: bool = False
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
@@ -95,13 +96,17 @@ class Unit:
 
     @property
     def row(self) -> CheckKind:
-        """The suite's row in the table of checks."""
-        return CHECKS[self.suite]
+        """Its row in the table of checks."""
+        return CHECKS[row_name(self.suite, self.measure)]
 
     @property
     def kind(self) -> Kind:
         """Pass/fail or continuous."""
         return self.row.kind
+
+    def texts(self, case: Case) -> tuple[str, ...]:
+        """The texts whose likelihood a case asks for; none where it asks for an answer."""
+        return self.row.texts(case.input, case.expect) if self.row.texts else ()
 
     @cached_property
     def questions(self) -> dict[str, str]:
@@ -110,7 +115,7 @@ class Unit:
         The order is the order in which a difference is worth telling.
         """
         return {
-            "suite": self.suite,
+            "suite": row_name(self.suite, self.measure),
             "cases": digest(sorted(case.id for case in self.cases)),
             "inputs": self._digest(lambda case: [case.input, case.context, case.group]),
             "prompt": self._digest(lambda case: [case.prompt.system, case.prompt.template]),
@@ -221,12 +226,18 @@ class _Part:
     document: Document
     name: str
     suite: str
+    measure: str
     sealed: bool
     shots: tuple[tuple[str, str], ...]
     cases: list[Case] = field(default_factory=list)
     asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
+
+    @property
+    def row(self) -> CheckKind:
+        """Its row in the table of checks."""
+        return CHECKS[row_name(self.suite, self.measure)]
 
     def place(self, case_id: str) -> Where:
         """Where the case's id stands."""
@@ -245,14 +256,42 @@ def _read_part(path: Path, problems: list[Problem]) -> _Part:
     problems += shape
     data, misshapen = document.data, {int(found[1]) for found in inside if found}
     shots = tuple((shot["input"], shot["output"]) for shot in data.get("shots", []))
-    part = _Part(document, data.get("unit", data["suite"]), data["suite"], data.get("sealed", False), shots)
+    suite = data["suite"]
+    part = _Part(document, data.get("unit", suite), suite, _measure(document), data.get("sealed", False), shots)
+    problems += _ignored(part, data, ())
     _without_check(part)
     for index, raw in enumerate(data["cases"]):
         problems += _take_id(part, raw, index)
-        if index not in misshapen:
+        problems += (ignored := list(_ignored(part, raw, ("cases", index))))
+        if index not in misshapen and not ignored:
             with _collecting(problems):
                 part.cases.append(_read_case(part, raw, ("cases", index)))
-    return replace(part, document=document.only([("suite",), ("sealed",), *map(part.place, part.ids)]))
+    return replace(
+        part, document=document.only([("suite",), ("check", "measure"), ("sealed",), *map(part.place, part.ids)])
+    )
+
+
+def _measure(document: Document) -> str:
+    """What the file measures; refuses what its suite does not."""
+    suite, found = document.data["suite"], document.data.get("check", {}).get("measure", "")
+    known = measures(suite)
+    names = [name for name in known if name]
+    if found in known and isinstance(found, str):
+        return found
+    where: Where = ("check", "measure") if found else ("check",)
+    if not names:
+        raise AuthoringError([document.problem(where, f"no measure, {suite} has one only", show_value(found))])
+    hint = did_you_mean(found, names) if found else f"write check: {{measure: {names[0]}}} above the cases"
+    expected = f"{'a measure' if found else 'a check with measure'}: {' or '.join(names)}"
+    raise AuthoringError([document.problem(where, expected, show_value(found) if found else "none", hint)])
+
+
+def _ignored(part: _Part, data: Any, where: Where) -> Iterator[Problem]:
+    """Keys of the file, or of the case at `where`, that would mean nothing to its suite."""
+    for key in part.row.ignores:
+        if isinstance(data, dict) and key in data:
+            name = row_name(part.suite, part.measure)
+            yield part.document.problem((*where, key), f"no {key}, which {name} does not read", "one", "delete it")
 
 
 _CASE = re.compile(r"cases\[(\d+)\]")
@@ -260,7 +299,7 @@ _CASE = re.compile(r"cases\[(\d+)\]")
 
 def _without_check(part: _Part) -> None:
     """Where neither the file nor any case has a check, let all cases share one mistake."""
-    data, needed = part.document.data, CHECKS[part.suite].options.get("required", ())
+    data, needed = part.document.data, part.row.options.get("required", ())
     if needed and not any(raw.get("check") for raw in [data, *data["cases"]] if isinstance(raw, dict)):
         keys = ", ".join(needed)
         hint = f"write check: {{{keys}: ...}} above the cases"
@@ -318,7 +357,7 @@ _DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).i
 
 def _load_check(part: _Part, options: Mapping[str, Any], where: Where, case: Where) -> Check:
     """The check of `options`, each different one loaded once, also where that fails."""
-    row, key = CHECKS[part.suite], canonical(options)
+    row, key = part.row, canonical(options)
     if not options and key not in part.checks and row.options.get("required"):
         needed = ", ".join(row.options["required"])
         raise AuthoringError([part.document.problem(case, f"a check with {needed}, here or on the file", "none")])
@@ -337,7 +376,7 @@ def _load_check(part: _Part, options: Mapping[str, Any], where: Where, case: Whe
 
 
 def _expect_problems(part: _Part, check: Check | None, expect: Any, where: Where) -> list[Problem]:
-    row = CHECKS[part.suite]
+    row = part.row
     if expect is None:
         needed = " or ".join(row.expect.get("properties", {})) or "the answer's facts"
         missing = part.document.problem(where[:-1], f"an expect with {needed}", "none")
@@ -364,7 +403,7 @@ def _units(task: str, parts: Sequence[_Part], problems: list[Problem]) -> tuple[
         first = same[0]
         units.append(
             Unit(
-                task, name, first.suite,
+                task, name, first.suite, measure=first.measure,
                 cases=tuple(case for part in same for case in part.cases),
                 shots=tuple(shot for part in same for shot in part.shots),
                 sealed=first.sealed,
@@ -377,11 +416,15 @@ def _units(task: str, parts: Sequence[_Part], problems: list[Problem]) -> tuple[
 def _clashes(parts: Sequence[_Part]) -> Iterator[Problem]:
     first, homes = parts[0], dict[str, _Part]()
     for part in parts:
-        for key, mine, theirs in (("suite", part.suite, first.suite), ("sealed", part.sealed, first.sealed)):
+        for where, mine, theirs in (
+            (("suite",), part.suite, first.suite),
+            (("check", "measure"), part.measure or "none", first.measure or "none"),
+            (("sealed",), part.sealed, first.sealed),
+        ):
             if mine != theirs:
-                expected = f"{key}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
+                expected = f"{where[-1]}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
                 hint = "give this file a unit: of its own"
-                yield part.document.problem((key,), expected, _plain(mine), hint)
+                yield part.document.problem(where, expected, _plain(mine), hint)
         for case_id in part.ids:
             home = homes.setdefault(case_id, part)
             if home is not part:

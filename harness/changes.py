@@ -43,7 +43,9 @@ def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
     same = [
         (case, before.score or 0.0, now[case].score or 0.0)
         for case, before in sorted(old.results.items())
-        if case in now and before.output == now[case].output and before.repeats == () == now[case].repeats
+        if case in now
+        and (before.output, before.logprobs) == (now[case].output, now[case].logprobs)
+        and before.repeats == () == now[case].repeats
     ]
     looser = [case for case, before, after in same if after > before]
     stricter = [case for case, before, after in same if after < before]

@@ -48,13 +48,17 @@ def judge(
     cases = {case.key: case for unit in units for case in unit.cases}
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
+    repeated = {unit.key: repeats if unit.row.asks == "generate" else 1 for unit in units}
     with watch(
         f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)
     ) as done:
         for answer in subject.answer(asked):
             results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
             done(1)
-    by_case = {key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeats)]) for key in cases}
+    by_case = {
+        key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
+        for key, case in cases.items()
+    }
     identity = subject.identity
     return Record(
         partial=partial,
@@ -83,16 +87,17 @@ def prepare(units: Iterable[Unit], watch: Watch) -> None:
 
 def _check_able(units: Iterable[Unit], subject: Subject) -> None:
     for unit in units:
-        if "generate" not in subject.can:
-            raise Refused(f"{unit.key}: expected a subject that can generate, {subject.identity.names['model']} cannot")
+        if unit.row.asks not in subject.can:
+            wanted = "generate" if unit.row.asks == "generate" else "tell the likelihood of a text"
+            raise Refused(f"{unit.key}: expected a subject that can {wanted}, {subject.identity.names['model']} cannot")
 
 
 def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Result:
     """Judge one answer; an answer without an output is unscored, and a continuous one neither passes nor fails."""
-    if answer.output is None:
+    if not answer.is_given:
         return UNANSWERED
-    text = final(rung, answer.output)
-    outcome: Outcome = case.check(text, case.expect, case.input)
+    seen = answer.logprobs if answer.output is None else final(rung, answer.output)
+    outcome: Outcome = case.check(seen, case.expect, case.input)
     return Result(
         passed=outcome.score == 1.0 if kind == "pass/fail" else None,
         score=outcome.score,
@@ -103,6 +108,7 @@ def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Resu
         tokens_out=answer.tokens_out,
         finish=answer.finish,
         generation=answer.generation,
+        logprobs=answer.logprobs,
     )
 
 

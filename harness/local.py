@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 from harness.adapters import adapter_digest, check_base, load_adapter
 from harness.cases import Decoding
+from harness.checks.outcome import Can
 from harness.errors import CouldNotRun, Refused
 from harness.files import digest
+from harness.likelihood import encode, log_probabilities
+from harness.likelihood import plan as plan_texts
 from harness.models import identify, resolve
 from harness.progress import Watch
-from harness.subject import Answer, Can, Identity, Request
+from harness.subject import Answer, Identity, Request
 
 PLANNER = "1"  # raise when the way batches are made changes
 TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
@@ -25,7 +29,7 @@ ENGINE_PACKAGES = ("torch", "transformers", "peft")
 class Local:
     """A base model from a folder, and at most one adapter on it. Weights load at the first answer."""
 
-    can: frozenset[Can] = frozenset({"generate"})
+    can: frozenset[Can] = frozenset({"generate", "loglik"})
 
     def __init__(self, name: str, watch: Watch, adapter: Path | None = None, rung: str = "as-is") -> None:
         self._adapter = adapter
@@ -63,22 +67,59 @@ class Local:
         return tokenizer, model
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
-        """Answer in batches, longest prompts first; a batch holds one kind of decoding."""
+        """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
+        yield from self._generate([request for request in requests if not request.texts])
+        yield from self._likelihoods([request for request in requests if request.texts])
+
+    def _generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answers to prompts; a batch holds one kind of decoding."""
         tokenizer, _ = self._loaded
         prompts = [render(tokenizer, request) for request in requests]
         lengths = [len(tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
-        self._check_room(requests, lengths)
+        self._check_room(
+            requests, [length + each.decoding.max_new_tokens for each, length in zip(requests, lengths, strict=True)]
+        )
         for batch in plan([request.decoding for request in requests], lengths):
             yield from self._batch([requests[index] for index in batch], [prompts[index] for index in batch])
 
+    def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """The log-probabilities of given texts, as answers to a prompt or by themselves."""
+        tokenizer, model = self._loaded
+        texts = [
+            [
+                encode(tokenizer, render(tokenizer, request) if request.messages else None, text)
+                for text in request.texts
+            ]
+            for request in requests
+        ]
+        self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
+        for batch in plan_texts(texts, model.config.get_text_config().vocab_size):
+            with self._trouble([requests[index] for index in batch]):
+                found = log_probabilities(model, [text for index in batch for text in texts[index]])
+            left = iter(found)
+            for index in batch:
+                yield Answer(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
+
     def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
+        """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""
         room = getattr(self._loaded[1].config.get_text_config(), "max_position_embeddings", None)
         for request, length in zip(requests, lengths, strict=True):
-            if room and length + request.decoding.max_new_tokens > room:
+            limit = "" if request.texts else f" with max_new_tokens {request.decoding.max_new_tokens}"
+            if room and length > room:
                 raise Refused(
                     f"{request.key}: expected prompt and answer within the {room} tokens that {self.model.name} can "
-                    f"see, found {length} + max_new_tokens {request.decoding.max_new_tokens}; shorten one of them"
+                    f"see, found {length}{limit}; shorten one of them"
                 )
+
+    @contextmanager
+    def _trouble(self, requests: Sequence[Request]) -> Iterator[None]:
+        """What the questions alone decide is refused before; here the machine or the library gave up."""
+        try:
+            yield
+        except (RuntimeError, MemoryError, ValueError, LookupError) as error:
+            raise CouldNotRun(
+                f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
+            ) from error
 
     def _batch(self, requests: Sequence[Request], prompts: Sequence[str]) -> Iterator[Answer]:
         import torch
@@ -88,14 +129,8 @@ class Local:
         inputs = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
         if decoding.temperature:
             torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
-        try:
-            with torch.inference_mode():
-                tokens = model.generate(**inputs, **_settings(decoding))
-        except (RuntimeError, MemoryError, ValueError, LookupError) as error:
-            # what the questions alone decide is refused before; here the machine or the library gave up
-            raise CouldNotRun(
-                f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
-            ) from error
+        with self._trouble(requests), torch.inference_mode():
+            tokens = model.generate(**inputs, **_settings(decoding))
         ends = set(model.generation_config.eos_token_id)
         width = inputs.input_ids.shape[1]
         for request, row, mask in zip(requests, tokens[:, width:].tolist(), inputs.attention_mask, strict=True):

@@ -98,12 +98,12 @@ def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
     """The suite that the module is marked with; anything else is an error of its collection."""
     if hasattr(metafunc.config, "workerinput"):
         pytest.fail(NO_WORKERS, pytrace=False)
-    from harness.checks.table import CHECKS
+    from harness.checks.table import SUITES
 
     marker = metafunc.definition.get_closest_marker("suite")
     suite = marker.args[0] if marker and marker.args else None
-    if suite not in CHECKS:
-        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(CHECKS)}"
+    if suite not in SUITES:
+        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(SUITES)}"
         pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)
     return str(suite)
 

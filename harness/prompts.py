@@ -25,6 +25,9 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
         Refused: a unit lacks what the rung needs, or repeats were asked of greedy decoding.
     """
     for unit in units:
+        if unit.row.texts:
+            yield from (_about(unit, case, rung) for case in unit.cases)
+            continue
         _check(unit, rung, repeats)
         for case in unit.cases:
             decoding = case.decoding
@@ -32,6 +35,12 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
                 decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
             for repeat in range(repeats):
                 yield Request(case.key, messages(unit, case, rung), decoding, repeat)
+
+
+def _about(unit: Unit, case: Case, rung: RungName) -> Request:
+    """A request for likelihoods: once, since they do not vary; texts by themselves know no rung."""
+    asked = messages(unit, case, rung) if unit.row.chat else ()
+    return Request(case.key, asked, case.decoding, texts=unit.texts(case))
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:

@@ -16,7 +16,7 @@ from harness.cases import schema
 from harness.checks.outcome import Finding, Kind
 from harness.errors import Refused, show_path
 from harness.files import is_as_stamped, stamped, write_json
-from harness.subject import Finish
+from harness.subject import Answer, Finish, LogProbs
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +25,8 @@ SCHEMA_VERSION = 1
 class Result:
     """What one case came to. `score` is None where unscored; `passed` is None for continuous units.
 
-    With repeats, `score` is their mean, `passed` says whether all passed, and `repeats` holds each of them.
+    `logprobs` stand for an output where the likelihood of texts was asked for. With repeats, `score` is their mean,
+    `passed` says whether all passed, and `repeats` holds each of them.
     """
 
     passed: bool | None
@@ -38,6 +39,14 @@ class Result:
     finish: Finish | None = None
     generation: str = ""
     repeats: tuple[Result, ...] = ()
+    logprobs: LogProbs = ()
+
+    def as_answer(self, key: str, repeat: int = 0) -> Answer:
+        """The answer that it judges, to be judged again."""
+        return Answer(
+            key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
+            generation=self.generation, logprobs=self.logprobs,
+        )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record; what is unknown or empty is left out."""
@@ -55,6 +64,7 @@ class Result:
         more = {
             "rates": dict(self.rates), "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
             "finish": self.finish, "generation": self.generation, "repeats": [each.as_dict() for each in self.repeats],
+            "logprobs": [list(each) for each in self.logprobs],
         }  # fmt: skip
         return raw | _drop_empty(more)
 
@@ -211,6 +221,7 @@ def _read_result(raw: Mapping[str, Any]) -> Result:
         finish=raw.get("finish"),
         generation=raw.get("generation", ""),
         repeats=tuple(_read_result(each) for each in raw.get("repeats", ())),
+        logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
     )
 
 

@@ -23,7 +23,7 @@ from harness.record import Record, read_record, results_of
 from harness.recording import write_baselines
 from harness.references import baseline_references, check_repeats
 from harness.replay import Replay
-from harness.subject import Answer, Identity
+from harness.subject import Identity
 from harness.words import difference, level, listed, rates
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
@@ -142,12 +142,7 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
 
 
 def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watch: Watch) -> Record:
-    answers = {
-        (key, repeat): Answer(
-            key, each.output, each.tokens_in, each.tokens_out, None, each.finish, repeat, each.generation
-        )
-        for key, repeat, each in results_of(record)
-    }
+    answers = {(key, repeat): each.as_answer(key, repeat) for key, repeat, each in results_of(record)}
     again = judge(units, Replay(answers, identity), watch, _repeats(record), sealed=record.sealed)
     # a case that only one of the two has differs as well
     scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.checks.outcome import Can
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import file_digest
-from harness.subject import Answer, Can, Identity, Request
+from harness.subject import Answer, Identity, LogProbs, Request
 from harness.yamlfile import Document, check_shape, did_you_mean
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
+_LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "maximum": 0}}
 LINE = {
     "type": "object",
     "$comment": 'write {"case": "<task>/<unit>/<id>", "output": "..."}',
     "additionalProperties": False,
-    "required": ["case", "output"],
+    "required": ["case"],
     "properties": {
         "case": {"type": "string", "description": "the case it answers, <task>/<unit>/<id>"},
         "output": {"type": ["string", "null"], "description": "the answer; null where there is none"},
+        "logprobs": {
+            "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
+            "description": "log-probabilities of tokens, none above 0: a list, for a pair two; null if there are none",
+        },
         "tokens_in": _COUNT,
         "tokens_out": _COUNT,
         "latency_s": {"type": "number", "minimum": 0, "description": "a number of seconds from 0"},
@@ -33,7 +39,7 @@ LOOKED_THROUGH = 200_000  # names of cases, for what was probably meant: that ta
 class Replay:
     """A subject that repeats answers it was given; a case without one is answered with None."""
 
-    can: frozenset[Can] = frozenset({"generate"})
+    can: frozenset[Can] = frozenset({"generate", "loglik"})
 
     def __init__(self, answers: Mapping[tuple[str, int], Answer], identity: Identity) -> None:
         self._answers = answers
@@ -46,8 +52,12 @@ class Replay:
             yield known or Answer(request.key, None, repeat=request.repeat)
 
 
-def read_replay(path: Path, known: Collection[str]) -> Replay:
+def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
     """Read a file of outputs, one JSON object a line, and check it against all cases that exist.
+
+    Args:
+        path: the file.
+        known: by case key how many texts it asks the likelihood of; 0 where it asks for an output.
 
     Raises:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
@@ -105,7 +115,7 @@ def _said(error: Exception) -> str:
 
 
 def _misplaced(
-    line: Document, known: Collection[str], answers: Mapping[tuple[str, int], Answer], hint: bool
+    line: Document, known: Mapping[str, int], answers: Mapping[tuple[str, int], Answer], hint: bool
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
@@ -113,10 +123,30 @@ def _misplaced(
         yield line.problem(("case",), "a case of the fixtures", repr(case), meant)
     elif (case, repeat) in answers:
         yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
+    else:
+        yield from _unlike(line, known[case])
+
+
+def _unlike(line: Document, texts: int) -> Iterator[Problem]:
+    """Where a line carries something else than its case asks for."""
+    wanted, other = ("logprobs", "output") if texts else ("output", "logprobs")
+    if other in line.data or wanted not in line.data:
+        found = " and ".join(key for key in ("output", "logprobs") if key in line.data) or "neither"
+        yield line.problem((), f"{wanted}, which is what {line.data['case']} asks for", found)
+    elif texts and line.data["logprobs"] is not None and len(_logprobs(line.data)) != texts:
+        expected = f"log-probabilities of {texts} text{'s' if texts > 1 else ''}"
+        yield line.problem(("logprobs",), expected, f"those of {len(_logprobs(line.data))}")
 
 
 def _answer(line: Mapping[str, Any]) -> Answer:
     return Answer(
-        line["case"], line["output"], line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
-        repeat=line.get("repeat", 0),
+        line["case"], line.get("output"), line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
+        repeat=line.get("repeat", 0), logprobs=_logprobs(line),
     )  # fmt: skip
+
+
+def _logprobs(line: Mapping[str, Any]) -> LogProbs:
+    """Its log-probabilities, a tuple a text."""
+    found = line.get("logprobs") or []
+    lists = found if found and isinstance(found[0], list) else [found] if found else []
+    return tuple(tuple(each) for each in lists)

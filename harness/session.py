@@ -145,7 +145,8 @@ class Session:
     def _subject(self, adapter: Path | None, watch: Watch) -> Subject:
         options = self.options
         if options.replays:
-            known = {case.key for task in self.tasks for unit in task.units for case in unit.cases}
+            units = [unit for task in self.tasks for unit in task.units]
+            known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
             return read_replay(Path(options.model.removeprefix(REPLAY)), known)
         if options.model.startswith("openai:"):
             raise CouldNotRun(

@@ -7,21 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from harness.cases import Decoding
+from harness.checks.outcome import Can
 from harness.files import digest
 
-Can = Literal["generate", "loglik"]
 Finish = Literal["stop", "length"]
 Messages = tuple[tuple[str, str], ...]
+LogProbs = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to ask: chat messages as (role, text), and how to decode the answer."""
+    """One thing to ask: chat messages as (role, text), and how to decode the answer.
+
+    With `texts` nothing is generated: the likelihood of each is asked for, as the answer to the messages or, where
+    there are none, by itself.
+    """
 
     key: str
     messages: Messages
     decoding: Decoding
     repeat: int = 0
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Answer:
     """What came back. `output` is None where there is none (unscored, never zero); tokens are counts, latency seconds.
 
     `finish` is "length" where the answer was cut at `max_new_tokens`; `generation` is the digest of everything that
-    decided the output, empty where that is not known.
+    decided the output, empty where that is not known. `logprobs` come instead of an output where texts were asked
+    about: for each of them the log-probabilities of its tokens, in nats.
     """
 
     key: str
@@ -40,6 +47,12 @@ class Answer:
     finish: Finish | None = None
     repeat: int = 0
     generation: str = ""
+    logprobs: LogProbs = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is anything to judge."""
+        return self.output is not None or bool(self.logprobs)
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class Identity:
     def generation(self, request: Request) -> str:
         """Digest of all that decides the output of a request; the rung is in its messages."""
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
+        if request.texts:
+            return digest([subject, dict(self.engine), request.messages, ["loglik", request.texts]])
         decoding = request.decoding
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, request.repeat, request.key]
         how = [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]

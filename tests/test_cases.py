@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.cases import find_unit, load_tasks, schema
-from harness.checks.table import CHECKS
+from harness.checks.table import SUITES
 from harness.errors import AuthoringError, Refused
 from tests.conftest import write_unit
 
@@ -75,7 +75,7 @@ MISTAKES = {
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
-        "2: suite: expected one of schema, voice, vocabulary, found 'shcema'; did you mean 'schema'?",
+        "2: suite: expected one of schema, voice, vocabulary, retention, found 'shcema'; did you mean 'schema'?",
     ),
     "an unknown version": (GOOD.replace("version: 1", "version: 2"), "1: version: expected 1, found 2"),
     "a version in quotes": (
@@ -468,4 +468,4 @@ def test_json_is_yaml_and_keeps_every_character(tmp_path):
 
 
 def test_the_published_schema_names_every_suite():
-    assert schema("fixture")["properties"]["suite"]["enum"] == list(CHECKS)
+    assert schema("fixture")["properties"]["suite"]["enum"] == list(SUITES)

@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent.parent
 # which may import one another without a circle.
 ORDER = [
     "errors", "files", "yamlfile", "progress", "models", "embed", "checks.outcome", "checks.*", "checks.table",
-    "policy", "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "local", "stats", "power",
-    "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs", "gate",
-    "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release", "demo",
-    "cli", "__main__",
+    "policy", "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "stats",
+    "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
+    "gate", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release",
+    "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn"]
 

@@ -35,7 +35,7 @@ def answers(*given: Answer) -> Replay:
 def test_every_answer_is_judged_by_its_own_case(tmp_path, units):
     write_desk(tmp_path, 3)
     outputs = {f"{T}/c000": RIGHT, f"{T}/c001": WRONG, f"{T}/c002": "It is the boiler."}
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", outputs), set(outputs))
+    subject = read_replay(write_outputs(tmp_path / "o.jsonl", outputs), dict.fromkeys(outputs, 0))
     made = judge(units(), subject, quiet())
     assert {key: result.passed for key, result in made.cases.items()} == {
         f"{T}/c000": True, f"{T}/c001": False, f"{T}/c002": False,

@@ -10,7 +10,8 @@ from harness.replay import read_replay
 from harness.subject import Answer, Request
 from tests.conftest import write_outputs
 
-KNOWN = ["desk/triage/a", "desk/triage/b", "desk/triage/c"]
+CASES = ["desk/triage/a", "desk/triage/b", "desk/triage/c"]
+KNOWN = dict.fromkeys(CASES, 0)
 
 
 def ask(*keys: str, repeats: int = 1) -> list[Request]:
@@ -26,37 +27,37 @@ def mistakes(tmp_path, *lines) -> list[str]:
 
 
 def test_outputs_are_given_back_in_the_order_asked(tmp_path):
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {KNOWN[0]: "A", KNOWN[1]: "B"}), KNOWN)
+    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A", CASES[1]: "B"}), KNOWN)
 
-    assert [answer.output for answer in subject.answer(ask(KNOWN[1], KNOWN[0]))] == ["B", "A"]
+    assert [answer.output for answer in subject.answer(ask(CASES[1], CASES[0]))] == ["B", "A"]
 
 
 def test_null_and_a_missing_case_are_unscored(tmp_path):
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {KNOWN[0]: None, KNOWN[1]: ""}), KNOWN)
+    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: None, CASES[1]: ""}), KNOWN)
 
     assert [answer.output for answer in subject.answer(ask(*KNOWN))] == [None, "", None]
 
 
 def test_counts_times_and_repeats_are_kept(tmp_path):
     path = tmp_path / "o.jsonl"
-    line = {"case": KNOWN[0], "output": "A", "tokens_in": 3, "tokens_out": 1, "latency_s": 0.5}
-    path.write_text(json.dumps(line) + "\n\n" + json.dumps({"case": KNOWN[0], "output": "B", "repeat": 1}) + "\n")
+    line = {"case": CASES[0], "output": "A", "tokens_in": 3, "tokens_out": 1, "latency_s": 0.5}
+    path.write_text(json.dumps(line) + "\n\n" + json.dumps({"case": CASES[0], "output": "B", "repeat": 1}) + "\n")
 
-    answers = list(read_replay(path, KNOWN).answer(ask(KNOWN[0], repeats=3)))
+    answers = list(read_replay(path, KNOWN).answer(ask(CASES[0], repeats=3)))
 
     assert answers == [
-        Answer(KNOWN[0], "A", 3, 1, 0.5, repeat=0),
-        Answer(KNOWN[0], "B", repeat=1),
-        Answer(KNOWN[0], None, repeat=2),
+        Answer(CASES[0], "A", 3, 1, 0.5, repeat=0),
+        Answer(CASES[0], "B", repeat=1),
+        Answer(CASES[0], None, repeat=2),
     ]
 
 
 def test_every_character_is_kept_and_windows_files_are_read(tmp_path):
     output = "one\u2028two\x85three \U0001f525"
-    line = json.dumps({"case": KNOWN[0], "output": output}, ensure_ascii=False)
+    line = json.dumps({"case": CASES[0], "output": output}, ensure_ascii=False)
     (tmp_path / "o.jsonl").write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n")
 
-    (answer,) = read_replay(tmp_path / "o.jsonl", KNOWN).answer(ask(KNOWN[0]))
+    (answer,) = read_replay(tmp_path / "o.jsonl", KNOWN).answer(ask(CASES[0]))
 
     assert answer.output == output
 
@@ -75,16 +76,16 @@ LINES = {
     "a bomb": ("[" * 100_000, "expected one JSON object, found nesting without end"),
     "a list": (
         ["desk/triage/a", "A"],
-        'expected a mapping with case, output, found ["desk/triage/a", "A"]; '
+        'expected a mapping with case, found ["desk/triage/a", "A"]; '
         'write {"case": "<task>/<unit>/<id>", "output": "..."}',
     ),
     "no output": (
         {"case": "desk/triage/a"},
-        "expected the key 'output', found only case; the answer; null where there is none",
+        "expected output, which is what desk/triage/a asks for, found neither",
     ),
     "a misspelt key": (
         {"case": "desk/triage/a", "ouput": "A"},
-        "ouput: expected one of the keys case, latency_s, output, repeat, tokens_in, tokens_out, found 'ouput'; "
+        "ouput: expected one of the keys case, latency_s, logprobs, output, repeat, tokens_in, tokens_out, found 'ouput'; "
         "did you mean 'output'?",
     ),
     "an output that is JSON": (
@@ -104,22 +105,22 @@ LINES = {
 
 @pytest.mark.parametrize(("line", "message"), LINES.values(), ids=LINES.keys())
 def test_a_bad_line_is_told_by_its_number(tmp_path, line, message):
-    (said,) = mistakes(tmp_path, {"case": KNOWN[1], "output": "fine"}, "", line)
+    (said,) = mistakes(tmp_path, {"case": CASES[1], "output": "fine"}, "", line)
 
     assert said.startswith(f"3: {message}")
 
 
 def test_a_repeated_case_is_told(tmp_path):
-    again = {"case": KNOWN[0], "output": "A", "repeat": 1}
+    again = {"case": CASES[0], "output": "A", "repeat": 1}
 
-    assert mistakes(tmp_path, {"case": KNOWN[0], "output": "A"}, again, again) == [
+    assert mistakes(tmp_path, {"case": CASES[0], "output": "A"}, again, again) == [
         "3: case: expected each case and repeat once, found 'desk/triage/a' again"
     ]
 
 
 def test_all_bad_lines_are_told_at_once(tmp_path):
     said = mistakes(
-        tmp_path, "x", {"case": KNOWN[0], "output": "A"}, *[{"case": f"x{i}", "output": ""} for i in range(40)]
+        tmp_path, "x", {"case": CASES[0], "output": "A"}, *[{"case": f"x{i}", "output": ""} for i in range(40)]
     )
 
     assert [line.partition(":")[0] for line in said] == ["1", *map(str, range(3, 43))]
@@ -134,9 +135,9 @@ def test_a_missing_file_and_one_that_is_not_utf_8_are_told(tmp_path):
 
 
 def test_the_subject_is_the_file(tmp_path):
-    one = read_replay(write_outputs(tmp_path / "o.jsonl", {KNOWN[0]: "A"}), KNOWN).identity
-    same = read_replay(write_outputs(tmp_path / "o.jsonl", {KNOWN[0]: "A"}), KNOWN).identity
-    other = read_replay(write_outputs(tmp_path / "o.jsonl", {KNOWN[0]: "B"}), KNOWN).identity
+    one = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).identity
+    same = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).identity
+    other = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "B"}), KNOWN).identity
 
     assert one.subject == same.subject
     assert one.subject["file"] != other.subject["file"]

@@ -151,3 +151,14 @@ def test_a_prompt_with_context_wants_it_in_the_row(tmp_path):
     rows.write_text(json.dumps(ROW))
     with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage asks for, found none"):
         read_rows([rows], task)
+
+
+def test_a_row_cannot_be_of_a_unit_that_answers_nothing(tmp_path):
+    write_unit(tmp_path / "fixtures", ["a"])
+    passages = {"version": 1, "suite": "retention", "unit": "passages", "check": {"measure": "passages"}}
+    text = json.dumps({**passages, "cases": [{"id": "fog", "input": "Fog came up the river."}]})
+    (tmp_path / "fixtures/desk/passages.yaml").write_text(text)
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"unit": "passages", "input": "Fog", "output": "Rain"}))
+
+    with pytest.raises(AuthoringError, match=r"expected a unit of the task \(triage\), found 'passages'"):
+        read_rows([tmp_path / "rows.jsonl"], load_tasks(tmp_path / "fixtures")[0])

@@ -54,7 +54,7 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
     Raises:
         AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
     """
-    units = {unit.name: unit for unit in task.units}
+    units = {unit.name: unit for unit in task.units if unit.row.asks == "generate"}  # the others answer nothing
     rows: list[Row] = []
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)

@@ -10,6 +10,7 @@ from harness.errors import Problem
 from harness.yamlfile import Document, Where
 
 Kind = Literal["pass/fail", "continuous"]
+Can = Literal["generate", "loglik"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class Finding:
 class Outcome:
     """The judgement of one output.
 
-    `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed); `rates` holds further yes/no questions
-    that the unit reports side by side, such as adherence and exact.
+    `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed) and is any finite number for continuous
+    ones; higher is better. `rates` holds further yes/no questions that the unit reports side by side, such as
+    adherence and exact.
     """
 
     score: float
@@ -44,8 +46,12 @@ class Check(Protocol):
     def references(self) -> str:
         """Digest of every file and option that can change a judgement (part of the unit's questions)."""
 
-    def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:
-        """Judge one output; `expect` is the case's, `prompt` the text of the case's input."""
+    def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
+        """Judge one output; `expect` is the case's, `prompt` the text of the case's input.
+
+        An output is a text or, where the row asks about `texts`, the log-probabilities of their tokens in nats, a
+        tuple for each text.
+        """
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What this check's references say against a case's `expect`, which stands at `where` in `document`."""
@@ -59,6 +65,10 @@ class CheckKind:
     of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
     `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
     without one. `code` names the modules whose source is part of the unit's questions.
+
+    `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the subject is asked
+    to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
+    the keys of a fixture file that would mean nothing here, and are refused.
     """
 
     kind: Kind
@@ -68,3 +78,11 @@ class CheckKind:
     code: tuple[str, ...]
     needs_expect: bool = False
     embeds: bool = False
+    texts: Callable[[str, Any], tuple[str, ...]] | None = None
+    chat: bool = True
+    ignores: tuple[str, ...] = ()
+
+    @property
+    def asks(self) -> Can:
+        """What a subject must be able to do."""
+        return "loglik" if self.texts else "generate"

@@ -1,0 +1,101 @@
+"""Checks that read how likely the model finds given texts: general passages, and minimal pairs of wording.
+
+Both scores are continuous, in nats per token, so that long texts count no more than short ones. They compare only
+between models that share a tokenizer, as a base and its adapters do.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.checks.outcome import CheckKind, Outcome
+from harness.errors import Problem
+from harness.yamlfile import Document, Where
+
+Measure = Literal["passages", "pairs"]
+_TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
+EXPECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["preferred", "other"],
+    "properties": {"preferred": _TEXT, "other": _TEXT},
+    "description": "two answers that differ in one choice of words: preferred, the house's, and other",
+}
+
+
+@dataclass(frozen=True)
+class LikelihoodCheck:
+    """Judges by the log-probabilities of a case's texts."""
+
+    measure: Measure
+
+    @property
+    def references(self) -> str:
+        """Nothing beside the case decides a judgement."""
+        return ""
+
+    def __call__(self, output: Sequence[Sequence[float]], expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
+        """Judge the log-probabilities of the tokens of each text, in nats.
+
+        A passage scores its mean: minus its negative log-likelihood per token. A pair scores the mean of the preferred
+        text minus the mean of the other; above 0 the model prefers what the house does.
+        """
+        means = [statistics.fmean(each) for each in output]
+        if self.measure == "passages":
+            return Outcome(means[0])
+        preferred, other = means
+        return Outcome(preferred - other, rates={"preferred": preferred > other})
+
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+        """A pair whose two texts are the same."""
+        if expect["preferred"].split() != expect["other"].split():
+            return []
+        return [document.problem((*where, "other"), "another text than the preferred one", "the same")]
+
+
+def load(options: Mapping[str, Any], document: Document, where: Where) -> LikelihoodCheck:  # noqa: ARG001
+    """There is nothing to read."""
+    return LikelihoodCheck(options["measure"])
+
+
+def _options(measure: Measure) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["measure"],
+        "properties": {"measure": {"const": measure}},
+    }
+
+
+def _passage(text: str, expect: Any) -> tuple[str, ...]:  # noqa: ARG001  (a passage expects nothing)
+    return (text,)
+
+
+def _pair(text: str, expect: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG001  (the input is the prompt)
+    return expect["preferred"], expect["other"]
+
+
+CODE = ("harness.checks.likelihood", "harness.likelihood")
+PASSAGES = CheckKind(
+    kind="continuous",
+    options=_options("passages"),
+    expect={},
+    load=load,
+    code=CODE,
+    texts=_passage,
+    chat=False,
+    ignores=("prompt", "generate", "shots", "context", "expect"),
+)
+PAIRS = CheckKind(
+    kind="continuous",
+    options=_options("pairs"),
+    expect=EXPECT,
+    load=load,
+    code=CODE,
+    needs_expect=True,
+    texts=_pair,
+    ignores=("generate",),
+)

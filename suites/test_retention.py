@@ -1,0 +1,22 @@
+"""Retention: does the model still understand general language, and answer general questions?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.items import CaseItem, GateItem
+
+pytestmark = pytest.mark.suite("retention")
+
+
+def test_retention(tunegate_case: CaseItem) -> None:
+    """One case: a passage has a likelihood, or a question gets an answer that counts as right."""
+    tunegate_case.check()
+
+
+def test_retention_gate(tunegate_gate: GateItem) -> None:
+    """The unit's verdict against the baseline, and with the task's last suite the task's decision."""
+    tunegate_gate.check()

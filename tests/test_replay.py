@@ -85,7 +85,8 @@ LINES = {
     ),
     "a misspelt key": (
         {"case": "desk/triage/a", "ouput": "A"},
-        "ouput: expected one of the keys case, latency_s, logprobs, output, repeat, tokens_in, tokens_out, found 'ouput'; "
+        "ouput: expected one of the keys case, latency_s, logprobs, output, repeat, "
+        "tokens_in, tokens_out, found 'ouput'; "
         "did you mean 'output'?",
     ),
     "an output that is JSON": (

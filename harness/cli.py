@@ -145,12 +145,18 @@ def verify(adapter: Annotated[Path, typer.Argument(help="The released adapter's 
 
 @app.command()
 @_told
-def report(record: Annotated[Path, typer.Argument(help="A record, as --out or .tunegate/runs/ keeps them.")]) -> None:
-    """Show a record: its table, verdicts and decisions, and every case that broke with both outputs."""
+def report(
+    record: Annotated[list[Path], typer.Argument(help="Records, as --out or .tunegate/runs/ keep them.")],
+) -> None:
+    """Show a record: its table, verdicts, decisions, every case that broke with both outputs. Several: side by side."""
     from harness.record import read_record
-    from harness.report import show
+    from harness.report import show, show_beside
 
-    show(console, read_record(record), broken=None)
+    records = [read_record(path) for path in record]
+    if len(records) > 1:
+        show_beside(console, records)
+    else:
+        show(console, records[0], broken=None)
 
 
 @app.command()

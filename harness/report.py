@@ -45,6 +45,46 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
         _line(console, f"record: {show_path(record.path)}")
 
 
+def show_beside(console: Console, records: Sequence[Record]) -> None:
+    """Several records in one table: units down, a column of scores for each record, with its verdicts if it has any."""
+    wide = console.options.update(width=max(console.width, COLUMNS))
+    console.print(Segments(console.render(_beside(records), wide)), crop=False, soft_wrap=True)
+    for record in records:
+        kept = f" ({show_path(record.path)})" if record.path else ""
+        for task, decision in record.tasks.items():
+            _line(console, f"{_name(record)}: {task}: {decision['reason']}{kept}")
+
+
+def _beside(records: Sequence[Record]) -> Table:
+    units = list(dict.fromkeys(unit for record in records for unit in record.units))
+    columns = ("unit", "cases", *map(_name, records))
+    rows = [(unit, _cases(records, unit), *(_cell(record, unit, records) for record in records)) for unit in units]
+    return _laid_out("side by side", columns, rows)
+
+
+def _cases(records: Sequence[Record], unit: str) -> str:
+    return " / ".join(dict.fromkeys(str(record.units[unit].n) for record in records if unit in record.units))
+
+
+def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
+    """A unit's score in a record; not where it was asked something else than in the first record that has it."""
+    if unit not in record.units:
+        return "-"
+    first = next(each for each in records if unit in each.units)
+    if record.questions[unit] != first.questions[unit]:
+        return "other questions"
+    verdict = record.verdicts.get(unit)
+    score = level(record.units[unit].mean, record.units[unit].kind)
+    return f"{score} {verdict['verdict']}" if verdict else score
+
+
+def _name(record: Record) -> str:
+    """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
+    names = record.identity.get("names", {})
+    who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
+    return who if record.rung == "as-is" else f"{who} ({record.rung})"
+
+
 def broken_cases(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
     """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
     verdict = record.verdicts[unit]

@@ -12,7 +12,7 @@ from harness import gate
 from harness.cases import load_tasks
 from harness.checks.outcome import Finding
 from harness.record import Record, Result
-from harness.report import case_failure, show
+from harness.report import case_failure, show, show_beside
 from tests.records import record, write_desk, write_policy
 
 T = "desk/triage"
@@ -58,6 +58,22 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
         "replies",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
     ]
+
+
+def test_several_records_stand_side_by_side(tasks, gated):
+    base = record(tasks, {T: "0" * 100, "desk/first-contact-replies": "1" * 60})
+    few = record(tasks, {T: "0" * 50 + "1" * 50})
+    few = replace(few, identity={**few.identity, "subject": {**few.identity["subject"], "rung": "few-shot"}})
+    asked = {T: {**few.questions[T], "prompt": "another"}}
+    console = Console(file=io.StringIO(), width=80)
+
+    show_beside(console, [base, few, gated, replace(few, questions=asked)])
+
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[1] == "unit cases tiny tiny (few-shot) tiny tiny (few-shot)"
+    assert "desk/triage 100 0.0 % 50.0 % 90.0 % improved other questions" in lines
+    assert "desk/first-contact-replies 60 100.0 % - 95.0 % inconclusive -" in lines
+    assert f"tiny: desk: {gated.tasks['desk']['reason']}" in lines
 
 
 def test_a_narrow_terminal_loses_nothing(gated):

@@ -13,13 +13,25 @@ import pytest
 from harness.baselines import read_baseline
 from harness.cases import Case, Unit, find_unit, load_tasks
 from harness.changes import question_differences
+from harness.checks.terms import normal, term_pattern
+from harness.yamlfile import read_yaml
 from trainers.holdout import check_holdout, normalise
 from trainers.rows import Row, read_rows
 
 ROOT = Path(__file__).parent.parent
 TASKS = load_tasks(ROOT / "fixtures")
 ROWS = read_rows(sorted((ROOT / "trainers/rows").glob("*.jsonl")), TASKS[0])
-LEAST_CASES = {"support/triage": 120, "support/replies": 60, "support/wording": 60}
+LEAST_CASES = {
+    "support/triage": 200,
+    "support/orders": 100,
+    "support/replies": 120,
+    "support/wording": 120,
+    "support/word-choice": 60,
+    "support/passages": 120,
+    "support/questions": 60,
+}
+LEAST_ROWS = {"triage": 300, "orders": 100, "replies": 200, "wording": 100, "questions": 100}
+MESSAGES = [unit for unit in LEAST_CASES if unit not in {"support/passages", "support/questions"}]
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -28,10 +40,20 @@ def test_there_are_enough_cases(unit: str, least: int) -> None:
     assert len(find_unit(TASKS, unit).cases) >= least
 
 
-def test_there_are_about_two_hundred_rows_over_the_three_units() -> None:
+def test_there_are_enough_rows_of_each_kind() -> None:
     per_unit = Counter(row.unit for row in ROWS)
-    assert set(per_unit) == {"triage", "replies", "wording"}
-    assert 200 <= sum(per_unit.values()) <= 320
+    assert set(per_unit) == set(LEAST_ROWS)
+    assert all(per_unit[unit] >= least for unit, least in LEAST_ROWS.items())
+
+
+def test_the_references_are_as_many_as_they_should_be() -> None:
+    refs = ROOT / "fixtures/support/refs"
+    pairs = read_yaml(refs / "voice.yaml").data["pairs"]
+    terms = read_yaml(refs / "terms.yaml").data
+    assert len(pairs) >= 80
+    assert 6 * sum(pair.get("subtle", False) for pair in pairs) >= len(pairs)
+    assert len(terms["terms"]) >= 40
+    assert len(terms["wording"]) >= 10
 
 
 def test_no_row_repeats_a_fixture() -> None:
@@ -47,8 +69,8 @@ def sentences(text: str) -> Iterator[str]:
 
 def texts(case: Case) -> Iterator[str]:
     yield case.input
-    if isinstance(case.expect, dict) and "says" in case.expect:
-        yield case.expect["says"]
+    if isinstance(case.expect, dict):
+        yield from (case.expect[key] for key in ("says", "preferred", "other") if key in case.expect)
 
 
 def test_no_row_shares_a_sentence_with_a_fixture() -> None:
@@ -71,17 +93,43 @@ def opening(text: str) -> str:
     return " ".join(first[:2]).casefold()
 
 
-@pytest.mark.parametrize("unit", LEAST_CASES)
+@pytest.mark.parametrize("unit", MESSAGES)
 def test_messages_are_varied(unit: str) -> None:
     messages = [case.input for case in find_unit(TASKS, unit).cases]
     assert max(Counter(map(opening, messages)).values()) <= 4
     lengths = sorted(len(message.split()) for message in messages)
     assert lengths[-1] >= 1.5 * lengths[len(lengths) // 20]
-    assert len({word for message in messages for word in message.casefold().split()}) >= 6 * len(messages)
+    assert len({word for message in messages for word in message.casefold().split()}) >= 5 * len(messages)
+
+
+def test_passages_are_of_many_genres_and_lengths() -> None:
+    cases = find_unit(TASKS, "support/passages").cases
+    genres = Counter(case.tags["genre"] for case in cases)
+    assert len(genres) >= 10
+    assert max(genres.values()) <= 2 * min(genres.values())
+    assert max(Counter(opening(case.input) for case in cases).values()) <= 4
+    lengths = sorted(len(case.input.split()) for case in cases)
+    assert lengths[0] >= 40
+    assert lengths[-1] >= 1.5 * lengths[0]
+
+
+def test_a_pair_differs_in_its_term_alone_and_the_terms_are_the_houses() -> None:
+    terms = read_yaml(ROOT / "fixtures/support/refs/terms.yaml").data
+    patterns = {term["id"]: term_pattern(term["banned"], "en") for term in terms["terms"] if term.get("banned")}
+    for case in find_unit(TASKS, "support/word-choice").cases:
+        preferred, other = normal(case.expect["preferred"]), normal(case.expect["other"])
+        assert [name for name, banned in patterns.items() if banned.search(preferred)] == [], case.key
+        assert len([name for name, banned in patterns.items() if banned.search(other)]) == 1, case.key
 
 
 def expectation(row: Row, unit: Unit) -> Any:
-    return {"triage": None, "replies": {"says": row.output}, "wording": {"terms": [], "wording": []}}[unit.name]
+    return {
+        "triage": None,
+        "orders": None,
+        "replies": {"says": row.output},
+        "wording": {"terms": [], "wording": []},
+        "questions": {"answer": [row.output]},
+    }[unit.name]
 
 
 @pytest.mark.real
@@ -109,4 +157,12 @@ def test_triage_labels_are_spread() -> None:
         Counter(label["request"]["urgency"] for label in labels),
         Counter(label["callback"] for label in labels),
     ):
-        assert min(values.values()) >= 16
+        assert min(values.values()) >= 25
+
+
+@pytest.mark.parametrize("key", ["size", "deliver", "reference"])
+def test_optional_parts_of_an_order_are_there_and_not_there(key: str) -> None:
+    orders = [case.expect for case in find_unit(TASKS, "support/orders").cases]
+    there = sum(key in order or any(key in item for item in order["items"]) for order in orders)
+    assert 25 <= there <= len(orders) - 20
+    assert len({len(order["items"]) for order in orders}) >= 3

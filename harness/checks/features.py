@@ -59,6 +59,16 @@ GUSH = _listed(
     "amazing awesome great super absolutely totally thrilled excited exciting brilliant fantastic wonderful wow yay "
     "hey lovely love delighted happy perfect woohoo hooray oh gosh guys folks fab cheers"
 )
+INTENSIFIERS = _listed(
+    "very really truly deeply terribly dreadfully awfully extremely incredibly genuinely sincerely utterly thoroughly "
+    "hugely massively completely entirely unforgivable unacceptable inexcusable dreadful awful terrible "
+    "mortified ashamed embarrassed heartfelt humbly humble forgive forgiveness beg grovel"
+)
+CHATTY = _listed(
+    "mate mates pal buddy yeah yep yup nah nope gonna wanna gotta dunno cos cuz innit ain ta lol haha thingy gubbins "
+    "knackered dodgy skint quid bloke blokes lad lads gaffer cuppa reckon blimey nowt summat mega loads chuck whack "
+    "sorted bang proper dead bits stuff kit kaput bust buggered faff sec tick jiffy bob til tho u ur r pls thx"
+)
 LINKERS = _listed(
     "therefore however furthermore moreover regarding concerning hereby pursuant accordingly upon prior ensure "
     "additionally consequently subsequently thus whilst hence herewith aforementioned respective provided receipt "
@@ -168,6 +178,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("apology", _among(APOLOGY), "apologies", "no apology"),
     Feature("filler", _pattern(FILLER), "stock phrases such as 'we would like to'", "no courtesy phrases"),
     Feature("enthusiasm", _among(GUSH), "gushing words such as 'absolutely'", "little enthusiasm"),
+    Feature("intensifiers", _among(INTENSIFIERS), "words that lay it on, such as 'truly'", "nothing laid on thick"),
+    Feature("chattiness", _among(CHATTY), "slang such as 'sorted' and 'mate'", "no slang"),
     Feature("passive", _pattern(PASSIVE), "passive verbs", "few passive verbs"),
     Feature("formal nouns", _matching(FORMAL), "formal nouns in -tion, -ment, -ance", "few formal nouns"),
     Feature("linkers", _among(LINKERS), "official words such as 'therefore' and 'ensure'", "no official words"),

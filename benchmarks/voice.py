@@ -1,0 +1,182 @@
+"""What the voice suite can and cannot hear, on the demo's references: its report card, and texts it never saw.
+
+python benchmarks/voice.py            # half a minute; writes voice.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.gate_markdown import table
+from harness.cases import find_unit, load_tasks
+from harness.checks.outcome import Outcome
+from harness.checks.voice import Voice
+from harness.checks.voicemetric import LEAST_AUC, Metric, Pair, auc, auc_interval, fit
+from harness.errors import Refused
+from harness.files import write_atomically
+from harness.yamlfile import read_yaml
+
+ROOT = Path(__file__).parent.parent
+TEXTS = Path(__file__).parent / "voice_texts"
+RESULT = Path(__file__).parent / "results/voice.md"
+UNIT = "support/replies"
+SHUFFLES = 5
+
+DEGENERATE: Mapping[str, str] = {
+    "nothing": "",
+    "one word": "Yes.",
+    "one phrase again and again": "We'll call you back. " * 12,
+    "small words only": "we you it and so the of to in on we'll you're it's that this " * 2,
+    "content words only": "Boiler engineer Tuesday morning valve pressure radiator pipe tank fan pump " * 2,
+    "far too long": "We'll be with you on Tuesday, and you don't need to stay in while we work on it. " * 9,
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A text, what it is, and what the suite made of it."""
+
+    id: str
+    kind: str
+    score: float
+    outcome: Outcome
+
+    @property
+    def passed(self) -> bool:
+        """Whether the whole suite passed it."""
+        return self.outcome.score == 1.0
+
+
+def demo_voice() -> Voice:
+    """The demo's voice check, as its fixtures load it."""
+    voice: Voice = find_unit(load_tasks(ROOT / "fixtures"), UNIT).cases[0].check  # type: ignore[assignment]
+    voice.prepare()
+    return voice
+
+
+def metric_of(voice: Voice) -> Metric:
+    """The classifier behind a voice, fitted to its pairs as the voice does it."""
+    return fit(pairs_of(voice))
+
+
+def pairs_of(voice: Voice) -> tuple[Pair, ...]:
+    """The labelled pairs of a voice."""
+    return tuple(Pair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in voice.document.data["pairs"])
+
+
+def texts(name: str, part: str = "texts") -> list[dict[str, Any]]:
+    """The entries of a file of texts."""
+    return list(read_yaml(TEXTS / f"{name}.yaml").data[part])
+
+
+def judge(voice: Voice, metric: Metric, entries: Sequence[Mapping[str, Any]]) -> list[Judged]:
+    """What the suite makes of texts, each of which has to say what its `says` does."""
+    return [
+        Judged(each["id"], each["kind"], metric.score(each["text"]), voice(each["text"], {"says": each["says"]}, ""))
+        for each in entries
+    ]
+
+
+def area(on: Sequence[float], off: Sequence[float]) -> str:
+    """The AUC of scores with its 95 % interval."""
+    value = auc(np.array(on), np.array(off))
+    low, high = auc_interval(value, len(on), len(off))
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def shuffled_are_refused(pairs: Sequence[Pair]) -> int:
+    """How many of `SHUFFLES` references whose labels were dealt by a coin are refused."""
+    refused = 0
+    for seed in range(SHUFFLES):
+        coins = np.random.default_rng(seed).integers(0, 2, len(pairs))
+        dealt = [
+            Pair(pair.off, pair.on, pair.subtle) if coin else pair for pair, coin in zip(pairs, coins, strict=True)
+        ]
+        refused += not fit(tuple(dealt)).card.accepted
+    return refused
+
+
+def report(voice: Voice) -> Iterator[str]:
+    """The report, paragraph by paragraph."""
+    metric, pairs = metric_of(voice), pairs_of(voice)
+    yield "# The voice metric on the demo's references"
+    yield f"    {metric.card}"
+    yield (
+        f"- Labels dealt by a coin, {SHUFFLES} times: {shuffled_are_refused(pairs)} of {SHUFFLES} references refused. "
+        f"The AUC's lower bound must be {LEAST_AUC}."
+    )
+    yield from _swap(metric)
+    yield "- Degenerate answers, and what speaks: " + "; ".join(_degenerate(voice)) + "."
+    for name, told in (
+        ("second", "Texts written last, by a writer who ran no metric, and measured once"),
+        (
+            "first",
+            "Earlier texts; the references grew by 20 pairs and the metric by two features after these were seen",
+        ),
+    ):
+        on, off = (judge(voice, metric, texts(f"{name}_{side}")) for side in ("on", "off"))
+        yield f"## {told}"
+        yield (
+            f"Style alone: AUC {area([each.score for each in on], [each.score for each in off])}. The whole suite "
+            f"passes {_share(on)} on-brand texts and {_share(off)} off-brand ones."
+        )
+        yield table(["voice", "texts", "wrongly passed", "which"], _kinds(off))
+        failed = [f"`{each.id}` ({each.outcome.findings[0].rule})" for each in on if not each.passed]
+        yield f"On-brand texts that failed: {', '.join(failed) or 'none'}."
+    yield "## How\n\n    python benchmarks/voice.py"
+
+
+def _share(judged: Sequence[Judged]) -> str:
+    return f"{sum(each.passed for each in judged)} of {len(judged)}"
+
+
+def _kinds(off: Sequence[Judged]) -> Iterator[list[str]]:
+    for kind in dict.fromkeys(each.kind for each in off):
+        same = [each for each in off if each.kind == kind]
+        wrong = [each.id for each in same if each.passed]
+        yield [kind, str(len(same)), str(len(wrong)), ", ".join(wrong)]
+
+
+def _swap(metric: Metric) -> Iterator[str]:
+    pairs = texts("topic_swap", "pairs")
+    on, off = ([metric.score(pair[side]) for pair in pairs] for side in ("on", "off"))
+    ordered = sum(left > right for left, right in zip(on, off, strict=True))
+    topics = ", ".join(dict.fromkeys(pair["topic"] for pair in pairs))
+    yield (
+        f"- The same voice on other subjects ({topics}): AUC {area(on, off)}, {ordered} of {len(pairs)} pairs in "
+        f"order, {sum(score >= metric.card.threshold for score in on)} on-brand texts pass on style, "
+        f"{sum(score >= metric.card.threshold for score in off)} off-brand ones."
+    )
+
+
+def _degenerate(voice: Voice) -> Iterator[str]:
+    for name, text in DEGENERATE.items():
+        findings = voice(text, {"says": "We'll call you on Tuesday."}, "").findings
+        yield f"{name}: {', '.join(dict.fromkeys(finding.rule for finding in findings)) or 'NOTHING'}"
+
+
+def main() -> int:
+    """Print the report, and write it under results/."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
+    try:
+        text = "\n\n".join(report(demo_voice())) + "\n"
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 4
+    write_atomically(parser.parse_args().out, text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

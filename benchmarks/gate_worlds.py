@@ -12,12 +12,12 @@ from benchmarks.gate_rule import MARGIN, Floats
 from harness import gate
 from harness.cases import Case, Decoding, Prompt, Task, Unit
 from harness.checks.outcome import Kind, Outcome
+from harness.document import Document, Where
 from harness.errors import Problem
 from harness.judge import summarize
 from harness.policy import Policy, UnitPolicy
 from harness.record import Record, Result
 from harness.verdict import Verdict
-from harness.yamlfile import Document, Where
 
 TASK = "desk"
 IDENTITY = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.checks.outcome import Kind
+from harness.document import Document
 from harness.errors import AuthoringError, Problem
-from harness.yamlfile import Document, check_shape, did_you_mean, read_yaml
+from harness.shape import check_shape, did_you_mean
+from harness.yamlfile import read_yaml
 
 DEFAULT_MARGIN = 0.05
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.checks.outcome import Can
+from harness.document import Document
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import file_digest
+from harness.shape import check_shape, did_you_mean
 from harness.subject import Answer, Identity, LogProbs, Request
-from harness.yamlfile import Document, check_shape, did_you_mean
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "maximum": 0}}

@@ -1,40 +1,20 @@
-"""YAML with line numbers, and JSON Schema errors that point at them."""
+"""YAML with line numbers: plain data only, read by libyaml, with every mistake in words."""
 
 from __future__ import annotations
 
-import difflib
 import gc
-import json
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
+from harness.document import Document, Where
 from harness.errors import AuthoringError, Problem, show_path
-
-Where = tuple[str | int, ...]
-SHOWN = 60
-MAX_DEPTH = 100  # levels of nesting
-MAX_REPEATED = 100_000  # values that aliases may add to a file
-MAX_DIGITS = 300  # of one whole number; floats end there too
-TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "null": "nothing",
-}
-_TAG = "tag:yaml.org,2002:"
+from harness.plaindata import HALVES, TAG, TOO_DEEP, Inspection
+from harness.syntax import syntax_problem
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,13 +23,12 @@ class _Loader(yaml.SafeLoader):
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         """Join the halves of escaped surrogate pairs: JSON writes them, and JSON is YAML."""
         node = super().compose_scalar_node(anchor)
-        if _HALVES.search(node.value):
+        if HALVES.search(node.value):
             node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         return node
 
 
-_HALVES = re.compile("[\ud800-\udfff]")
-_KEPT = {_TAG + "null", _TAG + "merge"}
+_KEPT = {TAG + "null", TAG + "merge"}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -61,7 +40,7 @@ for _name, _pattern, _first in (
     ("float", r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-.0123456789"),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
 ):
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
+    _Loader.add_implicit_resolver(TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 # libyaml reads a file ten times as fast as PyYAML's own code, and alike, but for tabs and comments right after | or >,
@@ -75,48 +54,6 @@ class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc] 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
-@dataclass(frozen=True)
-class Document:
-    """A parsed YAML file: plain data, and the line (from 1) of every path inside it."""
-
-    path: Path
-    data: Any
-    lines: Mapping[Where, int]
-
-    @cached_property
-    def name(self) -> str:
-        """Its path as a person would type it."""
-        return show_path(self.path)
-
-    def only(self, places: Iterable[Where]) -> Document:
-        """The same file without its data, with the lines of `places` alone: many files then fit in memory."""
-        return Document(self.path, None, {where: self.lines[where] for where in places if where in self.lines})
-
-    def line(self, where: Where) -> int:
-        """The line of `where`, or of its nearest parent that has one."""
-        while where and where not in self.lines:
-            where = where[:-1]
-        return self.lines.get(where, 1)
-
-    def problem(self, where: Where, expected: str, found: str, hint: str = "") -> Problem:
-        """A problem at `where` in this document."""
-        return Problem(self.name, self.line(where), show_where(where), expected, found, hint)
-
-
-def show_where(where: Where) -> str:
-    """A path inside a document as people write it: `cases[3].expect.product`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    return text.removeprefix(".")
-
-
-def show_value(value: Any) -> str:
-    """A value, short enough for a message."""
-    if value is None:
-        return TYPES["null"]
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
-
-
 def read_yaml(path: Path) -> Document:
     """Parse one YAML file.
 
@@ -126,14 +63,14 @@ def read_yaml(path: Path) -> Document:
     name = show_path(path)
     text = _read_text(path, name)
     if not _READ_OTHERWISE.search(text):
-        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `_SYNTAX` knows
+        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `syntax` knows
             return _plain_data(path, name, text, _FastLoader(text))
     try:
         return _plain_data(path, name, text, _Loader(text))
     except yaml.YAMLError as error:
-        raise AuthoringError([_syntax(error, name)]) from error
+        raise AuthoringError([syntax_problem(error, name)]) from error
     except RecursionError:
-        raise AuthoringError([Problem(name, 1, "", *_TOO_DEEP)]) from None
+        raise AuthoringError([Problem(name, 1, "", *TOO_DEEP)]) from None
 
 
 @contextmanager
@@ -153,14 +90,13 @@ def _plain_data(path: Path, name: str, text: str, loader: _Loader | _FastLoader)
     node = loader.get_single_node()
     if node is None:
         return Document(path, None, {})
-    inspection = _Inspection(name, text, loader)
+    inspection = Inspection(name, text, loader.resolve)
     inspection.size(node, ())
     if inspection.problems:
         raise AuthoringError(inspection.problems)
     return Document(path, loader.construct_document(node), dict(_lines(node, ())))
 
 
-_TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
 _UNSEEN = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -186,130 +122,6 @@ def _read_text(path: Path, name: str) -> str:
     return text
 
 
-_QUOTE = "put the text in quotes"
-# What PyYAML says, and in the words of people: what was expected, what was found, what to do. {0} is the pattern's
-# group, {1} the line where the quote, bracket or key opens; the mistake is shown there if the last column says so.
-_SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
-    (r"character '\\t'", "spaces", "a tab", "indent with spaces", False),
-    (r"character '(.)' that cannot start", "a text in quotes", "a text that begins with {0}", _QUOTE, False),
-    (r"(?:anchor|alias)", "a text in quotes", "a text that begins with * or &, or an alias without its &name", _QUOTE,
-     False),
-    (r"mapping values are not allowed", "one `key: value`", "a second ': ', or keys that are not lined up",
-     "put a text that holds ': ' in quotes; begin the keys of one mapping in one column", False),
-    (r"<block end>, but found '<scalar>'", "nothing after a closing quote", "more text",
-     "quote the whole text; inside '...' write ' twice", False),
-    (r"<block end>", "lines that belong together in one column", "a line in another column",
-     "indent it like the lines beside it", False),
-    (r"end of stream.* quoted scalar", "a closing quote", "none before the end of the file",
-     "the quote opens on this line", True),
-    (r"flow (?:mapping|sequence|node)", "a comma or a closing bracket", "something else",
-     "the bracket opens on line {1}; put texts that hold , : ? [ ] {{ or }} in quotes there", False),
-    (r"escape", "a known escape after the \\", "another character",
-     "in double quotes write \\\\ for \\, or use single quotes", False),
-    (r"could not find expected ':'", "`key: value`", "a line without ': '",
-     "indent it if it goes on the text above", True),
-    (r"block scalar", "nothing after | or >", "more text",
-     "begin the text on the next line, indented; or put it in quotes if it begins with | or >", False),
-    (r"single document", "one document", "a second one", "delete the line ---, or move what follows to its own file",
-     False),
-)  # fmt: skip
-
-
-def _syntax(error: yaml.YAMLError, name: str) -> Problem:
-    said = " ".join(filter(None, [getattr(error, "problem", None) or str(error), getattr(error, "context", None)]))
-    mark, opens = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    line = mark.line + 1 if mark else 1
-    opening = opens.line + 1 if opens else line
-    for pattern, expected, found, hint, at_opening in _SYNTAX:
-        if seen := re.search(pattern, said):
-            words = (*seen.groups(), "")[0], opening
-            return Problem(
-                name, opening if at_opening else line, "", expected, found.format(*words), hint.format(*words)
-            )
-    return Problem(name, line, "", "YAML", said, _QUOTE)
-
-
-class _Inspection:
-    """One pass over the nodes of a file, before any data is made: every way in which they are more than plain data."""
-
-    def __init__(self, name: str, text: str, loader: _Loader | _FastLoader) -> None:
-        self.problems: list[Problem] = []
-        self._name, self._text, self._loader = name, text, loader
-        self._sizes: dict[int, int] = {}
-        self._open: set[int] = set()
-        self._brackets = 0
-        self._told = False
-
-    def size(self, node: yaml.Node, where: Where) -> int:
-        """How many values `node` stands for with its aliases written out; each node is looked at once."""
-        if id(node) in self._sizes:
-            return self._sizes[id(node)]
-        if id(node) in self._open:
-            self._say(node, where, "data that ends", "an alias inside what it names", "delete the alias")
-            return 0
-        if len(self._open) >= MAX_DEPTH:
-            self._say(node, where, *_TOO_DEEP)
-            return 0
-        in_brackets = isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
-        self._open.add(id(node))
-        self._brackets += in_brackets
-        self._check_tag(node, where)
-        size = 1 + sum(self.size(inner, place) for place, inner in self._inside(node, where))
-        self._brackets -= in_brackets
-        self._open.remove(id(node))
-        self._sizes[id(node)] = size
-        if size > len(self._sizes) + MAX_REPEATED and not self._told:
-            self._told = True
-            self._say(node, where, "few aliases", f"aliases that stand for {size:,} values", "write the values out")
-        return size
-
-    def _say(self, node: yaml.Node, where: Where, expected: str, found: str, hint: str = "") -> None:
-        line = node.start_mark.line + 1
-        self.problems.append(Problem(self._name, line, show_where(where), expected, found, hint))
-
-    def _inside(self, node: yaml.Node, where: Where) -> Iterator[tuple[Where, yaml.Node]]:
-        if isinstance(node, yaml.SequenceNode):
-            yield from (((*where, index), item) for index, item in enumerate(node.value))
-        elif isinstance(node, yaml.MappingNode):
-            seen: dict[str, int] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    self._say(key, where, "a key that is text", "a list or a mapping", _QUOTE)
-                    continue
-                if key.value in seen:
-                    found = f"{key.value!r} again (first on line {seen[key.value]})"
-                    self._say(key, where, "each key once", found, "delete or rename one of them")
-                seen.setdefault(key.value, key.start_mark.line + 1)
-                self._check_tag(key, (*where, key.value))
-                yield (*where, key.value), value
-
-    def _check_tag(self, node: yaml.Node, where: Where) -> None:
-        usual = {_TAG + "map", _TAG + "seq"}
-        if isinstance(node, yaml.ScalarNode):
-            self._check_scalar(node, where)
-            is_text = node.tag == _TAG + "str"
-            usual = {node.tag if is_text else self._loader.resolve(yaml.ScalarNode, node.value, (True, False))}
-        if node.tag not in usual:
-            tag = node.tag.replace(_TAG, "!!")
-            self._say(node, where, "a value without a tag", tag, "put a text that begins with ! in quotes")
-
-    def _check_scalar(self, node: yaml.ScalarNode, where: Where) -> None:
-        if node.tag == _TAG + "int" and len(node.value) > MAX_DIGITS:
-            self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(node.value)}")
-        if _HALVES.search(node.value):
-            self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
-        if node.style:
-            return  # in quotes, or below | or >
-        if self._brackets and "?" in node.value:  # PyYAML refuses it itself
-            self._say(node, where, "a text without ? between brackets", show_value(node.value), _QUOTE)
-        if node.tag == _TAG + "str" and _CUT.match(self._text, node.end_mark.index):
-            hint = "put the whole text in quotes, or a space after the # of a comment"
-            self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
-
-
-_CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is `order` and a comment
-
-
 def _lines(node: yaml.Node, where: Where) -> Iterator[tuple[Where, int]]:
     yield where, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
@@ -320,101 +132,3 @@ def _lines(node: yaml.Node, where: Where) -> Iterator[tuple[Where, int]]:
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _lines(item, (*where, index))
-
-
-def check_shape(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
-    """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
-    instance = document.data if data is None and not where else data
-    errors = Draft202012Validator(schema).iter_errors(instance)
-    problems = [problem for error in errors for problem in _problems(error, document, where)]
-    return problems + list(_not_json(instance, document, where))
-
-
-def _problems(error: ValidationError, document: Document, prefix: Where) -> Iterator[Problem]:
-    where = (*prefix, *error.absolute_path)
-    value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
-        known = sorted(schema.get("properties", {}))
-        for key in [key for key in value if key not in known and isinstance(key, str)]:
-            expected = f"one of the keys {', '.join(known)}"
-            yield document.problem((*where, key), expected, f"{key!r}", did_you_mean(key, known))
-    elif error.validator == "required" and isinstance(value, dict):
-        yield from _missing(document, where, schema, value)
-    elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
-        yield document.problem(where, schema["description"], show_value(value))
-    else:
-        yield document.problem(where, _expected(error, schema), show_value(value), _hint(error, schema))
-
-
-def _missing(document: Document, where: Where, schema: Mapping[str, Any], value: dict[Any, Any]) -> Iterator[Problem]:
-    rules = schema.get("properties", {})
-    unknown = [str(key) for key in value if key not in rules]
-    for key in [key for key in schema["required"] if key not in value]:
-        misspelt = schema.get("additionalProperties") is False and difflib.get_close_matches(key, unknown, 1, 0.75)
-        if not misspelt:  # that it is not a key is told already, and which was meant
-            found = f"only {', '.join(map(str, value))}" if value else TYPES["null"]
-            yield document.problem(where, f"the key {key!r}", found, rules.get(key, {}).get("description", ""))
-
-
-def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """A hint that names the one of `known` that `found` resembles; empty where none does."""
-    close = difflib.get_close_matches(found, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
-
-
-def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    rule = error.validator
-    if rule == "type":
-        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        if kinds[0] in {"integer", "number"} and "description" in schema:
-            return str(schema["description"])
-        keys = f" with {', '.join(schema['required'])}" if kinds == ["object"] and schema.get("required") else ""
-        return " or ".join(TYPES[kind] for kind in kinds) + keys
-    if rule in {"enum", "const"}:
-        values = schema["enum"] if rule == "enum" else [schema["const"]]
-        return "one of " + ", ".join(str(value) for value in values) if len(values) > 1 else str(values[0])
-    return str(schema.get("description", error.message))
-
-
-_YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
-
-
-def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    """What to do about a value: the schema's own `$comment`, or the usual slip behind such a mistake."""
-    rule = error.validator
-    value: Any = error.instance
-    wanted: Any = error.validator_value
-    if "$comment" in schema:
-        return str(schema["$comment"])
-    if rule == "enum" and isinstance(value, str):
-        return did_you_mean(value, [str(choice) for choice in wanted])
-    if rule == "const" and str(value) == str(wanted):
-        return "write it without quotes"
-    if rule in {"maximum", "exclusiveMaximum"} and wanted == 1 and 1 < value <= 100:
-        return f"for {value:g} points or percent write {value / 100:g}"
-    return _type_hint(wanted if isinstance(wanted, list) else [wanted], value) if rule == "type" else ""
-
-
-def _type_hint(kinds: Sequence[str], value: Any) -> str:
-    if "string" in kinds:
-        return "put a text that begins with # or & in quotes" if value is None else "put it in quotes"
-    if kinds == ["boolean"] and str(value).lower() in _YES | _NO:
-        return f"write {'true' if value.lower() in _YES else 'false'} without quotes"
-    if kinds[0] in {"integer", "number"} and isinstance(value, str) and value.strip("+-. ").isdigit():
-        return "write it without quotes"
-    usual = {"object": "write `key: value` lines, indented", "array": "write its items on lines that begin with `- `"}
-    return usual.get(kinds[0], "")
-
-
-def _not_json(value: Any, document: Document, where: Where) -> Iterator[Problem]:
-    """Keys that are not text and numbers that are not finite, which YAML has and JSON has not."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield document.problem(where, "a finite number", str(value))
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                yield document.problem((*where, str(key)), "a key that is text", str(key), "put it in quotes")
-            yield from _not_json(inner, document, (*where, str(key)))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _not_json(inner, document, (*where, index))

@@ -13,7 +13,8 @@ from harness.checks import validator
 from harness.checks.schema import KIND, differences, load
 from harness.checks.validator import DRAFTS, violations
 from harness.errors import AuthoringError
-from harness.yamlfile import check_shape, read_yaml
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 D4, D6, D7, D2019, D2020 = DRAFTS
 SLOW = "^(a|aa)+$"

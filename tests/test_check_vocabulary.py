@@ -12,7 +12,8 @@ from harness.checks.table import CHECKS, SUITES, measures
 from harness.checks.terms import inflections, normal
 from harness.checks.vocabulary import KIND, VocabularyCheck, load
 from harness.errors import AuthoringError
-from harness.yamlfile import check_shape, read_yaml
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 TERMS = """\
 version: 1

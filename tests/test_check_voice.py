@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from harness.checks.voice import KIND, Voice, load
 from harness.checks.voicemetric import Pair, auc, auc_interval, fit
+from harness.document import Document
 from harness.errors import AuthoringError, Refused
-from harness.yamlfile import Document, read_yaml
+from harness.yamlfile import read_yaml
 
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
 PAIRS = """

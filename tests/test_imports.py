@@ -19,8 +19,9 @@ ROOT = Path(__file__).parent.parent
 # Data flows left to right: a module imports only what stands before it. `checks.*` are all checks not named here,
 # which may import one another without a circle.
 ORDER = [
-    "errors", "files", "yamlfile", "progress", "models", "embed", "checks.outcome", "checks.*", "checks.table",
-    "policy", "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "stats",
+    "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
+    "checks.outcome", "checks.*", "checks.table", "policy", "units", "parts", "cases",
+    "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "stats",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
     "gate", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release",
     "demo", "cli", "__main__",

@@ -169,7 +169,7 @@ def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_m
 
 
 def check(row: str) -> Any:
-    from harness.yamlfile import Document
+    from harness.document import Document
 
     measure = row.partition("/")[2]
     return CHECKS[row].load({"measure": measure}, Document(Path("x.yaml"), {}, {}), ())

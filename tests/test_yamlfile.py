@@ -10,17 +10,10 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from harness.document import show_value, show_where
 from harness.errors import AuthoringError, Problem
-from harness.yamlfile import (
-    _READ_OTHERWISE,
-    _FastLoader,
-    _Loader,
-    _plain_data,
-    check_shape,
-    read_yaml,
-    show_value,
-    show_where,
-)
+from harness.shape import check_shape
+from harness.yamlfile import _READ_OTHERWISE, _FastLoader, _Loader, _plain_data, read_yaml
 
 KEYS = st.text(max_size=80)  # with escapes: YAML ends a key after 1,024 characters
 JSON = st.recursive(

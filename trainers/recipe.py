@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.document import Document
 from harness.errors import AuthoringError
-from harness.yamlfile import Document, check_shape, read_yaml
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
 _COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}

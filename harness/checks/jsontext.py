@@ -17,7 +17,7 @@ from itertools import accumulate, islice
 from typing import Any, Literal
 
 from harness.checks.outcome import Finding
-from harness.yamlfile import SHOWN, show_value
+from harness.document import SHOWN, show_value
 
 Extract = Literal["strict", "fenced"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.checks.outcome import CheckKind, Outcome
+from harness.document import Document, Where
 from harness.errors import Problem
-from harness.yamlfile import Document, Where
 
 Measure = Literal["passages", "pairs"]
 _TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}

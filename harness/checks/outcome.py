@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from harness.document import Document, Where
 from harness.errors import Problem
-from harness.yamlfile import Document, Where
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]

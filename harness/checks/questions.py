@@ -10,8 +10,8 @@ from typing import Any
 import regex
 
 from harness.checks.outcome import CheckKind, Finding, Outcome
+from harness.document import Document, Where, show_value
 from harness.errors import Problem
-from harness.yamlfile import Document, Where, show_value
 
 MOST_WORDS = 40  # a longer answer could hold the right one by listing everything
 SHOWN = 60

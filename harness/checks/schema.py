@@ -11,9 +11,9 @@ from harness.checks.jsontext import MAX_FINDINGS, Extract, json_path, read_json,
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.schemafile import read_schema
 from harness.checks.validator import identity, violations
+from harness.document import Document, Where
 from harness.errors import Problem
 from harness.files import digest
-from harness.yamlfile import Document, Where
 
 OPTIONS = {
     "type": "object",

@@ -16,8 +16,10 @@ from referencing.jsonschema import specification_with
 
 from harness.checks.jsontext import read_json, show
 from harness.checks.validator import DEFAULT_DRAFT, DRAFTS, LIMIT, draft_of, in_words, is_pattern, violations
+from harness.document import Document, Where
 from harness.errors import AuthoringError, Problem, show_path
-from harness.yamlfile import Document, Where, check_shape, read_yaml
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 
 def read_schema(schema: Any, document: Document, where: Where) -> Mapping[str, Any]:

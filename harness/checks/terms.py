@@ -15,8 +15,10 @@ from typing import Any
 
 import regex
 
+from harness.document import Document
 from harness.errors import AuthoringError, Problem
-from harness.yamlfile import Document, check_shape, read_yaml
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 _TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
 _TEXTS = {"type": "array", "items": _TEXT}

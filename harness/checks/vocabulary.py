@@ -12,9 +12,10 @@ import regex
 
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.terms import normal, one_line, read_terms, spoken, term_pattern, wording_pattern
+from harness.document import Document, Where
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import digest
-from harness.yamlfile import Document, Where, did_you_mean
+from harness.shape import did_you_mean
 
 MAX_CHARS = 1 << 20
 MAX_FINDINGS = 20

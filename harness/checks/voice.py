@@ -16,10 +16,12 @@ from harness.checks import guards
 from harness.checks.features import plain, words
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.voicemetric import Metric, Pair, ReportCard, fit
+from harness.document import Document, Where, show_value
 from harness.embed import embed, embedder_digest
 from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.files import digest
-from harness.yamlfile import Document, Where, check_shape, read_yaml, show_value
+from harness.shape import check_shape
+from harness.yamlfile import read_yaml
 
 CONTENT = 0.4  # cosine: keeps 96 % of texts with the same content, lets 1.5 % of other topics through
 SIDES = ("on", "off")

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
+from harness.distributions import norm_below
 from harness.stats import CLAMP_MARGINS, LEVEL, ROUNDING, critical
 
 Floats = NDArray[np.float64]
@@ -153,7 +153,7 @@ class Continuous(Power):
         return max(z * self.sd / math.sqrt(n), z * z * room * margin / n)
 
     def _above(self, n: int, mean: float, change: float) -> float:
-        return float(norm.cdf((change - mean) / self.sd * math.sqrt(n)))
+        return float(norm_below((change - mean) / self.sd * math.sqrt(n)))
 
 
 def _smallest(chance: Callable[[float], float], power: float, values: Floats) -> float | None:

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, norm
 
+from harness.distributions import binom_at, binom_range, binom_to, norm_above
 from harness.power import Continuous, Levels, Power, check_design
 from harness.stats import LEVEL, ROUNDING, critical, differences, wilson
 
@@ -115,8 +115,7 @@ class PassFail(Power):
         """Return the chances of a flip, and the numbers of flips that are at all likely."""
         check_design(n, margin, most=1.0)
         flips = expected_flips(change, self.churn, self.rate if change > 0 else None)
-        fewest, most = binom.ppf(1e-12, n, flips.either), binom.isf(1e-12, n, flips.either)
-        return flips, np.arange(max(int(fewest), 0), int(most) + 1)
+        return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
@@ -143,8 +142,8 @@ def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:
     """Return P(least <= broken <= most): the flips are Binomial(n, either), the broken among them Binomial again."""
     share = flips.broken / flips.either if flips.either else 0.5
-    among = binom.cdf(most, counts, share) - binom.cdf(least - 1, counts, share)
-    return float(binom.pmf(counts, n, flips.either) @ np.maximum(among, 0.0))
+    among = binom_to(most, counts, share) - binom_to(least - 1, counts, share)
+    return float(binom_at(counts, n, flips.either) @ np.maximum(among, 0.0))
 
 
 def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integers:
@@ -161,8 +160,8 @@ def _most_against(counts: Integers, level: float) -> Integers:
     root = np.sqrt(np.maximum(counts, 1))
 
     def shown(against: Integers) -> NDArray[np.bool_]:
-        mid_p = binom.cdf(against, counts, 0.5) - binom.pmf(against, counts, 0.5) / 2
-        score_p = norm.sf((counts - 2 * against) / root)
+        mid_p = binom_to(against, counts, 0.5) - binom_at(against, counts, 0.5) / 2
+        score_p = norm_above((counts - 2 * against) / root)
         return np.asarray(np.maximum(mid_p, score_p) <= level)
 
     return _most(counts, shown)

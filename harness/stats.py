@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm
+
+from harness.distributions import norm_above, norm_exceeded
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -173,7 +174,7 @@ def critical(level: float) -> float:
     """Return the standard normal quantile exceeded with chance `level`, 0 < level < .5: 1.7507 at .04."""
     if not 0 < level < 0.5:
         raise ValueError(f"a level must lie between 0 and .5, found {level}")
-    return float(norm.isf(level))
+    return norm_exceeded(level)
 
 
 def differences(d: ArrayLike) -> Floats:
@@ -222,7 +223,7 @@ def _null_weights(d: Floats, counts: Integers, margin: float) -> Floats:
 
 
 def _score_p(d: Floats) -> float:
-    return float(norm.sf(score_statistic(d, 0.0)))
+    return float(norm_above(score_statistic(d, 0.0)))
 
 
 def _on_lattice(d: Floats) -> Integers | None:

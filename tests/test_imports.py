@@ -21,12 +21,12 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "policy", "units", "parts", "cases",
-    "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "stats",
+    "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions", "stats",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
     "gate", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release",
     "demo", "cli", "__main__",
 ]  # fmt: skip
-HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn"]
+HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
 
 
 class Import(NamedTuple):

@@ -1,0 +1,60 @@
+"""The normal and the binomial distribution, from scipy.special: scipy.stats takes as long to import as a lint takes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaincc, betaln, ndtr, ndtri, xlog1py, xlogy
+
+Floats = NDArray[np.float64]
+
+
+def norm_below(z: ArrayLike) -> Floats:
+    """Return P(Z < z) of a standard normal Z."""
+    return np.asarray(ndtr(np.asarray(z, float)))
+
+
+def norm_above(z: ArrayLike) -> Floats:
+    """Return P(Z > z) of a standard normal Z, precise also where it is tiny."""
+    return np.asarray(ndtr(-np.asarray(z, float)))
+
+
+def norm_exceeded(level: float) -> float:
+    """Return the z that a standard normal exceeds with chance `level`."""
+    return -float(ndtri(level))
+
+
+def binom_at(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
+    """Return P(K = k) of K ~ Binomial(n, p), for 0 <= k <= n."""
+    hits, trials = np.asarray(k, float), np.asarray(n, float)
+    ways = -betaln(trials - hits + 1, hits + 1) - np.log1p(trials)
+    return np.asarray(np.exp(ways + xlogy(hits, p) + xlog1py(trials - hits, -p)))
+
+
+def binom_to(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
+    """Return P(K <= k) of K ~ Binomial(n, p); k may lie outside 0 .. n."""
+    return _tail(betaincc, k, n, p, below=0.0, above=1.0)
+
+
+def binom_beyond(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
+    """Return P(K > k) of K ~ Binomial(n, p), precise also where it is tiny; k may lie outside 0 .. n."""
+    return _tail(betainc, k, n, p, below=1.0, above=0.0)
+
+
+def binom_range(n: int, p: float, tail: float) -> range:
+    """Return the counts of a Binomial(n, p) without those in its tails, which hold `tail` each at most."""
+    counts = range(n + 1)
+    first = bisect_left(counts, True, key=lambda k: bool(binom_to(k, n, p) >= tail))
+    last = bisect_left(counts, True, key=lambda k: bool(binom_beyond(k, n, p) <= tail))
+    return range(first, last + 1)
+
+
+def _tail(of: Callable[..., Floats], k: ArrayLike, n: ArrayLike, p: float, *, below: float, above: float) -> Floats:
+    """One tail, by the incomplete beta function where it is defined: for 0 <= k < n."""
+    hits, trials = np.floor(np.asarray(k, float)), np.asarray(n, float)
+    inside = (hits >= 0) & (hits < trials)
+    found = of(np.where(inside, hits + 1, 1.0), np.where(inside, trials - hits, 1.0), p)
+    return np.where(inside, found, np.where(hits < 0, below, above))

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
 LINE_SECONDS = 15.0
+ENOUGH = 0.02  # of the whole: answers come in batches, and the first of one tells nothing of the pace
 
 
 class Advance(Protocol):
@@ -62,8 +63,8 @@ def _lines(console: Console) -> Watch:
             nonlocal done, last
             done += more
             now = time.monotonic()
-            if total and now - last >= LINE_SECONDS and done < total:
-                left = (now - start) / done * (total - done) if done else 0
+            if total and now - last >= LINE_SECONDS and ENOUGH * total <= done < total:
+                left = (now - start) / done * (total - done)
                 said = f"  {done}/{total} after {now - start:.0f} s, about {left:.0f} s left"
                 say(f"{said}, {note}" if note else said)
                 last = now

@@ -26,6 +26,17 @@ def test_elsewhere_than_on_a_terminal_a_line_now_and_then(monkeypatch):
     assert last.startswith("  done in ")
 
 
+def test_a_first_answer_of_many_tells_nothing_of_the_pace(monkeypatch):
+    monkeypatch.setattr("harness.progress.LINE_SECONDS", 0)
+    log = console(terminal=False)
+
+    with watch_on(log)("Judging smollm2", 100) as done:
+        done(1)
+        done(1)
+
+    assert [line.split(" after ")[0] for line in log.file.getvalue().splitlines()[1:-1]] == ["  2/100"]
+
+
 def test_a_quick_step_is_two_lines():
     log = console(terminal=False)
 

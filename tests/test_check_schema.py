@@ -272,14 +272,46 @@ def test_scalars_and_lists_match_only_their_equals(expect, answer):
         ({"a": {"b": 1}}, {"a": [1]}, ['expect at a: expected {"b": 1}, found [1]']),
         ([{"a": 1}], [{"a": 1, "b": 2}], []),
         ([1, 2], [2, 1], ["expect at [0]: expected 1, found 2", "expect at [1]: expected 2, found 1"]),
-        ([1], [1, 2], ["expect: expected a list of 1, found one of 2"]),
+        ([1], [1, 2], ["expect: expected 1 item, found 2; at [1] expected nothing, found 2"]),
+        ({"a": [1, {"b": 2}, 3]}, {"a": [1, {"b": 2, "c": 3}]},
+         ["expect at a: expected 3 items, found 2; at [2] expected 3, found nothing"]),
+        ([[1, 2]], [[0, 1, 2]], ["expect at [0]: expected 2 items, found 3; at [0] expected 1, found 0"]),
+        ([[1], [{"x": [2]}]], [[1], [{"x": [3]}]], ["expect at [1][0].x[0]: expected 2, found 3"]),
         ([], {}, ["expect: expected [], found {}"]),
         ("1", 1, ['expect: expected "1", found 1']),
         ("A", "a", ['expect: expected "A", found "a"']),
     ],
-)
+)  # fmt: skip
 def test_differences_say_what_differs_where(expect, answer, said):
     assert [str(finding) for finding in differences(expect, answer)] == said
+
+
+@pytest.mark.parametrize(
+    ("expect", "answer", "said"),
+    [
+        ({"a": 1}, {"a": 1.0}, []),
+        ({"a": 1}, {"a": 1, "note": "x"}, ["expect at note: expected no key 'note', found \"x\""]),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1, "c": None}]}, ["expect at a[0].c: expected no key 'c', found null"]),
+        ([{}], [{"a": 1}, {}], ['expect: expected 1 item, found 2; at [0] expected {}, found {"a": 1}']),
+    ],
+)
+def test_a_whole_match_allows_no_key_more(expect, answer, said):
+    assert [str(finding) for finding in differences(expect, answer, whole=True)] == said
+
+
+@given(JSON, JSON)
+def test_a_whole_match_is_equality_of_json(expect, answer):
+    same = not any(violations({"const": expect}, answer))
+
+    assert (list(differences(expect, answer, whole=True)) == []) == same
+
+
+def test_match_is_an_option(make):
+    invented = '{"product": "router", "count": 2}'
+
+    for match, exact in [("subset", True), ("whole", False)]:
+        rates = make(TICKET, match=match)(invented, {"product": "router"}, "").rates
+        assert rates == {"adherence": True, "exact": exact}
 
 
 def test_fenced_is_an_option(make):
@@ -288,9 +320,10 @@ def test_fenced_is_an_option(make):
 
 
 def test_references_change_with_schema_and_option(make):
-    digests = {make(TICKET).references, make(TICKET, extract="fenced").references, make({}).references}
+    options = [{}, {"extract": "fenced"}, {"match": "whole"}]
+    digests = {make(TICKET, **option).references for option in options} | {make({}).references}
 
-    assert len(digests) == 3
+    assert len(digests) == 4
     assert make(dict(reversed(TICKET.items()))).references in digests
 
 
@@ -403,7 +436,14 @@ def test_a_file_that_is_not_text_is_refused(make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"schema": 1}, {"schema": "a", "extract": "repair"}, {"schema": "a", "shema": 1}]
+    "options",
+    [
+        {},
+        {"schema": 1},
+        {"schema": "a", "extract": "repair"},
+        {"schema": "a", "match": "all"},
+        {"schema": "a", "shema": 1},
+    ],
 )
 def test_options_are_closed(tmp_path, options):
     path = tmp_path / "a.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -158,6 +159,13 @@ def test_triage_labels_are_spread() -> None:
         Counter(label["callback"] for label in labels),
     ):
         assert min(values.values()) >= 25
+
+
+def test_an_orders_expectation_is_a_whole_answer() -> None:
+    for case in find_unit(TASKS, "support/orders").cases:
+        assert case.check(json.dumps(case.expect), case.expect, case.input).findings == (), case.key
+        invented = {**case.expect, "items": [{**case.expect["items"][0], "note": "x"}, *case.expect["items"][1:]]}
+        assert case.check(json.dumps(invented), case.expect, case.input).rates["exact"] is False
 
 
 @pytest.mark.parametrize("key", ["size", "deliver", "reference"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness import rereads
 from harness.document import show_value
 from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.parts import POLICY, UNIQUE, Part, collecting, read_part, schema
@@ -59,36 +60,45 @@ def _load_task(folder: Path, problems: list[Problem]) -> Task:
     for path in files:
         with collecting(problems):
             parts.append(read_part(path, problems))
-    units = _units(folder.name, parts, problems)
-    policy = Policy()
+    policy, complete = Policy(), len(parts) == len(files)
     if (folder / POLICY).exists():
-        kinds = {unit.name: unit.kind for unit in units}
+        kinds = {part.name: part.row.kind for part in parts}
         with collecting(problems):
-            policy = read_policy(folder / POLICY, schema("task"), kinds, complete=len(parts) == len(files))
-    return Task(folder.name, units, policy)
+            policy = read_policy(folder / POLICY, schema("task"), kinds, complete)
+    for part in parts:
+        problems += rereads.problems(part, parts, policy, folder / POLICY, complete)
+    return Task(folder.name, _units(folder.name, parts, policy, problems), policy)
 
 
-def _units(task: str, parts: Sequence[Part], problems: list[Problem]) -> tuple[Unit, ...]:
-    units = []
-    for name in dict.fromkeys(part.name for part in parts):
-        same = [part for part in parts if part.name == name]
+def _units(task: str, parts: Sequence[Part], policy: Policy, problems: list[Problem]) -> tuple[Unit, ...]:
+    files = {name: [part for part in parts if part.name == name] for name in dict.fromkeys(part.name for part in parts)}
+    found: dict[str, Unit] = {}
+    for name, same in sorted(files.items(), key=lambda each: bool(each[1][0].of)):  # what is reread comes first
         problems += _clashes(same)
-        first = same[0]
-        units.append(
-            Unit(
-                task, name, first.suite, measure=first.measure,
-                cases=tuple(case for part in same for case in part.cases),
-                shots=tuple(shot for part in same for shot in part.shots),
-                sealed=first.sealed,
-                asked={case_id: options for part in same for case_id, options in part.asked.items()},
-            )
-        )  # fmt: skip
-    return tuple(units)
+        if not same[0].of:
+            found[name] = _unit(task, same)
+        elif policy.prices and same[0].of in found:
+            found[name] = rereads.rereading(task, same[0], found[same[0].of], policy.prices)
+    return tuple(found[name] for name in files if name in found)
+
+
+def _unit(task: str, same: Sequence[Part]) -> Unit:
+    first = same[0]
+    return Unit(
+        task, first.name, first.suite, measure=first.measure,
+        cases=tuple(case for part in same for case in part.cases),
+        shots=tuple(shot for part in same for shot in part.shots),
+        sealed=first.sealed,
+        asked={case_id: options for part in same for case_id, options in part.asked.items()},
+    )  # fmt: skip
 
 
 def _clashes(parts: Sequence[Part]) -> Iterator[Problem]:
     first, homes = parts[0], dict[str, Part]()
     for part in parts:
+        if part.of and part is not first and first.of:
+            expected = f"one file for a unit that rereads, which is {first.document.name}"
+            yield part.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
         for where, mine, theirs in (
             (("suite",), part.suite, first.suite),
             (("check", "measure"), part.measure or "none", first.measure or "none"),

@@ -8,7 +8,7 @@ from typing import Any
 from harness.baselines import Baseline
 from harness.cases import Unit
 from harness.policy import policy_changes
-from harness.record import Record
+from harness.record import Record, Result
 
 #: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.
 FIXED = ("base", "tokenizer", "template", "rung")
@@ -43,9 +43,7 @@ def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
     same = [
         (case, before.score or 0.0, now[case].score or 0.0)
         for case, before in sorted(old.results.items())
-        if case in now
-        and (before.output, before.logprobs) == (now[case].output, now[case].logprobs)
-        and before.repeats == () == now[case].repeats
+        if case in now and _seen(before) == _seen(now[case]) and before.repeats == () == now[case].repeats
     ]
     looser = [case for case, before, after in same if after > before]
     stricter = [case for case, before, after in same if after < before]
@@ -56,14 +54,21 @@ def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
     ]
 
 
+def _seen(result: Result) -> tuple[Any, ...]:
+    """What was judged: an output, likelihoods, or where there is neither the tokens of an answer."""
+    if result.output is None and not result.logprobs:
+        return result.tokens_in, result.tokens_out
+    return result.output, result.logprobs
+
+
 def _some(cases: Sequence[str]) -> str:
     more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
     return f"{', '.join(cases[:SHOWN])}{more}"
 
 
 def number(value: float | None) -> str:
-    """A mean score as it stands in a line of changes."""
-    return "none" if value is None else f"{value:.3f}"
+    """A mean score as it stands in a line of changes; three decimals would hide the price of a call."""
+    return "none" if value is None else f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.4g}"
 
 
 def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None], engine: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import cast
 
 from harness import stats
 from harness.cases import Case, Unit
+from harness.checks.cost import Call
 from harness.checks.outcome import Finding, Kind, Outcome
 from harness.errors import Refused
 from harness.progress import Watch
@@ -55,6 +56,7 @@ def judge(
         for answer in subject.answer(asked):
             results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
             done(1)
+    results |= _reread(units, results, repeats, str(subject.identity.subject.get("model")))
     by_case = {
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
@@ -70,6 +72,33 @@ def judge(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sealed=sealed,
     )
+
+
+def _reread(
+    units: Iterable[Unit], results: Mapping[tuple[str, int], Result], repeats: int, model: str
+) -> dict[tuple[str, int], Result]:
+    """What units make of the answers to the units that they reread."""
+    return {
+        (case.key, repeat): judge_call(case, results[source, repeat], model)
+        for unit in units
+        if unit.of
+        for case in unit.cases
+        for repeat in range(repeats)
+        if (source := f"{unit.of}/{case.id}", repeat) in results
+    }
+
+
+def judge_call(case: Case, answered: Result, model: str) -> Result:
+    """Judge what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
+    tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
+    if answered.score is None:
+        return UNANSWERED
+    if tokens_in is None or tokens_out is None:
+        missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(answered, name) is None)
+        finding = Finding("unscored", f"the answer has no price: it came without {missing}")
+        return Result(None, None, (finding,), tokens_in=tokens_in, tokens_out=tokens_out)
+    outcome = case.check(Call(model, tokens_in, tokens_out), case.expect, case.input)
+    return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
 def prepare(units: Iterable[Unit], watch: Watch) -> None:

@@ -46,7 +46,10 @@ class collecting:  # noqa: N801  (reads as a statement)
 
 @dataclass(frozen=True)
 class Part:
-    """One fixture file, parsed; several may make up a unit. `ids` holds the index of each id in the file."""
+    """One fixture file, parsed; several may make up a unit. `ids` holds the index of each id in the file.
+
+    `of` names the unit of the same task that it rereads; it then has no cases.
+    """
 
     document: Document
     name: str
@@ -58,6 +61,7 @@ class Part:
     asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
+    of: str = ""
 
     @property
     def row(self) -> CheckKind:
@@ -84,6 +88,8 @@ def read_part(path: Path, problems: list[Problem]) -> Part:
     suite = data["suite"]
     part = Part(document, data.get("unit", suite), suite, _measure(document), data.get("sealed", False), shots)
     problems += _ignored(part, data, ())
+    if part.row.rereads:
+        return replace(part, document=document.only([("suite",), ("unit",), ("of",)]), of=data["of"])
     _without_check(part)
     for index, raw in enumerate(data["cases"]):
         problems += _take_id(part, raw, index)
@@ -113,7 +119,7 @@ def _measure(document: Document) -> str:
 
 def _ignored(part: Part, data: Any, where: Where) -> Iterator[Problem]:
     """Keys of the file, or of the case at `where`, that would mean nothing to its suite."""
-    for key in part.row.ignores:
+    for key in part.row.ignores if where or part.row.rereads else ("of", *part.row.ignores):
         if isinstance(data, dict) and key in data:
             name = row_name(part.suite, part.measure)
             yield part.document.problem((*where, key), f"no {key}, which {name} does not read", "one", "delete it")

@@ -1,4 +1,4 @@
-"""What `task.yaml` declares: targets, guards, margins, floors, looks and candidates, each with its reason."""
+"""What `task.yaml` declares: targets, guards, margins, floors, looks, candidates, prices, each with its reason."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.checks.cost import Prices, read_prices
 from harness.checks.outcome import Kind
 from harness.document import Document
 from harness.errors import AuthoringError, Problem
@@ -40,6 +41,7 @@ class Policy:
     looks: int = 1
     candidates: int = 1
     declared: bool = False
+    prices: Prices | None = None
 
     def of(self, unit: str, kind: Kind) -> UnitPolicy:
         """The policy of a unit by its name; a continuous unit is ungated until task.yaml declares a margin."""
@@ -115,6 +117,7 @@ def read_policy(path: Path, shape: Mapping[str, Any], units: Mapping[str, Kind],
         looks=data.get("looks", {}).get("value", 1),
         candidates=data.get("candidates", {}).get("value", 1),
         declared=True,
+        prices=read_prices(data["prices"]) if "prices" in data else None,
     )
 
 

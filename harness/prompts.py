@@ -19,12 +19,14 @@ STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's ow
 
 
 def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
-    """Every request of the units on a rung, `repeats` times each.
+    """Every request of the units on a rung, `repeats` times each; none of units that reread another one's answers.
 
     Raises:
         Refused: a unit lacks what the rung needs, or repeats were asked of greedy decoding.
     """
     for unit in units:
+        if unit.of:
+            continue
         if unit.row.texts:
             yield from (_about(unit, case, rung) for case in unit.cases)
             continue

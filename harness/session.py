@@ -72,12 +72,15 @@ class Session:
         ]  # fmt: skip
 
     def select(self, cases: Iterable[Case], whole: Iterable[Unit]) -> None:
-        """Fix what will be judged: single cases, and units that a gate item asks for whole."""
+        """Fix what will be judged: single cases, units that a gate item asks for whole, and what these reread."""
         self._selected = {}
         for case in cases:
             self._selected.setdefault(case.unit, set()).add(case.id)
         for unit in whole:
             self._selected[unit.key] = {case.id for case in unit.cases}
+        for unit in self.units():
+            if unit.of and unit.key in self._selected:  # what it rereads must be asked
+                self._selected.setdefault(unit.of, set()).update(self._selected[unit.key])
 
     @property
     def selected(self) -> list[Unit]:
@@ -145,7 +148,7 @@ class Session:
     def _subject(self, adapter: Path | None, watch: Watch) -> Subject:
         options = self.options
         if options.replays:
-            units = [unit for task in self.tasks for unit in task.units]
+            units = [unit for task in self.tasks for unit in task.units if not unit.of]
             known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
             return read_replay(Path(options.model.removeprefix(REPLAY)), known)
         if options.model.startswith("openai:"):

@@ -18,11 +18,11 @@ def check_shape(document: Document, schema: Mapping[str, Any], where: Where = ()
     """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data
     errors = Draft202012Validator(schema).iter_errors(instance)
-    problems = [problem for error in errors for problem in _problems(error, document, where)]
+    problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
     return problems + list(_not_json(instance, document, where))
 
 
-def _problems(error: ValidationError, document: Document, prefix: Where) -> Iterator[Problem]:
+def _problems(error: ValidationError, document: Document, prefix: Where, whole: Mapping[str, Any]) -> Iterator[Problem]:
     where = (*prefix, *error.absolute_path)
     value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
     if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
@@ -31,7 +31,8 @@ def _problems(error: ValidationError, document: Document, prefix: Where) -> Iter
             expected = f"one of the keys {', '.join(known)}"
             yield document.problem((*where, key), expected, f"{key!r}", did_you_mean(key, known))
     elif error.validator == "required" and isinstance(value, dict):
-        yield from _missing(document, where, schema, value)
+        branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
+        yield from _missing(document, where, {**whole, **schema} if branch else schema, value)
     elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
         yield document.problem(where, schema["description"], show_value(value))
     else:

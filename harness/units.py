@@ -72,7 +72,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Unit:
-    """The cases that share a `unit:` key in one task: what has a baseline and a verdict."""
+    """The cases that share a `unit:` key in one task: what has a baseline and a verdict.
+
+    `of` is the key of the unit whose answers it rereads; it then has that unit's cases.
+    """
 
     task: str
     name: str
@@ -82,6 +85,7 @@ class Unit:
     shots: tuple[tuple[str, str], ...] = ()
     sealed: bool = False
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    of: str = ""
 
     @property
     def key(self) -> str:
@@ -116,7 +120,7 @@ class Unit:
             "shots": digest(self.shots),
             "checks": self._digest(lambda case: [self.asked[case.id], case.expect]),
             "marks": self._digest(lambda case: [dict(case.tags), case.critical]),
-            "references": self._digest(lambda case: case.check.references),
+            "prices" if self.of else "references": self._digest(lambda case: case.check.references),
             "check code": _code_digest(self.row.code),
             "decoding": self._digest(lambda case: [getattr(case.decoding, name) for name in Decoding.__slots__]),
         }

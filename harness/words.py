@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from harness.checks.outcome import Kind
 from harness.verdict import Judged
 
 SHOWN = 3
+SMALL = 1e-4  # where Python begins to write powers of ten
 
 
 def points(value: float | None, signed: bool = True) -> str:
@@ -31,14 +33,21 @@ def listed(names: Sequence[str]) -> str:
 
 def level(value: float | None, kind: Kind) -> str:
     """A unit's mean score: a percentage where cases pass or fail, else the bare number."""
-    return percent(value) if value is None or kind == "pass/fail" else f"{value:.4g}"
+    return percent(value) if value is None or kind == "pass/fail" else plain(value)
 
 
 def change(value: float | None, kind: Kind, signed: bool = True) -> str:
     """A difference of scores: points where cases pass or fail, else the bare number."""
     if value is None or kind == "pass/fail":
         return points(value, signed)
-    return f"{value:{'+' if signed else ''}.4g}"
+    return f"{'+' if signed and value >= 0 else ''}{plain(value)}"
+
+
+def plain(value: float) -> str:
+    """A number with four digits that count; the price of a call is small, and nobody reads `-2.346e-05`."""
+    return (
+        f"{value:.4g}" if value == 0 or abs(value) >= SMALL else f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
+    )
 
 
 def difference(value: float | None, interval: Sequence[float] | None, kind: Kind) -> str:

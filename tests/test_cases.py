@@ -16,7 +16,7 @@ TERMS = "version: 1\nlanguage: en\nterms:\n  - {id: pump, preferred: heat pump}\
 VOCABULARY = "version: 1\nsuite: vocabulary\ncheck: {terms: refs/terms.yaml}\n"
 POLICY = "version: 1\nunits:\n  schema: {role: guard, margin: 0.1, reason: tickets}\n"
 CASE_KEYS = "check, context, critical, expect, generate, group, id, input, prompt, tags"
-FILE_KEYS = "cases, check, generate, prompt, sealed, shots, suite, unit, version"
+FILE_KEYS = "cases, check, generate, of, prompt, sealed, shots, suite, unit, version"
 
 
 def write(root: Path, **files: str | bytes) -> Path:
@@ -45,11 +45,11 @@ def mistakes(tmp_path, monkeypatch):
 MISTAKES = {
     "an empty file": (
         "",
-        "1: expected a mapping with version, suite, cases, found nothing; write `key: value` lines, indented",
+        "1: expected a mapping with version, suite, found nothing; write `key: value` lines, indented",
     ),
     "a list": (
         "- id: a\n",
-        '1: expected a mapping with version, suite, cases, found [{"id": "a"}]; write `key: value` lines, indented',
+        '1: expected a mapping with version, suite, found [{"id": "a"}]; write `key: value` lines, indented',
     ),
     "tabs": (HEAD + "cases:\n\t- id: a\n\t  input: hi\n", "5: expected spaces, found a tab; indent with spaces"),
     "a duplicate key": (
@@ -75,7 +75,7 @@ MISTAKES = {
     ),
     "an unknown suite": (
         GOOD.replace("suite: schema", "suite: shcema"),
-        "2: suite: expected one of schema, voice, vocabulary, retention, found 'shcema'; did you mean 'schema'?",
+        "2: suite: expected one of schema, voice, vocabulary, cost, retention, found 'shcema'; did you mean 'schema'?",
     ),
     "an unknown version": (GOOD.replace("version: 1", "version: 2"), "1: version: expected 1, found 2"),
     "a version in quotes": (

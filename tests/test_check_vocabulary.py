@@ -367,7 +367,7 @@ def test_references_change_with_the_content_only(make):
 
 
 def test_the_table_names_every_suite():
-    assert SUITES == ("schema", "voice", "vocabulary", "retention")
+    assert SUITES == ("schema", "voice", "vocabulary", "cost", "retention")
     assert CHECKS["vocabulary"] is vocabulary.KIND
     assert measures("vocabulary") == ["", "pairs"]
     assert measures("retention") == ["passages", "questions"]

@@ -36,7 +36,12 @@ def check_holdout(rows: Sequence[Row], tasks: Iterable[Task]) -> dict[str, int]:
         Refused: names the first rows, each with the case that it repeats.
     """
     held = {
-        normalise(text): case for task in tasks for unit in task.units for case in unit.cases for text in _texts(case)
+        normalise(text): case
+        for task in tasks
+        for unit in task.units
+        if not unit.of  # its cases are another unit's
+        for case in unit.cases
+        for text in _texts(case)
     }
     found = {row: next((held[text] for text in _row_texts(row) if text in held), None) for row in rows}
     leaks = [(row, case) for row, case in found.items() if case]

@@ -54,7 +54,8 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
     Raises:
         AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
     """
-    units = {unit.name: unit for unit in task.units if unit.row.asks == "generate"}  # the others answer nothing
+    # the others answer nothing of their own
+    units = {unit.name: unit for unit in task.units if unit.row.asks == "generate" and not unit.of}
     rows: list[Row] = []
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)

@@ -68,7 +68,8 @@ class CheckKind:
 
     `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the subject is asked
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
-    the keys of a fixture file that would mean nothing here, and are refused.
+    the keys of a fixture file that would mean nothing here, and are refused. `rereads` says that the answers are those
+    of the unit that the file's `of` names: nothing is asked, and what is judged is a `harness.checks.cost.Call`.
     """
 
     kind: Kind
@@ -81,6 +82,7 @@ class CheckKind:
     texts: Callable[[str, Any], tuple[str, ...]] | None = None
     chat: bool = True
     ignores: tuple[str, ...] = ()
+    rereads: bool = False
 
     @property
     def asks(self) -> Can:

@@ -6,7 +6,7 @@ A row is named after its suite, or `suite/measure` where a suite measures severa
 
 from __future__ import annotations
 
-from harness.checks import likelihood, questions, schema, vocabulary, voice
+from harness.checks import cost, likelihood, questions, schema, vocabulary, voice
 from harness.checks.outcome import CheckKind
 
 CHECKS: dict[str, CheckKind] = {
@@ -14,6 +14,7 @@ CHECKS: dict[str, CheckKind] = {
     "voice": voice.KIND,
     "vocabulary": vocabulary.KIND,
     "vocabulary/pairs": likelihood.PAIRS,
+    "cost": cost.KIND,
     "retention/passages": likelihood.PASSAGES,
     "retention/questions": questions.KIND,
 }

@@ -1,0 +1,108 @@
+"""What a call costs: the tokens of an answer that another unit asked for, at the prices of the task's task.yaml.
+
+The score is minus the price of one call, in the currency of the prices: continuous, and higher is better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.checks.outcome import CheckKind, Outcome
+from harness.document import Document, Where
+from harness.errors import Problem
+from harness.files import digest
+
+MILLION = 1_000_000
+DIGEST8 = re.compile(r"-[0-9a-f]{8}$")  # which weights: a record names a model with it, people do not
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens cost, going in and coming out."""
+
+    input_per_million: float
+    output_per_million: float
+
+    def of(self, tokens_in: int, tokens_out: int) -> float:
+        """The price of one call."""
+        return (tokens_in * self.input_per_million + tokens_out * self.output_per_million) / MILLION
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A task's prices: one for every model, and those of models that have a price of their own."""
+
+    currency: str
+    price: Price
+    models: Mapping[str, Price] = field(default_factory=dict)
+
+    def of(self, model: str) -> Price:
+        """The price of a model, which may be named as in records (`smollm2-bec8ed5d`) or as people do (`smollm2`)."""
+        return self.models.get(model) or self.models.get(DIGEST8.sub("", model)) or self.price
+
+    @property
+    def digest(self) -> str:
+        """Of everything that can change a price."""
+        every = [("", self.price), *sorted(self.models.items())]
+        return digest(
+            [self.currency, [[name, each.input_per_million, each.output_per_million] for name, each in every]]
+        )
+
+
+def read_prices(data: Mapping[str, Any]) -> Prices:
+    """The `prices:` of a task.yaml, whose shape has been checked."""
+    models = {name: _price(each) for name, each in data.get("models", {}).items()}
+    return Prices(data["currency"], _price(data), models)
+
+
+def _price(data: Mapping[str, Any]) -> Price:
+    return Price(float(data["input_per_million"]), float(data["output_per_million"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was used for one answer, and whose it is."""
+
+    model: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True)
+class CostCheck:
+    """Judges what an answer cost, not what it says."""
+
+    prices: Prices
+
+    @property
+    def references(self) -> str:
+        """Digest of the prices."""
+        return self.prices.digest
+
+    def __call__(self, output: Call, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has them)
+        """Score a call: minus its price."""
+        price = self.prices.of(output.model).of(output.tokens_in, output.tokens_out)
+        return Outcome(0.0 - price)  # never -0.0
+
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
+        """Nothing: a cost file has no cases of its own."""
+        return []
+
+
+def load(options: Mapping[str, Any], document: Document, where: Where) -> CostCheck:  # noqa: ARG001
+    """A check at the `prices` of the task, which is all the options there are."""
+    return CostCheck(options["prices"])
+
+
+KIND = CheckKind(
+    kind="continuous",
+    options={"type": "object", "additionalProperties": False},
+    expect={},
+    load=load,
+    code=("harness.checks.cost",),
+    rereads=True,
+    ignores=("cases", "prompt", "check", "generate", "shots", "sealed"),
+)

@@ -1,0 +1,22 @@
+"""Cost: what would each of another unit's answers cost, at the prices of task.yaml?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.items import CaseItem, GateItem
+
+pytestmark = pytest.mark.suite("cost")
+
+
+def test_cost(tunegate_case: CaseItem) -> None:
+    """One case: the tokens of its answer are known, so that it has a price."""
+    tunegate_case.check()
+
+
+def test_cost_gate(tunegate_gate: GateItem) -> None:
+    """The unit's verdict against the baseline, and with the task's last suite the task's decision."""
+    tunegate_gate.check()

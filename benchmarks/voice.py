@@ -1,6 +1,6 @@
 """What the voice suite can and cannot hear, on the demo's references: its report card, and texts it never saw.
 
-python benchmarks/voice.py            # half a minute; writes voice.md
+python benchmarks/voice.py            # a minute; writes voice.md
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ TEXTS = Path(__file__).parent / "voice_texts"
 RESULT = Path(__file__).parent / "results/voice.md"
 UNIT = "support/replies"
 SHUFFLES = 5
+SETS = {
+    "third": "Texts written last, by a writer who saw neither metric nor house rules, and measured once",
+    "second": "Earlier texts; the house rules against slang and grovelling were added after these were seen",
+    "first": "Texts before that; the references grew by 20 pairs and the metric by two features after these were seen",
+}
 
 DEGENERATE: Mapping[str, str] = {
     "nothing": "",
@@ -116,13 +121,7 @@ def report(voice: Voice) -> Iterator[str]:
     )
     yield from _swap(metric)
     yield "- Degenerate answers, and what speaks: " + "; ".join(_degenerate(voice)) + "."
-    for name, told in (
-        ("second", "Texts written last, by a writer who ran no metric, and measured once"),
-        (
-            "first",
-            "Earlier texts; the references grew by 20 pairs and the metric by two features after these were seen",
-        ),
-    ):
+    for name, told in SETS.items():
         on, off = (judge(voice, metric, texts(f"{name}_{side}")) for side in ("on", "off"))
         yield f"## {told}"
         yield (

@@ -8,12 +8,13 @@ from pathlib import Path
 from harness import rereads
 from harness.document import show_value
 from harness.errors import AuthoringError, Problem, Refused, show_path
-from harness.parts import POLICY, UNIQUE, Part, collecting, read_part, schema
+from harness.parts import POLICY, UNIQUE, Part, collecting, read_part
 from harness.policy import Policy, read_policy
+from harness.published import schema
 from harness.shape import did_you_mean
 from harness.units import Case, Decoding, Prompt, Task, Unit
 
-__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "load_tasks", "schema"]
+__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "load_tasks"]
 
 
 def load_tasks(root: Path) -> tuple[Task, ...]:

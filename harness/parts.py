@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +13,13 @@ from harness.checks.table import CHECKS, measures, row_name
 from harness.document import Document, Where, show_value
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import canonical
+from harness.published import schema
 from harness.shape import check_shape, did_you_mean
 from harness.units import Case, Decoding, Prompt
 from harness.yamlfile import read_yaml
 
 POLICY = "task.yaml"
 UNIQUE = "an id that is unique in its unit"
-
-
-def schema(name: str) -> dict[str, Any]:
-    """A JSON Schema that ships with the package: `fixture`, `task` or `record`."""
-    text = resources.files("harness").joinpath(f"{name}.schema.json").read_text("utf-8")
-    return dict(json.loads(text))
 
 
 class collecting:  # noqa: N801  (reads as a statement)
@@ -78,7 +71,7 @@ def read_part(path: Path, problems: list[Problem]) -> Part:
     if path.stem == Path(POLICY).stem:
         raise AuthoringError([Problem(show_path(path), 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
-    shape = check_shape(document, schema("fixture"))
+    shape = check_shape(document, schema("file"))
     inside = [_CASE.match(problem.where) for problem in shape]
     if not all(inside):
         raise AuthoringError(shape)

@@ -12,10 +12,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from harness.cases import schema
 from harness.checks.outcome import Finding, Kind
 from harness.errors import Refused, show_path
 from harness.files import is_as_stamped, stamped, write_json
+from harness.published import schema
 from harness.subject import Answer, Finish, LogProbs
 
 SCHEMA_VERSION = 1

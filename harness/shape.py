@@ -13,6 +13,13 @@ from jsonschema.exceptions import ValidationError
 from harness.document import TYPES, Document, Where, show_value
 from harness.errors import Problem
 
+NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
+
+
+def text_shape(what: str = NOT_EMPTY) -> dict[str, Any]:
+    """The JSON Schema of a text that is not empty; `what` it is stands in messages and in editors."""
+    return {"type": "string", "pattern": NOT_BLANK, "description": what}
+
 
 def check_shape(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
     """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
@@ -63,6 +70,8 @@ def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
             return str(schema["description"])
         keys = f" with {', '.join(schema['required'])}" if kinds == ["object"] and schema.get("required") else ""
         return " or ".join(TYPES[kind] for kind in kinds) + keys
+    if rule == "pattern" and error.validator_value == NOT_BLANK:
+        return NOT_EMPTY
     if rule in {"enum", "const"}:
         values = schema["enum"] if rule == "enum" else [schema["const"]]
         return "one of " + ", ".join(str(value) for value in values) if len(values) > 1 else str(values[0])
@@ -79,6 +88,8 @@ def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
     wanted: Any = error.validator_value
     if "$comment" in schema:
         return str(schema["$comment"])
+    if rule == "pattern" and wanted == NOT_BLANK:
+        return str(schema.get("description", "")).removeprefix(NOT_EMPTY)
     if rule == "enum" and isinstance(value, str):
         return did_you_mean(value, [str(choice) for choice in wanted])
     if rule == "const" and str(value) == str(wanted):

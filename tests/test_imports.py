@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 # which may import one another without a circle.
 ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
-    "checks.outcome", "checks.*", "checks.table", "policy", "units", "parts", "rereads", "cases",
+    "checks.outcome", "checks.*", "checks.table", "published", "policy", "units", "parts", "rereads", "cases",
     "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions", "stats",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
     "gate", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cases import schema
 from harness.errors import AuthoringError
 from harness.policy import Policy, UnitPolicy, policy_changes, read_policy
+from harness.published import schema
 
 UNITS = {"triage": "pass/fail", "tone": "pass/fail", "fluency": "continuous"}
 TEXT = """\

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from harness import gate
-from harness.cases import load_tasks, schema
+from harness.cases import load_tasks
 from harness.checks.outcome import Finding
 from harness.errors import Refused
+from harness.published import schema
 from harness.record import Record, Result, Summary, read_record, results_of
 from tests.records import record, write_desk, write_policy
 

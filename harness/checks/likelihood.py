@@ -14,14 +14,17 @@ from typing import Any, Literal
 from harness.checks.outcome import CheckKind, Outcome
 from harness.document import Document, Where
 from harness.errors import Problem
+from harness.shape import text_shape
 
 Measure = Literal["passages", "pairs"]
-_TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
 EXPECT = {
     "type": "object",
     "additionalProperties": False,
     "required": ["preferred", "other"],
-    "properties": {"preferred": _TEXT, "other": _TEXT},
+    "properties": {
+        "preferred": text_shape("the answer in the house's words"),
+        "other": text_shape("the same answer in the words that it should not prefer"),
+    },
     "description": "two answers that differ in one choice of words: preferred, the house's, and other",
 }
 
@@ -66,7 +69,7 @@ def _options(measure: Measure) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["measure"],
-        "properties": {"measure": {"const": measure}},
+        "properties": {"measure": {"const": measure, "description": "what the cases measure"}},
     }
 
 

@@ -19,7 +19,7 @@ OPTIONS = {
     "type": "object",
     "additionalProperties": False,
     "required": ["measure"],
-    "properties": {"measure": {"const": "questions"}},
+    "properties": {"measure": {"const": "questions", "description": "what the cases measure"}},
 }
 EXPECT = {
     "type": "object",

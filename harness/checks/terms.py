@@ -17,11 +17,14 @@ import regex
 
 from harness.document import Document
 from harness.errors import AuthoringError, Problem
-from harness.shape import check_shape
+from harness.shape import check_shape, text_shape
 from harness.yamlfile import read_yaml
 
-_TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
-_TEXTS = {"type": "array", "items": _TEXT}
+
+def _texts(what: str) -> dict[str, Any]:
+    return {"type": "array", "description": what, "items": text_shape("text that is not empty")}
+
+
 SHAPE = {
     "type": "object",
     "additionalProperties": False,
@@ -29,24 +32,35 @@ SHAPE = {
     "anyOf": [{"required": ["terms"]}, {"required": ["wording"]}],
     "description": "a terms file with terms, wording or both",
     "properties": {
-        "version": {"const": 1},
-        "language": {"type": "string", "pattern": "^[a-z]{2,3}(-[A-Za-z0-9]+)*$", "description": "a code such as en"},
+        "version": {"const": 1, "description": "the file format's version, 1"},
+        "language": {
+            "type": "string",
+            "pattern": "^[a-z]{2,3}(-[A-Za-z0-9]+)*$",
+            "description": "a code such as en",
+        },
         "terms": {
             "type": "array",
+            "description": "a list of terms, each with an id",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "preferred"],
-                "properties": {"id": _TEXT, "preferred": _TEXT, "banned": _TEXTS, "forms": _TEXTS},
+                "properties": {
+                    "id": text_shape("what cases call it"),
+                    "preferred": text_shape("the house's term"),
+                    "banned": _texts("what may stand in no answer, in any inflection"),
+                    "forms": _texts("other forms of the term that count, such as irregular plurals"),
+                },
             },
         },
         "wording": {
             "type": "array",
+            "description": "a list of texts that must appear word for word, each with an id",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "text"],
-                "properties": {"id": _TEXT, "text": _TEXT},
+                "properties": {"id": text_shape("what cases call it"), "text": text_shape("the text, word for word")},
             },
         },
     },

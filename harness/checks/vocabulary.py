@@ -27,13 +27,19 @@ OPTIONS = {
     "required": ["terms"],
     "properties": {"terms": {"type": "string", "description": "the path of a terms file"}},
 }
-_IDS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string"},
-        "description": "a list of different ids of the terms file"}  # fmt: skip
+
+
+def _ids(what: str) -> dict[str, Any]:
+    description = f"a list of different ids of the terms file's {what}"
+    items = {"type": "string", "description": "an id of the terms file"}
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items, "description": description}
+
+
 EXPECT = {
     "type": "object",
     "additionalProperties": False,
     "minProperties": 1,
-    "properties": {"terms": _IDS, "wording": _IDS},
+    "properties": {"terms": _ids("terms"), "wording": _ids("wording")},
     "description": "terms, wording or both",
 }
 _MARKS = regex.compile(r"\p{M}{64}")

@@ -20,7 +20,7 @@ from harness.document import Document, Where, show_value
 from harness.embed import embed, embedder_digest
 from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.files import digest
-from harness.shape import check_shape
+from harness.shape import check_shape, text_shape
 from harness.yamlfile import read_yaml
 
 CONTENT = 0.4  # cosine: keeps 96 % of texts with the same content, lets 1.5 % of other topics through
@@ -35,30 +35,46 @@ CODE = (
 LEAST_PAIRS = 20
 LEAST_SUBTLE = 4
 
-_TEXT = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
 REFERENCES: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["version", "brand", "pairs"],
     "properties": {
-        "version": {"const": 1},
-        "brand": _TEXT,
+        "version": {"const": 1, "description": "the file format's version, 1"},
+        "brand": text_shape("whose voice it is, as messages name it"),
         "rules": {
             "type": "array",
+            "description": "house rules that veto an answer",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "never", "say"],
-                "properties": {"id": _TEXT, "never": {"type": "array", "minItems": 1, "items": _TEXT}, "say": _TEXT},
+                "properties": {
+                    "id": text_shape("the rule's name"),
+                    "never": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": text_shape("a text that no answer may hold"),
+                        "description": "a list of texts, none of which may stand in an answer",
+                    },
+                    "say": text_shape("why, and what to write instead"),
+                },
             },
         },
         "pairs": {
             "type": "array",
+            "description": "the same content written twice, on-brand and off-brand: 60 to 80 pairs, a fifth subtle",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "topic", "on", "off"],
-                "properties": {"id": _TEXT, "topic": _TEXT, "subtle": {"type": "boolean"}, "on": _TEXT, "off": _TEXT},
+                "properties": {
+                    "id": text_shape("the pair's name"),
+                    "topic": text_shape("what it is about"),
+                    "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
+                    "on": text_shape("as the brand would write it"),
+                    "off": text_shape("the same content as the brand would not write it"),
+                },
             },
         },
     },
@@ -68,7 +84,7 @@ OPTIONS: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["references"],
     "properties": {
-        "references": _TEXT,
+        "references": text_shape("the path of a file with reference pairs and house rules"),
         "content": {
             "type": "number",
             "exclusiveMinimum": 0,
@@ -81,7 +97,8 @@ EXPECT: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["says"],
-    "properties": {"says": {"type": "string"}},  # an empty one is found by `expect_problems`, which knows the brand
+    # an empty one is found by `expect_problems`, which knows the brand
+    "properties": {"says": {"type": "string", "description": "what the answer must say, in the brand's words"}},
 }
 
 

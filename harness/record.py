@@ -95,7 +95,7 @@ class Summary:
 class Record:
     """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
 
-    `policies` are what task.yaml held each unit to at the time.
+    `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
     """
 
     partial: bool
@@ -105,6 +105,7 @@ class Record:
     units: Mapping[str, Summary]
     verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
@@ -139,6 +140,7 @@ class Record:
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
             "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
+            "claims": {key: dict(claim) for key, claim in self.claims.items()},
         })  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -203,7 +205,7 @@ def record_of(data: Any, name: str) -> Record:
         data["partial"], identity, questions,
         cases={key: _read_result(raw) for key, raw in data["cases"].items()},
         units={key: _read_summary(raw) for key, raw in data["units"].items()},
-        verdicts=data["verdicts"], tasks=data["tasks"], policies=data["policies"],
+        verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}), policies=data["policies"],
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
     )  # fmt: skip
 

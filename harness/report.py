@@ -39,6 +39,8 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
             _line(console, line)
     for line in _rate_lines(record):
         _line(console, line)
+    for claim in record.claims.values():
+        _line(console, f"the claim: {claim['reason']}")
     for task, decision in record.tasks.items():
         _line(console, f"{task}: {decision['reason']}")
     if record.path:

@@ -14,6 +14,7 @@ from harness.adapters import TRAINING, training_record
 from harness.baselines import state
 from harness.cache import Cached, Store
 from harness.cases import Case, Task, Unit, load_tasks
+from harness.claims import claims
 from harness.errors import CouldNotRun, Refused
 from harness.judge import judge
 from harness.local import Local
@@ -182,7 +183,8 @@ class Session:
             return record
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
         judged = gate.compare(self.tasks, replace(record, units=whole), candidate.references, candidate.trained)
-        return replace(record, verdicts=judged.verdicts, tasks=judged.tasks)
+        made = {} if self.options.against == BASELINE else claims(self.tasks, judged, candidate.references["record"])
+        return replace(record, verdicts=judged.verdicts, tasks=judged.tasks, claims=made)
 
     def _ask(self, subject: Subject, watch: Watch) -> Record:
         units = [_part(unit, self._selected[unit.key]) for unit in self.selected]

@@ -37,9 +37,10 @@ def write_cost(root: Path, name: str = "spend", task: str = "desk", **more: Any)
     return path
 
 
-def write_task(root: Path, prices: Any = PRICES, **units: Any) -> Path:
+def write_task(root: Path, prices: Any = PRICES, looks: int = 1, **units: Any) -> Path:
     declared = {name: {"role": "guard", "reason": "a test"} | unit for name, unit in ({"triage": {}} | units).items()}
-    data = {"version": 1, "units": declared} | ({"prices": prices} if prices else {})
+    data = {"version": 1, "units": declared, "looks": {"value": looks, "reason": "a test"}}
+    data |= {"prices": prices} if prices else {}
     path = root / "desk" / "task.yaml"
     path.write_text(json.dumps(data, indent=0))
     return path

@@ -22,9 +22,10 @@ ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "published", "policy", "units", "parts", "rereads", "cases",
     "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions", "stats",
+    "ratio",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
-    "gate", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin", "release",
-    "demo", "cli", "__main__",
+    "gate", "claims", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin",
+    "release", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
 

@@ -182,12 +182,54 @@ def _half_characters(text: str, where: list[str | int]) -> Iterator[Finding]:
 
 
 def show(value: Any) -> str:
-    """A JSON value, short enough and safe enough for a message."""
-    short = value[: 2 * SHOWN] if isinstance(value, str) else value
-    text = json.dumps(short, ensure_ascii=False, default=str)
+    """A JSON value, short enough and safe enough for a message, whatever its size."""
+    text = _start(value, plain=False)
     if not text.isprintable():
-        text = json.dumps(short, default=str)
+        text = _start(value, plain=True)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _start(value: Any, plain: bool) -> str:
+    """The JSON of `value`, until it is longer than what is shown; `plain` is ASCII only."""
+    text = ""
+    for piece in _pieces(value, plain):
+        text += piece
+        if len(text) > SHOWN:
+            break
+    return text
+
+
+def _pieces(value: Any, plain: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield "{"
+        for index, (key, inner) in enumerate(value.items()):
+            yield ", " if index else ""
+            yield from _pieces(key, plain)
+            yield ": "
+            yield from _pieces(inner, plain)
+        yield "}"
+    elif isinstance(value, list | tuple):
+        yield "["
+        for index, inner in enumerate(value):
+            yield ", " if index else ""
+            yield from _pieces(inner, plain)
+        yield "]"
+    else:
+        short = value[: 2 * SHOWN] if isinstance(value, str) else value
+        yield json.dumps(short, ensure_ascii=plain, default=str)
+
+
+def identity(value: Any) -> str:
+    """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
+    return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def json_path(where: Sequence[str | int]) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from harness.checks.jsontext import MAX_FINDINGS, Extract, json_path, read_json, show
+from harness.checks.jsontext import MAX_FINDINGS, Extract, identity, json_path, read_json, show
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.schemafile import read_schema
-from harness.checks.validator import identity, violations
+from harness.checks.validator import violations
 from harness.document import Document, Where, show_value
 from harness.errors import Problem
 from harness.files import digest
@@ -111,5 +111,17 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    code=("harness.checks.schema", "harness.checks.validator", "harness.checks.jsontext"),
+    code=tuple(
+        f"harness.checks.{module}"
+        for module in (
+            "schema",
+            "validator",
+            "keywords",
+            "evaluated",
+            "budget",
+            "formats",
+            "patterns",
+            "jsontext",
+        )
+    ),
 )

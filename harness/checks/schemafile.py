@@ -14,8 +14,10 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
+from harness.checks.formats import FORMATS
 from harness.checks.jsontext import read_json, show
-from harness.checks.validator import DEFAULT_DRAFT, DRAFTS, LIMIT, draft_of, in_words, is_pattern, violations
+from harness.checks.patterns import NotAPattern, compiled
+from harness.checks.validator import DEFAULT_DRAFT, DRAFTS, LIMIT, draft_of, in_words, violations
 from harness.document import Document, Where
 from harness.errors import AuthoringError, Problem, show_path
 from harness.shape import check_shape
@@ -144,13 +146,14 @@ class _Walk:
         patterns = [("patternProperties", key) for key in schema.get("patternProperties", {})]
         patterns += [("pattern", schema["pattern"])] if "pattern" in schema else []
         for keyword, pattern in patterns:
-            if not is_pattern(pattern):
-                yield self._problem(schema, keyword, "a regular expression", show(pattern))
-        known = draft_of(self.schema).FORMAT_CHECKER.checkers
-        if "format" in schema and schema["format"] not in known:
-            hint = 'delete it, use a pattern, or pip install "jsonschema[format-nongpl]" for the rarer standard formats'
-            expected = f"a format that can be checked here ({', '.join(sorted(known))})"
-            yield self._problem(schema, "format", expected, show(schema["format"]), hint)
+            try:
+                compiled(pattern)
+            except NotAPattern as error:
+                expected = "a regular expression of ECMA-262, the dialect of JSON Schema"
+                yield self._problem(schema, keyword, expected, f"{show(pattern)}: {error}")
+        if "format" in schema and schema["format"] not in FORMATS:
+            expected = f"a format that can be checked here ({', '.join(FORMATS)})"
+            yield self._problem(schema, "format", expected, show(schema["format"]), "delete it, or use a pattern")
 
     def _lost(self, schema: dict[str, Any], keyword: str) -> Problem:
         reference = schema[keyword]

@@ -1,0 +1,72 @@
+"""What checking one answer may cost, so that judging always ends; to reach a bound is a finding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.checks.formats import MAX_TEXT, conforms
+from harness.checks.jsontext import identity, show
+from harness.checks.patterns import compiled
+
+MAX_VALUES = 10_000  # values in one answer
+MAX_STEPS = 50_000  # keywords evaluated for one answer
+TEXT_SECONDS = 0.5  # for all patterns of one answer together
+
+
+class TooMuch(Exception):
+    """A bound was reached; the message says which."""
+
+
+class Budget:
+    """The steps and seconds that are left for one answer, and what was already worked out about it."""
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+        self.seconds = TEXT_SECONDS
+        self._identities: dict[int, str] = {}  # by id: the answer outlives this
+        self._choices: dict[int, frozenset[str]] = {}
+
+    def step(self) -> None:
+        """Take one of the steps."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise TooMuch(f"the schema takes more than {MAX_STEPS:,} steps")
+
+    def search(self, pattern: str, text: str) -> bool:
+        """Whether `pattern` is found in `text`."""
+        with self._timed(f"the pattern {show(pattern)}"):
+            return bool(compiled(pattern).search(text, timeout=self.seconds))
+
+    def conforms(self, name: str, text: str) -> bool:
+        """Whether `text` has the format `name`."""
+        with self._timed(f"the format {name}"):
+            return len(text) <= MAX_TEXT and conforms(name, text)
+
+    def identity(self, value: Any) -> str:
+        """`identity` of a part of the answer; of a list or an object it is worked out once."""
+        if not isinstance(value, dict | list):
+            return identity(value)
+        if id(value) not in self._identities:
+            self._identities[id(value)] = identity(value)
+        return self._identities[id(value)]
+
+    def among(self, value: Any, choices: list[Any]) -> bool:
+        """Whether a part of the answer equals one of the schema's `choices`."""
+        if id(choices) not in self._choices:
+            self._choices[id(choices)] = frozenset(map(identity, choices))
+        return self.identity(value) in self._choices[id(choices)]
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            if self.seconds <= 0:
+                raise TimeoutError
+            yield
+        except TimeoutError:
+            raise TooMuch(f"{what} takes longer than {TEXT_SECONDS:g} s") from None
+        finally:
+            self.seconds -= time.perf_counter() - started

@@ -237,5 +237,6 @@ def read_options(config: pytest.Config) -> Options:
         rung=option.rung,
         sealed=option.sealed,
         repeats=option.repeats,
+        timing=option.timing,
         inconclusive="warn" if (option.inconclusive or settings.get("inconclusive")) == "warn" else "block",
     )

@@ -35,6 +35,7 @@ class Options:
     sealed: bool = False
     repeats: int = 1
     inconclusive: Literal["block", "warn"] = "block"
+    timing: bool = False
 
     @property
     def replays(self) -> bool:
@@ -71,6 +72,11 @@ class Options:
             )
         if self.replays and self.rung != "as-is":
             yield f"--model replay:FILE: its outputs are there already, --rung {self.rung} cannot change the prompts"
+
+        if self.timing and self.replays:
+            yield "--timing with --model replay:FILE: its outputs are there already, nothing is left to be timed"
+        elif self.timing and not self.adapters:
+            yield "--timing times a base and an adapter side by side: name one with --adapter"
 
     def _bad_adapters(self) -> Iterator[str]:
         for name, count in Counter(adapter.name for adapter in self.adapters).items():

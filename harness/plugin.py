@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
     add("--sealed", action="store_true", help="judge sealed units too: for the final look")
     add("--repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
+    add("--timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it")
     add("--inconclusive", choices=("block", "warn"), help="warn: an inconclusive unit alone does not fail the run")
 
 
@@ -59,7 +60,17 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def _uses_options(config: pytest.Config) -> bool:
     option = config.option
     named = [option.model, option.cases, option.baselines, option.against, option.out, option.inconclusive]
-    return any([*named, option.adapter, option.record, option.sealed, option.rung != "as-is", option.repeats != 1])
+    return any(
+        [
+            *named,
+            option.adapter,
+            option.record,
+            option.sealed,
+            option.timing,
+            option.rung != "as-is",
+            option.repeats != 1,
+        ]
+    )
 
 
 def _names_suite(config: pytest.Config) -> bool:

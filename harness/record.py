@@ -96,6 +96,7 @@ class Record:
     """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
 
     `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
+    `timing` is what --timing measured; nothing is decided by it.
     """
 
     partial: bool
@@ -106,6 +107,7 @@ class Record:
     verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    timing: Mapping[str, Any] | None = None
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
@@ -141,6 +143,7 @@ class Record:
             "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
             "claims": {key: dict(claim) for key, claim in self.claims.items()},
+            "timing": dict(self.timing) if self.timing else None,
         })  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -205,7 +208,8 @@ def record_of(data: Any, name: str) -> Record:
         data["partial"], identity, questions,
         cases={key: _read_result(raw) for key, raw in data["cases"].items()},
         units={key: _read_summary(raw) for key, raw in data["units"].items()},
-        verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}), policies=data["policies"],
+        verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
+        policies=data["policies"], timing=data.get("timing"),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from harness import timing
 from harness.cases import Case
 from harness.errors import show_path
 from harness.record import Record, Result, Summary
@@ -38,6 +39,8 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
         for line in broken_cases(record, unit, broken):
             _line(console, line)
     for line in _rate_lines(record):
+        _line(console, line)
+    for line in timing.told(record.timing) if record.timing else ():
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")

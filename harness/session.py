@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from harness import gate
 from harness.adapters import TRAINING, training_record
@@ -33,6 +34,7 @@ from harness.references import (
 )
 from harness.replay import read_replay
 from harness.subject import Answer, Subject
+from harness.timing import time_calls
 
 RUNS = Path(".tunegate/runs")
 
@@ -172,13 +174,15 @@ class Session:
         return {"record": record}
 
     def _judge(self, candidate: Candidate, watch: Watch) -> Record:
+        # before what takes long: where two models do not fit in memory, it shows at once
+        timing = self._time(candidate, watch) if self.options.timing else None
         if isinstance(candidate.subject, Local):
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
                 record = self._ask(Cached(candidate.subject, store, candidate.known), watch)
         else:
             record = self._ask(candidate.subject, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
-        record = replace(record, policies={key: policies[key] for key in record.units})
+        record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing)
         if not candidate.references:
             return record
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
@@ -187,8 +191,15 @@ class Session:
         return replace(record, verdicts=judged.verdicts, tasks=judged.tasks, claims=made)
 
     def _ask(self, subject: Subject, watch: Watch) -> Record:
-        units = [_part(unit, self._selected[unit.key]) for unit in self.selected]
-        return judge(units, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
+        return judge(self._asked, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
+
+    def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
+        return time_calls(self._asked, self._subject(None, watch), candidate.subject, self.options.rung, watch)
+
+    @property
+    def _asked(self) -> list[Unit]:
+        """The selected units, with their selected cases alone."""
+        return [_part(unit, self._selected[unit.key]) for unit in self.selected]
 
     def _keep(self, record: Record, adapter: Path | None) -> Record:
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")

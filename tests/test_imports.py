@@ -22,7 +22,7 @@ ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "published", "policy", "units", "parts", "rereads", "cases",
     "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions", "stats",
-    "ratio",
+    "ratio", "timing",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
     "gate", "claims", "past", "plan", "plantext", "lint", "report", "references", "session", "items", "plugin",
     "release", "demo", "cli", "__main__",

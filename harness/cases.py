@@ -131,3 +131,17 @@ def find_unit(tasks: Sequence[Task], key: str) -> Unit:
         return units[key]
     hint = did_you_mean(key, units)
     raise Refused(f"unit {key!r}: expected one of {', '.join(units)}{hint and '; ' + hint}")
+
+
+def find_tasks(tasks: Sequence[Task], names: Sequence[str]) -> list[Task]:
+    """The tasks of these names; all of them where none is named.
+
+    Raises:
+        Refused: there is no such task; says which one was probably meant.
+    """
+    known = {task.name: task for task in tasks}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise Refused(f"task {name!r}: expected one of {', '.join(known)}{hint and '; ' + hint}")
+    return [known[name] for name in names] if names else list(tasks)

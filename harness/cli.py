@@ -79,6 +79,31 @@ def plan(
 
 @app.command()
 @_told
+def diagnose(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False)] = None,
+    model: Annotated[str, typer.Option(help="The model, as --model of the suites.")] = "smollm2",
+    larger: Annotated[str | None, typer.Option(help="A larger model, one more rung.", metavar="MODEL")] = None,
+    sample: Annotated[int, typer.Option(help="Cases of a unit to ask, hits and misses alike.", min=10)] = 40,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+) -> None:
+    """Ask a sample as it is, with examples, with the passage and step by step: which of them closes the gap?"""
+    from harness.cases import find_tasks, load_tasks
+    from harness.diagnosis import diagnose as run
+    from harness.diagnosis import keep_records, write_diagnosis
+    from harness.diagnosistext import show
+    from harness.progress import watch_on
+
+    for task in find_tasks(load_tasks(cases), tasks or []):
+        found, records = run(task, model, larger, watch_on(console), sample)
+        show(Console(highlight=False), found)
+        for path in keep_records(records, task.name):
+            console.print(f"record: {show_path(path)}", markup=False)
+        console.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)
+
+
+@app.command()
+@_told
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     cases: Cases = FIXTURES,

@@ -50,9 +50,8 @@ def judge(
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
     repeated = {unit.key: repeats if unit.row.asks == "generate" else 1 for unit in units}
-    with watch(
-        f"Judging {subject.identity.names.get('adapter') or subject.identity.names['model']}", len(asked)
-    ) as done:
+    who = subject.identity.names.get("adapter") or subject.identity.names["model"]
+    with watch(f"Judging {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
         for answer in subject.answer(asked):
             results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
             done(1)

@@ -83,6 +83,7 @@ class CheckKind:
     chat: bool = True
     ignores: tuple[str, ...] = ()
     rereads: bool = False
+    knowledge: bool = False
 
     @property
     def asks(self) -> Can:

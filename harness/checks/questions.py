@@ -83,4 +83,5 @@ KIND = CheckKind(
     load=load,
     code=("harness.checks.questions",),
     needs_expect=True,
+    knowledge=True,
 )

@@ -35,6 +35,8 @@ def test_names_and_words_for_editors_are_all_different():
         ("apology", "Sorry, we regret that.", "That happens."),
         ("filler", "Please do not hesitate to ring.", "Just ring."),
         ("enthusiasm", "An absolutely fantastic day.", "A day."),
+        ("intensifiers", "We're truly, deeply grateful.", "We're grateful."),
+        ("chattiness", "Cheers mate, all sorted.", "Thanks, all done."),
         ("passive", "The valve has been quickly replaced.", "We replaced the valve."),
         ("formal nouns", "The installation of the equipment.", "We put it in."),
         ("linkers", "Therefore we ensure receipt.", "So we check."),

@@ -29,6 +29,7 @@ CODE = (
     "harness.checks.voice",
     "harness.checks.voicemetric",
     "harness.checks.features",
+    "harness.checks.spelling",
     "harness.checks.guards",
     "harness.embed",
 )

@@ -10,7 +10,7 @@ from harness.checks.outcome import Kind
 from harness.verdict import Judged
 
 SHOWN = 3
-SMALL = 1e-4  # where Python begins to write powers of ten
+SMALL, LARGE = 1e-4, 9999.5  # beyond these Python writes powers of ten
 
 
 def points(value: float | None, signed: bool = True) -> str:
@@ -44,10 +44,11 @@ def change(value: float | None, kind: Kind, signed: bool = True) -> str:
 
 
 def plain(value: float) -> str:
-    """A number with four digits that count; the price of a call is small, and nobody reads `-2.346e-05`."""
-    return (
-        f"{value:.4g}" if value == 0 or abs(value) >= SMALL else f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
-    )
+    """A number with four digits that count, without powers of ten: the price of a call is small."""
+    if SMALL <= abs(value) < LARGE or not value:
+        return f"{value:.4g}"
+    digits = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:.{digits}f}".rstrip("0") if digits > 0 else f"{value:.0f}"
 
 
 def difference(value: float | None, interval: Sequence[float] | None, kind: Kind) -> str:

@@ -150,6 +150,16 @@ def test_the_committed_baseline_asks_what_the_fixtures_ask(unit: str) -> None:
     assert question_differences(baseline.questions, asked.questions, asked, baseline.results) == []
 
 
+@pytest.mark.parametrize("name", ["triage", "orders"])
+def test_the_margin_of_cost_is_about_an_eighth_of_what_the_base_costs(name: str) -> None:
+    (path,) = (ROOT / "baselines").glob(f"smollm2-*/support/{name}.json")
+    policy, (read, written) = TASKS[0].policy, read_baseline(path, f"support/{name}").summary.tokens or (0, 0)
+    assert find_unit(TASKS, f"support/{name}-cost").of == f"support/{name}"
+    assert policy.prices
+    margin = policy.of(f"{name}-cost", "continuous").margin or 0
+    assert 7 < policy.prices.price.of(read, written) / margin < 9
+
+
 def test_triage_labels_are_spread() -> None:
     labels = [case.expect for case in find_unit(TASKS, "support/triage").cases]
     for values in (

@@ -79,3 +79,19 @@ def test_units_that_did_not_hold_are_not_said_to():
         "Release: desk/triage improved or reached; every guard of desk held, desk/final is not worse, "
         "desk/cost is not gated."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (-2.3456789e-05, "-0.00002346"),
+        (2e-06, "0.000002"),
+        (-3.1, "-3.1"),
+        (0.0, "0"),
+        (1e-4, "0.0001"),
+        (-12345.6, "-12346"),
+        (9999.4, "9999"),
+    ],
+)
+def test_numbers_are_written_without_powers_of_ten(value, told):
+    assert words.plain(value) == told

@@ -26,8 +26,8 @@ class Price:
     input_per_million: float
     output_per_million: float
 
-    def of(self, tokens_in: int, tokens_out: int) -> float:
-        """The price of one call."""
+    def of(self, tokens_in: float, tokens_out: float) -> float:
+        """The price of one call; of several, from the mean of their tokens, the mean price."""
         return (tokens_in * self.input_per_million + tokens_out * self.output_per_million) / MILLION
 
 

@@ -14,11 +14,11 @@ from harness.published import schema
 from harness.shape import did_you_mean
 from harness.units import Case, Decoding, Prompt, Task, Unit
 
-__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "load_tasks"]
+__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "is_fixture_file", "load_tasks"]
 
 
-def load_tasks(root: Path) -> tuple[Task, ...]:
-    """Read every task below `root` (one folder each).
+def load_tasks(root: Path, only: str = "") -> tuple[Task, ...]:
+    """Read every task below `root` (one folder each), or the one in the folder called `only`.
 
     Raises:
         AuthoringError: mistakes in any of the files, all of them.
@@ -31,8 +31,9 @@ def load_tasks(root: Path) -> tuple[Task, ...]:
         above = show_path(root.resolve().parent)
         raise Refused(f"{shown}: expected a folder of tasks, found one task; name the folder above it, {above}")
     problems: list[Problem] = []
-    tasks = [_load_task(folder, problems) for folder in sorted(root.iterdir()) if _is_task(folder)]
-    problems += [
+    folders = [folder for folder in sorted(root.iterdir()) if _is_task(folder) and only in ("", folder.name)]
+    tasks = [_load_task(folder, problems) for folder in folders]
+    problems += [] if only else [
         Problem(show_path(path), 1, "", "fixture files inside a task's folder", "one beside them",
                 f"move it to {shown}/<task>/{path.name}")
         for path in _yaml_files(root)
@@ -48,9 +49,13 @@ def _is_task(folder: Path) -> bool:
     return folder.is_dir() and not folder.name.startswith((".", "_"))
 
 
+def is_fixture_file(path: Path) -> bool:
+    """Whether its name is that of a fixture file, or of task.yaml."""
+    return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith(".")
+
+
 def _yaml_files(folder: Path) -> list[Path]:
-    files = sorted(folder.iterdir())
-    return [path for path in files if path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith(".")]
+    return [path for path in sorted(folder.iterdir()) if is_fixture_file(path)]
 
 
 def _load_task(folder: Path, problems: list[Problem]) -> Task:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from harness.errors import TunegateError, show_path
+from harness.errors import AuthoringError, Refused, TunegateError, show_path
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -21,6 +22,15 @@ app = typer.Typer(
 Cases = Annotated[Path, typer.Option("--cases", help="The folder of fixtures.", metavar="DIR")]
 Baselines = Annotated[Path, typer.Option("--baselines", help="The folder of recorded baselines.", metavar="DIR")]
 FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
+
+
+class Format(StrEnum):
+    """How `tunegate lint` says what it found."""
+
+    text = "text"
+    github = "github"
+
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -44,12 +54,34 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command()
 @_told
-def lint(cases: Annotated[Path, typer.Argument(help="The folder of fixtures.")] = FIXTURES) -> None:
+def lint(
+    path: Annotated[Path, typer.Argument(help="A folder of fixtures, one task's folder, or one file.")] = FIXTURES,
+    style: Annotated[
+        Format, typer.Option("--format", help="github: annotations beside the lines of a pull request.")
+    ] = Format.text,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
+    report_card: Annotated[
+        bool, typer.Option("--report-card", help="Show what each voice metric can do; takes seconds.")
+    ] = False,
+) -> None:
     """Check every fixture file, reference and task.yaml, without a model."""
+    from harness.annotations import annotation
     from harness.lint import lint as check
+    from harness.lint import report_cards
 
-    for line in check(cases):
+    found = check(path)
+    if style is Format.github:
+        lines = [*map(annotation, found.mistakes), *map(annotation, found.doubts)]
+    elif found.mistakes:
+        raise AuthoringError(found.mistakes)
+    else:
+        lines = [*found.units, *map(str, found.doubts)]
+    for line in (*lines, found.summary):
         console.print(line, markup=False)
+    for line in report_cards(found.tasks) if report_card else ():
+        console.print(line, markup=False)
+    if found.mistakes or (strict and found.doubts):
+        raise typer.Exit(Refused.exit_code)
 
 
 @app.command()

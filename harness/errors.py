@@ -60,6 +60,18 @@ class Problem:
         return f"{place}expected {self.expected}, found {self.found}{hint}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Doubt:
+    """Something in a file that a person edits which is allowed, and probably not what was meant."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: warning: {self.text}"
+
+
 class AuthoringError(Refused):
     """Mistakes in fixtures, references, task files, recipes or rows: all of them at once."""
 

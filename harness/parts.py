@@ -13,6 +13,7 @@ from harness.checks.table import CHECKS, measures, row_name
 from harness.document import Document, Where, show_value
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import canonical
+from harness.placeholders import misspelt, unfilled
 from harness.published import schema
 from harness.shape import check_shape, did_you_mean
 from harness.units import Case, Decoding, Prompt
@@ -210,10 +211,14 @@ def _expect_problems(part: Part, check: Check | None, expect: Any, where: Where)
 
 
 def _prompt_problems(document: Document, prompt: Prompt, raw: Mapping[str, Any], where: Where) -> list[Problem]:
+    def place(key: str) -> Where:
+        return (*where, "prompt", key) if key in raw.get("prompt", {}) else ("prompt", key)
+
+    wrong = misspelt(document, prompt.template, place("template")) + unfilled(document, prompt.system, place("system"))
+    if wrong:
+        return wrong
     if "{input}" not in prompt.template:
-        own = "template" in raw.get("prompt", {})
-        place: Where = (*where, "prompt", "template") if own else ("prompt", "template")
-        return [document.problem(place, "a template that holds {input}", show_value(prompt.template))]
+        return [document.problem(place("template"), "a template that holds {input}", show_value(prompt.template))]
     if "{context}" in prompt.template and "context" not in raw:
         return [document.problem(where, "a context, which the prompt's template asks for", "none")]
     return []

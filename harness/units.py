@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +11,8 @@ from typing import Any
 from harness.checks.outcome import Check, CheckKind, Kind
 from harness.checks.table import CHECKS, row_name
 from harness.files import digest
+from harness.placeholders import fill
 from harness.policy import Policy
-
-PLACEHOLDER = re.compile(r"\{(input|context)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,7 @@ class Prompt:
 
     def fill(self, text: str, context: str | None) -> str:
         """The user message for an input, with its context where the template asks for it."""
-        values = {"input": text, "context": context or ""}
-        return PLACEHOLDER.sub(lambda found: values[found[1]], self.template)
+        return fill(self.template, {"input": text, "context": context or ""})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import re
 from collections.abc import Iterator
@@ -97,7 +98,11 @@ def _plain_data(path: Path, name: str, text: str, loader: _Loader | _FastLoader)
     return Document(path, loader.construct_document(node), dict(_lines(node, ())))
 
 
+_MERGE = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 _UNSEEN = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _read_text(path: Path, name: str) -> str:
@@ -108,10 +113,17 @@ def _read_text(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
         hint = "save the file with the encoding UTF-8"
-        problem = Problem(name, line, "", "UTF-8 text", f"the byte 0x{byte:02x}, which is something else", hint)
+        found = f"the byte 0x{byte:02x}, which is something else"
+        if error.object.startswith(_UTF16):
+            line, found = 1, "UTF-16, as some editors of Windows save it"
+        problem = Problem(name, line, "", "UTF-8 text", found, hint)
         raise AuthoringError([problem]) from error
     except OSError as error:
         raise AuthoringError([Problem(name, 1, "", "a file that can be read", error.strerror or str(error))]) from error
+    if torn := _MERGE.search(text):
+        hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
+        line = text.count("\n", 0, torn.start()) + 1
+        raise AuthoringError([Problem(name, line, "", "one version of the text", "a merge conflict", hint)])
     unseen = [
         Problem(name, text.count("\n", 0, seen.start()) + 1, "", "characters that can be seen",
                 f"the character U+{ord(seen[0]):04X}, which cannot", "delete it or put a space or line break there")

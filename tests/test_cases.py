@@ -420,7 +420,7 @@ CHANGES = {
     "prompt": ("system: Sort.", "system: Sort it."),
     "checks": ("expect: {x: 1}", "expect: {x: 2}"),
     "marks": ("critical: true", "critical: false"),
-    "references": ("{type: object}", "{type: array}"),
+    "references": ("{type: object}", "{minProperties: 1}"),
     "decoding": ("seed: 3", "seed: 4"),
 }
 WHOLE = HEAD + (

@@ -20,11 +20,12 @@ ROOT = Path(__file__).parent.parent
 # which may import one another without a circle.
 ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
-    "checks.outcome", "checks.*", "checks.table", "published", "policy", "units", "parts", "rereads", "cases",
-    "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions", "stats",
-    "ratio", "timing",
+    "checks.outcome", "checks.*", "checks.table", "published", "policy", "placeholders", "units", "parts", "rereads",
+    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions",
+    "stats", "ratio", "timing",
     "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
-    "gate", "claims", "past", "plan", "plantext", "lint", "report", "ladder", "levers", "diagnosis", "diagnosistext",
+    "gate", "claims", "past", "plan", "plantext", "annotations", "strays", "lint", "report",
+    "ladder", "levers", "diagnosis", "diagnosistext",
     "references", "session", "items", "plugin", "release", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from harness.document import Document, Where
-from harness.errors import Problem
+from harness.errors import Doubt, Problem
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
@@ -55,6 +55,15 @@ class Check(Protocol):
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What this check's references say against a case's `expect`, which stands at `where` in `document`."""
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A check whose references hold what is allowed and probably not meant: `tunegate lint` tells."""
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Each of them, with its place."""
 
 
 @dataclass(frozen=True, slots=True)

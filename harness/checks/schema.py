@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
 from harness.checks.jsontext import MAX_FINDINGS, Extract, identity, json_path, read_json, show
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.schemafile import read_schema
+from harness.checks.slips import impossible, slips
 from harness.checks.validator import violations
 from harness.document import Document, Where, show_value
-from harness.errors import Problem
+from harness.errors import Doubt, Problem
 from harness.files import digest
 
 Match = Literal["subset", "whole"]
@@ -43,6 +44,7 @@ class SchemaCheck:
     schema: Mapping[str, Any]
     extract: Extract = "strict"
     match: Match = "subset"
+    doubts: tuple[Doubt, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def references(self) -> str:
@@ -60,9 +62,12 @@ class SchemaCheck:
         exact = not flaws and not misses
         return Outcome(float(exact), (flaws + misses)[:MAX_FINDINGS], {"adherence": not flaws, "exact": exact})
 
-    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Nothing: the shape of an `expect` is all there is to hold it against."""
-        return []
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+        """What no answer can match, since the schema refuses it."""
+        return [
+            document.problem((*where, *slip.where), "what the schema allows", show_value(slip.value), slip.message)
+            for slip in impossible(self.schema, expect)
+        ]
 
 
 def differences(expect: Any, answer: Any, where: Where = (), *, whole: bool = False) -> Iterator[Finding]:
@@ -103,7 +108,8 @@ def _lengths(expect: list[Any], answer: list[Any], whole: bool) -> str:
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
     """Read the schema of a `check:` mapping; raises `AuthoringError` as `read_schema` does."""
     schema = read_schema(options["schema"], document, (*where, "schema"))
-    return SchemaCheck(schema, options.get("extract", "strict"), options.get("match", "subset"))
+    doubts = tuple(slips(schema, options["schema"], document, (*where, "schema")))
+    return SchemaCheck(schema, options.get("extract", "strict"), options.get("match", "subset"), doubts)
 
 
 KIND = CheckKind(

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.document import Document
+from harness.placeholders import fill, misspelt, unfilled
+
+DOCUMENT = Document(Path("a.yaml"), {}, {("prompt", "template"): 3})
+WHERE = ("prompt", "template")
+
+
+@pytest.mark.parametrize("text", ["{inpt}", "{Input}", "{ input }", "{inputs}", "{INPUT}", "{in put}", "{in-put}"])
+def test_what_resembles_the_input_is_told(text):
+    (problem,) = misspelt(DOCUMENT, f"Sort {text} now.", WHERE)
+
+    assert str(problem) == (
+        f"a.yaml:3: prompt.template: expected {{input}} or {{context}}, found {text}; did you mean {{input}}?"
+    )
+
+
+@pytest.mark.parametrize("text", ["{contxt}", "{Context}", "{ context }", "{content}"])
+def test_what_resembles_the_context_is_told(text):
+    assert misspelt(DOCUMENT, text, WHERE)[0].hint == "did you mean {context}?"
+
+
+@pytest.mark.parametrize("text", ["{input}", "{context} {input}", "{}", '{"input": 1}', "{product}", "{a: b}", "{{x}}"])
+def test_other_braces_stay(text):
+    assert misspelt(DOCUMENT, text, WHERE) == []
+    assert fill(text.replace("{input}", "").replace("{context}", ""), {}) in {text, "", " "}
+
+
+def test_each_slip_is_told_once():
+    assert len(misspelt(DOCUMENT, "{inpt} {inpt} {contxt}", WHERE)) == 2
+
+
+def test_a_system_message_has_no_placeholders():
+    (problem,) = unfilled(DOCUMENT, "Sort {input}. Reply with {json}.", ("prompt", "system"))
+
+    assert (problem.found, problem.hint) == ("{input}", "write it in the template")
+    assert unfilled(DOCUMENT, None, WHERE) == unfilled(DOCUMENT, "Reply with {json}.", WHERE) == []
+
+
+def test_what_is_filled_in_is_not_filled_again():
+    assert fill("{context}: {input}", {"input": "{context}", "context": "{input}"}) == "{input}: {context}"

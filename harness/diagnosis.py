@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.base import Base
 from harness.cache import Cached, Store
 from harness.cases import Task, Unit
 from harness.errors import Refused, show_path
@@ -90,9 +91,10 @@ def diagnose(
         raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
     units = [sample(unit, cases, seed) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
-        rungs: dict[str, Callable[[], Subject]] = {rung: partial(_subject, model, rung, store, watch) for rung in RUNGS}
+        base = Base(model, watch)
+        rungs: dict[str, Callable[[], Subject]] = {rung: partial(_subject, base, rung, store, watch) for rung in RUNGS}
         if larger:
-            rungs[LARGER] = partial(_subject, larger, RUNGS[0], store, watch)
+            rungs[LARGER] = lambda: _subject(Base(larger, watch), RUNGS[0], store, watch)
         records = climb(units, rungs, watch)
     identity = records[RUNGS[0]].identity
     found = Diagnosis(
@@ -104,8 +106,8 @@ def diagnose(
     return found, records
 
 
-def _subject(model: str, rung: str, store: Store, watch: Watch) -> Subject:
-    return Cached(Local(model, watch, rung=rung), store)
+def _subject(base: Base, rung: str, store: Store, watch: Watch) -> Subject:
+    return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
 
 
 def _finding(task: Task, unit: Unit, records: Mapping[str, Record]) -> Finding:

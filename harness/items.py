@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import gate
+from harness import gate, leaderboard
 from harness.cases import Case, Task, Unit
 from harness.errors import TunegateError
 from harness.options import BASELINE, Options, read_settings
@@ -194,6 +194,9 @@ class State:
         for record in self.session.records:
             reporter.section("tunegate")
             show(console, record)
+        if len(self.session.records) > 1:
+            reporter.section("leaderboard")
+            leaderboard.show(console, self.session.records, self.session.base_folder)
         for line in [*_partial_lines(self.session), *self.session.notes]:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
 

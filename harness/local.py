@@ -9,35 +9,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.adapters import adapter_digest, check_base, load_adapter
+from harness.adapters import adapter_digest, check_base
+from harness.base import Base
 from harness.cases import Decoding
 from harness.checks.outcome import Can
 from harness.errors import CouldNotRun, Refused
 from harness.files import digest
 from harness.likelihood import encode, log_probabilities
 from harness.likelihood import plan as plan_texts
-from harness.models import identify, resolve
 from harness.progress import Watch
 from harness.subject import Answer, Identity, Request
 
 PLANNER = "1"  # raise when the way batches are made changes
 TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
-PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
 class Local:
-    """A base model from a folder, and at most one adapter on it. Weights load at the first answer."""
+    """A base model, and at most one adapter on it. Weights load at the first answer; subjects may share a `base`."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
-    def __init__(self, name: str, watch: Watch, adapter: Path | None = None, rung: str = "as-is") -> None:
-        self._adapter = adapter
-        self._watch = watch
+    def __init__(
+        self, name: str, watch: Watch, adapter: Path | None = None, rung: str = "as-is", base: Base | None = None
+    ) -> None:
         # the cheap refusals first: a missing adapter must not cost a conversion
         self._adapter_digest = adapter_digest(adapter) if adapter else None
-        self.folder = resolve(name, watch)
-        self.model = identify(name, self.folder)
+        self._adapter = adapter
+        self.base = base or Base(name, watch)
+        self.folder, self.model = self.base.folder, self.base.model
         if adapter:
             check_base(adapter, self.model)
         self._rung = rung
@@ -56,15 +56,10 @@ class Local:
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
         return Identity(subject, engine(), names)
 
-    @cached_property
+    @property
     def _loaded(self) -> tuple[Any, Any]:
-        with self._watch(f"Loading {self.model.name}" + (f" with {self._adapter.name}" if self._adapter else "")):
-            tokenizer = load_tokenizer(self.folder)
-            model = load_base(self.folder)
-            model.generation_config = _plain_generation(model.generation_config, tokenizer)
-            if self._adapter:
-                model = load_adapter(model, self._adapter, tokenizer(PROBE, return_tensors="pt").input_ids)
-        return tokenizer, model
+        model = self.base.wearing(self._adapter)  # at each batch: another subject may have dressed it since
+        return self.base.tokenizer, model
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
@@ -152,65 +147,6 @@ def engine() -> dict[str, str]:
         "backend": "transformers", **versions, "dtype": "float32", "device": "cpu",
         "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
     }  # fmt: skip
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, padding on the left.
-
-    Raises:
-        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end.
-        CouldNotRun: the library is not installed, or cannot read it.
-    """
-    transformers = _transformers()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left", local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CouldNotRun(f"{folder}: expected a tokenizer that transformers can load, found: {error}") from error
-    if tokenizer.chat_template is None:
-        raise Refused(f"{folder}: expected a chat template, found none; the suites ask in chat messages")
-    if tokenizer.eos_token_id is None:
-        raise Refused(
-            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no answer would end"
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def load_base(folder: Path) -> Any:
-    """The model of a folder in float32, in evaluation mode.
-
-    Raises:
-        CouldNotRun: the library is not installed, or cannot read it.
-    """
-    transformers = _transformers()
-    import torch
-    from safetensors import SafetensorError
-
-    try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
-        raise CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}") from error
-    return model.eval()
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
-    transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
-    return transformers
-
-
-def _plain_generation(found: Any, tokenizer: Any) -> Any:
-    """Where answers end, and nothing else: sampling or penalties that a model suggests are not the fixtures' decoding.
-
-    The tokenizer's end token counts too, because it is the one that training teaches.
-    """
-    ends = found.eos_token_id if isinstance(found.eos_token_id, list) else [found.eos_token_id]
-    every = {end for end in [*ends, tokenizer.eos_token_id] if end is not None}
-    return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
 def render(tokenizer: Any, request: Request) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness import gate
 from harness.adapters import TRAINING, training_record
+from harness.base import Base
 from harness.baselines import state
 from harness.cache import Cached, Store
 from harness.cases import Case, Task, Unit, load_tasks
@@ -61,6 +62,7 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
+        self._base: Base | None = None
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -102,6 +104,11 @@ class Session:
     def partial(self) -> list[Unit]:
         """The units of which not every case is selected."""
         return [unit for unit in self.units() if not self.is_whole(unit)]
+
+    @property
+    def base_folder(self) -> Path | None:
+        """The folder of the model that local subjects share, once there is one."""
+        return self._base.folder if self._base else None
 
     def execute(self, watch: Watch) -> None:
         """Judge every candidate, compare, and write the records (last, so that a record that exists is complete).
@@ -158,7 +165,9 @@ class Session:
             raise CouldNotRun(
                 "--model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
             )
-        return Local(options.model, watch, adapter, options.rung)
+        local = Local(options.model, watch, adapter, options.rung, self._base)
+        self._base = local.base  # many adapters, one base
+        return local
 
     def _references(self, subject: Subject) -> dict[str, Record]:
         options = self.options
@@ -194,7 +203,8 @@ class Session:
         return judge(self._asked, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
-        return time_calls(self._asked, self._subject(None, watch), candidate.subject, self.options.rung, watch)
+        base = Local(self.options.model, watch, rung=self.options.rung)  # of its own: no call waits for a change
+        return time_calls(self._asked, base, candidate.subject, self.options.rung, watch)
 
     @property
     def _asked(self) -> list[Unit]:

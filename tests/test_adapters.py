@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.adapters import adapter_digest, check_base, load_adapter, training_record
+from harness.base import PROBE, load_base, load_tokenizer
 from harness.errors import Refused
-from harness.local import PROBE, Local, load_base, load_tokenizer
+from harness.local import Local
 from harness.models import identify
 from harness.progress import quiet
 from tests.records import stamp

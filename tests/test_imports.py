@@ -21,11 +21,10 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "published", "policy", "placeholders", "units", "parts", "rereads",
-    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "local", "distributions",
-    "stats", "ratio", "timing",
-    "power", "sizes", "record", "judge", "baselines", "changes", "recording", "matching", "verdict", "words", "pairs",
-    "gate", "claims", "past", "plan", "plantext", "annotations", "strays", "lint", "report",
-    "ladder", "levers", "diagnosis", "diagnosistext",
+    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "local",
+    "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",
+    "recording", "matching", "verdict", "words", "pairs", "gate", "claims", "past", "plan", "plantext",
+    "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "diagnosistext",
     "references", "session", "items", "plugin", "release", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.base import load_base, load_tokenizer
 from harness.cases import Case, Decoding, find_unit, load_tasks
 from harness.checks.table import CHECKS
 from harness.errors import AuthoringError, CouldNotRun, Refused
 from harness.likelihood import LOGITS, encode, plan
-from harness.local import Local, load_base, load_tokenizer, render
+from harness.local import Local, render
 from harness.progress import quiet
 from harness.subject import Request
 from tests.conftest import Project
@@ -209,6 +210,26 @@ def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: s
     outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
     assert outcome.score == float(passes)
     assert bool(outcome.findings) != passes
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "passes"),
+    [
+        ("It takes 6 hours.", "6", True),
+        ("6.", "6", True),
+        ("6, I think", "6", True),
+        ("6.5", "6", False),
+        ("0.6", "6", False),
+        ("12:30", "12", False),
+        ("12:30", "30", False),
+        ("12:30", "12:30", True),
+        ("It comes to \u00a3203.", "\u00a3203", True),
+        ("It comes to \u00a31,203.", "203", False),
+        ("16", "6", False),
+    ],
+)
+def test_a_number_is_not_a_part_of_another_one(output: str, answer: str, passes: bool) -> None:
+    assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
 
 
 def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:

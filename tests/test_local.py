@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.base import Base, load_base, load_tokenizer
 from harness.cases import Decoding
 from harness.errors import CouldNotRun, Refused
-from harness.local import TOKEN_BUDGET, Local, load_base, load_tokenizer, plan, render
+from harness.local import TOKEN_BUDGET, Local, plan, render
 from harness.progress import quiet
 from harness.subject import Request
 
@@ -247,3 +248,54 @@ def test_the_plan_does_not_depend_on_the_order_of_the_questions(lengths):
 
 def test_longest_prompts_come_first_and_batches_are_filled():
     assert plan([Decoding(max_new_tokens=1000)] * 5, [10, 3000, 1000, 1000, 20]) == [[1, 2], [3, 4, 0]]
+
+
+# one base, many adapters
+
+
+@pytest.fixture(scope="module")
+def three(make_adapter) -> list[Path]:
+    return [make_adapter(name) for name in ("one", "two", "three")]
+
+
+def test_adapters_share_a_base_that_is_loaded_once(tiny_model, three, monkeypatch):
+    loads = []
+    monkeypatch.setattr("harness.base.load_base", lambda folder: loads.append(folder) or load_base(folder))
+    base = Base(str(tiny_model), quiet())
+    shared = [answers(Local("tiny", quiet(), adapter, base=base), requests()) for adapter in [*three, None, three[0]]]
+    assert len(loads) == 1
+
+    alone = [answers(Local(str(tiny_model), quiet(), adapter), requests()) for adapter in [*three, None]]
+
+    assert shared[:4] == alone, "each as if it had a base of its own, the bare base too"
+    assert shared[4] == shared[0]
+    assert len({str(each) for each in alone}) == 4
+
+
+def test_subjects_on_one_base_may_take_turns(tiny_model, three):
+    base = Base(str(tiny_model), quiet())
+    one, two = (Local("tiny", quiet(), adapter, base=base) for adapter in three[:2])
+    wanted = [answers(subject, requests()) for subject in (one, two)]
+
+    first, second = one.answer(requests(texts=TEXTS)), two.answer(requests(texts=TEXTS))
+    turns = list(zip(first, second, strict=True))
+
+    assert [{(each.key, each.repeat): each for each in side} for side in zip(*turns, strict=True)] == wanted
+
+
+def test_an_adapter_that_fails_leaves_nothing_behind(tiny_model, three, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(three[0], tmp_path / "broken")
+    weights = load_file(broken / "adapter_model.safetensors")
+    weights.pop(next(iter(weights)))
+    save_file(weights, broken / "adapter_model.safetensors")
+    base = Base(str(tiny_model), quiet())
+
+    with pytest.raises(Refused, match="broken"):
+        answers(Local("tiny", quiet(), broken, base=base), requests())
+
+    bare = Local(str(tiny_model), quiet())
+    assert answers(Local("tiny", quiet(), base=base), requests()) == answers(bare, requests())
+    tuned = Local(str(tiny_model), quiet(), three[0])
+    assert answers(Local("tiny", quiet(), three[0], base=base), requests()) == answers(tuned, requests())

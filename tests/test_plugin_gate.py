@@ -364,6 +364,10 @@ def test_several_adapters_have_a_record_each(
     result = recorded(*adapters, "--out=records", "-v")
     result.assert_outcomes(failed=80)
     result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00@tuned[]] FAILED*", "*@other[]] FAILED*"])
+    assert told(result).count("Loading ") == 1, "many adapters, one base"
+    result.stdout.fnmatch_lines(
+        ["*leaderboard*", "*tuned*0.0 %*", "*other*0.0 %*", "2 adapters of * MB in all on one*"]
+    )
     tuned, other = project.record("records/tuned.json"), project.record("records/other.json")
     assert tuned["identity"]["subject"]["adapter"] != other["identity"]["subject"]["adapter"]
     assert tuned["cases"] != other["cases"]

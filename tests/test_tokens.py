@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.base import load_tokenizer
 from harness.cases import Decoding, load_tasks
 from harness.errors import Refused
-from harness.local import load_tokenizer, render
+from harness.local import render
 from harness.prompts import requests
 from tests.conftest import write_unit
 from trainers.rows import Row, read_rows

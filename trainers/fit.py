@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.adapters import CONFIG
+from harness.base import load_base, load_tokenizer
 from harness.errors import CouldNotRun, Refused, show_path
 from harness.files import write_json
-from harness.local import load_base, load_tokenizer
 from harness.progress import Advance, Watch
 from trainers.recipe import Recipe
 from trainers.tokens import Tokens, check_labels

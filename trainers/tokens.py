@@ -31,7 +31,7 @@ def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Token
 
     Args:
         rows: what to train on.
-        tokenizer: as `harness.local.load_tokenizer` gives it.
+        tokenizer: as `harness.base.load_tokenizer` gives it.
         max_length: tokens a row may have.
 
     Raises:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
+from harness.base import PROBE, load_base, load_tokenizer
 from harness.baselines import Baseline, digests
 from harness.cases import Task, load_tasks
 from harness.errors import Refused, show_path
 from harness.files import digest, file_digest, locked, stamped, write_json
-from harness.local import PROBE, Local, load_base, load_tokenizer
+from harness.local import Local
 from harness.matching import matching
 from harness.progress import Watch
 from trainers.fit import fit

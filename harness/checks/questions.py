@@ -68,7 +68,11 @@ def _plain(text: str) -> str:
 
 
 def _stands_in(answer: str, text: str) -> bool:
-    return bool(regex.search(rf"(?<![\w\p{{M}}]){regex.escape(answer)}(?![\w\p{{M}}])", text))
+    """Whether `answer` stands in `text` as words of its own; 6 does not stand in 6.5, nor 203 in 1,203."""
+    before, after = r"(?<![\w\p{M}])", r"(?![\w\p{M}])"
+    before += r"(?<!\d[.,:])" if answer[0].isdigit() else ""
+    after += r"(?![.,:]\d)" if answer[-1].isdigit() else ""
+    return bool(regex.search(before + regex.escape(answer) + after, text))
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> QuestionCheck:  # noqa: ARG001

@@ -31,6 +31,7 @@ RESULT = Path(__file__).parent / "results/voice.md"
 UNIT = "support/replies"
 SHUFFLES = 5
 SETS = {
+    "fourth": "Texts written last, by a writer who saw neither metric nor house rules, and measured once",
     "third": "Earlier texts, by a writer who knew no house rule; the references then grew by 40 pairs of another hand "
     "(who did not see them), and the metric by spelling, chosen on these three sets",
     "second": "Earlier texts; the house rules against slang and grovelling were added after these were seen",

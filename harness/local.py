@@ -1,4 +1,4 @@
-"""A transformers model, with or without a LoRA adapter, as a subject: left-padded batches, longest prompts together."""
+"""A transformers model, with or without a LoRA adapter, as a subject: prompts that begin alike go in one batch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness import prefix
 from harness.adapters import adapter_digest, check_base
 from harness.base import Base
 from harness.cases import Decoding
@@ -20,7 +21,7 @@ from harness.likelihood import plan as plan_texts
 from harness.progress import Watch
 from harness.subject import Answer, Identity, Request
 
-PLANNER = "1"  # raise when the way batches are made changes
+PLANNER = "2"  # raise when the way batches are made changes
 TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
@@ -70,12 +71,12 @@ class Local:
         """Answers to prompts; a batch holds one kind of decoding."""
         tokenizer, _ = self._loaded
         prompts = [render(tokenizer, request) for request in requests]
-        lengths = [len(tokenizer(prompt, add_special_tokens=False).input_ids) for prompt in prompts]
+        rows = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         self._check_room(
-            requests, [length + each.decoding.max_new_tokens for each, length in zip(requests, lengths, strict=True)]
+            requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
         )
-        for batch in plan([request.decoding for request in requests], lengths):
-            yield from self._batch([requests[index] for index in batch], [prompts[index] for index in batch])
+        for batch in plan(requests, list(map(len, rows))):
+            yield from self._batch([requests[index] for index in batch], [rows[index] for index in batch])
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
@@ -116,25 +117,25 @@ class Local:
                 f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
             ) from error
 
-    def _batch(self, requests: Sequence[Request], prompts: Sequence[str]) -> Iterator[Answer]:
+    def _batch(self, requests: Sequence[Request], rows: Sequence[list[int]]) -> Iterator[Answer]:
         import torch
 
         tokenizer, model = self._loaded
         decoding = requests[0].decoding
-        inputs = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
         if decoding.temperature:
             torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
         with self._trouble(requests), torch.inference_mode():
+            inputs = prefix.batch(model, rows, tokenizer.pad_token_id)
             tokens = model.generate(**inputs, **_settings(decoding))
         ends = set(model.generation_config.eos_token_id)
-        width = inputs.input_ids.shape[1]
-        for request, row, mask in zip(requests, tokens[:, width:].tolist(), inputs.attention_mask, strict=True):
-            length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
+        width = inputs["input_ids"].shape[1]
+        for request, row, answer in zip(requests, rows, tokens[:, width:].tolist(), strict=True):
+            length = next((place + 1 for place, token in enumerate(answer) if token in ends), None)
             yield Answer(
                 key=request.key,
-                output=tokenizer.decode(row[:length], skip_special_tokens=True),
-                tokens_in=int(mask.sum()),
-                tokens_out=length or len(row),
+                output=tokenizer.decode(answer[:length], skip_special_tokens=True),
+                tokens_in=len(row),
+                tokens_out=length or len(answer),
                 finish="stop" if length else "length",
                 repeat=request.repeat,
             )
@@ -167,17 +168,18 @@ def render(tokenizer: Any, request: Request) -> str:
         ) from error
 
 
-def plan(decodings: Sequence[Decoding], lengths: Sequence[int]) -> list[list[int]]:
-    """Batches of request indices: one decoding each, longest first, within the token budget; sampled ones alone.
+def plan(requests: Sequence[Request], lengths: Sequence[int]) -> list[list[int]]:
+    """Batches of request indices: one decoding and one opening each, longest first, within the token budget.
 
-    A sampled answer would depend on its neighbours in a batch, so it gets none.
+    The opening is every message but the last. A sampled answer would depend on its neighbours in a batch, so it gets
+    none.
     """
-    order = sorted(range(len(lengths)), key=lambda index: (str(decodings[index]), -lengths[index], index))
+    kinds = [(str(request.decoding), str(request.messages[:-1])) for request in requests]
     batches: list[list[int]] = []
-    for index in order:
-        decoding = decodings[index]
+    for index in sorted(range(len(lengths)), key=lambda index: (kinds[index], -lengths[index], index)):
+        decoding = requests[index].decoding
         current = batches[-1] if batches else []
-        fits = current and decodings[current[0]] == decoding and not decoding.temperature
+        fits = current and kinds[current[0]] == kinds[index] and not decoding.temperature
         widest = lengths[current[0]] if current else 0
         if fits and (widest + decoding.max_new_tokens) * (len(current) + 1) <= TOKEN_BUDGET:
             current.append(index)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "published", "policy", "placeholders", "units", "parts", "rereads",
-    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "local",
+    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "prefix", "local",
     "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",
     "recording", "matching", "verdict", "words", "pairs", "gate", "claims", "past", "plan", "plantext",
     "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "diagnosistext",

@@ -191,7 +191,7 @@ def test_only_english_is_inflected():
 
 
 def test_each_banned_form_is_told_once():
-    findings = only("zzz", ["slot"])("slot Slot slots " * 5000, {}, "").findings
+    findings = only("zzz", ["slot"])("slot Slot slots " * 1000, {}, "").findings
 
     assert [finding.message.split()[0] for finding in findings] == ['"slot"', '"slots"']
 

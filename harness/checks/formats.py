@@ -13,7 +13,7 @@ from datetime import date
 
 import idna
 
-from harness.checks.patterns import NotAPattern, compiled
+from harness.checks.patterns import NotAPattern, translated
 
 MAX_HOST = 253  # characters, as ASCII
 MAX_TEXT = 2_000  # characters
@@ -178,7 +178,7 @@ def _is_relative_pointer(text: str) -> bool:
 
 def _is_regex(text: str) -> bool:
     try:
-        return bool(compiled(text))
+        return bool(translated(text))
     except NotAPattern:
         return False
 

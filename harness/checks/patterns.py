@@ -15,6 +15,7 @@ from typing import Any
 import regex
 
 MAX_PATTERN = 2_000  # characters
+MAX_REPEATED = 20_000  # characters and sets of the shortest match: `regex` writes them out
 
 _SPACE = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _WORD = "[A-Za-z0-9_]"
@@ -45,6 +46,11 @@ class NotAPattern(ValueError):
 
 @lru_cache(maxsize=512)
 def compiled(pattern: str) -> Any:
+    """`translated`, kept: for the patterns of schemas, not for those in answers."""
+    return translated(pattern)
+
+
+def translated(pattern: str) -> Any:
     """`pattern`, ready for `search(text, timeout=seconds)`.
 
     Raises:
@@ -53,7 +59,7 @@ def compiled(pattern: str) -> Any:
     if len(pattern) > MAX_PATTERN:
         raise NotAPattern(f"more than {MAX_PATTERN:,} characters")
     try:
-        return regex.compile(_Translator(pattern).translated(), regex.V1)
+        return regex.compile(_Translator(pattern).translated(), regex.V1, cache_pattern=False)
     except RecursionError:
         raise NotAPattern("groups within groups without end") from None
     except (regex.error, OverflowError) as error:
@@ -76,32 +82,37 @@ class _Translator:
         return "".join(self._parts())
 
     def _parts(self) -> Iterator[str]:
-        open_groups: list[bool] = []  # whether each may be repeated as a whole
+        open_groups: list[tuple[bool, int]] = []  # whether it may be repeated as a whole; the size before it
+        size = last = 0  # of the shortest match, roughly: in this group so far, and of its last part
         repeatable = False
         while self.at < len(self.pattern):
             char = self.pattern[self.at]
             if char in "*+?" or (char == "{" and _QUANTIFIER.match(self.pattern, self.at)):
-                yield self._quantifier(repeatable)
+                part, times = self._quantifier(repeatable)
+                size += last * (times - 1)
                 repeatable = False
             elif char == "(":
-                start = self._group()
-                open_groups.append(not start.startswith("(?<"))
-                repeatable = False
-                yield start
+                part = self._group()
+                open_groups.append((not part.startswith("(?<"), size))
+                size, repeatable = 0, False
             elif char == ")":
                 if not open_groups:
                     raise NotAPattern("a ) without its (")
-                repeatable = open_groups.pop()
-                yield self._step(1, ")")
+                last = size
+                repeatable, before = open_groups.pop()
+                part, size = self._step(1, ")"), before + last
             elif char in "|^$":
                 repeatable = False
-                yield self._step(1, {"|": "|", "^": r"\A", "$": r"\Z"}[char])
+                part = self._step(1, {"|": "|", "^": r"\A", "$": r"\Z"}[char])
             elif char == "\\" and self.pattern[self.at + 1 : self.at + 2] in _BORDERS:
                 repeatable = False
-                yield self._step(2, _BORDERS[self.pattern[self.at + 1]])
+                part, size = self._step(2, _BORDERS[self.pattern[self.at + 1]]), size + 1
             else:
-                repeatable = True
-                yield self._atom(char)
+                repeatable, last, size = True, 1, size + 1
+                part = self._atom(char)
+            if size > MAX_REPEATED:
+                raise NotAPattern(f"repeats of more than {MAX_REPEATED:,} characters")
+            yield part
         if open_groups:
             raise NotAPattern("a ( without its )")
 
@@ -114,13 +125,14 @@ class _Translator:
         self.at += len(found[0]) if found else 0
         return found
 
-    def _quantifier(self, repeatable: bool) -> str:
+    def _quantifier(self, repeatable: bool) -> tuple[str, int]:
+        """The quantifier, and how often it repeats at least, or 1."""
         found = self._take(_QUANTIFIER)
         if not repeatable:
             raise NotAPattern(f"nothing to repeat before {found[0]}")
         if found[2] and int(found[1]) > int(found[2]):
             raise NotAPattern(f"{found[0]}, from more to fewer")
-        return str(found[0])
+        return str(found[0]), max(1, int(found[1] or 1))
 
     def _group(self) -> str:
         found = self._take(_GROUP)

@@ -13,6 +13,7 @@ from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.document import Document, Where, show_value
 from harness.errors import Problem
 
+MAX_CHARS = 10_000  # before Unicode's normal form is asked for: it takes a square of time on marks without end
 MOST_WORDS = 40  # a longer answer could hold the right one by listing everything
 SHOWN = 60
 OPTIONS = {
@@ -48,6 +49,8 @@ class QuestionCheck:
 
     def __call__(self, output: str, expect: Mapping[str, Sequence[str]], prompt: str) -> Outcome:  # noqa: ARG002
         """Judge one output: it is short, and one of the answers stands in it as words of their own."""
+        if len(output) > MAX_CHARS:
+            return Outcome(0.0, (Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most"),))
         found, counted = _plain(output), expect["answer"]
         words = len(found.split())
         if words > MOST_WORDS:

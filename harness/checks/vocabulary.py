@@ -17,7 +17,7 @@ from harness.errors import AuthoringError, Problem, show_path
 from harness.files import digest
 from harness.shape import did_you_mean
 
-MAX_CHARS = 1 << 20
+MAX_CHARS = 20_000  # every term is looked for in the whole answer
 MAX_FINDINGS = 20
 AROUND = 25  # characters shown on each side of what was seen
 
@@ -84,7 +84,8 @@ class VocabularyCheck:
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
         """Judge one output: every asked term and wording stands in it, and no banned variant does."""
         if len(output) > MAX_CHARS or _MARKS.search(output):
-            return Outcome(0.0, (Finding("vocabulary.limit", "the answer is too long, or no text, to be read"),))
+            message = f"the answer has more than {MAX_CHARS:,} characters, or is no text, and is not read"
+            return Outcome(0.0, (Finding("vocabulary.limit", message),))
         text, asked = normal(output), expect or {}
         found = {
             "terms": list(self._missing_terms(text, asked.get("terms", ()))),

@@ -33,6 +33,7 @@ CODE = (
     "harness.checks.guards",
     "harness.embed",
 )
+MAX_CHARS = 10_000  # far more than the words that `guards` allow
 LEAST_PAIRS = 20
 LEAST_SUBTLE = 4
 
@@ -144,7 +145,9 @@ class Voice:
         self._metric()
 
     def __call__(self, output: str, expect: Mapping[str, Any], prompt: str) -> Outcome:
-        """Judge style, house rules and content; an empty answer satisfies none of them."""
+        """Judge style, house rules and content; an empty answer, or one without end, satisfies none of them."""
+        if len(output) > MAX_CHARS:
+            return _outcome(*[[Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]] * 3)
         if not output.strip():
             return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
         style = [*self._style(output), *guards.degenerate(output)]

@@ -15,6 +15,7 @@ from harness.baselines import read_baseline
 from harness.cases import Case, Unit, find_unit, load_tasks
 from harness.changes import question_differences
 from harness.checks.terms import normal, term_pattern
+from harness.prompts import requests
 from harness.yamlfile import read_yaml
 from trainers.holdout import check_holdout, normalise
 from trainers.rows import Row, read_rows
@@ -158,6 +159,11 @@ def test_the_margin_of_cost_is_about_an_eighth_of_what_the_base_costs(name: str)
     assert policy.prices
     margin = policy.of(f"{name}-cost", "continuous").margin or 0
     assert 7 < policy.prices.price.of(read, written) / margin < 9
+
+
+def test_every_unit_that_generates_can_be_asked_with_examples() -> None:
+    asked = list(requests(TASKS[0].units, "few-shot"))  # refused where a unit has none
+    assert len(asked) == sum(len(unit.cases) for unit in TASKS[0].units if not unit.of)
 
 
 def test_triage_labels_are_spread() -> None:

@@ -203,8 +203,9 @@ def _load_check(part: Part, options: Mapping[str, Any], where: Where, case: Wher
 def _expect_problems(part: Part, check: Check | None, expect: Any, where: Where) -> list[Problem]:
     row = part.row
     if expect is None:
-        needed = " or ".join(row.expect.get("properties", {})) or "the answer's facts"
-        missing = part.document.problem(where[:-1], f"an expect with {needed}", "none")
+        keys = list(row.expect["properties"]) if row.needs_expect else ["..."]
+        hint = f"write expect: {{{', '.join(f'{key}: ...' for key in row.expect.get('required', keys[:1]))}}}"
+        missing = part.document.problem(where[:-1], f"an expect with {' or '.join(keys)}", "none", hint)
         return [missing] if row.needs_expect else []
     shape = check_shape(part.document, row.expect, where, expect)
     return shape or (check.expect_problems(expect, part.document, where) if check else [])
@@ -218,7 +219,9 @@ def _prompt_problems(document: Document, prompt: Prompt, raw: Mapping[str, Any],
     if wrong:
         return wrong
     if "{input}" not in prompt.template:
-        return [document.problem(place("template"), "a template that holds {input}", show_value(prompt.template))]
+        hint = "write {input} where the case's input belongs"
+        found = show_value(prompt.template)
+        return [document.problem(place("template"), "a template that holds {input}", found, hint)]
     if "{context}" in prompt.template and "context" not in raw:
         return [document.problem(where, "a context, which the prompt's template asks for", "none")]
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,10 @@ def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
     return str(schema.get("description", error.message))
 
 
+def _as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")
+
+
 _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
 
 
@@ -86,6 +91,8 @@ def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
     rule = error.validator
     value: Any = error.instance
     wanted: Any = error.validator_value
+    if rule == "pattern" and isinstance(value, str) and re.search(str(wanted), named := _as_name(value)):
+        return f"write {named}"
     if "$comment" in schema:
         return str(schema["$comment"])
     if rule == "pattern" and wanted == NOT_BLANK:

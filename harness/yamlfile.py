@@ -99,7 +99,10 @@ def _plain_data(path: Path, name: str, text: str, loader: _Loader | _FastLoader)
 
 
 _MERGE = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
-_UNSEEN = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNSEEN = re.compile(
+    "[\u200b\u2060]|(?<!\\A)\ufeff|"  # without width, unlike the joiners of emoji and of some scripts
+    "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -96,7 +96,7 @@ MISTAKES = {
     ),
     "an id with a space": (
         HEAD + "cases:\n  - {id: a b, input: hi}\n",
-        "5: cases[0].id: expected a name of letters, digits and . _ + -, found 'a b'",
+        "5: cases[0].id: expected a name of letters, digits and . _ + -, found 'a b'; write a-b",
     ),
     "a numeric id": (
         HEAD + "cases:\n  - {id: 12, input: hi}\n",
@@ -134,7 +134,8 @@ MISTAKES = {
     ),
     "a path as check": (
         GOOD.replace("{schema: {type: object}}", "refs/ticket.json"),
-        "3: check: expected a mapping, found 'refs/ticket.json'; write `key: value` lines, indented",
+        "3: check: expected a mapping, found 'refs/ticket.json'; "
+        "write its options by name, such as {schema: refs/answer.schema.json}",
     ),
     "a missing schema file": (
         GOOD.replace("{type: object}", "refs/ticket.json"),
@@ -142,8 +143,8 @@ MISTAKES = {
     ),
     "a schema that is not one": (
         GOOD.replace("{type: object}", "{type: objekt}"),
-        "3: check.schema.type: expected a valid JSON Schema (draft 2020-12), found fits none of the alternatives; "
-        'closest: should be one of "array", "boolean", "integer", "null", "number", "object", "string", is "objekt"',
+        "3: check.schema.type: expected one of object, array, string, boolean, integer, number, null, "
+        "found \"objekt\"; did you mean 'object'?",
     ),
     "a remote reference": (
         GOOD.replace("{type: object}", '{$ref: "https://example.com/x.json"}'),
@@ -160,7 +161,7 @@ MISTAKES = {
     ),
     "no expect where one is needed": (
         VOCABULARY + "cases:\n  - {id: a, input: hi}\n",
-        "5: cases[0]: expected an expect with terms or wording, found none",
+        "5: cases[0]: expected an expect with terms or wording, found none; write expect: {terms: ...}",
     ),
     "an expect key that is no text": (
         HEAD + "cases:\n  - {id: a, input: hi, expect: {1: boiler}}\n",
@@ -176,11 +177,13 @@ MISTAKES = {
     ),
     "a template without the input": (
         GOOD.replace("cases", "prompt: {template: 'Sort it.'}\ncases"),
-        "4: prompt.template: expected a template that holds {input}, found 'Sort it.'",
+        "4: prompt.template: expected a template that holds {input}, found 'Sort it.'; "
+        "write {input} where the case's input belongs",
     ),
     "a case's template without the input": (
         HEAD + "cases:\n  - id: a\n    input: hi\n    prompt:\n      template: Sort it.\n",
-        "8: cases[0].prompt.template: expected a template that holds {input}, found 'Sort it.'",
+        "8: cases[0].prompt.template: expected a template that holds {input}, found 'Sort it.'; "
+        "write {input} where the case's input belongs",
     ),
     "a missing context": (
         GOOD.replace("cases", "prompt: {template: '{context} {input}'}\ncases"),

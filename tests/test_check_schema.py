@@ -408,7 +408,7 @@ def test_a_schema_file_is_found_beside_the_fixture(make, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "line", "where", "expected", "found"),
     [
-        ("a.json", '{\n "type": "null",\n}', 3, "", "JSON", "not JSON at line 3"),
+        ("a.json", '{\n "type": "null",\n}', 3, "", "JSON", "a mistake at line 3"),
         ("a.json", '{\n "a": {\n  "b": 1, "b": 2}}', 3, "a", "each key once", "'b' again (first on line 3)"),
         ("a.json", '{\n "a": {\n\t"b": 1, "b": 2}}', 1, "a", "JSON", 'the key "b" stands here more than once'),
         ("a.json", "type: object", 1, "", "JSON", "does not begin with JSON"),

@@ -305,7 +305,7 @@ def test_every_mistake_of_a_reference_file_is_reported_at_once(tmp_path):
     assert said.startswith("4 mistakes to fix")
     assert "pairs[1].id: expected an id of its own, found 'p0' again (first on line" in said
     assert "pairs[2].off: expected a text that stands nowhere else in the file" in said
-    assert "pairs[3].on: expected an on-brand text that this check itself would pass, found house rule: 'valued" in said
+    assert "pairs[3].on: expected an on-brand text that this check itself would pass, found 'valued" in said
     assert "pairs[4].on: expected an on-brand text that this check itself would pass, found length: 3 words" in said
 
 

@@ -5,7 +5,9 @@ References stay inside the schema's own file, patterns and formats can be checke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from referencing.jsonschema import specification_with
 from harness.checks.formats import FORMATS
 from harness.checks.jsontext import read_json, show
 from harness.checks.patterns import NotAPattern, compiled
-from harness.checks.validator import DEFAULT_DRAFT, DRAFTS, LIMIT, draft_of, in_words, violations
+from harness.checks.validator import DEFAULT_DRAFT, DRAFTS, KINDS, LIMIT, draft_of, in_words, violations
 from harness.document import Document, Where
 from harness.errors import AuthoringError, Problem, show_path
-from harness.shape import check_shape
+from harness.shape import check_shape, did_you_mean
 from harness.yamlfile import read_yaml
 
 
@@ -43,6 +45,9 @@ def read_schema(schema: Any, document: Document, where: Where) -> Mapping[str, A
     return dict(schema)
 
 
+_TRAILING = re.compile(r",\s*[}\]]")
+
+
 def _read_json(path: Path) -> Document:
     """JSON, and its lines as YAML counts them: YAML reads nearly all JSON, but not tabs."""
     name = show_path(path)
@@ -55,7 +60,11 @@ def _read_json(path: Path) -> Document:
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
         read_yaml(path)  # refuses them too, and names their lines
     if read.findings:
-        raise AuthoringError([Problem(name, read.line, flaw.path, "JSON", flaw.message) for flaw in read.findings])
+        hint = "JSON has no comma after the last entry" if _TRAILING.search(text) else ""
+        problems = [Problem(name, read.line, flaw.path, "JSON", flaw.message, hint) for flaw in read.findings]
+        raise AuthoringError(
+            [replace(problem, found=problem.found.replace("not JSON", "a mistake", 1)) for problem in problems]
+        )
     try:
         return Document(path, read.value, read_yaml(path).lines)
     except AuthoringError:
@@ -100,7 +109,11 @@ def _invalid(schema: Any, document: Document, where: Where, root: Mapping[str, A
     draft = draft_of(root)
     for error in draft(draft.META_SCHEMA, registry=Registry()).iter_errors(schema):
         place = (*where, *error.absolute_path)
-        yield document.problem(place, f"a valid JSON Schema ({_name(root)})", in_words(error))
+        if place and place[-1] == "type" and error.validator in {"anyOf", "enum"} and isinstance(error.instance, str):
+            hint = did_you_mean(error.instance, KINDS)
+            yield document.problem(place, f"one of {', '.join(KINDS)}", show(error.instance), hint)
+        else:
+            yield document.problem(place, f"a valid JSON Schema ({_name(root)})", show(error.instance), in_words(error))
 
 
 def _name(schema: Mapping[str, Any]) -> str:

@@ -160,7 +160,7 @@ class Voice:
         if not says.strip():
             return [document.problem(where, "what the answer must say", "nothing", f"write it as {self._brand} would")]
         hits = _vetoed(says, self._vetoes)
-        return [document.problem(where, "text that keeps the house rules", str(hit)) for hit in hits]
+        return [document.problem(where, "text that keeps the house rules", hit.message) for hit in hits]
 
     @property
     def _brand(self) -> str:
@@ -238,7 +238,7 @@ def _mistakes(document: Document) -> Iterator[Problem]:
     for index, pair in enumerate(pairs):  # an on-brand text that the check itself would fail teaches the wrong voice
         for finding in [*_vetoed(pair["on"], vetoes), *guards.degenerate(pair["on"])]:
             expected = "an on-brand text that this check itself would pass"
-            yield document.problem(("pairs", index, "on"), expected, str(finding))
+            yield document.problem(("pairs", index, "on"), expected, finding.message)
 
 
 def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: str) -> Iterator[Problem]:

@@ -141,6 +141,9 @@ def train(
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     output: Annotated[Path | None, typer.Option(help="Where the adapter goes, instead of the recipe's output.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Where the report on the rows goes.", metavar="FILE.json")
+    ] = None,
 ) -> None:
     """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
     from harness.progress import watch_on
@@ -148,8 +151,8 @@ def train(
     from trainers.train import check
     from trainers.train import train as run
 
-    watch = watch_on(console)
-    ready = check(read_recipe(recipe, output), cases, baselines, watch)
+    watch, say = watch_on(console), functools.partial(console.print, markup=False)
+    ready = check(read_recipe(recipe, output), cases, baselines, watch, say, report)
     console.print(
         f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
     )

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import AuthoringError
-from trainers.recipe import Lora, Optim, read_recipe
+from trainers.recipe import SHAPE, Lora, Optim, read_recipe
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 
@@ -50,7 +52,7 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
     assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
-    assert set(effective) == {"task", "model", "method", "lora", "optim", "seed"}
+    assert set(effective) == {"task", "model", "failing_rows", "method", "lora", "optim", "seed"}
     assert str(tmp_path) not in str(effective)
 
 
@@ -64,6 +66,8 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
             "lora: {rank: 8}",
             "recipe.yaml:5: lora.rank: expected one of the keys alpha, dropout, r, target, found 'rank'",
         ),
+        ("failing_rows: ignore", 'recipe.yaml:5: failing_rows: expected refuse, drop, or {waive: "the reason"}, found'),
+        ("failing_rows: {waive: ' '}", "recipe.yaml:5: failing_rows: expected refuse, drop, or {waive:"),
         ("lora: {r: 0}", "recipe.yaml:5: lora.r: expected a whole number from 1, found 0"),
         ("lora: {target: all-linaer}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found"),
         ("lora: {target: []}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found []"),
@@ -104,3 +108,18 @@ def test_what_is_no_recipe_is_refused(write, text):
 
 def test_a_missing_recipe_is_refused(tmp_path):
     assert mistakes(tmp_path / "none.yaml")[0].endswith("expected a file, found nothing there")
+
+
+def keys(shape, prefix=""):
+    """Every key of a shape with its rule."""
+    for name, rule in shape["properties"].items():
+        yield f"{prefix}{name}", rule
+        if "properties" in rule:
+            yield from keys(rule, f"{prefix}{name}.")
+
+
+def test_every_key_says_what_it_is_and_the_guide_has_it():
+    guide = (Path(__file__).parent.parent / "docs/training.md").read_text()
+
+    for name, rule in keys(SHAPE):
+        assert f"| `{name}` | {rule['title']} |" in guide

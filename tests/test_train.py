@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from harness.adapters import adapter_digest
 from harness.cli import app
+from harness.files import digest
 from harness.models import identify
 from harness.progress import quiet
 from harness.record import Record
@@ -176,13 +177,56 @@ def test_an_unknown_task_is_refused(place):
 
 
 def test_a_row_that_repeats_a_fixture_is_refused(place):
-    (place.path / "rows.jsonl").write_text('{"input": "MESSAGE a!", "output": "{}"}\n')
+    (place.path / "rows.jsonl").write_text('{"input": "MESSAGE a!", "output": "{\\"product\\": \\"boiler\\"}"}\n')
 
     refuses(
         place,
         "1 of 1 training rows repeat fixtures",
         "rows.jsonl:1 repeats desk/triage/a (fixtures/desk/triage.yaml:1)",
     )
+
+
+def with_a_bad_row(place: Place) -> Place:
+    """A place whose row 23 is not what the unit's schema asks for."""
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "Ticket 22, please help.", "output": "A boiler."}\n')
+    return place
+
+
+def test_a_row_that_the_task_itself_would_fail_is_refused(place):
+    refuses(with_a_bad_row(place), "1 of 23 training rows fail the task's own checks", "rows.jsonl:23: json")
+
+
+def test_the_report_on_the_rows_is_written_also_when_they_are_refused(place):
+    result = with_a_bad_row(place).train("--report", "rows.json")
+
+    assert result.exit_code == 4
+    report = json.loads(place.read("rows.json"))
+    assert [(failure["line"], failure["unit"]) for failure in report["failures"]] == [(23, "triage")]
+
+
+def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
+    with_a_bad_row(place).recipe(failing_rows="drop", optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train("--report", "rows.json")
+
+    assert result.exit_code == 0, result.output
+    assert "1 row dropped, as the recipe says; 22 are trained on" in result.output
+    record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
+    assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 22)
+    assert record["recipe"]["failing_rows"] == "drop"
+    assert record["grading"]["report"] == digest({key: report[key] for key in report if key != "digest"})
+
+
+def test_rows_that_the_recipe_waives_are_trained_on_and_the_reason_is_recorded(place):
+    with_a_bad_row(place).recipe(failing_rows={"waive": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train()
+
+    assert result.exit_code == 0, result.output
+    record = json.loads(place.read("adapter/training.json"))
+    assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 23)
+    assert record["recipe"]["failing_rows"] == {"waive": "a format to come"}
 
 
 def test_a_row_that_is_too_long_is_refused(place):
@@ -259,6 +303,13 @@ def test_only_our_own_progress_is_printed(trained):
 
     assert all(re.fullmatch(r"  \d+/24 after N s, about N s left, loss \d\.\d{3}", line) for line in now_and_then)
     assert [line for line in lines if line not in now_and_then] == [
+        "Grading rows with the task's own checks: 22",
+        "  done in N s",
+        "  triage: 22 rows, all pass; not judged: which values are right",
+        "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
+        "  warning: 22 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
+        "  warning: 22 answers are longer than the max_new_tokens of the unit (rows.jsonl:1 first): the suites would "
+        "cut such an answer",
         "22 rows, none of them a fixture; baselines: desk/triage",
         "Loading the model to train ...",
         "  done in N s",

@@ -12,9 +12,18 @@ from harness.errors import AuthoringError
 from harness.shape import check_shape
 from harness.yamlfile import read_yaml
 
+REFUSE, DROP = "refuse", "drop"
+
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
 _COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
 _RATIO = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "a number from 0, below 1"}
+_ABOVE_0 = {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"}
+_REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
+
+
+def _key(about: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A key's rule with what the key is about; the rule's `description` says what its value must be."""
+    return {**rule, "title": about}
 
 
 def _mapping(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
@@ -23,41 +32,53 @@ def _mapping(properties: Mapping[str, Any], required: list[str] | None = None) -
     }  # fmt: skip
 
 
+_LORA = {
+    "r": _key("rank: the size of the adapter", _COUNT),
+    "alpha": _key("scale: the adapter acts alpha / r times as strongly", _COUNT),
+    "dropout": _key("share of the adapter's inputs that a step leaves out", _RATIO),
+    "target": _key(
+        "the modules that the adapter sits on",
+        {
+            "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": _TEXT}],
+            "description": "all-linear, or a list of modules",
+        },
+    ),
+}
+_OPTIM = {
+    "lr": _key(
+        "learning rate at its peak",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
+    ),
+    "epochs": _key("passes over the rows", _ABOVE_0),
+    "batch": _key("rows a step", _COUNT),
+    "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
+    "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
+    "max_length": _key("tokens a row may have, prompt and answer; longer ones are refused, never cut", _COUNT),
+}
 SHAPE = _mapping(
     {
-        "version": {"const": 1, "description": "the file format's version, 1"},
-        "task": _TEXT,
-        "model": _TEXT,
-        "rows": {"type": "array", "minItems": 1, "items": _TEXT, "description": "a list of at least one JSONL file"},
-        "method": {"enum": ["sft"]},
-        "lora": _mapping(
-            {
-                "r": _COUNT,
-                "alpha": _COUNT,
-                "dropout": _RATIO,
-                "target": {
-                    "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": _TEXT}],
-                    "description": "all-linear, or a list of modules",
-                },
-            }
+        "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
+        "task": _key("the task whose units the rows name: a folder of the fixtures", _TEXT),
+        "model": _key("the base, as --model names it", _TEXT),
+        "rows": _key(
+            "the training rows; paths are relative to the recipe",
+            {"type": "array", "minItems": 1, "items": _TEXT, "description": "a list of at least one JSONL file"},
         ),
-        "optim": _mapping(
+        "failing_rows": _key(
+            "what happens to rows whose answer fails the task's own checks",
             {
-                "lr": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "maximum": 1,
-                    "description": "a number above 0, at most 1",
-                },
-                "epochs": {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"},
-                "batch": _COUNT,
-                "warmup": _RATIO,
-                "schedule": {"enum": ["cosine", "linear", "constant"]},
-                "max_length": _COUNT,
-            }
+                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"waive": _REASON}, required=["waive"])],
+                "description": 'refuse, drop, or {waive: "the reason"}',
+            },
         ),
-        "seed": {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
-        "output": _TEXT,
+        "method": _key("how it is trained", {"enum": ["sft"]}),
+        "lora": _key("the adapter's shape", _mapping(_LORA)),
+        "optim": _key("how the steps are taken", _mapping(_OPTIM)),
+        "seed": _key(
+            "draws the first weights and the order of the rows",
+            {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
+        ),
+        "output": _key("the adapter's folder, relative to the recipe", _TEXT),
     },
     required=["version", "task", "rows", "output"],
 )
@@ -94,6 +115,7 @@ class Recipe:
     rows: tuple[Path, ...]
     output: Path
     model: str = "smollm2"
+    failing_rows: str | Mapping[str, str] = REFUSE
     method: str = "sft"
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
@@ -102,8 +124,8 @@ class Recipe:
     def effective(self) -> dict[str, Any]:
         """Every value that decides the training, defaults included; no paths."""
         return {
-            "task": self.task, "model": self.model, "method": self.method, "lora": asdict(self.lora),
-            "optim": asdict(self.optim), "seed": self.seed,
+            "task": self.task, "model": self.model, "failing_rows": self.failing_rows, "method": self.method,
+            "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip
 
 

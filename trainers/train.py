@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,14 +21,18 @@ from harness.files import digest, file_digest, locked, stamped, write_json
 from harness.local import Local
 from harness.matching import matching
 from harness.progress import Watch
+from trainers.duplicates import find_duplicates
 from trainers.fit import fit
+from trainers.grading import grade, settle
 from trainers.holdout import check_holdout
 from trainers.recipe import Recipe
+from trainers.rowreport import RowReport, grades_in_words, lengths_in_words, measured
 from trainers.rows import Row, read_rows
 from trainers.tokens import Tokens, tokenize
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 RELEASE = "release.json"
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -43,25 +47,45 @@ class Ready:
     evidence: Mapping[str, Any]
 
 
-def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch) -> Ready:
-    """Everything that can refuse a training, cheapest first; writes nothing.
+def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
+    """Everything that can refuse a training, cheapest first; writes nothing but the report.
+
+    Args:
+        recipe: what to train on and how.
+        cases: the folder of fixtures.
+        baselines: the folder of baselines.
+        watch: shows the slower steps.
+        say: is told a line at a time what was found.
+        report: where the report on the rows goes, also when they are refused.
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.
-        Refused: no baseline of this model and these questions, rows that repeat fixtures or are too long, or an
-            output folder that may not be replaced.
+        Refused: no baseline of this model and these questions, rows that fail the task's checks, repeat fixtures or
+            are too long, or an output folder that may not be replaced.
     """
     _check_output(recipe.output)
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
-    rows = read_rows(recipe.rows, task)
+    every = read_rows(recipe.rows, task)
+    files = _row_files(recipe, every)  # digests now: the files may change while the training runs
+    graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
+    _tell(graded, grades_in_words, say, report)
+    rows = settle(every, graded.grades, recipe)
     holdout = check_holdout(rows, tasks)
     base = Local(recipe.model, watch)
     found = _baselines(task, base, baselines)
     tokens = tokenize(rows, load_tokenizer(base.folder), recipe.optim.max_length)
-    # digests now: the files may change while the training runs
-    evidence = {"rows": _row_files(recipe, rows), "holdout": holdout, "baselines": digests(found)}
+    graded = measured(graded, rows, tokens, task)
+    _tell(graded, lengths_in_words, say, report)
+    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "baselines": digests(found)}
     return Ready(recipe, base, rows, tokens, found, evidence)
+
+
+def _tell(found: RowReport, words: Callable[[RowReport], Iterable[str]], say: Say, report: Path | None) -> None:
+    for line in words(found):
+        say(line)
+    if report:
+        write_json(report, stamped(found.as_dict()))
 
 
 def _check_output(output: Path) -> None:

@@ -50,7 +50,8 @@ class Check(Protocol):
         """Judge one output; `expect` is the case's, `prompt` the text of the case's input.
 
         An output is a text or, where the row asks about `texts`, the log-probabilities of their tokens in nats, a
-        tuple for each text.
+        tuple for each text. Training rows have no `expect`: where the row of the table has `by_expect`, None is
+        judged by all the rest.
         """
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
@@ -79,6 +80,8 @@ class CheckKind:
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
     the keys of a fixture file that would mean nothing here, and are refused. `rereads` says that the answers are those
     of the unit that the file's `of` names: nothing is asked, and what is judged is a `harness.checks.cost.Call`.
+
+    `by_expect` says what only a case's `expect` decides; without it, nothing can be judged where there is none.
     """
 
     kind: Kind
@@ -93,6 +96,7 @@ class CheckKind:
     ignores: tuple[str, ...] = ()
     rereads: bool = False
     knowledge: bool = False
+    by_expect: str = ""
 
     @property
     def asks(self) -> Can:

@@ -47,15 +47,15 @@ class QuestionCheck:
         """Nothing beside the case decides a judgement."""
         return ""
 
-    def __call__(self, output: str, expect: Mapping[str, Sequence[str]], prompt: str) -> Outcome:  # noqa: ARG002
-        """Judge one output: it is short, and one of the answers stands in it as words of their own."""
+    def __call__(self, output: str, expect: Mapping[str, Sequence[str]] | None, prompt: str) -> Outcome:  # noqa: ARG002
+        """Judge one output: it is short, and one of the answers expected stands in it as words of their own."""
         if len(output) > MAX_CHARS:
             return Outcome(0.0, (Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most"),))
-        found, counted = _plain(output), expect["answer"]
+        found, counted = _plain(output), expect["answer"] if expect else ()
         words = len(found.split())
         if words > MOST_WORDS:
             return Outcome(0.0, (Finding("length", f"{words} words; a short answer has {MOST_WORDS} at most"),))
-        if any(_stands_in(_plain(answer), found) for answer in counted):
+        if expect is None or any(_stands_in(_plain(answer), found) for answer in counted):
             return Outcome(1.0)
         wanted = " or ".join(show_value(answer) for answer in counted)
         return Outcome(0.0, (Finding("answer", f"expected {wanted}, found {show_value(output.strip()[:SHOWN])}"),))
@@ -91,4 +91,5 @@ KIND = CheckKind(
     code=("harness.checks.questions",),
     needs_expect=True,
     knowledge=True,
+    by_expect="which answer is right",
 )

@@ -130,4 +130,5 @@ KIND = CheckKind(
             "jsontext",
         )
     ),
+    by_expect="which values are right",
 )

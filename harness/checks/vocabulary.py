@@ -178,4 +178,5 @@ KIND = CheckKind(
     load=load,
     code=("harness.checks.vocabulary", "harness.checks.terms"),
     needs_expect=True,
+    by_expect="which terms and wording were due",
 )

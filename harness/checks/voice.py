@@ -144,15 +144,15 @@ class Voice:
         """
         self._metric()
 
-    def __call__(self, output: str, expect: Mapping[str, Any], prompt: str) -> Outcome:
-        """Judge style, house rules and content; an empty answer, or one without end, satisfies none of them."""
+    def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
+        """Judge style, house rules and, if expected, content; an empty or endless answer satisfies none of them."""
         if len(output) > MAX_CHARS:
             return _outcome(*[[Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]] * 3)
         if not output.strip():
             return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
         style = [*self._style(output), *guards.degenerate(output)]
         style += [*guards.echoed(output, prompt), *guards.copied(output, self._known)]
-        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect["says"])))
+        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)))
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
         """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
@@ -197,7 +197,10 @@ class Voice:
         pairs = self.document.data["pairs"]
         return guards.known({f"{pair['id']}.{side}": pair[side] for pair in pairs for side in SIDES})
 
-    def _content(self, output: str, says: str) -> Iterator[Finding]:
+    def _content(self, output: str, expect: Mapping[str, Any] | None) -> Iterator[Finding]:
+        if expect is None:
+            return
+        says = expect["says"]
         one, other = embed([output, says])
         cosine = float(one @ other)
         if cosine < self.content:
@@ -282,5 +285,6 @@ KIND = CheckKind(
     load=load,
     code=CODE,
     needs_expect=True,
+    by_expect="what was to be said",
     embeds=True,
 )

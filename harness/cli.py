@@ -146,6 +146,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
+    from harness.leaderboard import megabytes
     from harness.progress import watch_on
     from trainers.recipe import read_recipe
     from trainers.train import check
@@ -157,12 +158,8 @@ def train(
         f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
     )
     folder = run(ready, watch)
-    console.print(f"adapter: {show_path(folder)} ({_megabytes(folder):.1f} MB)")
+    console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
     console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
-
-
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 RUNS = Path(".tunegate/runs")
@@ -201,6 +198,39 @@ def verify(adapter: Annotated[Path, typer.Argument(help="The released adapter's 
 
     for line in run(adapter):
         console.print(line, markup=False)
+
+
+@app.command()
+@_told
+def export(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    output: Annotated[Path, typer.Option(help="The merged model's folder.", metavar="DIR")],
+    record: Annotated[
+        Path | None, typer.Option(help="The adapter's run to compare with (default: its newest).")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Gate what is in DIR already: converted or quantized since, say.")
+    ] = False,
+    cases: Cases = FIXTURES,
+) -> None:
+    """Merge an adapter into a model folder, and gate that model against the adapter's own record; 1 if it blocks."""
+    from harness import export as exports
+    from harness.adapters import adapter_digest
+    from harness.leaderboard import megabytes
+    from harness.progress import watch_on
+    from harness.record import read_record
+    from harness.release import find_record
+    from harness.report import show
+
+    found = read_record(record) if record else find_record(RUNS, adapter_digest(adapter))
+    run = exports.check if check else exports.export
+    done = run(adapter, output, found, cases, watch_on(console))
+    show(console, done.record)
+    console.print(f"{done.same} of {done.of} outputs are those of the adapter")
+    if done.blocked:
+        errors.print(f"blocked: the merged model is not what was judged; {show_path(output)} is not to be served")
+        raise typer.Exit(1)
+    console.print(f"merged model: {show_path(done.folder)} ({megabytes(done.folder):.1f} MB)", markup=False)
 
 
 @app.command()

@@ -25,7 +25,7 @@ ORDER = [
     "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",
     "recording", "matching", "verdict", "words", "pairs", "gate", "claims", "past", "plan", "plantext",
     "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "diagnosistext",
-    "references", "session", "items", "plugin", "release", "demo", "cli", "__main__",
+    "references", "session", "items", "plugin", "release", "export", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
 

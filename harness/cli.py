@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from harness.errors import AuthoringError, Refused, TunegateError, show_path
+from harness.errors import AuthoringError, Refused, TunegateError, UsageError, show_path
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
@@ -82,6 +83,22 @@ def lint(
         console.print(line, markup=False)
     if found.mistakes or (strict and found.doubts):
         raise typer.Exit(Refused.exit_code)
+
+
+@app.command()
+@_told
+def schema(
+    name: Annotated[str, typer.Argument(help="fixture, task, terms, voice or record.")] = "fixture",
+) -> None:
+    """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
+    from harness.published import PUBLISHED
+    from harness.published import schema as published
+    from harness.shape import did_you_mean
+
+    if name not in PUBLISHED:
+        hint = did_you_mean(name, PUBLISHED)
+        raise UsageError(f"schema: expected one of {', '.join(PUBLISHED)}, found {name!r}{hint and '; ' + hint}")
+    typer.echo(json.dumps(published(name), indent=2))
 
 
 @app.command()

@@ -341,7 +341,7 @@ def test_references_change_with_schema_and_option(make):
 @pytest.mark.parametrize(
     ("rules", "where", "expected", "found"),
     [
-        ({"type": "strin"}, "check.schema.type", "a valid JSON Schema (draft 2020-12)", 'is "strin"'),
+        ({"type": "strin"}, "check.schema.type", "one of object, array, string", '"strin"'),
         ({"$schema": D4, "required": []}, "check.schema.required", "a valid JSON Schema (draft 4)", "[]"),
         ({"$schema": "http://json-schema.org/draft-03/schema#"}, "check.schema.$schema", D7, "draft-03"),
         ({"$schema": 7}, "check.schema.$schema", D7, "7"),
@@ -414,7 +414,7 @@ def test_a_schema_file_is_found_beside_the_fixture(make, tmp_path):
         ("a.json", "type: object", 1, "", "JSON", "does not begin with JSON"),
         ("a.json", "[1]", 1, "", "a JSON Schema", "[1]"),
         ("a.json", "true", 1, "", "a JSON Schema", "true"),
-        ("a.json", '{\n "properties": {\n  "a": {\n   "type": "x"}}}', 4, "properties.a.type", "valid", '"x"'),
+        ("a.json", '{\n "properties": {\n  "a": {\n   "type": "x"}}}', 4, "properties.a.type", "one of", '"x"'),
         ("a.json", '{"properties": {\n "a": {"$ref":\n "http://x.org"}}}', 2, "properties.a.$ref", "inside", "x.org"),
         ("a.yaml", "type: object\nproperties: {1: {}}", 2, "properties.1", "a key that is text", "1"),
         ("a.yaml", "type: object\nmaximum: .inf", 2, "maximum", "a finite number", "inf"),

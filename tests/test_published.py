@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
 from harness.checks.table import CHECKS, SUITES
+from harness.cli import app
 from harness.published import PUBLISHED, made, schema
 from harness.yamlfile import read_yaml
 
@@ -148,3 +150,10 @@ def test_a_check_may_stand_on_the_cases_instead_of_the_file():
 
 def test_a_cost_file_names_a_unit_and_has_no_cases():
     assert FIXTURE.is_valid({"version": 1, "suite": "cost", "unit": "triage-cost", "of": "triage"})
+
+
+def test_the_command_prints_a_schema_and_knows_which_was_meant():
+    printed, refused = (CliRunner().invoke(app, ["schema", name]) for name in ("fixture", "fixtures"))
+
+    assert json.loads(printed.stdout) == schema("fixture")
+    assert (refused.exit_code, "did you mean 'fixture'?" in refused.stderr) == (2, True)

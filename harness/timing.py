@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -63,17 +63,9 @@ def time_calls(
     if not calls:
         raise Refused("--timing: expected cases that are answered by generating, found none among those selected")
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
-    warm_up = sample[:WARM_UP]
-    subjects = {"base": base, "tuned": tuned}
-    taken: dict[str, list[tuple[float, int]]] = {name: [] for name in subjects}
-    total = len(subjects) * (len(warm_up) + len(sample))
-    with watch("Timing base and adapter, one prompt at a time", total) as done:
-        for turn, call in enumerate([*warm_up, *sample]):
-            for name in sorted(subjects, reverse=bool(turn % 2)):
-                answer, seconds = _timed(subjects[name], call, clock)
-                if turn >= len(warm_up):
-                    taken[name].append((seconds, answer.tokens_out or 0))
-                done(1)
+    warm_up, subjects = sample[:WARM_UP], {"base": base, "tuned": tuned}
+    _ask(subjects, warm_up, "Warming up base and adapter", watch, clock)
+    taken = _ask(subjects, sample, "Timing base and adapter, one prompt at a time", watch, clock)
     before, now = ([seconds for seconds, _ in taken[name]] for name in ("base", "tuned"))
     found = ratio(before, now)
     return {
@@ -84,9 +76,23 @@ def time_calls(
     }  # fmt: skip
 
 
+def _ask(
+    subjects: Mapping[str, Subject], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
+) -> dict[str, list[tuple[float, int]]]:
+    """Seconds and tokens out of each call, by subject; they take turns, and in who goes first as well."""
+    taken: dict[str, list[tuple[float, int]]] = {name: [] for name in subjects}
+    with watch(step, len(subjects) * len(calls)) as done:
+        for turn, call in enumerate(calls):
+            for name in sorted(subjects, reverse=bool(turn % 2)):
+                answer, seconds = _timed(subjects[name], call, clock)
+                taken[name].append((seconds, answer.tokens_out or 0))
+                done(1)
+    return taken
+
+
 def _timed(subject: Subject, call: Request, clock: Clock) -> tuple[Answer, float]:
     start = clock()
-    answers = list(subject.answer([replace(call, repeat=0)]))
+    answers = list(subject.answer([call]))
     seconds = clock() - start
     if len(answers) != 1 or not answers[0].is_given:
         raise CouldNotRun(f"--timing: expected an answer to {call.key}, found none")

@@ -277,7 +277,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
-    assert record["holdout"] == {"rows": 22, "fixture_texts": 2, "exact_matches": 0}
+    assert (record["holdout"]["rows"], record["holdout"]["pairs"]) == (22, {"refuse": 0, "review": 0})
     assert list(record["baselines"]) == ["desk/triage"]
     assert {"torch", "transformers", "peft", "trl"} < set(record["versions"])
 

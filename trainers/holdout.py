@@ -1,85 +1,102 @@
-"""Proof that the fixtures are held out: no training row repeats a fixture's text."""
+"""Proof that the fixtures are held out: no training row repeats a fixture, edited or reworded.
+
+Every text of every row is held against every text of every case; `trainers.bands` says what is too near.
+"""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-import regex
-
-from harness.cases import Case, Task
+from harness.cases import Task
+from harness.embed import embedder_digest
 from harness.errors import Refused
+from harness.progress import Watch, quiet
+from trainers.bands import REFUSE, REVIEW, Near
+from trainers.compare import Comparison, compare
+from trainers.nearpairs import side_by_side
 from trainers.rows import Row
+from trainers.waivers import Waiver, as_waiver, check_waivers
 
-LONG = 8  # words; shorter answers may come from a closed set, which every row shares with the fixtures
-SHOWN = 5
-_BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # signs stay: an emoji may be all there is
-
-
-def normalise(text: str) -> str:
-    """A text without what a copy loses: case, white space, punctuation, compatibility forms.
-
-    A text of punctuation alone keeps it: it would equal every other one.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return _BETWEEN_WORDS.sub(" ", plain).strip() or " ".join(plain.split())
+SHOWN = 10
 
 
-def check_holdout(rows: Sequence[Row], tasks: Iterable[Task]) -> dict[str, int]:
-    """Refuse rows that repeat a fixture's input, context or reference answer, up to case, space and punctuation.
+def check_holdout(
+    rows: Sequence[Row],
+    tasks: Sequence[Task],
+    waivers: Sequence[Waiver] = (),
+    watch: Watch | None = None,
+    folder: Path = Path(),
+) -> dict[str, Any]:
+    """Refuse rows that repeat a fixture, and rows that may, unless the recipe waives the pair.
+
+    Args:
+        rows: the rows to be trained on.
+        tasks: every task whose fixtures are held out.
+        waivers: the recipe's.
+        watch: shows the comparison while it runs.
+        folder: the recipe's, to which waivers are relative.
 
     Returns:
-        What was compared, for the training record.
+        What was compared, how, and what came near, for the training record.
 
     Raises:
-        Refused: names the first rows, each with the case that it repeats.
+        Refused: rows that repeat a fixture, or may and are not waived; each pair with its texts.
+        AuthoringError: waivers that waive nothing.
+        CouldNotRun: there is no embedding model here.
     """
-    held = {
-        normalise(text): case
-        for task in tasks
-        for unit in task.units
-        if not unit.of  # its cases are another unit's
-        for case in unit.cases
-        for text in _texts(case)
-    }
-    found = {row: next((held[text] for text in _row_texts(row) if text in held), None) for row in rows}
-    leaks = [(row, case) for row, case in found.items() if case]
-    if leaks:
-        lines = [f"  {row.file}:{row.line} repeats {case.key} ({case.place})" for row, case in leaks[:SHOWN]]
-        more = f"\n  and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
-        raise Refused(
-            f"{len(leaks)} of {len(rows)} training rows repeat fixtures; a score on cases the model was trained on "
-            "means nothing. Delete these rows:\n" + "\n".join(lines) + more
+    found = compare(rows, tasks, watch or quiet())
+    cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
+    check_waivers(waivers, found.pairs, {(row.file, row.line) for row in rows}, cases)
+    waived = {waiver.pair for waiver in waivers}
+    open_pairs = [near for near in found.band("review") if near.pair not in waived]
+    refused = found.band("refuse")
+    if refused or open_pairs:
+        raise Refused("\n".join([*_refusal(refused, len(rows)), *_to_review(open_pairs, folder)]))
+    return _evidence(found, waivers)
+
+
+def _refusal(pairs: Sequence[Near], rows: int) -> Iterator[str]:
+    if pairs:
+        leaks = {near.pair[:2]: near for near in reversed(pairs)}
+        yield (
+            f"{len(leaks)} of {rows} training rows repeat fixtures; a score on cases the model was trained on means "
+            "nothing. Delete these rows, or write them anew:"
         )
-    return {"rows": len(rows), "fixture_texts": len(held), "exact_matches": 0}
+        yield from _listed(list(reversed(leaks.values())))
 
 
-def _texts(case: Case) -> Iterator[str]:
-    yield case.input
-    yield case.prompt.fill(case.input, case.context)  # a row of messages holds the prompt filled in
-    if case.context:
-        yield case.context
-    yield from (text for text in _strings(case.expect) if _is_long(text))
+def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
+    if pairs:
+        yield (
+            f"Training rows that may be fixtures in other words: {len(pairs)}. Read each pair: write the row anew or, "
+            "where it is innocent, add the pair to the recipe's waivers with the reason:"
+        )
+        yield from _listed(pairs)
+        yield "waivers:"
+        yield from (f"  {as_waiver(near, folder)}" for near in pairs[:SHOWN])
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner)
+def _listed(pairs: Sequence[Near]) -> Iterator[str]:
+    for near in pairs[:SHOWN]:
+        row, held = side_by_side(near.text, near.held.text)
+        yield f"  {near.place} repeats {near.held.case.key} ({near.held.case.place}): {near}"
+        yield f"    row:     {row}"
+        yield f"    fixture: {held}"
+    if len(pairs) > SHOWN:
+        yield f"  and {len(pairs) - SHOWN} more"
 
 
-def _row_texts(row: Row) -> Iterator[str]:
-    yield normalise(row.input)
-    yield from (normalise(text) for role, text in row.messages if role == "user")
-    answers = [row.output, *(text for role, text in row.messages if role == "assistant")]
-    yield from (normalise(text) for text in answers if _is_long(text))
-
-
-def _is_long(text: str) -> bool:
-    return len(text.split()) >= LONG
+def _evidence(found: Comparison, waivers: Sequence[Waiver]) -> dict[str, Any]:
+    return {
+        "rows": found.rows,
+        "row_texts": found.row_texts,
+        "fixture_texts": found.fixture_texts,
+        "phrases_of_boilerplate": found.stripped,
+        "bands": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
+        "pairs": {"refuse": 0, "review": len(found.band("review"))},
+        "waivers": [{"row": waiver.row, "case": waiver.case, "reason": waiver.reason.strip()} for waiver in waivers],
+        "nearest": [near.as_dict() for near in found.nearest],
+        "embedder": embedder_digest(),
+    }

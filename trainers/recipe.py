@@ -11,6 +11,7 @@ from harness.document import Document
 from harness.errors import AuthoringError
 from harness.shape import check_shape
 from harness.yamlfile import read_yaml
+from trainers import waivers
 
 REFUSE, DROP = "refuse", "drop"
 
@@ -71,6 +72,7 @@ SHAPE = _mapping(
                 "description": 'refuse, drop, or {waive: "the reason"}',
             },
         ),
+        "waivers": _key("pairs of a row and a fixture that are near, read and found innocent", waivers.SHAPE),
         "method": _key("how it is trained", {"enum": ["sft"]}),
         "lora": _key("the adapter's shape", _mapping(_LORA)),
         "optim": _key("how the steps are taken", _mapping(_OPTIM)),
@@ -116,6 +118,7 @@ class Recipe:
     output: Path
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
+    waivers: tuple[waivers.Waiver, ...] = ()
     method: str = "sft"
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
@@ -145,9 +148,11 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     if problems:
         raise AuthoringError(problems)
     data.pop("version")
+    data.pop("waivers", None)
     return Recipe(
         path=path,
         rows=rows,
+        waivers=waivers.read_waivers(document),
         output=output or path.parent / data.pop("output"),
         lora=Lora(**data.pop("lora", {})),
         optim=Optim(**data.pop("optim", {})),

@@ -71,7 +71,7 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, grades_in_words, say, report)
     rows = settle(every, graded.grades, recipe)
-    holdout = check_holdout(rows, tasks)
+    holdout = check_holdout(rows, tasks, recipe.waivers, watch, recipe.path.parent)
     base = Local(recipe.model, watch)
     found = _baselines(task, base, baselines)
     tokens = tokenize(rows, load_tokenizer(base.folder), recipe.optim.max_length)

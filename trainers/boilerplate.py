@@ -1,0 +1,51 @@
+"""Text that very many rows share, such as a system prompt or a template: sharing it says nothing of a leak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from trainers.wording import Wording, wording
+
+SHARE = 0.02  # of the rows
+LEAST = 5  # rows
+PARTICULAR = 2  # fixtures: a phrase of so few tells which fixture a row repeats, however often it does
+
+
+def boilerplate(rows: Iterable[Sequence[str]], held: Sequence[Wording]) -> frozenset[str]:
+    """The phrases (masked, five words) that very many rows share and that point at no fixture.
+
+    Args:
+        rows: the texts of each row.
+        held: the held-out texts.
+    """
+    hashes, count = [], 0
+    for texts in rows:
+        count += 1
+        hashes.append(np.fromiter({hash(run) for text in texts for run in wording(text).masked_runs}, dtype=np.int64))
+    many = max(LEAST, math.ceil(SHARE * count))
+    values, numbers = np.unique(np.concatenate([*hashes, np.empty(0, np.int64)]), return_counts=True)
+    frequent = set(values[numbers >= many].tolist()) - _particular(held)
+    return frozenset(_spelt(rows, frequent))
+
+
+def _particular(held: Sequence[Wording]) -> set[int]:
+    """The phrases that at most two held-out texts hold, unless that is half of them."""
+    runs = [hash(run) for text in held for run in set(text.masked_runs)]
+    values, numbers = np.unique(np.array(runs, dtype=np.int64), return_counts=True)
+    return set(values[(numbers <= PARTICULAR) & (2 * numbers < len(held))].tolist())
+
+
+def _spelt(rows: Iterable[Sequence[str]], hashes: set[int]) -> Iterable[str]:
+    """The phrases behind the hashes, which take a tenth of the memory while there are millions."""
+    missing = set(hashes)
+    for texts in rows if missing else ():
+        for text in texts:
+            for run in wording(text).masked_runs:
+                if hash(run) in missing:
+                    missing.discard(hash(run))
+                    yield run
+        if not missing:
+            return

@@ -1,0 +1,131 @@
+"""A text word by word: as it is written, as it is compared, and with the facts masked that an edited copy changes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import regex
+
+PHRASE = 5  # words: a shared phrase of five is seldom chance, and a reworded copy seldom keeps one of more
+LEAST_WORDS = 3  # of fewer only equality tells anything
+FACT = "\0"
+_BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # signs stay: an emoji may be all there is
+_PIECE = regex.compile(r"\S+")
+_DIGITS = regex.compile(r"\p{N}+")
+_LETTER = regex.compile(r"\p{L}")
+_SENTENCE_END = (".", "!", "?", ":", "\N{HORIZONTAL ELLIPSIS}")
+_FACT_WORD = regex.compile(
+    r"(mon|tues?|wed(s|nes)?|thu(rs?)?|fri|sat(ur)?|sun)(day)?|"
+    r"jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|(nov|dec)(ember)?|"
+    r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|thousand|"
+    r"half|first|second|third"
+)
+
+
+def normalise(text: str) -> str:
+    """A text without what a copy loses: case, white space, punctuation, compatibility forms.
+
+    A text of punctuation alone keeps it: it would equal every other one.
+    """
+    return " ".join(_words(text)) or " ".join(_folded(text).split())
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _words(text: str) -> list[str]:
+    return _BETWEEN_WORDS.sub(" ", _folded(text)).split()
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The words of a text in order: the piece each stands in, its plain form, and its form with facts masked."""
+
+    pieces: tuple[str, ...]
+    at: tuple[int, ...]
+    plain: tuple[str, ...]
+    masked: tuple[str, ...]
+    is_whole: bool = True
+
+    @cached_property
+    def phrases(self) -> frozenset[str]:
+        """Every run of five plain words."""
+        return frozenset(_runs(self.plain))
+
+    @cached_property
+    def masked_runs(self) -> tuple[str, ...]:
+        """Every run of five masked words, in order."""
+        return tuple(_runs(self.masked))
+
+    @property
+    def masked_phrases(self) -> frozenset[str]:
+        """Every run of five masked words."""
+        return frozenset(self.masked_runs)
+
+    @property
+    def kept(self) -> int:
+        """How many words hold a letter and are no fact: what an edited copy still shares with its original."""
+        return sum(word != FACT and _LETTER.search(word) is not None for word in self.masked)
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """Every run of five characters."""
+        text = " ".join(self.plain)
+        return frozenset(text[at : at + PHRASE] for at in range(max(min(1, len(text)), len(text) - PHRASE + 1)))
+
+    @property
+    def key(self) -> str | None:
+        """By what two texts are equal; none where so little is left of a text that it tells nothing."""
+        return " ".join(self.plain) if self.is_whole or len(self.plain) >= LEAST_WORDS else None
+
+    @property
+    def text(self) -> str:
+        """The text as it was written, but for white space."""
+        return " ".join(self.pieces)
+
+    def without(self, runs: frozenset[str]) -> Wording:
+        """The text without the words of these masked runs."""
+        gone = {at + more for at, run in enumerate(self.masked_runs) if run in runs for more in range(PHRASE)}
+        if not gone:
+            return self
+        stay = [number for number in range(len(self.plain)) if number not in gone]
+        used = {self.at[number] for number in stay}
+        order = {piece: new for new, piece in enumerate(sorted(used))}
+        return Wording(
+            tuple(self.pieces[piece] for piece in sorted(used)),
+            tuple(order[self.at[number]] for number in stay),
+            tuple(self.plain[number] for number in stay),
+            tuple(self.masked[number] for number in stay),
+            is_whole=False,
+        )
+
+
+def wording(text: str) -> Wording:
+    """The words of a text."""
+    pieces, at, plain, masked = [], [], [], []
+    shouted = text.upper() == text
+    for number, found in enumerate(_PIECE.finditer(text)):
+        piece = found[0]
+        pieces.append(piece)
+        is_name = piece[:1].isupper() and not shouted and not _begins_sentence(text, found.start())
+        for word in _words(piece):
+            at.append(number)
+            plain.append(word)
+            masked.append(FACT if is_name or _FACT_WORD.fullmatch(word) else _DIGITS.sub("0", word))
+    if not plain:  # punctuation alone: compared as it is, or it would equal every other such text
+        return Wording(tuple(pieces), tuple(range(len(pieces))), tuple(pieces), tuple(pieces))
+    return Wording(tuple(pieces), tuple(at), tuple(plain), tuple(masked))
+
+
+def _begins_sentence(text: str, start: int) -> bool:
+    before = text[:start].rstrip(" \"'(")
+    return not before or before.endswith((*_SENTENCE_END, "\n"))
+
+
+def _runs(words: Sequence[str]) -> Iterator[str]:
+    for at in range(len(words) - PHRASE + 1):
+        yield " ".join(words[at : at + PHRASE])

@@ -306,6 +306,8 @@ def test_only_our_own_progress_is_printed(trained):
         "Grading rows with the task's own checks: 22",
         "  done in N s",
         "  triage: 22 rows, all pass; not judged: which values are right",
+        "Holding 22 inputs of rows against 2 of the fixtures: 22",
+        "  done in N s",
         "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
         "  warning: 22 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
         "  warning: 22 answers are longer than the max_new_tokens of the unit (rows.jsonl:1 first): the suites would "

@@ -13,7 +13,7 @@ import numpy as np
 from harness.cases import Task
 from harness.embed import embed
 from harness.progress import Advance, Watch
-from trainers.bands import Near, Pairs, may_be_near, speaks, worst_first
+from trainers.bands import Near, Pairs, Values, may_be_near, speaks, worst_first
 from trainers.boilerplate import boilerplate
 from trainers.heldout import SIDES, HeldText, Side, held_texts, prompts, row_texts
 from trainers.overlap import Held, Matrix
@@ -95,18 +95,17 @@ def _candidates(
         short = [each.without(common) for each in whole]
         equal = np.zeros((len(whole), len(spelt)), dtype=bool)
         for at, forms in enumerate(zip(whole, short, strict=True)):
-            for form in forms:
-                equal[at, list(equals.get(form.key, ()))] = form.key is not None
+            for key in {form.key for form in forms} - {None}:
+                equal[at, list(equals.get(key, ()))] = True
         scores = measured.scores(short)
         row, held = np.nonzero(may_be_near(equal, scores))
         values = (each[row, held] for each in (equal, scores.coverage, scores.letters, scores.words))
-        parts.append((row + start, held, *values))
+        parts.append((row + start, held, *values, np.zeros(len(row), dtype=np.float32)))
         done(len(whole))
-    found = [np.concatenate(each) for each in zip(*parts, strict=True)]
-    return Pairs(*found, cosine=np.zeros(len(found[0]), dtype=np.float32))
+    return Pairs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _cosines(pairs: Pairs, rows: Mapping[int, str], held: Sequence[str], watch: Watch, vectors: Embed) -> Matrix:
+def _cosines(pairs: Pairs, rows: Mapping[int, str], held: Sequence[str], watch: Watch, vectors: Embed) -> Values:
     """The cosine of each pair's embeddings, each different text embedded once, texts of like length together."""
     if not len(pairs.rows):
         return pairs.cosine
@@ -120,4 +119,5 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], held: Sequence[str], watch: 
             done(len(parts[-1]))
     table = np.concatenate(parts)
     products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
-    return np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
+    cosines: Values = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
+    return cosines

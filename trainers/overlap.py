@@ -78,13 +78,15 @@ class _Table:
 
     def coverage(self, rows: Sequence[Set[str]]) -> Matrix:
         """The share of each held-out text's features that a row has."""
-        return self._shared(rows) / np.maximum(self.totals, 1)
+        shares: Matrix = np.divide(self._shared(rows), np.maximum(self.totals, 1), dtype=np.float32)
+        return shares
 
     def jaccard(self, rows: Sequence[Set[str]]) -> Matrix:
         """The share of the features of either that both have."""
         shared = self._shared(rows)
         either = self._totals(rows)[:, None] + self.totals - shared
-        return np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+        shares: Matrix = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+        return shares
 
     def _shared(self, rows: Sequence[Set[str]]) -> Matrix:
         dense: Matrix = (self._matrix(rows) @ self.held).toarray()

@@ -38,7 +38,8 @@ def _folded(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _BETWEEN_WORDS.sub(" ", _folded(text)).split()
+    spaced: str = _BETWEEN_WORDS.sub(" ", _folded(text))
+    return spaced.split()
 
 
 @dataclass(frozen=True)

@@ -161,20 +161,31 @@ def train(
     report: Annotated[
         Path | None, typer.Option("--report", help="Where the report on the rows goes.", metavar="FILE.json")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="All but the training, with an estimate of it.")] = False,
 ) -> None:
     """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
     from harness.leaderboard import megabytes
     from harness.progress import watch_on
+    from trainers.estimate import estimate
     from trainers.recipe import read_recipe
+    from trainers.recipetext import in_words
     from trainers.train import check
     from trainers.train import train as run
 
     watch, say = watch_on(console), functools.partial(console.print, markup=False)
-    ready = check(read_recipe(recipe, output), cases, baselines, watch, say, report)
+    read = read_recipe(recipe, output)
+    for line in in_words(read):
+        say(line)
+    ready = check(read, cases, baselines, watch, say, report)
     console.print(
         f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
     )
-    folder = run(ready, watch)
+    if dry_run:
+        for line in estimate(read, ready.base.folder, ready.tokens, watch).in_words():
+            say(line)
+        say("nothing was trained: that was a dry run")
+        return
+    folder = run(ready, watch, say)
     console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
     console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
 

@@ -9,7 +9,7 @@ from harness.local import render
 from harness.prompts import requests
 from tests.conftest import write_unit
 from trainers.rows import Row, read_rows
-from trainers.tokens import Tokens, check_labels, tokenize
+from trainers.tokens import Tokens, check_batch, tokenize
 
 ROW = Row((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)
 
@@ -73,35 +73,62 @@ def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):
     batch = DataCollatorForLanguageModeling(tokenizer, mlm=False)([{"input_ids": answer.input_ids}])
 
     with pytest.raises(Refused, match=r"the end-of-turn token carries no loss .*: the tuned model would never stop"):
-        check_labels(batch, [answer])
+        check_batch(batch, [answer])
 
 
-def labels(*rows, masked=()):
-    """A batch as a collator gives it, padded on the right."""
+def batch_of(*rows, masked=()):
+    """A batch as a collator gives it, padded on the right with the end token."""
     import torch
 
     width = max(len(row.input_ids) for row in rows)
-    kept = [
+
+    def padded(values, row, pad):
+        return [*values, *[pad] * (width - len(row.input_ids))]
+
+    labels = [
         [
             token if mask and token not in masked else -100
             for token, mask in zip(row.input_ids, row.completion_mask, strict=True)
         ]
         for row in rows
     ]
-    return {"labels": torch.tensor([[*each, *[-100] * (width - len(each))] for each in kept])}
+    return {
+        "input_ids": torch.tensor([padded(row.input_ids, row, 2) for row in rows]),
+        "attention_mask": torch.tensor([padded([1] * len(row.input_ids), row, 0) for row in rows]),
+        "labels": torch.tensor([padded(each, row, -100) for each, row in zip(labels, rows, strict=True)]),
+    }
 
 
 def test_a_batch_must_take_the_loss_on_each_answer_alone(tokenizer):
     rows = rows_of_two_lengths(tokenizer)
     everything = Tokens(rows[0].input_ids, [1] * len(rows[0].input_ids))
+    nothing = Tokens(rows[0].input_ids, [0] * len(rows[0].input_ids))
 
-    check_labels(labels(*rows), rows)
-    with pytest.raises(Refused, match="the end-of-turn token carries no loss"):
-        check_labels(labels(*rows, masked={tokenizer.eos_token_id}), rows)
-    with pytest.raises(Refused, match=r"the loss on other tokens than a row's answer \(35 of them\)"):
-        check_labels(labels(rows[1], everything), rows)
+    check_batch(batch_of(*rows), rows)
+    with pytest.raises(Refused, match="template probe: the end-of-turn token carries no loss"):
+        check_batch(batch_of(*rows, masked={tokenizer.eos_token_id}), rows)
+    with pytest.raises(
+        Refused, match=r"template probe: .* the loss on other tokens than a row's answer \(35 of them\)"
+    ):
+        check_batch(batch_of(rows[1], everything), rows)
     with pytest.raises(Refused, match=r"other tokens than a row's answer \(0 of them\)"):
-        check_labels(labels(rows[1], Tokens([5], [0])), rows)
+        check_batch(batch_of(rows[1], nothing), rows)
+
+
+def test_a_batch_must_hold_each_row_whole(tokenizer):
+    rows = rows_of_two_lengths(tokenizer)
+    cut = Tokens(rows[0].input_ids[:-1], rows[0].completion_mask[:-1])
+
+    with pytest.raises(Refused, match=r"template probe: a training batch holds 34 of a row's 35 tokens: cut like this"):
+        check_batch(batch_of(rows[1], cut), rows)
+
+
+def test_a_batch_must_hold_the_prompt_that_the_suites_send(tokenizer):
+    rows = rows_of_two_lengths(tokenizer)
+    begun_twice = Tokens([tokenizer.bos_token_id, *rows[0].input_ids], [0, *rows[0].completion_mask])
+
+    with pytest.raises(Refused, match=r"template probe: .* other tokens than its row, whose prompt is the one that"):
+        check_batch(batch_of(rows[1], begun_twice), rows)
 
 
 def test_decoding_is_no_part_of_the_prompt(tokenizer):

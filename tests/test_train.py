@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +21,7 @@ from harness.record import Record
 from harness.session import Options, Session
 from tests.conftest import write_unit
 
-ROOT = Path(__file__).parent.parent
+GRADING = "Grading rows with the task's own checks: 22"
 PRODUCTS = ("boiler", "radiator")
 RECIPE = {
     "version": 1,
@@ -274,6 +270,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
         "lr": 5e-2, "epochs": 4, "batch": 4, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
+        "checkpoint_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
@@ -298,12 +295,15 @@ def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained,
 
 
 def test_only_our_own_progress_is_printed(trained):
-    lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in trained.read("said.txt").splitlines()]
+    said = trained.read("said.txt").splitlines()
+    lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
     now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
 
-    assert all(re.fullmatch(r"  \d+/24 after N s, about N s left, loss \d\.\d{3}", line) for line in now_and_then)
+    assert all(
+        re.fullmatch(r"  \d+/24 after N s, about N s left, loss \d\.\d{3}, \d+ tokens/s", line) for line in now_and_then
+    )
     assert [line for line in lines if line not in now_and_then] == [
-        "Grading rows with the task's own checks: 22",
+        GRADING,
         "  done in N s",
         "  triage: 22 rows, all pass; not judged: which values are right",
         "Holding 22 inputs of rows against 2 of the fixtures: 22",
@@ -314,6 +314,8 @@ def test_only_our_own_progress_is_printed(trained):
         "cut such an answer",
         "22 rows, none of them a fixture; baselines: desk/triage",
         "Loading the model to train ...",
+        "  done in N s",
+        "Probing the template on real batches ...",
         "  done in N s",
         "Training on 22 rows, steps: 24",
         "  done in N s",
@@ -355,31 +357,52 @@ def test_a_training_without_effect_is_refused_and_the_old_adapter_stays(done):
     assert not list(done.path.glob(".adapter.training"))
 
 
-# the kill
+# the dry run
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "harness", "train", "recipe.yaml", *options]
+def test_a_dry_run_goes_up_to_the_first_step_and_says_what_training_would_cost(place):
+    before = place.tree()
+
+    result = place.train("--dry-run")
+
+    assert result.exit_code == 0, result.output
+    said = re.sub(r"[0-9.,]+ (s|MB|GB|minutes)\b", r"N \1", result.output)
+    assert "Probing the template on real batches ..." in said
+    assert re.search(r"  time: N s for 24 steps \(7,\d{3} tokens at \d+/s\)\n", said)
+    assert re.search(r"  memory: N GB .*\n  disk: N MB while it trains, N MB after; N [GM]B are free\n", said)
+    assert said.endswith("nothing was trained: that was a dry run\n")
+    assert place.tree() == before
 
 
-def test_a_kill_leaves_no_adapter_and_the_next_run_gives_the_same_as_if_nothing_had_happened(place, trained):
-    own = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"}
-    place.recipe(optim={**RECIPE["optim"], "epochs": 100_000})
-    with subprocess.Popen(command(), cwd=place.path, stdout=subprocess.PIPE, text=True, env=own) as process:
-        seen = next(line for line in process.stdout if line.startswith("Training on 22 rows"))
-        process.send_signal(signal.SIGKILL)
-    assert seen
-    assert (place.path / ".adapter.training").is_dir()
-    assert not (place.path / "adapter").exists()
+def test_a_dry_run_refuses_what_the_training_would(place):
+    with_a_bad_row(place)
+    before = place.tree()
 
-    (place.path / ".adapter.training/adapter").mkdir(exist_ok=True)
-    (place.path / ".adapter.training/adapter/training.json").write_text("half of it")
-    place.recipe(optim=RECIPE["optim"])
-    again = subprocess.run(command(), cwd=place.path, capture_output=True, text=True, env=own, check=False)
+    assert place.train("--dry-run").exit_code == 4
+    assert place.tree() == before
 
-    assert (again.returncode, again.stderr) == (0, "")
-    assert not (place.path / ".adapter.training").exists()
-    # the same seed in another process: the same bytes
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        assert (place.path / "adapter" / name).read_bytes() == (trained.path / "adapter" / name).read_bytes()
-    assert json.loads(place.read("adapter/training.json"))["adapter"] == adapter_digest(trained.path / "adapter")
+
+@pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "training"])
+def test_the_effective_values_come_first(place, options):
+    with_a_bad_row(place)  # refused right after
+
+    said = [re.sub(" {2,}", "  ", line) for line in place.train(*options).output.splitlines()]
+
+    assert said[: said.index(GRADING.replace("22", "23"))] == [
+        "  task  desk  the task whose units the rows name: a folder of the fixtures",
+        f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
+        "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
+        "  method  sft  how it is trained (default)",
+        "  lora.r  4  rank: the size of the adapter",
+        "  lora.alpha  8  scale: the adapter acts alpha / r times as strongly",
+        "  lora.dropout  0.0  share of the adapter's inputs that a step leaves out (default)",
+        "  lora.target  all-linear  the modules that the adapter sits on (default)",
+        "  optim.lr  0.05  learning rate at its peak",
+        "  optim.epochs  4  passes over the rows",
+        "  optim.batch  4  rows a step",
+        "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
+        "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
+        "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",
+        "  optim.checkpoint_steps  none  steps between two checkpoints; without it, two minutes (default)",
+        "  seed  3  draws the first weights and the order of the rows",
+    ]

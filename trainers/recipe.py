@@ -54,7 +54,8 @@ _OPTIM = {
     "batch": _key("rows a step", _COUNT),
     "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
     "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
-    "max_length": _key("tokens a row may have, prompt and answer; longer ones are refused, never cut", _COUNT),
+    "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
+    "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
 }
 SHAPE = _mapping(
     {
@@ -98,7 +99,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How it is trained: learning rate, passes over the rows, rows a step, warm-up share, schedule, tokens a row."""
+    """How the steps are taken; each key is described in `SHAPE`."""
 
     lr: float = 2e-4
     epochs: float = 3
@@ -106,6 +107,7 @@ class Optim:
     warmup: float = 0.05
     schedule: str = "cosine"
     max_length: int = 1024
+    checkpoint_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Recipe:
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
     seed: int = 0
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as the file says it, without defaults
 
     def effective(self) -> dict[str, Any]:
         """Every value that decides the training, defaults included; no paths."""
@@ -153,6 +156,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         path=path,
         rows=rows,
         waivers=waivers.read_waivers(document),
+        given=document.data,
         output=output or path.parent / data.pop("output"),
         lora=Lora(**data.pop("lora", {})),
         optim=Optim(**data.pop("optim", {})),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ from harness.errors import Refused
 from harness.local import render
 from harness.subject import Request
 from trainers.rows import Row
+
+BATCH = ("input_ids", "attention_mask", "labels")
+_VERSION = "is this a version of trl that Tunegate supports?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +64,50 @@ def _tokens(row: Row, tokenizer: Any, end: int) -> Tokens:
     return Tokens([*before, *answer, end], [0] * len(before) + [1] * (len(answer) + 1))
 
 
-def check_labels(batch: Any, rows: Sequence[Tokens]) -> None:
-    """Refuse a batch, as the trainer will see it, in which a row's loss is not on its whole answer and nothing else.
+def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
+    """The template probe: refuse a batch, as the trainer will see it, that is not what the rows say.
 
-    The trap: where the pad token is the end token, a collator that masks every pad label masks the end of turn too.
+    Each row must be whole, its prompt token for token the one that the suites send, and the loss must be on its whole
+    answer, end of turn included, and on nothing else. The trap: where the pad token is the end token, a collator that
+    masks every pad label masks the end of turn too.
 
     Args:
-        batch: the collator's output, with `labels` of shape (rows, tokens), -100 where no loss is taken.
+        batch: the collator's output: `input_ids`, `attention_mask` and `labels`, each of shape (rows, tokens); -100
+            where no loss is taken.
         rows: the rows, from which the batch was drawn.
     """
+    wholes = {tuple(row.input_ids) for row in rows}
     answers = {row.answer for row in rows}
-    for labels in batch["labels"].tolist():
-        trained = tuple(token for token in labels if token != -100)
-        if trained in answers:
-            continue
-        if any(answer[:-1] == trained for answer in answers):
-            raise Refused("the end-of-turn token carries no loss in a training batch: the tuned model would never stop")
+    for ids, attended, labels in zip(*(batch[name].tolist() for name in BATCH), strict=True):
+        seen = tuple(token for token, mask in zip(ids, attended, strict=True) if mask)
+        _check_whole(seen, wholes)
+        _check_labels(tuple(token for token in labels if token != -100), answers)
+
+
+def _check_whole(seen: tuple[int, ...], wholes: Collection[tuple[int, ...]]) -> None:
+    if seen in wholes:
+        return
+    longer = next((whole for whole in wholes if whole[: len(seen)] == seen), None)
+    if longer:
         raise Refused(
-            f"a training batch takes the loss on other tokens than a row's answer ({len(trained)} of them); "
-            "is this a version of trl that Tunegate supports?"
+            f"template probe: a training batch holds {len(seen)} of a row's {len(longer)} tokens: cut like this, the "
+            f"tuned model would never stop; {_VERSION}"
         )
+    raise Refused(
+        f"template probe: a training batch holds other tokens than its row, whose prompt is the one that the suites "
+        f"send; {_VERSION}"
+    )
+
+
+def _check_labels(trained: tuple[int, ...], answers: Collection[tuple[int, ...]]) -> None:
+    if trained in answers:
+        return
+    if any(answer[:-1] == trained for answer in answers):
+        raise Refused(
+            "template probe: the end-of-turn token carries no loss in a training batch: the tuned model would never "
+            f"stop; {_VERSION}"
+        )
+    raise Refused(
+        f"template probe: a training batch takes the loss on other tokens than a row's answer ({len(trained)} of "
+        f"them); {_VERSION}"
+    )

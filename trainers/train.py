@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from harness.files import digest, file_digest, locked, stamped, write_json
 from harness.local import Local
 from harness.matching import matching
 from harness.progress import Watch
+from trainers.checkpoints import close_work, open_work
 from trainers.duplicates import find_duplicates
 from trainers.fit import fit
 from trainers.grading import grade, settle
@@ -45,6 +46,16 @@ class Ready:
     tokens: Sequence[Tokens]
     baselines: Sequence[Baseline]
     evidence: Mapping[str, Any]
+
+    @property
+    def training(self) -> dict[str, str]:
+        """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
+        return {
+            "recipe": digest(self.recipe.effective()),
+            "rows": digest([asdict(row) for row in self.tokens]),
+            "model": digest(self.base.identity.subject),
+            "versions": digest([self.base.identity.engine, _versions()]),
+        }
 
 
 def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
@@ -123,8 +134,10 @@ def _row_files(recipe: Recipe, rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def train(ready: Ready, watch: Watch) -> Path:
+def train(ready: Ready, watch: Watch, say: Say) -> Path:
     """Train, prove, and put the adapter in its place in one move; a kill leaves the old one or none.
+
+    What a training that was cut off had come to is kept beside the output, and the same training goes on from there.
 
     Returns:
         The adapter's folder.
@@ -136,21 +149,26 @@ def train(ready: Ready, watch: Watch) -> Path:
     output = ready.recipe.output.resolve()
     with locked(output.with_name(f".{output.name}")):
         work = output.with_name(f".{output.name}.training")
-        shutil.rmtree(work, ignore_errors=True)  # what a killed run left is never read
-        work.mkdir()
+        open_work(work, ready.training, say)
         try:
-            _train(ready, work, watch)
+            _train(ready, work, watch, say)
             _check_output(output)  # again: the training took its time
             _replace(work / "adapter", output)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        except Refused:
+            shutil.rmtree(work)
+            raise
+        except BaseException:  # interrupted, or out of memory: the same command goes on
+            close_work(work)
+            raise
+        shutil.rmtree(work)
     return output
 
 
-def _train(ready: Ready, work: Path, watch: Watch) -> None:
+def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     start = time.monotonic()
-    facts = fit(ready.recipe, ready.base.folder, ready.tokens, work, watch)
     adapter = work / "adapter"
+    shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
+    facts = fit(ready.recipe, ready.base.folder, ready.tokens, work, watch, say)
     with watch("Proving that the adapter loads and acts"):
         probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
@@ -178,6 +196,10 @@ def _record(ready: Ready, adapter: Path, facts: Mapping[str, Any]) -> dict[str, 
         "recipe": recipe.effective(),
         "recipe_digest": digest(recipe.effective()),
         **ready.evidence,
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": _versions(),
         "training": dict(facts),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}

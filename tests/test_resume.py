@@ -1,0 +1,236 @@
+"""Real kills of trainings in processes of their own: the same command again gives the same adapter, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.adapters import adapter_digest
+from tests.test_train import RECIPE, Place, recorded  # noqa: F401  (a fixture)
+from trainers.checkpoints import MARK, close_work, keep_only, mark, newest, open_work
+
+ROOT = Path(__file__).parent.parent
+STEPS = 120  # 6 a pass
+OPTIM = {**RECIPE["optim"], "epochs": 20, "checkpoint_steps": 8}
+TRAIN = "from harness.cli import app; app(['train', 'recipe.yaml'])"
+#: Kills itself while the third checkpoint is written: in the middle of a file, or when all but its mark is there.
+IN_A_FILE = f"""
+import os, signal, torch
+save = torch.save
+def die(state, path, *args, **more):
+    if 'checkpoint-24/optimizer' not in str(path): return save(state, path, *args, **more)
+    open(path, 'wb').write(b'half'); os.kill(os.getpid(), signal.SIGKILL)
+torch.save = die
+{TRAIN}
+"""
+BEFORE_THE_MARK = f"""
+import os, signal, trainers.checkpoints as checkpoints
+mark, calls = checkpoints.mark, []
+def die(path):
+    calls.append(path)
+    if len(calls) < 3: return mark(path)
+    os.kill(os.getpid(), signal.SIGKILL)
+checkpoints.mark = die
+{TRAIN}
+"""
+
+
+@dataclass(frozen=True)
+class Killed(Place):
+    """A place whose trainings run in processes of their own."""
+
+    def start(self, code: str = TRAIN) -> subprocess.Popen[str]:
+        """Start training."""
+        own = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # as many threads, as many bits
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=own,
+        )  # fmt: skip
+
+    def finish(self) -> str:
+        """Train to the end; what was said."""
+        process = self.start()
+        said, errors = process.communicate()
+        assert process.returncode == 0, errors
+        return said
+
+    def kill(self, at: int, later: float) -> None:
+        """Train, and kill it `later` seconds after the checkpoint of step `at` began to be written."""
+        process = self.start()
+        while not (self.work / f"checkpoint-{at}").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.001)
+        time.sleep(later)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+
+    @property
+    def work(self) -> Path:
+        """Where a training that was cut off leaves its checkpoints."""
+        return self.path / ".adapter.training"
+
+
+@pytest.fixture
+def place(recorded, tmp_path) -> Killed:  # noqa: F811
+    """A recorded place of the test's own, with a recipe that saves often, and dropout to make it hard."""
+    shutil.copytree(recorded.path, tmp_path / "place")
+    place = Killed(tmp_path / "place")
+    place.recipe(optim=OPTIM, lora={**RECIPE["lora"], "dropout": 0.1})
+    return place
+
+
+@pytest.fixture(scope="module")
+def whole(recorded, tmp_path_factory) -> Path:  # noqa: F811
+    """The adapter of a training that nobody killed."""
+    place = Killed(shutil.copytree(recorded.path, tmp_path_factory.mktemp("whole") / "place"))
+    place.recipe(optim=OPTIM, lora={**RECIPE["lora"], "dropout": 0.1})
+    assert "resuming" not in place.finish()
+    assert not place.work.exists()
+    return place.path / "adapter"
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two adapters are equal, byte for byte."""
+    names = ("adapter_model.safetensors", "adapter_config.json")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def moments() -> Iterator[tuple[int, float]]:
+    """Steps at which to kill, later and later, and how long after their checkpoint began."""
+    draw = random.Random(5)
+    return ((step, draw.uniform(0, 0.1)) for step in sorted(draw.sample(range(8, STEPS - 8, 8), 3)))
+
+
+def test_kills_at_random_moments_change_no_bit(place, whole):
+    for step, later in moments():
+        place.kill(step, later)
+        assert not (place.path / "adapter").exists()
+
+    said = place.finish()
+
+    (at,) = re.findall(rf"resuming at step (\d+) of {STEPS}\n", said)
+    assert f"Training on 22 rows, steps: {STEPS - int(at)}\n" in said
+    assert same(place.path / "adapter", whole)
+    record = json.loads(place.read("adapter/training.json"))
+    assert record["adapter"] == adapter_digest(whole)
+    assert (record["training"]["steps"], record["training"]["resumed_at"]) == (STEPS, int(at))
+    assert not place.work.exists()
+
+
+@pytest.mark.parametrize("code", [IN_A_FILE, BEFORE_THE_MARK], ids=["in a file", "before the mark"])
+def test_a_kill_while_a_checkpoint_is_written_costs_that_one_only(place, whole, code):
+    process = place.start(code)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (place.work / "checkpoint-24" / MARK).exists()
+    assert (place.work / "checkpoint-24").is_dir()
+
+    assert f"resuming at step 16 of {STEPS}\n" in place.finish()
+
+    assert same(place.path / "adapter", whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 4}, "recipe changed since"),
+        ({"rows": ["other.jsonl"]}, "rows changed since"),
+    ],
+)
+def test_another_recipe_or_other_rows_start_afresh_and_say_so(place, change, said):
+    place.kill(16, 0)
+    rows = place.read("rows.jsonl").splitlines()
+    (place.path / "other.jsonl").write_text("\n".join(rows[1:]) + "\n")
+    place.recipe(**change)
+
+    found = place.finish()
+
+    assert f"a training that was cut off was another ({said}): starting afresh\n" in found
+    assert "resuming" not in found
+    assert not place.work.exists()
+
+
+def test_a_refused_command_leaves_the_checkpoint_alone(place):
+    place.kill(16, 0)
+    before = place.tree()
+    rows = place.read("rows.jsonl")
+    (place.path / "rows.jsonl").write_text(rows + '{"input": "Ticket 22", "output": "A boiler."}\n')
+
+    process = place.start()
+    assert "training rows fail" in process.communicate()[1]
+    (place.path / "rows.jsonl").write_text(rows)
+
+    assert place.tree() == before
+
+
+# the checkpoints themselves
+
+
+def checkpoint(work: Path, step: int, whole: bool = True) -> Path:
+    folder = work / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(bytes([step]) * 9)
+    if whole:
+        mark(folder)
+    return folder
+
+
+def test_the_newest_whole_checkpoint_counts(tmp_path):
+    assert newest(tmp_path) is None
+    first, second = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
+    checkpoint(tmp_path, 11, whole=False)
+
+    assert newest(tmp_path) == second
+    (second / "weights").write_bytes(b"half of it")
+    assert newest(tmp_path) == first
+    (first / "more").write_bytes(b"")
+    assert newest(tmp_path) is None
+
+
+def test_only_the_one_that_is_gone_on_from_is_kept(tmp_path):
+    first = checkpoint(tmp_path, 9)
+    checkpoint(tmp_path, 10, whole=False)
+
+    keep_only(tmp_path, first)
+
+    assert list(tmp_path.iterdir()) == [first]
+
+
+def test_work_with_nothing_to_go_on_from_is_removed(tmp_path):
+    work = tmp_path / "work"
+    open_work(work, {"recipe": "1"}, pytest.fail)
+    checkpoint(work, 9)
+    close_work(work)
+    assert work.exists()
+
+    (work / "checkpoint-9" / MARK).unlink()
+    close_work(work)
+    assert not work.exists()
+
+
+def test_work_is_kept_only_for_the_same_training(tmp_path):
+    work, said = tmp_path / "work", []
+    same_training = {"recipe": "1", "rows": "2", "versions": "3"}
+    open_work(work, same_training, said.append)
+    kept = checkpoint(work, 9)
+    open_work(work, same_training, said.append)
+    assert kept.exists()
+    assert said == []
+
+    open_work(work, same_training | {"rows": "4", "versions": "5"}, said.append)
+
+    assert said == ["a training that was cut off was another (rows and versions changed since): starting afresh"]
+    assert [path.name for path in work.iterdir()] == ["of.json"]

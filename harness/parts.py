@@ -14,7 +14,7 @@ from harness.document import Document, Where, show_value
 from harness.errors import AuthoringError, Problem, show_path
 from harness.files import canonical
 from harness.placeholders import misspelt, unfilled
-from harness.published import file_shape
+from harness.published import loader_shape
 from harness.shape import check_shape, did_you_mean
 from harness.units import Case, Decoding, Prompt
 from harness.yamlfile import read_yaml
@@ -72,7 +72,7 @@ def read_part(path: Path, problems: list[Problem]) -> Part:
     if path.stem == Path(POLICY).stem:
         raise AuthoringError([Problem(show_path(path), 1, "", f"the name {POLICY}", path.name, "rename it")])
     document = read_yaml(path)
-    shape = check_shape(document, file_shape())
+    shape = check_shape(document, loader_shape())
     inside = [_CASE.match(problem.where) for problem in shape]
     if not all(inside):
         raise AuthoringError(shape)

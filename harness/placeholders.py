@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from harness.document import Document, Where
 from harness.errors import Problem
@@ -21,9 +22,15 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 def misspelt(document: Document, template: str, where: Where) -> list[Problem]:
     """Words in braces that a model would be shown as they are, though they resemble a placeholder."""
-    found = {seen[0]: close for seen in _BRACES.finditer(template) if (close := _resembled(seen))}
     expected = "{input} or {context}"
-    return [document.problem(where, expected, text, f"did you mean {{{name}}}?") for text, name in found.items()]
+    return [document.problem(where, expected, text, f"did you mean {{{name}}}?") for text, name in _slips(template)]
+
+
+@lru_cache
+def _slips(template: str) -> tuple[tuple[str, str], ...]:
+    """What stands in braces, and which placeholder it resembles; cases share few templates."""
+    found = {seen[0]: close for seen in _BRACES.finditer(template) if (close := _resembled(seen))}
+    return tuple(found.items())
 
 
 def unfilled(document: Document, system: str | None, where: Where) -> list[Problem]:

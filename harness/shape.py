@@ -54,7 +54,12 @@ def _missing(document: Document, where: Where, schema: Mapping[str, Any], value:
         misspelt = schema.get("additionalProperties") is False and difflib.get_close_matches(key, unknown, 1, 0.75)
         if not misspelt:  # that it is not a key is told already, and which was meant
             found = f"only {', '.join(map(str, value))}" if value else TYPES["null"]
-            yield document.problem(where, f"the key {key!r}", found, rules.get(key, {}).get("description", ""))
+            yield document.problem(where, f"the key {key!r}", found, _about(rules.get(key, {})))
+
+
+def _about(rule: Mapping[str, Any]) -> str:
+    """What a key is for: beside a description of what may stand there, its title says it."""
+    return str(rule.get("title", rule.get("description", "")))
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

@@ -6,12 +6,11 @@ otherwise; the caller divides it by looks x candidates. Bad input raises `ValueE
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from harness.distributions import norm_above, norm_exceeded
 
@@ -98,7 +97,7 @@ def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
     start = max(-_mean(values, counts), -1 + 1e-13)
     if start > 1 - ROUNDING:
         return -1.0
-    return -float(brentq(lambda m: max(_statistic(values, counts, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13))
+    return -_root(lambda m: max(_statistic(values, counts, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13)
 
 
 def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
@@ -188,6 +187,12 @@ def differences(d: ArrayLike) -> Floats:
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
 
 
+def _root(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
+    from scipy.optimize import brentq  # takes a tenth of a second to import, and lint needs none of it
+
+    return float(brentq(function, low, high, xtol=xtol))
+
+
 def _tally(d: ArrayLike) -> tuple[Floats, Integers]:
     """Return the distinct differences and how often each occurs: equal ones weigh the same, and most are 0."""
     values, counts = np.unique(differences(d), return_counts=True)
@@ -218,7 +223,7 @@ def _null_weights(d: Floats, counts: Integers, margin: float) -> Floats:
         return float(counts @ (x / tilted(t)))
 
     top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
-    t = top if slope(top) >= 0 else float(brentq(slope, 0.0, top, xtol=1e-15))
+    t = top if slope(top) >= 0 else _root(slope, 0.0, top, xtol=1e-15)
     return counts * room / (n * tilted(t))
 
 

@@ -28,9 +28,9 @@ def strays(folder: Path, task: Task) -> Iterator[Doubt]:
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
     """The files that checks name, as paths from the folder."""
-    for unit in task.units:
-        for options in unit.asked.values():
-            yield from (folder / value for value in options.values() if isinstance(value, str))
+    asked = (options for unit in task.units for options in unit.asked.values())
+    named = {value for options in asked for value in options.values() if isinstance(value, str)}
+    yield from (folder / value for value in named)
 
 
 def _advice(path: Path, folder: Path) -> str:

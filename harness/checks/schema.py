@@ -10,11 +10,11 @@ from typing import Any, Literal
 from harness.checks.jsontext import MAX_FINDINGS, Extract, identity, json_path, read_json, show
 from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.checks.schemafile import read_schema
-from harness.checks.slips import impossible, slips
+from harness.checks.slips import Impossible, impossible, slips
 from harness.checks.validator import violations
 from harness.document import Document, Where, show_value
 from harness.errors import Doubt, Problem
-from harness.files import digest
+from harness.files import canonical, digest
 
 Match = Literal["subset", "whole"]
 
@@ -45,6 +45,7 @@ class SchemaCheck:
     extract: Extract = "strict"
     match: Match = "subset"
     doubts: tuple[Doubt, ...] = field(default=(), repr=False, compare=False)
+    _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def references(self) -> str:
@@ -62,11 +63,18 @@ class SchemaCheck:
         exact = not flaws and not misses
         return Outcome(float(exact), (flaws + misses)[:MAX_FINDINGS], {"adherence": not flaws, "exact": exact})
 
+    def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
+        """Many cases expect the same: each different one is looked at once."""
+        key = canonical(expect)
+        if key not in self._looked_at:
+            self._looked_at[key] = tuple(impossible(self.schema, expect))
+        return self._looked_at[key]
+
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What no answer can match, since the schema refuses it."""
         return [
             document.problem((*where, *slip.where), "what the schema allows", show_value(slip.value), slip.message)
-            for slip in impossible(self.schema, expect)
+            for slip in self._impossible(expect)
         ]
 
 

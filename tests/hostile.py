@@ -13,12 +13,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from harness.checks import questions, schema, vocabulary
+import numpy as np
+
+from harness.checks import questions, schema, vocabulary, voice
 from harness.checks.formats import FORMATS
 from harness.checks.outcome import Outcome
 from harness.checks.validator import DRAFTS
+from harness.document import Document
 
 Judging = Callable[[], list[Outcome]]
 
@@ -121,6 +126,7 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
         yield f"unevaluatedItems, contains {draft}", Hostile(inside, lambda: [{AAA: 1}])
     yield "a pattern on ten thousand texts", Hostile({"items": {"pattern": "(a+)+$"}}, lambda: ["a" * 30 + "!"] * 9_000)
     yield "a pattern on a megabyte", Hostile({"pattern": "^(a|b|ab)*$"}, lambda: "ab" * (MIB // 2 - 8) + "!")
+    yield "a pattern that remembers", Hostile({"pattern": "^((a)|(b)|(ab))*$"}, lambda: "ab" * 49_999 + "!")
     yield (
         "a hundred patterns, ten thousand keys",
         Hostile(
@@ -295,9 +301,27 @@ def of_vocabulary(name: str) -> Judging:
     return lambda: [check(text, expect, "")]
 
 
+@cache
+def _voice() -> voice.Voice:
+    """The demo's voice, fitted; no text has the content of another, so that no model is needed."""
+    voice.embed = lambda texts: np.eye(len(texts), dtype=np.float32)  # type: ignore[assignment]
+    path = Path(__file__).parent.parent / "fixtures" / "support" / "replies.yaml"
+    check = voice.load({"references": "refs/voice.yaml"}, Document(path, {}, {}), ())
+    check.prepare()
+    check("We will be round on Monday.", {"says": "on Monday"}, "")  # what is made once for all answers
+    return check
+
+
+def of_voice(name: str) -> Judging:
+    text = WORDS[name]()
+    whole, part = text, text[: voice.MAX_CHARS]
+    return lambda: [_voice()(answer, {"says": "Monday"}, answer[:5_000]) for answer in (whole, part)]
+
+
 def of_question(name: str) -> Judging:
     text = WORDS[name]()
-    return lambda: [questions.QuestionCheck()(text, {"answer": ["no", "never"]}, "")]
+    parts = (text, text[: questions.MAX_CHARS])
+    return lambda: [questions.QuestionCheck()(part, {"answer": ["no", "never"]}, "") for part in parts]
 
 
 SCHEMAS = dict(_schemas())
@@ -305,6 +329,7 @@ KINDS: Mapping[str, tuple[Callable[[str], Judging], Iterable[str]]] = {
     "json": (of_json, TEXTS),
     "schema": (of_schema, SCHEMAS),
     "vocabulary": (of_vocabulary, WORDS),
+    "voice": (of_voice, WORDS),
     "questions": (of_question, WORDS),
 }
 NAMES = [f"{kind}: {name}" for kind, (_, names) in KINDS.items() for name in names]
@@ -312,6 +337,8 @@ NAMES = [f"{kind}: {name}" for kind, (_, names) in KINDS.items() for name in nam
 
 def measured(name: str) -> dict[str, Any]:
     """What judging one hostile output takes, in a process of its own."""
+    if name.startswith("voice"):
+        _voice()  # fitted once, before the fork
     read, write = os.pipe()
     child = os.fork()
     if not child:

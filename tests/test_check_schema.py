@@ -97,7 +97,7 @@ def test_findings_name_rule_and_place_in_plain_words(make):
         ({"const": 1}, "true", "1 was expected"),
         ({"multipleOf": 0.01}, "19.995", "19.995 is not a multiple of 0.01"),
         ({"not": {"type": "string"}}, '"a"', 'fits what it must not fit: "a"'),
-        ({"prefixItems": [{}], "items": False}, "[1, 2]", "[1]: at most 1 items are allowed here"),
+        ({"prefixItems": [{}], "items": False}, "[1, 2]", "[1]: no more than 1 allowed here"),
         ({"dependencies": {"a": ["b"]}}, '{"a": 1}', "'b' is a dependency of 'a'"),
         ({"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False}, '{"a": 1, "b": 2}',
          "b: this key is not allowed"),

@@ -12,6 +12,7 @@ from harness.checks.patterns import compiled
 
 MAX_VALUES = 10_000  # values in one answer
 MAX_STEPS = 50_000  # keywords evaluated and patterns tried for one answer
+MAX_SEARCHED = 100_000  # characters of a text or key with a pattern: `regex` remembers a hundred bytes for each
 TEXT_SECONDS = 0.5  # of processor time, as `regex` counts it, for all patterns and formats of one answer
 
 
@@ -37,6 +38,8 @@ class Budget:
     def search(self, pattern: str, text: str) -> bool:
         """Whether `pattern` is found in `text`; takes a step, and of the seconds."""
         self.step()
+        if len(text) > MAX_SEARCHED:
+            raise TooMuch(f"a text of more than {MAX_SEARCHED:,} characters has a pattern")
         return self._timed(
             f"the pattern {show(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
         )

@@ -49,7 +49,7 @@ def _items(validator: Any, inner: Any, value: Any, schema: Any) -> Errors:
 
 def _items_from(validator: Any, start: int, inner: Any, value: Any) -> Errors:
     for index in range(start, len(value)) if isinstance(value, list) else ():
-        yield from _extra(validator, inner, value[index], index, f"at most {start} items are allowed here")
+        yield from _extra(validator, inner, value[index], index, f"no more than {start} allowed here")
 
 
 def _unevaluated_properties(validator: Any, inner: Any, value: Any, schema: Any) -> Errors:

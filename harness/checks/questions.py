@@ -13,7 +13,7 @@ from harness.checks.outcome import CheckKind, Finding, Outcome
 from harness.document import Document, Where, show_value
 from harness.errors import Problem
 
-MAX_CHARS = 10_000  # before Unicode's normal form is asked for: it takes a square of time on marks without end
+MAX_CHARS = 4_000  # before Unicode's normal form is asked for: it takes a square of time on marks without end
 MOST_WORDS = 40  # a longer answer could hold the right one by listing everything
 SHOWN = 60
 OPTIONS = {

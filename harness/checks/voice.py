@@ -33,7 +33,7 @@ CODE = (
     "harness.checks.guards",
     "harness.embed",
 )
-MAX_CHARS = 10_000  # far more than the words that `guards` allow
+MAX_CHARS = 4_000  # far more than the words that `guards` allow
 LEAST_PAIRS = 20
 LEAST_SUBTLE = 4
 

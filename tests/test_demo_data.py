@@ -32,9 +32,11 @@ LEAST_CASES = {
     "support/word-choice": 60,
     "support/passages": 120,
     "support/questions": 60,
+    "support/triage-cost": 200,
+    "support/orders-cost": 100,
 }
 LEAST_ROWS = {"triage": 300, "orders": 100, "replies": 200, "wording": 100, "questions": 100}
-MESSAGES = [unit for unit in LEAST_CASES if unit not in {"support/passages", "support/questions"}]
+MESSAGES = [f"support/{unit}" for unit in ("triage", "orders", "replies", "wording", "word-choice")]
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 

@@ -66,7 +66,7 @@ def _by_row(texts: Iterable[tuple[Row, Side, str]]) -> list[list[str]]:
 
 
 def _near(
-    texts: Sequence[tuple[Row, str]], held: Sequence[HeldText], common: frozenset[str], watch: Watch, vectors: Embed
+    texts: Sequence[tuple[Row, str]], held: Sequence[HeldText], common: Mapping[str, int], watch: Watch, vectors: Embed
 ) -> Iterator[Near]:
     """The pairs of one side in a band, and the nearest of the others."""
     spelt = [wording(each.text) for each in held]
@@ -82,7 +82,11 @@ def _near(
 
 
 def _candidates(
-    texts: Sequence[str], spelt: Sequence[Wording], stripped: Sequence[Wording], common: frozenset[str], done: Advance
+    texts: Sequence[str],
+    spelt: Sequence[Wording],
+    stripped: Sequence[Wording],
+    common: Mapping[str, int],
+    done: Advance,
 ) -> Pairs:
     """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines yet."""
     measured, equals = Held(stripped), defaultdict(set)

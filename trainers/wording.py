@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import regex
 
 PHRASE = 5  # words: a shared phrase of five is seldom chance, and a reworded copy seldom keeps one of more
 LEAST_WORDS = 3  # of fewer only equality tells anything
+MUCH_FEWER = 0.7
+LONGEST_NAME = 3  # words
 FACT = "\0"
 _BETWEEN_WORDS = regex.compile(r"[\p{P}\p{Z}\p{C}]+")  # signs stay: an emoji may be all there is
 _PIECE = regex.compile(r"\S+")
@@ -88,9 +91,16 @@ class Wording:
         """The text as it was written, but for white space."""
         return " ".join(self.pieces)
 
-    def without(self, runs: frozenset[str]) -> Wording:
-        """The text without the words of these masked runs."""
-        gone = {at + more for at, run in enumerate(self.masked_runs) if run in runs for more in range(PHRASE)}
+    def without(self, shared: Mapping[str, int]) -> Wording:
+        """The text without the words of these masked runs, each with the number of rows that share it.
+
+        A run that far fewer share than one that overlaps it reaches out of a template into what stands beside it:
+        it does not count, or a template would take the first words of a text along.
+        """
+        counts = [shared.get(run, 0) for run in self.masked_runs]
+        most = [max(counts[max(0, at - PHRASE + 1) : at + PHRASE]) for at in range(len(counts))]
+        cut = [at for at, count in enumerate(counts) if count and count >= MUCH_FEWER * most[at]]
+        gone = {at + more for at in cut for more in range(PHRASE)}
         if not gone:
             return self
         stay = [number for number in range(len(self.plain)) if number not in gone]
@@ -107,23 +117,34 @@ class Wording:
 
 def wording(text: str) -> Wording:
     """The words of a text."""
-    pieces, at, plain, masked = [], [], [], []
-    shouted = text.upper() == text
-    for number, found in enumerate(_PIECE.finditer(text)):
-        piece = found[0]
-        pieces.append(piece)
-        is_name = piece[:1].isupper() and not shouted and not _begins_sentence(text, found.start())
+    found = list(_PIECE.finditer(text))
+    pieces, names = tuple(each[0] for each in found), _names(text, found)
+    at, plain, masked = [], [], []
+    for number, piece in enumerate(pieces):
         for word in _words(piece):
             at.append(number)
             plain.append(word)
-            masked.append(FACT if is_name or _FACT_WORD.fullmatch(word) else _DIGITS.sub("0", word))
+            masked.append(FACT if number in names or _FACT_WORD.fullmatch(word) else _DIGITS.sub("0", word))
     if not plain:  # punctuation alone: compared as it is, or it would equal every other such text
-        return Wording(tuple(pieces), tuple(range(len(pieces))), tuple(pieces), tuple(pieces))
-    return Wording(tuple(pieces), tuple(at), tuple(plain), tuple(masked))
+        return Wording(pieces, tuple(range(len(pieces))), pieces, pieces)
+    return Wording(pieces, tuple(at), tuple(plain), tuple(masked))
+
+
+def _names(text: str, pieces: Sequence[regex.Match[str]]) -> set[int]:
+    """The pieces inside a sentence with a capital, up to three in a row: more are a title, or somebody shouts."""
+    capital = [piece[0][:1].isupper() for piece in pieces]
+    names: set[int] = set()
+    start = 0
+    for is_capital, group in groupby(capital):
+        end = start + len(list(group))
+        if is_capital and end - start <= LONGEST_NAME:
+            names |= {at for at in range(start, end) if not _begins_sentence(text, pieces[at].start())}
+        start = end
+    return names
 
 
 def _begins_sentence(text: str, start: int) -> bool:
-    before = text[:start].rstrip(" \"'(")
+    before = text[max(0, start - 9) : start].rstrip(" \"'(")
     return not before or before.endswith((*_SENTENCE_END, "\n"))
 
 

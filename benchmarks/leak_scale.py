@@ -1,0 +1,108 @@
+"""Time and memory of the hold-out, by the number of rows: the demo's rows, each with a sentence of another in it."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+import numpy as np
+
+from benchmarks.gate_markdown import table
+from benchmarks.leak_rows import NO_ANSWER, SENTENCE, demo_tasks, innocent
+from harness.cases import Task
+from harness.embed import embed
+from harness.progress import Watch, quiet
+from trainers.compare import compare
+from trainers.overlap import Matrix
+from trainers.rows import Row
+
+FIXTURES = 300
+SIZES = (2_000, 10_000, 50_000)
+TIMED = 256  # texts
+WIDTH = 384  # of an embedding
+
+
+def generated(rows: int) -> tuple[list[Row], list[Task]]:
+    """Demo rows, each with one sentence of another in it, and some of the demo's fixtures."""
+    rng = random.Random(7)  # noqa: S311
+    ours = [SENTENCE.split(row.input) for row in next(iter(innocent())).rows]
+    made = [" ".join(_with_another(rng.choice(ours), rng.choice(ours), rng)) for _ in range(rows)]
+    task = demo_tasks()[0]
+    cases = [case for unit in task.units if not unit.of for case in unit.cases]
+    held = replace(task.units[0], cases=tuple(rng.sample(cases, FIXTURES)))
+    return [_row(text, at) for at, text in enumerate(made, 1)], [replace(task, units=(held,))]
+
+
+def _with_another(mine: Sequence[str], other: Sequence[str], rng: random.Random) -> list[str]:
+    sentences = [*mine]
+    sentences.insert(rng.randrange(len(mine) + 1), rng.choice(other))
+    return sentences
+
+
+def _row(text: str, line: int) -> Row:
+    return Row((("user", text),), text, NO_ANSWER, "made.jsonl", line)
+
+
+class Timed:
+    """The embedding model, timed on the first texts; the others get no vector, and their time is reckoned."""
+
+    def __init__(self) -> None:
+        self.asked, self.embedded, self.processor = 0, 0, 0.0
+
+    def __call__(self, texts: Sequence[str]) -> Matrix:
+        """The embedding of each text, or zeros once enough were timed."""
+        self.asked += len(texts)
+        if self.embedded >= TIMED:
+            return np.zeros((len(texts), WIDTH), dtype=np.float32)
+        start = time.process_time()
+        vectors = embed(texts)
+        self.embedded += len(texts)
+        self.processor += time.process_time() - start
+        return vectors
+
+
+def measure(size: int) -> dict[str, float]:
+    """One comparison, in this process: processor seconds, texts to embed and their pace, and the peak memory in MB."""
+    rows, tasks = generated(size)
+    timed = Timed()
+    embed(["."])  # loading the model is not what grows
+    before = time.process_time()
+    compare(rows, tasks, quiet(), timed)
+    return {
+        "wording": time.process_time() - before - timed.processor,
+        "asked": timed.asked,
+        "pace": timed.processor / max(timed.embedded, 1),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def scale(watch: Watch) -> Iterator[str]:
+    """The table, each size in a process of its own."""
+    lines = []
+    for size in SIZES:
+        with watch(f"{size} rows against {FIXTURES} fixtures"):
+            run = subprocess.run([sys.executable, __file__, str(size)], capture_output=True, text=True, check=True)
+        got = json.loads(run.stdout)
+        meaning = got["asked"] * got["pace"]
+        lines.append([f"{size:,}", f"{got['wording']:.0f}", f"{got['asked']:,.0f}", f"{1000 * got['pace']:.0f}",
+                      f"{meaning:.0f}", f"{1000 * (got['wording'] + meaning) / size:.1f}",
+                      f"{got['memory']:.0f}"])  # fmt: skip
+    yield (
+        f"{FIXTURES} fixtures, and the demo's rows, each with a sentence of another in it. Seconds are CPU seconds, "
+        f"in one process. The embedding model was timed on {TIMED} texts; its whole time is that pace times the texts."
+    )
+    head = ["rows", "wording, s", "texts to embed", "ms a text", "meaning, s", "ms a row", "peak MB"]
+    yield table(head, lines)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]))))

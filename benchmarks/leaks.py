@@ -1,0 +1,162 @@
+"""Which planted leaks the hold-out finds, and how many innocent rows it stops.
+
+python benchmarks/leaks.py            # some minutes; writes results/leaks.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.gate_markdown import percent, table
+from benchmarks.leak_rows import CLOTHES, KINDS, Planted, dress, innocent, leaks, tasks_as_they_were
+from benchmarks.leak_scale import scale
+from harness.cases import Task
+from harness.embed import embed
+from harness.files import write_atomically
+from harness.progress import Watch, watch_on
+from trainers.bands import REFUSE, REVIEW
+from trainers.compare import Comparison, compare
+from trainers.overlap import Matrix
+from trainers.rows import Row
+
+RESULT = Path(__file__).parent / "results/leaks.md"
+SURE = ("exact", "white space and case", "edited numbers and names")
+FALSE_REFUSALS = 0.005
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many of a kind of row were refused, and how many were to be reviewed."""
+
+    rows: int
+    refused: int
+    reviewed: int
+
+    def __add__(self, other: Found) -> Found:
+        return Found(self.rows + other.rows, self.refused + other.refused, self.reviewed + other.reviewed)
+
+
+class Embedded:
+    """Embeddings kept by text: every run compares the same ones."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Matrix] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Matrix:
+        """The embedding of each text."""
+        new = [text for text in texts if text not in self.kept]
+        self.kept.update(zip(new, embed(new), strict=True))
+        rows: Matrix = np.stack([self.kept[text] for text in texts])
+        return rows
+
+
+def bands(rows: Sequence[Row], found: Comparison) -> dict[int, str]:
+    """The worst band of each row that is in one, by its number."""
+    place = {(row.file, row.line): number for number, row in enumerate(rows)}
+    worst: dict[int, str] = {}
+    for near in found.pairs:  # the refused ones come first
+        worst.setdefault(place[near.pair[:2]], near.band)
+    return worst
+
+
+def recall(planted: Sequence[Planted], around: Sequence[Row], tasks: Sequence[Task], watch: Watch,
+           vectors: Embedded, clothes: str) -> dict[str, Found]:  # fmt: skip
+    """What is found of each kind of leak, planted among innocent rows."""
+    rows = dress([*(each.row for each in planted), *around], clothes)
+    worst = bands(rows, compare(rows, tasks, watch, vectors))
+    return {kind: _found([worst.get(at) for at, each in enumerate(planted) if each.kind == kind]) for kind in KINDS}
+
+
+def alarms(watch: Watch, vectors: Embedded, clothes: str) -> dict[str, Found]:
+    """What is wrongly found among innocent rows, by where they come from."""
+    told: dict[str, Found] = {}
+    for group in innocent():
+        rows = dress(group.rows, clothes)
+        worst = bands(rows, compare(rows, group.tasks, watch, vectors))
+        found = _found([worst.get(at) for at in range(len(rows))])
+        told[group.name] = told.get(group.name, Found(0, 0, 0)) + found
+    return told
+
+
+def _found(worst: Sequence[str | None]) -> Found:
+    return Found(len(worst), worst.count("refuse"), worst.count("review"))
+
+
+def report(watch: Watch, with_scale: bool) -> Iterator[str]:
+    """The report, paragraph by paragraph."""
+    vectors, tasks, planted = Embedded(), tasks_as_they_were(), leaks()
+    around = next(iter(innocent())).rows
+    found = {name: recall(planted, around, tasks, watch, vectors, name) for name in CLOTHES}
+    false = {name: alarms(watch, vectors, name) for name in CLOTHES}
+    yield "# The hold-out on planted leaks and innocent rows"
+    yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. docs/holdout.md tells what these are."
+    yield "## Planted leaks: refused + reviewed, of all"
+    head = ["kind", "planted", *CLOTHES]
+    yield table(head, ([kind, str(found["plain"][kind].rows), *(_share(found[name][kind]) for name in CLOTHES)]
+                       for kind in KINDS))  # fmt: skip
+    yield "## Innocent rows: refused + reviewed"
+    total = {name: sum(groups.values(), Found(0, 0, 0)) for name, groups in false.items()}
+    lines = [[group, str(each.rows), *(_few(false[name][group]) for name in CLOTHES)]
+             for group, each in false["plain"].items()]  # fmt: skip
+    yield table(["rows", "how many", *CLOTHES], [*lines, ["all", str(total["plain"].rows), *map(_few, total.values())]])
+    yield from _promises(found, total)
+    if with_scale:
+        yield "## Time and memory"
+        yield from scale(watch)
+    yield "## How\n\n    python benchmarks/leaks.py"
+
+
+def _limits(limits: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {least}" for name, least in limits.items())
+
+
+def _share(found: Found) -> str:
+    both = percent((found.refused + found.reviewed) / found.rows)
+    return f"{percent(found.refused / found.rows)} + {percent(found.reviewed / found.rows)} = {both}"
+
+
+def _few(found: Found) -> str:
+    return f"{found.refused} + {found.reviewed} ({100 * found.refused / found.rows:.2f} % + " \
+           f"{100 * found.reviewed / found.rows:.2f} %)"  # fmt: skip
+
+
+def _promises(found: Mapping[str, Mapping[str, Found]], total: Mapping[str, Found]) -> Iterator[str]:
+    missed = [f"{kind}, {name}" for name, kinds in found.items() for kind in SURE
+              if kinds[kind].refused < kinds[kind].rows]  # fmt: skip
+    loud = [name for name, each in total.items() if each.refused >= FALSE_REFUSALS * each.rows]
+    yield (
+        f"Promised: exact, normalised and edited copies are all refused ({_kept(missed)}); under "
+        f"{percent(FALSE_REFUSALS)} of innocent rows are refused ({_kept(loud)})."
+    )
+
+
+def _kept(broken: Sequence[str]) -> str:
+    return f"BROKEN: {'; '.join(broken)}" if broken else "kept"
+
+
+def main() -> int:
+    """Print the report, and write it under results/; 1 if a promise is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
+    parser.add_argument("--no-scale", action="store_true", help="leave time and memory out")
+    options = parser.parse_args()
+    start = time.monotonic()
+    text = "\n\n".join(report(watch_on(Console(stderr=True)), not options.no_scale)) + "\n"
+    write_atomically(options.out, text)
+    print(text)
+    print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
+    return int("BROKEN" in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

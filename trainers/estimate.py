@@ -47,7 +47,7 @@ class Estimate:
         """A line for each."""
         minutes = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
         yield f"  time: {minutes} for {self.steps} steps ({self.tokens:,} tokens at {self.tokens_per_second:.0f}/s)"
-        yield f"  memory: {self.memory / 1e9:.1f} GB at the most so far, on the longest rows"
+        yield f"  memory: {self.memory / 1e9:.1f} GB at its peak so far, the longest rows included"
         yield f"  disk: {_mega(self.disk)} while it trains, {_mega(self.adapter)} after; {_mega(self.free)} are free"
         if self.disk > self.free:
             yield "  warning: that is more than is free"

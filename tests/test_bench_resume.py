@@ -36,4 +36,4 @@ def test_the_report_says_what_differs():
     assert "- 2 kills (SIGKILL) of a training of 40 steps on `smollm2`; the last run went on at step 6." in said
     assert "The adapter is DIFFERENT" in said
     assert "| 1 | 0 | 3 | yes | 9 |" in said
-    assert "- 1 of them fell while a checkpoint was being written" in said
+    assert "- 1 of them fell while a checkpoint was written" in said

@@ -73,7 +73,7 @@ MISTAKES = {
     "Fixtures": (
         caught("the input of a case is edited", GATE, 4, recorded("other inputs"),
                put(TRIAGE, "cases.3.input", "How many?")),
-        caught("an expected label is edited", GATE, 4, recorded("other checks"), put(TRIAGE, "cases.39.expect", 3)),
+        caught("an expected label is edited", GATE, 4, recorded("other checks"), put(TRIAGE, "cases.39.expect", 4)),
         caught("a tag is edited", GATE, 4, recorded("other marks"), put(TRIAGE, "cases.0.tags.channel", "post")),
         caught("a case is no longer critical", GATE, 4, recorded("other marks"), drop(TRIAGE, "cases.20.critical")),
         caught("two cases are put in a group", GATE, 4, recorded("other inputs"),

@@ -32,9 +32,9 @@ def test_a_prompt_without_anything_is_the_input(tmp_path):
 
 
 def test_the_system_message_comes_first_and_is_not_a_template(tmp_path):
-    one = unit(tmp_path, prompt={"system": "JSON: {input}", "template": "<{input}>"})
+    one = unit(tmp_path, prompt={"system": 'JSON: {"product": ...}', "template": "<{input}>"})
 
-    assert messages(one, one.cases[0]) == (("system", "JSON: {input}"), ("user", "<It leaks.>"))
+    assert messages(one, one.cases[0]) == (("system", 'JSON: {"product": ...}'), ("user", "<It leaks.>"))
 
 
 def test_an_empty_system_message_is_sent_as_such(tmp_path):

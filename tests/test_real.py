@@ -184,12 +184,11 @@ def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place
 def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     shutil.rmtree(copied.path / "adapter")
     recipe = copied.path / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.25"))
+    recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.5, checkpoint_steps: 1"))
     process = subprocess.Popen(
         copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
     )
-    wait_for(lambda: (copied.path / ".adapter.training/trainer").exists(), process)
-    time.sleep(5)  # into the steps
+    wait_for(lambda: (copied.path / ".adapter.training/checkpoint-1/complete.json").exists(), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (copied.path / "adapter").exists()
@@ -198,5 +197,5 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     assert "adapter" in refused.stderr
     again = copied.train()
     assert again.returncode == 0, again.stderr
-    assert (copied.path / "adapter/training.json").exists()
+    assert json.loads((copied.path / "adapter/training.json").read_text())["training"]["resumed_at"] >= 1
     assert not (copied.path / ".adapter.training").exists()

@@ -166,7 +166,6 @@ def train(
     """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
     from harness.leaderboard import megabytes
     from harness.progress import watch_on
-    from trainers.estimate import estimate
     from trainers.recipe import read_recipe
     from trainers.recipetext import in_words
     from trainers.train import check
@@ -181,6 +180,8 @@ def train(
         f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
     )
     if dry_run:
+        from trainers.estimate import estimate
+
         for line in estimate(read, ready.base.folder, ready.tokens, watch).in_words():
             say(line)
         say("nothing was trained: that was a dry run")

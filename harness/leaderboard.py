@@ -40,7 +40,7 @@ def table(records: Sequence[Record]) -> Table:
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("adapter", *units, *(f"{task}:\ndecision" for task in tasks)):
         out.add_column(name.replace("/", "/\n"), overflow="fold")
-    for record in sorted(records, key=lambda record: _rank(record), reverse=True):
+    for record in sorted(records, key=_rank, reverse=True):
         decisions = [_decision(record.tasks.get(task)) for task in tasks]
         out.add_row(_name(record), *(_cell(record, unit) for unit in units), *decisions)
     return out

@@ -13,14 +13,21 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.adapters import adapter_digest
+from harness.base import load_tokenizer
+from harness.cases import load_tasks
 from tests.test_train import RECIPE, Place, recorded  # noqa: F401  (a fixture)
+from trainers import fit
 from trainers.checkpoints import MARK, close_work, keep_only, mark, newest, open_work
+from trainers.recipe import read_recipe
+from trainers.rows import read_rows
+from trainers.tokens import tokenize
 
 ROOT = Path(__file__).parent.parent
 STEPS = 120  # 6 a pass
@@ -142,6 +149,37 @@ def test_a_kill_while_a_checkpoint_is_written_costs_that_one_only(place, whole, 
     assert f"resuming at step 16 of {STEPS}\n" in place.finish()
 
     assert same(place.path / "adapter", whole)
+
+
+def test_how_often_it_saves_may_change_between_a_kill_and_its_resume(place, whole):
+    place.kill(16, 0.05)
+    place.recipe(optim={**OPTIM, "checkpoint_steps": 50})
+
+    said = place.finish()
+
+    assert f" of {STEPS}\n" in said.partition("resuming at step ")[2]
+    assert same(place.path / "adapter", whole)
+    assert json.loads(place.read("adapter/training.json"))["recipe"]["optim"]["checkpoint_steps"] == 50
+
+
+def test_the_speed_after_a_resume_is_of_the_steps_that_were_taken_after_it(place, monkeypatch):
+    place.recipe(optim={**OPTIM, "checkpoint_steps": 12})
+    place.start(BEFORE_THE_MARK).communicate()  # of the third, at step 36: it goes on from 24
+    monkeypatch.chdir(place.path)
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=count().__next__))  # a step takes a second
+
+    done = place.train()
+
+    assert f"resuming at step 24 of {STEPS}\n" in done.output
+    facts = json.loads(place.read("adapter/training.json"))["training"]
+    assert facts["tokens_per_second"] == pytest.approx(rows_tokens(place) / 6, abs=0.05)  # 16 passes of 6 steps each
+
+
+def rows_tokens(place: Killed) -> int:
+    """The tokens of all rows, as the trainer sees them."""
+    recipe = read_recipe(place.path / "recipe.yaml")
+    rows = read_rows(recipe.rows, load_tasks(place.path / "fixtures")[0])
+    return sum(len(row.input_ids) for row in tokenize(rows, load_tokenizer(Path(recipe.model)), 1024))
 
 
 @pytest.mark.parametrize(

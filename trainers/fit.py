@@ -68,7 +68,7 @@ def _progress(done: Advance) -> Any:
         """Tells our progress of each step, its loss and the speed, where transformers would print a dict."""
 
         start = time.monotonic()
-        rate = 0.0  # tokens a second, since this process began to train
+        rate = 0.0  # tokens a second, since this process began to train: TRL counts anew after a resume
 
         def on_train_begin(self, *_: Any, **more: Any) -> None:  # noqa: ARG002
             self.start = time.monotonic()

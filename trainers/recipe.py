@@ -128,11 +128,16 @@ class Recipe:
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as the file says it, without defaults
 
     def effective(self) -> dict[str, Any]:
-        """Every value that decides the training, defaults included; no paths."""
+        """Every value that took effect, defaults included; no paths."""
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows, "method": self.method,
             "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip
+
+    def deciding(self) -> dict[str, Any]:
+        """Of the effective values those that decide the adapter: how often a checkpoint is saved does not."""
+        optim = {key: value for key, value in asdict(self.optim).items() if key != "checkpoint_steps"}
+        return self.effective() | {"optim": optim}
 
 
 def read_recipe(path: Path, output: Path | None = None) -> Recipe:

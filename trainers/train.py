@@ -51,7 +51,7 @@ class Ready:
     def training(self) -> dict[str, str]:
         """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
         return {
-            "recipe": digest(self.recipe.effective()),
+            "recipe": digest(self.recipe.deciding()),
             "rows": digest([asdict(row) for row in self.tokens]),
             "model": digest(self.base.identity.subject),
             "versions": digest([self.base.identity.engine, _versions()]),

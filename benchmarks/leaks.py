@@ -113,7 +113,7 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     if with_scale:
         yield "## Time and memory"
         yield from scale(watch)
-    yield "## How\n\n    python benchmarks/leaks.py"
+    yield "## How\n\n    python benchmarks/leaks.py" + ("" if with_scale else " --no-scale")
 
 
 def _limits(limits: Mapping[str, float]) -> str:

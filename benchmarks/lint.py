@@ -8,22 +8,20 @@ Writes lint.md; exit code 1 if a case takes much longer where there are more of 
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.scale import RESULTS, Failed, Run, about, run
+from benchmarks.frame import RESULTS, carry_out
+from benchmarks.scale import LIBRARIES, Run, run
 from benchmarks.scale_project import write_project
-from harness.progress import Watch, watch_on
+from harness.progress import Watch
 
 SIZES, QUICK, TIMES = (1_000, 10_000, 30_000), (300, 3_000), 3
 LINT, YAML, START = "tunegate lint", "yaml.CSafeLoader", "start-up"
@@ -63,7 +61,13 @@ def growth(runs: Sequence[Run]) -> float:
     return each[many] / each[few]
 
 
-def report(runs: Sequence[Run], made: Sequence[str]) -> str:
+def broken(runs: Sequence[Run]) -> Iterator[str]:
+    """What should not be: cases that take longer where there are more of them."""
+    if growth(runs) > MOST_GROWTH:
+        yield f"a case takes {growth(runs):.1f} times as long at the largest size as at the one before"
+
+
+def report(runs: Sequence[Run], made: str) -> str:
     """The finding, the table and how it was made, in Markdown."""
     at = {(each.what, each.n): each for each in runs}
     sizes = sorted({each.n for each in runs})
@@ -83,7 +87,7 @@ def report(runs: Sequence[Run], made: Sequence[str]) -> str:
         *rows, "",
         "`s` is wall clock. Bare YAML is a process that parses the same files with PyYAML's CSafeLoader and no more:",
         "no lines, no checks. Start-up is the import of what the command imports.", "",
-        "## How", "", *made, "",
+        "## How", "", f"{made} Of {TIMES} runs in turn the one with the least CPU time.", "",
     ])  # fmt: skip
 
 
@@ -92,21 +96,11 @@ def main(
     out: Annotated[Path, typer.Option("--out", help="Where lint.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Measure lint as the fixtures grow, write lint.md, and fail if it is not linear."""
-    console, start, load = Console(highlight=False, soft_wrap=True), time.monotonic(), os.getloadavg()[0]
-    try:
-        runs = measure(QUICK if quick else SIZES, watch_on(console))
-    except Failed as error:
-        console.print(str(error), markup=False)
-        raise typer.Exit(1) from error
-    command = "python benchmarks/lint.py" + (" --quick" if quick else "")
-    told = [line.partition("Up to")[0].strip() for line in about(command, time.monotonic() - start, load)]
-    told[-1] += f" Of {TIMES} runs in turn the one with the least CPU time."
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "lint.md").write_text(report(runs, told), "utf-8")
-    console.print(f"Written: {out / 'lint.md'}", markup=False)
-    if growth(runs) > MOST_GROWTH:
-        console.print(f"Not linear: a case takes {growth(runs):.1f} times as long", markup=False)
-        raise typer.Exit(1)
+    sizes, command = (QUICK, " --quick") if quick else (SIZES, "")
+    carry_out(
+        out / "lint.md", f"python benchmarks/lint.py{command}", LIBRARIES,
+        lambda watch: measure(sizes, watch), report, broken,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

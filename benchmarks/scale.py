@@ -9,30 +9,22 @@ Writes scale.md; exit code 1 if time does not grow in step with the cases, or to
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.scale_child import HEAVY, MB
+from benchmarks.frame import RESULTS, carry_out, run_process
+from benchmarks.scale_child import HEAVY
 from benchmarks.scale_project import write_project
-from harness.progress import Watch, watch_on
+from harness.progress import Watch
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 SIZES, QUICK = (1_000, 10_000, 100_000), (400, 4_000)
 REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, above it one run
 # how the time of a case may grow to the largest size, ten times the one before; with its square it would be tenfold
@@ -48,10 +40,6 @@ COMMANDS = {
     GATE: ("gate", "."),
 }
 FIRST = (*SUITES, "--tb=no", "--model=replay:before.jsonl", "--out=before.json")  # the record to compare with
-
-
-class Failed(Exception):
-    """A measured command did not do what it should."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +85,14 @@ def measure(sizes: Sequence[int], watch: Watch, times: int = TIMES) -> list[Run]
 
 def run(what: str, command: Sequence[str], n: int, project: Path) -> Run:
     """Run one command in a process of its own, inside the project."""
-    report, log = project / "report.json", project / "log.txt"
-    plain = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugins but pytest's own and ours
-    with log.open("w") as output:
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("scale_child.py"), report, *command],
-            cwd=project, env={**os.environ, **plain}, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode not in (0, 1):  # 1: judged, and something failed
-        raise Failed(f"{' '.join(command)} ended with {child.returncode}:\n{log.read_text()[-2000:]}")
-    told = json.loads(report.read_text())
-    return Run(what, n, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MB, told["heavy"], told["stages"])
+    told_in = project / "report.json"
+    used = run_process(
+        [Path(__file__).with_name("scale_child.py"), told_in, *command], project, project / "log.txt",
+        fine=(0, 1),  # 1: judged, and something failed
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",  # no plugins but pytest's own and ours
+    )  # fmt: skip
+    told = json.loads(told_in.read_text())
+    return Run(what, n, used.wall, used.cpu, used.peak, told["heavy"], told["stages"])
 
 
 def _median(runs: Sequence[Run]) -> Run:
@@ -163,7 +144,7 @@ def _memory(at: Mapping[tuple[str, int], Run], what: str, few: int, many: int) -
     return 1024 * (at[what, many].peak - at[what, few].peak) / (many - few)
 
 
-def report(runs: Sequence[Run], about: Sequence[str]) -> str:
+def report(runs: Sequence[Run], made: str) -> str:
     """The findings, the tables and how they were made, in Markdown."""
     bare = {each.n: each.each for each in runs if each.what == BARE}
     commands = [
@@ -182,7 +163,9 @@ def report(runs: Sequence[Run], about: Sequence[str]) -> str:
         "## The gate alone", "",
         "The stages of one process; each says by how much it raised the peak.", "",
         *_table(["cases", "stage", "CPU s", "CPU µs a case", "peak grew by, MB"], stages), "",
-        "## How", "", *about, "",
+        "## How", "",
+        f"{made} Up to {REPEATED:,} cases the run of {TIMES} with the median CPU time, in turn with the others; above, "
+        "one run.", "",
     ])  # fmt: skip
 
 
@@ -191,46 +174,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
 
 
-def about(command: str, seconds: float, load: float) -> list[str]:
-    """With what, where and when it was made."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return [
-        f"    {command}", "",
-        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {libraries}; "
-        f"{seconds / 60:.1f} minutes. The machine's load average was {load:.1f} before and {os.getloadavg()[0]:.1f} "
-        f"after; the benchmark adds 1 by itself, more is noise. Up to {REPEATED:,} cases the run of {TIMES} with the "
-        "median CPU time, in turn with the others; above, one run.",
-    ]  # fmt: skip
-
-
-def _machine() -> str:
-    cpu, info = platform.machine(), Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    return f"{os.cpu_count()} cores ({cpu})"
-
-
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="400 and 4,000 cases, a minute.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where scale.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Measure the harness as the fixtures grow, write scale.md, and fail if a promise is broken."""
-    console, start, load = Console(highlight=False, soft_wrap=True), time.monotonic(), os.getloadavg()[0]
-    try:
-        runs = measure(QUICK if quick else SIZES, watch_on(console))
-    except Failed as error:
-        console.print(str(error), markup=False)
-        raise typer.Exit(1) from error
-    command = "python benchmarks/scale.py" + (" --quick" if quick else "")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "scale.md").write_text(report(runs, about(command, time.monotonic() - start, load)), "utf-8")
-    for line in findings(runs):
-        console.print(f"- {line}", markup=False)
-    console.print(f"Written: {out / 'scale.md'}", markup=False)
-    if wrong := list(broken(runs)):
-        console.print("A promise is broken: " + "; ".join(wrong), markup=False)
-        raise typer.Exit(1)
+    sizes, command = (QUICK, " --quick") if quick else (SIZES, "")
+    carry_out(
+        out / "scale.md", f"python benchmarks/scale.py{command}", LIBRARIES,
+        lambda watch: measure(sizes, watch), report, broken,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

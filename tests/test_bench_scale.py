@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer import Exit
 
-from benchmarks import scale
-from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Failed, Run, broken, findings, growths, report
+from benchmarks import lint, scale
+from benchmarks.frame import Failed, carry_out, run_process
+from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from harness.progress import quiet
 
@@ -86,11 +88,58 @@ def test_a_project_is_the_same_each_time_and_holds_every_case(tmp_path):
 
 
 def test_the_report_says_what_was_found():
-    text = report(runs(1_000, 10_000), ["made so"])
+    text = report(runs(1_000, 10_000), "made so.")
 
     assert "- End to end, a case among 10,000 takes 1.00 ms, a bare pytest test 1.00 ms: 1.0 times." in text
     assert "| 10,000 | end to end | 1.0 | 10.0 | 1.00 | 1.0 | 60 |" in text
     assert "| 10,000 | compare | 10.00 | 1000 | 1 |" in text
-    assert text.endswith("made so\n")
+    assert "\nmade so. Up to 10,000 cases" in text
     assert growths(runs(1_000, 10_000))[ALL] == 1
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))
+
+
+def test_lint_is_measured_beside_bare_yaml(monkeypatch):
+    monkeypatch.setattr(lint, "TIMES", 1)
+
+    found = lint.measure([20], quiet())
+
+    assert [each.what for each in found] == [lint.LINT, lint.YAML, lint.START]
+    assert "| 20 |" in lint.report([*found, *(replace(each, n=200) for each in found)], "made so.")
+
+
+def test_lint_that_slows_down_with_the_cases_is_told():
+    def taken(seconds: float) -> list[Run]:
+        return [
+            Run(what, n, 1.0, cpu, 50.0)
+            for n, lint_cpu in ((10, 1.0), (100, seconds))
+            for what, cpu in ((lint.LINT, lint_cpu), (lint.YAML, 0.1), (lint.START, 0.5))
+        ]
+
+    assert list(lint.broken(taken(5.0))) == []
+    assert list(lint.broken(taken(50.0))) == ["a case takes 9.9 times as long at the largest size as at the one before"]
+
+
+def test_a_run_is_written_down_and_a_broken_promise_ends_it_with_1(tmp_path, capsys):
+    def run(*broken: str) -> None:
+        carry_out(
+            tmp_path / "new/x.md", "python x.py", ["numpy"], lambda watch: 7, "found {}: {}".format, lambda _: broken
+        )
+
+    run()
+    assert (tmp_path / "new/x.md").read_text().startswith("found 7:     python x.py\n\n")
+    with pytest.raises(Exit) as ended:
+        run("it is slow", "it is late")
+    assert ended.value.exit_code == 1
+    assert "A promise is broken: it is slow; it is late\n" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_writes_nothing(tmp_path, capsys):
+    def measure(watch: object) -> None:
+        run_process(["-c", "print('no such thing'); raise SystemExit(3)"], tmp_path, tmp_path / "log.txt")
+
+    with pytest.raises(Exit) as ended:
+        carry_out(tmp_path / "x.md", "python x.py", [], measure, str.format, lambda _: ())
+
+    assert ended.value.exit_code == 1
+    assert "ended with 3:\nno such thing\n" in capsys.readouterr().out
+    assert not (tmp_path / "x.md").exists()

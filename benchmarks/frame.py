@@ -1,0 +1,110 @@
+"""What the benchmarks share: a command measured in a process of its own, and a run from measuring to its exit code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+from rich.console import Console
+
+from benchmarks.scale_child import MB
+from harness.progress import Watch, watch_on
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+Measured = TypeVar("Measured")
+
+
+class Failed(Exception):
+    """A measured command did not do what it should."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process used: seconds of wall clock and of processor time, and its peak in MB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def run_process(
+    command: Sequence[str | Path], folder: Path, log: Path, fine: Sequence[int] = (0,), **own: str
+) -> Usage:  # fmt: skip
+    """Run Python with these arguments inside `folder`, its words in `log`; `own` is added to the environment.
+
+    Raises:
+        Failed: it ended with a code that is not `fine`; the last of its words.
+    """
+    with log.open("w") as output:
+        start = time.perf_counter()
+        child = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **own},
+            stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, used = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode not in fine:
+        said = log.read_text("utf-8", errors="replace")[-2000:]
+        raise Failed(f"{' '.join(map(str, command))} ended with {child.returncode}:\n{said}")
+    return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / MB)
+
+
+def carry_out(
+    result: Path, command: str, libraries: Sequence[str], measure: Callable[[Watch], Measured],
+    report: Callable[[Measured, str], str], broken: Callable[[Measured], Iterable[str]],
+) -> None:  # fmt: skip
+    """Measure, write the report, and end with exit code 1 if a command failed or a promise is broken.
+
+    Args:
+        result: the file of the report.
+        command: what makes it again.
+        libraries: packages whose versions it names.
+        measure: does the work.
+        report: the text, from what was measured and a line on where and when.
+        broken: the promises that were not kept, in words.
+    """
+    console, start, load = Console(highlight=False, soft_wrap=True), time.monotonic(), os.getloadavg()[0]
+    try:
+        found = measure(watch_on(console))
+    except Failed as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(1) from error
+    text = report(found, made(command, libraries, time.monotonic() - start, load))
+    result.parent.mkdir(parents=True, exist_ok=True)
+    result.write_text(text, "utf-8")
+    console.print(text, markup=False)
+    console.print(f"Written: {result}", markup=False)
+    if wrong := list(broken(found)):
+        console.print(f"A promise is broken: {'; '.join(wrong)}", markup=False)
+        raise typer.Exit(1)
+
+
+def made(command: str, libraries: Sequence[str], seconds: float, load: float) -> str:
+    """With what, where and when: `load` is the machine's load average before."""
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return (
+        f"    {command}\n\n"
+        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {versions}; "
+        f"{seconds / 60:.1f} minutes. The machine's load average was {load:.1f} before and {os.getloadavg()[0]:.1f} "
+        "after; the benchmark adds 1 by itself for each core it keeps busy, more is noise."
+    )
+
+
+def _machine() -> str:
+    cpu, info = platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{os.cpu_count()} cores ({cpu})"

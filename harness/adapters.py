@@ -77,13 +77,14 @@ def check_base(folder: Path, base: ModelIdentity) -> None:
             )
 
 
-def load_adapter(model: Any, folder: Path, probe: torch.Tensor) -> Any:
+def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
     """Put the adapter on a base model and prove that it loaded and acts.
 
     Args:
         model: the base, a transformers causal language model.
         folder: the adapter's folder.
         probe: token ids, shape (1, length), on which base and adapter must differ.
+        trainable: whether a training goes on from it.
 
     Returns:
         The PEFT model, in evaluation mode.
@@ -97,7 +98,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
-            tuned = PeftModel.from_pretrained(model, str(folder))
+            tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
     tuned.eval()

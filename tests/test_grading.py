@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from harness.progress import quiet
 from tests.conftest import write_unit
 from trainers.duplicates import find_duplicates
 from trainers.grading import grade, settle
+from trainers.preference import Preference
 from trainers.recipe import DROP, Recipe
 from trainers.rowreport import RowReport, grades_in_words, lengths_in_words, measured
 from trainers.rows import Row, read_rows
@@ -65,6 +67,37 @@ def test_the_rows_of_the_demo_pass(rows):
 
     assert [str(failure) for unit in found for failure in unit.failures] == []
     assert all(unit.graded for unit in found)
+
+
+def test_a_rejected_answer_that_the_check_passes_is_told():
+    good = "Kofi can be with you on the 18th at 7.30 in the morning."
+    rows = [
+        replace(row(good, "replies", line), rejected=worse)
+        for line, worse in enumerate(["We'll be there on the 18th!", "Kofi will be there on the 18th."], start=1)
+    ]
+    report = RowReport(recipe(method="dpo"), 2, grade(rows, TASK, quiet()), [])
+
+    assert [row.line for row in report.passing] == [2]
+    assert report.as_dict()["rejected_that_pass"] == [{"file": "rows.jsonl", "line": 2}]
+    assert report.summary()["rejected_that_pass"] == 1
+    (told,) = [warning for warning in report.warnings() if "rejected" in warning]
+    assert told.startswith("1 rejected answer passes the check too (rows.jsonl:2 first): the suites will not see")
+
+
+def test_rejected_answers_of_another_length_are_told(grades):
+    def of(length):
+        return Tokens([1] * (3 + length), [0] * 3 + [1] * length)
+
+    def told(length):
+        found = measured(
+            RowReport(recipe(method="dpo"), 1, grades, []), [row("x")], [Preference(of(6), of(length))], TASK
+        )
+        (line, *more) = lengths_in_words(found)
+        return line, [warning for warning in more if "another length" in warning]
+
+    assert told(8) == ("  tokens a row: 9 to 11, median 10; of its answer: 6 to 6, median 6; "
+                       "of the rejected one: 8 to 8, median 8", [])  # fmt: skip
+    assert len(told(10)[1]) == len(told(3)[1]) == 1
 
 
 def test_rows_of_messages_belong_to_no_unit():

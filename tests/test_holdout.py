@@ -106,10 +106,11 @@ def test_only_the_first_few_are_listed(check):
             },
             False,
         ),
+        (SAYS, {"unit": "triage", "input": "Any idea?", "output": "{}", "rejected": f"Hi! {SAYS}"}, True),
         (SAYS, {"messages": [user("When?"), assistant(SAYS), user("Who?"), assistant("Dan.")]}, True),
         ("We will call.", {"unit": "triage", "input": "Any idea?", "output": "We will call."}, False),
     ],
-    ids=["copied", "other-answer", "earlier-turn", "short"],
+    ids=["copied", "other-answer", "rejected", "earlier-turn", "short"],
 )
 def test_a_long_reference_answer_is_held_out_and_a_short_one_is_not(tmp_path, says, row, leaks):
     case = {"id": "flue", "input": "Scaffolding?", "expect": {"says": says}}

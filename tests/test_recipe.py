@@ -52,8 +52,14 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
     assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
-    assert set(effective) == {"task", "model", "failing_rows", "method", "lora", "optim", "seed"}
+    assert set(effective) == {"task", "model", "failing_rows", "start", "method", "lora", "optim", "seed"}
     assert str(tmp_path) not in str(effective)
+
+
+def test_what_only_dpo_has_is_named_only_there(write):
+    recipe = read_recipe(write(f"{SHORT}method: dpo\n"))
+
+    assert recipe.effective()["dpo"] == {"beta": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,12 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     [
         ("sed: 7", "recipe.yaml:5: sed: expected one of the keys"),
         ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0, found -1"),
-        ("method: dpo", "recipe.yaml:5: method: expected sft, found 'dpo'"),
+        ("method: ppo", "recipe.yaml:5: method: expected one of sft, dpo, found 'ppo'"),
+        ("dpo: {beta: 0.2}", "recipe.yaml:5: dpo: expected method: dpo beside it, found 'sft'; delete it"),
+        ("method: dpo\ndpo: {beta: 0}", "recipe.yaml:6: dpo.beta: expected a number above 0, found 0"),
+        ("method: dpo\ndpo: {loss: ipo}", "recipe.yaml:6: dpo.loss: expected one of the keys beta, found 'loss'"),
+        ("method: dpo\nlora: {dropout: 0.1}", "recipe.yaml:6: lora.dropout: expected none with method: dpo, found 0.1"),
+        ("start: out/first\nlora: {r: 4}", "recipe.yaml:6: lora: expected no lora beside start, found both"),
         (
             "lora: {rank: 8}",
             "recipe.yaml:5: lora.rank: expected one of the keys alpha, dropout, r, target, found 'rank'",

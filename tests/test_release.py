@@ -137,6 +137,18 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
     assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+33.1, +57.5] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
+    assert "goes on from" not in body
+
+
+def test_the_model_card_of_a_preference_training_names_its_start(desk):
+    first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [{"rows": 30}, {"rows": 5}], "start": None}
+    recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
+    adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
+    assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
 
 
 def test_several_units_stand_in_one_table(desk):

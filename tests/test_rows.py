@@ -66,6 +66,19 @@ def test_a_row_of_messages_goes_as_it_is(read):
     assert (row.input, row.output, row.unit) == ("one\nthree", "four", None)
 
 
+def test_a_row_may_hold_a_rejected_answer_in_either_form(read):
+    turns = [("user", "one"), ("assistant", "two")]
+
+    plain, preference, messages = read(
+        ROW,
+        {**ROW, "rejected": "[]"},
+        {"messages": [{"role": role, "content": text} for role, text in turns], "rejected": "three"},
+    )
+
+    assert (plain.rejected, preference.rejected, messages.rejected) == (None, "[]", "three")
+    assert preference.messages == plain.messages
+
+
 def test_empty_lines_are_skipped_and_lines_are_counted(read):
     assert [row.line for row in read("", ROW, "  ", {**ROW, "input": "Another."}, "")] == [2, 4]
 
@@ -77,6 +90,8 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
         ('{"input": "\\ud800", "output": "y"}', "expected one JSON object a line, found 'utf-8' codec can't encode"),
         ("[1]", 'expected an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}, found [1]'),
         ({**ROW, "ouput": "y"}, 'expected an object {"unit", "input", "output"} or'),
+        ({**ROW, "rejected": ""}, 'expected an object {"unit", "input", "output"} or'),
+        ({**ROW, "rejected": " {} "}, "rejected: expected another text than the answer, found the same; delete it"),
         ({**ROW, "output": ""}, 'expected an object {"unit", "input", "output"} or'),
         (
             {**ROW, "unit": "triag"},

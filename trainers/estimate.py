@@ -14,9 +14,9 @@ from typing import Any
 
 from harness.progress import Watch
 from trainers.checkpoints import KEPT
+from trainers.preference import Data
 from trainers.recipe import Recipe
 from trainers.setup import build_trainer, quiet_libraries, steps_of
-from trainers.tokens import Tokens
 
 STEPS = 3  # the first warms up and is not counted
 STATES = 3  # a checkpoint holds the adapter and Adam's two moments of it
@@ -24,13 +24,14 @@ STATES = 3  # a checkpoint holds the adapter and Adam's two moments of it
 
 @dataclass(frozen=True)
 class Estimate:
-    """A training's cost; sizes in bytes."""
+    """A training's cost; sizes in bytes. `reference` is the frozen copy of its start that dpo keeps, else 0."""
 
     steps: int
     tokens: int
     tokens_per_second: float
     memory: int
     adapter: int
+    reference: int
     free: int
 
     @property
@@ -41,7 +42,7 @@ class Estimate:
     @property
     def disk(self) -> int:
         """The most that is on the disk while it trains: the checkpoints, one of them being written, and the adapter."""
-        return self.adapter * (STATES * (KEPT + 1) + 1)
+        return (self.adapter * STATES + self.reference) * (KEPT + 1) + self.adapter
 
     def in_words(self) -> Iterator[str]:
         """A line for each."""
@@ -53,7 +54,7 @@ class Estimate:
             yield "  warning: that is more than is free"
 
 
-def estimate(recipe: Recipe, base: Path, data: Sequence[Tokens], watch: Watch) -> Estimate:
+def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
     """Take a few steps on the longest and on typical rows, and throw them away.
 
     Raises:
@@ -63,20 +64,21 @@ def estimate(recipe: Recipe, base: Path, data: Sequence[Tokens], watch: Watch) -
         trainer = build_trainer(recipe, base, data, Path(work), watch)
         with watch(f"Measuring {STEPS} steps"):
             rate = _rate(trainer, _sample(data, recipe.optim.batch))
-    trained = sum(each.numel() * each.element_size() for each in trainer.model.parameters() if each.requires_grad)
+    sizes = [(name, each.numel() * each.element_size()) for name, each in trainer.model.named_parameters()]
     return Estimate(
         steps=steps_of(recipe, len(data)),
-        tokens=round(sum(len(row.input_ids) for row in data) * recipe.optim.epochs),
+        tokens=round(sum(row.length for row in data) * recipe.optim.epochs),
         tokens_per_second=rate,
         memory=_peak(),
-        adapter=trained,
+        adapter=sum(size for name, size in sizes if ".default" in name),
+        reference=sum(size for name, size in sizes if ".ref." in name),
         free=shutil.disk_usage(_existing(recipe.output.resolve())).free,
     )
 
 
-def _sample(data: Sequence[Tokens], batch: int) -> list[int]:
+def _sample(data: Data, batch: int) -> list[int]:
     """Indices of rows for the steps: the longest, which need the most memory, and others of every length."""
-    by_length = sorted(range(len(data)), key=lambda index: len(data[index].input_ids))
+    by_length = sorted(range(len(data)), key=lambda index: data[index].length)
     longest, others = by_length[-batch:], by_length[:-batch] or by_length
     count = batch * (STEPS - 1)
     return [*longest, *(others[place * len(others) // count] for place in range(count))]

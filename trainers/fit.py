@@ -14,16 +14,15 @@ from harness.errors import CouldNotRun
 from harness.files import write_json
 from harness.progress import Advance, Watch
 from trainers.checkpoints import keep_only, newest, saving, step_of
+from trainers.preference import Data
 from trainers.recipe import Recipe
 from trainers.setup import build_trainer, precision, quiet_libraries, steps_of
-from trainers.tokens import Tokens
 
+MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
 SMOOTHED = 8  # steps; a single step's loss depends on which rows it drew
 
 
-def fit(
-    recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path, watch: Watch, say: Callable[[str], None]
-) -> dict[str, Any]:
+def fit(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
     """Train on `data` and save the adapter in `work`.
 
     Args:
@@ -35,7 +34,7 @@ def fit(
         say: is told where it goes on.
 
     Returns:
-        Steps, losses and speed, for the training record.
+        Steps, losses and speed, for the training record; with dpo, also the rewards' margin and how often it was right.
 
     Raises:
         Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
@@ -56,7 +55,7 @@ def fit(
             except (RuntimeError, MemoryError) as error:
                 stopped = trainer.state.global_step
                 raise CouldNotRun(f"training failed at step {stopped} of {steps}: {error}") from error
-        trainer.model.save_pretrained(work / "adapter")
+        trainer.model.save_pretrained(work / "adapter", selected_adapters=["default"])  # without dpo's reference
     _tidy(work / "adapter", recipe.model)
     return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
@@ -77,13 +76,23 @@ def _progress(done: Advance) -> Any:
             losses = _losses(state)
             if losses and "loss" in state.log_history[-1]:
                 self.rate = state.log_history[-1]["num_tokens"] / (time.monotonic() - self.start)
-                done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}, {self.rate:.0f} tokens/s")
+                done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")
 
     return Progress()
 
 
 def _losses(state: Any) -> list[float]:
-    return [entry["loss"] for entry in state.log_history if "loss" in entry]
+    return _logged(state, "loss")
+
+
+def _rewards(state: Any) -> str:
+    """How far dpo has come, in words: nothing for another method."""
+    margins, right = _logged(state, MARGINS), _logged(state, ACCURACIES)
+    return f", margin {_mean(margins[-SMOOTHED:]):.2f}, {_mean(right[-SMOOTHED:]):.0%} right" if margins else ""
+
+
+def _logged(state: Any, name: str) -> list[float]:
+    return [entry[name] for entry in state.log_history if name in entry]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -93,11 +102,13 @@ def _mean(values: Sequence[float]) -> float:
 def _facts(state: Any) -> dict[str, Any]:
     losses = _losses(state)
     few = min(SMOOTHED, math.ceil(len(losses) / 4))
+    rewards = {"last_margin": _logged(state, MARGINS)[-few:], "last_accuracy": _logged(state, ACCURACIES)[-few:]}
     return {
         "steps": state.global_step,
         "precision": precision(),
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),
+        **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
     }
 
 

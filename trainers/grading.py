@@ -32,7 +32,8 @@ class Failure:
 class UnitGrades:
     """The grades of the rows of one unit; rows of messages have no unit and no name here.
 
-    `not_judged` is what could not be judged, in words; where nothing could, `graded` is false.
+    `not_judged` is what could not be judged, in words; where nothing could, `graded` is false. `passing` are the rows
+    whose rejected answer passes too: the check does not see why it was rejected.
     """
 
     name: str
@@ -40,10 +41,11 @@ class UnitGrades:
     failures: tuple[Failure, ...] = ()
     not_judged: str = ""
     graded: bool = True
+    passing: tuple[Row, ...] = ()
 
 
 def grade(rows: Sequence[Row], task: Task, watch: Watch) -> list[UnitGrades]:
-    """Judge each row's answer with the check of the unit that the row names, in the order of the task's units.
+    """Judge each row's answers with the check of the unit that the row names, in the order of the task's units.
 
     A row has no `expect`, so that what hangs on one is not judged.
 
@@ -80,7 +82,8 @@ def _grade_unit(unit: Unit, rows: Sequence[Row]) -> UnitGrades:
     check = unit.cases[0].check
     outcomes = [(row, check(row.output, None, row.input)) for row in rows]
     failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
-    return UnitGrades(unit.name, len(rows), failures, unit.row.by_expect)
+    passing = tuple(row for row in rows if row.rejected and check(row.rejected, None, row.input).score == 1.0)
+    return UnitGrades(unit.name, len(rows), failures, unit.row.by_expect, passing=passing)
 
 
 def settle(rows: Sequence[Row], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Row]:

@@ -55,7 +55,7 @@ def row_texts(row: Row, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
     """The texts of a row by side, without the templates that the suites wrap round an input."""
     turns = [_unwrapped(text, prompts) for role, text in row.messages if role != "assistant"]
     asked = [row.input, *turns] if row.unit else turns  # without a unit, the input is all turns joined
-    said = [row.output, *(text for role, text in row.messages if role == "assistant")]
+    said = [row.output, row.rejected or "", *(text for role, text in row.messages if role == "assistant")]
     answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
     return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}
 

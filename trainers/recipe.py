@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.document import Document
-from harness.errors import AuthoringError
+from harness.errors import AuthoringError, Problem, Refused, show_path
 from harness.shape import check_shape
 from harness.yamlfile import read_yaml
 from trainers import waivers
+from trainers.start import Start, read_start
 
 REFUSE, DROP = "refuse", "drop"
+SFT, DPO = "sft", "dpo"
 
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
 _COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
@@ -57,6 +59,7 @@ _OPTIM = {
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
     "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
 }
+_DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
 SHAPE = _mapping(
     {
         "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
@@ -74,7 +77,9 @@ SHAPE = _mapping(
             },
         ),
         "waivers": _key("pairs of a row and a fixture that are near, read and found innocent", waivers.SHAPE),
-        "method": _key("how it is trained", {"enum": ["sft"]}),
+        "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
+        "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
+        "dpo": _key("what only dpo has", _mapping(_DPO)),
         "lora": _key("the adapter's shape", _mapping(_LORA)),
         "optim": _key("how the steps are taken", _mapping(_OPTIM)),
         "seed": _key(
@@ -110,6 +115,13 @@ class Optim:
     checkpoint_steps: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Dpo:
+    """What only preference optimisation has; each key is described in `SHAPE`."""
+
+    beta: float = 0.1
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A recipe with its defaults filled in; paths are resolved against the recipe's folder, `model` is as --model."""
@@ -121,16 +133,20 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     waivers: tuple[waivers.Waiver, ...] = ()
-    method: str = "sft"
+    start: Start | None = None
+    method: str = SFT
+    dpo: Dpo = field(default_factory=Dpo)
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
     seed: int = 0
-    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as the file says it, without defaults
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
 
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
+        only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
-            "task": self.task, "model": self.model, "failing_rows": self.failing_rows, "method": self.method,
+            "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
+            "start": self.start and self.start.digest, "method": self.method, **only_dpo,
             "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip
 
@@ -145,6 +161,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
 
     Raises:
         AuthoringError: every mistake in the file.
+        Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
     """
     document = read_yaml(path)
     problems = check_shape(document, SHAPE)
@@ -153,20 +170,57 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     data = dict(document.data)
     rows = tuple(path.parent / row for row in data.pop("rows"))
     problems = [_missing(document, index, file) for index, file in enumerate(rows) if not file.is_file()]
+    problems += _contradictions(document)
     if problems:
         raise AuthoringError(problems)
     data.pop("version")
     data.pop("waivers", None)
+    place = output or path.parent / data.pop("output")
+    start = _start(path, data.pop("start", None), place)
+    lora = start.lora if start else data.pop("lora", {})
+    if start and data.get("method") == DPO:
+        lora["dropout"] = 0.0  # of the start's training perhaps; TRL takes it out for dpo
     return Recipe(
         path=path,
         rows=rows,
         waivers=waivers.read_waivers(document),
-        given=document.data,
-        output=output or path.parent / data.pop("output"),
-        lora=Lora(**data.pop("lora", {})),
+        given={**document.data, "lora": lora},
+        output=place,
+        start=start,
+        dpo=Dpo(**data.pop("dpo", {})),
+        lora=Lora(**lora),
         optim=Optim(**data.pop("optim", {})),
         **{key: value for key, value in data.items() if key != "output"},
     )
+
+
+def _start(path: Path, given: str | None, output: Path) -> Start | None:
+    if given is None:
+        return None
+    folder = path.parent / given
+    if folder.resolve() == output.resolve():
+        raise Refused(
+            f"{show_path(path)}: output: expected another folder than that of `start`, which could not be trained from "
+            "again; name another `output:` or --output"
+        )
+    return read_start(folder)
+
+
+def _contradictions(document: Document) -> list[Problem]:
+    """Keys that cannot stand beside one another."""
+    data, problems = document.data, []
+    if "start" in data and "lora" in data:
+        problems.append(
+            document.problem(("lora",), "no lora beside start", "both", "the start's shape is kept: delete it")
+        )
+    if "dpo" in data and data.get("method") != DPO:
+        problems.append(document.problem(("dpo",), "method: dpo beside it", repr(data.get("method", SFT)), "delete it"))
+    if data.get("method") == DPO and data.get("lora", {}).get("dropout"):
+        hint = "dpo compares the adapter with its start on the same inputs: delete it"
+        problems.append(
+            document.problem(("lora", "dropout"), "none with method: dpo", str(data["lora"]["dropout"]), hint)
+        )
+    return problems
 
 
 def _missing(document: Document, index: int, file: Path) -> Any:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.cases import Task
 from harness.files import digest
 from trainers.duplicates import Pair
 from trainers.grading import SHOWN, UnitGrades, all_failures
+from trainers.preference import Data, apart
 from trainers.recipe import DROP, Recipe
 from trainers.rows import Row
-from trainers.tokens import Tokens
 
+_LIKE = (0.67, 1.5)  # medians: where lengths differ more, they are the easiest thing to learn
 FEW, MANY = 200, 5000  # rows; the evidence for small LoRAs lies between
 
 
@@ -32,7 +33,10 @@ class Lengths:
 
 @dataclass(frozen=True)
 class RowReport:
-    """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized."""
+    """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
+
+    `rejected` are the lengths of rejected answers, which only preferences have.
+    """
 
     recipe: Recipe
     rows: int
@@ -40,12 +44,18 @@ class RowReport:
     duplicates: Sequence[Pair]
     whole: Lengths | None = None
     answers: Lengths | None = None
+    rejected: Lengths | None = None
     cut: Sequence[Row] = field(default=())
 
     @property
     def failed(self) -> int:
         """How many rows fail."""
         return sum(len(unit.failures) for unit in self.grades)
+
+    @property
+    def passing(self) -> list[Row]:
+        """The rows whose rejected answer passes the check as well."""
+        return [row for unit in self.grades for row in unit.passing]
 
     @property
     def trained(self) -> int:
@@ -68,6 +78,7 @@ class RowReport:
             **self._counts(),
             "units": [_unit(unit) for unit in self.grades],
             "failures": failures,
+            "rejected_that_pass": [_place(row) for row in self.passing],
             "duplicates": pairs,
             "longer_than_the_suites_allow": [_place(row) for row in self.cut],
             "warnings": list(self.warnings()),
@@ -84,11 +95,12 @@ class RowReport:
         }
 
     def _counts(self) -> dict[str, Any]:
-        lengths = {"whole": self.whole, "answer": self.answers}
+        lengths = {"whole": self.whole, "answer": self.answers, "rejected": self.rejected}
         return {
             "rows": self.rows,
             "failed": self.failed,
             "failing_rows": self.recipe.failing_rows,
+            "rejected_that_pass": len(self.passing),
             "trained": self.trained,
             "tokens": {
                 name: each and {"least": each.least, "median": each.median, "most": each.most}
@@ -102,6 +114,13 @@ class RowReport:
             yield f"{self.trained} rows are few: a few hundred to a few thousand good ones are what a small LoRA needs"
         if self.trained > MANY:
             yield f"{self.trained} rows are many: past a few thousand, better rows help more than further ones"
+        if self.passing:
+            yield (
+                f"{_count(len(self.passing), 'rejected answer passes', 'rejected answers pass')} the check too "
+                f"({self.passing[0].file}:{self.passing[0].line} first): the suites will not see what these pairs teach"
+            )
+        if self.answers and self.rejected and not _LIKE[0] <= self.rejected.median / self.answers.median <= _LIKE[1]:
+            yield "rejected answers are of another length than answers: dpo may learn the length, and little else"
         if self.cut:
             where = f"{self.cut[0].file}:{self.cut[0].line}"
             yield (
@@ -110,18 +129,22 @@ class RowReport:
             )
 
 
-def measured(report: RowReport, rows: Sequence[Row], tokens: Sequence[Tokens], task: Task) -> RowReport:
+def measured(report: RowReport, rows: Sequence[Row], data: Data, task: Task) -> RowReport:
     """The report with the lengths of the rows that are trained on."""
+    tokens, rejected = apart(data)
     allowed = {unit.name: unit.cases[0].decoding.max_new_tokens for unit in task.units}
     cut = [
         row
         for row, each in zip(rows, tokens, strict=True)
         if row.unit and len(each.answer) > allowed[row.unit] + 1  # the end of turn is not cut
     ]
-    return RowReport(
-        report.recipe, report.rows, report.grades, report.duplicates,
-        _lengths([len(each.input_ids) for each in tokens]), _lengths([len(each.answer) for each in tokens]), cut,
-    )  # fmt: skip
+    return replace(
+        report,
+        whole=_lengths([len(each.input_ids) for each in (*tokens, *rejected)]),
+        answers=_lengths([len(each.answer) for each in tokens]),
+        rejected=_lengths([len(each.answer) for each in rejected]) if rejected else None,
+        cut=cut,
+    )
 
 
 def grades_in_words(report: RowReport) -> Iterator[str]:
@@ -142,7 +165,8 @@ def grades_in_words(report: RowReport) -> Iterator[str]:
 
 def lengths_in_words(report: RowReport) -> Iterator[str]:
     """The lengths and the warnings, a line each."""
-    yield f"  tokens a row: {report.whole}; of its answer: {report.answers}"
+    rejected = f"; of the rejected one: {report.rejected}" if report.rejected else ""
+    yield f"  tokens a row: {report.whole}; of its answer: {report.answers}{rejected}"
     yield from (f"  warning: {warning}" for warning in report.warnings())
 
 

@@ -25,11 +25,11 @@ LINE = {
     "oneOf": [
         {
             "additionalProperties": False, "required": ["input", "output"],
-            "properties": {"unit": _TEXT, "input": _TEXT, "output": _TEXT, "context": _TEXT},
+            "properties": {"unit": _TEXT, "input": _TEXT, "output": _TEXT, "rejected": _TEXT, "context": _TEXT},
         },
         {
             "additionalProperties": False, "required": ["messages"],
-            "properties": {"messages": {"type": "array", "minItems": 2, "items": _TURN}},
+            "properties": {"messages": {"type": "array", "minItems": 2, "items": _TURN}, "rejected": _TEXT},
         },
     ],
 }  # fmt: skip
@@ -38,7 +38,10 @@ FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistan
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example: the messages up to the answer, the answer, and where it is written."""
+    """One example: the messages up to the answer, the answer, and where it is written.
+
+    In a preference, `rejected` is the answer that is liked less than `output`.
+    """
 
     messages: Messages
     input: str
@@ -46,6 +49,7 @@ class Row:
     file: str
     line: int
     unit: str | None = None
+    rejected: str | None = None
 
 
 def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
@@ -91,17 +95,21 @@ def _row(text: str, file: str, line: int, units: Mapping[str, Unit], validator: 
         return Problem(file, line, "", "one JSON object a line", str(error))
     if not validator.is_valid(raw):
         return Problem(file, line, "", FORMS, text[:60])
-    if "messages" in raw:
-        return _from_messages(raw["messages"], file, line)
-    return _from_input(raw, file, line, units)
+    found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
+    if isinstance(found, Row) and found.rejected is not None and found.rejected.split() == found.output.split():
+        return Problem(
+            file, line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
+        )
+    return found
 
 
-def _from_messages(turns: Sequence[Mapping[str, str]], file: str, line: int) -> Row | Problem:
+def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Row | Problem:
+    turns: Sequence[Mapping[str, str]] = raw["messages"]
     if turns[-1]["role"] != "assistant":
         return Problem(file, line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
     messages = tuple((turn["role"], turn["content"]) for turn in turns[:-1])
     asked = "\n".join(content for role, content in messages if role == "user")
-    return Row(messages, asked, turns[-1]["content"], file, line)
+    return Row(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
 
 
 def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str, Unit]) -> Row | Problem:
@@ -121,14 +129,14 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
         return Problem(file, line, "", f"a context, which the prompt of {name} asks for", "none")
     user = ("user", prompt.fill(raw["input"], raw.get("context")))
     system = (("system", prompt.system),) if prompt.system is not None else ()
-    return Row((*system, user), raw["input"], raw["output"], file, line, name)
+    return Row((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
 
 
 def _repeated(rows: Sequence[Row]) -> list[Problem]:
     seen: dict[tuple[object, ...], Row] = {}
     problems = []
     for row in rows:
-        first = seen.setdefault((row.messages, row.output), row)
+        first = seen.setdefault((row.messages, row.output, row.rejected), row)
         if first is not row:
             problems.append(Problem(row.file, row.line, "", "each row once", f"the row of {first.file}:{first.line}"))
     return problems

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.base import load_base, load_tokenizer
+from harness.base import PROBE, load_base, load_tokenizer
 from harness.errors import CouldNotRun, Refused, show_path
 from harness.progress import Watch
 from trainers.checkpoints import KEPT
-from trainers.recipe import Recipe
-from trainers.tokens import Tokens, check_batch
+from trainers.preference import Data, check_pairs
+from trainers.recipe import DPO, Recipe
+from trainers.tokens import check_batch
 
 
 def steps_of(recipe: Recipe, rows: int) -> int:
@@ -23,7 +23,7 @@ def steps_of(recipe: Recipe, rows: int) -> int:
     return math.ceil(math.ceil(rows / recipe.optim.batch) * recipe.optim.epochs)
 
 
-def build_trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path, watch: Watch) -> Any:
+def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch) -> Any:
     """A trainer that is ready for its first step, its template probed.
 
     Args:
@@ -39,39 +39,50 @@ def build_trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path
     """
     with watch("Loading the model to train"):
         trainer = _trainer(recipe, base, data, work)
+    probe: Any = check_pairs if recipe.method == DPO else check_batch
     with watch("Probing the template on real batches"):
         for batch in trainer.get_train_dataloader():
-            check_batch(batch, data)
+            probe(batch, data)
     _seed(recipe)  # the look at the batches must not move the training
     return trainer
 
 
-def _trainer(recipe: Recipe, base: Path, data: Sequence[Tokens], work: Path) -> Any:
+def _trainer(recipe: Recipe, base: Path, data: Data, work: Path) -> Any:
     try:
         from datasets import Dataset
         from datasets.utils.logging import disable_progress_bar
-        from peft import LoraConfig
         from transformers.trainer_callback import PrinterCallback
-        from trl import SFTTrainer
+
+        from trainers.methods import trainer_of
     except ImportError as error:
         raise CouldNotRun(f"training needs the extra: pip install 'tunegate[train]' ({error})") from error
     disable_progress_bar()
-    tokenizer, model = load_tokenizer(base), load_base(base)
-    lora = LoraConfig(
-        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
-        target_modules=recipe.lora.target, task_type="CAUSAL_LM",
-    )  # fmt: skip
-    arguments = _arguments(recipe, work)
+    tokenizer = load_tokenizer(base)
+    model, lora = _policy(recipe, base, tokenizer)
+    columns = Dataset.from_list([row.columns() for row in data])
     _seed(recipe)  # the adapter's first weights are drawn next
     try:
-        trainer = SFTTrainer(
-            model=model, args=arguments, train_dataset=Dataset.from_list([asdict(row) for row in data]),
-            processing_class=tokenizer, peft_config=lora,
+        trainer = trainer_of(recipe)(
+            model=model, args=_arguments(recipe, work), train_dataset=columns, processing_class=tokenizer,
+            peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
+    """The model to train and the adapter that the trainer shall draw for it: none, where it wears one to start from."""
+    from peft import LoraConfig
+
+    if recipe.start:
+        return recipe.start.put_on(load_base(base), tokenizer(PROBE, return_tensors="pt").input_ids), None
+    lora = LoraConfig(
+        r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
+        target_modules=recipe.lora.target, task_type="CAUSAL_LM",
+    )  # fmt: skip
+    return load_base(base), lora
 
 
 def _seed(recipe: Recipe) -> None:
@@ -82,10 +93,11 @@ def _seed(recipe: Recipe) -> None:
 
 def _arguments(recipe: Recipe, work: Path) -> Any:
     import torch
-    from trl import SFTConfig
+
+    from trainers.methods import arguments_of
 
     optim = recipe.optim
-    return SFTConfig(
+    return arguments_of(recipe)(
         output_dir=str(work),
         learning_rate=optim.lr,
         num_train_epochs=optim.epochs,
@@ -93,8 +105,6 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         warmup_steps=optim.warmup,  # below 1 it is the share of all steps
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand: nothing is cut
-        packing=False,
-        completion_only_loss=True,
         # Grouped by length, one kind of row comes after the other: of the demo's 35 batches (280 rows, three kinds) 16
         # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
         # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.cases import Decoding
@@ -13,7 +13,7 @@ from harness.subject import Request
 from trainers.rows import Row
 
 BATCH = ("input_ids", "attention_mask", "labels")
-_VERSION = "is this a version of trl that Tunegate supports?"
+VERSION = "is this a version of trl that Tunegate supports?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,23 @@ class Tokens:
     completion_mask: list[int]
 
     @property
+    def length(self) -> int:
+        """Tokens that a step computes."""
+        return len(self.input_ids)
+
+    @property
+    def prompt(self) -> list[int]:
+        """The tokens before the answer."""
+        return self.input_ids[: self.completion_mask.index(1)]
+
+    @property
     def answer(self) -> tuple[int, ...]:
         """The tokens on which the loss is taken."""
         return tuple(token for token, mask in zip(self.input_ids, self.completion_mask, strict=True) if mask)
+
+    def columns(self) -> dict[str, list[int]]:
+        """As TRL's collator wants it."""
+        return asdict(self)
 
 
 def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Tokens]:
@@ -91,11 +105,11 @@ def _check_whole(seen: tuple[int, ...], wholes: Collection[tuple[int, ...]]) -> 
     if longer:
         raise Refused(
             f"template probe: a training batch holds {len(seen)} of a row's {len(longer)} tokens: cut like this, the "
-            f"tuned model would never stop; {_VERSION}"
+            f"tuned model would never stop; {VERSION}"
         )
     raise Refused(
         f"template probe: a training batch holds other tokens than its row, whose prompt is the one that the suites "
-        f"send; {_VERSION}"
+        f"send; {VERSION}"
     )
 
 
@@ -105,9 +119,9 @@ def _check_labels(trained: tuple[int, ...], answers: Collection[tuple[int, ...]]
     if any(answer[:-1] == trained for answer in answers):
         raise Refused(
             "template probe: the end-of-turn token carries no loss in a training batch: the tuned model would never "
-            f"stop; {_VERSION}"
+            f"stop; {VERSION}"
         )
     raise Refused(
         f"template probe: a training batch takes the loss on other tokens than a row's answer ({len(trained)} of "
-        f"them); {_VERSION}"
+        f"them); {VERSION}"
     )

@@ -26,10 +26,10 @@ from trainers.duplicates import find_duplicates
 from trainers.fit import fit
 from trainers.grading import grade, settle
 from trainers.holdout import check_holdout
+from trainers.preference import Data, for_method, tokenize_for
 from trainers.recipe import Recipe
 from trainers.rowreport import RowReport, grades_in_words, lengths_in_words, measured
 from trainers.rows import Row, read_rows
-from trainers.tokens import Tokens, tokenize
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 RELEASE = "release.json"
@@ -43,7 +43,7 @@ class Ready:
     recipe: Recipe
     base: Local
     rows: Sequence[Row]
-    tokens: Sequence[Tokens]
+    tokens: Data
     baselines: Sequence[Baseline]
     evidence: Mapping[str, Any]
 
@@ -77,18 +77,19 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     _check_output(recipe.output)
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
-    every = read_rows(recipe.rows, task)
+    every = for_method(read_rows(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
     graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, grades_in_words, say, report)
     rows = settle(every, graded.grades, recipe)
     holdout = check_holdout(rows, tasks, recipe.waivers, watch, recipe.path.parent)
     base = Local(recipe.model, watch)
+    history = {"start": recipe.start.history(base.model)} if recipe.start else {}
     found = _baselines(task, base, baselines)
-    tokens = tokenize(rows, load_tokenizer(base.folder), recipe.optim.max_length)
+    tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, lengths_in_words, say, report)
-    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "baselines": digests(found)}
+    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "baselines": digests(found), **history}
     return Ready(recipe, base, rows, tokens, found, evidence)
 
 

@@ -129,8 +129,8 @@ def write_diagnosis(root: Path, found: Diagnosis) -> Path:
     return path
 
 
-def read_diagnosis(path: Path) -> Diagnosis:
-    """Read a diagnosis.
+def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
+    """Read a diagnosis; `how` is the command that makes it.
 
     Raises:
         Refused: missing, edited, or something else.
@@ -143,11 +143,11 @@ def read_diagnosis(path: Path) -> Diagnosis:
         known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "unclimbed"}}
         found = Diagnosis(units=units, unclimbed=tuple(data["unclimbed"]), **known)
     except FileNotFoundError:
-        raise Refused(f"expected a diagnosis at {name}, found none; run: tunegate diagnose") from None
+        raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{name}: expected a diagnosis, found {error}; run: tunegate diagnose") from error
+        raise Refused(f"{name}: expected a diagnosis, found {error}; run: {how}") from error
     if not intact:
-        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: tunegate diagnose")
+        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
     return found
 
 

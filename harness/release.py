@@ -24,6 +24,7 @@ from harness.recording import write_baselines
 from harness.references import baseline_references, check_repeats
 from harness.replay import Replay
 from harness.subject import Identity
+from harness.warrant import check_warrant
 from harness.words import difference, level, listed, rates
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
@@ -84,6 +85,8 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
     references = baseline_references(baselines, tasks, units, identity, training["recipe"].get("model"))
     check_repeats(references, units, _repeats(record))
+    [trained] = (task for task in tasks if task.name == training["task"])
+    check_warrant(baselines, trained, record.identity["subject"], training["diagnosis"])
     again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
@@ -108,7 +111,7 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     where = show_path(adapter)
     if training is None:
         raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
-    missing = [key for key in ("task", "adapter", "model", "recipe", "rows") if key not in training]
+    missing = [key for key in ("task", "adapter", "model", "recipe", "rows", "diagnosis") if key not in training]
     if missing:
         raise Refused(f"{where}/{TRAINING}: expected a training record, found one without {', '.join(missing)}")
     if training["adapter"] != digest:

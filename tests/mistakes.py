@@ -17,6 +17,7 @@ OUTPUTS = "pytest suites/ --model=replay:outputs.jsonl --against=base.json"
 RELEASE = "tunegate release tuned"
 OF_RUN = "tunegate release tuned --record=run.json"
 VERIFY = "tunegate verify tuned"
+DIAGNOSIS = "baselines/*/desk/diagnosis.json"
 TRAIN = "tunegate train tuned.yaml --output=next"
 SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))
 
@@ -285,6 +286,11 @@ MISTAKES = {
         caught("the training record is another adapter's", RELEASE, 4,
                "tuned: expected the adapter its training record describes, found another one",
                copy("second/training.json", "tuned/training.json")),
+        caught("the diagnosis it was trained on is gone", RELEASE, 4, "expected a diagnosis at ... found none",
+               remove(DIAGNOSIS)),
+        caught("the diagnosis was made again, and names a cheaper lever", RELEASE, 4,
+               "desk: expected a diagnosis that names fine-tuning, found another lever",
+               put(DIAGNOSIS, "units.desk/triage.lever", "prompt"), stamp(DIAGNOSIS)),
         caught("a released adapter is swapped", VERIFY, 4,
                "tuned: expected the files as they were released, found adapter_model.safetensors changed or gone",
                copy(f"second/{WEIGHTS}", f"tuned/{WEIGHTS}")),
@@ -307,6 +313,19 @@ MISTAKES = {
                rescaled("model/model.safetensors", "embed_tokens", 1.01)),
         caught("the fixtures changed since the baseline", TRAIN, 4, recorded("other inputs"),
                put(TRIAGE, "cases.3.input", "How many?")),
+        caught("there is no diagnosis yet", TRAIN, 4,
+               "expected a diagnosis at ... desk/diagnosis.json, found none; run: tunegate diagnose",
+               remove(DIAGNOSIS)),
+        caught("the diagnosis names a cheaper lever", TRAIN, 4,
+               "desk: expected a diagnosis that names fine-tuning, found another lever",
+               put(DIAGNOSIS, "units.desk/triage.lever", "retrieval"), stamp(DIAGNOSIS)),
+        caught("the diagnosis is edited", TRAIN, 4, "expected a diagnosis as it was written, found it edited",
+               put(DIAGNOSIS, "units.desk/triage.lever", "fine-tune for cost")),
+        caught("the fixtures changed since the diagnosis", TRAIN, 4,
+               "desk/triage: ... diagnosis.json rests on other inputs; run: tunegate diagnose desk",
+               put(TRIAGE, "cases.3.input", "How many?"), ran(RECORD)),
+        caught("a diagnosis is waived without a reason", TRAIN, 4, 'expected heed, or {waive: "the reason"}',
+               put("tuned.yaml", "diagnosis", {"waive": " "})),
         caught("a row repeats a fixture", TRAIN, 4,
                "1 of 8 training rows repeat fixtures; ... tuned.jsonl:4 repeats desk/triage/c03",
                replace("tuned.jsonl", "Ticket 3 asks for a number.", "how many boilers are in HOUSE 3")),

@@ -10,6 +10,7 @@ import pytest
 
 from harness.adapters import adapter_digest
 from harness.cases import load_tasks
+from harness.diagnosis import write_diagnosis
 from harness.errors import Refused
 from harness.gate import compare
 from harness.judge import judge
@@ -21,7 +22,7 @@ from harness.replay import Replay
 from harness.subject import Answer, Identity
 from tests.records import ENGINE, LOCAL, save, write_desk
 from tests.test_check_cost import GOOD, PRICES, write_cost, write_task
-from tests.test_release import Desk
+from tests.test_release import DIAGNOSIS, Desk
 
 N = 60
 
@@ -55,6 +56,7 @@ def desk(tmp_path: Path) -> Desk:
     write_task(desk.fixtures, triage={"role": "target"}, spend={"margin": 0.0001})
     units = load_tasks(desk.fixtures)[0].units
     save(tmp_path / "baselines", answered(desk, None, 30, 90), units)
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
     return desk
 
 

@@ -24,8 +24,8 @@ ORDER = [
     "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "prefix", "local",
     "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",
     "recording", "matching", "verdict", "words", "pairs", "gate", "claims", "past", "plan", "plantext",
-    "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "diagnosistext",
-    "references", "session", "items", "plugin", "release", "export", "demo", "cli", "__main__",
+    "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "warrant",
+    "diagnosistext", "references", "session", "items", "plugin", "release", "export", "demo", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
 

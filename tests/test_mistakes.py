@@ -126,6 +126,7 @@ def good(tmp_path_factory, tiny_model) -> Path:
         patch.chdir(root)
         teach(root / "model", "1")
         judge("model", record=True, sealed=True)
+        command("diagnose", "--model=model")
         for name in ADAPTERS:
             command("train", f"{name}.yaml")
             judge("model", adapters=(Path(name),), against="baseline", sealed=True, out=Path(f"{name}.json"))

@@ -81,6 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = fill(tmp_path_factory.mktemp("real"))
     for done in (
         place.judge("--record"),
+        place.run("harness", "diagnose", "--sample=10"),
         place.train(),
         place.judge("--adapter=adapter", "--against=baseline", "--out=gate.json"),
     ):

@@ -52,7 +52,7 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
     assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
-    assert set(effective) == {"task", "model", "failing_rows", "start", "method", "lora", "optim", "seed"}
+    assert set(effective) == {"task", "model", "failing_rows", "diagnosis", "start", "method", "lora", "optim", "seed"}
     assert str(tmp_path) not in str(effective)
 
 

@@ -16,6 +16,7 @@ import yaml
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from harness.baselines import baseline_path, read_baseline
 from harness.cases import load_tasks
+from harness.diagnosis import Diagnosis, Finding, write_diagnosis
 from harness.errors import Refused, TunegateError
 from harness.files import file_digest
 from harness.gate import compare
@@ -29,6 +30,9 @@ from tests.records import LOCAL, record, save, stamp, write_desk, write_policy
 
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
+DIAGNOSIS = Diagnosis(
+    "desk", LOCAL, {}, None, 40, 0, questions={}, units={T: Finding("fine-tune for quality", "Fine-tune.", 0.9, ())}
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,10 @@ class Desk:
                 "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
+            "diagnosis": {
+                "digest": DIAGNOSIS.as_dict()["digest"], "levers": {T: "fine-tune for quality"}, "against": [],
+                "waived": None,
+            },
         }  # fmt: skip
         stamp(folder / TRAINING, known | training)
         return folder
@@ -100,6 +108,7 @@ def desk(tmp_path):
     write_desk(desk.fixtures, 60)
     write_policy(desk.fixtures, triage={"role": "target"})
     desk.record_baseline({T: HALF})
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
     return desk
 
 
@@ -115,6 +124,21 @@ def test_an_adapter_is_released_when_everything_holds(desk):
     assert manifest["verdicts"] == {T: "improved"}
     assert sorted(manifest["files"]) == sorted([WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
     assert read_record(adapter / "record.json").tasks["desk"]["decision"] == "release"
+
+
+def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
+    leave = {
+        "digest": DIAGNOSIS.as_dict()["digest"], "levers": {T: "retrieval"}, "against": [T],
+        "waived": "To show that it fails.",
+    }  # fmt: skip
+    adapter = desk.adapter(diagnosis=leave)
+    card = desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
+    assert "The ladder names another lever for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
+
+
+def test_without_a_waiver_the_model_card_is_silent_about_it(desk):
+    adapter = desk.adapter()
+    assert "diagnosis" not in desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
 
 
 def test_the_release_is_what_the_next_tune_is_held_to(desk):

@@ -44,6 +44,11 @@ class Place:
         """Run `tunegate train recipe.yaml` here."""
         return CliRunner().invoke(app, ["train", "recipe.yaml", *options])
 
+    def diagnose(self, model: Path) -> None:
+        """Run `tunegate diagnose` here."""
+        done = CliRunner().invoke(app, ["diagnose", "--model", str(model)])
+        assert done.exit_code == 0, done.output
+
     def recipe(self, **changes: object) -> None:
         """Write the recipe with some keys changed."""
         (self.path / "recipe.yaml").write_text(json.dumps({**json.loads(self.read("recipe.yaml")), **changes}))
@@ -81,6 +86,7 @@ def recorded(tmp_path_factory, tiny_model) -> Place:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place.path)
         place.judge(tiny_model, record=True)
+        place.diagnose(tiny_model)
     return place
 
 

@@ -16,6 +16,7 @@ from trainers.start import Start, read_start
 
 REFUSE, DROP = "refuse", "drop"
 SFT, DPO = "sft", "dpo"
+HEED = "heed"
 
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
 _COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
@@ -76,6 +77,13 @@ SHAPE = _mapping(
                 "description": 'refuse, drop, or {waive: "the reason"}',
             },
         ),
+        "diagnosis": _key(
+            "what happens where the task's diagnosis names a cheaper lever than fine-tuning",
+            {
+                "anyOf": [{"enum": [HEED]}, _mapping({"waive": _REASON}, required=["waive"])],
+                "description": 'heed, or {waive: "the reason"}',
+            },
+        ),
         "waivers": _key("pairs of a row and a fixture that are near, read and found innocent", waivers.SHAPE),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
@@ -132,6 +140,7 @@ class Recipe:
     output: Path
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
+    diagnosis: str | Mapping[str, str] = HEED
     waivers: tuple[waivers.Waiver, ...] = ()
     start: Start | None = None
     method: str = SFT
@@ -141,12 +150,17 @@ class Recipe:
     seed: int = 0
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
 
+    @property
+    def waiver(self) -> str | None:
+        """Why it is trained although the diagnosis names a cheaper lever; None where the diagnosis is heeded."""
+        return None if isinstance(self.diagnosis, str) else self.diagnosis["waive"]
+
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
-            "start": self.start and self.start.digest, "method": self.method, **only_dpo,
+            "diagnosis": self.diagnosis, "start": self.start and self.start.digest, "method": self.method, **only_dpo,
             "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip
 

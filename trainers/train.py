@@ -21,6 +21,7 @@ from harness.files import digest, file_digest, locked, stamped, write_json
 from harness.local import Local
 from harness.matching import matching
 from harness.progress import Watch
+from harness.warrant import find_diagnosis, in_words, warrant
 from trainers.checkpoints import close_work, open_work
 from trainers.duplicates import find_duplicates
 from trainers.fit import fit
@@ -71,25 +72,28 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.
-        Refused: no baseline of this model and these questions, rows that fail the task's checks, repeat fixtures or
-            are too long, or an output folder that may not be replaced.
+        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names a cheaper lever,
+            rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
+            replaced.
     """
     _check_output(recipe.output)
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
     every = for_method(read_rows(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
+    base = Local(recipe.model, watch)
+    history = {"start": recipe.start.history(base.model)} if recipe.start else {}
+    found = _baselines(task, base, baselines)
+    leave = _leave(recipe, task, base, baselines, say)
     graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, grades_in_words, say, report)
     rows = settle(every, graded.grades, recipe)
     holdout = check_holdout(rows, tasks, recipe.waivers, watch, recipe.path.parent)
-    base = Local(recipe.model, watch)
-    history = {"start": recipe.start.history(base.model)} if recipe.start else {}
-    found = _baselines(task, base, baselines)
     tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, lengths_in_words, say, report)
-    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "baselines": digests(found), **history}
+    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout}
+    evidence |= {"baselines": digests(found), "diagnosis": leave, **history}
     return Ready(recipe, base, rows, tokens, found, evidence)
 
 
@@ -125,6 +129,15 @@ def _baselines(task: Task, base: Local, root: Path) -> list[Baseline]:
     if not open_units:
         raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
     return matching(root, base.model.slug, open_units, base.identity.subject, base.identity.engine)
+
+
+def _leave(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:
+    found = find_diagnosis(root, task, base.identity.subject, recipe.model)
+    leave = warrant(task, found, recipe.waiver, show_path(recipe.path))
+    say("the diagnosis:")
+    for line in in_words(leave):
+        say(line)
+    return leave
 
 
 def _row_files(recipe: Recipe, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
     python benchmarks/resume.py                        # the embedded model; about ten minutes on two idle cores
     python benchmarks/resume.py --kills 3 --model DIR  # another model; --out DIR keeps the result apart
 
-A task of four cases and 40 rows of the demo is written, its baseline recorded, and one adapter trained in peace. Then
+A task of four cases and 40 rows of the demo is written, its baseline recorded, the ladder climbed, and one adapter trained in peace. Then
 the same recipe is trained again and killed with SIGKILL, time and again, at random moments, until it may end.
 Writes resume.md; exit code 1 if a byte of the two adapters differs or a training was not gone on with.
 """
@@ -100,6 +100,8 @@ def measure(folder: Path, model: str, kills: int, watch: Watch, seed: int = 11) 
     draw = random.Random(seed)  # noqa: S311  (the same moments each time; nothing secret)
     with watch("Recording the baseline"):
         _finish(folder, "-m", "pytest", "-q", "-p", "harness.plugin", "suites/", f"--model={model}", "--record")
+    with watch("Climbing the ladder"):
+        _finish(folder, "-m", "harness", "diagnose", f"--model={model}")
     with watch("Training in peace"):
         _finish(folder, *TRAIN)
     peace = (folder / "adapter").rename(folder / "peace")

@@ -165,9 +165,10 @@ class Recipe:
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
-        """Of the effective values those that decide the adapter: how often a checkpoint is saved does not."""
-        optim = {key: value for key, value in asdict(self.optim).items() if key != "checkpoint_steps"}
-        return self.effective() | {"optim": optim}
+        """Of the effective values those that decide the adapter: how often it is saved, and leave to train, do not."""
+        known = {key: value for key, value in self.effective().items() if key != "diagnosis"}
+        optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
+        return known | {"optim": optim}
 
 
 def read_recipe(path: Path, output: Path | None = None) -> Recipe:

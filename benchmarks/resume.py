@@ -3,8 +3,9 @@
     python benchmarks/resume.py                        # the embedded model; about ten minutes on two idle cores
     python benchmarks/resume.py --kills 3 --model DIR  # another model; --out DIR keeps the result apart
 
-A task of four cases and 40 rows of the demo is written, its baseline recorded, the ladder climbed, and one adapter trained in peace. Then
-the same recipe is trained again and killed with SIGKILL, time and again, at random moments, until it may end.
+A task of four cases and 40 rows of the demo is written, its baseline recorded, the ladder climbed, and one adapter
+trained in peace. Then the same recipe is trained again and killed with SIGKILL, time and again, at random moments,
+until it may end.
 Writes resume.md; exit code 1 if a byte of the two adapters differs or a training was not gone on with.
 """
 

@@ -1,0 +1,49 @@
+"""A process of `many_adapters.py`: trains adapters one after the other, or runs pytest and counts what is loaded.
+
+python benchmarks/many_adapters_child.py train RECIPE.yaml ...
+python benchmarks/many_adapters_child.py judge LOADED.json suites/ ...    # arguments of pytest
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def train(*recipes: str) -> None:
+    """Train as `tunegate train` does, recipe by recipe: the libraries are imported once."""
+    from rich.console import Console
+
+    from harness.progress import watch_on
+    from trainers.recipe import read_recipe
+    from trainers.train import check, train
+
+    watch = watch_on(Console())
+    for recipe in recipes:
+        train(check(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print)
+
+
+def judge(loaded: str, *arguments: str) -> int:
+    """Run pytest; then `loaded` holds the folder of every model that transformers loaded, as often as it did."""
+    from transformers import PreTrainedModel
+
+    folders: list[str] = []
+    original = PreTrainedModel.from_pretrained.__func__
+
+    def counted(cls: type, folder: Any, *rest: Any, **more: Any) -> Any:
+        folders.append(str(folder))
+        return original(cls, folder, *rest, **more)
+
+    PreTrainedModel.from_pretrained = classmethod(counted)
+    code = pytest.main(list(arguments))
+    Path(loaded).write_text(json.dumps(folders), "utf-8")
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parent.parent)  # as with python -m from the checkout
+    sys.exit({"train": train, "judge": judge}[sys.argv[1]](*sys.argv[2:]))

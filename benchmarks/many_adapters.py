@@ -73,6 +73,7 @@ class Outcome:
 def write_project(folder: Path, model: str, adapters: int, cases: int) -> list[str]:
     """A task of the demo's first cases, and a recipe with rows and a seed of its own for each adapter; their names."""
     unit = dict(read_yaml(ROOT / "fixtures/support/triage.yaml").data)
+    del unit["shots"]  # for the ladder only
     unit |= {"cases": unit["cases"][:cases], "generate": {"max_new_tokens": TOKENS}}
     task = folder / "fixtures/support"
     (task / "refs").mkdir(parents=True)
@@ -89,7 +90,7 @@ def write_project(folder: Path, model: str, adapters: int, cases: int) -> list[s
         own = [rows[(number * STEPS * BATCH + place) % len(rows)] for place in range(STEPS * BATCH)]
         (folder / f"{name}.jsonl").write_text("".join(own), "utf-8")
         recipe = {"version": 1, "task": "support", "model": model, "rows": [f"{name}.jsonl"], "output": name,
-                  "optim": {"lr": 2e-3, "epochs": 1, "batch": BATCH}, "seed": number}  # fmt: skip
+                  "diagnosis": {"waive": "a benchmark's"}, "optim": {"lr": 2e-3, "epochs": 1, "batch": BATCH}, "seed": number}  # fmt: skip
         _write(folder / f"{name}.yaml", recipe)
     return names
 
@@ -106,6 +107,8 @@ def measure(folder: Path, model: str, adapters: int, cases: int, watch: Watch) -
     """
     names, base = write_project(folder, model, adapters, cases), resolve(model, watch)
     record(folder, base, model, watch)
+    with watch("Climbing the ladder"):
+        run_process(["-m", "harness", "diagnose", f"--model={model}"], folder, folder / "log.txt")
     with watch(f"Training {adapters} adapters"):
         recipes = [f"{name}.yaml" for name in names]
         training = run_process([CHILD, "train", *recipes], folder, folder / "log.txt")

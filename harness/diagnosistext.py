@@ -13,7 +13,7 @@ from harness.diagnosis import Diagnosis, Finding
 from harness.levers import Step, times
 from harness.words import difference, percent
 
-COLUMNS = ("unit", "rung", "cases", "pass", "difference, points [95 %]", "tokens\na call", "times\nas is")
+COLUMNS = ("unit", "rung", "cases", "form", "pass", "difference, points [95 %]", "tokens\na call", "times\nas is")
 
 
 def show(console: Console, found: Diagnosis) -> None:
@@ -25,7 +25,7 @@ def show(console: Console, found: Diagnosis) -> None:
 
 
 def table(found: Diagnosis) -> Table:
-    """Units and their rungs down; a difference beyond chance is bold."""
+    """Units and their rungs down, form where the suite tells it from the rest; a difference beyond chance is bold."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         text = name in {"unit", "rung"}
@@ -38,10 +38,12 @@ def table(found: Diagnosis) -> Table:
 
 def _rows(unit: str, finding: Finding) -> Iterator[tuple[Text, ...]]:
     first = finding.steps[0]
+    has_form = any(step.form != step.mean for step in finding.steps)
     for step in finding.steps:
         gain = difference(step.gain, step.interval, "pass/fail") if step is not first else ""
         yield (
-            Text(unit if step is first else ""), Text(step.rung), Text(str(step.n)), Text(percent(step.mean)),
+            Text(unit if step is first else ""), Text(step.rung), Text(str(step.n)),
+            Text(percent(step.form) if has_form else ""), Text(percent(step.mean)),
             Text(gain, style="bold" if step.better else "dim"), *_cost(step, first),
         )  # fmt: skip
 

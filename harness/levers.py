@@ -139,7 +139,7 @@ def advice(chosen: Lever, found: Sequence[Step], goal: float) -> str:
     if chosen == "none needed":
         return f"Nothing to do: {percent(first.mean)} pass as it is, and {percent(goal)} are enough."
     if chosen == "fine-tune for quality":
-        return f"Fine-tune for quality: {_short(best, first)}, and what is missing is form."
+        return f"Fine-tune for quality: {_short(best, first)}, and what is missing is form{_formed(found)}."
     if chosen == "none found" or closing is None:
         return f"No lever found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
     opening, end = SENTENCES[chosen]
@@ -147,9 +147,22 @@ def advice(chosen: Lever, found: Sequence[Step], goal: float) -> str:
 
 
 def _moved(step: Step, first: Step) -> str:
-    cost = f" for {times(step, first):.1f} times the tokens a call" if times(step, first) else ""
     gain = difference(step.gain, step.interval, "pass/fail")
-    return f"{HELP[step.rung]} takes it from {percent(first.mean)} to {percent(step.mean)} ({gain} points){cost}"
+    moved = f"takes it from {percent(first.mean)} to {percent(step.mean)} ({gain} points)"
+    return f"{HELP[step.rung]} {moved}{_cost(step, first)}"
+
+
+def _cost(step: Step, first: Step) -> str:
+    return f" for {times(step, first):.1f} times the tokens a call" if times(step, first) else ""
+
+
+def _formed(found: Sequence[Step]) -> str:
+    """Which prompt brings the form without the content, where one does."""
+    first, *rest = found
+    best = max(rest, key=lambda step: step.form, default=first)
+    if best.form <= max(first.form, best.mean):
+        return ""
+    return f" ({HELP[best.rung]} brings that from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"
 
 
 def _short(best: Step | None, first: Step) -> str:

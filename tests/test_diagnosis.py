@@ -71,8 +71,8 @@ def test_shown():
     console = Console(file=io.StringIO(), width=100)
     show(console, FOUND)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
-    assert lines[3].split() == ["desk/triage", "as-is", "40", "0.0", "%", "60", "1.0"]
-    assert lines[4].split() == ["few-shot", "40", "95.0", "%", "+95.0", "[+80.0,", "+99.0]", "330", "5.5"]
+    assert lines[3].split() == ["desk/triage", "as-is", "40", "0.0", "%", "0.0", "%", "60", "1.0"]
+    assert lines[4].split() == ["few-shot", "40", "100.0", "%", "95.0", "%", "+95.0", "[+80.0,", "+99.0]", "330", "5.5"]
     assert "desk/facts: Retrieval: ..." in lines
     assert "Not on the ladder, since no prompt changes them: desk/passages." in lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,29 @@ def test_release_refuses_another_adapters_record(copied: Place) -> None:
     refused = copied.run("harness", "release", "adapter", "--record=gate.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
+
+
+def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
+    export = ("harness", "export", "adapter", "--record=gate.json", "--output=merged")
+    done = copied.run(*export)
+    assert done.returncode == 0, done.stdout + done.stderr
+    same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)
+    assert same, done.stdout
+    assert int(same[1]) >= 29  # merged, a sum is rounded once where it was twice: a near tie may tip
+    weights = copied.path / "merged/model.safetensors"
+    weights.write_bytes(damaged(weights))
+    blocked = copied.run(*export, "--check")
+    assert blocked.returncode == 1, blocked.stdout + blocked.stderr
+    assert not (copied.path / "merged/export.json").exists()
+
+
+def damaged(weights: Path) -> bytes:
+    """One projection of one layer half as strong, as by a careless conversion."""
+    from safetensors.torch import load, save
+
+    loaded = load(weights.read_bytes())
+    name = next(name for name in sorted(loaded) if "down_proj" in name)
+    return save(loaded | {name: loaded[name] * 0.5}, {"format": "pt"})
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 240) -> None:

@@ -83,8 +83,8 @@ def warrant(task: Task, found: Diagnosis, waiver: str | None, where: str) -> dic
         lines = "\n".join(f"  {key}: {found.units[key].advice}" for key in against)
         raise Refused(
             f"{task.name}: expected a diagnosis that names fine-tuning, found another lever:\n{lines}\n"
-            f'that comes first; to fine-tune all the same, write `diagnosis: {{waive: "the reason"}}` into {where}: the '
-            "reason then stands in the adapter's training record and model card"
+            'that comes first; to fine-tune all the same, write `diagnosis: {waive: "the reason"}` into '
+            f"{where}: the reason then stands in the adapter's training record and model card"
         )
     return {
         "digest": found.as_dict()["digest"],

@@ -359,3 +359,30 @@ def test_the_shape_of_the_start_is_shown_as_effective(place):
     ).replace("its shape is kept ", "")
     assert "  lora.r  4  rank: the size of the adapter" in said
     assert f"  dpo.beta  {BETA}  how firmly it is held to the policy it starts from" in said
+
+
+# the resume
+
+
+def test_a_kill_changes_no_bit_and_the_reference_is_still_the_start(place, tmp_path):
+    from tests.test_resume import Killed, same
+
+    place.recipe(optim={**DPO["optim"], "epochs": 6, "checkpoint_steps": 6})
+    cut = Killed(shutil.copytree(place.path, tmp_path / "cut"), ".better.training")
+    whole = Killed(place.path, ".better.training")
+
+    cut.kill(18, 0)
+    said = cut.finish()
+    assert "resuming" not in whole.finish()
+
+    assert re.search(r"resuming at step (6|12|18) of 36\n", said)
+    assert same(cut.path / "better", whole.path / "better")
+    records = [json.loads(each.read("better/training.json"))["training"] for each in (cut, whole)]
+    assert records[0]["last_margin"] == records[1]["last_margin"]
+
+
+def test_another_start_is_another_training(place):
+    read = read_recipe(Path("recipe.yaml"))
+    place.recipe(start="better", output="best")
+
+    assert read_recipe(Path("recipe.yaml")).deciding() != read.deciding()

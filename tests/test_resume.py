@@ -57,7 +57,9 @@ checkpoints.mark = die
 
 @dataclass(frozen=True)
 class Killed(Place):
-    """A place whose trainings run in processes of their own."""
+    """A place whose trainings run in processes of their own, and the name of the folder of their checkpoints."""
+
+    checkpoints: str = ".adapter.training"
 
     def start(self, code: str = TRAIN) -> subprocess.Popen[str]:
         """Start training."""
@@ -88,7 +90,7 @@ class Killed(Place):
     @property
     def work(self) -> Path:
         """Where a training that was cut off leaves its checkpoints."""
-        return self.path / ".adapter.training"
+        return self.path / self.checkpoints
 
 
 @pytest.fixture

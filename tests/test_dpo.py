@@ -16,6 +16,7 @@ from harness.errors import Refused
 from harness.files import stamped
 from harness.progress import quiet
 from tests.test_train import PRODUCTS, Place, recorded, refuses, trained  # noqa: F401  (fixtures)
+from trainers.estimate import Estimate
 from trainers.preference import Data, check_pairs, tokenize_for
 from trainers.recipe import read_recipe
 from trainers.rows import Row
@@ -187,7 +188,13 @@ def test_the_loss_is_that_of_the_paper_and_its_reference_is_the_start(place, tin
 # the dry run
 
 
-def test_a_dry_run_counts_both_answers_and_the_reference(place):
+def test_a_checkpoint_holds_the_reference_too():
+    cost = Estimate(steps=9, tokens=900, tokens_per_second=9, memory=0, adapter=10, reference=10, free=0)
+
+    assert cost.disk == 3 * (3 * 10 + 10) + 10  # three at most, each with both moments, and then the adapter
+
+
+def test_a_dry_run_counts_the_tokens_of_both_answers(place):
     before = place.tree()
 
     result = place.train("--dry-run")
@@ -354,9 +361,8 @@ def test_a_start_that_changes_after_it_was_checked_is_refused(place, tiny_model,
 def test_the_shape_of_the_start_is_shown_as_effective(place):
     said = [re.sub(" {2,}", "  ", line) for line in place.train("--dry-run").output.splitlines()]
 
-    assert f"  start  {adapter_digest(place.path / 'adapter')}  an adapter to go on from, relative to the recipe; " in (
-        said[3] + " "
-    ).replace("its shape is kept ", "")
+    digest = adapter_digest(place.path / "adapter")
+    assert f"  start  {digest}  an adapter to go on from, relative to the recipe; its shape is kept" in said
     assert "  lora.r  4  rank: the size of the adapter" in said
     assert f"  dpo.beta  {BETA}  how firmly it is held to the policy it starts from" in said
 

@@ -166,29 +166,39 @@ def train(
     """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
     from harness.leaderboard import megabytes
     from harness.progress import watch_on
+    from trainers.fit import follow
+    from trainers.ranks import processes
     from trainers.recipe import read_recipe
     from trainers.recipetext import in_words
     from trainers.train import check
     from trainers.train import train as run
 
-    watch, say = watch_on(console), functools.partial(console.print, markup=False)
-    read = read_recipe(recipe, output)
-    for line in in_words(read):
-        say(line)
-    ready = check(read, cases, baselines, watch, say, report)
-    console.print(
-        f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
-    )
-    if dry_run:
-        from trainers.estimate import estimate
-
-        for line in estimate(read, ready.base.folder, ready.tokens, watch).in_words():
-            say(line)
-        say("nothing was trained: that was a dry run")
+    if not processes().leads:
+        follow()
         return
-    folder = run(ready, watch, say)
-    console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
-    console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
+    with processes().leading():
+        watch, say = watch_on(console), functools.partial(console.print, markup=False)
+        if dry_run and processes().count > 1:
+            raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
+        read = read_recipe(recipe, output)
+        for line in in_words(read):
+            say(line)
+        ready = check(read, cases, baselines, watch, say, report)
+        console.print(
+            f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
+        )
+        if dry_run:
+            from trainers.estimate import estimate
+
+            for line in estimate(read, ready.base.folder, ready.tokens, watch).in_words():
+                say(line)
+            say("nothing was trained: that was a dry run")
+            return
+        if processes().count > 1:
+            say(f"{processes().count} processes, rows a step in each: {read.optim.batch // processes().count}")
+        folder = run(ready, watch, say)
+        console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
+        console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
 
 
 RUNS = Path(".tunegate/runs")

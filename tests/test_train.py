@@ -406,7 +406,7 @@ def test_the_effective_values_come_first(place, options):
         "  lora.target  all-linear  the modules that the adapter sits on (default)",
         "  optim.lr  0.05  learning rate at its peak",
         "  optim.epochs  4  passes over the rows",
-        "  optim.batch  4  rows a step",
+        "  optim.batch  4  rows a step, in all processes",
         "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
         "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
         "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import file_digest, write_json
+from trainers.ranks import processes
 
 KEPT = 2  # while the newest is being written, the one before it is the one that counts
 SECONDS = 120.0  # between two, if the recipe does not count steps: what a kill may cost
@@ -65,7 +66,10 @@ def mark(checkpoint: Path) -> None:
 
 
 def saving(every: int | None) -> Any:
-    """The callback that saves each `every` steps, or each `SECONDS`, and marks what is whole."""
+    """The callback that saves each `every` steps, or each `SECONDS`, and marks what is whole.
+
+    Of several processes each saves its random state: the first one's clock says when, and it marks when all have.
+    """
     from transformers import TrainerCallback
 
     class Saving(TrainerCallback):  # type: ignore[misc]
@@ -77,11 +81,15 @@ def saving(every: int | None) -> Any:
             self.last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            due = time.monotonic() - self.last >= SECONDS if every is None else state.global_step % every == 0
-            control.should_save = due and state.global_step < state.max_steps
+            is_due = (
+                state.global_step % every == 0 if every else processes().tell(self.last + SECONDS <= time.monotonic())
+            )
+            control.should_save = is_due and state.global_step < state.max_steps
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
-            mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            processes().wait()
+            if processes().leads:
+                mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
             self.last = time.monotonic()
 
     return Saving()

@@ -4,32 +4,59 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.adapters import CONFIG
 from harness.errors import CouldNotRun
 from harness.files import write_json
-from harness.progress import Advance, Watch
-from trainers.checkpoints import keep_only, newest, saving, step_of
+from harness.models import resolve
+from harness.progress import Advance, Watch, quiet
+from trainers.checkpoints import saving, step_of
 from trainers.preference import Data
+from trainers.ranks import processes
 from trainers.recipe import Recipe
 from trainers.setup import build_trainer, precision, quiet_libraries, steps_of
 
+ADAPTER = "adapter"  # the new adapter's place in the work folder
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
 SMOOTHED = 8  # steps; a single step's loss depends on which rows it drew
 
 
-def fit(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train on `data` and save the adapter in `work`.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that one of several processes needs in order to train along.
+
+    Attributes:
+        recipe: how to train.
+        data: the rows as token ids.
+        work: a folder of the training's own.
+        checkpoint: the checkpoint in it that is gone on from, if there is one.
+    """
+
+    recipe: Recipe
+    data: Data
+    work: Path
+    checkpoint: Path | None
+
+
+def follow() -> None:
+    """What every process but the first does: take the job over and train along, silently."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it has nothing to tidy up
+    job: Job = processes().take_over()
+    fit(job, resolve(job.recipe.model), quiet(), lambda _: None)
+
+
+def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
+    """Train as the job says, and save the adapter in its folder.
 
     Args:
-        recipe: how to train.
+        job: what to do.
         base: the base model's folder.
-        data: the rows as token ids.
-        work: a folder of the training's own; the last whole checkpoint in it is gone on from.
         watch: shows the steps, the loss and the speed.
         say: is told where it goes on.
 
@@ -40,11 +67,10 @@ def fit(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, say: C
         Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
         CouldNotRun: the libraries are not installed, or the machine gave up.
     """
-    steps, checkpoint = steps_of(recipe, len(data)), newest(work)
-    keep_only(work, checkpoint)
-    at = step_of(checkpoint) if checkpoint else 0
+    recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
+    steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
     with quiet_libraries():
-        trainer = build_trainer(recipe, base, data, work, watch)
+        trainer = build_trainer(recipe, base, data, job.work, watch)
         if at:
             say(f"resuming at step {at} of {steps}")
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
@@ -55,8 +81,9 @@ def fit(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, say: C
             except (RuntimeError, MemoryError) as error:
                 stopped = trainer.state.global_step
                 raise CouldNotRun(f"training failed at step {stopped} of {steps}: {error}") from error
-        trainer.model.save_pretrained(work / "adapter", selected_adapters=["default"])  # without dpo's reference
-    _tidy(work / "adapter", recipe.model)
+        if processes().leads:
+            trainer.model.save_pretrained(job.work / ADAPTER, selected_adapters=["default"])  # without dpo's reference
+            _tidy(job.work / ADAPTER, recipe.model)
     return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 
@@ -105,6 +132,7 @@ def _facts(state: Any) -> dict[str, Any]:
     rewards = {"last_margin": _logged(state, MARGINS)[-few:], "last_accuracy": _logged(state, ACCURACIES)[-few:]}
     return {
         "steps": state.global_step,
+        "processes": processes().count,
         "precision": precision(),
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),

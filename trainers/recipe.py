@@ -54,7 +54,7 @@ _OPTIM = {
         {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
     ),
     "epochs": _key("passes over the rows", _ABOVE_0),
-    "batch": _key("rows a step", _COUNT),
+    "batch": _key("rows a step, in all processes", _COUNT),
     "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
     "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),

@@ -14,6 +14,7 @@ from harness.errors import CouldNotRun, Refused, show_path
 from harness.progress import Watch
 from trainers.checkpoints import KEPT
 from trainers.preference import Data, check_pairs
+from trainers.ranks import on_cpu, processes
 from trainers.recipe import DPO, Recipe
 from trainers.tokens import check_batch
 
@@ -37,13 +38,14 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
         Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
         CouldNotRun: the libraries are not installed.
     """
-    with watch("Loading the model to train"):
+    with watch("Loading the model to train"), processes().together():
         trainer = _trainer(recipe, base, data, work)
     probe: Any = check_pairs if recipe.method == DPO else check_batch
-    with watch("Probing the template on real batches"):
-        for batch in trainer.get_train_dataloader():
+    with watch("Probing the template on real batches"), processes().together():
+        for batch in trainer.get_train_dataloader():  # of several processes each sees its own
             probe(batch, data)
-    _seed(recipe)  # the look at the batches must not move the training
+    # the look at the batches must not move the training; dropout is drawn apart in each process
+    _seed(recipe.seed + processes().index)
     return trainer
 
 
@@ -60,7 +62,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, work: Path) -> Any:
     tokenizer = load_tokenizer(base)
     model, lora = _policy(recipe, base, tokenizer)
     columns = Dataset.from_list([row.columns() for row in data])
-    _seed(recipe)  # the adapter's first weights are drawn next
+    _seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = trainer_of(recipe)(
             model=model, args=_arguments(recipe, work), train_dataset=columns, processing_class=tokenizer,
@@ -85,23 +87,21 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
     return load_base(base), lora
 
 
-def _seed(recipe: Recipe) -> None:
+def _seed(seed: int) -> None:
     from transformers import set_seed
 
-    set_seed(recipe.seed)
+    set_seed(seed)
 
 
 def _arguments(recipe: Recipe, work: Path) -> Any:
-    import torch
-
     from trainers.methods import arguments_of
 
     optim = recipe.optim
-    return arguments_of(recipe)(
+    arguments = arguments_of(recipe)(
         output_dir=str(work),
         learning_rate=optim.lr,
         num_train_epochs=optim.epochs,
-        per_device_train_batch_size=optim.batch,
+        per_device_train_batch_size=optim.batch // processes().count,
         warmup_steps=optim.warmup,  # below 1 it is the share of all steps
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand: nothing is cut
@@ -109,7 +109,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
         # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).
         train_sampling_strategy="random",
-        use_cpu=not torch.cuda.is_available(),  # said outright: without it bf16 is refused on a CPU
+        use_cpu=on_cpu(),  # said outright: without it bf16 is refused on a CPU
         bf16=precision() == "bfloat16",
         # TRL switches it on: it saves memory, which is not short here, and costs a fifth of the speed
         gradient_checkpointing=False,
@@ -119,9 +119,12 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,  # a LoRA has none: looking for them at each step would only cost time
         seed=recipe.seed,
         data_seed=recipe.seed,
     )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # or it would take `batch` rows for each GPU that one process sees
+    return arguments
 
 
 def precision() -> Literal["bfloat16", "float32"]:
@@ -131,7 +134,7 @@ def precision() -> Literal["bfloat16", "float32"]:
     """
     import torch
 
-    if torch.cuda.is_available():
+    if not on_cpu():
         able = torch.cuda.is_bf16_supported()
     else:
         found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say

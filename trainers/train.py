@@ -22,12 +22,13 @@ from harness.local import Local
 from harness.matching import matching
 from harness.progress import Watch
 from harness.warrant import find_diagnosis, in_words, warrant
-from trainers.checkpoints import close_work, open_work
+from trainers.checkpoints import close_work, keep_only, newest, open_work
 from trainers.duplicates import find_duplicates
-from trainers.fit import fit
+from trainers.fit import ADAPTER, Job, fit
 from trainers.grading import grade, settle
 from trainers.holdout import check_holdout
 from trainers.preference import Data, for_method, tokenize_for
+from trainers.ranks import processes
 from trainers.recipe import Recipe
 from trainers.rowreport import RowReport, grades_in_words, lengths_in_words, measured
 from trainers.rows import Row, read_rows
@@ -56,6 +57,7 @@ class Ready:
             "rows": digest([asdict(row) for row in self.tokens]),
             "model": digest(self.base.identity.subject),
             "versions": digest([self.base.identity.engine, _versions()]),
+            "number of processes": str(processes().count),
         }
 
 
@@ -77,6 +79,7 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
             replaced.
     """
     _check_output(recipe.output)
+    _check_batch(recipe)
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
     every = for_method(read_rows(recipe.rows, task), recipe, say)
@@ -113,6 +116,16 @@ def _check_output(output: Path) -> None:
         raise Refused(
             f"{show_path(output)}: expected no folder there, or an adapter to replace, found something else; "
             "name another `output:` or --output"
+        )
+
+
+def _check_batch(recipe: Recipe) -> None:
+    """Refuse a batch that does not spread evenly: a recipe means the same steps on any number of processes."""
+    count, batch = processes().count, recipe.optim.batch
+    if batch % count:
+        raise Refused(
+            f"{show_path(recipe.path)}: optim.batch: expected rows that {count} processes share evenly, found {batch}; "
+            f"take {batch + count - batch % count} rows a step, or another number of processes"
         )
 
 
@@ -167,7 +180,7 @@ def train(ready: Ready, watch: Watch, say: Say) -> Path:
         try:
             _train(ready, work, watch, say)
             _check_output(output)  # again: the training took its time
-            _replace(work / "adapter", output)
+            _replace(work / ADAPTER, output)
         except Refused:
             shutil.rmtree(work)
             raise
@@ -180,9 +193,12 @@ def train(ready: Ready, watch: Watch, say: Say) -> Path:
 
 def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     start = time.monotonic()
-    adapter = work / "adapter"
+    adapter = work / ADAPTER
     shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
-    facts = fit(ready.recipe, ready.base.folder, ready.tokens, work, watch, say)
+    job = Job(ready.recipe, ready.tokens, work, newest(work))
+    keep_only(work, job.checkpoint)
+    processes().hand_over(job)
+    facts = fit(job, ready.base.folder, watch, say)
     with watch("Proving that the adapter loads and acts"):
         probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)

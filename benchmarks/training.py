@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, carry_out, run_process
 from benchmarks.gate_markdown import table
+from benchmarks.training_child import PLAIN
 from harness.progress import Watch
 
 CHILD = Path(__file__).with_name("training_child.py")
@@ -34,6 +35,7 @@ OURS, TRL = "ours", "TRL's defaults"
 SETTINGS: dict[str, dict[str, Any] | None] = {
     OURS: {},
     TRL: None,
+    "ours, the vocabulary computed for prompts too": {PLAIN: True},
     "ours, gradient checkpointing on": {"gradient_checkpointing": True},
     "ours, batches grouped by length": {"train_sampling_strategy": "group_by_length"},
     "ours, float32": {"bf16": False},

@@ -28,6 +28,7 @@ from trainers.rows import read_rows
 from trainers.tokens import Tokens, tokenize
 
 ROOT = Path(__file__).parent.parent
+PLAIN = "plain"  # among the settings: TRL's own trainer with our arguments
 
 
 def main(order: Path, report: Path) -> None:
@@ -65,9 +66,13 @@ def build(settings: dict[str, Any] | None, recipe: Recipe, base: Path, rows: Seq
     """Our trainer with some arguments changed; or, with None, TRL's with its defaults."""
     if settings is None:
         return trl_defaults(recipe, base, rows, work)
+    from trl import SFTTrainer
+
     from trainers import methods
 
-    usual = methods.arguments_of
+    usual, settings = methods.arguments_of, dict(settings)
+    if settings.pop(PLAIN, False):
+        methods.trainer_of = lambda recipe: SFTTrainer  # noqa: ARG005
 
     def changed(recipe: Recipe) -> Any:
         return lambda **ours: usual(recipe)(**{**ours, **settings})

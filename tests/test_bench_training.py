@@ -9,6 +9,7 @@ import pytest
 from benchmarks import training_child
 from benchmarks.frame import ROOT
 from benchmarks.training import OURS, SETTINGS, TRL, Run, broken, report, train
+from benchmarks.training_child import PLAIN
 from trainers.recipe import read_recipe
 
 
@@ -34,15 +35,20 @@ def test_both_train_on_the_same_rows_and_are_told_apart(tmp_path, tiny_model):
 
 @pytest.mark.parametrize("what", [what for what, settings in SETTINGS.items() if settings is not None])
 def test_a_changed_setting_reaches_the_trainer(tmp_path, tiny_model, monkeypatch, what):
+    from trl import SFTTrainer
+
     from trainers import methods
 
-    monkeypatch.setattr(methods, "arguments_of", methods.arguments_of)  # put back afterwards
+    for name in ("arguments_of", "trainer_of"):
+        monkeypatch.setattr(methods, name, getattr(methods, name))  # put back afterwards
     recipe = read_recipe(ROOT / "trainers/recipes/support.yaml")
     rows = training_child.rows_of(recipe, tiny_model)[:4]
 
     trainer = training_child.build(SETTINGS[what], recipe, tiny_model, rows, tmp_path)
 
-    for name, value in SETTINGS[what].items():
+    changed = dict(SETTINGS[what])
+    assert (type(trainer) is SFTTrainer) == changed.pop(PLAIN, False)
+    for name, value in changed.items():
         assert getattr(trainer.args, name) == value
     assert trainer.args.learning_rate == recipe.optim.lr
 

@@ -5,10 +5,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer import utils
 
 from trainers.recipe import DPO, Recipe
+
+
+class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, which computes the chances of the whole vocabulary only for tokens that carry loss.
+
+    TRL does so by itself where Triton is. On a CPU it computes them for the prompts and the padding too, three quarters
+    of the demo's tokens, for the loss and again for its gradient, and multiplies all that by zero.
+    """
+
+    def compute_loss(self, *args: Any, **more: Any) -> Any:
+        """The same loss, without what it does not depend on."""
+        # `utils` asks this only to decide what to leave out; the kernels ask their own module. No setting does it.
+        with patch.object(utils, "_use_triton", new=lambda _: True, create=True):
+            return super().compute_loss(*args, **more)
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]
@@ -27,7 +43,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
 
 def trainer_of(recipe: Recipe) -> type[SFTTrainer] | type[DPOTrainer]:
     """The trainer of the recipe's method."""
-    return PairTrainer if recipe.method == DPO else SFTTrainer
+    return PairTrainer if recipe.method == DPO else AnswerTrainer
 
 
 def arguments_of(recipe: Recipe) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -356,6 +357,23 @@ def test_a_start_that_changes_after_it_was_checked_is_refused(place, tiny_model,
 
     with pytest.raises(Refused, match=r"start: adapter: expected the adapter that its training\.json describes"):
         build_trainer(read, tiny_model, data, place.path / "work", quiet())
+
+
+def test_nothing_is_looked_for_on_a_hub_when_a_start_of_a_named_base_is_saved(place, tiny_model, tokenizer):
+    config = Path("adapter/adapter_config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "smollm2"}))
+    read = read_recipe(Path("recipe.yaml"))
+    data = tokenize_for(preferences(place)[:4], tokenizer, read)
+    with quiet_libraries():
+        trainer = build_trainer(read, tiny_model, data, place.path / "work", quiet())
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trainer.model.save_pretrained("saved")
+
+    assert [
+        str(each.message) for each in told if "config file" in str(each.message) or "fetch" in str(each.message)
+    ] == []
 
 
 def test_the_shape_of_the_start_is_shown_as_effective(place):

@@ -50,7 +50,10 @@ class Start:
             Refused: it does not fit, load or act, or is another than when the recipe was read.
         """
         _check_same(self.folder, self.digest, adapter_digest(self.folder))
-        return load_adapter(model, self.folder, probe, trainable=True)
+        tuned = load_adapter(model, self.folder, probe, trainable=True)
+        # it names the base as --model does; PEFT would look for that on a hub whenever a checkpoint is saved
+        tuned.peft_config["default"].base_model_name_or_path = model.name_or_path
+        return tuned
 
 
 def read_start(folder: Path) -> Start:

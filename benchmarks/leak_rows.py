@@ -16,7 +16,8 @@ from trainers.rows import Row, read_rows
 ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "leak_texts"
 DERIVED = 100  # of each kind that is made from fixtures by code
-KINDS = ("exact", "white space and case", "edited numbers and names", "paraphrase", "same answer, other question")
+BY_HAND = {"paraphrase": "paraphrases", "paraphrase, fresh": "fresh_paraphrases"}  # fresh: no limit was moved for them
+KINDS = ("exact", "white space and case", "edited numbers and names", *BY_HAND, "same answer, other question")
 NO_ANSWER = "{}"
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -54,7 +55,7 @@ def by_hand(name: str) -> list[dict[str, str]]:
 
 def tasks_as_they_were() -> list[Task]:
     """The demo's fixtures with those that were said again by hand as they stood then: fixtures are rewritten."""
-    asked = {each["case"]: each["fixture"] for each in by_hand("paraphrases")}
+    asked = {each["case"]: each["fixture"] for name in BY_HAND.values() for each in by_hand(name)}
     said = {each["case"]: each["answer"] for each in by_hand("same_answers")}
     return [
         _mapped(task, lambda case: _as_it_was(case, asked.get(case.key), said.get(case.key))) for task in demo_tasks()
@@ -83,7 +84,8 @@ def leaks() -> list[Planted]:
         *(("white space and case", case.key, respaced(case.input, rng), NO_ANSWER)
           for case in rng.sample(cases, DERIVED)),
         *(("edited numbers and names", case.key, text, NO_ANSWER) for case, text in _edits(cases, rng)),
-        *(("paraphrase", each["case"], each["paraphrase"], NO_ANSWER) for each in by_hand("paraphrases")),
+        *((kind, each["case"], each["paraphrase"], NO_ANSWER)
+          for kind, name in BY_HAND.items() for each in by_hand(name)),
         *(("same answer, other question", each["case"], each["question"], each["answer"])
           for each in by_hand("same_answers")),
     ]  # fmt: skip

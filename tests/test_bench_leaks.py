@@ -9,7 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.leak_rows import CLOTHES, KINDS, by_hand, dress, edit, innocent, leaks, respaced, tasks_as_they_were
+from benchmarks.leak_rows import (
+    BY_HAND,
+    CLOTHES,
+    KINDS,
+    by_hand,
+    dress,
+    edit,
+    innocent,
+    leaks,
+    respaced,
+    tasks_as_they_were,
+)
 from benchmarks.leak_scale import generated
 from benchmarks.leaks import SURE, bands
 from harness.progress import quiet
@@ -34,6 +45,7 @@ def test_there_are_enough_leaks_of_each_kind_and_enough_innocent_rows():
 
 
 @pytest.mark.parametrize(("file", "ours", "theirs"), [("paraphrases", "paraphrase", "fixture"),
+                                                      ("fresh_paraphrases", "paraphrase", "fixture"),
                                                       ("same_answers", "question", "answer")])  # fmt: skip
 def test_texts_written_by_hand_name_cases_and_are_no_copies(file, ours, theirs):
     cases = {case.key for task in tasks_as_they_were() for unit in task.units for case in unit.cases}
@@ -42,6 +54,12 @@ def test_texts_written_by_hand_name_cases_and_are_no_copies(file, ours, theirs):
     assert {each["case"] for each in entries} <= cases
     assert len({normalise(each[ours]) for each in entries}) == len({each["case"] for each in entries}) == len(entries)
     assert all(normalise(each[ours]) != normalise(each[theirs]) for each in entries)
+
+
+def test_no_fixture_is_said_again_in_both_sets_of_paraphrases():
+    first, fresh = ({each["case"] for each in by_hand(name)} for name in BY_HAND.values())
+
+    assert not first & fresh
 
 
 def test_a_respaced_text_is_another_and_says_the_same():

@@ -208,6 +208,8 @@ def test_lengths_and_warnings(grades):
         "such an answer",
     ]
     assert found.as_dict()["tokens"]["answer"] == {"least": 6, "median": 6, "most": 200}
+    assert found.as_dict()["longer_than_the_suites_allow"] == [{"file": "rows.jsonl", "line": 8}]
+    assert found.summary()["longer_than_the_suites_allow"] == 1
 
 
 @pytest.mark.parametrize(("rows", "said"), [(199, "199 rows are few"), (5001, "5001 rows are many")])

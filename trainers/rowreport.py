@@ -101,6 +101,7 @@ class RowReport:
             "failed": self.failed,
             "failing_rows": self.recipe.failing_rows,
             "rejected_that_pass": len(self.passing),
+            "longer_than_the_suites_allow": len(self.cut),
             "trained": self.trained,
             "tokens": {
                 name: each and {"least": each.least, "median": each.median, "most": each.most}

@@ -97,8 +97,8 @@ def report(runs: Sequence[Run], made: str) -> str:
         table(["training", "seed", "tokens/s", "tokens/CPU s", "peak MB", "loss afterwards"], map(_row, runs)), "",
         f"{first.tokens:,} tokens of the demo's rows, {first.answers:,} of them in answers, which alone carry loss; "
         f"products in {first.precision}, weights in float32. The loss is on {HELD} rows that were not trained on. "
-        "TRL's defaults are `SFTConfig()` with what both share (batch, learning rate, seed), `use_cpu` (without it its "
-        "default, bfloat16, is refused on a CPU), and neither trackers nor checkpoints.", "",
+        "TRL's defaults are `SFTConfig()` with what both share (batch, learning rate, seed, loss on answers), "
+        "`use_cpu` (its default, bfloat16, is refused on a CPU without it), and neither trackers nor checkpoints.", "",
         "## How", "", made, "",
     ])  # fmt: skip
 

@@ -93,6 +93,7 @@ def trl_defaults(recipe: Recipe, base: Path, rows: Sequence[Tokens], work: Path)
     arguments = SFTConfig(
         output_dir=str(work), per_device_train_batch_size=recipe.optim.batch, learning_rate=recipe.optim.lr,
         num_train_epochs=1, seed=recipe.seed,
+        completion_only_loss=True,  # else, as it gets token ids, it would take the loss on the prompts too
         use_cpu=not torch.cuda.is_available(),  # without it bf16, its default, is refused on a CPU
         report_to="none",  # else it would ask for the trackers that are installed
         save_strategy="no",  # ours saves nothing here either

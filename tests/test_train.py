@@ -275,7 +275,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["model"] == identify(str(tiny_model), tiny_model).as_dict()
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
-        "lr": 5e-2, "epochs": 4, "batch": 4, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
+        "lr": 5e-2, "epochs": 4, "batch": 4, "dev": 0.0, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
         "checkpoint_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
@@ -394,10 +394,11 @@ def test_the_effective_values_come_first(place, options):
 
     said = [re.sub(" {2,}", "  ", line) for line in place.train(*options).output.splitlines()]
 
-    assert said[: said.index(GRADING.replace("22", "23"))] == [
+    assert said[: said.index("the diagnosis:")] == [
         "  task  desk  the task whose units the rows name: a folder of the fixtures",
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
+        "  diagnosis  heed  what happens where the task's diagnosis names a cheaper lever than fine-tuning (default)",
         "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
         "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
         "  lora.r  4  rank: the size of the adapter",
@@ -407,6 +408,7 @@ def test_the_effective_values_come_first(place, options):
         "  optim.lr  0.05  learning rate at its peak",
         "  optim.epochs  4  passes over the rows",
         "  optim.batch  4  rows a step, in all processes",
+        "  optim.dev  0.0  share of each unit's rows put aside, to choose the checkpoint on (default)",
         "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
         "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
         "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",

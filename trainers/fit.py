@@ -17,10 +17,11 @@ from harness.files import write_json
 from harness.models import resolve
 from harness.progress import Advance, Watch, quiet
 from trainers.checkpoints import saving, step_of
+from trainers.choosing import choosing, chosen_step, dev_losses, take_chosen
 from trainers.preference import Data
 from trainers.ranks import processes
 from trainers.recipe import Recipe
-from trainers.setup import build_trainer, precision, quiet_libraries, steps_of
+from trainers.setup import build_trainer, pass_of, precision, quiet_libraries, steps_of
 
 ADAPTER = "adapter"  # the new adapter's place in the work folder
 MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
@@ -34,12 +35,14 @@ class Job:
     Attributes:
         recipe: how to train.
         data: the rows as token ids.
+        dev: those put aside to choose the checkpoint on.
         work: a folder of the training's own.
         checkpoint: the checkpoint in it that is gone on from, if there is one.
     """
 
     recipe: Recipe
     data: Data
+    dev: Data
     work: Path
     checkpoint: Path | None
 
@@ -70,11 +73,13 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
     recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
     steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
     with quiet_libraries():
-        trainer = build_trainer(recipe, base, data, job.work, watch)
+        trainer = build_trainer(recipe, base, data, job.work, watch, job.dev)
         if at:
             say(f"resuming at step {at} of {steps}")
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
             trainer.add_callback(speed := _progress(done))
+            if job.dev:
+                trainer.add_callback(choosing(job.work, pass_of(recipe, len(data)), say))
             trainer.add_callback(saving(recipe.optim.checkpoint_steps))
             try:
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -84,6 +89,9 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
         if processes().leads:
             trainer.model.save_pretrained(job.work / ADAPTER, selected_adapters=["default"])  # without dpo's reference
             _tidy(job.work / ADAPTER, recipe.model)
+            if job.dev:
+                take_chosen(job.work, job.work / ADAPTER)
+                say(f"the adapter of step {chosen_step(trainer.state)} is kept: its dev loss is the lowest")
     return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 
@@ -137,7 +145,14 @@ def _facts(state: Any) -> dict[str, Any]:
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),
         **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
+        **_choice(state),
     }
+
+
+def _choice(state: Any) -> dict[str, Any]:
+    """The dev losses and the step that was chosen: nothing where no rows were put aside."""
+    losses = [{"step": step, "loss": round(loss, 4)} for step, loss in dev_losses(state)]
+    return {"dev": losses, "chosen_step": chosen_step(state)} if losses else {}
 
 
 def _tidy(adapter: Path, model: str) -> None:

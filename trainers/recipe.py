@@ -55,6 +55,7 @@ _OPTIM = {
     ),
     "epochs": _key("passes over the rows", _ABOVE_0),
     "batch": _key("rows a step, in all processes", _COUNT),
+    "dev": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
     "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
     "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
@@ -117,6 +118,7 @@ class Optim:
     lr: float = 2e-4
     epochs: float = 3
     batch: int = 8
+    dev: float = 0.0
     warmup: float = 0.05
     schedule: str = "cosine"
     max_length: int = 1024

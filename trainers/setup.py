@@ -21,10 +21,15 @@ from trainers.tokens import check_batch
 
 def steps_of(recipe: Recipe, rows: int) -> int:
     """How many steps a training on that many rows takes."""
-    return math.ceil(math.ceil(rows / recipe.optim.batch) * recipe.optim.epochs)
+    return math.ceil(pass_of(recipe, rows) * recipe.optim.epochs)
 
 
-def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch) -> Any:
+def pass_of(recipe: Recipe, rows: int) -> int:
+    """How many steps one pass over that many rows takes."""
+    return math.ceil(rows / recipe.optim.batch)
+
+
+def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, dev: Data = ()) -> Any:
     """A trainer that is ready for its first step, its template probed.
 
     Args:
@@ -33,23 +38,26 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
         data: the rows as token ids.
         work: a folder of the training's own, for checkpoints.
         watch: shows the two parts.
+        dev: rows put aside, to take the loss of.
 
     Raises:
         Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
         CouldNotRun: the libraries are not installed.
     """
     with watch("Loading the model to train"), processes().together():
-        trainer = _trainer(recipe, base, data, work)
+        trainer = _trainer(recipe, base, data, dev, work)
     probe: Any = check_pairs if recipe.method == DPO else check_batch
     with watch("Probing the template on real batches"), processes().together():
         for batch in trainer.get_train_dataloader():  # of several processes each sees its own
             probe(batch, data)
+        for batch in trainer.get_eval_dataloader() if dev else ():
+            probe(batch, dev)
     # the look at the batches must not move the training; dropout is drawn apart in each process
     _seed(recipe.seed + processes().index)
     return trainer
 
 
-def _trainer(recipe: Recipe, base: Path, data: Data, work: Path) -> Any:
+def _trainer(recipe: Recipe, base: Path, data: Data, dev: Data, work: Path) -> Any:
     try:
         from datasets import Dataset
         from datasets.utils.logging import disable_progress_bar
@@ -61,12 +69,12 @@ def _trainer(recipe: Recipe, base: Path, data: Data, work: Path) -> Any:
     disable_progress_bar()
     tokenizer = load_tokenizer(base)
     model, lora = _policy(recipe, base, tokenizer)
-    columns = Dataset.from_list([row.columns() for row in data])
+    columns, aside = (Dataset.from_list([row.columns() for row in rows]) if rows else None for rows in (data, dev))
     _seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = trainer_of(recipe)(
-            model=model, args=_arguments(recipe, work), train_dataset=columns, processing_class=tokenizer,
-            peft_config=lora,
+            model=model, args=_arguments(recipe, work), train_dataset=columns, eval_dataset=aside,
+            processing_class=tokenizer, peft_config=lora,
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
@@ -102,6 +110,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         learning_rate=optim.lr,
         num_train_epochs=optim.epochs,
         per_device_train_batch_size=optim.batch // processes().count,
+        per_device_eval_batch_size=1,  # each row counts alike, whatever stands beside it
         warmup_steps=optim.warmup,  # below 1 it is the share of all steps
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand: nothing is cut

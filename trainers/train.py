@@ -23,6 +23,8 @@ from harness.matching import matching
 from harness.progress import Watch
 from harness.warrant import find_diagnosis, in_words, warrant
 from trainers.checkpoints import close_work, keep_only, newest, open_work
+from trainers.choosing import restore
+from trainers.dev import split
 from trainers.duplicates import find_duplicates
 from trainers.fit import ADAPTER, Job, fit
 from trainers.grading import grade, settle
@@ -46,6 +48,7 @@ class Ready:
     base: Local
     rows: Sequence[Row]
     tokens: Data
+    dev: Data
     baselines: Sequence[Baseline]
     evidence: Mapping[str, Any]
 
@@ -54,7 +57,7 @@ class Ready:
         """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
         return {
             "recipe": digest(self.recipe.deciding()),
-            "rows": digest([asdict(row) for row in self.tokens]),
+            "rows": digest([asdict(row) for row in [*self.tokens, *self.dev]]),
             "model": digest(self.base.identity.subject),
             "versions": digest([self.base.identity.engine, _versions()]),
             "number of processes": str(processes().count),
@@ -95,9 +98,12 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, lengths_in_words, say, report)
-    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout}
+    parts = split(rows, recipe, graded.duplicates)
+    for line in parts.in_words():
+        say(line)
+    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "dev": parts.as_dict()}
     evidence |= {"baselines": digests(found), "diagnosis": leave, **history}
-    return Ready(recipe, base, rows, tokens, found, evidence)
+    return Ready(recipe, base, rows, *parts.apart(tokens), found, evidence)
 
 
 def _tell(found: RowReport, words: Callable[[RowReport], Iterable[str]], say: Say, report: Path | None) -> None:
@@ -195,8 +201,9 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     start = time.monotonic()
     adapter = work / ADAPTER
     shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
-    job = Job(ready.recipe, ready.tokens, work, newest(work))
+    job = Job(ready.recipe, ready.tokens, ready.dev, work, newest(work))
     keep_only(work, job.checkpoint)
+    restore(work, job.checkpoint)
     processes().hand_over(job)
     facts = fit(job, ready.base.folder, watch, say)
     with watch("Proving that the adapter loads and acts"):

@@ -93,10 +93,11 @@ def scale(watch: Watch) -> Iterator[str]:
                       f"{got['memory']:.0f}"])  # fmt: skip
     yield (
         f"{FIXTURES} fixtures, and the demo's rows, each with a sentence of another in it, compared in one process; "
-        "nothing is left out or reckoned. Seconds are of processor time, but for those of the clock, which other work "
+        "nothing is left out or reckoned. Seconds are of processor time, but for those by the clock, which other work "
         "on the machine stretches. Only texts that share rare words with a fixture are embedded."
     )
-    head = ["rows", "wording, s", "texts embedded", "meaning, s", "together, s", "ms a row", "clock, s", "peak MB"]
+    head = ["rows", "wording, s", "texts embedded", "meaning, s", "together, s", "ms a row", "by the clock, s",
+            "peak MB"]  # fmt: skip
     yield table(head, lines)
 
 

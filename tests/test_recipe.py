@@ -34,7 +34,10 @@ def test_a_short_recipe_has_the_documented_defaults(write, tmp_path):
     recipe = read_recipe(write(SHORT))
 
     assert (recipe.task, recipe.model, recipe.method, recipe.seed) == ("desk", "smollm2", "sft", 0)
-    assert (recipe.lora, recipe.optim) == (Lora(16, 32, 0.0, "all-linear"), Optim(2e-4, 3, 8, 0.05, "cosine", 1024))
+    assert (recipe.lora, recipe.optim) == (
+        Lora(16, 32, 0.0, "all-linear"),
+        Optim(2e-4, 3, 8, 0.0, 0.05, "cosine", 1024),
+    )
     assert recipe.rows == (tmp_path / "rows.jsonl",)
     assert recipe.output == tmp_path / "out/desk"
 

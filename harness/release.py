@@ -83,10 +83,11 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     units = [unit for task in tasks for unit in task.units]
     seen = state(baselines, str(record.identity["subject"]["model"]), units, released=True)
     identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
-    references = baseline_references(baselines, tasks, units, identity, training["recipe"].get("model"))
+    model = training["recipe"].get("model")
+    references = baseline_references(baselines, tasks, units, identity, model)
     check_repeats(references, units, _repeats(record))
     [trained] = (task for task in tasks if task.name == training["task"])
-    check_warrant(baselines, trained, record.identity["subject"], training["diagnosis"])
+    check_warrant(baselines, trained, record.identity["subject"], training["diagnosis"], model)
     again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)

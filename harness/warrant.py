@@ -1,4 +1,4 @@
-"""Whether a task's diagnosis warrants a fine-tune: it names no cheaper lever, or someone says why all the same."""
+"""Whether a task's diagnosis warrants a fine-tune: it names no other lever, or someone says why all the same."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def warrant(task: Task, found: Diagnosis, waiver: str | None, where: str) -> dic
     Args:
         task: what is to be trained for.
         found: its diagnosis.
-        waiver: why it is fine-tuned although a cheaper lever is named, or None.
+        waiver: why it is fine-tuned although another lever is named, or None.
         where: the file in which the waiver stands, or would.
 
     Returns:
-        `digest`, `levers` by unit, `against` (the units whose lever is a cheaper one) and `waived` (the reason, None
+        `digest`, `levers` by unit, `against` (the units whose lever is another one) and `waived` (the reason, None
         where there was nothing to waive).
 
     Raises:
-        Refused: a cheaper lever, and no waiver.
+        Refused: another lever, and no waiver.
     """
     keys = [unit.key for unit in aims(task) if unit.key in found.units]
     against = [key for key in keys if key in found.cheaper]
@@ -102,7 +102,9 @@ def in_words(leave: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def check_warrant(root: Path, task: Task, subject: Mapping[str, str | None], leave: Mapping[str, Any]) -> None:
+def check_warrant(
+    root: Path, task: Task, subject: Mapping[str, str | None], leave: Mapping[str, Any], model: str | None = None
+) -> None:
     """Refuse a release whose training cites no diagnosis that stands: the committed one, or one that says as much.
 
     Args:
@@ -110,10 +112,13 @@ def check_warrant(root: Path, task: Task, subject: Mapping[str, str | None], lea
         task: what the adapter was trained for.
         subject: the base that was diagnosed.
         leave: what `warrant` gave when it was trained.
+        model: the base's `--model`, for the command that makes what is missing.
 
     Raises:
-        Refused: there is no diagnosis, or it changed since and names a cheaper lever now.
+        Refused: there is no diagnosis, or it changed since and names another lever now.
     """
     path = diagnosis_path(root, str(subject["model"]), task.name)
-    if read_diagnosis(path, how_to_diagnose(task, None)).as_dict()["digest"] != leave.get("digest"):  # made again since
-        warrant(task, find_diagnosis(root, task, subject), leave.get("waived"), "the recipe")
+    if read_diagnosis(path, how_to_diagnose(task, model)).as_dict()["digest"] != leave.get(
+        "digest"
+    ):  # made again since
+        warrant(task, find_diagnosis(root, task, subject, model), leave.get("waived"), "the recipe")

@@ -161,7 +161,22 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
     assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+33.1, +57.5] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
+    assert "learning rate 0.001, 1 pass over them, seed 1." in body
     assert "goes on from" not in body
+    assert "put aside" not in body
+
+
+def test_the_model_card_tells_on_what_the_checkpoint_was_chosen(desk):
+    adapter = desk.adapter(dev={"rows": 4}, training={"chosen_step": 10, "steps": 40})
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
+    assert told in (adapter / "README.md").read_text()
+
+
+def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
+    adapter = desk.adapter(grading={"rows": 42, "trained": 39})
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
 
 
 def test_the_model_card_of_a_preference_training_names_its_start(desk):

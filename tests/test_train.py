@@ -135,7 +135,11 @@ def test_no_baseline_no_training(place, tiny_model):
     shutil.rmtree(place.path / "baselines")
 
     slug = identify(str(tiny_model), tiny_model).slug
-    refuses(place, f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it")
+    refuses(
+        place,
+        f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it",
+        f"pytest suites/ --record --model={tiny_model} -k desk/triage",
+    )
 
 
 def test_a_baseline_of_another_model_does_not_count(place, tiny_model, tmp_path):
@@ -398,7 +402,7 @@ def test_the_effective_values_come_first(place, options):
         "  task  desk  the task whose units the rows name: a folder of the fixtures",
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
-        "  diagnosis  heed  what happens where the task's diagnosis names a cheaper lever than fine-tuning (default)",
+        "  diagnosis  heed  what happens where the task's diagnosis names another lever than fine-tuning (default)",
         "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
         "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
         "  lora.r  4  rank: the size of the adapter",

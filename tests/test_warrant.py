@@ -1,4 +1,4 @@
-"""Leave to fine-tune: a diagnosis of this model and these questions that names no cheaper lever, or a reason."""
+"""Leave to fine-tune: a diagnosis of this model and these questions that names no other lever, or a reason."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def test_the_cited_diagnosis_stands_although_the_fixtures_grew(task, tmp_path, l
 
 def test_the_cited_diagnosis_is_gone(task, tmp_path, leave):
     diagnosis_path(tmp_path, LOCAL["model"], "desk").unlink()
-    with pytest.raises(Refused, match="expected a diagnosis at"):
-        check_warrant(tmp_path, task, SUBJECT, leave)
+    with pytest.raises(Refused, match=r"expected a diagnosis at .*; run: tunegate diagnose desk --model=\./m"):
+        check_warrant(tmp_path, task, SUBJECT, leave, "./m")
 
 
 def test_another_one_that_says_as_much(task, tmp_path, leave):

@@ -79,7 +79,7 @@ SHAPE = _mapping(
             },
         ),
         "diagnosis": _key(
-            "what happens where the task's diagnosis names a cheaper lever than fine-tuning",
+            "what happens where the task's diagnosis names another lever than fine-tuning",
             {
                 "anyOf": [{"enum": [HEED]}, _mapping({"waive": _REASON}, required=["waive"])],
                 "description": 'heed, or {waive: "the reason"}',
@@ -154,7 +154,7 @@ class Recipe:
 
     @property
     def waiver(self) -> str | None:
-        """Why it is trained although the diagnosis names a cheaper lever; None where the diagnosis is heeded."""
+        """Why it is trained although the diagnosis names another lever; None where the diagnosis is heeded."""
         return None if isinstance(self.diagnosis, str) else self.diagnosis["waive"]
 
     def effective(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class RowReport:
 
     @property
     def trained(self) -> int:
-        """How many rows are trained on."""
+        """How many rows are left once failing ones are dropped; a dev part is put aside from these."""
         return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0)
 
     def as_dict(self) -> dict[str, Any]:

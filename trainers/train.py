@@ -77,7 +77,7 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.
-        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names a cheaper lever,
+        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another lever,
             rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
             replaced.
     """
@@ -89,7 +89,7 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
     base = Local(recipe.model, watch)
     history = {"start": recipe.start.history(base.model)} if recipe.start else {}
-    found = _baselines(task, base, baselines)
+    found = _baselines(recipe, task, base, baselines)
     leave = _leave(recipe, task, base, baselines, say)
     graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, grades_in_words, say, report)
@@ -143,11 +143,11 @@ def _task(recipe: Recipe, tasks: Sequence[Task]) -> Task:
     raise Refused(f"{show_path(recipe.path)}: task {recipe.task!r}: expected one of {known}")
 
 
-def _baselines(task: Task, base: Local, root: Path) -> list[Baseline]:
+def _baselines(recipe: Recipe, task: Task, base: Local, root: Path) -> list[Baseline]:
     open_units = [unit for unit in task.units if not unit.sealed]
     if not open_units:
         raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
-    return matching(root, base.model.slug, open_units, base.identity.subject, base.identity.engine)
+    return matching(root, base.model.slug, open_units, base.identity.subject, base.identity.engine, recipe.model)
 
 
 def _leave(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def report(
 def demo(
     home: Annotated[Path, typer.Option(help="Where it writes; emptied first.", metavar="DIR")] = Path(".tunegate/demo"),
 ) -> None:
-    """Run the whole loop on the embedded model: baseline, LoRA, gate, release."""
+    """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
     from harness.demo import run
 
     code = run(Console(highlight=False), home)

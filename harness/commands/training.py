@@ -46,7 +46,7 @@ def train(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="All but the training, with an estimate of it.")] = False,
 ) -> None:
-    """Train a LoRA adapter, after the guards: a baseline of the same model and questions, and a proven hold-out."""
+    """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture."""
     from harness.leaderboard import megabytes
     from harness.progress import watch_on
     from trainers.fit import follow

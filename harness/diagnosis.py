@@ -61,6 +61,11 @@ class Diagnosis:
         """The units for which a fine-tune is not the lever."""
         return {unit: found for unit, found in self.units.items() if found.lever not in TUNING}
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that its file holds, by which a training cites it."""
+        return str(self.as_dict()["digest"])
+
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
         return stamped(json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})))

@@ -87,7 +87,7 @@ def warrant(task: Task, found: Diagnosis, waiver: str | None, where: str) -> dic
             f"{where}: the reason then stands in the adapter's training record and model card"
         )
     return {
-        "digest": found.as_dict()["digest"],
+        "digest": found.digest,
         "levers": {key: found.units[key].lever for key in keys},
         "against": against,
         "waived": waiver if against else None,
@@ -118,7 +118,6 @@ def check_warrant(
         Refused: there is no diagnosis, or it changed since and names another lever now.
     """
     path = diagnosis_path(root, str(subject["model"]), task.name)
-    if read_diagnosis(path, how_to_diagnose(task, model)).as_dict()["digest"] != leave.get(
-        "digest"
-    ):  # made again since
+    committed = read_diagnosis(path, how_to_diagnose(task, model))
+    if committed.digest != leave.get("digest"):  # made again since
         warrant(task, find_diagnosis(root, task, subject, model), leave.get("waived"), "the recipe")

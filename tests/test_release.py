@@ -60,7 +60,7 @@ class Desk:
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
             "diagnosis": {
-                "digest": DIAGNOSIS.as_dict()["digest"], "levers": {T: "fine-tune for quality"}, "against": [],
+                "digest": DIAGNOSIS.digest, "levers": {T: "fine-tune for quality"}, "against": [],
                 "waived": None,
             },
         }  # fmt: skip
@@ -128,7 +128,7 @@ def test_an_adapter_is_released_when_everything_holds(desk):
 
 def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
     leave = {
-        "digest": DIAGNOSIS.as_dict()["digest"], "levers": {T: "retrieval"}, "against": [T],
+        "digest": DIAGNOSIS.digest, "levers": {T: "retrieval"}, "against": [T],
         "waived": "To show that it fails.",
     }  # fmt: skip
     adapter = desk.adapter(diagnosis=leave)

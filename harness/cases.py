@@ -26,7 +26,8 @@ def load_tasks(root: Path, only: str = "") -> tuple[Task, ...]:
     """
     shown = show_path(root)
     if not root.is_dir():
-        raise Refused(f"{shown}: expected a folder of fixtures, found nothing; name it with --cases DIR")
+        how = "give the one that holds them: --cases DIR (lint and plan: DIR alone)"
+        raise Refused(f"{shown}: expected a folder of fixtures, found nothing; {how}")
     if (root / POLICY).exists():
         above = show_path(root.resolve().parent)
         raise Refused(f"{shown}: expected a folder of tasks, found one task; name the folder above it, {above}")

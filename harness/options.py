@@ -72,7 +72,6 @@ class Options:
             )
         if self.replays and self.rung != "as-is":
             yield f"--model replay:FILE: its outputs are there already, --rung {self.rung} cannot change the prompts"
-
         if self.timing and self.replays:
             yield "--timing with --model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:

@@ -41,7 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--sealed", action="store_true", help="judge sealed units too: for the final look")
     add("--repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
     add("--timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it")
-    add("--inconclusive", choices=("block", "warn"), help="warn: an inconclusive unit alone does not fail the run")
+    add(
+        "--inconclusive",
+        choices=("block", "warn"),
+        help="warn: an inconclusive unit alone does not fail the run (default: block)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

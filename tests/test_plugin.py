@@ -291,7 +291,10 @@ def test_a_replayed_case_that_does_not_exist_is_refused(project: Project) -> Non
         (["--out=suites"], "--out suites: expected a file for one record, found a folder"),
         (["--adapter=x", "--adapter=y", "--out=pyproject.toml"], "expected a folder for several records, found a file"),
         (["--repeats=0"], "--repeats: expected a whole number from 1, found 0"),
-        (["--cases=elsewhere"], "elsewhere: expected a folder of fixtures, found nothing; name it with --cases DIR"),
+        (
+            ["--cases=elsewhere"],
+            "elsewhere: expected a folder of fixtures, found nothing; give the one that holds them: --cases DIR",
+        ),
     ],
 )
 def test_options_that_mean_nothing_are_refused(project: Project, options: list[str], reason: str) -> None:

@@ -110,18 +110,20 @@ def lever(found: Sequence[Step], goal: float, knowledge: bool) -> Lever:
     better = [step for step in found if step.better]
     closing = next((step for step in better if step.mean >= goal), None)
     if closing:
-        return _closed_by(closing, first, about_form)
+        return _closed_by(closing, first, about_form, knowledge)
     lead = max(better, key=lambda step: step.mean, default=None)  # the cheapest of equals
     if lead and lead.rung in CONTENT_LEVER and not (about_form and lead.rung != "context"):
         return CONTENT_LEVER[lead.rung]
     return "fine-tune for quality" if about_form else "none found"
 
 
-def _closed_by(step: Step, first: Step, about_form: bool) -> Lever:
+def _closed_by(step: Step, first: Step, about_form: bool, knowledge: bool) -> Lever:
     if step.rung == "context":
         return "retrieval"
     if step.rung in CONTENT_LEVER and not about_form:
         return CONTENT_LEVER[step.rung]
+    if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
+        return "prompt"
     return "fine-tune for cost" if step.rung == LARGER or times(step, first) >= DEAR else "prompt"
 
 

@@ -54,6 +54,7 @@ FORMED = Step("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the content i
         ),
         ([LOW, step("few-shot", 0.3), step("context", 0.6)], True, "retrieval", "Retrieval: a prompt with the passage"),
         ([LOW, step("context", 0.6)], False, "retrieval", "Retrieval: a prompt with the passage"),
+        ([LOW, step("few-shot", 0.95, 500)], True, "prompt", "Prompt: a prompt with worked examples"),
         ([LOW, step("few-shot", 0.95), step("context", 0.99)], True, "prompt", "Prompt: a prompt with worked examples"),
         (
             [LOW, step("steps", 0.91, 400)], True, "reasoning",

@@ -35,7 +35,7 @@ def steps(home: Path) -> list[Step]:
              ("pytest", "suites/", "--record", f"--baselines={baselines}")),
         Step("Climb the ladder, with a few cases: would a prompt do?",
              ("tunegate", "diagnose", "support", "--sample=10", f"--baselines={baselines}")),
-        Step("Train a LoRA adapter: allowed only now that there is a baseline, and fine-tuning is the lever",
+        Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
              ("tunegate", "train", str(RECIPE), f"--baselines={baselines}", f"--output={adapter}")),
         Step("Judge the adapter against the baseline: the gate",
              ("pytest", "suites/", f"--adapter={adapter}", "--against=baseline", f"--baselines={baselines}",

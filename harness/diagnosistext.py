@@ -13,7 +13,7 @@ from harness.diagnosis import Diagnosis, Finding
 from harness.levers import Step, times
 from harness.words import difference, percent
 
-COLUMNS = ("unit", "rung", "cases", "form", "pass", "difference, points [95 %]", "tokens\na call", "times\nas is")
+COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
 
 
 def show(console: Console, found: Diagnosis) -> None:
@@ -25,26 +25,26 @@ def show(console: Console, found: Diagnosis) -> None:
 
 
 def table(found: Diagnosis) -> Table:
-    """Units and their rungs down, form where the suite tells it from the rest; a difference beyond chance is bold."""
+    """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        text = name in {"unit", "rung"}
-        out.add_column(name, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+    for column in COLUMNS:
+        is_first = column is COLUMNS[0]
+        out.add_column(column, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")
     for unit, finding in found.units.items():
-        for row in _rows(unit, finding):
+        out.add_row(Text(unit))
+        for row in _rows(finding):
             out.add_row(*row)
     return out
 
 
-def _rows(unit: str, finding: Finding) -> Iterator[tuple[Text, ...]]:
+def _rows(finding: Finding) -> Iterator[tuple[Text, ...]]:
     first = finding.steps[0]
     has_form = any(step.form != step.mean for step in finding.steps)
     for step in finding.steps:
         gain = difference(step.gain, step.interval, "pass/fail") if step is not first else ""
         yield (
-            Text(unit if step is first else ""), Text(step.rung), Text(str(step.n)),
-            Text(percent(step.form) if has_form else ""), Text(percent(step.mean)),
-            Text(gain, style="bold" if step.better else "dim"), *_cost(step, first),
+            Text(f"  {step.rung}"), Text(str(step.n)), Text(percent(step.form) if has_form else ""),
+            Text(percent(step.mean)), Text(gain, style="bold" if step.better else "dim"), *_cost(step, first),
         )  # fmt: skip
 
 

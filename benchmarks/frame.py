@@ -96,13 +96,14 @@ def made(command: str, libraries: Sequence[str], seconds: float, load: float) ->
     versions = ", ".join(f"{name} {version(name)}" for name in libraries)
     return (
         f"    {command}\n\n"
-        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {versions}; "
+        f"{datetime.now(UTC):%d %B %Y}, {machine()}, Python {platform.python_version()}, {versions}; "
         f"{seconds / 60:.1f} minutes. The machine's load average was {load:.1f} before and {os.getloadavg()[0]:.1f} "
         "after; the benchmark adds 1 by itself for each core it keeps busy, more is noise."
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """The cores, and what they are."""
     cpu, info = platform.machine(), Path("/proc/cpuinfo")
     if info.exists():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]

@@ -27,6 +27,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks import gate_passfail, gate_plot, gate_scores, gate_slices
+from benchmarks.frame import machine
 from benchmarks.gate_findings import findings
 from benchmarks.gate_report import report
 from benchmarks.gate_results import Results, broken
@@ -134,7 +135,7 @@ def about(settings: Settings, command: str, seconds: float) -> list[str]:
     cells = f"n in {_listed(settings.sizes)}; churn {_listed(f'{100 * churn:g}' for churn in settings.churns)} %"
     return [
         f"    {command}",
-        f"{datetime.now(UTC):%d %B %Y}, {_machine()}, Python {platform.python_version()}, {libraries}; "
+        f"{datetime.now(UTC):%d %B %Y}, {machine()}, Python {platform.python_version()}, {libraries}; "
         f"{seconds / 60:.1f} minutes, {sum(os.times()[:4]) / 60:.1f} of processor time in all. Seeded: the same tables "
         f"each time. {cells}.",
     ]
@@ -142,14 +143,6 @@ def about(settings: Settings, command: str, seconds: float) -> list[str]:
 
 def _listed(values: Iterable[Any]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-def _machine() -> str:
-    cpu, info = platform.machine(), Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    return f"{os.cpu_count()} cores ({cpu})"
 
 
 def main(

@@ -1,6 +1,6 @@
 """Many adapters scored together on one base, against as many runs of their own.
 
-    python benchmarks/many_adapters.py                                     # 24 adapters, 24 cases; a quarter of an hour
+    python benchmarks/many_adapters.py                                     # 24 adapters, 24 cases; 19 minutes
     python benchmarks/many_adapters.py --adapters 4 --cases 4 --model DIR  # another model; --out DIR keeps it apart
 
 Each adapter is trained for a few steps on rows of its own, all in one process. Then one run judges all of them on cases

@@ -1,6 +1,6 @@
 """One recipe trained by one process and by two: the same losses, and adapters whose scores differ by chance alone?
 
-    python benchmarks/processes.py                                   # the embedded model; about 15 minutes on two cores
+    python benchmarks/processes.py --rows 48 --cases 40              # the embedded model; 4 minutes on one core
     python benchmarks/processes.py --rows 16 --cases 4 --model DIR   # another model; --out DIR keeps the result apart
 
 A part of the demo's triage rows is trained on with the demo's recipe, the second time under `accelerate launch`; both

@@ -1,6 +1,6 @@
 """Ten kills of a short, real training: does the same command give the adapter that no kill would have given?
 
-    python benchmarks/resume.py                        # the embedded model; about ten minutes on two idle cores
+    python benchmarks/resume.py                        # the embedded model; 11 minutes on one core
     python benchmarks/resume.py --kills 3 --model DIR  # another model; --out DIR keeps the result apart
 
 A task of four cases and 40 rows of the demo is written, its baseline recorded, the ladder climbed, and one adapter

@@ -1,6 +1,6 @@
 """The speed of our training beside TRL's defaults, in one run, with the loss that each comes to.
 
-    python benchmarks/training.py                        # the embedded model; about ten minutes on two idle cores
+    python benchmarks/training.py                        # the embedded model; 9 minutes on one core
     python benchmarks/training.py --steps 2 --model DIR  # another model; --out DIR keeps it apart
 
 Both train the same rows of the demo with the same LoRA, batch, learning rate, steps and seed, in turn, each in a

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.cases import Task, Unit
+from harness.changes import FIXED, NAMES
 from harness.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from harness.errors import Refused, show_path
 from harness.ladder import climbers
 from harness.matching import DEFAULT_MODEL
-
-FIXED = ("base", "tokenizer", "template")
 
 
 def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], model: str | None = None) -> Diagnosis:
@@ -31,17 +30,22 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
     path = diagnosis_path(root, str(subject["model"]), task.name)
     how = how_to_diagnose(task, model)
     found = read_diagnosis(path, how)
-    parts = [part for part in FIXED if found.subject.get(part) != subject.get(part)]
-    if parts:
-        raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {parts[0]}; run: {how}")
+    if part := next((part for part in FIXED if found.subject.get(part) != subject.get(part)), None):
+        part = NAMES.get(part, part)
+        raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {part}; run: {how}")
+    _check_complete(task, found, path, how)
     for unit in aims(task):
         if unit.key in found.unclimbed:
             continue
-        if unit.key not in found.units:
-            raise Refused(f"{show_path(path)}: expected a diagnosis of {unit.key}, found none; run: {how}")
         if differs := _first_difference(found.questions[unit.key], unit.questions):
             raise Refused(f"{unit.key}: {show_path(path)} rests on other {differs}; run: {how}")
     return found
+
+
+def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:
+    known = {*found.units, *found.unclimbed}
+    if missing := [unit.key for unit in aims(task) if unit.key not in known]:
+        raise Refused(f"{show_path(path)}: expected a diagnosis of {', '.join(missing)}, found none; run: {how}")
 
 
 def _first_difference(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
@@ -105,7 +109,10 @@ def in_words(leave: Mapping[str, Any]) -> list[str]:
 def check_warrant(
     root: Path, task: Task, subject: Mapping[str, str | None], leave: Mapping[str, Any], model: str | None = None
 ) -> None:
-    """Refuse a release whose training cites no diagnosis that stands: the committed one, or one that says as much.
+    """Refuse a release whose training rests on no diagnosis that stands, for what are the task's targets now.
+
+    The committed diagnosis may be of fewer cases than there are now, if it is the one that the training cites; one made
+    since must have asked these questions.
 
     Args:
         root: the folder of baselines.
@@ -115,9 +122,11 @@ def check_warrant(
         model: the base's `--model`, for the command that makes what is missing.
 
     Raises:
-        Refused: there is no diagnosis, or it changed since and names another lever now.
+        Refused: there is no diagnosis, it lacks a target, or it names another lever and no reason was given.
     """
-    path = diagnosis_path(root, str(subject["model"]), task.name)
-    committed = read_diagnosis(path, how_to_diagnose(task, model))
-    if committed.digest != leave.get("digest"):  # made again since
-        warrant(task, find_diagnosis(root, task, subject, model), leave.get("waived"), "the recipe")
+    path, how = diagnosis_path(root, str(subject["model"]), task.name), how_to_diagnose(task, model)
+    committed = read_diagnosis(path, how)
+    if committed.digest != leave.get("digest"):
+        committed = find_diagnosis(root, task, subject, model)
+    _check_complete(task, committed, path, how)
+    warrant(task, committed, leave.get("waived"), "the recipe, and train again")

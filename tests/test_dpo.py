@@ -16,7 +16,7 @@ from harness.base import PROBE, load_base, load_tokenizer
 from harness.errors import Refused
 from harness.files import stamped
 from harness.progress import quiet
-from tests.test_train import PRODUCTS, Place, recorded, refuses, trained  # noqa: F401  (fixtures)
+from tests.test_train import PRODUCTS, Place, recorded, refuses, train_in, trained  # noqa: F401  (fixtures)
 from trainers.estimate import Estimate
 from trainers.preference import Data, check_pairs, tokenize_for
 from trainers.recipe import read_recipe
@@ -45,12 +45,7 @@ def preferred(trained, tmp_path_factory) -> Place:  # noqa: F811
     """A place with an adapter by sft, one by dpo that went on from it, and what the second training said."""
     place = Place(shutil.copytree(trained.path, tmp_path_factory.mktemp("preferred") / "place"))
     prefer(place)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place.path)
-        done = place.train()
-    assert done.exit_code == 0, done.output
-    (place.path / "said.txt").write_text(done.output)
-    return place
+    return train_in(place)
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ from tests.records import LOCAL, record, save, stamp, write_desk, write_policy
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
 DIAGNOSIS = Diagnosis(
-    "desk", LOCAL, {}, None, 40, 0, questions={}, units={T: Finding("fine-tune for quality", "Fine-tune.", 0.9, ())}
-)
+    "desk", LOCAL, {}, None, 40, 0, questions={},
+    units={unit: Finding("fine-tune for quality", "Fine-tune.", 0.9, ()) for unit in (T, "desk/replies")},
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Desk:
                 "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
+            "grading": {"trained": 42},
+            "dev": {"rows": 0},
             "diagnosis": {
                 "digest": DIAGNOSIS.digest, "levers": {T: "fine-tune for quality"}, "against": [],
                 "waived": None,

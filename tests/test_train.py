@@ -90,16 +90,20 @@ def recorded(tmp_path_factory, tiny_model) -> Place:
     return place
 
 
-@pytest.fixture(scope="module")
-def trained(recorded, tmp_path_factory) -> Place:
-    """A place with a trained adapter, and what the training said."""
-    place = Place(shutil.copytree(recorded.path, tmp_path_factory.mktemp("trained") / "place"))
+def train_in(place: Place) -> Place:
+    """Train in a place, as its working directory, and keep what was said in `said.txt`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place.path)
         done = place.train()
     assert done.exit_code == 0, done.output
     (place.path / "said.txt").write_text(done.output)
     return place
+
+
+@pytest.fixture(scope="module")
+def trained(recorded, tmp_path_factory) -> Place:
+    """A place with a trained adapter, and what the training said."""
+    return train_in(Place(shutil.copytree(recorded.path, tmp_path_factory.mktemp("trained") / "place")))
 
 
 @pytest.fixture

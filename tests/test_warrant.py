@@ -88,7 +88,8 @@ def test_missing(task, tmp_path):
 
 def test_of_another_model(task, tmp_path):
     write_diagnosis(tmp_path, diagnosis(task))
-    with pytest.raises(Refused, match=r"expected a diagnosis of this model, found another template; run: .* --model=m"):
+    told = r"expected a diagnosis of this model, found another chat template; run: .* --model=m"
+    with pytest.raises(Refused, match=told):
         find_diagnosis(tmp_path, task, SUBJECT | {"template": "e" * 64}, "m")
 
 
@@ -149,3 +150,18 @@ def test_another_one_that_names_a_cheaper_lever(task, tmp_path, leave):
     write_diagnosis(tmp_path, diagnosis(task, "prompt"))
     with pytest.raises(Refused, match="expected a diagnosis that names fine-tuning, found another lever"):
         check_warrant(tmp_path, task, SUBJECT, leave)
+
+
+def test_a_guard_that_became_a_target_is_looked_at_too(task, tmp_path, leave):
+    write_policy(tmp_path / "fixtures", triage={"role": "target"}, facts={"role": "target"})
+    [now] = load_tasks(tmp_path / "fixtures")
+    with pytest.raises(Refused, match="found another lever:\n  desk/facts: Retrieval"):
+        check_warrant(tmp_path, now, SUBJECT, leave)
+
+
+def test_a_target_that_the_cited_diagnosis_never_saw(tmp_path, leave):
+    write_desk(tmp_path / "fixtures", 4, "later")
+    write_policy(tmp_path / "fixtures", triage={"role": "target"}, later={"role": "target"})
+    [now] = load_tasks(tmp_path / "fixtures")
+    with pytest.raises(Refused, match="expected a diagnosis of desk/later, found none"):
+        check_warrant(tmp_path, now, SUBJECT, leave)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from typing import Any
 
 from harness.checks.outcome import Check, CheckKind, Kind
@@ -118,7 +117,7 @@ class Unit:
             "checks": self._digest(lambda case: [self.asked[case.id], case.expect]),
             "marks": self._digest(lambda case: [dict(case.tags), case.critical]),
             "prices" if self.of else "references": self._digest(lambda case: case.check.references),
-            "check code": _code_digest(self.row.code),
+            "check version": str(self.row.version),
             "decoding": self._digest(lambda case: [getattr(case.decoding, name) for name in Decoding.__slots__]),
         }
 
@@ -138,11 +137,3 @@ class Task:
     def policies(self) -> dict[str, dict[str, Any]]:
         """What task.yaml holds each unit to, by the unit's key."""
         return {unit.key: self.policy.as_dict(unit.name, unit.kind, unit.sealed) for unit in self.units}
-
-
-def _code_digest(modules: Iterable[str]) -> str:
-    sources = []
-    for name in modules:
-        package, _, module = name.rpartition(".")
-        sources.append(resources.files(package).joinpath(f"{module}.py").read_text("utf-8"))
-    return digest(sources)

@@ -1,7 +1,6 @@
 # ruff: noqa: E501  (a pair of texts is one line)
 from __future__ import annotations
 
-import importlib.util
 import random
 import subprocess
 import sys
@@ -376,4 +375,3 @@ def test_loading_fits_nothing_and_importing_brings_in_neither_torch_nor_scikit_l
 
 def test_the_row_of_the_table_says_what_the_suite_needs():
     assert (KIND.kind, KIND.needs_expect, KIND.embeds) == ("pass/fail", True, True)
-    assert all(importlib.util.find_spec(module) for module in KIND.code)

@@ -102,7 +102,7 @@ KIND = CheckKind(
     options={"type": "object", "additionalProperties": False},
     expect={},
     load=load,
-    code=("harness.checks.cost",),
+    version=1,
     rereads=True,
     ignores=("cases", "prompt", "check", "generate", "shots", "sealed"),
 )

@@ -81,13 +81,12 @@ def _pair(text: str, expect: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG
     return expect["preferred"], expect["other"]
 
 
-CODE = ("harness.checks.likelihood", "harness.likelihood")
 PASSAGES = CheckKind(
     kind="continuous",
     options=_options("passages"),
     expect={},
     load=load,
-    code=CODE,
+    version=1,
     texts=_passage,
     chat=False,
     ignores=("prompt", "generate", "shots", "context", "expect"),
@@ -97,7 +96,7 @@ PAIRS = CheckKind(
     options=_options("pairs"),
     expect=EXPECT,
     load=load,
-    code=CODE,
+    version=1,
     needs_expect=True,
     texts=_pair,
     ignores=("generate",),

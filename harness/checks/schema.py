@@ -125,18 +125,6 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    code=tuple(
-        f"harness.checks.{module}"
-        for module in (
-            "schema",
-            "validator",
-            "keywords",
-            "evaluated",
-            "budget",
-            "formats",
-            "patterns",
-            "jsontext",
-        )
-    ),
+    version=1,
     by_expect="which values are right",
 )

@@ -176,7 +176,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    code=("harness.checks.vocabulary", "harness.checks.terms"),
+    version=1,
     needs_expect=True,
     by_expect="which terms and wording were due",
 )

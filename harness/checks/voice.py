@@ -25,14 +25,6 @@ from harness.yamlfile import read_yaml
 
 CONTENT = 0.4  # cosine: keeps 96 % of texts with the same content, lets 1.5 % of other topics through
 SIDES = ("on", "off")
-CODE = (
-    "harness.checks.voice",
-    "harness.checks.voicemetric",
-    "harness.checks.features",
-    "harness.checks.spelling",
-    "harness.checks.guards",
-    "harness.embed",
-)
 MAX_CHARS = 4_000  # far more than the words that `guards` allow
 LEAST_PAIRS = 20
 LEAST_SUBTLE = 4
@@ -283,7 +275,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    code=CODE,
+    version=1,
     needs_expect=True,
     by_expect="what was to be said",
     embeds=True,

@@ -1,4 +1,5 @@
 """Outputs that every kind of check is asked about, and what it says of them: the golden outcomes of a version."""
+# ruff: noqa: E501  (outputs as they are, one after another)
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A check has a version, which is raised when its outcomes change: a changed outcome without one fails here.
 
-After a change that is meant: raise the version of the kind, `TUNEGATE_GOLDEN=write pytest tests/test_check_versions.py`,
-then read the file's diff.
+After a change that is meant: raise the version of the kind, run this file with TUNEGATE_GOLDEN=write, and read the diff
+of the golden file.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The checks: one function from an output to findings for each kind of suite, and one row in `table`."""
+"""An output in, findings out; the kinds of check do not know each other."""

@@ -1,5 +1,0 @@
-"""`python -m harness` is `tunegate`."""
-
-from harness.cli import main
-
-main()

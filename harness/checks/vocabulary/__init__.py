@@ -1,0 +1,1 @@
+"""The house's terms, their banned variants, and regulated wording."""

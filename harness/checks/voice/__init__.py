@@ -1,0 +1,1 @@
+"""The brand's style, its house rules, and what had to be said."""

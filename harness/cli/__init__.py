@@ -1,0 +1,1 @@
+"""The command line's way in: it wires the commands."""

@@ -1,0 +1,1 @@
+"""Errors, files, progress, number formats: no domain."""

@@ -1,0 +1,1 @@
+"""Outputs to results: options of a run, scoring, records, latency."""

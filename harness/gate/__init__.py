@@ -1,0 +1,1 @@
+"""The decision: pairs, tests, verdicts, and their sentences."""

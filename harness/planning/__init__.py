@@ -1,0 +1,1 @@
+"""How many cases it takes, and what earlier runs tell of it."""

@@ -1,0 +1,1 @@
+"""Pytest's way in: it wires a session to the hooks."""

@@ -1,0 +1,1 @@
+"""What leaves: release, verify, export."""

@@ -1,0 +1,1 @@
+"""What people read: records as tables and texts."""

@@ -1,0 +1,62 @@
+"""Tunegate: an evaluation-first regression harness for fine-tuning.
+
+What a script and the author of a kind of check need; all else is internal and may change. Names load when they are
+first used: the installed pytest plugin imports this package in every repository, and must cost nothing there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunegate.harness.authoring.document import Document, Where
+    from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
+    from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, TunegateError, UsageError
+    from tunegate.harness.evaluation.record import Record, read_record
+    from tunegate.harness.fixtures.loader import load_tasks
+    from tunegate.harness.fixtures.model import Case, Task, Unit
+    from tunegate.harness.gate.rule import compare
+
+_HOMES = {
+    "authoring.document": ("Document", "Where"),
+    "checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
+    "core.errors": ("AuthoringError", "CouldNotRun", "Problem", "Refused", "TunegateError", "UsageError"),
+    "evaluation.record": ("Record", "read_record"),
+    "fixtures.loader": ("load_tasks",),
+    "fixtures.model": ("Case", "Task", "Unit"),
+    "gate.rule": ("compare",),
+}
+_HOME = {name: f"tunegate.harness.{module}" for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuthoringError", "Case", "Check", "CheckKind", "CouldNotRun", "Document", "Finding", "Outcome", "Problem",
+    "Record", "Refused", "Task", "TunegateError", "Unit", "UsageError", "Where", "__version__", "compare",
+    "load_tasks", "read_record",
+]  # fmt: skip
+
+if Path(__file__).with_name("harness").is_file():
+    raise ImportError(
+        f"{Path(__file__).parent}: expected links to harness, trainers and suites, found text files; "
+        "run: git config core.symlinks true && git checkout -- src"
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home.
+
+    Raises:
+        AttributeError: there is no such public name.
+    """
+    if name == "__version__":
+        return version("tunegate")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'tunegate' has no public name {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -1,0 +1,1 @@
+"""Training examples: read, checked against the task, split, turned into tokens."""

@@ -1,0 +1,1 @@
+"""The training itself: TRL's trainers, the loop, checkpoints, processes, estimates."""

@@ -26,7 +26,7 @@ def load_tasks(root: Path, only: str = "") -> tuple[Task, ...]:
     """
     shown = show_path(root)
     if not root.is_dir():
-        how = "give the one that holds them: --cases DIR (lint and plan: DIR alone)"
+        how = "give the one that holds them: --cases DIR (pytest: --tg-cases DIR)"
         raise Refused(f"{shown}: expected a folder of fixtures, found nothing; {how}")
     if (root / POLICY).exists():
         above = show_path(root.resolve().parent)

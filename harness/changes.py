@@ -10,7 +10,7 @@ from harness.cases import Unit
 from harness.policy import policy_changes
 from harness.record import Record, Result
 
-#: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.
+#: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 FIXED = ("base", "tokenizer", "template", "rung")
 NAMES = {"base": "base weights", "template": "chat template"}
 SHOWN = 3

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.scale_child import MB
-from harness.progress import Watch, watch_on
+from tunegate.harness.core.progress import Watch, watch_on
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

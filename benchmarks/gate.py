@@ -33,7 +33,7 @@ from benchmarks.gate_report import report
 from benchmarks.gate_results import Results, broken
 from benchmarks.gate_scores import Sizes
 from benchmarks.gate_worlds import Mismatch
-from harness.progress import Watch, watch_on
+from tunegate.harness.core.progress import Watch, watch_on
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")

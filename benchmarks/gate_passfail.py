@@ -24,7 +24,7 @@ from benchmarks.gate_rule import (
     verdicts,
 )
 from benchmarks.gate_worlds import World, check, passfail_unit
-from harness.gate import SEED
+from tunegate.harness.gate.rule import SEED
 
 Integers = NDArray[np.int64]
 

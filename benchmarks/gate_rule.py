@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from harness import stats
-from harness.gate import LEVEL, SEED
-from harness.stats import PValue
-from harness.verdict import Verdict
+from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.verdict import Verdict
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.paired import PValue
 
 Floats = NDArray[np.float64]
 

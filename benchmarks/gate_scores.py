@@ -30,9 +30,9 @@ from benchmarks.gate_rule import (
     verdicts,
 )
 from benchmarks.gate_worlds import UnitWorld, World, check
-from harness import stats
-from harness.gate import LEVEL, SEED
-from harness.stats import CLAMP_MARGINS
+from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.paired import CLAMP_MARGINS
 
 UNIT_MARGIN = 0.2  # of the scores, in their own unit
 STEPS = 20_001  # of the integral of a law over what the clamp leaves

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
 from benchmarks.gate_worlds import World, check, judged, passfail_unit
-from harness import stats
-from harness.gate import LEVEL, SEED, SLICE_LEVEL
-from harness.stats import PValue
+from tunegate.harness.gate.rule import LEVEL, SEED, SLICE_LEVEL
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.paired import PValue
 
 SMALL = (7, 8, 9, 10, 11, 12, 13, 15)  # cases of the slices of one unit; five units have 40
 TOTAL = 400

@@ -9,15 +9,15 @@ from functools import cache
 import numpy as np
 
 from benchmarks.gate_rule import MARGIN, Floats
-from harness import gate
-from harness.cases import Case, Decoding, Prompt, Task, Unit
-from harness.checks.outcome import Kind, Outcome
-from harness.document import Document, Where
-from harness.errors import Problem
-from harness.judge import summarize
-from harness.policy import Policy, UnitPolicy
-from harness.record import Record, Result
-from harness.verdict import Verdict
+from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.checks.base import Kind, Outcome
+from tunegate.harness.core.errors import Problem
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.fixtures.model import Case, Decoding, Prompt, Task, Unit
+from tunegate.harness.fixtures.policy import Policy, UnitPolicy
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.verdict import Verdict
 
 TASK = "desk"
 IDENTITY = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}
@@ -83,7 +83,7 @@ def check(world: World, expected: Sequence[Verdict], what: str, fallen: frozense
     }
     for part, (mine, shipped) in pairs.items():
         if mine != shipped:
-            raise Mismatch(f"{what}: expected the {part} {mine}, found {shipped} by harness.gate.compare")
+            raise Mismatch(f"{what}: expected the {part} {mine}, found {shipped} by tunegate.harness.gate.rule.compare")
 
 
 class _SimulatedUnit(Unit):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cases import Case, Task, load_tasks
-from harness.yamlfile import read_yaml
-from trainers.rows import Row, read_rows
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Case, Task
+from tunegate.trainers.data.examples import Row, read_rows
 
 ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "leak_texts"
@@ -132,7 +133,7 @@ def edit(text: str, names: Sequence[str], rng: random.Random) -> tuple[str, int]
 def innocent() -> Iterator[Innocents]:
     """Rows that repeat nothing: the demo's own, and fixtures held against every other kind of fixture."""
     tasks = demo_tasks()
-    files = sorted((ROOT / "trainers/rows").glob("*.jsonl"))
+    files = sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl"))
     yield Innocents("the demo's training rows", read_rows(files, tasks[0]), tasks)
     for task in tasks:
         for unit in task.units:

@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.gate_markdown import table
 from benchmarks.leak_rows import NO_ANSWER, SENTENCE, demo_tasks, innocent
 from benchmarks.scale_child import MB
-from harness.cases import Task
-from harness.embed import embed
-from harness.progress import Watch, quiet
-from trainers.compare import compare
-from trainers.overlap import Matrix
-from trainers.rows import Row
+from tunegate.harness.core.progress import Watch, quiet
+from tunegate.harness.embeddings import embed
+from tunegate.harness.fixtures.model import Task
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.decontamination.overlap import Matrix
+from tunegate.trainers.decontamination.search import compare
 
 FIXTURES = 300
 SIZES = (2_000, 10_000, 50_000)

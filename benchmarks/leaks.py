@@ -22,15 +22,15 @@ from benchmarks.frame import made
 from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_rows import CLOTHES, KINDS, Planted, dress, innocent, leaks, tasks_as_they_were
 from benchmarks.leak_scale import scale
-from harness.cases import Task
-from harness.embed import embed
-from harness.files import write_atomically
-from harness.progress import Watch, watch_on
-from harness.stats import wilson
-from trainers.bands import REFUSE, REVIEW
-from trainers.compare import Comparison, compare
-from trainers.overlap import Matrix
-from trainers.rows import Row
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.progress import Watch, watch_on
+from tunegate.harness.embeddings import embed
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.statistics.paired import wilson
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.decontamination.overlap import Matrix
+from tunegate.trainers.decontamination.search import Comparison, compare
+from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
 
 RESULT = Path(__file__).parent / "results/leaks.md"
 SURE = ("exact", "white space and case", "edited numbers and names")

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.scale import LIBRARIES, Run, run
 from benchmarks.scale_project import write_project
-from harness.progress import Watch
+from tunegate.harness.core.progress import Watch
 
 SIZES, QUICK, TIMES = (1_000, 10_000, 30_000), (300, 3_000), 3
 LINT, YAML, START = "tunegate lint", "yaml.CSafeLoader", "start-up"

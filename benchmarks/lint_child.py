@@ -10,7 +10,7 @@ from pathlib import Path
 def main(what: str) -> None:
     """Parse the project's YAML and do nothing with it, or import what the command imports."""
     if what == "start":
-        for name in ("harness.cli", "harness.annotations", "harness.lint"):
+        for name in ("tunegate.harness.cli.main", "tunegate.harness.lint.github", "tunegate.harness.lint.rules"):
             import_module(name)
         return
     import yaml

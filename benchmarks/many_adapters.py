@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, ROOT, Usage, carry_out, run_process
 from benchmarks.gate_markdown import table
-from harness.adapters import adapter_digest
-from harness.leaderboard import megabytes
-from harness.models import cache_folder, resolve
-from harness.progress import Watch
-from harness.record import read_record
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.resolve import cache_folder, resolve
+from tunegate.harness.reporting.leaderboard import megabytes
 
 STEPS, BATCH, TOKENS = 3, 4, 16
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl", "pytest")
@@ -84,7 +84,7 @@ def write_project(folder: Path, model: str, adapters: int, cases: int) -> list[s
     _write(task / "task.yaml", {"version": 1, **policy})
     shutil.copytree(ROOT / "suites", folder / "suites")
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
-    rows = (ROOT / "trainers/rows/triage.jsonl").read_text("utf-8").splitlines(keepends=True)
+    rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines(keepends=True)
     names = [f"adapter-{number:02}" for number in range(1, adapters + 1)]
     for number, name in enumerate(names):
         own = [rows[(number * STEPS * BATCH + place) % len(rows)] for place in range(STEPS * BATCH)]
@@ -109,7 +109,7 @@ def measure(folder: Path, model: str, adapters: int, cases: int, watch: Watch) -
     names, base = write_project(folder, model, adapters, cases), resolve(model, watch)
     record(folder, base, model, watch)
     with watch("Climbing the ladder"):
-        run_process(["-m", "harness", "diagnose", f"--model={model}"], folder, folder / "log.txt")
+        run_process(["-m", "tunegate", "diagnose", f"--model={model}"], folder, folder / "log.txt")
     with watch(f"Training {adapters} adapters"):
         recipes = [f"{name}.yaml" for name in names]
         training = run_process([CHILD, "train", *recipes], folder, folder / "log.txt")
@@ -151,7 +151,7 @@ def _run(folder: Path, base: Path, names: Sequence[str], model: str, how: str) -
     files = {name: out / f"{name}.json" for name in names}
     where = [f"--tg-out={out if len(names) > 1 else files[names[0]]}"] if names else []
     used = run_process(
-        [CHILD, "judge", loaded, "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "harness.plugin", "suites/",
+        [CHILD, "judge", loaded, "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin", "suites/",
          f"--tg-model={model}", how, *where, *(f"--tg-adapter={name}" for name in names)],
         folder, folder / "log.txt", fine=(0, 1),
         TUNEGATE_CACHE=str(cache), COLUMNS="110", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",

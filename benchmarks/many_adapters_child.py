@@ -18,9 +18,9 @@ def train(*recipes: str) -> None:
     """Train as `tunegate train` does, recipe by recipe: the libraries are imported once."""
     from rich.console import Console
 
-    from harness.progress import watch_on
-    from trainers.recipe import read_recipe
-    from trainers.train import check, train
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.trainers.config.recipe import read_recipe
+    from tunegate.trainers.pipeline import check, train
 
     watch = watch_on(Console())
     for recipe in recipes:

@@ -14,15 +14,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_markdown import table
-from harness import prefix
-from harness.base import Base
-from harness.cases import find_unit, load_tasks
-from harness.files import write_atomically
-from harness.ladder import sample
-from harness.local import Local
-from harness.progress import quiet
-from harness.prompts import RungName, requests
-from harness.subject import Request
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.ladder import sample
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.models import batching as prefix
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.base import Base
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.prompts import RungName, requests
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results/prefix.md"

@@ -25,18 +25,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, ROOT, Usage, carry_out, run_process
 from benchmarks.gate_markdown import table
-from harness import stats
-from harness.progress import Watch
-from harness.record import Record, read_record
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.statistics import paired as stats
 
 UNIT = "support/triage"
 APART = 0.1  # of the last steps' loss: two orders of summing give thousandths
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl", "accelerate", "pytest")
-TRAIN = ("-m", "harness", "train", "recipe.yaml", "--output")
+TRAIN = ("-m", "tunegate", "train", "recipe.yaml", "--output")
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
 ON_CPU = {"ACCELERATE_USE_CPU": "true"}  # two cannot share one GPU
-SUITES = ("-m", "pytest", "-q", "-p", "harness.plugin", "suites/")
+SUITES = ("-m", "pytest", "-q", "-p", "tunegate.harness.pytest_plugin.plugin", "suites/")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def write_project(folder: Path, model: str, rows: int, cases: int) -> None:
     (task / "triage.yaml").write_text(json.dumps(unit | {"cases": unit["cases"][:cases]}), "utf-8")  # JSON is YAML
     shutil.copytree(ROOT / "suites", folder / "suites")
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
-    lines = (ROOT / "trainers/rows/triage.jsonl").read_text("utf-8").splitlines()[:rows]
+    lines = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:rows]
     (folder / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     demo = read_yaml(ROOT / "trainers/recipes/support.yaml").data
     waiver = {"waive": "a benchmark of the trainer, not of the task"}
@@ -105,7 +105,7 @@ def measure(folder: Path, model: str, rows: int, cases: int, watch: Watch) -> Ou
     with watch("Recording the baseline"):
         run_process([*SUITES, named, "--tg-record"], folder, log)
     with watch("Climbing the ladder"):
-        run_process(["-m", "harness", "diagnose", named, "--sample=10"], folder, log)
+        run_process(["-m", "tunegate", "diagnose", named, "--sample=10"], folder, log)
     with watch("Training by one process"):
         one = run_process([*TRAIN, "one"], folder, log, **ON_CPU)
     with watch("Training by two"):

@@ -34,16 +34,16 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from harness.adapters import adapter_digest
-from harness.progress import Watch, watch_on
-from harness.yamlfile import read_yaml
-from trainers.checkpoints import newest, step_of
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.progress import Watch, watch_on
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.trainers.training.checkpoints import newest, step_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CASES, ROWS, BATCH = 4, 40, 4
 ADAPTERS = ("adapter_model.safetensors", "adapter_config.json")
-TRAIN = ("-m", "harness", "train", "recipe.yaml")
+TRAIN = ("-m", "tunegate", "train", "recipe.yaml")
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")
 
 
@@ -83,7 +83,7 @@ def write_project(folder: Path, model: str, kills: int) -> None:
     (task / "triage.yaml").write_text(json.dumps(unit), encoding="utf-8")  # JSON is YAML
     shutil.copytree(ROOT / "suites", folder / "suites")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    lines = (ROOT / "trainers/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
+    lines = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
     (folder / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     passes = max(1, -(-kills * 4 * BATCH // ROWS))  # four steps a kill
     optim = {"lr": 5e-4, "epochs": passes, "batch": BATCH, "checkpoint_steps": 1}
@@ -100,9 +100,19 @@ def measure(folder: Path, model: str, kills: int, watch: Watch, seed: int = 11) 
     """
     draw = random.Random(seed)  # noqa: S311  (the same moments each time; nothing secret)
     with watch("Recording the baseline"):
-        _finish(folder, "-m", "pytest", "-q", "-p", "harness.plugin", "suites/", f"--tg-model={model}", "--tg-record")
+        _finish(
+            folder,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "tunegate.harness.pytest_plugin.plugin",
+            "suites/",
+            f"--tg-model={model}",
+            "--tg-record",
+        )
     with watch("Climbing the ladder"):
-        _finish(folder, "-m", "harness", "diagnose", f"--model={model}")
+        _finish(folder, "-m", "tunegate", "diagnose", f"--model={model}")
     with watch("Training in peace"):
         _finish(folder, *TRAIN)
     peace = (folder / "adapter").rename(folder / "peace")

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, carry_out, run_process
 from benchmarks.scale_child import HEAVY
 from benchmarks.scale_project import write_project
-from harness.progress import Watch
+from tunegate.harness.core.progress import Watch
 
 SIZES, QUICK = (1_000, 10_000, 100_000), (400, 4_000)
 REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, above it one run
@@ -31,7 +31,7 @@ REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, 
 MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that the data outgrow the processor's cache
 LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
-SUITES = (*PYTEST, "-p", "harness.plugin", "suites/")
+SUITES = (*PYTEST, "-p", "tunegate.harness.pytest_plugin.plugin", "suites/")
 BARE, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
 COMMANDS = {
     BARE: (*PYTEST, "test_bare.py"),

@@ -37,9 +37,9 @@ def main(report: str, what: str, *arguments: str) -> None:
 
 def gate(project: Path, stages: dict[str, dict[str, float]]) -> None:
     """Read the fixtures and both records, then compare them."""
-    from harness import gate
-    from harness.cases import load_tasks
-    from harness.record import read_record
+    from tunegate.harness.evaluation.record import read_record
+    from tunegate.harness.fixtures.loader import load_tasks
+    from tunegate.harness.gate import rule as gate
 
     tasks = timed(stages, "fixtures", lambda: load_tasks(project / "fixtures"))
     before = timed(stages, "one record", lambda: read_record(project / "before.json"))

@@ -24,12 +24,12 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.schema_corpora import DOCUMENTS, FOLDERS, RIVAL, SUITE, Group, documents, fetch, groups, rival
-from harness.checks.jsontext import read_json
-from harness.checks.schema import SchemaCheck
-from harness.checks.schemafile import read_schema
-from harness.document import Document
-from harness.errors import AuthoringError, Problem
-from harness.files import write_atomically
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.schema.check import SchemaCheck
+from tunegate.harness.checks.schema.json_reader import read_json
+from tunegate.harness.checks.schema.schema_file import read_schema
+from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.files import write_atomically
 
 ROOT = Path(__file__).parent.parent
 # why a label differs on purpose: what the place (`file: group / instance`) contains, and the reason

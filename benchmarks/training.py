@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, carry_out, run_process
 from benchmarks.gate_markdown import table
 from benchmarks.training_child import PLAIN
-from harness.progress import Watch
+from tunegate.harness.core.progress import Watch
 
 CHILD = Path(__file__).with_name("training_child.py")
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl", "accelerate")

@@ -18,14 +18,14 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.base import load_base, load_tokenizer
-from harness.cases import load_tasks
-from harness.models import resolve
-from harness.progress import watch_on
-from trainers import setup
-from trainers.recipe import Recipe, read_recipe
-from trainers.rows import read_rows
-from trainers.tokens import Tokens, tokenize
+from tunegate.harness.core.progress import watch_on
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.base import load_base, load_tokenizer
+from tunegate.harness.models.resolve import resolve
+from tunegate.trainers.config.recipe import Recipe, read_recipe
+from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.data.tokenize import Tokens, tokenize
+from tunegate.trainers.training import trainers as setup
 
 ROOT = Path(__file__).parent.parent
 PLAIN = "plain"  # among the settings: TRL's own trainer with our arguments
@@ -68,7 +68,7 @@ def build(settings: dict[str, Any] | None, recipe: Recipe, base: Path, rows: Seq
         return trl_defaults(recipe, base, rows, work)
     from trl import SFTTrainer
 
-    from trainers import methods
+    from tunegate.trainers.training import methods
 
     usual, settings = methods.arguments_of, dict(settings)
     if settings.pop(PLAIN, False):

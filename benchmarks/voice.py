@@ -17,13 +17,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_markdown import table
-from harness.cases import find_unit, load_tasks
-from harness.checks.outcome import Outcome
-from harness.checks.voice import Voice
-from harness.checks.voicemetric import LEAST_AUC, Metric, Pair, auc, auc_interval, fit
-from harness.errors import Refused
-from harness.files import write_atomically
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.base import Outcome
+from tunegate.harness.checks.voice.check import Voice
+from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, Pair, auc, auc_interval, fit
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
 
 ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "voice_texts"

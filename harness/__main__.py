@@ -1,5 +1,5 @@
-"""`python -m harness` is `tunegate`."""
+"""`python -m tunegate` is `tunegate`."""
 
-from harness.cli import main
+from tunegate.harness.cli.main import main
 
 main()

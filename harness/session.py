@@ -10,22 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness import gate
-from harness.adapters import TRAINING, training_record
-from harness.base import Base
-from harness.baselines import state
-from harness.cache import Cached, Store
-from harness.cases import Case, Task, Unit, load_tasks
-from harness.claims import claims
-from harness.errors import CouldNotRun, Refused
-from harness.judge import judge
-from harness.local import Local
-from harness.models import cache_folder
-from harness.options import BASELINE, REPLAY, Options
-from harness.progress import Watch
-from harness.record import Record
-from harness.recording import write_baselines
-from harness.references import (
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.references import (
     baseline_references,
     check_released,
     check_repeats,
@@ -33,9 +19,24 @@ from harness.references import (
     record_reference,
     recorded_answers,
 )
-from harness.replay import read_replay
-from harness.subject import Answer, Subject
-from harness.timing import time_calls
+from tunegate.harness.baselines.store import state
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.latency import time_calls
+from tunegate.harness.evaluation.options import BASELINE, REPLAY, Options
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.models.adapters import TRAINING, training_record
+from tunegate.harness.models.api import Answer, Subject
+from tunegate.harness.models.base import Base
+from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.replay import read_replay
+from tunegate.harness.models.resolve import cache_folder
 
 RUNS = Path(".tunegate/runs")
 

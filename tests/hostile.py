@@ -19,11 +19,14 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from harness.checks import questions, schema, vocabulary, voice
-from harness.checks.formats import FORMATS
-from harness.checks.outcome import Outcome
-from harness.checks.validator import DRAFTS
-from harness.document import Document
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks import short_answer as questions
+from tunegate.harness.checks.base import Outcome
+from tunegate.harness.checks.schema import check as schema
+from tunegate.harness.checks.schema.formats import FORMATS
+from tunegate.harness.checks.schema.validator import DRAFTS
+from tunegate.harness.checks.vocabulary import check as vocabulary
+from tunegate.harness.checks.voice import check as voice
 
 Judging = Callable[[], list[Outcome]]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.checks.cost import Call, Price, Prices
-from harness.checks.outcome import CheckKind, Outcome
-from harness.document import Document
-from harness.files import digest
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.base import CheckKind, Outcome
+from tunegate.harness.checks.cost import Call, Price, Prices
+from tunegate.harness.core.files import digest
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.baselines import state
-from harness.cases import Task, Unit
-from harness.files import stamped
-from harness.judge import summarize
-from harness.record import Record, Result
-from harness.recording import write_baselines
 from tests.conftest import write_unit
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.store import state
+from tunegate.harness.core.files import stamped
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.fixtures.model import Task, Unit
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32", "device": "cpu"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.files import stamped
+from tunegate.harness.core.files import stamped
 
 
 class Ran(NamedTuple):

@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.adapters import adapter_digest, check_base, load_adapter, training_record
-from harness.base import PROBE, load_base, load_tokenizer
-from harness.errors import Refused
-from harness.local import Local
-from harness.models import identify
-from harness.progress import quiet
 from tests.records import stamp
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter, training_record
+from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.resolve import identify
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 

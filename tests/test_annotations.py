@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.annotations import annotation
-from harness.errors import Doubt, Problem
+from tunegate.harness.core.errors import Doubt, Problem
+from tunegate.harness.lint.github import annotation
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import app
 from tests.authoring import MISTAKES, PROJECT, Mistake
+from tunegate.harness.cli.main import app
 
 GOLDEN = Path(__file__).parent / "golden" / "authoring.md"
 TASK = Path("fixtures/desk")

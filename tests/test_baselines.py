@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.baselines import as_reference, baseline_path, digests, read_baseline, state
-from harness.cases import find_unit, load_tasks
-from harness.checks.outcome import Finding
-from harness.errors import Refused
-from harness.files import file_digest
-from harness.matching import check_vanished, how_to_record, matching
-from harness.record import Result
-from harness.recording import write_baselines
 from tests.conftest import write_unit
 from tests.records import ENGINE, LOCAL, record, save, write_desk, write_policy
+from tunegate.harness.baselines.lookup import check_vanished, how_to_record, matching
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.store import as_reference, baseline_path, digests, read_baseline, state
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.evaluation.record import Result
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
 SUBJECT = LOCAL | {"adapter": None}
@@ -347,11 +347,11 @@ def test_the_command_selects_that_unit_under_pytest(project):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.baselines import state
-from harness.cases import load_tasks
-from harness.errors import Refused
-from harness.record import read_record
-from harness.recording import write_baselines
+from tunegate.harness.baselines.store import state
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.baselines.recording import write_baselines
 home, slug = Path(sys.argv[1]), "tiny-12345678"
 record = read_record(home / sys.argv[2])
 units = [unit for task in load_tasks(home / "fixtures") for unit in task.units if unit.key in record.units]

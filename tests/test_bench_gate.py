@@ -30,8 +30,8 @@ from benchmarks.gate_rule import (
 from benchmarks.gate_scores import SHAPES, Sizes, place_of, pool, spread_of
 from benchmarks.gate_slices import SMALL, Fall, collapse, fallen, innocents
 from benchmarks.gate_worlds import Mismatch, World, check, passfail_unit
-from harness.progress import quiet
-from harness.stats import CLAMP_MARGINS
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.statistics.paired import CLAMP_MARGINS
 
 TINY = gate.Settings(
     sizes=(50,),
@@ -121,7 +121,7 @@ def test_a_planted_slice_is_noticed():
 
 def test_another_family_is_another_verdict(monkeypatch):
     monkeypatch.setattr("benchmarks.gate_rule.LEVEL", 0.2)  # a rule that is not the shipped one
-    with pytest.raises(Mismatch, match=r"found .* by harness.gate.compare"):
+    with pytest.raises(Mismatch, match=r"found .* by tunegate.harness.gate.rule.compare"):
         in_five(Cell(100, 0.04, -1), draws=20, worlds=20)
 
 

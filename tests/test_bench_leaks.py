@@ -23,9 +23,9 @@ from benchmarks.leak_rows import (
 )
 from benchmarks.leak_scale import generated
 from benchmarks.leaks import SURE, bands
-from harness.progress import quiet
-from trainers.compare import compare
-from trainers.wording import normalise
+from tunegate.harness.core.progress import quiet
+from tunegate.trainers.decontamination.normalize import normalise
+from tunegate.trainers.decontamination.search import compare
 
 RESULT = Path(__file__).parent.parent / "benchmarks/results/leaks.md"
 

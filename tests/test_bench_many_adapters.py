@@ -9,9 +9,9 @@ import pytest
 from benchmarks import many_adapters
 from benchmarks.frame import Usage
 from benchmarks.many_adapters import Judged, Outcome, broken, judge, record, report, write_project
-from harness.progress import quiet
-from harness.yamlfile import read_yaml
-from trainers.recipe import read_recipe
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.progress import quiet
+from tunegate.trainers.config.recipe import read_recipe
 
 USED = Usage(10.0, 20.0, 900.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.resume import Failed, Kill, Outcome, measure, report, write_project
-from harness.progress import quiet
+from tunegate.harness.core.progress import quiet
 
 
 def test_a_kill_on_the_tiny_model(tmp_path, tiny_model):

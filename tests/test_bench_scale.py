@@ -15,7 +15,7 @@ from benchmarks import lint, scale
 from benchmarks.frame import Failed, carry_out, run_process
 from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
-from harness.progress import quiet
+from tunegate.harness.core.progress import quiet
 
 STAGES = ("fixtures", "one record", "the other", "compare")
 

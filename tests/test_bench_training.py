@@ -10,7 +10,7 @@ from benchmarks import training_child
 from benchmarks.frame import ROOT
 from benchmarks.training import OURS, SETTINGS, TRL, Run, broken, report, train
 from benchmarks.training_child import PLAIN
-from trainers.recipe import read_recipe
+from tunegate.trainers.config.recipe import read_recipe
 
 
 def run(what: str, seed: int, seconds: float = 10.0, loss: float = 1.0) -> Run:
@@ -37,7 +37,7 @@ def test_both_train_on_the_same_rows_and_are_told_apart(tmp_path, tiny_model):
 def test_a_changed_setting_reaches_the_trainer(tmp_path, tiny_model, monkeypatch, what):
     from trl import SFTTrainer
 
-    from trainers import methods
+    from tunegate.trainers.training import methods
 
     for name in ("arguments_of", "trainer_of"):
         monkeypatch.setattr(methods, name, getattr(methods, name))  # put back afterwards

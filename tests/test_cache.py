@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cache import Cached, Store
-from harness.cases import Decoding
-from harness.errors import CouldNotRun
-from harness.subject import Answer, Identity, Request
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.cache import Cached, Store
 
 SUBJECT = {"model": "tiny-1", "base": "b", "adapter": None, "tokenizer": "t", "template": "c", "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32"}
@@ -159,8 +159,8 @@ def test_each_answer_is_kept_as_it_comes(store):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.cache import Store
-from harness.subject import Answer
+from tunegate.harness.models.cache import Store
+from tunegate.harness.models.api import Answer
 store = Store(Path(sys.argv[1]))
 for number in range(10**9):
     store.put(f"key {number}", Answer("case", f"{number} " * 2000))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import find_unit, load_tasks
-from harness.errors import AuthoringError, Refused
 from tests.conftest import write_unit
+from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
 
 HEAD = "version: 1\nsuite: schema\ncheck: {schema: {type: object}}\n"  # lines 1 to 3
 GOOD = HEAD + "cases:\n  - {id: a, input: hello}\n"

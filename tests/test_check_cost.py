@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from harness.baselines import read_baseline
-from harness.cases import find_unit, load_tasks
-from harness.checks.cost import Call, CostCheck, Price, Prices
-from harness.errors import AuthoringError
-from harness.judge import judge
-from harness.progress import quiet
-from harness.record import Record
-from harness.replay import Replay
-from harness.subject import Answer, Identity
 from tests.conftest import Project, write_unit
 from tests.records import save
+from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.checks.cost import Call, CostCheck, Price, Prices
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
 
 # pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("harness.items")
+importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 10, "reason": "a test"}
 LARGE = {"large": {"input_per_million": 100, "output_per_million": 1000, "reason": "a test"}}
@@ -288,7 +288,7 @@ def test_repeats_are_priced_one_by_one(tmp_path):
 
 
 def test_judged_again_a_record_scores_the_same(desk):
-    from harness.record import results_of
+    from tunegate.harness.evaluation.record import results_of
 
     first = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
     again = judged(desk, {f"{key}{n}": each.as_answer(key, n) for key, n, each in results_of(first)})

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks import budget
-from harness.checks.schema import KIND, differences, load
-from harness.checks.validator import DRAFTS, violations
-from harness.errors import AuthoringError
-from harness.shape import check_shape
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.schema import budget
+from tunegate.harness.checks.schema.check import KIND, differences, load
+from tunegate.harness.checks.schema.validator import DRAFTS, violations
+from tunegate.harness.core.errors import AuthoringError
 
 D4, D6, D7, D2019, D2020 = DRAFTS
 SLOW = "^(a|aa)+$"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.checks.outcome import Outcome
-from harness.checks.table import CHECKS
 from tests.outcomes import ASKED, outcomes, unraised
+from tunegate.harness.checks.base import Outcome
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.fixtures.loader import load_tasks
 
 GOLDEN = Path(__file__).parent / "golden" / "outcomes.json"
 

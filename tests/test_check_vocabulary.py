@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks import vocabulary
-from harness.checks.table import CHECKS, SUITES, measures
-from harness.checks.terms import inflections, normal
-from harness.checks.vocabulary import KIND, VocabularyCheck, load
-from harness.errors import AuthoringError
-from harness.shape import check_shape
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.registry import CHECKS, SUITES, measures
+from tunegate.harness.checks.vocabulary import check as vocabulary
+from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
+from tunegate.harness.checks.vocabulary.terms import inflections, normal
+from tunegate.harness.core.errors import AuthoringError
 
 TERMS = """\
 version: 1

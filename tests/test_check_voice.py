@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.voice import KIND, Voice, load
-from harness.checks.voicemetric import Pair, auc, auc_interval, fit
-from harness.document import Document
-from harness.errors import AuthoringError, Refused
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.voice.check import KIND, Voice, load
+from tunegate.harness.checks.voice.classifier import Pair, auc, auc_interval, fit
+from tunegate.harness.core.errors import AuthoringError, Refused
 
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
 PAIRS = """
@@ -203,7 +203,7 @@ def test_an_off_brand_answer_is_told_why_in_an_editors_words(voice):
 
 
 def test_an_empty_answer_is_a_finding_without_an_embedding(voice, monkeypatch):
-    monkeypatch.setattr("harness.checks.voice.embed", None)
+    monkeypatch.setattr("tunegate.harness.checks.voice.check.embed", None)
 
     outcome = voice(" \n", {"says": SAYS}, PROMPT)
 
@@ -271,7 +271,7 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
 
 def test_the_same_references_judge_the_same_in_another_process_and_any_order(voice, tmp_path):
     script = (
-        "import sys; from pathlib import Path; from harness.checks.voice import load; from harness.yamlfile import read_yaml\n"
+        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import load; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
         "v = load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"
         "print(repr(v.report_card), v.references)"
     )
@@ -362,7 +362,7 @@ def test_a_case_may_not_ask_for_what_the_house_rules_forbid(voice, says, said):
 
 def test_loading_fits_nothing_and_importing_brings_in_neither_torch_nor_scikit_learn(voice):
     script = (
-        "import sys; from pathlib import Path; from harness.checks.voice import KIND; from harness.yamlfile import read_yaml\n"
+        "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import KIND; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
         "v = KIND.load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"
         "print(*{'torch', 'sklearn', 'sentence_transformers'} & set(sys.modules))"
     )

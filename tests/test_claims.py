@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from harness import gate
-from harness.cases import load_tasks
-from harness.claims import claims
-from harness.judge import judge
-from harness.progress import quiet
-from harness.record import Record, read_record
-from harness.replay import Replay
-from harness.subject import Answer, Identity
 from tests.conftest import Project
 from tests.records import write_desk
 from tests.test_check_cost import GOOD, PRICES, lines, run, write_cost, write_task
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
 
 GOLDEN = Path(__file__).parent / "golden" / "claims.md"
 N = 200

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.adapters import adapter_digest
-from harness.cases import load_tasks
-from harness.diagnosis import write_diagnosis
-from harness.errors import Refused
-from harness.gate import compare
-from harness.judge import judge
-from harness.progress import quiet
-from harness.record import Record
-from harness.references import baseline_references
-from harness.release import release, verify
-from harness.replay import Replay
-from harness.subject import Answer, Identity
 from tests.records import ENGINE, LOCAL, save, write_desk
 from tests.test_check_cost import GOOD, PRICES, write_cost, write_task
 from tests.test_release import DIAGNOSIS, Desk
+from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.diagnosis import write_diagnosis
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
+from tunegate.harness.release.release import release, verify
 
 N = 60
 

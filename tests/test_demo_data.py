@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
-from harness.baselines import read_baseline
-from harness.cases import Case, Unit, find_unit, load_tasks
-from harness.changes import question_differences
-from harness.checks.terms import normal, term_pattern
-from harness.prompts import requests
-from harness.yamlfile import read_yaml
-from trainers.holdout import check_holdout
-from trainers.rows import Row, read_rows
-from trainers.wording import normalise
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.baselines.diff import question_differences
+from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.checks.vocabulary.terms import normal, term_pattern
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.prompts import requests
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
 
 ROOT = Path(__file__).parent.parent
 TASKS = load_tasks(ROOT / "fixtures")
-ROWS = read_rows(sorted((ROOT / "trainers/rows").glob("*.jsonl")), TASKS[0])
+ROWS = read_rows(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])
 LEAST_CASES = {
     "support/triage": 200,
     "support/orders": 100,

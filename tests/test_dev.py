@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.errors import Refused
 from tests.test_duplicates import LONG, row
 from tests.test_resume import IN_A_FILE, Killed, same
 from tests.test_train import Place, recorded  # noqa: F401  (a fixture)
-from trainers.choosing import chosen_step
-from trainers.dev import Split, split
-from trainers.duplicates import find_duplicates
-from trainers.recipe import Optim, Recipe
+from tunegate.harness.core.errors import Refused
+from tunegate.trainers.config.recipe import Optim, Recipe
+from tunegate.trainers.data.duplicates import find_duplicates
+from tunegate.trainers.data.split import Split, split
+from tunegate.trainers.training.best_checkpoint import chosen_step
 
 # a rate so high that the loss jumps about: the last step is not the best; no schedule, so that a step is the same step
 # however many come after it

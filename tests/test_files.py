@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.files import canonical, digest, file_digest, write_atomically, write_json
+from tunegate.harness.core.files import canonical, digest, file_digest, write_atomically, write_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -105,7 +105,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from harness.files import write_atomically
+from tunegate.harness.core.files import write_atomically
 for turn in range(10**9):
     write_atomically(Path(sys.argv[1]), f"{turn % 10}" * 1_000_000)
     print(turn, flush=True)
@@ -133,7 +133,7 @@ def is_whole(content: bytes) -> bool:
 KILLED_AT_EACH_STEP = """
 import os, signal, sys
 from pathlib import Path
-from harness.files import write_atomically
+from tunegate.harness.core.files import write_atomically
 
 path = Path(sys.argv[1])
 
@@ -180,7 +180,7 @@ def test_a_write_that_is_killed_at_any_of_its_steps_leaves_the_old_file_or_the_n
 COUNTER = """
 import sys
 from pathlib import Path
-from harness.files import locked
+from tunegate.harness.core.files import locked
 path = Path(sys.argv[1])
 for _ in range(50):
     with locked(path):
@@ -189,7 +189,7 @@ for _ in range(50):
 HOLDER = """
 import sys
 from pathlib import Path
-from harness.files import locked
+from tunegate.harness.core.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.formats import FORMATS, MAX_TEXT, conforms
+from tunegate.harness.checks.schema.formats import FORMATS, MAX_TEXT, conforms
 
 LONG = [
     "a" * MAX_TEXT, "a." * 1000, "xn--" + "a" * 59, ("xn--" + "a" * 59 + ".") * 30, "\u0375" * 63, "\u05d0" * 63 + ".1",

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness import gate, sizes
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.record import Record
 from tests.records import record, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.statistics import sample_size as sizes
 
 T, G = "desk/triage", "desk/replies"
 

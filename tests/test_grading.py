@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.errors import Refused
-from harness.progress import quiet
 from tests.conftest import write_unit
-from trainers.duplicates import find_duplicates
-from trainers.grading import grade, settle
-from trainers.preference import Preference
-from trainers.recipe import DROP, Recipe
-from trainers.rowreport import RowReport, grades_in_words, lengths_in_words, measured
-from trainers.rows import Row, read_rows
-from trainers.tokens import Tokens
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.trainers.config.recipe import DROP, Recipe
+from tunegate.trainers.data.duplicates import find_duplicates
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.preference import Preference
+from tunegate.trainers.data.report import RowReport, grades_in_words, lengths_in_words, measured
+from tunegate.trainers.data.tokenize import Tokens
+from tunegate.trainers.data.validation import grade, settle
 
 ROOT = Path(__file__).parent.parent
 TASK = load_tasks(ROOT / "fixtures")[0]
@@ -61,7 +61,7 @@ def test_what_hangs_on_an_expect_is_not_judged_and_said(graded):
     assert {unit.not_judged for unit in graded.values()} > {"which values are right", "what was to be said"}
 
 
-@pytest.mark.parametrize("rows", sorted((ROOT / "trainers/rows").glob("*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("rows", sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), ids=lambda path: path.stem)
 def test_the_rows_of_the_demo_pass(rows):
     found = grade(read_rows([rows], TASK), TASK, quiet())
 

@@ -20,7 +20,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAMS = {"tunegate": ["-m", "harness"], "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin"]}
+PROGRAMS = {
+    "tunegate": ["-m", "tunegate"],
+    "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin"],
+}
 
 
 @dataclass(frozen=True)

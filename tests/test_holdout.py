@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.errors import AuthoringError, Refused
 from tests.conftest import write_unit
-from trainers.holdout import check_holdout
-from trainers.recipe import read_recipe
-from trainers.rows import read_rows
-from trainers.wording import normalise
+from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
 
 SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
 SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."

@@ -54,7 +54,9 @@ def _imports(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, node.lineno, lazy, typing) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, f"line {node.lineno}: write the whole name, as in `from harness.cases import Case`"
+        assert node.level == 0, (
+            f"line {node.lineno}: write the whole name, as in `from tunegate.harness.fixtures.loader import Case`"
+        )
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
             yield Import(inner if _is_module(inner) else str(node.module), node.lineno, lazy, typing)
@@ -148,11 +150,11 @@ def test_the_check_for_heavy_libraries_sees_one(tmp_path):
 
 
 def test_the_plugin_loads_nothing_heavy(tmp_path):
-    assert loaded("import harness.plugin", folder=tmp_path) == []
+    assert loaded("import tunegate.harness.pytest_plugin.plugin", folder=tmp_path) == []
 
 
 def test_lint_loads_nothing_heavy(tmp_path):
-    code = "from harness.cli import app; app(['lint', sys.argv[1]], standalone_mode=False)"
+    code = "from tunegate.harness.cli.main import app; app(['lint', sys.argv[1]], standalone_mode=False)"
 
     assert loaded(code, str(ROOT / "fixtures"), folder=tmp_path) == []
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.jsontext import MAX_CHARS, MAX_DEPTH, MAX_DIGITS, json_path, read_json, show
+from tunegate.harness.checks.schema.json_reader import MAX_CHARS, MAX_DEPTH, MAX_DIGITS, json_path, read_json, show
 
 MIB = 1 << 20
 JSON = st.recursive(

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.errors import Refused
-from harness.judge import judge
-from harness.progress import quiet
-from harness.replay import Replay, read_replay
-from harness.subject import Answer, Identity
 from tests.conftest import write_outputs
 from tests.records import write_desk
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay, read_replay
 
 RIGHT, WRONG = '{"product": "boiler"}', '{"product": "radiator"}'
 T = "desk/triage"

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.ladder import LADDER, SAMPLE, climb, climbers, offers, sample
-from harness.progress import quiet
-from harness.subject import Answer, Identity, Request
 from tests.conftest import write_unit
 from tests.records import write_desk
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, climb, climbers, offers, sample
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Answer, Identity, Request
 
 SHOTS = [{"input": "a cold radiator", "output": '{"product": "radiator"}'}]
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import Case, find_unit, load_tasks
-from harness.ladder import offers
-from harness.lint import lint
-from harness.prompts import RUNGS
-from trainers.holdout import check_holdout
-from trainers.recipe import read_recipe
-from trainers.rows import Row, read_rows
-from trainers.wording import normalise
+from tunegate.harness.diagnosis.ladder import offers
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case
+from tunegate.harness.lint.rules import lint
+from tunegate.harness.models.prompts import RUNGS
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
 
 ROOT = Path(__file__).parent.parent / "benchmarks/ladder_tasks"
 TASKS = load_tasks(ROOT)

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from harness.cases import load_tasks
-from harness.gate import compare
-from harness.leaderboard import megabytes, show
 from tests.records import record, write_desk, write_policy
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.reporting.leaderboard import megabytes, show
 
 
 def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.errors import CouldNotRun
-from harness.ladder import LARGER
-from harness.levers import GOAL, Step, advice, lever, steps
 from tests.records import record, units_of, write_desk
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.diagnosis.ladder import LARGER
+from tunegate.harness.diagnosis.recommendation import GOAL, Step, advice, lever, steps
+from tunegate.harness.fixtures.loader import load_tasks
 
 
 def step(rung, mean, tokens=100.0, better=None, form=None):

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.base import load_base, load_tokenizer
-from harness.cases import Case, Decoding, find_unit, load_tasks
-from harness.checks.table import CHECKS
-from harness.errors import AuthoringError, CouldNotRun, Refused
-from harness.likelihood import LOGITS, encode, plan
-from harness.local import Local, render
-from harness.progress import quiet
-from harness.subject import Request
 from tests.conftest import Project
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case, Decoding
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.base import load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Local, render
+from tunegate.harness.models.loglikelihood import LOGITS, encode, plan
 
 PASSAGES = {
     "fog": "Fog came up the river before the ferry did.",
@@ -170,7 +171,7 @@ def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_m
 
 
 def check(row: str) -> Any:
-    from harness.document import Document
+    from tunegate.harness.authoring.document import Document
 
     measure = row.partition("/")[2]
     return CHECKS[row].load({"measure": measure}, Document(Path("x.yaml"), {}, {}), ())

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.errors import Refused
-from harness.lint import lint, report_cards
 from tests.conftest import write_unit
 from tests.records import ENGINE, LOCAL, record, save, write_desk, write_policy
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.lint.rules import lint, report_cards
 
 T = "desk/triage"
 POLICY = "version: 1\nunits:\n  triage: {role: target, margin: MARGIN, reason: tickets}\n"
@@ -215,7 +215,7 @@ def test_a_file_is_linted_with_the_mistakes_of_what_it_depends_on(desk):
 
 def run(folder, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "harness", "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tunegate", "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )  # fmt: skip
 
 

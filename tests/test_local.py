@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.base import Base, load_base, load_tokenizer
-from harness.cases import Decoding
-from harness.errors import CouldNotRun, Refused
-from harness.local import TOKEN_BUDGET, Local, plan, render
-from harness.progress import quiet
-from harness.subject import Request
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.base import Base, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import TOKEN_BUDGET, Local, plan, render
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
@@ -271,7 +271,9 @@ def three(make_adapter) -> list[Path]:
 
 def test_adapters_share_a_base_that_is_loaded_once(tiny_model, three, monkeypatch):
     loads = []
-    monkeypatch.setattr("harness.base.load_base", lambda folder: loads.append(folder) or load_base(folder))
+    monkeypatch.setattr(
+        "tunegate.harness.models.base.load_base", lambda folder: loads.append(folder) or load_base(folder)
+    )
     base = Base(str(tiny_model), quiet())
     shared = [answers(Local("tiny", quiet(), adapter, base=base), requests()) for adapter in [*three, None, three[0]]]
     assert len(loads) == 1

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.progress import quiet
-from trainers.recipe import Optim, Recipe
-from trainers.setup import build_trainer, quiet_libraries
-from trainers.tokens import Tokens
+from tunegate.harness.core.progress import quiet
+from tunegate.trainers.config.recipe import Optim, Recipe
+from tunegate.trainers.data.tokenize import Tokens
+from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 
 
 def test_the_vocabulary_is_computed_only_for_tokens_that_carry_loss(tmp_path, tiny_model, monkeypatch):

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import app
-from harness.options import Options
-from harness.progress import quiet
-from harness.record import Record
-from harness.session import Session
-from harness.yamlfile import read_yaml
 from tests.conftest import INI, write_outputs
 from tests.mistakes import MISTAKES, Mistake, page
 from tests.spoil import Place, Ran
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.options import Options
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.session import Session
 
 # pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("harness.items")
+importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "mistakes.md"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.errors import CouldNotRun, Refused
-from harness.files import file_digest
-from harness.models import EMBEDDED, ModelIdentity, Packaged, identify, resolve, short_name
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.models.resolve import EMBEDDED, ModelIdentity, Packaged, identify, resolve, short_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -293,8 +293,8 @@ SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {package!r}]
 from rich.console import Console
-from harness.models import EMBEDDED, Packaged, identify, resolve
-from harness.progress import watch_on
+from tunegate.harness.models.resolve import EMBEDDED, Packaged, identify, resolve
+from tunegate.harness.core.progress import watch_on
 EMBEDDED["tiny"] = Packaged("tiny_gguf", "tiny.gguf", {sha!r}, "")
 print(identify("tiny", resolve("tiny", watch_on(Console()))).slug)
 """

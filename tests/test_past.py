@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.errors import Refused, UsageError
-from harness.gate import compare
-from harness.past import Past, Seen, find_past, look_up, model_folders, observed
-from harness.record import Record, read_record
-from harness.sizes import churn_bound
 from tests.records import LOCAL, record, save, units_of, write_desk, write_policy
 from tests.test_stats import cases
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.planning.history import Past, Seen, find_past, look_up, model_folders, observed
+from tunegate.harness.statistics.sample_size import churn_bound
 
 T, SLUG = "desk/triage", LOCAL["model"]
 BASE, FLIPPED = "1" * 40 + "0" * 20, "0" * 2 + "1" * 38 + "1" * 1 + "0" * 19  # 2 broke, 1 fixed

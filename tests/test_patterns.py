@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.patterns import MAX_PATTERN, NotAPattern, compiled
+from tunegate.harness.checks.schema.ecma_regex import MAX_PATTERN, NotAPattern, compiled
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.document import Document
-from harness.placeholders import fill, misspelt, unfilled
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.fixtures.template import fill, misspelt, unfilled
 
 DOCUMENT = Document(Path("a.yaml"), {}, {("prompt", "template"): 3})
 WHERE = ("prompt", "template")

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.cli import app
-from harness.errors import Refused, UsageError
-from harness.gate import compare
-from harness.past import Past
-from harness.plan import Plan, plan
-from harness.power import Levels
 from tests.records import record, save, units_of, write_desk, write_policy
 from tests.test_imports import loaded
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import Plan, plan
+from tunegate.harness.statistics.power import Levels
 
 T = "desk/triage"
 
@@ -268,6 +268,6 @@ def test_an_edited_record_is_refused(desk, tunegate):
 
 
 def test_the_command_loads_nothing_heavy(desk):
-    code = "from harness.cli import app; app(['plan'], standalone_mode=False)"
+    code = "from tunegate.harness.cli.main import app; app(['plan'], standalone_mode=False)"
 
     assert loaded(code, folder=desk) == []

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.past import Past
-from harness.plan import plan
-from harness.plantext import sentence, show
-from harness.power import Continuous
-from harness.sizes import PassFail
 from tests.records import record, save, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import plan
+from tunegate.harness.planning.render import sentence, show
+from tunegate.harness.statistics.power import Continuous
+from tunegate.harness.statistics.sample_size import PassFail
 
 T = "desk/triage"
 

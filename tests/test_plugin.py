@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Project, write_unit
 
 # pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("harness.items")
+importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = ["a", "b", "c"]
@@ -395,7 +395,7 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
 
         def test_idle():
             ours = {name for name in sys.modules if name.startswith("harness")}
-            assert ours == {"harness", "harness.plugin", "harness.errors"}
+            assert ours == {"harness", "tunegate.harness.pytest_plugin.plugin", "tunegate.harness.core.errors"}
             assert not {"torch", "scipy", "numpy", "yaml", "rich"} & set(sys.modules)
         """
     )

@@ -13,7 +13,7 @@ from tests.conftest import Project
 from tests.records import stamp
 
 # pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("harness.items")
+importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import AuthoringError
-from harness.policy import Policy, UnitPolicy, policy_changes, read_policy
-from harness.published import schema
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.policy import Policy, UnitPolicy, policy_changes, read_policy
 
 UNITS = {"triage": "pass/fail", "tone": "pass/fail", "fluency": "continuous"}
 TEXT = """\

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.power import Continuous, Levels
-from harness.sizes import fewest_cases
-from harness.stats import CLAMP_MARGINS, clamp_differences, critical, held, score_statistic
+from tunegate.harness.statistics.paired import CLAMP_MARGINS, clamp_differences, critical, held, score_statistic
+from tunegate.harness.statistics.power import Continuous, Levels
+from tunegate.harness.statistics.sample_size import fewest_cases
 
 law = settings(deadline=None, derandomize=True, max_examples=60)
 LEVELS = Levels(0.04 / 2, 0.04 / 10, 0.04 / 4)

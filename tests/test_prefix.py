@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import prefix
-from harness.base import Base
-from harness.cases import Decoding
-from harness.local import Local
-from harness.progress import quiet
-from harness.subject import Request
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models import batching as prefix
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.base import Base
+from tunegate.harness.models.huggingface import Local
 
 SHOTS = (("user", "It drips."), ("assistant", "radiator"), ("user", "No heat."), ("assistant", "boiler"))
 SYSTEM = ("system", "Sort the message into one of the products, and say no more than its name.")

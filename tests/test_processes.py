@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.adapters import adapter_digest
 from tests.test_resume import same
 from tests.test_train import RECIPE, Place, recorded  # noqa: F401  (a fixture)
-from trainers.ranks import Processes, processes
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.trainers.training.distributed import Processes, processes
 
 ROOT = Path(__file__).parent.parent
 # as launched on a machine with GPUs; on the CPU it starts two processes just as well, which --cpu does under MPI only
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-TRAIN = ["-m", "harness", "train", "recipe.yaml"]
+TRAIN = ["-m", "tunegate", "train", "recipe.yaml"]
 OPTIM = {**RECIPE["optim"], "epochs": 8, "checkpoint_steps": 8, "dev": 0.2}
 STEPS = 40  # 5 a pass
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
@@ -151,7 +151,7 @@ def test_a_refusal_ends_both_and_is_said_once(place):
 
 
 def test_a_batch_that_does_not_spread_evenly_is_refused(place, monkeypatch):
-    monkeypatch.setattr("trainers.train.processes", lambda: Processes(3))
+    monkeypatch.setattr("tunegate.trainers.pipeline.processes", lambda: Processes(3))
 
     result = place.train()
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.progress import quiet, watch_on
+from tunegate.harness.core.progress import quiet, watch_on
 
 
 def console(terminal: bool) -> Console:
@@ -13,7 +13,7 @@ def console(terminal: bool) -> Console:
 
 
 def test_elsewhere_than_on_a_terminal_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr("harness.progress.LINE_SECONDS", 0)
+    monkeypatch.setattr("tunegate.harness.core.progress.LINE_SECONDS", 0)
     log = console(terminal=False)
 
     with watch_on(log)("Training on 9 rows, steps", 2) as done:
@@ -27,7 +27,7 @@ def test_elsewhere_than_on_a_terminal_a_line_now_and_then(monkeypatch):
 
 
 def test_a_first_answer_of_many_tells_nothing_of_the_pace(monkeypatch):
-    monkeypatch.setattr("harness.progress.LINE_SECONDS", 0)
+    monkeypatch.setattr("tunegate.harness.core.progress.LINE_SECONDS", 0)
     log = console(terminal=False)
 
     with watch_on(log)("Judging smollm2", 100) as done:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cases import Prompt, load_tasks
-from harness.errors import Refused
-from harness.prompts import RUNGS, final, messages, requests
 from tests.conftest import write_unit
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Prompt
+from tunegate.harness.models.prompts import RUNGS, final, messages, requests
 
 SHOTS = [{"input": "cold", "output": '{"product": "boiler"}'}, {"input": "drip", "output": '{"product": "radiator"}'}]
 

@@ -16,10 +16,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from harness.checks.table import CHECKS, SUITES
-from harness.cli import app
-from harness.published import PUBLISHED, made, schema
-from harness.yamlfile import read_yaml
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.registry import CHECKS, SUITES
+from tunegate.harness.cli.main import app
+from tunegate.harness.fixtures.json_schemas import PUBLISHED, made, schema
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "fixtures" / "support"

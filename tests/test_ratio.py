@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from harness.ratio import ratio
+from tunegate.harness.statistics.ratio import ratio
 
 AMOUNTS = st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 10)), min_size=3, max_size=30)
 

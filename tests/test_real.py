@@ -69,7 +69,7 @@ def fill(path: Path) -> Place:
     shutil.copy(ROOT / "fixtures/support/refs/triage.schema.json", task / "refs")
     (task / "triage.yaml").write_text(json.dumps({**data, "cases": cases}))
     (task / "task.yaml").write_text(POLICY)
-    rows = (ROOT / "trainers/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
+    rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
     (path / "rows.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
     (path / "recipe.yaml").write_text(RECIPE)
     (path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import AuthoringError
-from trainers.recipe import SHAPE, Lora, Optim, read_recipe
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.trainers.config.recipe import SHAPE, Lora, Optim, read_recipe
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 

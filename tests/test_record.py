@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from harness import gate
-from harness.cases import load_tasks
-from harness.checks.outcome import Finding
-from harness.errors import Refused
-from harness.published import schema
-from harness.record import Record, Result, Summary, read_record, results_of
 from tests.records import record, write_desk, write_policy
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.record import Record, Result, Summary, read_record, results_of
+from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
 
 # two halves of one character, side by side, are that character to JSON
 HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")

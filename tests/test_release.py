@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
-from harness.baselines import baseline_path, read_baseline
-from harness.cases import load_tasks
-from harness.diagnosis import Diagnosis, Finding, write_diagnosis
-from harness.errors import Refused, TunegateError
-from harness.files import file_digest
-from harness.gate import compare
-from harness.progress import quiet
-from harness.record import Record, read_record
-from harness.references import baseline_references
-from harness.release import MANIFEST, find_record, release, verify
-from harness.session import trained_tasks
-from harness.subject import Identity
 from tests.records import LOCAL, record, save, stamp, write_desk, write_policy
+from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.core.errors import Refused, TunegateError
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, write_diagnosis
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
+from tunegate.harness.models.api import Identity
+from tunegate.harness.release.release import MANIFEST, find_record, release, verify
+from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
@@ -558,7 +558,7 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
 
 def test_verify_needs_no_torch(released):
     code = (
-        "import sys; from pathlib import Path; from harness.release import verify; verify(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify; verify(Path(sys.argv[1]));"
         "print(sorted({'torch', 'transformers', 'peft', 'sentence_transformers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, released], capture_output=True, text=True, check=True)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from harness.cases import Decoding
-from harness.errors import AuthoringError
-from harness.replay import read_replay
-from harness.subject import Answer, Request
 from tests.conftest import write_outputs
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.api import Answer, Request
+from tunegate.harness.models.replay import read_replay
 
 CASES = ["desk/triage/a", "desk/triage/b", "desk/triage/c"]
 KNOWN = dict.fromkeys(CASES, 0)

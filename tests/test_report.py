@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from harness import gate
-from harness.cases import load_tasks
-from harness.checks.outcome import Finding
-from harness.record import Record, Result
-from harness.report import case_failure, show, show_beside
 from tests.records import record, write_desk, write_policy
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting.record import case_failure, show, show_beside
 
 T = "desk/triage"
 

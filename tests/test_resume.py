@@ -19,20 +19,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.adapters import adapter_digest
-from harness.base import load_tokenizer
-from harness.cases import load_tasks
 from tests.test_train import RECIPE, Place, recorded  # noqa: F401  (a fixture)
-from trainers import fit
-from trainers.checkpoints import MARK, close_work, keep_only, mark, newest, open_work
-from trainers.recipe import read_recipe
-from trainers.rows import read_rows
-from trainers.tokens import tokenize
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.base import load_tokenizer
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.data.tokenize import tokenize
+from tunegate.trainers.training import loop as fit
+from tunegate.trainers.training.checkpoints import MARK, close_work, keep_only, mark, newest, open_work
 
 ROOT = Path(__file__).parent.parent
 STEPS = 120  # 6 a pass
 OPTIM = {**RECIPE["optim"], "epochs": 20, "checkpoint_steps": 8}
-TRAIN = "from harness.cli import app; app(['train', 'recipe.yaml'])"
+TRAIN = "from tunegate.harness.cli.main import app; app(['train', 'recipe.yaml'])"
 #: Kills itself while the third checkpoint is written: in the middle of a file, or when all but its mark is there.
 IN_A_FILE = f"""
 import os, signal, torch
@@ -44,7 +44,7 @@ torch.save = die
 {TRAIN}
 """
 BEFORE_THE_MARK = f"""
-import os, signal, trainers.checkpoints as checkpoints
+import os, signal, tunegate.trainers.training.checkpoints as checkpoints
 mark, calls = checkpoints.mark, []
 def die(path):
     calls.append(path)

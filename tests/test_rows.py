@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import Task, load_tasks
-from harness.errors import AuthoringError
-from harness.prompts import messages
 from tests.conftest import write_unit
-from trainers.rows import read_rows
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.models.prompts import messages
+from tunegate.trainers.data.examples import read_rows
 
 ROW = {"unit": "triage", "input": "It drips.", "output": "{}"}
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from harness import gate
-from harness.cases import load_tasks
-from harness.checks.table import CHECKS
-from harness.record import Record
 from tests.records import Marks, record, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
 
 GOLDEN = Path(__file__).parent / "golden"
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())

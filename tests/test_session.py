@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.errors import CouldNotRun, Refused
-from harness.options import Options, read_settings
-from harness.progress import quiet
-from harness.record import Record, read_record
-from harness.session import Session, record_units, trained_tasks
 from tests.conftest import write_outputs, write_unit
 from tests.records import save, stamp
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.options import Options, read_settings
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.session import Session, record_units, trained_tasks
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]

@@ -10,8 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from harness.power import Levels
-from harness.sizes import (
+from tests.test_stats import cases
+from tunegate.harness.statistics.paired import critical, held, p_better, p_worse, score_statistic, wilson
+from tunegate.harness.statistics.power import Levels
+from tunegate.harness.statistics.sample_size import (
     Flips,
     PassFail,
     cases_to_settle,
@@ -20,8 +22,6 @@ from harness.sizes import (
     expected_flips,
     fewest_cases,
 )
-from harness.stats import critical, held, p_better, p_worse, score_statistic, wilson
-from tests.test_stats import cases
 
 law = settings(deadline=None, derandomize=True, max_examples=40)
 designs = st.fixed_dictionaries(

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_specifications import REGISTRY
 
-from harness.checks.jsontext import json_path
-from harness.checks.schema import differences
-from harness.checks.slips import KEYWORDS, impossible, slips
-from harness.checks.validator import violations
-from harness.document import Document
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.checks.schema.check import differences
+from tunegate.harness.checks.schema.json_reader import json_path
+from tunegate.harness.checks.schema.lint import KEYWORDS, impossible, slips
+from tunegate.harness.checks.schema.validator import violations
 
 ORDER = {
     "type": "object",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from harness.stats import (
+from tunegate.harness.statistics.paired import (
     Bounds,
     PValue,
     clamp_differences,

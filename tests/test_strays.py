@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.strays import strays
 from tests.conftest import write_unit
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.lint.unused_files import strays
 
 
 @pytest.fixture

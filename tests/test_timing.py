@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from harness.cases import load_tasks
-from harness.errors import CouldNotRun, Refused
-from harness.local import Local
-from harness.options import Options
-from harness.progress import quiet
-from harness.record import read_record
-from harness.session import Session
-from harness.subject import Answer, Identity, Request
-from harness.timing import SAMPLE, SEED, WARM_UP, time_calls, told
 from tests.conftest import write_unit
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, time_calls, told
+from tunegate.harness.evaluation.options import Options
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.session import Session
 
 IDS = [f"case{number:02}" for number in range(40)]
 

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.base import load_tokenizer
-from harness.cases import Decoding, load_tasks
-from harness.errors import Refused
-from harness.local import render
-from harness.prompts import requests
 from tests.conftest import write_unit
-from trainers.rows import Row, read_rows
-from trainers.tokens import Tokens, check_batch, tokenize
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.base import load_tokenizer
+from tunegate.harness.models.huggingface import render
+from tunegate.harness.models.prompts import requests
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize
 
 ROW = Row((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)
 
@@ -132,7 +133,7 @@ def test_a_batch_must_hold_the_prompt_that_the_suites_send(tokenizer):
 
 
 def test_decoding_is_no_part_of_the_prompt(tokenizer):
-    from harness.subject import Request
+    from tunegate.harness.models.api import Request
 
     texts = {render(tokenizer, Request("a", ROW.messages, Decoding(tokens))) for tokens in (1, 9)}
     assert texts == {"<|start|>user\nIt drips.<|end|>\n<|start|>assistant\n"}

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from harness.adapters import adapter_digest
-from harness.cli import app
-from harness.files import digest
-from harness.models import identify
-from harness.progress import quiet
-from harness.record import Record
-from harness.session import Options, Session
 from tests.conftest import write_unit
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.resolve import identify
+from tunegate.harness.session import Options, Session
 
 GRADING = "Grading rows with the task's own checks: 22"
 PRODUCTS = ("boiler", "radiator")

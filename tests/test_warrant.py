@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness.cases import Task, load_tasks
-from harness.diagnosis import Diagnosis, Finding, diagnosis_path, write_diagnosis
-from harness.errors import Refused
-from harness.levers import Lever, Step
-from harness.warrant import check_warrant, find_diagnosis, in_words, warrant
 from tests.records import LOCAL, write_desk, write_policy
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, diagnosis_path, write_diagnosis
+from tunegate.harness.diagnosis.eligibility import check_warrant, find_diagnosis, in_words, warrant
+from tunegate.harness.diagnosis.recommendation import Lever, Step
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task
 
 SUBJECT = LOCAL | {"adapter": None}
 TRIAGE, FACTS = "desk/triage", "desk/facts"

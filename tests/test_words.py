@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness import words
-from harness.verdict import Judged
+from tunegate.harness.gate import messages as words
+from tunegate.harness.gate.verdict import Judged
 
 
 @pytest.mark.parametrize(

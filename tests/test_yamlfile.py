@@ -10,10 +10,10 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.document import show_value, show_where
-from harness.errors import AuthoringError, Problem
-from harness.shape import check_shape
-from harness.yamlfile import _READ_OTHERWISE, _FastLoader, _Loader, _plain_data, read_yaml
+from tunegate.harness.authoring.document import show_value, show_where
+from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.yaml_reader import _READ_OTHERWISE, _FastLoader, _Loader, _plain_data, read_yaml
+from tunegate.harness.core.errors import AuthoringError, Problem
 
 KEYS = st.text(max_size=80)  # with escapes: YAML ends a key after 1,024 characters
 JSON = st.recursive(

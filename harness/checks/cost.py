@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.checks.outcome import CheckKind, Outcome
-from harness.document import Document, Where
-from harness.errors import Problem
-from harness.files import digest
+from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.checks.base import CheckKind, Outcome
+from tunegate.harness.core.errors import Problem
+from tunegate.harness.core.files import digest
 
 MILLION = 1_000_000
 DIGEST8 = re.compile(r"-[0-9a-f]{8}$")  # which weights: a record names a model with it, people do not

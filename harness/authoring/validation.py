@@ -1,0 +1,136 @@
+"""JSON Schema errors as problems that name the line, what was expected and what was found."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from tunegate.harness.authoring.document import TYPES, Document, Where, show_value
+from tunegate.harness.core.errors import Problem
+
+NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
+
+
+def text_shape(what: str = NOT_EMPTY) -> dict[str, Any]:
+    """The JSON Schema of a text that is not empty; `what` it is stands in messages and in editors."""
+    return {"type": "string", "pattern": NOT_BLANK, "description": what}
+
+
+def check_shape(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
+    """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
+    instance = document.data if data is None and not where else data
+    errors = Draft202012Validator(schema).iter_errors(instance)
+    problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
+    return problems + list(_not_json(instance, document, where))
+
+
+def _problems(error: ValidationError, document: Document, prefix: Where, whole: Mapping[str, Any]) -> Iterator[Problem]:
+    where = (*prefix, *error.absolute_path)
+    value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
+        known = sorted(schema.get("properties", {}))
+        for key in [key for key in value if key not in known and isinstance(key, str)]:
+            expected = f"one of the keys {', '.join(known)}"
+            yield document.problem((*where, key), expected, f"{key!r}", did_you_mean(key, known))
+    elif error.validator == "required" and isinstance(value, dict):
+        branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
+        yield from _missing(document, where, {**whole, **schema} if branch else schema, value)
+    elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
+        yield document.problem(where, schema["description"], show_value(value))
+    else:
+        yield document.problem(where, _expected(error, schema), show_value(value), _hint(error, schema))
+
+
+def _missing(document: Document, where: Where, schema: Mapping[str, Any], value: dict[Any, Any]) -> Iterator[Problem]:
+    rules = schema.get("properties", {})
+    unknown = [str(key) for key in value if key not in rules]
+    for key in [key for key in schema["required"] if key not in value]:
+        misspelt = schema.get("additionalProperties") is False and difflib.get_close_matches(key, unknown, 1, 0.75)
+        if not misspelt:  # that it is not a key is told already, and which was meant
+            found = f"only {', '.join(map(str, value))}" if value else TYPES["null"]
+            yield document.problem(where, f"the key {key!r}", found, _about(rules.get(key, {})))
+
+
+def _about(rule: Mapping[str, Any]) -> str:
+    """What a key is for: beside a description of what may stand there, its title says it."""
+    return str(rule.get("title", rule.get("description", "")))
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """A hint that names the one of `known` that `found` resembles; empty where none does."""
+    close = difflib.get_close_matches(found, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
+    rule = error.validator
+    if rule == "type":
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        if kinds[0] in {"integer", "number"} and "description" in schema:
+            return str(schema["description"])
+        keys = f" with {', '.join(schema['required'])}" if kinds == ["object"] and schema.get("required") else ""
+        return " or ".join(TYPES[kind] for kind in kinds) + keys
+    if rule == "pattern" and error.validator_value == NOT_BLANK:
+        return NOT_EMPTY
+    if rule in {"enum", "const"}:
+        values = schema["enum"] if rule == "enum" else [schema["const"]]
+        return "one of " + ", ".join(str(value) for value in values) if len(values) > 1 else str(values[0])
+    return str(schema.get("description", error.message))
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")
+
+
+_YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
+
+
+def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
+    """What to do about a value: the schema's own `$comment`, or the usual slip behind such a mistake."""
+    rule = error.validator
+    value: Any = error.instance
+    wanted: Any = error.validator_value
+    if rule == "pattern" and isinstance(value, str) and re.search(str(wanted), named := _as_name(value)):
+        return f"write {named}"
+    if "$comment" in schema:
+        return str(schema["$comment"])
+    if rule == "pattern" and wanted == NOT_BLANK:
+        return str(schema.get("description", "")).removeprefix(NOT_EMPTY)
+    if rule == "enum" and isinstance(value, str):
+        return did_you_mean(value, [str(choice) for choice in wanted])
+    if rule == "const" and str(value) == str(wanted):
+        return "write it without quotes"
+    if rule in {"maximum", "exclusiveMaximum"} and wanted == 1 and 1 < value <= 100:
+        return f"for {value:g} points or percent write {value / 100:g}"
+    return _type_hint(wanted if isinstance(wanted, list) else [wanted], value) if rule == "type" else ""
+
+
+def _type_hint(kinds: Sequence[str], value: Any) -> str:
+    if "string" in kinds:
+        return "put a text that begins with # or & in quotes" if value is None else "put it in quotes"
+    if kinds == ["boolean"] and str(value).lower() in _YES | _NO:
+        return f"write {'true' if value.lower() in _YES else 'false'} without quotes"
+    if kinds[0] in {"integer", "number"} and isinstance(value, str) and value.strip("+-. ").isdigit():
+        return "write it without quotes"
+    usual = {"object": "write `key: value` lines, indented", "array": "write its items on lines that begin with `- `"}
+    return usual.get(kinds[0], "")
+
+
+def _not_json(value: Any, document: Document, where: Where) -> Iterator[Problem]:
+    """Keys that are not text and numbers that are not finite, which YAML has and JSON has not."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield document.problem(where, "a finite number", str(value))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                yield document.problem((*where, str(key)), "a key that is text", str(key), "put it in quotes")
+            yield from _not_json(inner, document, (*where, str(key)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _not_json(inner, document, (*where, index))

@@ -1,0 +1,106 @@
+"""What differs between a baseline and a run, or between a baseline and the next one, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.fixtures.policy import policy_changes
+
+#: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
+FIXED = ("base", "tokenizer", "template", "rung")
+NAMES = {"base": "base weights", "template": "chat template"}
+SHOWN = 3
+
+
+def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
+    """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
+    asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
+    subject, engine = record.identity["subject"], record.identity["engine"]
+    who = [_part_name(part) for part in (*FIXED, "adapter") if old.subject.get(part) != subject.get(part)]
+    how = [
+        f"{part} {old.engine.get(part)} -> {engine.get(part)}"
+        for part in sorted({*old.engine, *engine})
+        if old.engine.get(part) != engine.get(part)
+    ]
+    before, after = old.summary.mean, record.units[unit.key].mean
+    moved = [f"mean {number(before)} -> {number(after)}"] if before != after else []
+    looser, stricter = (
+        [f"{how} task.yaml: {', '.join(terms)}"]
+        if (terms := policy_changes(old.policy, record.policies[unit.key], flag))
+        else []
+        for how, flag in (("loosened", True), ("tightened", False))
+    )
+    return looser + _judged_otherwise(old, record, unit) + stricter + asked + who + how + moved
+
+
+def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
+    """The same output with another score: the rules changed, not the model."""
+    now = record.of_unit(unit.key)
+    same = [
+        (case, before.score or 0.0, now[case].score or 0.0)
+        for case, before in sorted(old.results.items())
+        if case in now and _seen(before) == _seen(now[case]) and before.repeats == () == now[case].repeats
+    ]
+    looser = [case for case, before, after in same if after > before]
+    stricter = [case for case, before, after in same if after < before]
+    return [
+        f"{name} rules: the same output now scores {how} in {_some(cases)}"
+        for name, how, cases in (("loosened", "higher", looser), ("tightened", "lower", stricter))
+        if cases
+    ]
+
+
+def _seen(result: Result) -> tuple[Any, ...]:
+    """What was judged: an output, likelihoods, or where there is neither the tokens of an answer."""
+    if result.output is None and not result.logprobs:
+        return result.tokens_in, result.tokens_out
+    return result.output, result.logprobs
+
+
+def _some(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
+    return f"{', '.join(cases[:SHOWN])}{more}"
+
+
+def number(value: float | None) -> str:
+    """A mean score as it stands in a line of changes; three decimals would hide the price of a call."""
+    return "none" if value is None else f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.4g}"
+
+
+def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None], engine: Mapping[str, str]) -> str:
+    """What differs between a baseline and a run, in words; empty if nothing does. The adapter may differ."""
+    return ", ".join(
+        [
+            *question_differences(baseline.questions, unit.questions, unit, baseline.results),
+            *(_part_name(part) for part in FIXED if baseline.subject.get(part) != subject.get(part)),
+            *(
+                f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
+                for part in sorted({*baseline.engine, *engine})
+                if baseline.engine.get(part) != engine.get(part)
+            ),
+        ]
+    )
+
+
+def _part_name(part: str) -> str:
+    return f"another {NAMES.get(part, part)}"
+
+
+def question_differences(
+    old: Mapping[str, str], new: Mapping[str, str], unit: Unit, results: Mapping[str, Any]
+) -> list[str]:
+    """Which parts of the questions differ, naming added and removed cases."""
+    ids = {case.id for case in unit.cases}
+    changed = [f"+{name}" for name in sorted(ids - results.keys())] + [
+        f"-{name}" for name in sorted(results.keys() - ids)
+    ]
+    if changed:
+        # every other digest differs with the cases
+        return [f"other cases ({_some(changed)})"]
+    return [f"other {name}" for name in new if old.get(name) != new[name]] + [
+        f"a question part {name!r} that is gone" for name in old if name not in new
+    ]

@@ -1,0 +1,109 @@
+"""Recorded baselines: one file a unit, one case a line, stable text, committed and reviewed like snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import file_digest, is_as_stamped
+from tunegate.harness.evaluation.record import Record, Result, Summary, read_json, record_of
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.api import Answer
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time."""
+
+    unit: str
+    subject: Mapping[str, str | None]
+    engine: Mapping[str, str]
+    questions: Mapping[str, str]
+    policy: Mapping[str, Any]
+    summary: Summary
+    results: Mapping[str, Result]
+    path: Path
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
+        return {
+            each.generation: each.as_answer(f"{self.unit}/{case}")
+            for case, result in self.results.items()
+            for each in (result.repeats or (result,))
+            if each.generation and each.score is not None
+        }
+
+
+def baseline_path(root: Path, slug: str, unit: str, released: bool = False) -> Path:
+    """Where a unit's baseline (or last release) of a model stands: `<root>/<model>-<digest8>/<task>/<unit>.json`."""
+    return root / slug / f"{unit}{'.released' if released else ''}.json"
+
+
+def read_baseline(path: Path, unit: str) -> Baseline:
+    """Read one unit's file.
+
+    Raises:
+        Refused: missing, damaged, or another unit's.
+    """
+    name = show_path(path)
+    try:
+        data = read_json(path)
+        found, intact = data["unit"], is_as_stamped(data)
+        record = record_of(_as_record(data), name)
+    except FileNotFoundError:
+        raise Refused(f"{unit}: expected a baseline at {name}, found none") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Refused) as error:
+        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({error})") from error
+    if not intact:
+        raise Refused(f"{unit}: expected the baseline at {name} as it was recorded, found it edited")
+    if found != unit:
+        raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
+    return Baseline(
+        unit, record.identity["subject"], record.identity["engine"], record.questions[unit], record.policies[unit],
+        record.units[unit], record.of_unit(unit), path,
+    )  # fmt: skip
+
+
+def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A baseline's JSON in the shape of a record, whose published schema then serves both."""
+    unit = data["unit"]
+    questions = {unit: data["questions"]}
+    return {
+        "schema_version": data["schema_version"],
+        "partial": False,
+        "identity": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
+        "policies": {unit: data["policy"]},
+        "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
+        "units": {unit: data["summary"]},
+        "verdicts": {},
+        "tasks": {},
+        "digest": data["digest"],
+    }
+
+
+def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:
+    """The digest of each unit's file, None where there is none: what a writer saw when it began."""
+    paths = {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
+    return {unit: file_digest(path) if path.is_file() else None for unit, path in paths.items()}
+
+
+def as_reference(baselines: Sequence[Baseline]) -> Record:
+    """Baselines of several units as one record, to compare against."""
+    first = baselines[0]
+    return Record(
+        partial=False,
+        identity={"subject": first.subject, "engine": first.engine, "names": {"model": "baseline"}},
+        questions={each.unit: each.questions for each in baselines},
+        cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
+        units={each.unit: each.summary for each in baselines},
+        policies={each.unit: each.policy for each in baselines},
+    )
+
+
+def digests(baselines: Sequence[Baseline]) -> dict[str, str]:
+    """The digest of each baseline file, for a training record."""
+    return {each.unit: file_digest(each.path) for each in baselines}

@@ -1,0 +1,105 @@
+"""What a check says about one output, and what every check looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.core.errors import Doubt, Problem
+
+Kind = Literal["pass/fail", "continuous"]
+Can = Literal["generate", "loglik"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check saw: which rule spoke, where in the output, and a sentence."""
+
+    rule: str
+    message: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.rule}{f' at {self.path}' if self.path else ''}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The judgement of one output.
+
+    `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed) and is any finite number for continuous
+    ones; higher is better. `rates` holds further yes/no questions that the unit reports side by side, such as
+    adherence and exact.
+    """
+
+    score: float
+    findings: tuple[Finding, ...] = ()
+    rates: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Check(Protocol):
+    """A check with its references loaded, ready to judge."""
+
+    @property
+    def references(self) -> str:
+        """Digest of every file and option that can change a judgement (part of the unit's questions)."""
+
+    def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
+        """Judge one output; `expect` is the case's, `prompt` the text of the case's input.
+
+        An output is a text or, where the row asks about `texts`, the log-probabilities of their tokens in nats, a
+        tuple for each text. Training rows have no `expect`: where the row of the table has `by_expect`, None is
+        judged by all the rest.
+        """
+
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+        """What this check's references say against a case's `expect`, which stands at `where` in `document`."""
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A check whose references hold what is allowed and probably not meant: `tunegate lint` tells."""
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Each of them, with its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckKind:
+    """A row of the table: how a suite's checks are written down, loaded and run.
+
+    `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
+    of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
+    `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
+    without one. `version` is raised when an outcome changes: it is part of the unit's questions, so that what an older
+    version judged is recorded again. It is a number and no digest of source text, which every rename would change.
+
+    `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the subject is asked
+    to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
+    the keys of a fixture file that would mean nothing here, and are refused. `rereads` says that the answers are those
+    of the unit that the file's `of` names: nothing is asked, and what is judged is a `tunegate.harness.checks.cost.Call`.
+
+    `by_expect` says what only a case's `expect` decides; without it, nothing can be judged where there is none.
+    """
+
+    kind: Kind
+    options: Mapping[str, Any]
+    expect: Mapping[str, Any]
+    load: Callable[[Mapping[str, Any], Document, Where], Check]
+    version: int
+    needs_expect: bool = False
+    embeds: bool = False
+    texts: Callable[[str, Any], tuple[str, ...]] | None = None
+    chat: bool = True
+    ignores: tuple[str, ...] = ()
+    rereads: bool = False
+    knowledge: bool = False
+    by_expect: str = ""
+
+    @property
+    def asks(self) -> Can:
+        """What a subject must be able to do."""
+        return "loglik" if self.texts else "generate"

@@ -1,0 +1,103 @@
+"""Checks that read how likely the model finds given texts: general passages, and minimal pairs of wording.
+
+Both scores are continuous, in nats per token, so that long texts count no more than short ones. They compare only
+between models that share a tokenizer, as a base and its adapters do.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.authoring.validation import text_shape
+from tunegate.harness.checks.base import CheckKind, Outcome
+from tunegate.harness.core.errors import Problem
+
+Measure = Literal["passages", "pairs"]
+EXPECT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["preferred", "other"],
+    "properties": {
+        "preferred": text_shape("the answer in the house's words"),
+        "other": text_shape("the same answer in the words that it should not prefer"),
+    },
+    "description": "two answers that differ in one choice of words: preferred, the house's, and other",
+}
+
+
+@dataclass(frozen=True)
+class LikelihoodCheck:
+    """Judges by the log-probabilities of a case's texts."""
+
+    measure: Measure
+
+    @property
+    def references(self) -> str:
+        """Nothing beside the case decides a judgement."""
+        return ""
+
+    def __call__(self, output: Sequence[Sequence[float]], expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
+        """Judge the log-probabilities of the tokens of each text, in nats.
+
+        A passage scores its mean: minus its negative log-likelihood per token. A pair scores the mean of the preferred
+        text minus the mean of the other; above 0 the model prefers what the house does.
+        """
+        means = [statistics.fmean(each) for each in output]
+        if self.measure == "passages":
+            return Outcome(means[0])
+        preferred, other = means
+        return Outcome(preferred - other, rates={"preferred": preferred > other})
+
+    def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
+        """A pair whose two texts are the same."""
+        if expect["preferred"].split() != expect["other"].split():
+            return []
+        return [document.problem((*where, "other"), "another text than the preferred one", "the same")]
+
+
+def load(options: Mapping[str, Any], document: Document, where: Where) -> LikelihoodCheck:  # noqa: ARG001
+    """There is nothing to read."""
+    return LikelihoodCheck(options["measure"])
+
+
+def _options(measure: Measure) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["measure"],
+        "properties": {"measure": {"const": measure, "description": "what the cases measure"}},
+    }
+
+
+def _passage(text: str, expect: Any) -> tuple[str, ...]:  # noqa: ARG001  (a passage expects nothing)
+    return (text,)
+
+
+def _pair(text: str, expect: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG001  (the input is the prompt)
+    return expect["preferred"], expect["other"]
+
+
+PASSAGES = CheckKind(
+    kind="continuous",
+    options=_options("passages"),
+    expect={},
+    load=load,
+    version=1,
+    texts=_passage,
+    chat=False,
+    ignores=("prompt", "generate", "shots", "context", "expect"),
+)
+PAIRS = CheckKind(
+    kind="continuous",
+    options=_options("pairs"),
+    expect=EXPECT,
+    load=load,
+    version=1,
+    needs_expect=True,
+    texts=_pair,
+    ignores=("generate",),
+)

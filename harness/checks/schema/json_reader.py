@@ -1,0 +1,240 @@
+"""An output read as exactly one JSON value. Nothing is repaired; what is wrong becomes a finding, in bounded time.
+
+`strict`: the whole output is one JSON value; JSON's own white space may stand around it, nothing else may.
+`fenced`: the same, or exactly one code block: a line of ```` ```json ````, the value, a line of ```` ``` ````. Text
+around the block or a second block is a finding, as it is in strict.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import Any, Literal
+
+from tunegate.harness.authoring.document import SHOWN, show_value
+from tunegate.harness.checks.base import Finding
+
+Extract = Literal["strict", "fenced"]
+
+MAX_CHARS = 1 << 20
+MAX_DEPTH = 64  # deep enough for any document, shallow enough for jsonschema's recursion
+MAX_DIGITS = 1_000
+MAX_FINDINGS = 20
+
+_WHITE = " \t\r\n"
+_FENCED = re.compile(r"```json[ \t\r]*\n((?:.*\n)?)[ \t]*```", re.DOTALL)
+_FENCE_LINE = re.compile(r"^[ \t]*```", re.MULTILINE)
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_STRING = re.compile(r'"[^"]*"?')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """What an output says as JSON: `value` counts only where there are no findings.
+
+    `line` (from 1) is where the text stopped being JSON.
+    """
+
+    value: Any
+    findings: tuple[Finding, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Flaw:
+    """Stands in the parsed value for a number that JSON or this reader does not allow."""
+
+    message: str
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which `keys_twice` stood more than once."""
+
+    keys_twice: tuple[str, ...] = ()
+
+
+def read_json(text: str, extract: Extract = "strict") -> JsonText:
+    """Read `text` as one JSON value.
+
+    Every deviation from JSON is a finding, and so are repeated keys, more than `MAX_CHARS` characters, more than
+    `MAX_DEPTH` levels, numbers of more than `MAX_DIGITS` digits or too large for a float, and lone surrogates.
+    """
+    flaw = _text_flaw(text)
+    if flaw:
+        return JsonText(None, (flaw,))
+    body = text.strip(_WHITE)
+    start = text.index(body)
+    if extract == "fenced" and body.startswith("```"):
+        block = _FENCED.fullmatch(body)
+        if not block or _FENCE_LINE.search(block[1]):
+            message = "the answer must be one code block and nothing else: a line ```json, the JSON, a line ```"
+            return JsonText(None, (Finding("json.block", message),))
+        body, start = block[1], start + block.start(1)
+    return _parse(body, text.count("\n", 0, start))
+
+
+def _text_flaw(text: str) -> Finding | None:
+    if len(text) > MAX_CHARS:
+        return Finding("json.size", f"the answer has {len(text):,} characters; more than {MAX_CHARS:,} are not read")
+    if not text.strip(_WHITE):
+        return Finding("json.empty", "the answer is empty")
+    if text.startswith("\ufeff"):
+        return Finding("json.bom", "an invisible byte order mark stands before the JSON")
+    return None
+
+
+def _parse(body: str, lines_above: int) -> JsonText:
+    if _depth(body) > MAX_DEPTH:
+        return JsonText(None, (Finding("json.depth", f"nested more than {MAX_DEPTH} levels deep"),))
+    try:
+        value = _DECODER.decode(body)
+    except json.JSONDecodeError as error:
+        line = error.lineno + lines_above
+        return JsonText(None, (_syntax(error, line),), line)
+    findings = tuple(islice(_flaws(value, []), MAX_FINDINGS))
+    return JsonText(None if findings else value, findings)
+
+
+def _depth(body: str) -> int:
+    """The deepest nesting up to the first mistake: brackets inside texts do not count."""
+    bare = _STRING.sub("", _ESCAPE.sub("", body))
+    return max(accumulate(_STEPS.get(char, 0) for char in bare), default=0)
+
+
+def _syntax(error: json.JSONDecodeError, line: int) -> Finding:
+    rest = error.doc[error.pos :].strip(_WHITE)
+    seen, place = show_value(rest[: 2 * SHOWN]), f"line {line}, column {error.colno}"
+    if error.msg == "Extra data":
+        return Finding("json.trailing", f"more text after the JSON value, at {place}: {seen}")
+    if not rest:
+        return Finding("json.syntax", f"the answer ends, at {place}, before its JSON is complete")
+    if error.pos == 0 and rest.startswith("```"):
+        return Finding("json.block", f"the answer is a code block, not just JSON: {seen}")
+    if error.pos == 0 and rest[0] not in '{["':
+        return Finding("json.syntax", f"the answer does not begin with JSON but with {seen}")
+    if error.msg.startswith("Unterminated string"):
+        return Finding("json.syntax", f"a text that begins at {place} has no closing quote: {seen}")
+    return Finding("json.syntax", f"not JSON at {place} ({error.msg.removesuffix(' at').lower()}): {seen}")
+
+
+def _integer(digits: str) -> int | _Flaw:
+    return int(digits) if len(digits) <= MAX_DIGITS else _Flaw(f"a number of {len(digits):,} digits")
+
+
+def _decimal(digits: str) -> float | _Flaw:
+    if len(digits) > MAX_DIGITS:
+        return _Flaw(f"a number of {len(digits):,} digits")
+    value = float(digits)
+    return value if math.isfinite(value) else _Flaw(f"the number {digits[:SHOWN]} is too large")
+
+
+def _constant(name: str) -> _Flaw:
+    return _Flaw(f"{name} is not a JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    repeated = _Repeated(value)
+    repeated.keys_twice = tuple(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    return repeated
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
+)
+
+
+def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
+    """The flaws that the decoder left inside `value`; `where` is pushed and popped on the way down."""
+    if isinstance(value, _Flaw):
+        yield Finding("json.number", value.message, json_path(where))
+    elif isinstance(value, str):
+        yield from _half_characters(value, where)
+    elif isinstance(value, dict):
+        for key in getattr(value, "keys_twice", ()):
+            yield Finding("json.duplicate-key", f"the key {show(key)} stands here more than once", json_path(where))
+        for key, inner in value.items():
+            where.append(key)
+            yield from _half_characters(key, where)
+            yield from _flaws(inner, where)
+            where.pop()
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            where.append(index)
+            yield from _flaws(inner, where)
+            where.pop()
+
+
+def _half_characters(text: str, where: list[str | int]) -> Iterator[Finding]:
+    if _SURROGATE.search(text):
+        message = f"half a character (a lone surrogate), which is not text, in {show(text)}"
+        yield Finding("json.unicode", message, json_path(where))
+
+
+def show(value: Any) -> str:
+    """A JSON value, short enough and safe enough for a message, whatever its size."""
+    text = _start(value, plain=False)
+    if not text.isprintable():
+        text = _start(value, plain=True)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _start(value: Any, plain: bool) -> str:
+    """The JSON of `value`, until it is longer than what is shown; `plain` is ASCII only."""
+    text = ""
+    for piece in _pieces(value, plain):
+        text += piece
+        if len(text) > SHOWN:
+            break
+    return text
+
+
+def _pieces(value: Any, plain: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield "{"
+        for index, (key, inner) in enumerate(value.items()):
+            yield ", " if index else ""
+            yield from _pieces(key, plain)
+            yield ": "
+            yield from _pieces(inner, plain)
+        yield "}"
+    elif isinstance(value, list | tuple):
+        yield "["
+        for index, inner in enumerate(value):
+            yield ", " if index else ""
+            yield from _pieces(inner, plain)
+        yield "]"
+    else:
+        short = value[: 2 * SHOWN] if isinstance(value, str) else value
+        yield json.dumps(short, ensure_ascii=plain, default=str)
+
+
+def identity(value: Any) -> str:
+    """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
+    return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def json_path(where: Sequence[str | int]) -> str:
+    """A place in a JSON value as people write it: `request.items[2]["odd key"]`; empty for the whole value."""
+    text = "".join(
+        f".{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"[{show(part)}]" for part in where
+    )
+    return text.removeprefix(".")

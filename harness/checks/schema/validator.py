@@ -1,0 +1,150 @@
+"""A JSON Schema validator that always ends: what a schema finds in a JSON value, in plain words.
+
+Drafts 4 to 2020-12, formats asserted; nothing is ever fetched. What could run without end (a pattern, a schema that
+doubles, a huge answer) has a bound, and reaching it is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from jsonschema import (
+    Draft4Validator,
+    Draft6Validator,
+    Draft7Validator,
+    Draft201909Validator,
+    Draft202012Validator,
+)
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+from referencing import Registry
+
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.checks.schema.budget import MAX_VALUES, Budget, TooMuch
+from tunegate.harness.checks.schema.json_reader import json_path, show
+from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS
+
+LIMIT = "schema.limit"  # the rule of a finding that says a bound was reached
+
+DRAFTS: dict[str, type[Validator]] = {
+    "http://json-schema.org/draft-04/schema": Draft4Validator,
+    "http://json-schema.org/draft-06/schema": Draft6Validator,
+    "http://json-schema.org/draft-07/schema": Draft7Validator,
+    "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
+    "https://json-schema.org/draft/2020-12/schema": Draft202012Validator,
+}
+DEFAULT_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+KINDS = {
+    "object": "an object", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a whole number",
+    "number": "a number", "null": "null",
+}  # fmt: skip
+
+
+def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
+    """What `schema` finds in `value`; it never raises, and it ends."""
+    try:
+        if sum(1 for _ in islice(_values(value), MAX_VALUES + 1)) > MAX_VALUES:
+            raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
+        for error in _validator(schema).iter_errors(_brief(value)):
+            yield Finding(f"schema.{error.validator or 'closed'}", in_words(error), json_path(error.absolute_path))
+    except TooMuch as error:
+        yield _limit(str(error))
+    except RecursionError:
+        yield _limit("the schema or the answer goes too deep")
+
+
+def _limit(reached: str) -> Finding:
+    return Finding(LIMIT, f"{reached}; the answer cannot be checked")
+
+
+def _values(value: Any) -> Iterator[bool]:
+    yield True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _values(each)
+
+
+def in_words(error: Any) -> str:
+    """A `ValidationError` in plain words."""
+    seen, wanted = show(error.instance), error.validator_value
+    match error.validator:
+        case None:
+            return f"the schema allows nothing here, found {seen}"
+        case "type":
+            kinds = wanted if isinstance(wanted, list) else [wanted]
+            return f"should be {' or '.join(KINDS[kind] for kind in kinds)}, is {seen}"
+        case "enum":
+            return f"should be one of {', '.join(show(choice) for choice in islice(wanted, 20))}, is {seen}"
+        case "required":
+            return f"the key {error.message.removesuffix(' is a required property')} is missing"
+        case "anyOf" | "oneOf" if error.context:
+            closest = max(error.context, key=lambda inner: len(inner.path))
+            place = json_path(closest.path)
+            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{in_words(closest)}"
+        case _:
+            text = str(error.message).replace(repr(error.instance), seen)
+            return text if len(text) <= 200 else text[:197] + "..."
+
+
+def draft_of(schema: Mapping[str, Any]) -> Any:
+    """The jsonschema class of the draft that `schema` declares."""
+    return DRAFTS[schema.get("$schema", DEFAULT_DRAFT).removesuffix("#")]
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """The draft's own keywords, counted; those that could run without end are bounded ones."""
+    bare = {key: value for key, value in schema.items() if key != "$schema"}  # a $schema would bring back the draft
+    return _bounded(draft_of(schema))(bare, registry=Registry(), format_checker=Budget())
+
+
+@cache
+def _bounded(draft: Any) -> Any:
+    """The draft's class with counted and bounded keywords: to make one takes longer than to judge with it."""
+    newest = FROM_2020 if draft is Draft202012Validator else {}
+    ours = {**KEYWORDS, **newest}
+    known = draft.VALIDATORS.keys() | {"dependencies"}
+    keywords = {**draft.VALIDATORS, **{name: keyword for name, keyword in ours.items() if name in known}}
+    return extend(draft, {name: _counted(keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
+
+
+def _counted(keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
+    """`keyword`, each evaluation of which takes a step."""
+
+    def run(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        validator.format_checker.step()
+        return keyword(validator, value, instance, schema)
+
+    return run
+
+
+class _Brief:
+    """Said in one word: jsonschema puts the whole of what it judges into each message, told or not."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<answer>"  # which `in_words` replaces
+
+
+class _Text(_Brief, str):
+    __slots__ = ()
+
+
+class _List(_Brief, list[Any]):
+    __slots__ = ()
+
+
+class _Map(_Brief, dict[str, Any]):
+    __slots__ = ()
+
+
+def _brief(value: Any) -> Any:
+    """`value`, its texts, lists and objects in brief."""
+    if isinstance(value, dict):
+        return _Map((_Text(key), _brief(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return _List(map(_brief, value))
+    return _Text(value) if isinstance(value, str) else value

@@ -1,0 +1,282 @@
+"""The voice suite: does an answer sound like the brand, keep the house rules, and say what it had to say?
+
+A reference file holds labelled pairs and house rules. Style is judged by a classifier on surface features, which must
+earn the right to judge (`voicemetric`); house rules veto; sentence embeddings judge the content only.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunegate.harness.authoring.document import Document, Where, show_value
+from tunegate.harness.authoring.validation import check_shape, text_shape
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.base import CheckKind, Finding, Outcome
+from tunegate.harness.checks.voice import degeneration as guards
+from tunegate.harness.checks.voice.classifier import Metric, Pair, ReportCard, fit
+from tunegate.harness.checks.voice.features import plain, words
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.harness.core.files import digest
+from tunegate.harness.embeddings import embed, embedder_digest
+
+CONTENT = 0.4  # cosine: keeps 96 % of texts with the same content, lets 1.5 % of other topics through
+SIDES = ("on", "off")
+MAX_CHARS = 4_000  # far more than the words that `guards` allow
+LEAST_PAIRS = 20
+LEAST_SUBTLE = 4
+
+REFERENCES: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version", "brand", "pairs"],
+    "properties": {
+        "version": {"const": 1, "description": "the file format's version, 1"},
+        "brand": text_shape("whose voice it is, as messages name it"),
+        "rules": {
+            "type": "array",
+            "description": "house rules that veto an answer",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["id", "never", "say"],
+                "properties": {
+                    "id": text_shape("the rule's name"),
+                    "never": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": text_shape("a text that no answer may hold"),
+                        "description": "a list of texts, none of which may stand in an answer",
+                    },
+                    "say": text_shape("why, and what to write instead"),
+                },
+            },
+        },
+        "pairs": {
+            "type": "array",
+            "description": "the same content written twice, on-brand and off-brand: 60 to 80 pairs, a fifth subtle",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["id", "topic", "on", "off"],
+                "properties": {
+                    "id": text_shape("the pair's name"),
+                    "topic": text_shape("what it is about"),
+                    "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
+                    "on": text_shape("as the brand would write it"),
+                    "off": text_shape("the same content as the brand would not write it"),
+                },
+            },
+        },
+    },
+}
+OPTIONS: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["references"],
+    "properties": {
+        "references": text_shape("the path of a file with reference pairs and house rules"),
+        "content": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "description": "the least cosine between an answer and the case's `says`, above 0 and at most 1",
+        },
+    },
+}
+EXPECT: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["says"],
+    # an empty one is found by `expect_problems`, which knows the brand
+    "properties": {"says": {"type": "string", "description": "what the answer must say, in the brand's words"}},
+}
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A house rule: what may never stand in an answer, and what to write instead."""
+
+    rule: str
+    pattern: re.Pattern[str]
+    say: str
+
+    def findings(self, text: str) -> Iterator[Finding]:
+        """One finding for each different text that the rule forbids and `text` holds."""
+        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain(text))}
+        for hit in hits.values():
+            yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A brand's voice, ready to judge; the classifier is fitted by `prepare` or at the first judgement."""
+
+    document: Document = field(repr=False)
+    content: float = CONTENT
+
+    @property
+    def references(self) -> str:
+        """Digest of the reference file's data, the options and the embedding model."""
+        return digest({"data": self.document.data, "content": self.content, "embedder": embedder_digest()})
+
+    @property
+    def report_card(self) -> ReportCard:
+        """What the metric can do on its own references, accepted or not."""
+        return self._fitted.card
+
+    def prepare(self) -> None:
+        """Fit the metric.
+
+        Raises:
+            Refused: the surface features cannot tell this voice from its opposite.
+        """
+        self._metric()
+
+    def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
+        """Judge style, house rules and, if expected, content; an empty or endless answer satisfies none of them."""
+        if len(output) > MAX_CHARS:
+            return _outcome(*[[Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]] * 3)
+        if not output.strip():
+            return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
+        style = [*self._style(output), *guards.degenerate(output)]
+        style += [*guards.echoed(output, prompt), *guards.copied(output, self._known)]
+        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)))
+
+    def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
+        """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
+        says, where = expect["says"], (*where, "says")
+        if not says.strip():
+            return [document.problem(where, "what the answer must say", "nothing", f"write it as {self._brand} would")]
+        hits = _vetoed(says, self._vetoes)
+        return [document.problem(where, "text that keeps the house rules", hit.message) for hit in hits]
+
+    @property
+    def _brand(self) -> str:
+        return str(self.document.data["brand"])
+
+    @functools.cached_property
+    def _fitted(self) -> Metric:
+        pairs = self.document.data["pairs"]
+        return fit(tuple(Pair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in pairs))
+
+    def _metric(self) -> Metric:
+        metric = self._fitted
+        if not metric.card.accepted:
+            raise Refused(
+                f"{show_path(self.document.path)}: the features cannot see this voice: {metric.card}; write 60 to 80 "
+                "pairs with the same content on both sides, a fifth of them subtle, that differ in how they sound"
+            )
+        return metric
+
+    def _style(self, output: str) -> Iterator[Finding]:
+        metric = self._metric()
+        score = metric.score(output)
+        if score < metric.card.threshold:
+            why = ", ".join(metric.traits(output)) or "no single trait stands out"
+            numbers = f"{score:.2f}, on-brand from {metric.card.threshold:.2f}"
+            yield Finding("style", f"does not sound like {self._brand} ({numbers}): {why}")
+
+    @functools.cached_property
+    def _vetoes(self) -> tuple[Veto, ...]:
+        return _vetoes(self.document)
+
+    @functools.cached_property
+    def _known(self) -> Mapping[str, guards.Grams]:
+        pairs = self.document.data["pairs"]
+        return guards.known({f"{pair['id']}.{side}": pair[side] for pair in pairs for side in SIDES})
+
+    def _content(self, output: str, expect: Mapping[str, Any] | None) -> Iterator[Finding]:
+        if expect is None:
+            return
+        says = expect["says"]
+        one, other = embed([output, says])
+        cosine = float(one @ other)
+        if cosine < self.content:
+            numbers = f"similarity {cosine:.2f}, at least {self.content:.2f} is needed"
+            yield Finding("content", f"does not say what it had to say ({numbers}): {show_value(says)}")
+
+
+def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
+    """Read and check the reference file; fitting waits for `prepare` or the first judgement.
+
+    Raises:
+        AuthoringError: every mistake in the reference file.
+    """
+    path = document.path.parent / options["references"]
+    if not path.is_file():
+        raise AuthoringError([document.problem((*where, "references"), "a file", f"nothing at {show_path(path)}")])
+    references = read_yaml(path)
+    problems = check_shape(references, REFERENCES) or list(_mistakes(references))
+    if problems:
+        raise AuthoringError(problems)
+    return Voice(references, float(options.get("content", CONTENT)))
+
+
+def _mistakes(document: Document) -> Iterator[Problem]:
+    pairs = document.data["pairs"]
+    subtle = sum(pair.get("subtle", False) for pair in pairs)
+    advice = "60 to 80 with a fifth of them subtle measure best"
+    if len(pairs) < LEAST_PAIRS:
+        yield document.problem(("pairs",), f"at least {LEAST_PAIRS} pairs", str(len(pairs)), advice)
+    elif subtle < LEAST_SUBTLE:
+        yield document.problem(("pairs",), f"at least {LEAST_SUBTLE} pairs with `subtle: true`", str(subtle), advice)
+    for key in ("rules", "pairs"):
+        ids = [(item["id"], (key, index, "id")) for index, item in enumerate(document.data.get(key, []))]
+        yield from _repeats(document, ids, "an id of its own")
+    sides = [(" ".join(words(pair[s])), ("pairs", i, s)) for i, pair in enumerate(pairs) for s in SIDES]
+    yield from _repeats(document, sides, "a text that stands nowhere else in the file")
+    vetoes = _vetoes(document)
+    for index, pair in enumerate(pairs):  # an on-brand text that the check itself would fail teaches the wrong voice
+        for finding in [*_vetoed(pair["on"], vetoes), *guards.degenerate(pair["on"])]:
+            expected = "an on-brand text that this check itself would pass"
+            yield document.problem(("pairs", index, "on"), expected, finding.message)
+
+
+def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: str) -> Iterator[Problem]:
+    first: dict[str, Where] = {}
+    for value, where in items:
+        if value in first:
+            found = f"{show_value(value)} again (first on line {document.line(first[value])})"
+            yield document.problem(where, expected, found)
+        first.setdefault(value, where)
+
+
+def _vetoes(document: Document) -> tuple[Veto, ...]:
+    rules = document.data.get("rules", [])
+    return tuple(Veto(rule["id"], _never(rule["never"]), rule["say"]) for rule in rules)
+
+
+def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
+    return [finding for veto in vetoes for finding in veto.findings(text)]
+
+
+def _never(texts: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(_whole(plain(text)) for text in sorted(texts, key=len, reverse=True)), re.IGNORECASE)
+
+
+def _whole(text: str) -> str:
+    before = r"(?<!\w)" if text[0].isalnum() else ""
+    after = r"(?!\w)" if text[-1].isalnum() else ""
+    return before + re.escape(text) + after
+
+
+def _outcome(style: list[Finding], rules: list[Finding], content: list[Finding]) -> Outcome:
+    findings = tuple(dict.fromkeys([*style, *rules, *content]))
+    rates = {"style": not style, "rules": not rules, "content": not content}
+    return Outcome(0.0 if findings else 1.0, findings, rates)
+
+
+KIND = CheckKind(
+    kind="pass/fail",
+    options=OPTIONS,
+    expect=EXPECT,
+    load=load,
+    version=1,
+    needs_expect=True,
+    by_expect="what was to be said",
+    embeds=True,
+)

@@ -1,0 +1,84 @@
+"""The whole loop on the embedded model, step by step, with the same commands a user would type."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.reporting.record import show
+
+RECIPE = Path("trainers/recipes/support.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of the loop, and why it comes now."""
+
+    why: str
+    command: tuple[str, ...]
+
+
+def steps(home: Path) -> list[Step]:
+    """The loop's commands, with everything they write below `home`."""
+    baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
+    return [
+        Step("Record the baseline: what the base model can do today",
+             ("pytest", "suites/", "--tg-record", f"--tg-baselines={baselines}")),
+        Step("Climb the ladder, with a few cases: would a prompt do?",
+             ("tunegate", "diagnose", "support", "--sample=10", f"--baselines={baselines}")),
+        Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
+             ("tunegate", "train", str(RECIPE), f"--baselines={baselines}", f"--output={adapter}")),
+        Step("Judge the adapter against the baseline: the gate",
+             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", f"--tg-baselines={baselines}",
+              f"--tg-out={record}")),
+        Step("Release it: judged once more from the record, then written down",
+             ("tunegate", "release", adapter, f"--record={record}", f"--baselines={baselines}")),
+    ]  # fmt: skip
+
+
+def run(console: Console, home: Path) -> int:
+    """Run the loop; returns 0 when the adapter was released, else the exit code of the step that stopped it.
+
+    Raises:
+        CouldNotRun: not in a checkout of the project.
+    """
+    if not RECIPE.is_file():
+        raise CouldNotRun(f"the demo runs in a checkout of the project: expected {RECIPE}, found none here")
+    shutil.rmtree(home, ignore_errors=True)
+    start, code, todo = time.monotonic(), 0, steps(home)
+    for number, step in enumerate(todo, start=1):
+        console.print()
+        console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
+        console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
+        code = subprocess.run((sys.executable, "-m", *_module(step.command))).returncode
+        if code:
+            console.print(f"stopped: exit code {code}", style="bold red")
+            break
+    _close(console, home, time.monotonic() - start)
+    return code
+
+
+def _module(command: tuple[str, ...]) -> tuple[str, ...]:
+    module = {"pytest": "pytest", "tunegate": "harness"}[command[0]]
+    return (module, *command[1:])
+
+
+def _close(console: Console, home: Path, seconds: float) -> None:
+    console.print()
+    console.rule("The result", align="left")
+    record = home / "record.json"
+    if record.is_file():
+        show(console, read_record(record))
+    for name, path in (("baselines", home / "baselines"), ("adapter", home / "adapter"),
+                       ("release manifest", home / "adapter" / "release.json")):  # fmt: skip
+        console.print(f"{name}: {path if path.exists() else 'none'}")
+    console.print(f"The loop took {seconds / 60:.1f} minutes.")

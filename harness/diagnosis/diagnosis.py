@@ -1,0 +1,173 @@
+"""A task's diagnosis: per unit the lever, the evidence of each rung and the advice; committed beside the baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.baselines.lookup import DIAGNOSIS
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, climb, climbers, sample
+from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Lever, Step, advice, lever, steps
+from tunegate.harness.evaluation.record import Record, read_json
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.models.api import Subject
+from tunegate.harness.models.base import Base
+from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.models.resolve import cache_folder
+
+SCHEMA_VERSION = 1
+RECORDS = Path(".tunegate/diagnose")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the ladder showed of one unit: the `lever` that closes its gap to `goal`, and why."""
+
+    lever: Lever
+    advice: str
+    goal: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A task's findings by unit key, who was asked, and which sample of which questions.
+
+    `unclimbed` are the units that no prompt can change: likelihoods, prices, sealed ones.
+    """
+
+    task: str
+    subject: Mapping[str, str | None]
+    engine: Mapping[str, str]
+    larger: str | None
+    cases: int
+    seed: int
+    questions: Mapping[str, Mapping[str, str]]
+    units: Mapping[str, Finding]
+    unclimbed: tuple[str, ...] = ()
+
+    @property
+    def cheaper(self) -> dict[str, Finding]:
+        """The units for which a fine-tune is not the lever."""
+        return {unit: found for unit, found in self.units.items() if found.lever not in TUNING}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that its file holds, by which a training cites it."""
+        return str(self.as_dict()["digest"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in its file."""
+        return stamped(json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})))
+
+
+def diagnose(
+    task: Task, model: str, larger: str | None, watch: Watch, cases: int = SAMPLE, seed: int = SEED
+) -> tuple[Diagnosis, dict[str, Record]]:
+    """Run a sample of a task up the ladder.
+
+    Args:
+        task: whose units to ask.
+        model: the model's name, as --tg-model takes it.
+        larger: a further, larger model, or None.
+        watch: shows the progress.
+        cases: how many cases of a unit to ask.
+        seed: which ones.
+
+    Returns:
+        The diagnosis, and the record of each rung.
+
+    Raises:
+        Refused: no unit of the task can be asked.
+        CouldNotRun: a model is missing or gave up.
+    """
+    whole = climbers(task.units)
+    if not whole:
+        raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
+    units = [sample(unit, cases, seed) for unit in whole]
+    with closing(Store(cache_folder() / "generations.sqlite")) as store:
+        base = Base(model, watch)
+        rungs: dict[str, Callable[[], Subject]] = {rung: partial(_subject, base, rung, store, watch) for rung in RUNGS}
+        if larger:
+            rungs[LARGER] = lambda: _subject(Base(larger, watch), RUNGS[0], store, watch)
+        records = climb(units, rungs, watch)
+    identity = records[RUNGS[0]].identity
+    found = Diagnosis(
+        task.name, identity["subject"], identity["engine"], larger, cases, seed,
+        questions={unit.key: unit.questions for unit in whole},
+        units={unit.key: _finding(task, unit, records) for unit in units},
+        unclimbed=tuple(unit.key for unit in task.units if unit not in whole),
+    )  # fmt: skip
+    return found, records
+
+
+def _subject(base: Base, rung: str, store: Store, watch: Watch) -> Subject:
+    return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
+
+
+def _finding(task: Task, unit: Unit, records: Mapping[str, Record]) -> Finding:
+    goal = task.policy.of(unit.name, unit.kind).reach or GOAL
+    evidence = steps(unit, records)
+    chosen = lever(evidence, goal, unit.row.knowledge)
+    return Finding(chosen, advice(chosen, evidence, goal), goal, tuple(evidence))
+
+
+def diagnosis_path(root: Path, slug: str, task: str) -> Path:
+    """Where a task's last diagnosis of a model stands: `<root>/<model>-<digest8>/<task>/diagnosis.json`."""
+    return root / slug / task / DIAGNOSIS
+
+
+def write_diagnosis(root: Path, found: Diagnosis) -> Path:
+    """Write a diagnosis where it belongs: stable text, to be committed."""
+    path = diagnosis_path(root, str(found.subject["model"]), found.task)
+    write_atomically(path, json.dumps(found.as_dict(), indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
+    """Read a diagnosis; `how` is the command that makes it.
+
+    Raises:
+        Refused: missing, edited, or something else.
+    """
+    name = show_path(path)
+    try:
+        data = read_json(path)
+        intact = is_as_stamped(data)
+        units = {key: _read_finding(raw) for key, raw in data.pop("units").items()}
+        known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "unclimbed"}}
+        found = Diagnosis(units=units, unclimbed=tuple(data["unclimbed"]), **known)
+    except FileNotFoundError:
+        raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{name}: expected a diagnosis, found {error}; run: {how}") from error
+    if not intact:
+        raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
+    return found
+
+
+def _read_finding(raw: Mapping[str, Any]) -> Finding:
+    return Finding(raw["lever"], raw["advice"], raw["goal"], tuple(map(_read_step, raw["steps"])))
+
+
+def _read_step(raw: Mapping[str, Any]) -> Step:
+    interval = raw["interval"]
+    return Step(**{**raw, "interval": tuple(interval) if interval else None})
+
+
+def keep_records(records: Mapping[str, Record], task: str, folder: Path = RECORDS) -> Sequence[Path]:
+    """Write each rung's record below `folder`; returns where."""
+    paths = {rung: folder / task / f"{rung}.json" for rung in records}
+    for rung, path in paths.items():
+        records[rung].write(path)
+    return list(paths.values())

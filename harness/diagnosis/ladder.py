@@ -1,0 +1,61 @@
+"""The ladder: a stated sample of the cases on every rung that their fixtures offer, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.api import Subject
+from tunegate.harness.models.prompts import RUNGS
+
+LARGER = "larger"  # a rung of its own: another model, asked as the first one is
+LADDER = (*RUNGS, LARGER)
+SAMPLE = 40  # cases of a unit
+SEED = 0
+
+
+def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
+    """The unit with about `n` of its cases: hits and misses alike, the same ones for every model.
+
+    Chosen by a digest of the question, so that an added case displaces one at most; cases of one group stay together.
+    """
+    marks = {case.id: digest([seed, case.observation]) for case in unit.cases}
+    last = sorted(marks.values())[min(n, len(marks)) - 1]
+    return replace(unit, cases=tuple(case for case in unit.cases if marks[case.id] <= last))
+
+
+def climbers(units: Iterable[Unit]) -> list[Unit]:
+    """The units that a prompt can change: those that generate, pass or fail, and are not sealed."""
+    return [unit for unit in units if unit.row.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed]
+
+
+def offers(unit: Unit, rung: str) -> bool:
+    """Whether the unit's fixtures have what a rung needs: worked examples, or a passage that the prompt lacks."""
+    if rung == "few-shot":
+        return bool(unit.shots)
+    if rung == "context":
+        return all(case.context and "{context}" not in case.prompt.template for case in unit.cases)
+    return True
+
+
+def climb(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Subject]], watch: Watch) -> dict[str, Record]:
+    """Judge the units on each rung that they offer.
+
+    Args:
+        units: what to ask, sampled already.
+        rungs: makes the subject of each rung, cheapest first; one at a time is alive.
+        watch: shows the progress.
+
+    Returns:
+        A record for each rung that some unit offers; partial, so that nothing can be released on it.
+    """
+    records = {}
+    for rung, subject in rungs.items():
+        if offered := [unit for unit in units if offers(unit, rung)]:
+            records[rung] = judge(offered, subject(), watch, partial=True)
+    return records

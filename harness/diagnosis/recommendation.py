@@ -1,0 +1,173 @@
+"""Which lever closes a unit's gap: the evidence of the ladder, and the advice that follows from it.
+
+Prompt first, retrieval second, fine-tune last. Fine-tuning teaches form (format, voice, vocabulary), or does cheaply
+what a dear prompt does; it teaches neither facts nor reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.diagnosis.ladder import LARGER
+from tunegate.harness.evaluation.record import Record, Summary
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.fixtures.policy import Policy
+from tunegate.harness.gate.messages import difference, percent
+from tunegate.harness.gate.pairing import pair
+from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.statistics import paired as stats
+
+Lever = Literal[
+    "none needed", "prompt", "retrieval", "reasoning", "larger model", "fine-tune for quality", "fine-tune for cost",
+    "none found",
+]  # fmt: skip
+TUNING: frozenset[Lever] = frozenset({"fine-tune for quality", "fine-tune for cost"})
+GOAL = 0.9  # of the cases, where task.yaml declares no `reach`
+DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
+FORM = "adherence"  # the rate that tells form from content, where a suite has both
+HELP = {
+    "few-shot": "a prompt with worked examples", "context": "a prompt with the passage",
+    "steps": "thinking step by step", LARGER: "the larger model",
+}  # fmt: skip
+NEITHER = "fine-tuning teaches neither facts nor reasoning"
+SENTENCES: Mapping[str, tuple[str, str]] = {
+    "prompt": ("Prompt", ""),
+    "retrieval": ("Retrieval", "; fine-tuning teaches no facts"),
+    "reasoning": ("Let it think", "; fine-tuning teaches no reasoning"),
+    "larger model": ("A larger model", f"; {NEITHER}"),
+    "fine-tune for cost": ("Fine-tune for cost", "; a tuned model does it without"),
+}
+CONTENT_LEVER: Mapping[str, Lever] = {"context": "retrieval", "steps": "reasoning", LARGER: "larger model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A unit on one rung.
+
+    `mean` and `form` are shares of the cases that pass and whose form is right, `tokens` the mean of a call, in and
+    out; `gain` is the paired difference to the first rung with its 95 % `interval`, and `better` whether it is beyond
+    chance among the unit's rungs.
+    """
+
+    rung: str
+    n: int
+    mean: float
+    form: float
+    tokens: float | None
+    gain: float = 0.0
+    interval: tuple[float, float] | None = None
+    better: bool = False
+
+
+def steps(unit: Unit, records: Mapping[str, Record]) -> list[Step]:
+    """A unit on every rung that judged it, the first one as it is.
+
+    Raises:
+        CouldNotRun: a rung left cases unscored.
+    """
+    first, *rest = [(rung, record) for rung, record in records.items() if unit.key in record.units]
+    d = {rung: _differences(unit, rung, record, first[1]) for rung, record in rest}
+    values = [stats.p_better(each, seed=SEED) for each in d.values()]
+    flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], LEVEL)
+    better = dict(zip(d, flags, strict=True))
+    return [
+        _step(first[0], first[1].units[unit.key]),
+        *(_step(rung, record.units[unit.key], d[rung], better[rung]) for rung, record in rest),
+    ]
+
+
+def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[float, ...]:
+    found = pair(unit, Policy(), record, "first rung", first, trained=False)
+    if found.problem:
+        raise CouldNotRun(f"{unit.key}, rung {rung}: {found.problem}")
+    return found.d
+
+
+def _step(rung: str, summary: Summary, d: Sequence[float] = (), better: bool = False) -> Step:
+    mean = summary.mean if summary.mean is not None else 0.0
+    bounds = stats.interval(d) if d else None
+    return Step(
+        rung, summary.n, mean, summary.rates.get(FORM, mean), sum(summary.tokens) if summary.tokens else None,
+        gain=sum(d) / len(d) if d else 0.0, interval=(bounds.lower, bounds.upper) if bounds else None, better=better,
+    )  # fmt: skip
+
+
+def lever(found: Sequence[Step], goal: float, knowledge: bool) -> Lever:
+    """The cheapest thing that closes the gap between a unit as it is and its goal.
+
+    Args:
+        found: the unit's steps, cheapest first.
+        goal: the share of cases that should pass.
+        knowledge: whether the suite asks what a model knows, and not how it says it.
+    """
+    first = found[0]
+    if first.mean >= goal:
+        return "none needed"
+    about_form = not knowledge and first.form < goal
+    better = [step for step in found if step.better]
+    closing = next((step for step in better if step.mean >= goal), None)
+    if closing:
+        return _closed_by(closing, first, about_form, knowledge)
+    lead = max(better, key=lambda step: step.mean, default=None)  # the cheapest of equals
+    if lead and lead.rung in CONTENT_LEVER and not (about_form and lead.rung != "context"):
+        return CONTENT_LEVER[lead.rung]
+    return "fine-tune for quality" if about_form else "none found"
+
+
+def _closed_by(step: Step, first: Step, about_form: bool, knowledge: bool) -> Lever:
+    if step.rung == "context":
+        return "retrieval"
+    if step.rung in CONTENT_LEVER and not about_form:
+        return CONTENT_LEVER[step.rung]
+    if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
+        return "prompt"
+    return "fine-tune for cost" if step.rung == LARGER or times(step, first) >= DEAR else "prompt"
+
+
+def times(step: Step, first: Step) -> float:
+    """How many times the tokens of a call as it is; 0 where they are not known."""
+    return step.tokens / first.tokens if step.tokens and first.tokens else 0.0
+
+
+def advice(chosen: Lever, found: Sequence[Step], goal: float) -> str:
+    """The lever in one sentence, with its evidence."""
+    first, *rest = found
+    better = [step for step in rest if step.better]
+    best = max(better, key=lambda step: step.mean, default=None)
+    closing = next((step for step in better if step.mean >= goal), best)
+    if chosen == "none needed":
+        return f"Nothing to do: {percent(first.mean)} pass as it is, and {percent(goal)} are enough."
+    if chosen == "fine-tune for quality":
+        return f"Fine-tune for quality: {_short(best, first)}, and what is missing is form{_formed(found)}."
+    if chosen == "none found" or closing is None:
+        return f"No lever found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
+    opening, end = SENTENCES[chosen]
+    return f"{opening}: {_moved(closing, first)}{end}."
+
+
+def _moved(step: Step, first: Step) -> str:
+    gain = difference(step.gain, step.interval, "pass/fail")
+    moved = f"takes it from {percent(first.mean)} to {percent(step.mean)} ({gain} points)"
+    return f"{HELP[step.rung]} {moved}{_cost(step, first)}"
+
+
+def _cost(step: Step, first: Step) -> str:
+    return f" for {times(step, first):.1f} times the tokens a call" if times(step, first) else ""
+
+
+def _formed(found: Sequence[Step]) -> str:
+    """Which prompt brings the form without the content, where one does."""
+    first, *rest = found
+    best = max(rest, key=lambda step: step.form, default=first)
+    if best.form <= max(first.form, best.mean):
+        return ""
+    return f" ({HELP[best.rung]} brings that from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"
+
+
+def _short(best: Step | None, first: Step) -> str:
+    if best is None:
+        return f"no rung moves it beyond chance ({percent(first.mean)} as it is)"
+    return f"no rung closes the gap ({_moved(best, first)})"

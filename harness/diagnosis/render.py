@@ -1,0 +1,63 @@
+"""Diagnoses as people read them: a table of rungs, and a sentence for each unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding
+from tunegate.harness.diagnosis.recommendation import Step, times
+from tunegate.harness.gate.messages import difference, percent
+
+COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
+
+
+def show(console: Console, found: Diagnosis) -> None:
+    """The table, then the advice for each unit and what it rests on."""
+    console.print(table(found))
+    console.print()
+    for line in sentences(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def table(found: Diagnosis) -> Table:
+    """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in COLUMNS:
+        is_first = column is COLUMNS[0]
+        out.add_column(column, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")
+    for unit, finding in found.units.items():
+        out.add_row(Text(unit))
+        for row in _rows(finding):
+            out.add_row(*row)
+    return out
+
+
+def _rows(finding: Finding) -> Iterator[tuple[Text, ...]]:
+    first = finding.steps[0]
+    has_form = any(step.form != step.mean for step in finding.steps)
+    for step in finding.steps:
+        gain = difference(step.gain, step.interval, "pass/fail") if step is not first else ""
+        yield (
+            Text(f"  {step.rung}"), Text(str(step.n)), Text(percent(step.form) if has_form else ""),
+            Text(percent(step.mean)), Text(gain, style="bold" if step.better else "dim"), *_cost(step, first),
+        )  # fmt: skip
+
+
+def _cost(step: Step, first: Step) -> tuple[Text, Text]:
+    if step.tokens is None:
+        return Text("-"), Text("-")
+    return Text(f"{step.tokens:.0f}"), Text(f"{times(step, first):.1f}")
+
+
+def sentences(found: Diagnosis) -> Iterator[str]:
+    """A sentence for each unit, and one for those that no prompt can change."""
+    for unit, finding in found.units.items():
+        yield f"{unit}: {finding.advice}"
+    if found.unclimbed:
+        yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unclimbed)}."
+    yield f"About {found.cases} cases a unit (seed {found.seed}), hits and misses alike; bold is beyond chance."

@@ -1,0 +1,255 @@
+"""Records: everything one run saw, as JSON that is written last and atomically."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from tunegate.harness.checks.base import Finding, Kind
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.models.api import Answer, Finish, LogProbs
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one case came to. `score` is None where unscored; `passed` is None for continuous units.
+
+    `logprobs` stand for an output where the likelihood of texts was asked for. With repeats, `score` is their mean,
+    `passed` says whether all passed, and `repeats` holds each of them.
+    """
+
+    passed: bool | None
+    score: float | None
+    findings: tuple[Finding, ...] = ()
+    rates: Mapping[str, bool] = field(default_factory=dict)
+    output: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    finish: Finish | None = None
+    generation: str = ""
+    repeats: tuple[Result, ...] = ()
+    logprobs: LogProbs = ()
+
+    def as_answer(self, key: str, repeat: int = 0) -> Answer:
+        """The answer that it judges, to be judged again."""
+        return Answer(
+            key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
+            generation=self.generation, logprobs=self.logprobs,
+        )  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record; what is unknown or empty is left out."""
+        raw: dict[str, Any] = {
+            "passed": self.passed,
+            "score": self.score,
+            "findings": [
+                {"rule": each.rule, "message": each.message} | _drop_empty({"path": each.path})
+                for each in self.findings
+            ],
+            "output": self.output,
+        }
+        if self.passed is None:
+            del raw["passed"]
+        more = {
+            "rates": dict(self.rates), "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
+            "finish": self.finish, "generation": self.generation, "repeats": [each.as_dict() for each in self.repeats],
+            "logprobs": [list(each) for each in self.logprobs],
+        }  # fmt: skip
+        return raw | _drop_empty(more)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its yes/no questions."""
+
+    suite: str
+    kind: Kind
+    n: int
+    unscored: int
+    mean: float | None
+    interval: tuple[float, float] | None
+    rates: Mapping[str, float]
+    tokens: tuple[float, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record; `tokens` are the means in and out."""
+        return {
+            "suite": self.suite, "kind": self.kind, "n": self.n, "unscored": self.unscored, "mean": self.mean,
+            "interval": list(self.interval) if self.interval else None, "rates": dict(self.rates),
+            "tokens": list(self.tokens) if self.tokens else None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
+
+    `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
+    `timing` is what --tg-timing measured; nothing is decided by it.
+    """
+
+    partial: bool
+    identity: Mapping[str, Any]
+    questions: Mapping[str, Mapping[str, str]]
+    cases: Mapping[str, Result]
+    units: Mapping[str, Summary]
+    verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    timing: Mapping[str, Any] | None = None
+    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    adapter: str | None = None
+    created: str = ""
+    sealed: bool = False
+    path: Path | None = field(default=None, compare=False)
+
+    @property
+    def rung(self) -> str:
+        """The rung of the ladder the answers were given on."""
+        return str(self.identity["subject"].get("rung", "as-is"))
+
+    def of_unit(self, unit: str) -> dict[str, Result]:
+        """The results of one unit, by case id."""
+        return self._units.get(unit, {})
+
+    @cached_property
+    def _units(self) -> dict[str, dict[str, Result]]:
+        found: dict[str, dict[str, Result]] = {}
+        for key, result in self.cases.items():
+            unit, _, case = key.rpartition("/")
+            found.setdefault(unit, {})[case] = result
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON data, in the published shape."""
+        identity = {**self.identity, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
+        return stamped({
+            "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
+            "adapter": self.adapter, "identity": identity,
+            "policies": {key: dict(policy) for key, policy in self.policies.items()},
+            "cases": {key: result.as_dict() for key, result in self.cases.items()},
+            "units": {key: summary.as_dict() for key, summary in self.units.items()},
+            "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
+            "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
+            "claims": {key: dict(claim) for key, claim in self.claims.items()},
+            "timing": dict(self.timing) if self.timing else None,
+        })  # fmt: skip
+
+    def write(self, path: Path) -> Record:
+        """Write it, atomically; returns the record with its path."""
+        write_json(path, self.as_dict())
+        return replace(self, path=path)
+
+
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        Refused: missing, cut off, or not a record; says where.
+    """
+    name = show_path(path)
+    try:
+        data = read_json(path)
+    except FileNotFoundError:
+        raise Refused(f"{name}: expected a record, found no such file") from None
+    except (OSError, ValueError) as error:
+        raise Refused(f"{name}: expected a record (JSON), found {error}") from error
+    record = record_of(data, name)
+    if not is_as_stamped(data):
+        raise Refused(f"{name}: expected a record as it was written, found one that was edited; judge again")
+    return replace(record, path=path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON as it is written here: no key twice (a bad merge leaves two lines for one case), no NaN.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is something else.
+    """
+    return json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name}, which is no number")
+
+
+def record_of(data: Any, name: str) -> Record:
+    """A record from its JSON data, checked against the published schema; `name` is where it came from.
+
+    Raises:
+        Refused: it is not a record; says where it is not.
+    """
+    errors = [f"{error.json_path}: {error.message[:200]}" for error in _validator("record").iter_errors(data)]
+    if errors:
+        raise Refused(f"{name}: expected a record of schema_version {SCHEMA_VERSION}, found {'; '.join(errors[:3])}")
+    identity = dict(data["identity"])
+    questions = identity.pop("questions")
+    return Record(
+        data["partial"], identity, questions,
+        cases={key: _read_result(raw) for key, raw in data["cases"].items()},
+        units={key: _read_summary(raw) for key, raw in data["units"].items()},
+        verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
+        policies=data["policies"], timing=data.get("timing"),
+        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
+    )  # fmt: skip
+
+
+def _read_result(raw: Mapping[str, Any]) -> Result:
+    """A result from its JSON form."""
+    return Result(
+        passed=raw.get("passed"),
+        score=raw["score"],
+        findings=tuple(Finding(f["rule"], f["message"], f.get("path", "")) for f in raw["findings"]),
+        rates=raw.get("rates", {}),
+        output=raw["output"],
+        tokens_in=raw.get("tokens_in"),
+        tokens_out=raw.get("tokens_out"),
+        finish=raw.get("finish"),
+        generation=raw.get("generation", ""),
+        repeats=tuple(_read_result(each) for each in raw.get("repeats", ())),
+        logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
+    )
+
+
+def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
+    """Every single answer of a record: (case key, repeat, result)."""
+    for key, result in record.cases.items():
+        for repeat, each in enumerate(result.repeats or (result,)):
+            yield key, repeat, each
+
+
+def _read_summary(raw: Mapping[str, Any]) -> Summary:
+    return Summary(
+        raw["suite"], raw["kind"], raw["n"], raw["unscored"], raw["mean"],
+        tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
+        tuple(raw["tokens"]) if raw.get("tokens") else None,
+    )  # fmt: skip
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schema(name))
+
+
+def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, "", [], {}, ())}

@@ -1,0 +1,206 @@
+"""Units and a subject to a record: ask, judge each answer with its case's own check, sum up."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import cast
+
+from tunegate.harness.checks.base import Finding, Kind, Outcome
+from tunegate.harness.checks.cost import Call
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import Record, Result, Summary
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.api import Answer, Subject
+from tunegate.harness.models.prompts import RungName, final, requests
+from tunegate.harness.statistics import paired as stats
+
+UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
+
+
+def judge(
+    units: Sequence[Unit],
+    subject: Subject,
+    watch: Watch,
+    repeats: int = 1,
+    partial: bool = False,
+    sealed: bool = False,
+) -> Record:
+    """Ask `subject` every case of `units` and judge what comes back.
+
+    Args:
+        units: what to ask; a unit may hold a part of its cases, then say `partial`.
+        subject: who answers; its identity names the rung.
+        watch: shows the progress.
+        repeats: answers per case, for sampled decoding.
+        partial: whether cases are missing that the fixtures hold.
+        sealed: whether sealed units are among them.
+
+    Raises:
+        Refused: a unit cannot be asked on this rung or of this subject.
+    """
+    rung = cast("RungName", subject.identity.subject.get("rung") or "as-is")
+    _check_able(units, subject)
+    prepare(units, watch)
+    asked = list(requests(units, rung, repeats))
+    cases = {case.key: case for unit in units for case in unit.cases}
+    kinds = {case.key: unit.kind for unit in units for case in unit.cases}
+    results: dict[tuple[str, int], Result] = {}
+    repeated = {unit.key: repeats if unit.row.asks == "generate" else 1 for unit in units}
+    who = subject.identity.names.get("adapter") or subject.identity.names["model"]
+    with watch(f"Judging {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
+        for answer in subject.answer(asked):
+            results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
+            done(1)
+    results |= _reread(units, results, repeats, str(subject.identity.subject.get("model")))
+    by_case = {
+        key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
+        for key, case in cases.items()
+    }
+    identity = subject.identity
+    return Record(
+        partial=partial,
+        identity=identity.as_dict(),
+        questions={unit.key: unit.questions for unit in units},
+        cases=by_case,
+        units={unit.key: summarize(unit, [by_case[case.key] for case in unit.cases]) for unit in units},
+        adapter=identity.names.get("adapter"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sealed=sealed,
+    )
+
+
+def _reread(
+    units: Iterable[Unit], results: Mapping[tuple[str, int], Result], repeats: int, model: str
+) -> dict[tuple[str, int], Result]:
+    """What units make of the answers to the units that they reread."""
+    return {
+        (case.key, repeat): judge_call(case, results[source, repeat], model)
+        for unit in units
+        if unit.of
+        for case in unit.cases
+        for repeat in range(repeats)
+        if (source := f"{unit.of}/{case.id}", repeat) in results
+    }
+
+
+def judge_call(case: Case, answered: Result, model: str) -> Result:
+    """Judge what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
+    tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
+    if answered.score is None:
+        return UNANSWERED
+    if tokens_in is None or tokens_out is None:
+        missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(answered, name) is None)
+        finding = Finding("unscored", f"the answer has no price: it came without {missing}")
+        return Result(None, None, (finding,), tokens_in=tokens_in, tokens_out=tokens_out)
+    outcome = case.check(Call(model, tokens_in, tokens_out), case.expect, case.input)
+    return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
+
+
+def prepare(units: Iterable[Unit], watch: Watch) -> None:
+    """Let every check that must earn the right to judge do so, before any model loads.
+
+    Raises:
+        Refused: a metric cannot see what it should judge.
+    """
+    for unit in units:
+        for check in {id(case.check): case.check for case in unit.cases}.values():
+            if hasattr(check, "prepare"):
+                with watch(f"Checking the metric of {unit.key}"):
+                    check.prepare()
+
+
+def _check_able(units: Iterable[Unit], subject: Subject) -> None:
+    for unit in units:
+        if unit.row.asks not in subject.can:
+            wanted = "generate" if unit.row.asks == "generate" else "tell the likelihood of a text"
+            raise Refused(f"{unit.key}: expected a subject that can {wanted}, {subject.identity.names['model']} cannot")
+
+
+def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Result:
+    """Judge one answer; an answer without an output is unscored, and a continuous one neither passes nor fails."""
+    if not answer.is_given:
+        return UNANSWERED
+    seen = answer.logprobs if answer.output is None else final(rung, answer.output)
+    outcome: Outcome = case.check(seen, case.expect, case.input)
+    return Result(
+        passed=outcome.score == 1.0 if kind == "pass/fail" else None,
+        score=outcome.score,
+        findings=outcome.findings + _cut(case, answer, outcome),
+        rates=outcome.rates,
+        output=answer.output,
+        tokens_in=answer.tokens_in,
+        tokens_out=answer.tokens_out,
+        finish=answer.finish,
+        generation=answer.generation,
+        logprobs=answer.logprobs,
+    )
+
+
+def _cut(case: Case, answer: Answer, outcome: Outcome) -> tuple[Finding, ...]:
+    if answer.finish != "length" or outcome.score == 1.0:
+        return ()
+    limit = case.decoding.max_new_tokens
+    return (Finding("cut", f"the answer did not end within max_new_tokens ({limit})"),)
+
+
+def _merge(repeats: Sequence[Result]) -> Result:
+    if len(repeats) == 1:
+        return repeats[0]
+    scores = [each.score for each in repeats if each.score is not None]
+    passed = [each.passed for each in repeats if each.passed is not None]
+    complete = len(scores) == len(repeats)
+    return Result(
+        passed=all(passed) if len(passed) == len(repeats) else None,
+        score=statistics.fmean(scores) if complete else None,
+        findings=tuple(dict.fromkeys(finding for each in repeats for finding in each.findings)),
+        output=repeats[0].output,
+        repeats=tuple(repeats),
+    )
+
+
+def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
+    """One unit in numbers."""
+    scores = [result.score for result in results if result.score is not None]
+    singles = [each for result in results for each in (result.repeats or (result,)) if each.score is not None]
+    return Summary(
+        suite=unit.suite,
+        kind=unit.kind,
+        n=len(results),
+        unscored=len(results) - len(scores),
+        mean=statistics.fmean(scores) if scores else None,
+        interval=_interval(unit, results),
+        rates=_rates(singles),
+        tokens=_tokens(singles),
+    )
+
+
+def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | None:
+    """Wilson's 95 % interval of the mean; the cases of a group count as one observation."""
+    scored = [
+        (case, result.score) for case, result in zip(unit.cases, results, strict=True) if result.score is not None
+    ]
+    if not scored or unit.kind == "continuous":
+        return None
+    observed = len({case.observation for case, _ in scored})
+    bounds = stats.wilson(statistics.fmean(score for _, score in scored) * observed, observed, 0.025)
+    return bounds.lower, bounds.upper
+
+
+def _rates(results: Sequence[Result]) -> Mapping[str, float]:
+    answers = sorted((name, value) for result in results for name, value in result.rates.items())
+    return {
+        name: statistics.fmean(float(value) for _, value in values)
+        for name, values in groupby(answers, key=lambda answer: answer[0])
+    }
+
+
+def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:
+    counts = [(each.tokens_in, each.tokens_out) for each in results]
+    known = [(before, after) for before, after in counts if before is not None and after is not None]
+    if not known or len(known) < len(counts):
+        return None
+    return statistics.fmean(before for before, _ in known), statistics.fmean(after for _, after in known)

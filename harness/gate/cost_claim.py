@@ -1,0 +1,195 @@
+"""The claim that a costlier model is not needed: quality held *and* cost lower, each shown by its own paired test.
+
+Both must be shown, so each may be tested at the full level: an intersection-union test (Berger, Technometrics 24,
+1982, 295-300). Quality is the gate's verdict of the unit. Cost is a sign-flip test of its cost unit; over all claims of
+a comparison Tarone-Holm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from tunegate.harness.checks.cost import Prices
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.gate.messages import level, listed, plain
+from tunegate.harness.gate.pairing import Pair, pair
+from tunegate.harness.gate.rule import BOUND_LEVEL, LEVEL, SEED
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.ratio import Ratio, ratio
+
+Outcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
+CALLS = 1000  # prices are told for so many
+NOTHING = stats.PValue(1.0, 1.0)  # where no price moved
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What came of the claim for a `unit`, by its cost unit; prices are the mean of a call, in `currency`.
+
+    `p` is that of cost being lower, one-sided and before it is corrected for the number of claims.
+    """
+
+    unit: str
+    outcome: Outcome
+    reason: str
+    currency: str
+    before: float | None = None
+    now: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return asdict(self) | {"interval": list(self.interval) if self.interval else None}
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """The prices of both sides of a cost unit, one an observation, and the test of the second being lower."""
+
+    unit: Unit
+    prices: Prices
+    share: int
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+    problem: str = ""
+    p: stats.PValue = NOTHING
+    clear: bool = False
+    ratio: Ratio | None = None
+
+
+def claims(
+    tasks: Sequence[Task], candidate: Record, reference: Record, name: str = "record"
+) -> dict[str, dict[str, Any]]:
+    """The claim for every cost unit whose source the gate has judged, by the cost unit's key.
+
+    Args:
+        tasks: all tasks of the fixtures.
+        candidate: the cheaper record, with its verdicts against the reference.
+        reference: the record that is thought to cost more.
+        name: what the verdicts call it.
+    """
+    found = [
+        _costs(task, unit, task.policy.prices, candidate, name, reference)
+        for task in tasks
+        for unit in task.units
+        if task.policy.prices and unit.key in candidate.units and unit.of in candidate.verdicts
+    ]
+    lower = stats.tarone_holm(
+        [min(1.0, each.p.p * each.share) for each in found],
+        [min(1.0, each.p.smallest * each.share) for each in found],
+        LEVEL,
+    )
+    models = [str(record.identity["subject"].get("model")) for record in (reference, candidate)]
+    return {
+        each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower and each.clear, models).as_dict()
+        for each, is_lower in zip(found, lower, strict=True)
+    }
+
+
+def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str, reference: Record) -> _Costs:
+    both = pair(unit, task.policy, candidate, name, reference, trained=False)
+    bare = _Costs(unit, prices, task.policy.share, problem=_problem(both, candidate, name, reference))
+    if bare.problem:
+        return bare
+    gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
+    most = max(map(abs, gains))
+    before, after = (tuple(0.0 - score for score in side) for side in (both.before, both.after))
+    bare = replace(bare, before=before, after=after, ratio=ratio(before, after))
+    if not most:
+        return bare
+    d = [gain / most for gain in gains]  # the test looks at their order and signs, and wants them in [-1, 1]
+    clear = stats.score_statistic(d, 0.0) > stats.critical(BOUND_LEVEL / bare.share)
+    return replace(bare, p=stats.p_better(d, seed=SEED), clear=clear)
+
+
+def _problem(both: Pair, candidate: Record, name: str, reference: Record) -> str:
+    """Why two sides have no prices to compare, in words."""
+    for side, record in ((f"the {name}", reference), ("this run", candidate)):
+        results, answers = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
+        bare = [case for case, result in results.items() if result.score is None and case in answers]
+        if untold := [case for case in bare if answers[case].score is not None]:
+            return f"{side} has no token counts for {len(untold)} of {len(results)} answers ({listed(untold)})"
+    if len(both.old) != len(both.new):
+        return f"the {name} has {len(both.old)} cases, and this run {len(both.new)}"
+    return both.problem
+
+
+def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Sequence[str]) -> Claim:
+    unit, currency = costs.unit.of, costs.prices.currency
+    if costs.problem:
+        return Claim(unit, "not comparable", f"{unit}: no claim: {costs.problem}.", currency)
+    outcome = _outcome(verdict, lower)
+    sentence = {
+        "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
+        "quality regressed": f"no claim: quality {_loss(verdict)}{_quality(verdict)}, at {_cost(costs)}",
+        "quality inconclusive": f"no claim: whether quality held is open{_quality(verdict)}, at {_cost(costs)}",
+        "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not lower"
+        f"{' beyond what chance explains' if _is_lower(costs) else ''}: it takes {_cost(costs)}",
+        "not comparable": f"no claim: quality cannot be judged. {verdict['reason'].removesuffix('.')}",
+    }[outcome]
+    remarks = [f"{unit}: {sentence}.", *_remarks(costs.prices, models)]
+    return Claim(
+        unit, outcome, " ".join(remarks), currency,
+        before=_mean(costs.before), now=_mean(costs.after),
+        ratio=costs.ratio.estimate if costs.ratio else None,
+        interval=costs.ratio.interval if costs.ratio else None,
+        p=costs.p.p,
+    )  # fmt: skip
+
+
+def _outcome(verdict: Mapping[str, Any], lower: bool) -> Outcome:
+    if verdict["difference"] is None:  # not comparable, or not gated
+        return "not comparable"
+    if verdict["verdict"] == "inconclusive":
+        return "quality inconclusive"
+    if verdict["blocks"]:
+        return "quality regressed"
+    return "proved" if lower else "cost not lower"
+
+
+def _loss(verdict: Mapping[str, Any]) -> str:
+    if verdict["verdict"] == "regressed":
+        return "regressed"
+    slices = verdict["worse_slices"]
+    return f"fell on {listed(slices)}" if slices else "is lower, which blocks here"
+
+
+def _quality(verdict: Mapping[str, Any]) -> str:
+    kind, margin = verdict["kind"], verdict["margin"]
+    tolerated = f"{100 * margin:g} points" if kind == "pass/fail" else plain(margin)
+    return f" ({level(verdict['mean'], kind)} against {level(verdict['base'], kind)}, margin {tolerated})"
+
+
+def _cost(costs: _Costs) -> str:
+    amounts = [plain(CALLS * _mean(side)) for side in (costs.after, costs.before)]
+    money = f"({costs.prices.currency} {' against '.join(amounts)} per {CALLS:,} calls)"
+    if costs.ratio is None:
+        return f"a cost beside which nothing is paid {money}"
+    return f"{_percent(costs.ratio)} {money}"
+
+
+def _percent(found: Ratio) -> str:
+    """`31 % of the cost [30, 33]`, with decimals where whole numbers would hide the interval."""
+    low, high = found.interval or (0.0, 1.0)
+    digits = 0 if found.estimate >= 0.1 and high - low >= 0.02 else 1
+    share = f"{100 * found.estimate:.{digits}f} % of the cost"
+    return f"{share} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]" if found.interval else share
+
+
+def _is_lower(costs: _Costs) -> bool:
+    return _mean(costs.after) < _mean(costs.before)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _remarks(prices: Prices, models: Sequence[str]) -> Iterator[str]:
+    before, now = models
+    if before != now and prices.of(before) == prices.of(now):
+        yield f"Both are priced alike: task.yaml gives {before} and {now} one price a token."

@@ -1,0 +1,234 @@
+"""The sentences of the gate: a verdict that a reviewer understands, then the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tunegate.harness.checks.base import Kind
+from tunegate.harness.gate.verdict import Judged
+
+SHOWN = 3
+SMALL, LARGE = 1e-4, 9999.5  # beyond these Python writes powers of ten
+
+
+def points(value: float | None, signed: bool = True) -> str:
+    """A share of the score as points: `+12.5`."""
+    if value is None:
+        return "-"
+    return f"{round(100 * value, 1) + 0.0:{'+' if signed else ''}.1f}"  # + 0.0: never -0.0
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage: `97.5 %`."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def level(value: float | None, kind: Kind) -> str:
+    """A unit's mean score: a percentage where cases pass or fail, else the bare number."""
+    return percent(value) if value is None or kind == "pass/fail" else plain(value)
+
+
+def change(value: float | None, kind: Kind, signed: bool = True) -> str:
+    """A difference of scores: points where cases pass or fail, else the bare number."""
+    if value is None or kind == "pass/fail":
+        return points(value, signed)
+    return f"{'+' if signed and value >= 0 else ''}{plain(value)}"
+
+
+def plain(value: float) -> str:
+    """A number with four digits that count, without powers of ten: the price of a call is small."""
+    if SMALL <= abs(value) < LARGE or not value:
+        return f"{value:.4g}"
+    digits = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:.{digits}f}".rstrip("0") if digits > 0 else f"{value:.0f}"
+
+
+def difference(value: float | None, interval: Sequence[float] | None, kind: Kind) -> str:
+    """A difference with its interval: `-2.0 [-6.1, +1.4]`."""
+    bounds = f" [{', '.join(change(bound, kind) for bound in interval)}]" if interval else ""
+    return change(value, kind) + bounds
+
+
+def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str) -> str:
+    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, 0.0 %)`."""
+    text = ", ".join(f"{name} {percent(rate)}" for name, rate in now.items())
+    return f"{text} ({reference}: {', '.join(percent(before.get(name)) for name in now)})" if before else text
+
+
+def cannot_compare(problem: str) -> str:
+    """Why a unit blocks without numbers."""
+    return f"Inconclusive: there is nothing to compare, {problem}."
+
+
+def ungated(unit: str) -> str:
+    """Why a continuous unit has no verdict."""
+    return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
+
+
+def critical_broke(facts: Judged) -> str:
+    """A cause of regressed."""
+    return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} broke ({listed(facts.critical)})"
+
+
+def worse(facts: Judged) -> str:
+    """A cause of regressed."""
+    return f"worse than the {facts.reference} by more than chance explains"
+
+
+def below_floor(facts: Judged, floor: float | None) -> str:
+    """A cause of regressed."""
+    return f"below the floor of {percent(floor)}, whatever the {facts.reference} was"
+
+
+def not_excluded(facts: Judged, needed: int | None) -> str:
+    """A cause of inconclusive, with the number of cases that would settle it."""
+    if needed is None:
+        advice = "so near the margin that more cases would hardly settle it"
+    elif needed > facts.observations:
+        advice = f"about {needed} {_noun(facts)} would settle it"
+    else:
+        advice = f"a close call, for so many {_noun(facts)} settle it four times in five"
+    return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
+
+
+def maybe_below_floor(facts: Judged, floor: float | None) -> str:
+    """A cause of inconclusive."""
+    return f"{percent(facts.mean)} is below the floor of {percent(floor)}, but that could be chance"
+
+
+def _noun(facts: Judged) -> str:
+    return "cases" if facts.observations == facts.n else "observations"
+
+
+def _unit(facts: Judged) -> str:
+    return " points" if facts.kind == "pass/fail" else ""
+
+
+def _margin(facts: Judged) -> str:
+    return change(facts.margin, facts.kind, signed=False)
+
+
+def _loss(facts: Judged) -> str:
+    """The largest loss that the gate's level does not exclude."""
+    return change(max(0.0, -(facts.bound or 0.0)), facts.kind, signed=False) + _unit(facts)
+
+
+def verdict(facts: Judged, causes: Sequence[str]) -> str:
+    """One sentence that says the verdict and why, then the numbers."""
+    sentence = {
+        "regressed": f"Regressed: {'; '.join(causes)}.",
+        "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
+        "held": _held(facts),
+        "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
+    }[facts.verdict]
+    return " ".join([sentence, _numbers(facts), *_remarks(facts)])
+
+
+def _held(facts: Judged) -> str:
+    within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
+    if facts.lower:
+        blocks = "; here that blocks" if facts.blocks and not facts.worse_slices else ""
+        return f"Held, but lower: worse than the {facts.reference}, by at most {within}{blocks}."
+    if (facts.bound or 0.0) >= 0:
+        return f"Held: any loss against the {facts.reference} is excluded."
+    return f"Held: the loss against the {facts.reference} is at most {within}."
+
+
+def _numbers(facts: Judged) -> str:
+    means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
+    grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
+    told = change(facts.difference, facts.kind) + _unit(facts)
+    if facts.interval:
+        told += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
+    text = f"{means} on {facts.n} cases{grouped}, {told}"
+    if facts.kind == "pass/fail":
+        return f"{text}; {len(facts.broke)} broke, {len(facts.fixed)} fixed."
+    return f"{text}{f'; {facts.clamped} counted as ten margins, the most that counts' if facts.clamped else ''}."
+
+
+def _remarks(facts: Judged) -> list[str]:
+    remarks = []
+    if facts.reached:
+        remarks.append("The declared target is reached.")
+    if facts.sealed and facts.verdict == "inconclusive" and not facts.blocks:
+        remarks.append("It is sealed: it must not be worse, and is not; it need not be held.")
+    if facts.worse_slices:
+        remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
+    if facts.unarmed:
+        remarks.append(f"Critical but unarmed, since the {facts.reference} failed them: {listed(facts.unarmed)}.")
+    if facts.skipped:
+        remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
+    return remarks
+
+
+def beside(facts: Judged) -> str:
+    """What another reference makes of the same unit, behind the reason of the one that counts."""
+    told = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
+    return f"Against the {facts.reference}: {facts.verdict}{told}."
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a task's decision rests on.
+
+    `short` are the targets that show no gain; `aimless` says that the adapter was trained for this task and it declares
+    no target; `unseen` are its sealed units if they were not judged.
+    """
+
+    task: str
+    trained: bool
+    declared: bool
+    verdicts: Sequence[Judged]
+    blocking: Sequence[Judged]
+    short: Sequence[Judged]
+    aimless: bool
+    unseen: Sequence[str]
+
+
+def decision(outlook: Outlook) -> str:
+    """A task's decision in a sentence or two; it promises a release only where one is possible."""
+    undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
+    if outlook.blocking:
+        gain = f"; no gain on {listed([each.unit for each in outlook.short])}" if outlook.short else ""
+        return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
+    if outlook.short:
+        names = listed([each.unit for each in outlook.short])
+        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
+        nothing = "nothing regressed, but nothing is won either"
+        rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
+        return f"Blocked: no gain on {names}; {rest}."
+    if outlook.aimless:
+        return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
+    if not outlook.trained:
+        return f"No target here: {_kept(outlook)}.{undeclared}"
+    won = listed([each.unit for each in outlook.verdicts if each.role == "target"])
+    unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
+    return f"Release: {won} improved or reached; {_kept(outlook)}.{unseen}"
+
+
+def _kept(outlook: Outlook) -> str:
+    ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
+    unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
+    aimed = outlook.trained and not outlook.aimless
+    kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
+    return (
+        (f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard")
+        + (f", {listed(unsettled)} is not worse" if unsettled else "")
+        + (f", {listed(ungated)} is not gated" if ungated else "")
+    )
+
+
+def _trouble(facts: Judged) -> str:
+    if facts.difference is None:
+        return "cannot be compared"
+    if facts.verdict in {"regressed", "inconclusive"}:
+        return facts.verdict
+    return f"fell on {listed(facts.worse_slices)}" if facts.worse_slices else "is lower"

@@ -1,0 +1,126 @@
+"""One unit of a candidate beside one reference: why it cannot be compared, or the differences that count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.fixtures.policy import Policy, UnitPolicy
+from tunegate.harness.statistics import paired as stats
+
+SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two sides of a unit. `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
+
+    `margin` is on the scale of `d`; `clamped` observations moved further than that scale reaches.
+    """
+
+    unit: Unit
+    policy: UnitPolicy
+    share: int
+    old: Mapping[str, Result]
+    new: Mapping[str, Result]
+    problem: str = ""
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+    d: tuple[float, ...] = ()
+    margin: float = 0.0
+    clamped: int = 0
+
+    @property
+    def scale(self) -> float:
+        """What a difference in `d` is multiplied by to be one of the score."""
+        return (self.policy.margin or 0.0) / self.margin
+
+
+def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, trained: bool) -> Pair:
+    """Put a unit of the candidate beside the reference called `name`; where its task was not trained for, it guards."""
+    declared = policy.of(unit.name, unit.kind)
+    if not trained:
+        declared = replace(declared, role="guard")
+    old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
+    problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
+    bare = Pair(unit, declared, policy.share, old, new, problem)
+    if problem:
+        return bare
+    before, after = observations(unit.cases, old), observations(unit.cases, new)
+    if declared.margin is None:
+        return replace(bare, before=before, after=after)
+    d, margin, clamped = _differences(unit, before, after, declared.margin)
+    return replace(bare, before=before, after=after, d=d, margin=margin, clamped=clamped)
+
+
+def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
+    if unit.key not in candidate.units:
+        return "the run did not judge it"
+    if unit.key not in reference.units:
+        return f"the {name} does not have it"
+    if candidate.questions.get(unit.key) != reference.questions.get(unit.key):
+        return f"the {name} was asked other questions"
+    return ""
+
+
+def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
+    ids = {case.id for case in unit.cases}
+    for side, results in ((name, old), ("run", new)):
+        if odd := sorted(set(results) ^ ids):
+            return f"the cases of the {side} and the fixtures differ in {_some(odd)}"
+        if unscored := sorted(case for case, result in results.items() if result.score is None):
+            return f"the {side} left unscored {_some(unscored)}"
+    return ""
+
+
+def _some(cases: Sequence[str]) -> str:
+    return (
+        f"{len(cases)} case{'s' if len(cases) > 1 else ''} ({', '.join(cases[:3])}{', ...' if len(cases) > 3 else ''})"
+    )
+
+
+def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[float, ...]:
+    """One score an observation: a case's, or the mean of the cases that share a group or ask the same."""
+    groups: dict[tuple[str | None, ...], list[float]] = {}
+    for case in cases:
+        groups.setdefault(case.observation, []).append(results[case.id].score or 0.0)
+    return tuple(math.fsum(scores) / len(scores) for scores in groups.values())
+
+
+def _differences(
+    unit: Unit, before: Sequence[float], after: Sequence[float], margin: float
+) -> tuple[tuple[float, ...], float, int]:
+    if unit.kind == "continuous":
+        clamped = stats.clamp_differences(before, after, margin)
+        return clamped.d, clamped.margin, clamped.met
+    return tuple(b - a for a, b in zip(before, after, strict=True)), margin, 0
+
+
+def slices(pair: Pair) -> dict[str, tuple[float, ...]]:
+    """The differences of each `tag=value`, one an observation, except where it covers nearly all of its unit."""
+    return {tag: _of_slice(pair, cases) for tag, cases in _tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
+
+
+def skipped_tags(unit: Unit) -> tuple[str, ...]:
+    """The tags that are no slices, since they cover nearly all of the unit."""
+    return tuple(tag for tag, cases in _tagged(unit).items() if not _is_slice(cases, unit))
+
+
+def _tagged(unit: Unit) -> dict[str, list[Case]]:
+    found: dict[str, list[Case]] = {}
+    for case in unit.cases:
+        for tag, value in case.tags.items():
+            found.setdefault(f"{tag}={value}", []).append(case)
+    return found
+
+
+def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
+    return len(cases) <= SLICE_SHARE * len(unit.cases)
+
+
+def _of_slice(pair: Pair, cases: Sequence[Case]) -> tuple[float, ...]:
+    before, after = observations(cases, pair.old), observations(cases, pair.new)
+    return _differences(pair.unit, before, after, pair.policy.margin or 0.0)[0]

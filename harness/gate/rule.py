@@ -1,0 +1,295 @@
+"""The decision rule: paired results and a policy to verdicts of units and decisions of tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Literal
+
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.fixtures.policy import Policy
+from tunegate.harness.gate import messages as words
+from tunegate.harness.gate.pairing import Pair, pair, skipped_tags, slices
+from tunegate.harness.gate.verdict import Judged, Verdict
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics import sample_size as sizes
+
+LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets
+SLICE_LEVEL = 0.02
+BOUND_LEVEL = 0.05  # one-sided, of better, of the floor and of what is reached
+SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
+
+
+def compare(
+    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
+) -> Record:
+    """Judge a candidate record against each reference and decide every task.
+
+    Args:
+        tasks: all tasks of the fixtures, with their policies.
+        candidate: the record to judge. If it is partial, units that it does not hold have no verdict; else they block.
+        references: records by name, the base first: a unit that the base lacks blocks, one that a later reference
+            lacks is newer than it. A unit gets the worst of its verdicts.
+        trained: the tasks the adapter was trained for; elsewhere targets guard.
+
+    Returns:
+        The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
+    """
+    found: dict[str, list[Judged]] = {}
+    base = next(iter(references), None)
+    for name, reference in references.items():
+        for verdict in _against(tasks, candidate, name, reference, trained, name == base):
+            found.setdefault(verdict.unit, []).append(verdict)
+    judged = {unit: _combined(verdicts) for unit, verdicts in found.items()}
+    decisions = {
+        task.name: _decide(task, candidate, judged, task.name in trained) for task in _with_vanished(tasks, judged)
+    }
+    return replace(
+        candidate,
+        verdicts={unit: verdict.as_dict() for unit, verdict in judged.items()},
+        tasks={task: decision for task, decision in decisions.items() if decision},
+    )
+
+
+def _with_vanished(tasks: Sequence[Task], judged: Collection[str]) -> list[Task]:
+    """The tasks, and an empty one for each that only a reference still knows."""
+    known = {task.name for task in tasks}
+    names = dict.fromkeys(unit.partition("/")[0] for unit in judged)
+    return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
+
+
+def _combined(verdicts: Sequence[Judged]) -> Judged:
+    """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
+    worst = max(verdicts, key=_severity)
+    others = [words.beside(each) for each in verdicts if each is not worst]
+    return replace(worst, reason=" ".join([worst.reason, *others]))
+
+
+def _severity(verdict: Judged) -> int:
+    if not verdict.blocks:
+        return 0
+    if verdict.only_inconclusive:
+        return 1
+    return 3 if verdict.verdict == "regressed" else 2
+
+
+def _against(
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, trained: Sequence[str], is_base: bool
+) -> Iterator[Judged]:
+    pairs = [
+        pair(unit, task.policy, candidate, name, reference, task.name in trained)
+        for task in tasks
+        for unit in task.units
+        if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
+    ]
+    gated = [each for each in pairs if each.d]
+    worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], LEVEL)
+    targets = [each for each in gated if each.policy.role == "target"]
+    better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], LEVEL)
+    fallen = _fallen_slices(gated)
+    for each in pairs:
+        key = each.unit.key
+        yield _judge(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+    yield from _vanished(tasks, candidate, name, reference)
+
+
+def _in_play(unit: Unit, candidate: Record) -> bool:
+    asked = not candidate.partial and (candidate.sealed or not unit.sealed)
+    return asked or unit.key in candidate.units
+
+
+def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Record) -> Iterator[Judged]:
+    """Units that a record knows and the fixtures do not: deleted or renamed, and not to pass for that."""
+    known = {unit.key for task in tasks for unit in task.units}
+    for key, summary in {**candidate.units, **reference.units}.items():
+        if key not in known:
+            reason = words.cannot_compare("the fixtures no longer have this unit")
+            yield Judged(
+                key, name, "inconclusive", reason, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
+            )
+
+
+def _family(pairs: Sequence[Pair], values: Sequence[stats.PValue], level: float) -> set[str]:
+    """The units whose p is significant among all; each p is weighed by its own task's looks x candidates."""
+    shares = [each.share for each in pairs]
+    flags = _tarone_holm(values, shares, level)
+    return {each.unit.key for each, flag in zip(pairs, flags, strict=True) if flag}
+
+
+def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: float) -> tuple[bool, ...]:
+    def weighed(p: float, share: int) -> float:
+        return min(1.0, p * share)
+
+    return stats.tarone_holm(
+        [weighed(value.p, share) for value, share in zip(values, shares, strict=True)],
+        [weighed(value.smallest, share) for value, share in zip(values, shares, strict=True)],
+        level,
+    )
+
+
+def _fallen_slices(pairs: Sequence[Pair]) -> dict[str, tuple[str, ...]]:
+    """The slices that block: significant in the family of all units' slices, and not themselves held."""
+    rows = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
+    values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in rows]
+    flags = _tarone_holm(values, [each.share for each, _, _ in rows], SLICE_LEVEL)
+    fallen: dict[str, tuple[str, ...]] = {}
+    for (each, tag, d), flag in zip(rows, flags, strict=True):
+        if flag and not stats.held(d, each.margin, LEVEL / each.share):
+            fallen[each.unit.key] = (*fallen.get(each.unit.key, ()), tag)
+    return fallen
+
+
+def _judge(each: Pair, name: str, reference: Record, worse: bool, better: bool, fallen: tuple[str, ...]) -> Judged:
+    facts = _facts(each, name, reference)
+    if each.problem:
+        return replace(facts, reason=words.cannot_compare(each.problem), blocks=True)
+    if each.policy.margin is None:
+        return replace(facts, verdict="ungated", reason=words.ungated(each.unit.key))
+    bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
+    facts = replace(
+        facts,
+        difference=math.fsum(each.d) / len(each.d) * each.scale,
+        interval=(bounds.lower * each.scale, bounds.upper * each.scale),
+        bound=bound * each.scale,
+        worse_slices=fallen,
+        clamped=each.clamped,
+        reached=_reached(each),
+        lower=worse,
+    )
+    verdict, causes = _rule(each, facts, better)
+    facts = _blocking(replace(facts, verdict=verdict), each.policy.lower)
+    return replace(facts, reason=words.verdict(facts, causes))
+
+
+def _blocking(facts: Judged, lower: Literal["allow", "block"]) -> Judged:
+    """Whether it blocks. A sealed unit must not be worse, but need not be held."""
+    fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
+    unsettled = facts.verdict == "inconclusive" and not facts.sealed
+    blocks = facts.verdict == "regressed" or unsettled or fell
+    return replace(facts, blocks=blocks, only_inconclusive=unsettled and not fell)
+
+
+def _facts(each: Pair, name: str, reference: Record) -> Judged:
+    unit, known = each.unit, reference.units.get(each.unit.key)
+    both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
+    broke = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
+    fixed = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
+    critical = [case for case in both if case.critical]
+    return Judged(
+        unit.key, name, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
+        base=_mean(each.before) if each.before or not known else known.mean,
+        mean=_mean(each.after),
+        observations=len(each.after),
+        margin=each.policy.margin,
+        broke=tuple(broke), fixed=tuple(fixed),
+        critical=tuple(case.id for case in critical if _breaks(each.old[case.id], each.new[case.id])),
+        unarmed=tuple(case.id for case in critical if not each.old[case.id].passed),
+        skipped=skipped_tags(unit),
+        before={} if unit.sealed else {case: each.old[case].output for case in broke},
+        sealed=unit.sealed,
+        base_rates=known.rates if known else {},
+    )  # fmt: skip
+
+
+def _mean(scores: Sequence[float]) -> float | None:
+    return math.fsum(scores) / len(scores) if scores else None
+
+
+def _breaks(old: Result, new: Result) -> bool:
+    """Whether a critical case broke: one failure of a greedy answer, two running of sampled ones."""
+    failed = [each.passed is False for each in new.repeats or (new,)]
+    confirmed = failed[0] if len(failed) == 1 else any(first and second for first, second in pairwise(failed))
+    return bool(old.passed) and confirmed
+
+
+def _rule(each: Pair, facts: Judged, better: bool) -> tuple[Verdict, list[str]]:
+    """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
+    level, held = LEVEL / each.share, stats.held(each.d, each.margin, LEVEL / each.share)
+    below, may_be_below = _below_floor(each)
+    if facts.critical or (facts.lower and not held) or below:
+        return "regressed", [
+            *([words.critical_broke(facts)] if facts.critical else []),
+            *([words.worse(facts)] if facts.lower and not held else []),
+            *([words.below_floor(facts, each.policy.floor)] if below else []),
+        ]
+    if not held or may_be_below:
+        return "inconclusive", [
+            *([words.not_excluded(facts, _cases_needed(each, level))] if not held else []),
+            *([words.maybe_below_floor(facts, each.policy.floor)] if may_be_below else []),
+        ]
+    clear = stats.score_statistic(each.d, 0.0) > stats.critical(BOUND_LEVEL / each.share)
+    return ("improved" if better and clear else "held"), []
+
+
+def _cases_needed(each: Pair, level: float) -> int | None:
+    return sizes.cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
+
+
+def _below_floor(each: Pair) -> tuple[bool, bool]:
+    """Whether the score is below the floor for certain, and whether its estimate is."""
+    floor = each.policy.floor
+    if floor is None:
+        return False, False
+    total, n = math.fsum(each.after), len(each.after)
+    return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < floor, total / n < floor
+
+
+def _reached(each: Pair) -> bool:
+    reach, level = each.policy.reach, BOUND_LEVEL / each.share
+    if reach is None:
+        return False
+    before, after = (stats.wilson(math.fsum(side), len(side), level).lower for side in (each.before, each.after))
+    return after >= reach > before
+
+
+def _decide(task: Task, candidate: Record, judged: Mapping[str, Judged], trained: bool) -> dict[str, Any] | None:
+    """The task's decision, or None where one of its units has no verdict.
+
+    What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
+    and the decision blocks. A task that it was not trained for only has to hold.
+    """
+    expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
+    verdicts = [each for key, each in judged.items() if key.partition("/")[0] == task.name]
+    if not verdicts or any(key not in judged for key in expected):
+        return None
+    targets = [each for each in verdicts if each.role == "target"]
+    outlook = words.Outlook(
+        task=task.name,
+        trained=trained,
+        declared=task.policy.declared,
+        verdicts=verdicts,
+        blocking=[each for each in verdicts if each.blocks],
+        short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
+        aimless=trained and not targets,
+        unseen=[unit.key for unit in task.units if unit.key not in judged],
+    )
+    blocked = bool(outlook.blocking or outlook.short or outlook.aimless)
+    return {
+        "decision": "block" if blocked else "release",
+        "reason": words.decision(outlook),
+        "blocking": [each.unit for each in outlook.blocking],
+        "short": [each.unit for each in outlook.short],
+        "aimless": outlook.aimless,
+    }
+
+
+def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") -> bool:
+    """Whether the gate's exit code is 1; under `warn` inconclusive units alone do not make it so."""
+    soft = excused(record, inconclusive)
+    units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
+    return units or any(task_blocked(task, soft) for task in record.tasks.values())
+
+
+def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
+    """The units that block by being inconclusive alone, where that is to be a warning."""
+    if inconclusive == "block":
+        return set()
+    return {unit for unit, each in record.verdicts.items() if each["only_inconclusive"]}
+
+
+def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
+    """Whether a task's decision blocks for more than the excused units."""
+    return bool(task["short"] or task["aimless"] or set(task["blocking"]) - set(soft))

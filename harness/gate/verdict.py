@@ -1,0 +1,63 @@
+"""What the gate says of one unit: the verdict, the numbers it rests on and the cases that moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tunegate.harness.checks.base import Kind
+
+Verdict = Literal["regressed", "inconclusive", "held", "improved", "ungated"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
+
+    `interval` is the 95 % interval of the difference; `bound` its lower bound at the level at which the gate holds it.
+    `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
+    names the armed critical cases that broke, `unarmed` those the reference failed already; `before` holds what the
+    reference answered to the cases that broke, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
+    slices. `lower` says that it is worse beyond chance, `only_inconclusive` that nothing else makes it block.
+    """
+
+    unit: str
+    reference: str
+    verdict: Verdict
+    reason: str
+    role: str
+    kind: Kind
+    n: int
+    base: float | None
+    mean: float | None
+    observations: int = 0
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    bound: float | None = None
+    margin: float | None = None
+    broke: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    critical: tuple[str, ...] = ()
+    unarmed: tuple[str, ...] = ()
+    before: Mapping[str, str | None] = field(default_factory=dict)
+    worse_slices: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    clamped: int = 0
+    reached: bool = False
+    lower: bool = False
+    sealed: bool = False
+    blocks: bool = False
+    only_inconclusive: bool = False
+    base_rates: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        raw = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "unit"}
+        return {key: _plain(value) for key, value in raw.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value

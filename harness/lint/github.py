@@ -1,0 +1,35 @@
+"""Mistakes and doubts as workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
+
+The commands are described in GitHub's "Workflow commands for GitHub Actions".
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tunegate.harness.core.errors import Doubt, Problem
+
+
+def annotation(found: Problem | Doubt) -> str:
+    """One workflow command: `::error file=..,line=..,title=..::..` of a mistake, `::warning ..` of a doubt."""
+    file, line = _property(_in_workspace(found.file)), found.line
+    if isinstance(found, Doubt):
+        return f"::warning file={file},line={line},title=tunegate lint::{_data(found.text)}"
+    said = str(found).removeprefix(f"{found.file}:{found.line}: ")
+    return f"::error file={file},line={line},title=tunegate lint::{_data(said)}"
+
+
+def _in_workspace(file: str) -> str:
+    """A path as GitHub wants it: from the root of the checkout, also where the command ran below it."""
+    path = Path(file).resolve()
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

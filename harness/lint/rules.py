@@ -1,0 +1,183 @@
+"""Check fixtures without a model: the mistakes in them, and what is allowed and probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.base import Doubting
+from tunegate.harness.checks.voice.check import Voice
+from tunegate.harness.core.errors import AuthoringError, Doubt, Problem, Refused, show_path
+from tunegate.harness.fixtures.file import POLICY
+from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
+from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
+from tunegate.harness.gate.messages import percent
+from tunegate.harness.lint.unused_files import strays
+from tunegate.harness.planning.history import Past, model_folders
+from tunegate.harness.planning.plan import Plan, plan
+
+
+@dataclass(frozen=True)
+class Lint:
+    """What was found. With a mistake nothing can run; then the tasks are not there and doubts are not looked for."""
+
+    tasks: tuple[Task, ...] = ()
+    mistakes: tuple[Problem, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def units(self) -> list[str]:
+        """A line for each unit."""
+        return [_counted(unit) for task in self.tasks for unit in task.units]
+
+    @property
+    def summary(self) -> str:
+        """One line: how much was read, and what was found."""
+        found = [_number(len(self.mistakes), "mistake")] if self.mistakes else ["no mistakes"]
+        found += [_number(len(self.doubts), "warning")] if self.doubts else []
+        units = [unit for task in self.tasks for unit in task.units]
+        cases = sum(len(unit.cases) for unit in units if not unit.of)
+        read = [_number(len(self.tasks), "task"), _number(len(units), "unit"), _number(cases, "case")]
+        return f"{', '.join(read)}: {', '.join(found)}" if self.tasks else ", ".join(found)
+
+
+def lint(path: Path, baselines: Path = Path("baselines")) -> Lint:
+    """Check a folder of tasks, the folder of one task, or one file in that.
+
+    Churn is taken from the last release, if `baselines` holds one model's.
+
+    Raises:
+        Refused: there are no fixtures, or a baseline is damaged.
+    """
+    root, only, file = _scope(path)
+    try:
+        tasks = load_tasks(root, only)
+    except AuthoringError as error:
+        mistakes = tuple(each for each in error.problems if not file or each.file == file)
+        if not mistakes:  # they are in other files of the task, on which this one may depend
+            raise
+        return Lint(mistakes=mistakes)
+    doubts = {doubt for task in tasks for doubt in _doubts(root / task.name, task)} | set(_sizes(tasks, baselines))
+    return Lint(tasks, doubts=tuple(sorted(doubt for doubt in doubts if not file or doubt.file == file)))
+
+
+def _scope(path: Path) -> tuple[Path, str, str]:
+    """The folder of tasks, the name of the only task that counts, the only file that does; empty: all."""
+    if path.is_file():
+        above = [folder for folder in path.resolve().parents if (folder / POLICY).exists()]
+        task = above[0] if above else path.resolve().parent
+        return task.parent, task.name, show_path(path)
+    if path.is_dir() and any(is_fixture_file(each) for each in path.iterdir()) and not _holds_tasks(path):
+        return path.resolve().parent, path.resolve().name, ""
+    return path, "", ""
+
+
+def _holds_tasks(folder: Path) -> bool:
+    """Whether there are folders of tasks in it, beside which a fixture file is astray."""
+    return not (folder / POLICY).exists() and any(
+        is_fixture_file(file) for inner in folder.iterdir() if inner.is_dir() and inner.name != "refs"
+        for file in inner.iterdir()
+    )  # fmt: skip
+
+
+def _counted(unit: Unit) -> str:
+    critical = sum(case.critical for case in unit.cases)
+    more = (f", {critical} critical" if critical else "") + (", sealed" if unit.sealed else "")
+    return f"{unit.key}: {_number(len(unit.cases), f'{unit.suite} case')}{more}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _doubts(folder: Path, task: Task) -> Iterator[Doubt]:
+    yield from strays(folder, task)
+    yield from _policy(folder / POLICY, task)
+    for unit in task.units:
+        for check in {id(case.check): case.check for case in unit.cases}.values():
+            yield from check.doubts if isinstance(check, Doubting) else ()
+        if unit.of:
+            continue
+        yield from _repeated(unit)
+        if unit.name in task.policy.targets and unit.row.asks == "generate" and not unit.shots:
+            text = "a target without shots: whether worked examples would do instead of training cannot be tried"
+            yield Doubt(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
+
+
+def _policy(path: Path, task: Task) -> Iterator[Doubt]:
+    """What task.yaml leaves open."""
+    if not task.policy.declared:
+        text = "no task.yaml, so every unit guards and nothing can be released"
+        yield Doubt(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
+        return
+    document, name = read_yaml(path), show_path(path)
+    if not task.policy.targets:
+        text = "no unit is a target, so nothing has to improve and no tune can show what it is for"
+        yield Doubt(name, document.line(("units",)), text)
+    for unit in task.units:
+        line = document.line(("units", unit.name))
+        if unit.name not in task.policy.units:
+            usual = f"guards with a margin of {100 * DEFAULT_MARGIN:g} points"
+            held = usual if unit.kind == "pass/fail" else "is not gated"
+            yield Doubt(name, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
+        elif task.policy.of(unit.name, unit.kind).margin is None:
+            yield Doubt(name, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
+
+
+def _repeated(unit: Unit) -> Iterator[Doubt]:
+    """Cases that ask what another one asks, which count as one; those of a group are meant to be one."""
+    first: dict[tuple[str | None, ...], Case] = {}
+    for case in unit.cases:
+        other = first.setdefault(case.observation, case)
+        if other is not case and not case.group:
+            text = f"{case.key} asks what {other.id} asks (line {_place(other)[1]}), so the two count as one case"
+            yield Doubt(*_place(case), text)
+
+
+def _place(case: Case) -> tuple[str, int]:
+    file, _, line = case.place.rpartition(":")
+    return file, int(line)
+
+
+def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[Doubt]:
+    """Units that are too small for their margin."""
+    folders = model_folders(baselines, tasks)
+    folder = folders[0] if len(folders) == 1 and any(folders[0].rglob("*.released.json")) else None
+    for each in plan(tasks, Past(folder=folder)):
+        yield from _too_small(each)
+
+
+def _too_small(each: Plan) -> Iterator[Doubt]:
+    if each.margin is None or each.unit.kind != "pass/fail" or each.unit.sealed:  # a sealed unit need not be held
+        return
+    key, file, points = each.unit.key, _place(each.unit.cases[0])[0], f"{100 * each.margin:g} points"
+    holds = f"they can hold {100 * each.held_margin:.3g} points" if each.held_margin else "they can hold no margin"
+    if each.n < each.fewest:
+        text = f"{key}: {each.n} cases cannot hold a margin of {points} without a gain; it takes {each.fewest}"
+        yield Doubt(file, 1, f"{text}, and {each.needed} to be held reliably; {holds}")
+    elif each.chance is not None and each.chance < each.asked:
+        text = (
+            f"{key}: with {each.n} cases an unchanged model is held to {points} only {100 * each.chance:.0f} % of the "
+            f"time (at {percent(each.seen.spread)} churn); about {each.needed} cases would do, or a margin of "
+        )
+        margin = f"{100 * each.held_margin:.3g} points" if each.held_margin else "its own"
+        yield Doubt(file, 1, f"{text}{margin}: see tunegate plan")
+
+
+def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:
+    """What each unit's voice metric can do on its own references: fitting it takes scikit-learn, and seconds.
+
+    Raises:
+        Refused: a metric may not judge; after all cards.
+    """
+    wrong = []
+    for unit in (unit for task in tasks for unit in task.units):
+        for check in {id(case.check): case.check for case in unit.cases}.values():
+            if isinstance(check, Voice):
+                yield f"{unit.key}: {check.report_card}"
+                wrong += [] if check.report_card.accepted else [unit.key]
+    if wrong:
+        raise Refused(f"the voice of {', '.join(wrong)} is not measurable: a run would be refused")

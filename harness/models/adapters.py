@@ -1,0 +1,152 @@
+"""LoRA adapters on disk and in memory: which one it is, that it fits, that it loaded, that it acts."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import digest, file_digest, is_as_stamped
+from tunegate.harness.models.resolve import ModelIdentity
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+TRAINING = "training.json"
+#: Keys of adapter_config.json that say where or when it was made, not what it does.
+NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
+
+
+def adapter_digest(folder: Path) -> str:
+    """SHA-256 (hex) over an adapter's weights and the configuration that decides how they act.
+
+    Raises:
+        Refused: the folder or one of the two files is missing: never "the base, then".
+    """
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        found = "a folder without it" if folder.is_dir() else "no such folder"
+        raise Refused(
+            f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train"
+        )
+    config = {key: value for key, value in _read_object(folder / CONFIG).items() if key not in NOT_THE_ADAPTER}
+    return digest([config, file_digest(folder / WEIGHTS)])
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise Refused(f"{path}: expected JSON, found {error}") from error
+    if not isinstance(found, dict):
+        raise Refused(f"{path}: expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+def training_record(folder: Path) -> dict[str, Any] | None:
+    """The training record in an adapter's folder; None for adapters made elsewhere.
+
+    Raises:
+        Refused: it was edited since it was written.
+    """
+    path = folder / TRAINING
+    if not path.is_file():
+        return None
+    found = _read_object(path)
+    if not is_as_stamped(found):
+        raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
+    return found
+
+
+def check_base(folder: Path, base: ModelIdentity) -> None:
+    """Refuse an adapter whose training record names another base than the one it is put on."""
+    record = training_record(folder)
+    trained = {} if record is None else record.get("model")
+    if not isinstance(trained, dict):
+        raise Refused(f"{folder / TRAINING}: expected the model it was trained on, found none; train it again")
+    for part in ("base", "tokenizer", "template"):
+        if part in trained and trained[part] != getattr(base, part):
+            raise Refused(
+                f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
+                f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
+            )
+
+
+def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
+    """Put the adapter on a base model and prove that it loaded and acts.
+
+    Args:
+        model: the base, a transformers causal language model.
+        folder: the adapter's folder.
+        probe: token ids, shape (1, length), on which base and adapter must differ.
+        trainable: whether a training goes on from it.
+
+    Returns:
+        The PEFT model, in evaluation mode.
+
+    Raises:
+        Refused: the file does not fit the base, a weight differs from the file, or the logits do not move.
+    """
+    from peft import PeftModel
+
+    weights = _read_weights(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
+            tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
+    tuned.eval()
+    _prove_loaded(tuned, folder, weights)
+    _prove_acting(tuned, folder, probe)
+    return tuned
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
+    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    if broken:
+        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {broken[0]}")
+    return dict(weights)
+
+
+def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) -> None:
+    import torch
+    from peft import get_peft_model_state_dict
+
+    # "auto" would ask a hub whether the base's vocabulary was resized; the file itself says whether it holds embeddings
+    embeddings = any(".lora_" not in name for name in wanted)
+    loaded = get_peft_model_state_dict(tuned, save_embedding_layers=embeddings)
+    if set(wanted) != set(loaded):
+        odd = sorted(set(wanted) ^ set(loaded))
+        raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
+    for name, weight in wanted.items():
+        if not torch.equal(weight, loaded[name].to(weight.dtype).cpu()):
+            raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
+
+
+def _prove_acting(tuned: Any, folder: Path, probe: torch.Tensor) -> None:
+    import torch
+
+    with torch.inference_mode():
+        with_adapter = tuned(probe).logits
+        with tuned.disable_adapter():
+            without = tuned(probe).logits
+    if not torch.isfinite(with_adapter).all():
+        raise Refused(f"adapter {folder}: expected finite logits, found NaN or infinity: the weights are broken")
+    if torch.equal(with_adapter, without):
+        raise Refused(
+            f"adapter {folder}: not acting: its logits equal the base's on a probe; "
+            "its weights are all zero, or it was saved before training; train it again"
+        )

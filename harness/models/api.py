@@ -1,0 +1,93 @@
+"""Whatever answers: the protocol that models, servers and replayed outputs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.files import digest
+from tunegate.harness.fixtures.model import Decoding
+
+Finish = Literal["stop", "length"]
+Messages = tuple[tuple[str, str], ...]
+LogProbs = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing to ask: chat messages as (role, text), and how to decode the answer.
+
+    With `texts` nothing is generated: the likelihood of each is asked for, as the answer to the messages or, where
+    there are none, by itself.
+    """
+
+    key: str
+    messages: Messages
+    decoding: Decoding
+    repeat: int = 0
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `output` is None where there is none (unscored, never zero); tokens are counts, latency seconds.
+
+    `finish` is "length" where the answer was cut at `max_new_tokens`; `generation` is the digest of everything that
+    decided the output, empty where that is not known. `logprobs` come instead of an output where texts were asked
+    about: for each of them the log-probabilities of its tokens, in nats.
+    """
+
+    key: str
+    output: str | None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    latency_s: float | None = None
+    finish: Finish | None = None
+    repeat: int = 0
+    generation: str = ""
+    logprobs: LogProbs = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is anything to judge."""
+        return self.output is not None or bool(self.logprobs)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answered and by what means: `subject` (digests, rung) and `engine` (backend, versions, dtype, device)."""
+
+    subject: Mapping[str, str | None]
+    engine: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in records; `names` are for people and never compared."""
+        return {"subject": dict(self.subject), "engine": dict(self.engine), "names": dict(self.names)}
+
+    def generation(self, request: Request) -> str:
+        """Digest of all that decides the output of a request; the rung is in its messages."""
+        subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
+        if request.texts:
+            return digest([subject, dict(self.engine), request.messages, ["loglik", request.texts]])
+        decoding = request.decoding
+        sampled = [decoding.temperature, decoding.top_p, decoding.seed, request.repeat, request.key]
+        how = [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]
+        return digest([subject, dict(self.engine), request.messages, how])
+
+
+class Subject(Protocol):
+    """Anything that can be judged."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who answers."""
+
+    @property
+    def can(self) -> frozenset[Can]:
+        """What it can be asked for."""
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer each request once, in any order, as answers become ready."""

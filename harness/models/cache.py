@@ -1,0 +1,102 @@
+"""Answers kept by content: the key holds everything that decided the output, so no model is served another's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.models.api import Answer, Identity, Request, Subject
+
+TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
+
+
+class Store:
+    """Generations on disk, one row each; a row is there whole or not at all, also after a kill.
+
+    Raises:
+        CouldNotRun: the file cannot be written, or is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = _open(path)
+        except (OSError, sqlite3.Error) as error:
+            raise CouldNotRun(
+                f"{path}: expected a store of generations, found {error}; delete it, or name another folder with "
+                "TUNEGATE_CACHE"
+            ) from error
+
+    def get(self, key: str) -> Answer | None:
+        """The answer under a key, or None."""
+        row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
+        return _answer(json.loads(row[0])) if row else None
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Keep an answer; its latency is left out, since a cached one would be a lie."""
+        text = json.dumps(asdict(replace(answer, latency_s=None)))
+        self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def _answer(raw: Mapping[str, Any]) -> Answer:
+    return Answer(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(TABLE)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+class Cached:
+    """A subject that asks another one only for what is neither in the store nor among the `known` answers."""
+
+    def __init__(self, subject: Subject, store: Store, known: Mapping[str, Answer] | None = None) -> None:
+        self._subject = subject
+        self._store = store
+        self._known = known or {}
+        self.reused = 0
+
+    @property
+    def identity(self) -> Identity:
+        """The identity of the subject behind it."""
+        return self._subject.identity
+
+    @property
+    def can(self) -> frozenset[Can]:
+        """What the subject behind it can do."""
+        return self._subject.can
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Yield what is known at once, then what the subject answers, storing each as it comes."""
+        missing: list[Request] = []
+        keys = {(request.key, request.repeat): self.identity.generation(request) for request in requests}
+        for request in requests:
+            key = keys[request.key, request.repeat]
+            found = self._known.get(key) or self._store.get(key)
+            if found is None:
+                missing.append(request)
+                continue
+            self.reused += 1
+            yield replace(found, key=request.key, repeat=request.repeat, generation=key)
+        if missing:
+            for answer in self._subject.answer(missing):
+                key = keys[answer.key, answer.repeat]
+                if answer.is_given:  # what was not answered is asked again
+                    self._store.put(key, answer)
+                yield replace(answer, generation=key)

@@ -1,0 +1,195 @@
+"""A transformers model, with or without a LoRA adapter, as a subject: prompts that begin alike go in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models import batching as prefix
+from tunegate.harness.models.adapters import adapter_digest, check_base
+from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.base import Base
+from tunegate.harness.models.loglikelihood import encode, log_probabilities
+from tunegate.harness.models.loglikelihood import plan as plan_texts
+
+PLANNER = "2"  # raise when the way batches are made changes
+TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
+ENGINE_PACKAGES = ("torch", "transformers", "peft")
+
+
+class Local:
+    """A base model, and at most one adapter on it. Weights load at the first answer; subjects may share a `base`."""
+
+    can: frozenset[Can] = frozenset({"generate", "loglik"})
+
+    def __init__(
+        self, name: str, watch: Watch, adapter: Path | None = None, rung: str = "as-is", base: Base | None = None
+    ) -> None:
+        # the cheap refusals first: a missing adapter must not cost a conversion
+        self._adapter_digest = adapter_digest(adapter) if adapter else None
+        self._adapter = adapter
+        self.base = base or Base(name, watch)
+        self.folder, self.model = self.base.folder, self.base.model
+        if adapter:
+            check_base(adapter, self.model)
+        self._rung = rung
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
+        subject = {
+            "model": self.model.slug,
+            "base": self.model.base,
+            "tokenizer": self.model.tokenizer,
+            "template": self.model.template,
+            "adapter": self._adapter_digest,
+            "rung": self._rung,
+        }
+        names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
+        return Identity(subject, engine(), names)
+
+    @property
+    def _loaded(self) -> tuple[Any, Any]:
+        model = self.base.wearing(self._adapter)  # at each batch: another subject may have dressed it since
+        return self.base.tokenizer, model
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
+        yield from self._generate([request for request in requests if not request.texts])
+        yield from self._likelihoods([request for request in requests if request.texts])
+
+    def _generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """Answers to prompts; a batch holds one kind of decoding."""
+        tokenizer, _ = self._loaded
+        prompts = [render(tokenizer, request) for request in requests]
+        rows = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
+        self._check_room(
+            requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
+        )
+        for batch in plan(requests, list(map(len, rows))):
+            yield from self._batch([requests[index] for index in batch], [rows[index] for index in batch])
+
+    def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        """The log-probabilities of given texts, as answers to a prompt or by themselves."""
+        tokenizer, model = self._loaded
+        texts = [
+            [
+                encode(tokenizer, render(tokenizer, request) if request.messages else None, text)
+                for text in request.texts
+            ]
+            for request in requests
+        ]
+        self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
+        for batch in plan_texts(texts, model.config.get_text_config().vocab_size):
+            with self._trouble([requests[index] for index in batch]):
+                found = log_probabilities(model, [text for index in batch for text in texts[index]])
+            left = iter(found)
+            for index in batch:
+                yield Answer(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
+
+    def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
+        """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""
+        room = getattr(self._loaded[1].config.get_text_config(), "max_position_embeddings", None)
+        for request, length in zip(requests, lengths, strict=True):
+            limit = "" if request.texts else f" with max_new_tokens {request.decoding.max_new_tokens}"
+            if room and length > room:
+                raise Refused(
+                    f"{request.key}: expected prompt and answer within the {room} tokens that {self.model.name} can "
+                    f"see, found {length}{limit}; shorten one of them"
+                )
+
+    @contextmanager
+    def _trouble(self, requests: Sequence[Request]) -> Iterator[None]:
+        """What the questions alone decide is refused before; here the machine or the library gave up."""
+        try:
+            yield
+        except (RuntimeError, MemoryError, ValueError, LookupError) as error:
+            raise CouldNotRun(
+                f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
+            ) from error
+
+    def _batch(self, requests: Sequence[Request], rows: Sequence[list[int]]) -> Iterator[Answer]:
+        import torch
+
+        tokenizer, model = self._loaded
+        decoding = requests[0].decoding
+        if decoding.temperature:
+            torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
+        with self._trouble(requests), torch.inference_mode():
+            inputs = prefix.batch(model, rows, tokenizer.pad_token_id)
+            tokens = model.generate(**inputs, **_settings(decoding))
+        ends = set(model.generation_config.eos_token_id)
+        width = inputs["input_ids"].shape[1]
+        for request, row, answer in zip(requests, rows, tokens[:, width:].tolist(), strict=True):
+            length = next((place + 1 for place, token in enumerate(answer) if token in ends), None)
+            yield Answer(
+                key=request.key,
+                output=tokenizer.decode(answer[:length], skip_special_tokens=True),
+                tokens_in=len(row),
+                tokens_out=length or len(answer),
+                finish="stop" if length else "length",
+                repeat=request.repeat,
+            )
+
+
+def engine() -> dict[str, str]:
+    """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
+    versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
+    return {
+        "backend": "transformers", **versions, "dtype": "float32", "device": "cpu",
+        "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
+    }  # fmt: skip
+
+
+def render(tokenizer: Any, request: Request) -> str:
+    """The prompt text of a request, up to where the answer begins.
+
+    Raises:
+        Refused: the model's chat template does not take such messages (some know no system turn).
+    """
+    from jinja2 import TemplateError
+
+    turns = [{"role": role, "content": text} for role, text in request.messages]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        roles = ", ".join(role for role, _ in request.messages)
+        raise Refused(
+            f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
+        ) from error
+
+
+def plan(requests: Sequence[Request], lengths: Sequence[int]) -> list[list[int]]:
+    """Batches of request indices: one decoding and one opening each, longest first, within the token budget.
+
+    The opening is every message but the last. A sampled answer would depend on its neighbours in a batch, so it gets
+    none.
+    """
+    kinds = [(str(request.decoding), str(request.messages[:-1])) for request in requests]
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (kinds[index], -lengths[index], index)):
+        decoding = requests[index].decoding
+        current = batches[-1] if batches else []
+        fits = current and kinds[current[0]] == kinds[index] and not decoding.temperature
+        widest = lengths[current[0]] if current else 0
+        if fits and (widest + decoding.max_new_tokens) * (len(current) + 1) <= TOKEN_BUDGET:
+            current.append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _settings(decoding: Decoding) -> dict[str, Any]:
+    settings: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": bool(decoding.temperature)}
+    if decoding.temperature:
+        settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+    return settings

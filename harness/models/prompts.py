@@ -1,0 +1,82 @@
+"""Cases to requests: the prompt of a case on each rung of the ladder, cheapest rung first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Literal, get_args
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.api import Messages, Request
+
+RungName = Literal["as-is", "few-shot", "context", "steps"]
+RUNGS: tuple[RungName, ...] = get_args(RungName)
+CONTEXT = "Use this passage:\n"
+STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
+SHOWN = 3
+STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
+
+
+def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
+    """Every request of the units on a rung, `repeats` times each; none of units that reread another one's answers.
+
+    Raises:
+        Refused: a unit lacks what the rung needs, or repeats were asked of greedy decoding.
+    """
+    for unit in units:
+        if unit.of:
+            continue
+        if unit.row.texts:
+            yield from (_about(unit, case, rung) for case in unit.cases)
+            continue
+        _check(unit, rung, repeats)
+        for case in unit.cases:
+            decoding = case.decoding
+            if rung == "steps":
+                decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
+            for repeat in range(repeats):
+                yield Request(case.key, messages(unit, case, rung), decoding, repeat)
+
+
+def _about(unit: Unit, case: Case, rung: RungName) -> Request:
+    """A request for likelihoods: once, since they do not vary; texts by themselves know no rung."""
+    asked = messages(unit, case, rung) if unit.row.chat else ()
+    return Request(case.key, asked, case.decoding, texts=unit.texts(case))
+
+
+def _check(unit: Unit, rung: RungName, repeats: int) -> None:
+    if rung == "few-shot" and not unit.shots:
+        raise Refused(f"{unit.key}: --tg-rung few-shot needs `shots:` in its fixture file, found none")
+    bare = [case.id for case in unit.cases if not case.context]
+    if rung == "context" and bare:
+        shown = ", ".join(bare[:SHOWN]) + (f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else "")
+        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {shown}")
+    if repeats < 1:
+        raise Refused(f"--tg-repeats {repeats}: expected at least 1")
+    if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
+        raise Refused(f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
+
+
+def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
+    """The chat messages of a case; a training row with the same prompt and input must give the same ones."""
+    user = case.prompt.fill(case.input, case.context)
+    if rung == "context" and "{context}" not in case.prompt.template:
+        user = f"{CONTEXT}{case.context}\n\n{user}"
+    if rung == "steps":
+        user = f"{user}\n\n{STEPS}"
+    shots = unit.shots if rung == "few-shot" else ()
+    worked = [turn for text, output in shots for turn in _turn(case.prompt.fill(text, None), output)]
+    system = [("system", case.prompt.system)] if case.prompt.system is not None else []
+    return (*system, *worked, ("user", user))
+
+
+def _turn(text: str, output: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("user", text), ("assistant", output)
+
+
+def final(rung: RungName, output: str) -> str:
+    """The part of an output that is judged: under `steps` what follows the last `Answer:`."""
+    if rung != "steps":
+        return output
+    return output.rpartition("Answer:")[2].strip()

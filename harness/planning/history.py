@@ -1,0 +1,167 @@
+"""What earlier runs tell of a unit: how many cases flip where nothing changed, how far scores move, what passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.core.errors import Refused, UsageError, show_path
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.statistics.paired import critical
+from tunegate.harness.statistics.sample_size import churn_bound
+
+USUAL_CHURN = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
+
+
+@dataclass(frozen=True)
+class Past:
+    """Where to look: a record judged against another, and one model's folder of baselines.
+
+    `churn`, in [0, 1), is assumed instead of what they tell.
+    """
+
+    record: Record | None = None
+    folder: Path | None = None
+    churn: float | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a unit before the next run.
+
+    `spread` is the churn to plan for, a measured one at its upper bound; for continuous scores it is the standard
+    deviation of the paired change, None if unknown. `source` says in words where it is from. `rate` is the baseline's
+    mean score.
+    """
+
+    spread: float | None
+    source: str
+    rate: float | None = None
+
+
+def find_past(baselines: Path, tasks: Sequence[Task], record: Record | None = None, churn: float | None = None) -> Past:
+    """Find the model whose baselines count: the record's, else the only one.
+
+    Args:
+        baselines: the folder of all baselines, or that of one model in it.
+        tasks: all tasks of the fixtures.
+        record: a record to measure from.
+        churn: what to assume instead.
+
+    Raises:
+        UsageError: several models have baselines of these units, or the churn cannot be.
+        Refused: the record was not judged against anything.
+    """
+    if churn is not None and not 0 <= churn < 1:
+        raise UsageError(f"--churn: expected a share from 0 to below 1, such as .04 for 4 %, found {churn:g}")
+    if record and not record.verdicts:
+        name = show_path(record.path) if record.path else "the record"
+        raise Refused(f"{name}: expected a record judged with --tg-against, found no verdict: churn takes two models")
+    if record:
+        slug = str(record.identity["subject"].get("model"))
+        return Past(record, baselines if baselines.name == slug else baselines / slug, churn)
+    folders = model_folders(baselines, tasks)
+    if len(folders) > 1:
+        names = ", ".join(folder.name for folder in folders)
+        raise UsageError(
+            f"{show_path(baselines)}: expected baselines of one model, found those of {names}; "
+            f"name one: --baselines={show_path(folders[0])}"
+        )
+    return Past(None, folders[0] if folders else None, churn)
+
+
+def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
+    """The folders with baselines of these units, one a model; `baselines` itself if it is one."""
+    names = [f"{unit.key}.json" for task in tasks for unit in task.units]
+    inside = sorted(baselines.iterdir()) if baselines.is_dir() else []
+    return [folder for folder in [baselines, *inside] if any((folder / name).is_file() for name in names)]
+
+
+def look_up(unit: Unit, past: Past) -> Seen:
+    """What is known of a unit: from the record, else from the last release; else what is assumed.
+
+    Raises:
+        Refused: a damaged baseline.
+    """
+    base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
+    verdict = past.record.verdicts.get(unit.key) if past.record else None
+    rate = base.summary.mean if base else verdict["base"] if verdict else None
+    if unit.kind == "pass/fail" and past.churn is not None:
+        return Seen(past.churn, f"Churn {100 * past.churn:g} %, as given", rate)
+    found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
+    if found:
+        return replace(found, rate=rate)
+    if unit.kind == "pass/fail":
+        return Seen(USUAL_CHURN, f"Churn {100 * USUAL_CHURN:g} %, assumed where none was measured", rate)
+    return Seen(None, "How far scores move was never measured", rate)
+
+
+def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:
+    """One number an observation from one a case: the mean of those that are one."""
+    known = {case.id: case.observation for case in unit.cases}
+    found: dict[tuple[str | None, ...], list[float]] = {}
+    for case, value in values.items():
+        found.setdefault(known.get(case, (case,)), []).append(value)
+    return [math.fsum(each) / len(each) for each in found.values()]
+
+
+def _file(unit: Unit, folder: Path | None, released: bool = False) -> Baseline | None:
+    path = baseline_path(folder.parent, folder.name, unit.key, released) if folder else None
+    return read_baseline(path, unit.key) if path and path.is_file() else None
+
+
+def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Seen | None:
+    """From a record beside the baseline; without that file, from its verdict: the flips it lists, or its interval."""
+    if record is None or unit.key not in record.verdicts:
+        return None
+    verdict, results = record.verdicts[unit.key], record.of_unit(unit.key)
+    name = show_path(record.path) if record.path else "the record"
+    if base and base.questions == record.questions.get(unit.key):
+        return _from_results(unit, base.results, results, f"{name} against the baseline")
+    if verdict["difference"] is None:
+        return None
+    what = f"{name} against the {verdict['reference']}"
+    if unit.kind == "pass/fail":
+        flips = dict.fromkeys(verdict["broke"], -1.0) | dict.fromkeys(verdict["fixed"], 1.0)
+        return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
+    low, high = verdict["interval"]
+    n = verdict.get("observations", verdict["n"])
+    return _moved((high - low) / 2 / critical(0.025) * math.sqrt(n), n, f"{what}, by its interval")
+
+
+def _from_files(unit: Unit, base: Baseline | None, released: Baseline | None) -> Seen | None:
+    """From the last release beside the baseline, where they answer the same questions."""
+    if base is None or released is None or base.questions != released.questions:
+        return None
+    return _from_results(unit, base.results, released.results, "the last release against the baseline")
+
+
+def _from_results(unit: Unit, before: Mapping[str, Result], after: Mapping[str, Result], what: str) -> Seen | None:
+    changes = {
+        case: new.score - old.score
+        for case, old in before.items()
+        if old.score is not None and (new := after.get(case)) and new.score is not None
+    }
+    if unit.kind == "pass/fail":
+        return _flipped(unit, changes, what)
+    values = observed(unit, changes)
+    return _moved(float(np.std(values, ddof=1)), len(values), what) if len(values) > 1 else None
+
+
+def _flipped(unit: Unit, changes: Mapping[str, float], what: str) -> Seen | None:
+    d = observed(unit, changes)
+    if not d:
+        return None
+    bound, broke, fixed = churn_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
+    return Seen(bound, f"Churn {100 * bound:.1f} % at most: {broke} broke, {fixed} fixed of {len(d)}, {what}")
+
+
+def _moved(sd: float, n: int, what: str) -> Seen | None:
+    """Nothing where not one score moved: that is no measure of how far they do."""
+    return Seen(sd, f"Standard deviation of the changes {sd:.3g}, of {n}, {what}") if sd > 0 else None

@@ -1,0 +1,246 @@
+"""Cases and gates as pytest items: what each test checks, which failures are no news, what the summary shows."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.core.progress import watch_on
+from tunegate.harness.evaluation.options import BASELINE, Options, read_settings
+from tunegate.harness.evaluation.record import Result
+from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting import leaderboard
+from tunegate.harness.reporting.record import broken_cases, case_failure, show
+from tunegate.harness.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class CaseItem:
+    """One case of one candidate."""
+
+    id: str
+    state: State
+    unit: Unit
+    case: Case
+    candidate: int
+
+    def check(self) -> None:
+        """Fail with the findings if the answer is unscored or did not pass."""
+        result = self.result
+        if result.score is None or result.passed is False:
+            pytest.fail(case_failure(self.case, result, self.before), pytrace=False)
+
+    @property
+    def result(self) -> Result:
+        """What the candidate's answer came to."""
+        return self.state.session.records[self.candidate].cases[self.case.key]
+
+    @property
+    def before(self) -> Result | None:
+        """What a reference's answer came to, under --tg-against: one that passed, else the first."""
+        references = self.state.session.references[self.candidate].values()
+        results = [reference.cases[self.case.key] for reference in references if self.case.key in reference.cases]
+        return next((result for result in results if result.passed), results[0] if results else None)
+
+    def excuse(self) -> str:
+        """Why a failure of this case is no news: an expected failure; empty if it is."""
+        if self.result.score is None:
+            return ""
+        if self.state.session.options.record:
+            return "missed; the baseline says so"
+        if self.before is None:
+            return ""
+        if not self.before.passed:
+            return "missed before, misses now"
+        return "broke, within what its unit may lose" if self._tolerated() else ""
+
+    def _tolerated(self) -> bool:
+        record = self.state.session.records[self.candidate]
+        verdict = record.verdicts.get(self.unit.key)
+        if verdict is None or self.case.critical:
+            return False
+        soft = gate.excused(record, self.state.session.options.inconclusive)
+        return not verdict["blocks"] or self.unit.key in soft
+
+
+@dataclass(frozen=True, eq=False)
+class GateItem:
+    """One unit's verdict, or one task's decision, for one candidate."""
+
+    id: str
+    state: State
+    suite: str
+    task: Task
+    unit: Unit | None
+    candidate: int
+
+    def check(self) -> None:
+        """Fail if the verdict or the decision blocks, with its sentence."""
+        record = self.state.session.records[self.candidate]
+        soft = gate.excused(record, self.state.session.options.inconclusive)
+        if self.unit:
+            verdict = record.verdicts[self.unit.key]
+            if verdict["blocks"] and self.unit.key not in soft:
+                lines = [f"{self.unit.key}: {verdict['reason']}", *broken_cases(record, self.unit.key)]
+                pytest.fail("\n".join(lines), pytrace=False)
+        elif gate.task_blocked(record.tasks[self.task.name], soft):
+            pytest.fail(f"{self.task.name}: {record.tasks[self.task.name]['reason']}", pytrace=False)
+
+    def excuse(self) -> str:
+        """A gate that blocks is always news."""
+        return ""
+
+
+class State:
+    """What the plugin keeps for one pytest run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.error: TunegateError | None = None
+        self.chosen = False
+        self._suites: tuple[str, ...] = ()
+        # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
+        gc.unfreeze()  # those of an earlier run in this process
+        try:
+            self.session = Session(read_options(config))
+            self.session.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
+            gc.freeze()
+        except TunegateError as error:
+            self.error = error
+
+    def check(self) -> None:
+        """Raise what went wrong while the fixtures were read."""
+        if self.error:
+            raise self.error
+
+    def case_items(self, suite: str) -> list[CaseItem]:
+        """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
+        if self.error:
+            return []
+        gated = bool(self.session.options.against)
+        return [
+            CaseItem(f"{case.key}{suffix}", self, unit, case, index)
+            for index, suffix in enumerate(self._suffixes())
+            for unit in self.session.units(suite)
+            if not (unit.sealed and gated)
+            for case in unit.cases
+        ]
+
+    def gate_items(self, suite: str) -> list[GateItem]:
+        """A gate for every unit of a suite and for every task that has one, for every candidate."""
+        if self.error or not self.session.options.against:
+            return []
+        return [
+            GateItem(f"{unit.key if unit else task.name}{suffix}", self, suite, task, unit, index)
+            for index, suffix in enumerate(self._suffixes())
+            for task in self.session.tasks
+            if (units := self.session.units(suite, task.name))
+            for unit in [*units, None]
+        ]
+
+    def _suffixes(self) -> list[str]:
+        adapters = self.session.options.adapters
+        return [f"@{adapter.name}" for adapter in adapters] if len(adapters) > 1 else [""]
+
+    def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
+        """Remember the order of the collected suites: the last one of a task shows its decision."""
+        self._suites = tuple(dict.fromkeys(handle.suite for handle in handles if isinstance(handle, GateItem)))
+
+    def is_early(self, handle: CaseItem | GateItem | None) -> bool:
+        """Whether this is a task's decision in a suite that is not the task's last."""
+        if not isinstance(handle, GateItem) or handle.unit:
+            return False
+        last = [suite for suite in self._suites if self.session.units(suite, handle.task.name)][-1]
+        return handle.suite != last
+
+    def select(self, handles: Sequence[CaseItem | GateItem]) -> list[GateItem]:
+        """Fix what will be judged, given the selected items; returns the decisions that then cannot be made.
+
+        A gate judges its unit whole. A decision does the same for its task where nothing else of the task is
+        selected; beside other items it needs all units, since `-k voice` must not judge the schema unit too. --lf
+        means to repeat what failed, so there every decision is repeated.
+        """
+        gates = [handle for handle in handles if isinstance(handle, GateItem)]
+        decisions = [handle for handle in gates if not handle.unit]
+        touched = {handle.unit.task for handle in handles if handle.unit}
+        again = self.config.getoption("lf", False)
+        alone = [handle.task.name for handle in decisions if again or handle.task.name not in touched]
+        self.chosen = bool(handles)
+        self.session.select(
+            cases=[handle.case for handle in handles if isinstance(handle, CaseItem)],
+            whole=[handle.unit for handle in gates if handle.unit]
+            + [unit for task in alone for unit in self.session.units(task=task)],
+        )
+        return [handle for handle in decisions if not self.session.is_decided(handle.task)]
+
+    def execute(self) -> None:
+        """Generate, judge, compare, write."""
+        console = _console(self.config.pluginmanager.get_plugin("terminalreporter"))
+        console.print()
+        self.session.execute(watch_on(console))
+        gc.freeze()
+
+    def summarize(self, reporter: Any) -> None:
+        """The last lines of a run: a table for each candidate, what is partial, what was written."""
+        if self.error or not self.session.records:
+            return
+        console = _console(reporter)
+        for record in self.session.records:
+            reporter.section("tunegate")
+            show(console, record)
+        if len(self.session.records) > 1:
+            reporter.section("leaderboard")
+            leaderboard.show(console, self.session.records, self.session.base_folder)
+        for line in [*_partial_lines(self.session), *self.session.notes]:
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _partial_lines(session: Session) -> list[str]:
+    units = session.records[0].units
+    return [
+        f"partial: {unit.key} was not judged whole ({units[unit.key].n if unit.key in units else 0} of "
+        f"{len(unit.cases)} cases): no verdict"
+        for unit in session.partial
+    ]
+
+
+def _console(reporter: Any) -> Console:
+    writer = reporter._tw if reporter else None  # the terminal writer is pytest's own way to the real stdout
+    wide = writer.fullwidth if writer else 80
+    file = writer._file if writer else None
+    return Console(file=file, width=max(wide, 80), force_terminal=bool(writer and writer.hasmarkup))
+
+
+def read_options(config: pytest.Config) -> Options:
+    """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
+
+    Raises:
+        Refused: a setting that cannot be.
+    """
+    option, here = config.option, config.invocation_params.dir
+    # without any configuration file pytest guesses its root from all arguments, a model's folder included
+    root = config.rootpath if config.inipath else here
+    settings = read_settings(root)
+    against = option.tg_against
+    return Options(
+        root=root,
+        model=option.tg_model or settings.get("model", "smollm2"),
+        adapters=tuple(here / adapter for adapter in option.tg_adapter),
+        cases=here / option.tg_cases if option.tg_cases else root / settings.get("cases", "fixtures"),
+        baselines=here / option.tg_baselines if option.tg_baselines else root / settings.get("baselines", "baselines"),
+        out=here / option.tg_out if option.tg_out else None,
+        against=against if against in (None, BASELINE) else str(here / against),
+        record=option.tg_record,
+        rung=option.tg_rung,
+        sealed=option.tg_sealed,
+        repeats=option.tg_repeats,
+        timing=option.tg_timing,
+        inconclusive="warn" if (option.tg_inconclusive or settings.get("inconclusive")) == "warn" else "block",
+    )

@@ -1,0 +1,232 @@
+"""The pytest plugin: it wires a `Session` to pytest's hooks and does nothing until a suite asks.
+
+A suite is a module marked `suite(name)` with a test that takes `tunegate_case` (one per case) and, at its end, one
+that takes `tunegate_gate` (one per unit, and the task's decision in its last file). See `suites/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tunegate.harness.core.errors import TunegateError
+
+if TYPE_CHECKING:
+    from tunegate.harness.pytest_plugin.items import CaseItem, GateItem, State
+
+STATE: pytest.StashKey[State] = pytest.StashKey()
+CASE, GATE = "tunegate_case", "tunegate_gate"
+NO_WORKERS = (
+    "the suites generate in one batch before the first test, and each worker would do it all again; "
+    "run them with -n0, and other tests apart"
+)
+RUNGS = (
+    "as-is",
+    "few-shot",
+    "context",
+    "steps",
+)  # as in tunegate.harness.models.prompts, which is too heavy to import here
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
+    group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
+    add = group.addoption
+    add("--tg-model", metavar="NAME", help="smollm2 (default, embedded), a folder, a Hub id, or replay:FILE.jsonl")
+    add("--tg-adapter", metavar="DIR", action="append", default=[], help="judge this LoRA adapter; may be repeated")
+    add("--tg-cases", metavar="DIR", help="the folder of fixtures (default: fixtures)")
+    add("--tg-baselines", metavar="DIR", help="the folder of recorded baselines (default: baselines)")
+    add("--tg-record", action="store_true", help="write the baseline; misses are expected failures")
+    add("--tg-against", metavar="baseline|RECORD.json", help="the gate: fail if any unit or task blocks")
+    add("--tg-out", metavar="RECORD.json", help="also write the record here (a folder if --tg-adapter is repeated)")
+    add("--tg-rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
+    add("--tg-sealed", action="store_true", help="judge sealed units too: for the final look")
+    add("--tg-repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
+    add(
+        "--tg-timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it"
+    )
+    add(
+        "--tg-inconclusive",
+        choices=("block", "warn"),
+        help="warn: an inconclusive unit alone does not fail the run (default: block)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", "suite(name): the fixture suite that this module judges")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
+    workers = getattr(config.option, "numprocesses", None)
+    if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
+        raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
+
+
+def _uses_options(config: pytest.Config) -> bool:
+    option = config.option
+    named = [option.tg_model, option.tg_cases, option.tg_baselines, option.tg_against, option.tg_out]
+    return any(
+        [
+            *named,
+            option.tg_inconclusive,
+            option.tg_adapter,
+            option.tg_record,
+            option.tg_sealed,
+            option.tg_timing,
+            option.tg_rung != "as-is",
+            option.tg_repeats != 1,
+        ]
+    )
+
+
+def _names_suite(config: pytest.Config) -> bool:
+    if config.option.pyargs and any(argument.partition(".")[0] == "suites" for argument in config.args):
+        return True
+    return any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
+
+
+def _is_suite(path: Path) -> bool:
+    # two levels show the usual `suites/`; what lies deeper, the workers refuse
+    files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
+    return any(file.is_file() and b"pytest.mark.suite(" in file.read_bytes() for file in files)
+
+
+def state_of(config: pytest.Config) -> State:
+    """The run's state, made when the first suite asks."""
+    if STATE not in config.stash:
+        from tunegate.harness.pytest_plugin.items import State
+
+        config.stash[STATE] = State(config)
+    return config.stash[STATE]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each case, one gate item for each unit, one for each task."""
+    for name in {CASE, GATE} & set(metafunc.fixturenames):
+        suite = _suite_of(metafunc, name)
+        state = state_of(metafunc.config)
+        handles = state.case_items(suite) if name == CASE else state.gate_items(suite)
+        # an empty parametrize leaves a stray skip: one placeholder instead, dropped as soon as it is an item
+        names = [handle.id for handle in handles]
+        metafunc.parametrize(name, handles or [None], ids=names or ["none"], indirect=True)
+
+
+def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
+    """The suite that the module is marked with; anything else is an error of its collection."""
+    if hasattr(metafunc.config, "workerinput"):
+        pytest.fail(NO_WORKERS, pytrace=False)
+    from tunegate.harness.checks.registry import SUITES
+
+    marker = metafunc.definition.get_closest_marker("suite")
+    suite = marker.args[0] if marker and marker.args else None
+    if suite not in SUITES:
+        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(SUITES)}"
+        pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)
+    return str(suite)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Drop the placeholders of suites without cases or gates."""
+    made = yield
+    if STATE in collector.config.stash and isinstance(made, list):
+        return [item for item in made if not _is_placeholder(item)]
+    return made
+
+
+def _params(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _is_placeholder(item: pytest.Item | pytest.Collector) -> bool:
+    params = _params(item)
+    return any(name in params and params[name] is None for name in (CASE, GATE))
+
+
+def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
+    """The case or gate that a test item stands for; None for other tests."""
+    params = _params(item)
+    return params.get(CASE) or params.get(GATE)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
+    if STATE not in config.stash:
+        yield
+        return
+    state = config.stash[STATE]
+    try:
+        state.check()
+    except TunegateError as error:
+        raise pytest.UsageError(str(error)) from error
+    state.see(handle_of(item) for item in items)
+    items[:] = [item for item in items if not state.is_early(handle_of(item))]
+    yield
+    undecided = state.select([handle for item in items if (handle := handle_of(item))])
+    if undecided:
+        config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
+        items[:] = [item for item in items if handle_of(item) not in undecided]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Generate and judge everything that was selected, before the first test reports."""
+    config, option = session.config, session.config.option
+    planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
+    broken = session.testsfailed and not option.continue_on_collection_errors
+    if STATE not in config.stash or planning or broken or not config.stash[STATE].chosen:
+        return
+    try:
+        config.stash[STATE].execute()
+    except TunegateError as error:
+        if error.exit_code == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(str(error)) from error
+        pytest.exit(str(error), returncode=error.exit_code)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
+    report = yield
+    handle = handle_of(item)
+    # only what `check` said: a suite's own assertions, and crashes, are always news
+    if handle and call.when == "call" and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
+        excuse = handle.excuse()
+        if excuse:
+            report.outcome = "skipped"
+            report.wasxfail = excuse
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Show a break that does not block as `broke`."""
+    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("broke"):
+        return "broke", "b", ("BROKE", {"yellow": True})
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """End with the table of units, the decisions and the paths of what was written."""
+    if STATE in config.stash:
+        config.stash[STATE].summarize(terminalreporter)
+
+
+@pytest.fixture
+def tunegate_case(request: pytest.FixtureRequest) -> Any:
+    """One case of the module's suite: `check()` fails the test with the findings."""
+    return request.param
+
+
+@pytest.fixture
+def tunegate_gate(request: pytest.FixtureRequest) -> Any:
+    """One unit's verdict or one task's decision: `check()` fails the test where it blocks."""
+    return request.param

@@ -1,0 +1,270 @@
+"""Release an adapter: every output judged again, the verdict computed again, and only then the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+
+from tunegate.harness.baselines.diff import NAMES
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.references import baseline_references, check_repeats
+from tunegate.harness.baselines.store import state
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.diagnosis.eligibility import check_warrant
+from tunegate.harness.evaluation.record import Record, read_record, results_of
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.messages import difference, level, listed, rates
+from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.api import Identity
+from tunegate.harness.models.replay import Replay
+
+MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
+RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a release wrote."""
+
+    manifest: Path
+    card: Path
+    files: tuple[str, ...]
+    record: Record
+
+
+def find_record(runs: Path, adapter: str) -> Record:
+    """The newest complete run that judged this adapter (by digest) against its baseline.
+
+    Raises:
+        Refused: there is none.
+    """
+    for path in sorted(runs.glob("*.json"), reverse=True):
+        record = _readable(path)
+        if record and record.identity["subject"].get("adapter") == adapter and _is_gated(record):
+            return record
+    raise Refused(
+        f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
+        "run: pytest suites/ --tg-adapter=DIR --tg-against baseline"
+    )
+
+
+def _readable(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except Refused:
+        return None  # an older version's: not what is looked for
+
+
+def _is_gated(record: Record) -> bool:
+    references = {verdict["reference"] for verdict in record.verdicts.values()}
+    return bool(references) and references <= {"baseline", "last release"} and not record.partial
+
+
+def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
+    """Release `adapter` on the strength of `record`; writes nothing unless everything holds.
+
+    Raises:
+        Refused: names what is missing, what differs, or what blocks.
+    """
+    digest = adapter_digest(adapter)
+    tasks = load_tasks(cases)
+    _check_record(record, digest)
+    training = _training(adapter, digest, record)
+    _check_fixtures(record, tasks, training["task"])
+    units = [unit for task in tasks for unit in task.units]
+    seen = state(baselines, str(record.identity["subject"]["model"]), units, released=True)
+    identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
+    model = training["recipe"].get("model")
+    references = baseline_references(baselines, tasks, units, identity, model)
+    check_repeats(references, units, _repeats(record))
+    [trained] = (task for task in tasks if task.name == training["task"])
+    check_warrant(baselines, trained, record.identity["subject"], training["diagnosis"], model)
+    again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
+    decided = gate.compare(tasks, again, references, [training["task"]])
+    _check_decision(decided, record, tasks)
+    return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
+
+
+def _check_record(record: Record, digest: str) -> None:
+    name, found = _name(record), record.identity["subject"].get("adapter")
+    if record.partial:
+        raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
+    if found != digest:
+        other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
+        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")
+
+
+def _name(record: Record) -> str:
+    return show_path(record.path) if record.path else "the record"
+
+
+def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
+    training = training_record(adapter)
+    where = show_path(adapter)
+    if training is None:
+        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
+    missing = [key for key in ("task", "adapter", "model", "recipe", "rows", "diagnosis") if key not in training]
+    if missing:
+        raise Refused(f"{where}/{TRAINING}: expected a training record, found one without {', '.join(missing)}")
+    if training["adapter"] != digest:
+        raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
+    for part in ("base", "tokenizer", "template"):
+        if training["model"].get(part) != record.identity["subject"].get(part):
+            name = NAMES.get(part, part)
+            raise Refused(
+                f"{where}: it was trained on another {name} than the one that was judged; judge it on its own"
+            )
+    return training
+
+
+def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None:
+    name = _name(record)
+    if trained not in {task.name for task in tasks}:
+        raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found none of that name")
+    for task in tasks:
+        if not task.policy.declared:
+            raise Refused(
+                f"{task.name}: expected a task.yaml that names its targets, found none; nothing to release for"
+            )
+        for unit in task.units:
+            if unit.sealed and not record.sealed:
+                raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
+            if record.questions.get(unit.key) != unit.questions:
+                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
+        for key, policy in task.policies.items():
+            if record.policies.get(key) != policy:
+                raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
+
+
+def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watch: Watch) -> Record:
+    answers = {(key, repeat): each.as_answer(key, repeat) for key, repeat, each in results_of(record)}
+    again = judge(units, Replay(answers, identity), watch, _repeats(record), sealed=record.sealed)
+    # a case that only one of the two has differs as well
+    scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
+    differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
+    if differ:
+        raise Refused(f"judged again, these score otherwise than {_name(record)} says: {listed(differ)}")
+    return again
+
+
+def _repeats(record: Record) -> int:
+    return max((repeat for _, repeat, _ in results_of(record)), default=0) + 1
+
+
+def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:
+    for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
+        decision = decided.tasks.get(name)
+        if decision is None or decision["decision"] != "release":
+            raise Refused(f"{name}: not released. {decision['reason'] if decision else 'It could not be decided.'}")
+    verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, record)]
+    differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
+    if differ:
+        raise Refused(
+            f"computed again, the verdicts of {', '.join(differ)} are not those of {_name(record)}: "
+            "a baseline or a task.yaml changed since; judge it again"
+        )
+
+
+def _write(
+    adapter: Path,
+    digest: str,
+    training: Mapping[str, Any],
+    decided: Record,
+    baselines: Path,
+    units: Sequence[Unit],
+    seen: Mapping[str, str | None],
+) -> Released:
+    # what can fail comes before the first write into the adapter's folder
+    card = _card(adapter.resolve().name, training, decided)
+    slug = str(decided.identity["subject"]["model"])
+    notes = write_baselines(baselines, slug, decided, units, seen, released=True)
+    record = decided.write(adapter / RECORD)
+    write_atomically(adapter / CARD, card)
+    manifest = {
+        "schema_version": 1,
+        "adapter": digest,
+        "model": training["model"],
+        "task": training["task"],
+        "decision": dict(record.tasks[training["task"]]),
+        "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
+        "files": {name: file_digest(adapter / name) for name in RELEASED},
+    }
+    write_json(adapter / MANIFEST, stamped(manifest))
+    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
+
+
+def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
+    environment = Environment(  # noqa: S701  (Markdown, not HTML)
+        loader=PackageLoader("harness"), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+    )
+    environment.filters |= {"level": level, "json": json.dumps}
+    environment.globals |= {"difference": difference, "rates": rates}
+    try:
+        return environment.get_template("model_card.md.j2").render(
+            name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+        )  # fmt: skip
+    except UndefinedError as error:
+        raise Refused(
+            f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
+        ) from None
+
+
+def verify(adapter: Path) -> list[str]:
+    """Check a released adapter's digests again, on any machine, without torch; a line for each thing checked.
+
+    Raises:
+        Refused: no manifest, or anything differs from it.
+    """
+    path = adapter / MANIFEST
+    if not path.is_file():
+        raise Refused(f"{show_path(path)}: expected a release manifest, found none; release it with tunegate release")
+    manifest = _manifest(path)
+    missing = sorted(set(RELEASED) - set(manifest["files"]))
+    wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
+    if wrong:
+        raise Refused(
+            f"{show_path(adapter)}: expected the files as they were released, found {', '.join(wrong)} changed or gone"
+        )
+    record, training = read_record(adapter / RECORD), training_record(adapter) or {}
+    for name, found in (
+        ("adapter", adapter_digest(adapter)),
+        ("record", record.identity["subject"].get("adapter")),
+        ("training record", training.get("adapter")),
+    ):
+        if found != manifest["adapter"]:
+            raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
+    if record.tasks.get(manifest["task"], {}).get("decision") != "release":
+        raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
+    lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
+    return [
+        *lines,
+        f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
+    ]
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = dict(json.loads(path.read_text("utf-8")))
+        texts = [manifest["adapter"], manifest["model"]["name"], manifest["task"], *manifest["files"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{show_path(path)}: expected a release manifest, found a damaged file ({error!r})") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise Refused(f"{show_path(path)}: expected a release manifest, found other values than texts in it")
+    if not is_as_stamped(manifest):
+        raise Refused(f"{show_path(path)}: expected the release manifest as it was written, found it edited")
+    return manifest
+
+
+def _is(path: Path, sha: str) -> bool:
+    return path.is_file() and file_digest(path) == sha

@@ -1,0 +1,74 @@
+"""Several adapters of one run beside each other: a row each, the ones to release first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.gate.messages import level
+
+STYLE = {"release": "bold green", "block": "red"}
+
+
+def megabytes(folder: Path) -> float:
+    """The size of all files below a folder, in MB (10^6 bytes)."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def show(console: Console, records: Sequence[Record], base: Path | None = None) -> None:
+    """The table, and what the adapters weigh beside the model they share (in the folder `base`)."""
+    console.print(table(records))
+    names = [name for record in records if (name := record.adapter)]
+    if base and names:
+        sizes = [megabytes(Path(name)) for name in names]
+        console.print(
+            f"{len(sizes)} adapters of {sum(sizes):.1f} MB in all on one base of {megabytes(base):.1f} MB",
+            highlight=False,
+        )
+
+
+def table(records: Sequence[Record]) -> Table:
+    """Adapters down, units across: the score, and the verdict where there is one; then the decision of each task."""
+    units = list(dict.fromkeys(unit for record in records for unit in record.units))
+    tasks = list(dict.fromkeys(task for record in records for task in record.tasks))
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("adapter", *units, *(f"{task}:\ndecision" for task in tasks)):
+        out.add_column(name.replace("/", "/\n"), overflow="fold")
+    for record in sorted(records, key=_rank, reverse=True):
+        decisions = [_decision(record.tasks.get(task)) for task in tasks]
+        out.add_row(_name(record), *(_cell(record, unit) for unit in units), *decisions)
+    return out
+
+
+def _rank(record: Record) -> tuple[int, float]:
+    """Tasks to release, then the mean gain of the targets that the verdicts name."""
+    released = sum(each["decision"] == "release" for each in record.tasks.values())
+    gains = [each["difference"] or 0.0 for each in record.verdicts.values() if each["role"] == "target"]
+    return released, sum(gains) / len(gains) if gains else 0.0
+
+
+def _name(record: Record) -> Text:
+    return Text(str(record.adapter or record.identity.get("names", {}).get("model", "")).rstrip("/").rpartition("/")[2])
+
+
+def _cell(record: Record, unit: str) -> Text:
+    if unit not in record.units:
+        return Text("-")
+    score = level(record.units[unit].mean, record.units[unit].kind)
+    verdict = record.verdicts.get(unit)
+    return Text(f"{score}\n{verdict['verdict']}" if verdict else score, style="red" if _blocks(verdict) else "")
+
+
+def _blocks(verdict: Mapping[str, object] | None) -> bool:
+    return bool(verdict and verdict["blocks"])
+
+
+def _decision(found: Mapping[str, str] | None) -> Text:
+    decision = found["decision"] if found else "-"
+    return Text(decision, style=STYLE.get(decision, ""))

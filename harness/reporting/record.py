@@ -1,0 +1,214 @@
+"""Records as people read them: one table a run, one text a failed case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.segment import Segments
+from rich.table import Table
+from rich.text import Text
+
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.evaluation import latency as timing
+from tunegate.harness.evaluation.record import Record, Result, Summary
+from tunegate.harness.fixtures.model import Case
+from tunegate.harness.gate.messages import difference, level, points, rates
+
+SHOWN_OUTPUT = 600
+SHOWN_BROKEN = 3  # cases under a verdict
+ONE_LINE = 240  # characters of an output there
+STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
+COLUMNS = 100  # of a table, at least
+SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
+LEFT = {"unit", "role", "verdict", "rates"}
+
+
+def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) -> None:
+    """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept.
+
+    Under each verdict stand the cases that broke with both outputs, at most `broken` of them (None: all).
+    """
+    wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
+    console.print(Segments(console.render(table(record), wide)), crop=False, soft_wrap=True)
+    console.print()
+    for unit, verdict in record.verdicts.items():
+        _line(console, f"{unit}: {verdict['reason']}")
+        for line in broken_cases(record, unit, broken):
+            _line(console, line)
+    for line in _rate_lines(record):
+        _line(console, line)
+    for line in timing.told(record.timing) if record.timing else ():
+        _line(console, line)
+    for claim in record.claims.values():
+        _line(console, f"the claim: {claim['reason']}")
+    for task, decision in record.tasks.items():
+        _line(console, f"{task}: {decision['reason']}")
+    if record.path:
+        _line(console, f"record: {show_path(record.path)}")
+
+
+def show_beside(console: Console, records: Sequence[Record]) -> None:
+    """Several records in one table: units down, a column of scores for each record, with its verdicts if it has any."""
+    wide = console.options.update(width=max(console.width, COLUMNS))
+    console.print(Segments(console.render(_beside(records), wide)), crop=False, soft_wrap=True)
+    for record in records:
+        kept = f" ({show_path(record.path)})" if record.path else ""
+        for task, decision in record.tasks.items():
+            _line(console, f"{_name(record)}: {task}: {decision['reason']}{kept}")
+
+
+def _beside(records: Sequence[Record]) -> Table:
+    units = list(dict.fromkeys(unit for record in records for unit in record.units))
+    columns = ("unit", "cases", *map(_name, records))
+    rows = [(unit, _cases(records, unit), *(_cell(record, unit, records) for record in records)) for unit in units]
+    return _laid_out("side by side", columns, rows)
+
+
+def _cases(records: Sequence[Record], unit: str) -> str:
+    return " / ".join(dict.fromkeys(str(record.units[unit].n) for record in records if unit in record.units))
+
+
+def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
+    """A unit's score in a record; not where it was asked something else than in the first record that has it."""
+    if unit not in record.units:
+        return "-"
+    first = next(each for each in records if unit in each.units)
+    if record.questions[unit] != first.questions[unit]:
+        return "other questions"
+    verdict = record.verdicts.get(unit)
+    score = level(record.units[unit].mean, record.units[unit].kind)
+    return f"{score} {verdict['verdict']}" if verdict else score
+
+
+def _name(record: Record) -> str:
+    """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
+    names = record.identity.get("names", {})
+    who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
+    return who if record.rung == "as-is" else f"{who} ({record.rung})"
+
+
+def broken_cases(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
+    """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
+    verdict = record.verdicts[unit]
+    broke = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
+    for case in broke[:limit]:
+        result = record.cases[f"{unit}/{case}"]
+        now = next((each for each in result.repeats if not each.passed), result)
+        yield f"  broke: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
+        yield f"    before: {_one_line(verdict['before'][case])}"
+        yield f"    now:    {_one_line(now.output)}"
+        yield from (f"    - {finding}" for finding in now.findings)
+    if limit is not None and len(broke) > limit:
+        rest = len(broke) - limit
+        yield f"  and {rest} more{f' (tunegate report {show_path(record.path)} shows all)' if record.path else ''}"
+
+
+def _one_line(output: str | None) -> str:
+    text = " ".join((output or "(none)").split())
+    return text if len(text) <= ONE_LINE else f"{text[:ONE_LINE]}..."
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _rate_lines(record: Record) -> Iterator[str]:
+    """The rates of gated units that have several, such as adherence and exact; the table holds one score only."""
+    for unit, verdict in record.verdicts.items():
+        summary = record.units.get(unit)
+        if summary and summary.rates:
+            yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
+
+
+def table(record: Record) -> Table:
+    """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
+    names = record.identity.get("names", {})
+    who = names.get("adapter") or names.get("model") or "record"
+    return _compared(record, who) if record.verdicts else _alone(record, who)
+
+
+def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    """A table whose numbers are never cut; names and rates give way where it is narrow."""
+    out = Table(
+        title=Text(title, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for index, name in enumerate(columns):
+        longest = max(len(str(cell)) for cell in (name, *(row[index] for row in rows)))
+        kept = min(longest, SOFT.get(name, longest))
+        justify: JustifyMethod = "left" if name in LEFT else "right"
+        out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
+    for row in rows:
+        out.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return out
+
+
+def _compared(record: Record, who: str) -> Table:
+    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "broke/fixed", "verdict")
+    rows = [
+        (
+            unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
+            difference(each["difference"], each["interval"], each["kind"]),
+            f"{len(each['broke'])}/{len(each['fixed'])}", _verdict(each),
+        )
+        for unit, each in record.verdicts.items()
+    ]  # fmt: skip
+    return _laid_out(f"{who} against {_references(record)}", columns, rows)
+
+
+def _verdict(verdict: Mapping[str, Any]) -> Text:
+    # inconclusive and regressed block anyway; a held unit that blocks must say so
+    odd = verdict["blocks"] and verdict["verdict"] in {"held", "improved"}
+    name = verdict["verdict"]
+    return Text(f"{name}, blocks" if odd else name, style="bold red" if odd else STYLE[name])
+
+
+def _references(record: Record) -> str:
+    return " and ".join(dict.fromkeys(verdict["reference"] for verdict in record.verdicts.values()))
+
+
+def _alone(record: Record, who: str) -> Table:
+    columns = ("unit", "cases", "passed", "95 %", "rates", "tokens in/out")
+    rows = [
+        (unit, _count(each), level(each.mean, each.kind), _interval(each), _rates(each), _tokens(each))
+        for unit, each in record.units.items()
+    ]
+    return _laid_out(who, columns, rows)
+
+
+def _count(summary: Summary) -> str:
+    return f"{summary.n}" + (f" ({summary.unscored} unscored)" if summary.unscored else "")
+
+
+def _interval(summary: Summary) -> str:
+    return f"{' to '.join(points(bound, signed=False) for bound in summary.interval)} %" if summary.interval else "-"
+
+
+def _rates(summary: Summary) -> str:
+    return ", ".join(f"{name} {100 * rate:.0f} %" for name, rate in summary.rates.items())
+
+
+def _tokens(summary: Summary) -> str:
+    return f"{summary.tokens[0]:.0f}/{summary.tokens[1]:.0f}" if summary.tokens else "-"
+
+
+def case_failure(case: Case, result: Result, before: Result | None) -> str:
+    """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
+    shown = next((each for each in result.repeats if not each.passed), result)
+    lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
+    if before is not None and before.output is not None:
+        lines += ["before:", _indent(before.output)]
+    if result.repeats:
+        failed = sum(not each.passed for each in result.repeats)
+        lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
+    lines += ["output:", _indent(shown.output if shown.output is not None else "(none: unscored)")]
+    lines += ["findings:", *(f"  - {finding}" for finding in shown.findings)]
+    return "\n".join(lines)
+
+
+def _indent(text: str) -> str:
+    shown = text if len(text) <= SHOWN_OUTPUT else f"{text[:SHOWN_OUTPUT]}... ({len(text)} characters)"
+    return "\n".join(f"  {line}" for line in shown.splitlines() or [""])

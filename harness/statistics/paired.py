@@ -1,0 +1,266 @@
+"""Paired statistics of the decision rule: what counts as held, worse, better, or too small to say.
+
+Throughout, `d` is a list of n numbers in [-1, 1], one per observation: tuned score minus base score. A margin
+is a share of the score (.05 is five points). A level is a one-sided error rate unless a docstring says
+otherwise; the caller divides it by looks x candidates. Bad input raises `ValueError`, naming what was found.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tunegate.harness.statistics.distributions import norm_above, norm_exceeded
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
+FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice
+FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
+CLAMP_MARGINS = 10  # an unbounded change counts up to this many margins
+FLIP_CELLS = 1_000_000  # signs held in memory at once
+ROUNDING = 1e-9  # differences this small are float noise, not flips
+
+
+@dataclass(frozen=True)
+class Clamped:
+    """An unbounded score's changes as `d` (n numbers), the `margin` on that scale, how many `met` C."""
+
+    d: tuple[float, ...]
+    margin: float
+    met: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A lower and an upper bound, in the unit of the estimate they surround."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """One-sided p of the sign-flip test, the `smallest` these |d| allow, and whether signs were `sampled`."""
+
+    p_worse: float
+    p_better: float
+    smallest: float
+    sampled: bool
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A one-sided `p`, and the `smallest` that the same |d| could give: all that Tarone's choice may see."""
+
+    p: float
+    smallest: float
+
+
+def clamp_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Clamped:
+    """Bring paired unbounded scores (n each, margin in their unit) to [-1, 1]: change / C, C = 10 margins."""
+    before, after = np.asarray(base, float), np.asarray(tuned, float)
+    if before.shape != after.shape or before.ndim != 1:
+        raise ValueError(f"base and tuned must be lists of one length, found {before.shape}, {after.shape}")
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"the margin of an unbounded score must be above 0, found {margin}")
+    if not (np.isfinite(before) & np.isfinite(after)).all():
+        raise ValueError("base and tuned must be finite numbers: leave out what was not scored")
+    change = (after - before) / (CLAMP_MARGINS * margin)
+    met = int((np.abs(change) >= 1).sum())
+    return Clamped(tuple(np.clip(change, -1, 1).tolist()), 1 / CLAMP_MARGINS, met)
+
+
+def score_statistic(d: ArrayLike, margin: float) -> float:
+    """Return T(margin), about standard normal if the true mean is -margin; -inf where mean d <= -margin.
+
+    Empirical likelihood with room for unseen cases at d = -1, studentized under the null; for pass/fail it
+    equals Tango's score statistic (Statistics in Medicine 17, 1998, 891-908). -1 < margin < 1.
+    """
+    values, counts = _tally(d)
+    if not -1 < margin < 1:
+        raise ValueError(f"a margin must lie between -1 and 1, found {margin}")
+    return _statistic(values, counts, margin)
+
+
+def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
+    """Whether a loss of `margin` or more is excluded at `level`: T(margin) above 1.7507 at .04."""
+    return score_statistic(d, margin) > critical(level)
+
+
+def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
+    """Return the least mean change not excluded at `level`: the -m at which T(m) meets its critical value."""
+    (values, counts), z = _tally(d), critical(level)
+    start = max(-_mean(values, counts), -1 + 1e-13)
+    if start > 1 - ROUNDING:
+        return -1.0
+    return -_root(lambda m: max(_statistic(values, counts, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13)
+
+
+def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
+    """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail."""
+    values = differences(d)
+    return Bounds(lower_bound(values, level / 2), -lower_bound(-values, level / 2))
+
+
+def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
+    """Test sum d against all sign changes of |d|: mid-p, or exact p if not `mid`; for pass/fail, McNemar's.
+
+    Exact where k d are integers for some k <= 240; else `flips` draws from `seed`, (1 + count) / (flips + 1),
+    whatever `mid` says. The order of the cases is of no consequence.
+    """
+    values = differences(d)
+    moved = values[values != 0]
+    steps = _on_lattice(moved)
+    if steps is None:
+        return _sampled_flips(moved, seed, flips)
+    chances, at, share = _flip_chances(np.abs(steps)), int(steps[steps > 0].sum()), 0.5 if mid else 1.0
+    tie = share * float(chances[at])
+    low, high = float(chances[:at].sum()) + tie, float(chances[at + 1 :].sum()) + tie
+    return SignFlip(min(low, 1.0), min(high, 1.0), share * float(chances[0]), sampled=False)
+
+
+def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
+    """Return the p of "worse": the larger of the sign-flip p and that of T(0) on -d. Slices: `mid=False`."""
+    values = differences(d)
+    flip = sign_flip(values, seed=seed, flips=flips, mid=mid)
+    smallest = max(flip.smallest, _score_p(np.abs(values)))
+    return PValue(max(flip.p_worse, _score_p(-values)), smallest)
+
+
+def p_better(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
+    """Return the p of "better": `p_worse` of the mirrored differences."""
+    return p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
+
+
+def tarone_holm(p: Sequence[float], smallest: Sequence[float], level: float = LEVEL) -> tuple[bool, ...]:
+    """Return which of the p are significant in their family at `level`, in the order given.
+
+    Tarone (Biometrics 46, 1990, 515-522): the smallest K with at most K members whose `smallest` p is at most
+    level / K; then Holm's step-down among those members alone. A member left out is never significant.
+    """
+    if len(p) != len(smallest):
+        raise ValueError(f"p and smallest must have one length, found {len(p)} and {len(smallest)}")
+    if not all(0 <= value <= 1 for value in (*p, *smallest)):
+        raise ValueError("every p must lie in [0, 1]")
+    members: list[int] = []
+    for k in range(1, len(p) + 1):
+        members = [i for i, least in enumerate(smallest) if least <= level / k]
+        if len(members) <= k:
+            break
+    significant = [False] * len(p)
+    for rank, i in enumerate(sorted(members, key=lambda i: p[i])):
+        if p[i] > level / (len(members) - rank):
+            break
+        significant[i] = True
+    return tuple(significant)
+
+
+def wilson(passed: float, n: int, level: float = 0.05) -> Bounds:
+    """Return Wilson's bounds of a rate (JASA 22, 1927), each one-sided at `level`; `passed` may be a sum."""
+    if n < 1 or not 0 <= passed <= n:
+        raise ValueError(f"expected 0 <= passed <= n and n >= 1, found {passed} of {n}")
+    z, rate = critical(level), passed / n
+    center, scale = rate + z * z / (2 * n), 1 + z * z / n
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return Bounds(max(0.0, (center - half) / scale), min(1.0, (center + half) / scale))
+
+
+def critical(level: float) -> float:
+    """Return the standard normal quantile exceeded with chance `level`, 0 < level < .5: 1.7507 at .04."""
+    if not 0 < level < 0.5:
+        raise ValueError(f"a level must lie between 0 and .5, found {level}")
+    return norm_exceeded(level)
+
+
+def differences(d: ArrayLike) -> Floats:
+    """Return `d` as an array of n numbers in [-1, 1]; what is smaller than rounding counts as no flip."""
+    values = np.asarray(d, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"d must be a list of at least one difference, found shape {values.shape}")
+    wrong = np.flatnonzero(~(np.abs(values) <= 1))
+    if len(wrong):
+        raise ValueError(f"d[{wrong[0]}] is {values[wrong[0]]}: a difference must lie in [-1, 1]")
+    return np.where(np.abs(values) < ROUNDING, 0.0, values)
+
+
+def _root(function: Callable[[float], float], low: float, high: float, xtol: float) -> float:
+    from scipy.optimize import brentq  # takes a tenth of a second to import, and lint needs none of it
+
+    return float(brentq(function, low, high, xtol=xtol))
+
+
+def _tally(d: ArrayLike) -> tuple[Floats, Integers]:
+    """Return the distinct differences and how often each occurs: equal ones weigh the same, and most are 0."""
+    values, counts = np.unique(differences(d), return_counts=True)
+    return values, counts.astype(np.int64)
+
+
+def _mean(values: Floats, counts: Integers) -> float:
+    return float(counts @ values) / int(counts.sum())
+
+
+def _statistic(values: Floats, counts: Integers, margin: float) -> float:
+    excess = _mean(values, counts) + margin
+    if excess <= 0:
+        return -math.inf
+    weights = _null_weights(values, counts, margin)
+    variance = float(weights @ values**2) + (1 - float(weights.sum())) - margin**2
+    return excess / math.sqrt(variance / int(counts.sum())) if variance > 0 else math.inf
+
+
+def _null_weights(d: Floats, counts: Integers, margin: float) -> Floats:
+    """Weigh the cases so that d + margin averages 0, with t = lambda (1 - margin) solved for in [0, 1]."""
+    x, room, n = d + margin, 1 - margin, int(counts.sum())
+
+    def tilted(t: float) -> Floats:
+        return (1 - t) * room + t * (1 + d)  # (1 - margin) (1 + lambda x), without cancellation
+
+    def slope(t: float) -> float:
+        return float(counts @ (x / tilted(t)))
+
+    top = 1.0 if d.min() > -1 else 1 - 1 / (n + 2)  # a case at -1 keeps the root below n / (n + 1)
+    t = top if slope(top) >= 0 else _root(slope, 0.0, top, xtol=1e-15)
+    return counts * room / (n * tilted(t))
+
+
+def _score_p(d: Floats) -> float:
+    return float(norm_above(score_statistic(d, 0.0)))
+
+
+def _on_lattice(d: Floats) -> Integers | None:
+    """Return k d as integers for the smallest k that makes them so, or None."""
+    for k in range(1, FINEST_LATTICE + 1):
+        steps = np.rint(k * d)
+        if (np.abs(k * d - steps) < ROUNDING).all():
+            return steps.astype(np.int64)
+    return None
+
+
+def _flip_chances(steps: Integers) -> Floats:
+    """Return P(U = u), u = 0 .. sum steps, for U the sum of the steps a fair coin keeps, by convolution."""
+    chances = np.zeros(int(steps.sum()) + 1)
+    chances[0] = 1.0
+    for step in steps:
+        chances /= 2
+        chances[step:] += chances[:-step].copy()
+    return chances
+
+
+def _sampled_flips(moved: Floats, seed: int, flips: int) -> SignFlip:
+    if flips < FLIPS:
+        raise ValueError(f"at least {FLIPS} flips are needed, found {flips}")
+    sizes, random = np.sort(np.abs(moved)), np.random.default_rng(seed)
+    total, tie = float(moved.sum()), 1e-10 * float(sizes.sum())
+    below = above = 0
+    rows = max(1, min(flips, FLIP_CELLS // len(sizes)))
+    for done in range(0, flips, rows):
+        kept = random.integers(0, 2, size=(min(rows, flips - done), len(sizes)), dtype=np.int8)
+        sums = 2 * (kept @ sizes) - sizes.sum()
+        below += int((sums <= total + tie).sum())
+        above += int((sums <= tie - total).sum())  # the mirror image, so that -d swaps the two p
+    smallest = max(0.5 ** len(sizes), 1 / (flips + 1))
+    return SignFlip((1 + below) / (flips + 1), (1 + above) / (flips + 1), smallest, sampled=True)

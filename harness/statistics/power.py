@@ -1,0 +1,170 @@
+"""What a number of cases can see: the questions of a plan, and their answers where scores are continuous.
+
+A change is a true one, tuned minus base, in the score's own unit; n counts observations. Bad input raises `ValueError`,
+naming what was found.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunegate.harness.statistics.distributions import norm_below
+from tunegate.harness.statistics.paired import CLAMP_MARGINS, LEVEL, ROUNDING, critical
+
+Floats = NDArray[np.float64]
+
+POWER = 0.8  # four times in five
+
+
+@dataclass(frozen=True)
+class Levels:
+    """One-sided error levels: of held, and what is left of it to one unit in the families of "worse" and "better"."""
+
+    held: float = LEVEL
+    worse: float = LEVEL
+    better: float = LEVEL
+
+
+class Power(ABC):
+    """The chance of each verdict for n observations, a margin and a true change; and what follows from them.
+
+    `power` is the chance that is asked for: four in five, or `POWER ** (1 / s)` for s units together.
+    """
+
+    levels: Levels
+    wavers: ClassVar[bool]  # whether a chance may fall a little as n grows
+
+    @abstractmethod
+    def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
+        """Return P(a loss of `margin` is excluded), improved or not."""
+
+    @abstractmethod
+    def prob_regressed(self, n: int, margin: float, change: float) -> float:
+        """Return P(worse beyond chance, and not held)."""
+
+    @abstractmethod
+    def prob_improved(self, n: int, margin: float, change: float) -> float:
+        """Return P(better beyond chance): then it is held, too, as the level of better is never the laxer one."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> Floats:
+        """The margins, drops and gains that are searched, rising."""
+
+    @property
+    def widest_gain(self) -> float:
+        """The largest gain for which the base leaves room."""
+        return math.inf
+
+    def cases_to_hold(self, margin: float, power: float = POWER, least: int = 1) -> int:
+        """Return the fewest observations, `least` or more, that hold `margin` with this power if nothing changed."""
+        return self._first(lambda n: self.prob_held(n, margin), power, margin, least)
+
+    def cases_to_settle(self, margin: float, change: float, power: float = POWER, most: int = 100_000) -> int | None:
+        """Return the fewest observations that hold a true `change` or call it regressed; None: not even `most` do."""
+
+        def settled(n: int) -> float:
+            return self.prob_held(n, margin, change) + self.prob_regressed(n, margin, change)
+
+        return self._first(settled, power, margin) if settled(most) >= power else None
+
+    def cases_to_improve(self, margin: float, gain: float, power: float = POWER) -> int:
+        """Return the fewest observations that show a true `gain` with this power."""
+        if not gain > 0:
+            raise ValueError(f"a gain must be above 0, found {gain}")
+        return self._first(lambda n: self.prob_improved(n, margin, gain), power, margin)
+
+    def smallest_margin(self, n: int, power: float = POWER) -> float | None:
+        """Return the smallest margin that n observations hold with this power if nothing changed; None: none is."""
+        return _smallest(lambda margin: self.prob_held(n, margin), power, self.grid)
+
+    def smallest_drop(self, n: int, margin: float, power: float = POWER) -> float | None:
+        """Return the smallest true drop, a number above 0, that is called regressed with this power; None: none is."""
+        return _smallest(lambda drop: self.prob_regressed(n, margin, -drop), power, self.grid)
+
+    def smallest_gain(self, n: int, margin: float, power: float = POWER) -> float | None:
+        """Return the smallest true gain that is called improved with this power; None: none is."""
+        gains = self.grid[self.grid <= self.widest_gain + ROUNDING]
+        return _smallest(lambda gain: self.prob_improved(n, margin, gain), power, gains)
+
+    def _first(self, chance: Callable[[int], float], power: float, margin: float, least: int = 1) -> int:
+        """A chance that wavers does so in teeth about 1 / margin cases wide: four are searched back from a crossing."""
+        if not 0 < power < 1:
+            raise ValueError(f"power must lie between 0 and 1, found {power}")
+        high = least
+        while chance(high) < power:
+            high *= 2
+        crossing = bisect_left(range(high + 1), True, lo=least, hi=high, key=lambda n: chance(n) >= power)
+        earlier = range(max(least, crossing - math.ceil(4 / margin)), crossing) if self.wavers else ()
+        return next((n for n in earlier if chance(n) >= power), crossing)
+
+
+@dataclass(frozen=True)
+class Continuous(Power):
+    """Scores whose paired change has the standard deviation `sd`, in the score's own unit: a normal approximation.
+
+    Julious, Statistics in Medicine 23 (2004), 1921-1986: n = ((z_level + z_power) sd / margin)^2 if nothing changed.
+    But the gate also leaves room for unseen cases at ten margins, which rules where sd is below about three margins:
+    then the mean has to differ by z^2 / n of that room, whatever sd is.
+    """
+
+    sd: float
+    levels: Levels = field(default_factory=Levels)
+    wavers: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sd) and self.sd > 0):
+            raise ValueError(f"the standard deviation of the changes must be above 0, found {self.sd}")
+
+    @property
+    def grid(self) -> Floats:
+        """From a thousandth of a standard deviation to a thousand of them, in steps of .35 %."""
+        return self.sd * np.geomspace(1e-3, 1e3, 4001)
+
+    def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
+        """Return P(the mean lies far enough above -margin)."""
+        return self._above(n, self._held_from(n, margin), change)
+
+    def prob_regressed(self, n: int, margin: float, change: float) -> float:
+        """Return P(the mean lies far enough below 0, and not where it is held)."""
+        worse_to = -self._distance(n, margin, self.levels.worse, room=CLAMP_MARGINS)
+        return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
+
+    def prob_improved(self, n: int, margin: float, change: float) -> float:
+        """Return P(the mean lies far enough above 0)."""
+        return self._above(n, self._distance(n, margin, self.levels.better, room=CLAMP_MARGINS), change)
+
+    def _held_from(self, n: int, margin: float) -> float:
+        """Return the mean change from which the margin is held."""
+        return self._distance(n, margin, self.levels.held, room=CLAMP_MARGINS - 1) - margin
+
+    def _distance(self, n: int, margin: float, level: float, room: int) -> float:
+        """Return how far the mean must lie from what it is tested against, with `room` margins beyond that."""
+        check_design(n, margin)
+        z = critical(level)
+        return max(z * self.sd / math.sqrt(n), z * z * room * margin / n)
+
+    def _above(self, n: int, mean: float, change: float) -> float:
+        return float(norm_below((change - mean) / self.sd * math.sqrt(n)))
+
+
+def _smallest(chance: Callable[[float], float], power: float, values: Floats) -> float | None:
+    """Return the first of the rising values whose chance reaches `power`."""
+    found = bisect_left(values.tolist(), True, key=lambda value: chance(value) >= power)
+    return float(values[found]) if found < len(values) else None
+
+
+def check_design(n: int, margin: float, most: float = math.inf) -> None:
+    """Refuse what is no number of observations, and a margin outside (0, most)."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1, found {n}")
+    if not 0 < margin < most:
+        raise ValueError(f"the margin must lie between 0 and {most:g}, found {margin}")

@@ -1,0 +1,244 @@
+"""Recipes: what to train, on which rows, how; YAML with every key known and every effective value recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.trainers.config import exemptions as waivers
+from tunegate.trainers.config.parent_adapter import Start, read_start
+
+REFUSE, DROP = "refuse", "drop"
+SFT, DPO = "sft", "dpo"
+HEED = "heed"
+
+_TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
+_COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
+_RATIO = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "a number from 0, below 1"}
+_ABOVE_0 = {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"}
+_REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
+
+
+def _key(about: str, rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A key's rule with what the key is about; the rule's `description` says what its value must be."""
+    return {**rule, "title": about}
+
+
+def _mapping(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object", "additionalProperties": False, "properties": dict(properties), "required": required or [],
+    }  # fmt: skip
+
+
+_LORA = {
+    "r": _key("rank: the size of the adapter", _COUNT),
+    "alpha": _key("scale: the adapter acts alpha / r times as strongly", _COUNT),
+    "dropout": _key("share of the adapter's inputs that a step leaves out", _RATIO),
+    "target": _key(
+        "the modules that the adapter sits on",
+        {
+            "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": _TEXT}],
+            "description": "all-linear, or a list of modules",
+        },
+    ),
+}
+_OPTIM = {
+    "lr": _key(
+        "learning rate at its peak",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
+    ),
+    "epochs": _key("passes over the rows", _ABOVE_0),
+    "batch": _key("rows a step, in all processes", _COUNT),
+    "dev": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
+    "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
+    "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
+    "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
+    "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
+}
+_DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
+SHAPE = _mapping(
+    {
+        "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
+        "task": _key("the task whose units the rows name: a folder of the fixtures", _TEXT),
+        "model": _key("the base, as --model names it", _TEXT),
+        "rows": _key(
+            "the training rows; paths are relative to the recipe",
+            {"type": "array", "minItems": 1, "items": _TEXT, "description": "a list of at least one JSONL file"},
+        ),
+        "failing_rows": _key(
+            "what happens to rows whose answer fails the task's own checks",
+            {
+                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"waive": _REASON}, required=["waive"])],
+                "description": 'refuse, drop, or {waive: "the reason"}',
+            },
+        ),
+        "diagnosis": _key(
+            "what happens where the task's diagnosis names another lever than fine-tuning",
+            {
+                "anyOf": [{"enum": [HEED]}, _mapping({"waive": _REASON}, required=["waive"])],
+                "description": 'heed, or {waive: "the reason"}',
+            },
+        ),
+        "waivers": _key("pairs of a row and a fixture that are near, read and found innocent", waivers.SHAPE),
+        "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
+        "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
+        "dpo": _key("what only dpo has", _mapping(_DPO)),
+        "lora": _key("the adapter's shape", _mapping(_LORA)),
+        "optim": _key("how the steps are taken", _mapping(_OPTIM)),
+        "seed": _key(
+            "draws the first weights and the order of the rows",
+            {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
+        ),
+        "output": _key("the adapter's folder, relative to the recipe", _TEXT),
+    },
+    required=["version", "task", "rows", "output"],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """The adapter's shape: rank, scale, dropout, and the modules it sits on."""
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target: str | list[str] = "all-linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Optim:
+    """How the steps are taken; each key is described in `SHAPE`."""
+
+    lr: float = 2e-4
+    epochs: float = 3
+    batch: int = 8
+    dev: float = 0.0
+    warmup: float = 0.05
+    schedule: str = "cosine"
+    max_length: int = 1024
+    checkpoint_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dpo:
+    """What only preference optimisation has; each key is described in `SHAPE`."""
+
+    beta: float = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with its defaults filled in; paths are resolved against the recipe's folder, `model` is as --model."""
+
+    path: Path
+    task: str
+    rows: tuple[Path, ...]
+    output: Path
+    model: str = "smollm2"
+    failing_rows: str | Mapping[str, str] = REFUSE
+    diagnosis: str | Mapping[str, str] = HEED
+    waivers: tuple[waivers.Waiver, ...] = ()
+    start: Start | None = None
+    method: str = SFT
+    dpo: Dpo = field(default_factory=Dpo)
+    lora: Lora = field(default_factory=Lora)
+    optim: Optim = field(default_factory=Optim)
+    seed: int = 0
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
+
+    @property
+    def waiver(self) -> str | None:
+        """Why it is trained although the diagnosis names another lever; None where the diagnosis is heeded."""
+        return None if isinstance(self.diagnosis, str) else self.diagnosis["waive"]
+
+    def effective(self) -> dict[str, Any]:
+        """Every value that took effect, defaults included; no paths."""
+        only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
+        return {
+            "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
+            "diagnosis": self.diagnosis, "start": self.start and self.start.digest, "method": self.method, **only_dpo,
+            "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
+        }  # fmt: skip
+
+    def deciding(self) -> dict[str, Any]:
+        """Of the effective values those that decide the adapter: how often it is saved, and leave to train, do not."""
+        known = {key: value for key, value in self.effective().items() if key != "diagnosis"}
+        optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
+        return known | {"optim": optim}
+
+
+def read_recipe(path: Path, output: Path | None = None) -> Recipe:
+    """Read a recipe; `output` overrides where the adapter goes.
+
+    Raises:
+        AuthoringError: every mistake in the file.
+        Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
+    """
+    document = read_yaml(path)
+    problems = check_shape(document, SHAPE)
+    if problems:
+        raise AuthoringError(problems)
+    data = dict(document.data)
+    rows = tuple(path.parent / row for row in data.pop("rows"))
+    problems = [_missing(document, index, file) for index, file in enumerate(rows) if not file.is_file()]
+    problems += _contradictions(document)
+    if problems:
+        raise AuthoringError(problems)
+    data.pop("version")
+    data.pop("waivers", None)
+    place = output or path.parent / data.pop("output")
+    start = _start(path, data.pop("start", None), place)
+    lora = start.lora if start else data.pop("lora", {})
+    if start and data.get("method") == DPO:
+        lora["dropout"] = 0.0  # of the start's training perhaps; TRL takes it out for dpo
+    return Recipe(
+        path=path,
+        rows=rows,
+        waivers=waivers.read_waivers(document),
+        given={**document.data, "lora": lora},
+        output=place,
+        start=start,
+        dpo=Dpo(**data.pop("dpo", {})),
+        lora=Lora(**lora),
+        optim=Optim(**data.pop("optim", {})),
+        **{key: value for key, value in data.items() if key != "output"},
+    )
+
+
+def _start(path: Path, given: str | None, output: Path) -> Start | None:
+    if given is None:
+        return None
+    folder = path.parent / given
+    if folder.resolve() == output.resolve():
+        raise Refused(
+            f"{show_path(path)}: output: expected another folder than that of `start`, which could not be trained from "
+            "again; name another `output:` or --output"
+        )
+    return read_start(folder)
+
+
+def _contradictions(document: Document) -> list[Problem]:
+    """Keys that cannot stand beside one another."""
+    data, problems = document.data, []
+    if "start" in data and "lora" in data:
+        problems.append(
+            document.problem(("lora",), "no lora beside start", "both", "the start's shape is kept: delete it")
+        )
+    if "dpo" in data and data.get("method") != DPO:
+        problems.append(document.problem(("dpo",), "method: dpo beside it", repr(data.get("method", SFT)), "delete it"))
+    if data.get("method") == DPO and data.get("lora", {}).get("dropout"):
+        hint = "dpo compares the adapter with its start on the same inputs: delete it"
+        problems.append(
+            document.problem(("lora", "dropout"), "none with method: dpo", str(data["lora"]["dropout"]), hint)
+        )
+    return problems
+
+
+def _missing(document: Document, index: int, file: Path) -> Any:
+    return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")

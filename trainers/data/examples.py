@@ -1,0 +1,142 @@
+"""Training rows: JSONL, apart from the fixtures, each sent through the prompt that the suites will send."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.models.api import Messages
+
+_TEXT = {"type": "string", "minLength": 1}
+_TURN = {
+    "type": "object", "additionalProperties": False, "required": ["role", "content"],
+    "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
+}  # fmt: skip
+LINE = {
+    "type": "object",
+    "oneOf": [
+        {
+            "additionalProperties": False, "required": ["input", "output"],
+            "properties": {"unit": _TEXT, "input": _TEXT, "output": _TEXT, "rejected": _TEXT, "context": _TEXT},
+        },
+        {
+            "additionalProperties": False, "required": ["messages"],
+            "properties": {"messages": {"type": "array", "minItems": 2, "items": _TURN}, "rejected": _TEXT},
+        },
+    ],
+}  # fmt: skip
+FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example: the messages up to the answer, the answer, and where it is written.
+
+    In a preference, `rejected` is the answer that is liked less than `output`.
+    """
+
+    messages: Messages
+    input: str
+    output: str
+    file: str
+    line: int
+    unit: str | None = None
+    rejected: str | None = None
+
+
+def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
+    """Read every row of the files for a task.
+
+    Raises:
+        AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
+    """
+    # the others answer nothing of their own
+    units = {unit.name: unit for unit in task.units if unit.row.asks == "generate" and not unit.of}
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    validator = Draft202012Validator(LINE)
+    for path in paths:
+        lines = _lines(path)
+        if not any(text.strip() for text in lines):
+            problems.append(Problem(show_path(path), 1, "", "at least one row", "an empty file"))
+        for number, text in enumerate(lines, start=1):
+            if text.strip():
+                found = _row(text, show_path(path), number, units, validator)
+                if isinstance(found, Row):
+                    rows.append(found)
+                else:
+                    problems.append(found)
+    problems += _repeated(rows)
+    if problems:
+        raise AuthoringError(problems)
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
+
+
+def _row(text: str, file: str, line: int, units: Mapping[str, Unit], validator: Draft202012Validator) -> Row | Problem:
+    try:
+        raw: Any = json.loads(text)
+        json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+    except (ValueError, RecursionError) as error:
+        return Problem(file, line, "", "one JSON object a line", str(error))
+    if not validator.is_valid(raw):
+        return Problem(file, line, "", FORMS, text[:60])
+    found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
+    if isinstance(found, Row) and found.rejected is not None and found.rejected.split() == found.output.split():
+        return Problem(
+            file, line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
+        )
+    return found
+
+
+def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Row | Problem:
+    turns: Sequence[Mapping[str, str]] = raw["messages"]
+    if turns[-1]["role"] != "assistant":
+        return Problem(file, line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
+    messages = tuple((turn["role"], turn["content"]) for turn in turns[:-1])
+    asked = "\n".join(content for role, content in messages if role == "user")
+    return Row(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
+
+
+def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str, Unit]) -> Row | Problem:
+    name = raw.get("unit") or (next(iter(units)) if len(units) == 1 else "")
+    unit = units.get(name)
+    if unit is None:
+        close = difflib.get_close_matches(name, units, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else ""
+        found = repr(name) if name else "none"
+        return Problem(file, line, "unit", f"a unit of the task ({', '.join(units)})", found, hint)
+    prompts = {case.prompt for case in unit.cases}
+    if len(prompts) > 1:
+        return Problem(file, line, "unit", f"a unit with one prompt; {name} has {len(prompts)}", repr(name),
+                       'write the row as {"messages": [...]}')  # fmt: skip
+    prompt = next(iter(prompts))
+    if "{context}" in prompt.template and "context" not in raw:
+        return Problem(file, line, "", f"a context, which the prompt of {name} asks for", "none")
+    user = ("user", prompt.fill(raw["input"], raw.get("context")))
+    system = (("system", prompt.system),) if prompt.system is not None else ()
+    return Row((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
+
+
+def _repeated(rows: Sequence[Row]) -> list[Problem]:
+    seen: dict[tuple[object, ...], Row] = {}
+    problems = []
+    for row in rows:
+        first = seen.setdefault((row.messages, row.output, row.rejected), row)
+        if first is not row:
+            problems.append(Problem(row.file, row.line, "", "each row once", f"the row of {first.file}:{first.line}"))
+    return problems

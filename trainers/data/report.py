@@ -1,0 +1,214 @@
+"""What is known of the rows before training, in words for the terminal and as a file for machines."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tunegate.harness.core.files import digest
+from tunegate.harness.fixtures.model import Task
+from tunegate.trainers.config.recipe import DROP, Recipe
+from tunegate.trainers.data.duplicates import Pair
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.preference import Data, apart
+from tunegate.trainers.data.validation import SHOWN, UnitGrades, all_failures
+
+_LIKE = (0.67, 1.5)  # medians: where lengths differ more, they are the easiest thing to learn
+FEW, MANY = 200, 5000  # rows; the evidence for small LoRAs lies between
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Tokens: the fewest, the middle, the most."""
+
+    least: int
+    median: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.least} to {self.most}, median {self.median}"
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
+
+    `rejected` are the lengths of rejected answers, which only preferences have.
+    """
+
+    recipe: Recipe
+    rows: int
+    grades: Sequence[UnitGrades]
+    duplicates: Sequence[Pair]
+    whole: Lengths | None = None
+    answers: Lengths | None = None
+    rejected: Lengths | None = None
+    cut: Sequence[Row] = field(default=())
+
+    @property
+    def failed(self) -> int:
+        """How many rows fail."""
+        return sum(len(unit.failures) for unit in self.grades)
+
+    @property
+    def passing(self) -> list[Row]:
+        """The rows whose rejected answer passes the check as well."""
+        return [row for unit in self.grades for row in unit.passing]
+
+    @property
+    def trained(self) -> int:
+        """How many rows are left once failing ones are dropped; a dev part is put aside from these."""
+        return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The file for machines: every failing row with every finding, every pair of duplicates."""
+        failures = [
+            {**_place(failure.row), "unit": failure.row.unit, "findings": [str(each) for each in failure.findings]}
+            for failure in all_failures(self.grades)
+        ]
+        pairs = [
+            {"first": _place(pair.first), "second": _place(pair.second), "alike": round(pair.alike, 3),
+             "same_answer": pair.agrees}
+            for pair in self.duplicates
+        ]  # fmt: skip
+        return {
+            "schema_version": 1,
+            **self._counts(),
+            "units": [_unit(unit) for unit in self.grades],
+            "failures": failures,
+            "rejected_that_pass": [_place(row) for row in self.passing],
+            "duplicates": pairs,
+            "longer_than_the_suites_allow": [_place(row) for row in self.cut],
+            "warnings": list(self.warnings()),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What goes into the training record: the numbers, and the digest of all the rest."""
+        exact = sum(pair.alike == 1.0 for pair in self.duplicates)
+        return {
+            **self._counts(),
+            "units": [_unit(unit) for unit in self.grades],
+            "duplicates": {"exact": exact, "near": len(self.duplicates) - exact},
+            "report": digest(self.as_dict()),
+        }
+
+    def _counts(self) -> dict[str, Any]:
+        lengths = {"whole": self.whole, "answer": self.answers, "rejected": self.rejected}
+        return {
+            "rows": self.rows,
+            "failed": self.failed,
+            "failing_rows": self.recipe.failing_rows,
+            "rejected_that_pass": len(self.passing),
+            "longer_than_the_suites_allow": len(self.cut),
+            "trained": self.trained,
+            "tokens": {
+                name: each and {"least": each.least, "median": each.median, "most": each.most}
+                for name, each in lengths.items()
+            },
+        }
+
+    def warnings(self) -> Iterator[str]:
+        """What a person should think about; none of it refuses."""
+        if self.trained < FEW:
+            yield f"{self.trained} rows are few: a few hundred to a few thousand good ones are what a small LoRA needs"
+        if self.trained > MANY:
+            yield f"{self.trained} rows are many: past a few thousand, better rows help more than further ones"
+        if self.passing:
+            yield (
+                f"{_count(len(self.passing), 'rejected answer passes', 'rejected answers pass')} the check too "
+                f"({self.passing[0].file}:{self.passing[0].line} first): the suites will not see what these pairs teach"
+            )
+        if self.answers and self.rejected and not _LIKE[0] <= self.rejected.median / self.answers.median <= _LIKE[1]:
+            yield "rejected answers are of another length than answers: dpo may learn the length, and little else"
+        if self.cut:
+            where = f"{self.cut[0].file}:{self.cut[0].line}"
+            yield (
+                f"{_count(len(self.cut), 'answer is', 'answers are')} longer than the max_new_tokens of the unit "
+                f"({where} first): the suites would cut such an answer"
+            )
+
+
+def measured(report: RowReport, rows: Sequence[Row], data: Data, task: Task) -> RowReport:
+    """The report with the lengths of the rows that are trained on."""
+    tokens, rejected = apart(data)
+    allowed = {unit.name: unit.cases[0].decoding.max_new_tokens for unit in task.units}
+    cut = [
+        row
+        for row, each in zip(rows, tokens, strict=True)
+        if row.unit and len(each.answer) > allowed[row.unit] + 1  # the end of turn is not cut
+    ]
+    return replace(
+        report,
+        whole=_lengths([len(each.input_ids) for each in (*tokens, *rejected)]),
+        answers=_lengths([len(each.answer) for each in tokens]),
+        rejected=_lengths([len(each.answer) for each in rejected]) if rejected else None,
+        cut=cut,
+    )
+
+
+def grades_in_words(report: RowReport) -> Iterator[str]:
+    """The grades and duplicates, a line each."""
+    for unit in report.grades:
+        name = unit.name or "messages"
+        if not unit.graded:
+            yield f"  {name}: {_rows(unit.rows)}, not graded: {unit.not_judged}"
+            continue
+        failed = len(unit.failures)
+        told = f"{failed} fail" if failed else "all pass"
+        yield f"  {name}: {_rows(unit.rows)}, {told}; not judged: {unit.not_judged}"
+        yield from (f"    {failure}" for failure in unit.failures[:SHOWN])
+    yield from _duplicates(report.duplicates)
+    if report.failed:
+        yield _consequence(report)
+
+
+def lengths_in_words(report: RowReport) -> Iterator[str]:
+    """The lengths and the warnings, a line each."""
+    rejected = f"; of the rejected one: {report.rejected}" if report.rejected else ""
+    yield f"  tokens a row: {report.whole}; of its answer: {report.answers}{rejected}"
+    yield from (f"  warning: {warning}" for warning in report.warnings())
+
+
+def _duplicates(pairs: Sequence[Pair]) -> Iterator[str]:
+    exact = sum(pair.alike == 1.0 for pair in pairs)
+    if pairs:
+        yield f"  {_rows(exact)} ask what another asks, {len(pairs) - exact} nearly so:"
+    for pair in pairs[:SHOWN]:
+        how = "the same" if pair.alike == 1.0 else f"{pair.alike:.0%} alike"
+        answer = "the same answer" if pair.agrees else "different answers"
+        first, second = (f"{row.file}:{row.line}" for row in (pair.first, pair.second))
+        yield f"    {first} and {second}: {how}, {answer}"
+
+
+def _consequence(report: RowReport) -> str:
+    rule = report.recipe.failing_rows
+    if rule == DROP:
+        return f"  {_rows(report.failed)} dropped, as the recipe says; {report.trained} are trained on"
+    if isinstance(rule, str):
+        return f"  {_rows(report.failed)} to mend"
+    return f"  {_rows(report.failed)} waived, as the recipe says: {rule['waive']}"
+
+
+def _unit(unit: UnitGrades) -> dict[str, Any]:
+    failed = len(unit.failures)
+    passed = unit.rows - failed if unit.graded else 0
+    return {"unit": unit.name or None, "rows": unit.rows, "passed": passed, "failed": failed,
+            "graded": unit.graded, "not_judged": unit.not_judged}  # fmt: skip
+
+
+def _place(row: Row) -> dict[str, Any]:
+    return {"file": row.file, "line": row.line}
+
+
+def _lengths(counts: Sequence[int]) -> Lengths:
+    return Lengths(min(counts), int(statistics.median(counts)), max(counts))
+
+
+def _rows(count: int) -> str:
+    return _count(count, "row", "rows")
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

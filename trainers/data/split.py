@@ -1,0 +1,97 @@
+"""The dev part: rows put aside, never trained on, on which the checkpoint is chosen; the fixtures stay out of it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.duplicates import Pair
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.preference import Data
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which rows are trained on and which are put aside.
+
+    Attributes:
+        train: the indices of the rows that are trained on, in order.
+        dev: those of the rows put aside, in order.
+        units: how many are put aside, by unit.
+        leaks: pairs of rows that ask nearly the same, one on either side.
+    """
+
+    train: tuple[int, ...]
+    dev: tuple[int, ...]
+    units: dict[str, int]
+    leaks: tuple[Pair, ...]
+
+    def apart(self, data: Data) -> tuple[Data, Data]:
+        """What the rows became, in the same order: that of the rows to train on, and that of those put aside."""
+        trained, aside = ([data[index] for index in part] for part in (self.train, self.dev))
+        return cast(Data, trained), cast(Data, aside)
+
+    def in_words(self) -> list[str]:
+        """A line, and one more if rows on both sides ask the same."""
+        if not self.dev:
+            return []
+        units = ", ".join(f"{unit} {count}" for unit, count in self.units.items())
+        rows = f"{len(self.dev)} row{'s' if len(self.dev) > 1 else ''}"
+        lines = [f"  put aside to choose the checkpoint on: {rows} ({units})"]
+        if self.leaks:
+            places = [f"{row.file}:{row.line}" for row in (self.leaks[0].first, self.leaks[0].second)]
+            lines.append(
+                "  warning: pairs of rows that ask nearly the same, one put aside and one trained on: "
+                f"{len(self.leaks)} ({' and '.join(places)} first); the dev loss is too low for that"
+            )
+        return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the training record."""
+        return {"rows": len(self.dev), "units": self.units, "leaks": len(self.leaks)}
+
+
+def split(rows: Sequence[Row], recipe: Recipe, duplicates: Sequence[Pair]) -> Split:
+    """Put the recipe's share of each unit's rows aside; the seed decides which.
+
+    Args:
+        rows: the rows of the recipe.
+        recipe: says how large a share, and the seed.
+        duplicates: rows that ask the same, or nearly.
+
+    Raises:
+        Refused: a share so small that no unit has a row to put aside.
+    """
+    units: defaultdict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        units[row.unit or "messages"].append(index)
+    dev: set[int] = set()
+    for unit, indices in units.items():
+        draw = random.Random(f"{recipe.seed}/{unit}")  # noqa: S311  (the same rows each time; nothing secret)
+        dev.update(draw.sample(indices, min(round(recipe.optim.dev * len(indices)), len(indices) - 1)))
+    if recipe.optim.dev and not dev:
+        raise Refused(
+            f"{show_path(recipe.path)}: optim.dev: expected a share of at least one row in some unit, found "
+            f"{recipe.optim.dev} of {len(rows)} rows; raise it, or leave it out"
+        )
+    return Split(
+        train=tuple(index for index in range(len(rows)) if index not in dev),
+        dev=tuple(sorted(dev)),
+        units=dict(Counter(rows[index].unit or "messages" for index in sorted(dev))),
+        leaks=tuple(_leaks(rows, dev, duplicates)),
+    )
+
+
+def _leaks(rows: Sequence[Row], dev: set[int], duplicates: Sequence[Pair]) -> list[Pair]:
+    is_dev = {(row.file, row.line): index in dev for index, row in enumerate(rows)}  # dropped rows are in none
+    found = []
+    for pair in duplicates:
+        sides = {is_dev.get((row.file, row.line)) for row in (pair.first, pair.second)}
+        if sides == {True, False}:
+            found.append(pair)
+    return found

@@ -1,0 +1,120 @@
+"""Row grading: would the task's own checks pass what the rows teach?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.scoring import prepare
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
+from tunegate.trainers.data.examples import Row
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row whose answer fails the check of its unit, and why."""
+
+    row: Row
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
+        return f"{self.row.file}:{self.row.line}: {self.findings[0]}{more}"
+
+
+@dataclass(frozen=True)
+class UnitGrades:
+    """The grades of the rows of one unit; rows of messages have no unit and no name here.
+
+    `not_judged` is what could not be judged, in words; where nothing could, `graded` is false. `passing` are the rows
+    whose rejected answer passes too: the check does not see why it was rejected.
+    """
+
+    name: str
+    rows: int
+    failures: tuple[Failure, ...] = ()
+    not_judged: str = ""
+    graded: bool = True
+    passing: tuple[Row, ...] = ()
+
+
+def grade(rows: Sequence[Row], task: Task, watch: Watch) -> list[UnitGrades]:
+    """Judge each row's answers with the check of the unit that the row names, in the order of the task's units.
+
+    A row has no `expect`, so that what hangs on one is not judged.
+
+    Raises:
+        Refused: a voice metric cannot see the voice that it should judge.
+    """
+    units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
+    grouped: dict[str, list[Row]] = {name: [row for row in rows if row.unit == name] for name in units}
+    gradable = [units[name] for name, own in grouped.items() if own and not _why_not(units[name])]
+    prepare(gradable, watch)
+    with watch("Grading rows with the task's own checks", sum(len(grouped[unit.name]) for unit in gradable)) as done:
+        found = []
+        for name, own in grouped.items():
+            if own:
+                found.append(_grade_unit(units[name], own))
+                done(len(own) if units[name] in gradable else 0)
+    loose = sum(row.unit is None for row in rows)
+    if loose:
+        found.append(UnitGrades("", loose, not_judged="rows of messages name no unit", graded=False))
+    return found
+
+
+def _why_not(unit: Unit) -> str:
+    """Why the unit's rows cannot be judged at all; empty where they can."""
+    if not unit.row.by_expect:
+        return f"the {unit.suite} check can judge nothing without a case's expect"
+    checks = len({case.check.references for case in unit.cases})
+    return f"the unit's cases have {checks} different checks" if checks > 1 else ""
+
+
+def _grade_unit(unit: Unit, rows: Sequence[Row]) -> UnitGrades:
+    if reason := _why_not(unit):
+        return UnitGrades(unit.name, len(rows), not_judged=reason, graded=False)
+    check = unit.cases[0].check
+    outcomes = [(row, check(row.output, None, row.input)) for row in rows]
+    failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
+    passing = tuple(row for row in rows if row.rejected and check(row.rejected, None, row.input).score == 1.0)
+    return UnitGrades(unit.name, len(rows), failures, unit.row.by_expect, passing=passing)
+
+
+def settle(rows: Sequence[Row], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Row]:
+    """The rows to train on: all of them, or without the failing ones where the recipe drops them.
+
+    Raises:
+        Refused: rows fail and the recipe neither drops nor waives them, or none would be left.
+    """
+    failures = list(all_failures(grades))
+    if failures and recipe.failing_rows == REFUSE:
+        raise Refused(_refusal(failures, len(rows), recipe))
+    if recipe.failing_rows != DROP:
+        return list(rows)
+    failing = {id(failure.row) for failure in failures}
+    kept = [row for row in rows if id(row) not in failing]
+    if not kept:
+        raise Refused(f"{show_path(recipe.path)}: failing_rows: expected a row that passes, found none of {len(rows)}")
+    return kept
+
+
+def all_failures(grades: Sequence[UnitGrades]) -> Iterator[Failure]:
+    """Every failure, unit by unit."""
+    return (failure for unit in grades for failure in unit.failures)
+
+
+def _refusal(failures: Sequence[Failure], rows: int, recipe: Recipe) -> str:
+    lines = [f"  {failure}" for failure in failures[:SHOWN]]
+    if len(failures) > SHOWN:
+        lines.append(f"  and {len(failures) - SHOWN} more; --report FILE.json lists them all")
+    return (
+        f"{len(failures)} of {rows} training rows fail the task's own checks; a model learns what it is shown. Mend "
+        f"them, or write in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
+        '`failing_rows: {waive: "the reason"}` to train on them:\n' + "\n".join(lines)
+    )

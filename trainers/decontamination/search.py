@@ -1,0 +1,127 @@
+"""Every text of every row held against every text of the fixtures, in blocks: the pairs that come near."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nlargest
+from itertools import groupby
+
+import numpy as np
+
+from tunegate.harness.core.progress import Advance, Watch
+from tunegate.harness.embeddings import embed
+from tunegate.harness.fixtures.model import Task
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.decontamination.common_phrases import boilerplate
+from tunegate.trainers.decontamination.normalize import Wording, wording
+from tunegate.trainers.decontamination.overlap import Held, Matrix
+from tunegate.trainers.decontamination.texts import SIDES, HeldText, Side, held_texts, prompts, row_texts
+from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, may_be_near, speaks, worst_first
+
+BLOCK = 1024  # texts at once: what decides the memory
+BATCH = 128  # texts embedded between two steps of the bar
+NEAREST = 5  # pairs kept for the record
+Embed = Callable[[Sequence[str]], Matrix]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found when rows were held against fixtures: the pairs in a band, the nearest ones, and how many."""
+
+    rows: int
+    row_texts: int
+    fixture_texts: int
+    stripped: int
+    pairs: tuple[Near, ...]
+    nearest: tuple[Near, ...]
+
+    def band(self, name: str) -> list[Near]:
+        """The pairs of a band, the nearest first."""
+        return [near for near in self.pairs if near.band == name]
+
+
+def compare(rows: Sequence[Row], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
+    """Hold every text of the rows against every text of the cases, inputs and outputs apart."""
+    held, templates = held_texts(tasks), prompts(tasks)
+    texts = [(row, side, text) for row in rows for side, each in row_texts(row, templates).items() for text in each]
+    common = boilerplate(_by_row(texts), [wording(each.text) for each in held])
+    near: list[Near] = []
+    for side in SIDES:
+        mine = [(row, text) for row, its, text in texts if its == side]
+        against = [each for each in held if each.side == side]
+        if mine and against:
+            near += _near(mine, against, common, watch, vectors)
+    found: dict[tuple[object, ...], Near] = {}
+    for each in worst_first(near):
+        found.setdefault(each.pair, each)
+    nearest = nlargest(NEAREST, found.values(), key=lambda each: each.values["likeness"])
+    in_a_band = tuple(each for each in found.values() if each.band != "clear")
+    return Comparison(len(rows), len(texts), len(held), len(common), in_a_band, tuple(nearest))
+
+
+def _by_row(texts: Iterable[tuple[Row, Side, str]]) -> list[list[str]]:
+    return [[text for _, _, text in each] for _, each in groupby(texts, key=lambda each: (each[0].file, each[0].line))]
+
+
+def _near(
+    texts: Sequence[tuple[Row, str]], held: Sequence[HeldText], common: Mapping[str, int], watch: Watch, vectors: Embed
+) -> Iterator[Near]:
+    """The pairs of one side in a band, and the nearest of the others."""
+    spelt = [wording(each.text) for each in held]
+    stripped = [each.without(common) for each in spelt]
+    with watch(f"Holding {len(texts)} {held[0].side}s of rows against {len(held)} of the fixtures", len(texts)) as done:
+        pairs = _candidates([text for _, text in texts], spelt, stripped, common, done)
+    left = {at: wording(texts[at][1]).without(common).text for at in np.unique(pairs.rows).tolist()}
+    pairs = replace(pairs, cosine=_cosines(pairs, left, [each.text for each in stripped], watch, vectors))
+    wanted = np.flatnonzero(pairs.refused | pairs.reviewed)
+    for at in dict.fromkeys([*wanted.tolist(), *np.argsort(-pairs.likeness, kind="stable")[:NEAREST].tolist()]):
+        row, text = texts[pairs.rows[at]]
+        yield Near(row, held[pairs.held[at]], text, *speaks(pairs, at), pairs.values(at))
+
+
+def _candidates(
+    texts: Sequence[str],
+    spelt: Sequence[Wording],
+    stripped: Sequence[Wording],
+    common: Mapping[str, int],
+    done: Advance,
+) -> Pairs:
+    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines yet."""
+    measured, equals = Held(stripped), defaultdict(set)
+    for at, each in enumerate(zip(spelt, stripped, strict=True)):
+        for form in each:
+            equals[form.key].add(at)
+    parts = []
+    for start in range(0, len(texts), BLOCK):
+        whole = [wording(text) for text in texts[start : start + BLOCK]]
+        short = [each.without(common) for each in whole]
+        equal = np.zeros((len(whole), len(spelt)), dtype=bool)
+        for at, forms in enumerate(zip(whole, short, strict=True)):
+            for key in {form.key for form in forms} - {None}:
+                equal[at, list(equals.get(key, ()))] = True
+        scores = measured.scores(short)
+        row, held = np.nonzero(may_be_near(equal, scores))
+        values = (each[row, held] for each in (equal, scores.coverage, scores.letters, scores.words))
+        parts.append((row + start, held, *values, np.zeros(len(row), dtype=np.float32)))
+        done(len(whole))
+    return Pairs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _cosines(pairs: Pairs, rows: Mapping[int, str], held: Sequence[str], watch: Watch, vectors: Embed) -> Values:
+    """The cosine of each pair's embeddings, each different text embedded once, texts of like length together."""
+    if not len(pairs.rows):
+        return pairs.cosine
+    lefts, rights = [rows[at] for at in pairs.rows.tolist()], [held[at] for at in pairs.held.tolist()]
+    different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
+    place = {text: at for at, text in enumerate(different)}
+    parts = []
+    with watch(f"Comparing what {len(different)} texts mean", len(different)) as done:
+        for start in range(0, len(different), BATCH):
+            parts.append(vectors(different[start : start + BATCH]))
+            done(len(parts[-1]))
+    table = np.concatenate(parts)
+    products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
+    cosines: Values = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
+    return cosines

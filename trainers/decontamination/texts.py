@@ -1,0 +1,101 @@
+"""Which texts are compared: a case's input, context and long answers with a row's turns and long answers."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunegate.harness.fixtures.model import Case, Prompt, Task, Unit
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.decontamination.normalize import normalise
+
+Side = Literal["input", "output"]
+LONG = 8  # words; shorter answers may come from a closed set, which every row shares with the fixtures
+CLOSED = 3  # cases: an answer or a passage that so many share is no single case's
+SIDES: tuple[Side, ...] = ("input", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldText:
+    """A text of a case that no row may repeat."""
+
+    text: str
+    case: Case
+    side: Side
+
+
+def held_texts(tasks: Iterable[Task]) -> list[HeldText]:
+    """Every input once, and what else is particular to a case.
+
+    That is its context, its long answers, and the texts whose likelihood is asked for.
+    """
+    inputs: dict[tuple[Side, str], HeldText] = {}
+    others: dict[tuple[Side, str], list[HeldText]] = defaultdict(list)
+    for unit in sorted((unit for task in tasks for unit in task.units), key=lambda unit: unit.suite == "cost"):
+        for case in unit.cases:
+            inputs.setdefault(("input", normalise(case.input)), HeldText(case.input, case, "input"))
+            for each in _others(unit, case):
+                others[each.side, normalise(each.text)].append(each)
+    few = {key: each for key, each in others.items() if len({held.case.key for held in each}) < CLOSED}
+    return [*inputs.values(), *(each[0] for key, each in few.items() if key not in inputs)]
+
+
+def _others(unit: Unit, case: Case) -> Iterator[HeldText]:
+    if case.context:
+        yield HeldText(case.context, case, "input")
+    for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
+        if _is_long(text):
+            yield HeldText(text, case, "output")
+
+
+def row_texts(row: Row, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
+    """The texts of a row by side, without the templates that the suites wrap round an input."""
+    turns = [_unwrapped(text, prompts) for role, text in row.messages if role != "assistant"]
+    asked = [row.input, *turns] if row.unit else turns  # without a unit, the input is all turns joined
+    said = [row.output, row.rejected or "", *(text for role, text in row.messages if role == "assistant")]
+    answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
+    return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}
+
+
+def prompts(tasks: Iterable[Task]) -> list[Prompt]:
+    """Every prompt of the tasks, the longest template first."""
+    found = {case.prompt for task in tasks for unit in task.units for case in unit.cases}
+    return sorted(found, key=lambda prompt: (-len(prompt.template), prompt.template, prompt.system or ""))
+
+
+def _unwrapped(text: str, prompts: Iterable[Prompt]) -> str:
+    for prompt in prompts:
+        if text == prompt.system:
+            return ""
+        before, _, after = prompt.template.partition("{input}")
+        is_plain = "{context}" not in prompt.template and (before or after)
+        if is_plain and len(text) > len(before + after) and text.startswith(before) and text.endswith(after):
+            return text[len(before) : len(text) - len(after)]
+    return text
+
+
+def _answers(answer: str) -> Iterator[str]:
+    """The texts of an answer: itself, or the strings inside a JSON one."""
+    try:
+        value = json.loads(answer) if answer.lstrip().startswith(("{", "[")) else answer
+    except (ValueError, RecursionError):
+        value = answer
+    yield from _strings(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _is_long(text: str) -> bool:
+    return len(text.split()) >= LONG

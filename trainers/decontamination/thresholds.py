@@ -1,0 +1,132 @@
+"""When a row's text is too near to a held-out one, and when a person has to look; both from measured leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tunegate.trainers.data.examples import Row
+from tunegate.trainers.decontamination.overlap import Scores
+from tunegate.trainers.decontamination.texts import HeldText
+
+Numbers = npt.NDArray[Any]
+Values = npt.NDArray[np.float32]
+Band = Literal["refuse", "review", "clear"]
+EQUAL = "equal"
+# docs/holdout.md and benchmarks/results/leaks.md tell where these come from
+REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "cosine": 0.9}
+REVIEW: Mapping[str, float] = {"coverage": 0.35, "likeness": 0.86}
+WORDS = 0.14  # shared rare words: of pairs with fewer the meaning is not looked at, which spares most of the time
+WORDS_COUNT = 0.5
+SPOKEN: Mapping[str, str] = {
+    EQUAL: "the same text, up to case, spaces and punctuation",
+    "coverage": "{:.0%} of the fixture's five-word phrases, numbers and names aside (refused from {refuse}, "
+    "reviewed from {review})",
+    "letters": "{:.0%} of their five-letter runs are the same (refused from {refuse})",
+    "cosine": "their meaning is {:.2f} alike (refused from {refuse})",
+    "likeness": "meaning and rare words are {:.2f} alike (reviewed from {review})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A row and a case that come near to each other: by which measure most, and every value."""
+
+    row: Row
+    held: HeldText
+    text: str
+    band: Band
+    measure: str
+    value: float
+    values: Mapping[str, float]
+
+    @property
+    def place(self) -> str:
+        """The row as `file:line`."""
+        return f"{self.row.file}:{self.row.line}"
+
+    @property
+    def pair(self) -> tuple[str, int, str]:
+        """The row and the case, which a waiver names."""
+        return (self.row.file, self.row.line, self.held.case.key)
+
+    def __str__(self) -> str:
+        limits = {"refuse": REFUSE.get(self.measure), "review": REVIEW.get(self.measure)}
+        return SPOKEN[self.measure].format(self.value, **limits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the training record."""
+        return {
+            "row": self.place, "case": self.held.case.key, "fixture": self.held.case.place, "side": self.held.side,
+            "band": self.band, "measure": self.measure, "value": round(self.value, 3),
+            "values": {name: round(value, 3) for name, value in self.values.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of a row's text and a held-out one, by their numbers, with every measure; one entry a pair."""
+
+    rows: Numbers
+    held: Numbers
+    equal: Numbers
+    coverage: Values
+    letters: Values
+    words: Values
+    cosine: Values
+
+    @property
+    def likeness(self) -> Values:
+        """The cosine and, for words that few fixtures use, half of their shared share: at most 1.5."""
+        both: Values = self.cosine + WORDS_COUNT * self.words
+        return both
+
+    @property
+    def refused(self) -> Numbers:
+        """Which are too near."""
+        return self._reached(REFUSE) | (self.equal > 0)
+
+    @property
+    def reviewed(self) -> Numbers:
+        """Which a person has to look at."""
+        return self._reached(REVIEW) & ~self.refused
+
+    def values(self, at: int) -> dict[str, float]:
+        """Every measure of one pair."""
+        return {name: float(getattr(self, name)[at]) for name in (*REFUSE, "words", "likeness")}
+
+    def _reached(self, limits: Mapping[str, float]) -> Numbers:
+        reached: Numbers = np.any([getattr(self, name) >= least for name, least in limits.items()], axis=0)
+        return reached
+
+
+def may_be_near(equal: Numbers, scores: Scores) -> Numbers:
+    """Which pairs can be in a band, before the meaning of a text was looked at: of shape (rows, held-out texts)."""
+    spoke = (equal > 0) | (scores.coverage >= REVIEW["coverage"]) | (scores.letters >= REFUSE["letters"])
+    near: Numbers = spoke | (scores.words >= WORDS)
+    return near
+
+
+def speaks(pairs: Pairs, at: int) -> tuple[Band, str, float]:
+    """A pair's band, the measure that stands highest against its limit, and its value."""
+    values = pairs.values(at)
+    if pairs.equal[at]:
+        return "refuse", EQUAL, 1.0
+    band: Band = "refuse" if pairs.refused[at] else "review" if pairs.reviewed[at] else "clear"
+    measure = _loudest(values, REFUSE if band == "refuse" else REVIEW)
+    return band, measure, values[measure]
+
+
+def _loudest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
+    """The measure that stands highest against its limit."""
+    return max(limits, key=lambda name: values[name] / limits[name])
+
+
+def worst_first(found: Sequence[Near]) -> list[Near]:
+    """Refused pairs before reviewed ones before clear ones, each the most alike first."""
+    order = {"refuse": 0, "review": 1, "clear": 2}
+    return sorted(found, key=lambda near: (order[near.band], near.measure != EQUAL, -near.values["likeness"]))

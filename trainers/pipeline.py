@@ -1,0 +1,243 @@
+"""Train a LoRA adapter from a recipe: the guards, then the training, then the proof, then the adapter in its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.baselines.lookup import matching
+from tunegate.harness.baselines.store import Baseline, digests
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.diagnosis.eligibility import find_diagnosis, in_words, warrant
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
+from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Local
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.duplicates import find_duplicates
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.preference import Data, for_method, tokenize_for
+from tunegate.trainers.data.report import RowReport, grades_in_words, lengths_in_words, measured
+from tunegate.trainers.data.split import split
+from tunegate.trainers.data.validation import grade, settle
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.training.best_checkpoint import restore
+from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work
+from tunegate.trainers.training.distributed import processes
+from tunegate.trainers.training.loop import ADAPTER, Job, fit
+
+PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
+RELEASE = "release.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that was checked before the first step, and the evidence of it for the training record."""
+
+    recipe: Recipe
+    base: Local
+    rows: Sequence[Row]
+    tokens: Data
+    dev: Data
+    baselines: Sequence[Baseline]
+    evidence: Mapping[str, Any]
+
+    @property
+    def training(self) -> dict[str, str]:
+        """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
+        return {
+            "recipe": digest(self.recipe.deciding()),
+            "rows": digest([asdict(row) for row in [*self.tokens, *self.dev]]),
+            "model": digest(self.base.identity.subject),
+            "versions": digest([self.base.identity.engine, _versions()]),
+            "number of processes": str(processes().count),
+        }
+
+
+def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
+    """Everything that can refuse a training, cheapest first; writes nothing but the report.
+
+    Args:
+        recipe: what to train on and how.
+        cases: the folder of fixtures.
+        baselines: the folder of baselines.
+        watch: shows the slower steps.
+        say: is told a line at a time what was found.
+        report: where the report on the rows goes, also when they are refused.
+
+    Raises:
+        AuthoringError: mistakes in fixtures or rows.
+        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another lever,
+            rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
+            replaced.
+    """
+    _check_output(recipe.output)
+    _check_batch(recipe)
+    tasks = load_tasks(cases)
+    task = _task(recipe, tasks)
+    every = for_method(read_rows(recipe.rows, task), recipe, say)
+    files = _row_files(recipe, every)  # digests now: the files may change while the training runs
+    base = Local(recipe.model, watch)
+    history = {"start": recipe.start.history(base.model)} if recipe.start else {}
+    found = _baselines(recipe, task, base, baselines)
+    leave = _leave(recipe, task, base, baselines, say)
+    graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
+    _tell(graded, grades_in_words, say, report)
+    rows = settle(every, graded.grades, recipe)
+    holdout = check_holdout(rows, tasks, recipe.waivers, watch, recipe.path.parent)
+    tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
+    graded = measured(graded, rows, tokens, task)
+    _tell(graded, lengths_in_words, say, report)
+    parts = split(rows, recipe, graded.duplicates)
+    for line in parts.in_words():
+        say(line)
+    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "dev": parts.as_dict()}
+    evidence |= {"baselines": digests(found), "diagnosis": leave, **history}
+    return Ready(recipe, base, rows, *parts.apart(tokens), found, evidence)
+
+
+def _tell(found: RowReport, words: Callable[[RowReport], Iterable[str]], say: Say, report: Path | None) -> None:
+    for line in words(found):
+        say(line)
+    if report:
+        write_json(report, stamped(found.as_dict()))
+
+
+def _check_output(output: Path) -> None:
+    """Refuse to replace what is not an adapter, or is a released one."""
+    if (output / RELEASE).exists():
+        raise Refused(f"{show_path(output)} holds a released adapter; name another `output:` or --output")
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if output.exists() and not is_empty and not (output / CONFIG).is_file():
+        raise Refused(
+            f"{show_path(output)}: expected no folder there, or an adapter to replace, found something else; "
+            "name another `output:` or --output"
+        )
+
+
+def _check_batch(recipe: Recipe) -> None:
+    """Refuse a batch that does not spread evenly: a recipe means the same steps on any number of processes."""
+    count, batch = processes().count, recipe.optim.batch
+    if batch % count:
+        raise Refused(
+            f"{show_path(recipe.path)}: optim.batch: expected rows that {count} processes share evenly, found {batch}; "
+            f"take {batch + count - batch % count} rows a step, or another number of processes"
+        )
+
+
+def _task(recipe: Recipe, tasks: Sequence[Task]) -> Task:
+    for task in tasks:
+        if task.name == recipe.task:
+            return task
+    known = ", ".join(task.name for task in tasks)
+    raise Refused(f"{show_path(recipe.path)}: task {recipe.task!r}: expected one of {known}")
+
+
+def _baselines(recipe: Recipe, task: Task, base: Local, root: Path) -> list[Baseline]:
+    open_units = [unit for unit in task.units if not unit.sealed]
+    if not open_units:
+        raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
+    return matching(root, base.model.slug, open_units, base.identity.subject, base.identity.engine, recipe.model)
+
+
+def _leave(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:
+    found = find_diagnosis(root, task, base.identity.subject, recipe.model)
+    leave = warrant(task, found, recipe.waiver, show_path(recipe.path))
+    say("the diagnosis:")
+    for line in in_words(leave):
+        say(line)
+    return leave
+
+
+def _row_files(recipe: Recipe, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    names = [show_path(path) for path in recipe.rows]
+    return [
+        {"file": name, "sha256": file_digest(path), "rows": sum(row.file == name for row in rows)}
+        for name, path in zip(names, recipe.rows, strict=True)
+    ]
+
+
+def train(ready: Ready, watch: Watch, say: Say) -> Path:
+    """Train, prove, and put the adapter in its place in one move; a kill leaves the old one or none.
+
+    What a training that was cut off had come to is kept beside the output, and the same training goes on from there.
+
+    Returns:
+        The adapter's folder.
+
+    Raises:
+        Refused: the recipe does not fit the model, or the adapter does not load and act.
+        CouldNotRun: the libraries are not installed, or the machine gave up.
+    """
+    output = ready.recipe.output.resolve()
+    with locked(output.with_name(f".{output.name}")):
+        work = output.with_name(f".{output.name}.training")
+        open_work(work, ready.training, say)
+        try:
+            _train(ready, work, watch, say)
+            _check_output(output)  # again: the training took its time
+            _replace(work / ADAPTER, output)
+        except Refused:
+            shutil.rmtree(work)
+            raise
+        except BaseException:  # interrupted, or out of memory: the same command goes on
+            close_work(work)
+            raise
+        shutil.rmtree(work)
+    return output
+
+
+def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
+    start = time.monotonic()
+    adapter = work / ADAPTER
+    shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
+    job = Job(ready.recipe, ready.tokens, ready.dev, work, newest(work))
+    keep_only(work, job.checkpoint)
+    restore(work, job.checkpoint)
+    processes().hand_over(job)
+    facts = fit(job, ready.base.folder, watch, say)
+    with watch("Proving that the adapter loads and acts"):
+        probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
+        load_adapter(load_base(ready.base.folder), adapter, probe)
+    record = _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)})
+    write_json(adapter / TRAINING, stamped(record))
+
+
+def _replace(new: Path, output: Path) -> None:
+    old = output.with_name(f".{output.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        os.replace(output, old)
+    os.replace(new, output)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _record(ready: Ready, adapter: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = ready.recipe
+    return {
+        "schema_version": 1,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": recipe.task,
+        "adapter": adapter_digest(adapter),
+        "model": ready.base.model.as_dict(),
+        "recipe": recipe.effective(),
+        "recipe_digest": digest(recipe.effective()),
+        **ready.evidence,
+        "versions": _versions(),
+        "training": dict(facts),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}

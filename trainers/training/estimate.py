@@ -1,0 +1,123 @@
+"""What a training would cost in time, memory and disk, measured on a few of its own steps."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.progress import Watch
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.preference import Data
+from tunegate.trainers.training.checkpoints import KEPT
+from tunegate.trainers.training.trainers import build_trainer, quiet_libraries, steps_of
+
+STEPS = 3  # the first warms up and is not counted
+STATES = 3  # a checkpoint holds the adapter and Adam's two moments of it
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A training's cost; sizes in bytes. `reference` is the frozen copy of its start that dpo keeps, else 0."""
+
+    steps: int
+    tokens: int
+    tokens_per_second: float
+    memory: int
+    adapter: int
+    reference: int
+    free: int
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps would take."""
+        return self.tokens / self.tokens_per_second
+
+    @property
+    def disk(self) -> int:
+        """The most that is on the disk while it trains: the checkpoints, one of them being written, and the adapter."""
+        return (self.adapter * STATES + self.reference) * (KEPT + 1) + self.adapter
+
+    def in_words(self) -> Iterator[str]:
+        """A line for each."""
+        minutes = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
+        yield f"  time: {minutes} for {self.steps} steps ({self.tokens:,} tokens at {self.tokens_per_second:.0f}/s)"
+        yield f"  memory: {self.memory / 1e9:.1f} GB at its peak so far, the longest rows included"
+        yield f"  disk: {_mega(self.disk)} while it trains, {_mega(self.adapter)} after; {_mega(self.free)} are free"
+        if self.disk > self.free:
+            yield "  warning: that is more than is free"
+
+
+def estimate(recipe: Recipe, base: Path, data: Data, watch: Watch) -> Estimate:
+    """Take a few steps on the longest and on typical rows, and throw them away.
+
+    Raises:
+        Refused, CouldNotRun: as `build_trainer` does.
+    """
+    with tempfile.TemporaryDirectory() as work, quiet_libraries():
+        trainer = build_trainer(recipe, base, data, Path(work), watch)
+        with watch(f"Measuring {STEPS} steps"):
+            rate = _rate(trainer, _sample(data, recipe.optim.batch))
+    sizes = [(name, each.numel() * each.element_size()) for name, each in trainer.model.named_parameters()]
+    return Estimate(
+        steps=steps_of(recipe, len(data)),
+        tokens=round(sum(row.length for row in data) * recipe.optim.epochs),
+        tokens_per_second=rate,
+        memory=_peak(),
+        adapter=sum(size for name, size in sizes if ".default" in name),
+        reference=sum(size for name, size in sizes if ".ref." in name),
+        free=shutil.disk_usage(_existing(recipe.output.resolve())).free,
+    )
+
+
+def _sample(data: Data, batch: int) -> list[int]:
+    """Indices of rows for the steps: the longest, which need the most memory, and others of every length."""
+    by_length = sorted(range(len(data)), key=lambda index: data[index].length)
+    longest, others = by_length[-batch:], by_length[:-batch] or by_length
+    count = batch * (STEPS - 1)
+    return [*longest, *(others[place * len(others) // count] for place in range(count))]
+
+
+def _rate(trainer: Any, sample: Sequence[int]) -> float:
+    """Tokens a second over the steps after the first."""
+    from transformers import TrainerCallback
+
+    seen: list[tuple[float, float]] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        """Notes the time and the tokens after each step."""
+
+        def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+            if "loss" in state.log_history[-1]:
+                seen.append((time.monotonic(), state.log_history[-1]["num_tokens"]))
+
+    trainer.train_dataset = trainer.train_dataset.select(sample)
+    trainer.args.max_steps = STEPS
+    trainer.add_callback(Clock())
+    trainer.train()
+    (first, before), (last, after) = seen[0], seen[-1]
+    return (after - before) / (last - first)
+
+
+def _peak() -> int:
+    """The most memory so far: of the GPU where there is one, else of this process."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _existing(path: Path) -> Path:
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _mega(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"

@@ -1,0 +1,165 @@
+"""The training itself, by TRL on PEFT: from the start, or from where a training that was cut off had come to."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.files import write_json
+from tunegate.harness.core.progress import Advance, Watch, quiet
+from tunegate.harness.models.adapters import CONFIG
+from tunegate.harness.models.resolve import resolve
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.preference import Data
+from tunegate.trainers.training.best_checkpoint import choosing, chosen_step, dev_losses, take_chosen
+from tunegate.trainers.training.checkpoints import saving, step_of
+from tunegate.trainers.training.distributed import processes
+from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
+
+ADAPTER = "adapter"  # the new adapter's place in the work folder
+MARGINS, ACCURACIES = "rewards/margins", "rewards/accuracies"  # as TRL logs them
+SMOOTHED = 8  # steps; a single step's loss depends on which rows it drew
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that one of several processes needs in order to train along.
+
+    Attributes:
+        recipe: how to train.
+        data: the rows as token ids.
+        dev: those put aside to choose the checkpoint on.
+        work: a folder of the training's own.
+        checkpoint: the checkpoint in it that is gone on from, if there is one.
+    """
+
+    recipe: Recipe
+    data: Data
+    dev: Data
+    work: Path
+    checkpoint: Path | None
+
+
+def follow() -> None:
+    """What every process but the first does: take the job over and train along, silently."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it has nothing to tidy up
+    job: Job = processes().take_over()
+    fit(job, resolve(job.recipe.model), quiet(), lambda _: None)
+
+
+def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
+    """Train as the job says, and save the adapter in its folder.
+
+    Args:
+        job: what to do.
+        base: the base model's folder.
+        watch: shows the steps, the loss and the speed.
+        say: is told where it goes on.
+
+    Returns:
+        Steps, losses and speed, for the training record; with dpo, also the rewards' margin and how often it was right.
+
+    Raises:
+        Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
+        CouldNotRun: the libraries are not installed, or the machine gave up.
+    """
+    recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
+    steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
+    with quiet_libraries():
+        trainer = build_trainer(recipe, base, data, job.work, watch, job.dev)
+        if at:
+            say(f"resuming at step {at} of {steps}")
+        with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
+            trainer.add_callback(speed := _progress(done))
+            if job.dev:
+                trainer.add_callback(choosing(job.work, pass_of(recipe, len(data)), say))
+            trainer.add_callback(saving(recipe.optim.checkpoint_steps))
+            try:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except (RuntimeError, MemoryError) as error:
+                stopped = trainer.state.global_step
+                raise CouldNotRun(f"training failed at step {stopped} of {steps}: {error}") from error
+        if processes().leads:
+            trainer.model.save_pretrained(job.work / ADAPTER, selected_adapters=["default"])  # without dpo's reference
+            _tidy(job.work / ADAPTER, recipe.model)
+            if job.dev:
+                take_chosen(job.work, job.work / ADAPTER)
+                say(f"the adapter of step {chosen_step(trainer.state)} is kept: its dev loss is the lowest")
+    return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
+
+
+def _progress(done: Advance) -> Any:
+    from transformers import TrainerCallback
+
+    class Progress(TrainerCallback):  # type: ignore[misc]
+        """Tells our progress of each step, its loss and the speed, where transformers would print a dict."""
+
+        start = time.monotonic()
+        rate = 0.0  # tokens a second, since this process began to train: TRL counts anew after a resume
+
+        def on_train_begin(self, *_: Any, **more: Any) -> None:  # noqa: ARG002
+            self.start = time.monotonic()
+
+        def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+            losses = _losses(state)
+            if losses and "loss" in state.log_history[-1]:
+                self.rate = state.log_history[-1]["num_tokens"] / (time.monotonic() - self.start)
+                done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")
+
+    return Progress()
+
+
+def _losses(state: Any) -> list[float]:
+    return _logged(state, "loss")
+
+
+def _rewards(state: Any) -> str:
+    """How far dpo has come, in words: nothing for another method."""
+    margins, right = _logged(state, MARGINS), _logged(state, ACCURACIES)
+    return f", margin {_mean(margins[-SMOOTHED:]):.2f}, {_mean(right[-SMOOTHED:]):.0%} right" if margins else ""
+
+
+def _logged(state: Any, name: str) -> list[float]:
+    return [entry[name] for entry in state.log_history if name in entry]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _facts(state: Any) -> dict[str, Any]:
+    losses = _losses(state)
+    few = min(SMOOTHED, math.ceil(len(losses) / 4))
+    rewards = {"last_margin": _logged(state, MARGINS)[-few:], "last_accuracy": _logged(state, ACCURACIES)[-few:]}
+    return {
+        "steps": state.global_step,
+        "processes": processes().count,
+        "precision": precision(),
+        "first_loss": round(_mean(losses[:few]), 4),
+        "last_loss": round(_mean(losses[-few:]), 4),
+        **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
+        **_choice(state),
+    }
+
+
+def _choice(state: Any) -> dict[str, Any]:
+    """The dev losses and the step that was chosen: nothing where no rows were put aside."""
+    losses = [{"step": step, "loss": round(loss, 4)} for step, loss in dev_losses(state)]
+    return {"dev": losses, "chosen_step": chosen_step(state)} if losses else {}
+
+
+def _tidy(adapter: Path, model: str) -> None:
+    """Make the configuration the same on every machine, and drop PEFT's empty model card: a release writes its own."""
+    config = json.loads((adapter / CONFIG).read_text("utf-8"))
+    config["base_model_name_or_path"] = model  # PEFT names the folder in this machine's cache
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # it was a set: its order changes from process to process
+    write_json(adapter / CONFIG, config)
+    (adapter / "README.md").unlink(missing_ok=True)

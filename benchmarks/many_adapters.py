@@ -122,7 +122,7 @@ def measure(folder: Path, model: str, adapters: int, cases: int, watch: Watch) -
 def record(folder: Path, base: Path, model: str, watch: Watch) -> None:
     """Record the baseline, without which nothing is trained or compared."""
     with watch("Recording the baseline"):
-        _run(folder, base, [], model, "--record")
+        _run(folder, base, [], model, "--tg-record")
 
 
 def judge(
@@ -130,11 +130,11 @@ def judge(
 ) -> tuple[Judged, str, list[Judged]]:  # fmt: skip
     """Judge adapters in one run, with its leaderboard, and then in a run each."""
     with watch("Judging them together"):
-        together = _run(folder, base, names, model, "--against=baseline")
+        together = _run(folder, base, names, model, "--tg-against=baseline")
     leaderboard, apart = _leaderboard((folder / "log.txt").read_text("utf-8")), []
     with watch("Judging each by itself", len(names)) as done:
         for name in names:
-            apart.append(_run(folder, base, [name], model, "--against=baseline"))
+            apart.append(_run(folder, base, [name], model, "--tg-against=baseline"))
             done(1)
     return together, leaderboard, apart
 
@@ -149,10 +149,10 @@ def _run(folder: Path, base: Path, names: Sequence[str], model: str, how: str) -
     (cache / "models").symlink_to(models.resolve())
     out.mkdir()
     files = {name: out / f"{name}.json" for name in names}
-    where = [f"--out={out if len(names) > 1 else files[names[0]]}"] if names else []
+    where = [f"--tg-out={out if len(names) > 1 else files[names[0]]}"] if names else []
     used = run_process(
         [CHILD, "judge", loaded, "-q", "--tb=no", "-p", "no:cacheprovider", "-p", PLUGIN, "suites/",
-         f"--model={model}", how, *where, *(f"--adapter={name}" for name in names)],
+         f"--tg-model={model}", how, *where, *(f"--tg-adapter={name}" for name in names)],
         folder, folder / "log.txt", fine=(0, 1),
         TUNEGATE_CACHE=str(cache), COLUMNS="110", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )  # fmt: skip

@@ -101,9 +101,9 @@ def measure(folder: Path, model: str, rows: int, cases: int, watch: Watch) -> Ou
         Failed: a command ended otherwise than it should.
     """
     write_project(folder, model, rows, cases)
-    log, named = folder / "log.txt", f"--model={model}"
+    log, named = folder / "log.txt", f"--tg-model={model}"
     with watch("Recording the baseline"):
-        run_process([*SUITES, named, "--record"], folder, log)
+        run_process([*SUITES, named, "--tg-record"], folder, log)
     with watch("Climbing the ladder"):
         run_process(["-m", "tunegate", "diagnose", named, "--sample=10"], folder, log)
     with watch("Training by one process"):
@@ -112,7 +112,7 @@ def measure(folder: Path, model: str, rows: int, cases: int, watch: Watch) -> Ou
         two = run_process([*LAUNCH, *TRAIN, "two"], folder, log, **ON_CPU)
     with watch("Judging both"):  # a run each: one adapter is not picked among two
         for name in ("one", "two"):
-            judged = [named, f"--adapter={name}", "--against=baseline", f"--out={name}.json"]
+            judged = [named, f"--tg-adapter={name}", "--tg-against=baseline", f"--tg-out={name}.json"]
             run_process([*SUITES, *judged], folder, log, fine=(0, 1))
     return Outcome(rows, _trained(folder, "one", one), _trained(folder, "two", two))
 

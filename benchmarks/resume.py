@@ -101,7 +101,7 @@ def measure(folder: Path, model: str, kills: int, watch: Watch, seed: int = 11) 
     """
     draw = random.Random(seed)  # noqa: S311  (the same moments each time; nothing secret)
     with watch("Recording the baseline"):
-        _finish(folder, "-m", "pytest", "-q", "-p", PLUGIN, "suites/", f"--model={model}", "--record")
+        _finish(folder, "-m", "pytest", "-q", "-p", PLUGIN, "suites/", f"--tg-model={model}", "--tg-record")
     with watch("Climbing the ladder"):
         _finish(folder, "-m", "tunegate", "diagnose", f"--model={model}")
     with watch("Training in peace"):

@@ -36,10 +36,10 @@ BARE, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate 
 COMMANDS = {
     BARE: (*PYTEST, "test_bare.py"),
     LINT: ("harness", "lint", "fixtures"),
-    ALL: (*SUITES, "--model=replay:after.jsonl", "--against=before.json", "--out=after.json"),
+    ALL: (*SUITES, "--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json"),
     GATE: ("gate", "."),
 }
-FIRST = (*SUITES, "--tb=no", "--model=replay:before.jsonl", "--out=before.json")  # the record to compare with
+FIRST = (*SUITES, "--tb=no", "--tg-model=replay:before.jsonl", "--tg-out=before.json")  # the record to compare with
 
 
 @dataclass(frozen=True)

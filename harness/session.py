@@ -71,7 +71,7 @@ class Session:
         return load_tasks(self.options.cases)
 
     def units(self, suite: str | None = None, task: str | None = None) -> list[Unit]:
-        """The units in play, of one suite or task or all; sealed ones only under --sealed."""
+        """The units in play, of one suite or task or all; sealed ones only under --tg-sealed."""
         return [
             unit for each in self.tasks for unit in each.units
             if suite in (None, unit.suite) and task in (None, unit.task) and (self.options.sealed or not unit.sealed)
@@ -135,7 +135,9 @@ class Session:
         if self.options.record:
             parts = [unit.key for unit in self.selected if not self.is_whole(unit)]
             if parts:
-                raise Refused(f"--record writes whole units only, found a part of {', '.join(parts)}; select all of it")
+                raise Refused(
+                    f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
+                )
         if self.options.against:
             for task in self.tasks:
                 check_candidates(task, len(self.options.adapters))
@@ -151,7 +153,7 @@ class Session:
         if self.options.record and adapter:
             check_released(baselines, slug, self.selected, adapter)
             renews = True
-        # not under --against: a base served its own baseline's outputs would always hold
+        # not under --tg-against: a base served its own baseline's outputs would always hold
         known = recorded_answers(baselines, slug, self.selected, renews) if self.options.record else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
         return Candidate(adapter, subject, references, trained, known, seen)
@@ -164,7 +166,7 @@ class Session:
             return read_replay(Path(options.model.removeprefix(REPLAY)), known)
         if options.model.startswith("openai:"):
             raise CouldNotRun(
-                "--model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
+                "--tg-model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
             )
         local = Local(options.model, watch, adapter, options.rung, self._base)
         self._base = local.base  # many adapters, one base

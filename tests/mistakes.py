@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from tests.spoil import Step, again, copy, cut, drop, flip, line, move, put, ran, remove, replace, rescaled, stamp
 
 # the commands; each passes where no mistake is made
-GATE = "pytest suites/ --adapter=tuned --against=baseline --sealed"
-RECORD = "pytest suites/ --record --sealed"
-OUTPUTS = "pytest suites/ --model=replay:outputs.jsonl --against=base.json"
+GATE = "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed"
+RECORD = "pytest suites/ --tg-record --tg-sealed"
+OUTPUTS = "pytest suites/ --tg-model=replay:outputs.jsonl --tg-against=base.json"
 RELEASE = "tunegate release tuned"
 OF_RUN = "tunegate release tuned --record=run.json"
 VERIFY = "tunegate verify tuned"
@@ -67,7 +67,7 @@ def recorded(why: str, unit: str = "triage") -> str:
 
 def judged(options: str) -> Step:
     """Judge the adapter with other options, and keep the record as run.json."""
-    return ran(f"pytest suites/ --adapter=tuned --against=baseline --out=run.json {options}")
+    return ran(f"pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-out=run.json {options}")
 
 
 MISTAKES = {
@@ -96,7 +96,7 @@ MISTAKES = {
         caught("the same question stands under two ids, and makes fewer observations", GATE, 0,
                "on 40 cases in 39 observations",
                put(TRIAGE, "cases.4.input", "How many boilers are in house 3?"),
-               ran(RECORD), ran(f"{RECORD} --adapter=tuned")),
+               ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
         caught("a case stands twice", GATE, 4, "expected an id that is unique in its unit, found 'c03' again",
                again(TRIAGE, "cases.3")),
         caught("a unit is deleted", GATE, 4, f"{UNKNOWN_UNITS} desk/wording",
@@ -132,14 +132,14 @@ MISTAKES = {
         caught("task.yaml is deleted", GATE, 4, f"{LOOSER} desk/triage: role target -> guard", remove(POLICY)),
         caught("a unit is sealed, so that it need not be held", GATE, 4, f"{LOOSER} desk/wording: sealed false -> true",
                put(WORDING, "sealed", True)),
-        caught("a unit is sealed, so that it is not judged", GATE.removesuffix(" --sealed"), 4,
+        caught("a unit is sealed, so that it is not judged", GATE.removesuffix(" --tg-sealed"), 4,
                f"{LOOSER} desk/wording: sealed false -> true", put(WORDING, "sealed", True)),
         caught("a margin is widened after the run", OF_RUN, 4,
                "desk/wording: task.yaml changed since run.json was judged", put(POLICY, "units.wording.margin", 0.5)),
         caught("all cases have one tag, so that no slice can fall (told, not refused)", GATE, 0,
                "Not watched as slices, since they are nearly the whole unit: channel=phone.",
                *[put(TRIAGE, f"cases.{number}.tags.channel", "phone") for number in range(16)],
-               ran(RECORD), ran(f"{RECORD} --adapter=tuned")),
+               ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
     ),
     "Model and adapter": (
         caught("the base weights are another model's", GATE, 4, "expected the base it was trained on",
@@ -156,7 +156,7 @@ MISTAKES = {
                put(BASE, "engine.dtype", "bfloat16"), stamp(BASE)),
         caught("the baseline is another library version's", GATE, 4, recorded("peft 0.1 (now ... )"),
                put(BASE, "engine.peft", "0.1"), stamp(BASE)),
-        caught("the base is on another rung", f"{GATE} --rung=steps", 4, recorded("another rung"), passes=GATE),
+        caught("the base is on another rung", f"{GATE} --tg-rung=steps", 4, recorded("another rung"), passes=GATE),
         caught("the adapter's folder is missing", GATE, 4, "found no such folder", remove("tuned")),
         caught("the adapter's folder is empty", GATE, 4,
                "expected adapter_config.json and adapter_model.safetensors, found a folder without it",
@@ -167,11 +167,11 @@ MISTAKES = {
                put("tuned/adapter_config.json", "r", 8)),
         caught("the adapter does not act: its B is zero", GATE, 4, "not acting: its logits equal the base's",
                rescaled(f"tuned/{WEIGHTS}", "lora_B", 0.0)),
-        caught("two adapters have one name", f"{GATE} --adapter=other/tuned", 4,
+        caught("two adapters have one name", f"{GATE} --tg-adapter=other/tuned", 4,
                "expected folders of different names, found 2 named 'tuned'", passes=GATE),
-        caught("more adapters are judged than declared", f"{GATE} --adapter=second", 4,
+        caught("more adapters are judged than declared", f"{GATE} --tg-adapter=second", 4,
                "task.yaml declares 1 candidate, found 2 adapters in one run", passes=GATE),
-        caught("the model's name is mistyped", f"{GATE} --model=modle", 3,
+        caught("the model's name is mistyped", f"{GATE} --tg-model=modle", 3,
                "expected one of smollm2, a folder with a config.json, or a Hub id (owner/name); found nothing there",
                passes=GATE),
     ),
@@ -182,7 +182,7 @@ MISTAKES = {
                "desk/triage: Regressed: worse than the last release", passes=GATE),
         caught("a blocked adapter is judged until it passes", THIRD, 1, "desk/wording: Regressed",
                ran(THIRD, 1), passes=GATE),
-        caught("answers are asked for again until one passes", f"{GATE} --repeats=3", 4,
+        caught("answers are asked for again until one passes", f"{GATE} --tg-repeats=3", 4,
                "desk/triage: the baseline holds 1 answer a case, and this run 3", passes=GATE),
         caught("a critical case breaks inside a green total", OUTPUTS, 1, "Regressed: a critical case broke (c20)",
                line("desk/triage/c20", "none")),
@@ -217,12 +217,12 @@ MISTAKES = {
         caught("another version of the check judged it", GATE, 4, recorded("other check version"),
                put(BASE, "questions.check version", "0"), stamp(BASE)),
         caught("a part of a unit is recorded", f"{RECORD} -k c03", 4,
-               "--record writes whole units only, found a part of desk/triage", passes=RECORD),
-        caught("an adapter is recorded as the base", f"{RECORD} --adapter=second", 4,
+               "--tg-record writes whole units only, found a part of desk/triage", passes=RECORD),
+        caught("an adapter is recorded as the base", f"{RECORD} --tg-adapter=second", 4,
                "only the released adapter may renew its files, and it is not the release of desk/replies",
                passes=RECORD),
-        caught("a run records what it compares with", f"{RECORD} --against=baseline", 4,
-               "--record writes the baseline that --against compares with: use one of them", passes=RECORD),
+        caught("a run records what it compares with", f"{RECORD} --tg-against=baseline", 4,
+               "--tg-record writes the baseline that --tg-against compares with: use one of them", passes=RECORD),
         caught("the last release was asked otherwise", SECOND, 4,
                "desk/triage: the last release ( ... ) was judged with other prompt; renew it",
                put(TRIAGE, "prompt.system", "Count well."), ran(RECORD), passes=GATE),
@@ -233,7 +233,7 @@ MISTAKES = {
         caught("a mean is edited", OF_RUN, 4, RUN_EDITED, put(RUN, "units.desk/triage.mean", 0.9)),
         caught("a verdict is edited", OF_RUN, 4, RUN_EDITED, put(RUN, "verdicts.desk/triage.verdict", "held")),
         caught("a partial record is called complete", OF_RUN, 4, RUN_EDITED,
-               judged("--sealed -k c03"), put(RUN, "partial", False)),
+               judged("--tg-sealed -k c03"), put(RUN, "partial", False)),
         caught("a decision is edited", "tunegate release third --record=third.json", 4,
                "third.json: expected a record as it was written, found one that was edited",
                put("third.json", "tasks.desk.decision", "release"), passes=OF_RUN),
@@ -254,9 +254,9 @@ MISTAKES = {
         caught("a score is no number", OF_RUN, 4, "NaN, which is no number",
                replace(RUN, '"score": 1.0', '"score": NaN')),
         caught("only a part was judged", OF_RUN, 4, "run.json: expected a complete record, found a partial one",
-               judged("--sealed -k triage")),
+               judged("--tg-sealed -k triage")),
         caught("a suite's file was deleted", OF_RUN, 4, "run.json: expected a complete record, found a partial one",
-               remove("suites/test_vocabulary.py"), judged("--sealed")),
+               remove("suites/test_vocabulary.py"), judged("--tg-sealed")),
         caught("the sealed unit was not judged", OF_RUN, 4,
                "desk/replies: sealed units must be judged before a release", judged("")),
         caught("the fixtures changed since the run", OF_RUN, 4,
@@ -269,7 +269,7 @@ MISTAKES = {
                passes=OF_RUN),
         caught("inconclusive was let pass as a warning", OF_RUN, 4,
                "desk: not released. Blocked: desk/wording inconclusive",
-               put(POLICY, "units.wording.margin", 0.05), judged("--sealed --inconclusive=warn")),
+               put(POLICY, "units.wording.margin", 0.05), judged("--tg-sealed --tg-inconclusive=warn")),
         caught("the record is another adapter's", "tunegate release tuned --record=second.json", 4,
                "second.json: expected the record of this adapter ( ... ), found that of", passes=OF_RUN),
         caught("the record is of outputs made elsewhere", "tunegate release tuned --record=base.json", 4,
@@ -347,7 +347,7 @@ MISTAKES = {
                "base.json: desk/triage was asked with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
         caught("the record to compare with is partial", OUTPUTS, 4,
                "base.json: expected a complete record, found a partial one",
-               ran("pytest suites/ --model=replay:outputs.jsonl --out=base.json -k wording")),
+               ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),
         caught("the record to compare with is edited", OUTPUTS, 4,
                "base.json: expected a record as it was written, found one that was edited",
                put("base.json", "cases.desk/wording/w03.score", 0.0)),
@@ -355,7 +355,7 @@ MISTAKES = {
     "The command line": (
         caught("the suites run on several workers", f"{GATE} -n 2", 4, "run them with -n0", passes=GATE),
         caught("nothing is selected", f"{GATE} -k triaeg", 5, "deselected", passes=GATE),
-        caught("the folder of fixtures is mistyped", f"{GATE} --cases=fixturse", 4,
+        caught("the folder of fixtures is mistyped", f"{GATE} --tg-cases=fixturse", 4,
                "fixturse: expected a folder of fixtures, found nothing", passes=GATE),
     ),
 }  # fmt: skip

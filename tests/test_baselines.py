@@ -310,10 +310,10 @@ def test_a_release_whose_unit_vanished_is_refused_too(home):
 @pytest.mark.parametrize(
     ("subject", "model", "command"),
     [
-        ({}, None, "pytest suites/ --record -k desk/triage"),
-        ({}, "smollm2", "pytest suites/ --record -k desk/triage"),
-        ({"rung": "as-is"}, "my model/", "pytest suites/ --record '--model=my model/' -k desk/triage"),
-        ({"rung": "few-shot"}, None, "pytest suites/ --record --rung=few-shot -k desk/triage"),
+        ({}, None, "pytest suites/ --tg-record -k desk/triage"),
+        ({}, "smollm2", "pytest suites/ --tg-record -k desk/triage"),
+        ({"rung": "as-is"}, "my model/", "pytest suites/ --tg-record '--tg-model=my model/' -k desk/triage"),
+        ({"rung": "few-shot"}, None, "pytest suites/ --tg-record --tg-rung=few-shot -k desk/triage"),
     ],
 )
 def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject, model, command):
@@ -323,13 +323,13 @@ def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject
 
 def test_the_command_for_a_sealed_unit_unseals_it(home):
     write_desk(home / "fixtures", 3, "final", sealed=True)
-    assert "--sealed" in how_to_record(find_unit(load_tasks(home / "fixtures"), "desk/final"), {})
+    assert "--tg-sealed" in how_to_record(find_unit(load_tasks(home / "fixtures"), "desk/final"), {})
 
 
 def test_a_task_that_k_cannot_name_is_recorded_with_the_rest(home):
     write_desk(home / "fixtures", 3, task="front desk")
     unit = find_unit(load_tasks(home / "fixtures"), "front desk/triage")
-    assert how_to_record(unit, {}) == "pytest suites/ --record"
+    assert how_to_record(unit, {}) == "pytest suites/ --tg-record"
 
 
 def test_the_command_selects_that_unit_under_pytest(project):

@@ -24,7 +24,7 @@ def test_a_command_that_fails_ends_the_run(tmp_path, tiny_model):
     write_project(tmp_path, str(tiny_model), kills=1)
     (tmp_path / "fixtures/support/triage.yaml").write_text("version: 2")
 
-    with pytest.raises(Failed, match=r"--record ended with 4:\n(.|\n)*triage\.yaml"):
+    with pytest.raises(Failed, match=r"--tg-record ended with 4:\n(.|\n)*triage\.yaml"):
         measure(tmp_path, str(tiny_model), 1, quiet())
 
 

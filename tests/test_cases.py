@@ -387,7 +387,7 @@ def test_a_missing_folder_an_empty_one_and_a_task_s_own_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
 
     for folder, message in [
-        (tmp_path / "none", r"found nothing; give the one that holds them: --cases DIR \(lint and plan: DIR alone\)"),
+        (tmp_path / "none", r"found nothing; give the one that holds them: --cases DIR \(pytest: --tg-cases DIR\)"),
         (tmp_path / "empty", "expected <task>/.*yaml fixture files, found none"),
         (root / "desk", "expected a folder of tasks, found one task; name the folder above it, .*fixtures"),
     ]:

@@ -309,7 +309,7 @@ def lines(tokens_out: int, wrong: int = 0, **more: Any) -> str:
 
 def run(project: Project, text: str, *arguments: str) -> pytest.RunResult:
     (project.path / "outputs.jsonl").write_text(text)
-    return project.run("--model=replay:outputs.jsonl", *arguments)
+    return project.run("--tg-model=replay:outputs.jsonl", *arguments)
 
 
 @pytest.fixture
@@ -318,12 +318,12 @@ def spending(project: Project) -> Project:
     project.unit(IDS)
     write_task(project.fixtures, triage={"margin": 0.4}, spend={"margin": 0.00005})
     write_cost(project.fixtures)
-    run(project, lines(40), "--out=base.json")
+    run(project, lines(40), "--tg-out=base.json")
     return project
 
 
 def test_a_cost_unit_is_judged_beside_its_source(spending):
-    result = run(spending, lines(40), "--out=record.json")
+    result = run(spending, lines(40), "--tg-out=record.json")
     assert result.ret == 0
     result.assert_outcomes(passed=40)
     assert spending.record()["units"]["desk/spend"]["mean"] == pytest.approx(-(60 + 10 * 49.5) / 1e6)
@@ -331,7 +331,7 @@ def test_a_cost_unit_is_judged_beside_its_source(spending):
 
 
 def test_an_answer_that_costs_more_regresses(spending):
-    result = run(spending, lines(90), "--against=base.json", "--out=record.json")
+    result = run(spending, lines(90), "--tg-against=base.json", "--tg-out=record.json")
     assert result.ret == 1
     verdict = spending.record()["verdicts"]["desk/spend"]
     assert verdict["verdict"] == "regressed"
@@ -340,13 +340,13 @@ def test_an_answer_that_costs_more_regresses(spending):
 
 
 def test_a_cheaper_one_holds(spending):
-    assert run(spending, lines(8), "--against=base.json", "--out=record.json").ret == 0
+    assert run(spending, lines(8), "--tg-against=base.json", "--tg-out=record.json").ret == 0
     assert spending.record()["verdicts"]["desk/spend"]["verdict"] == "held"
 
 
 def test_another_price_is_not_compared(spending):
     write_task(spending.fixtures, {**PRICES, "output_per_million": 1}, triage={"margin": 0.4}, spend={"margin": 1e-4})
-    result = run(spending, lines(40), "--against=base.json")
+    result = run(spending, lines(40), "--tg-against=base.json")
     assert result.ret == 4
     assert "desk/spend was asked with other prices" in " ".join(result.stderr.str().split())
 
@@ -365,7 +365,7 @@ def test_a_replayed_line_for_a_cost_case_is_refused(spending):
 
 
 def test_selected_cost_cases_have_their_sources_cases_judged(spending):
-    result = run(spending, lines(40), "-k", "desk/spend/case00 or desk/spend/case01", "--out=part.json")
+    result = run(spending, lines(40), "-k", "desk/spend/case00 or desk/spend/case01", "--tg-out=part.json")
     assert result.ret == 0
     result.assert_outcomes(passed=2, deselected=38)
     assert sorted(spending.record("part.json")["cases"]) == [
@@ -375,12 +375,12 @@ def test_selected_cost_cases_have_their_sources_cases_judged(spending):
 
 
 def test_a_selected_gate_judges_the_unit_and_its_source_whole(spending):
-    run(spending, lines(40), "--against=base.json", "--out=g.json", "-k", "test_cost_gate and desk/spend")
+    run(spending, lines(40), "--tg-against=base.json", "--tg-out=g.json", "-k", "test_cost_gate and desk/spend")
     assert set(spending.record("g.json")["verdicts"]) == {"desk/triage", "desk/spend"}
 
 
 def test_selected_cases_of_the_source_leave_the_cost_unit_alone(spending):
-    result = run(spending, lines(40), "-k", "test_schema", "--out=part.json")
+    result = run(spending, lines(40), "-k", "test_schema", "--tg-out=part.json")
     assert list(spending.record("part.json")["units"]) == ["desk/triage"]
     assert "partial: desk/spend was not judged whole (0 of 20 cases)" in result.stdout.str()
 

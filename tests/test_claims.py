@@ -175,8 +175,8 @@ def test_the_claim_is_shown_and_kept(project: Project):
     project.unit([f"case{number:02}" for number in range(20)])
     write_task(project.fixtures, triage={"margin": 0.4})
     write_cost(project.fixtures)
-    run(project, lines(90), "--out=few.json")
-    result = run(project, lines(30), "--against=few.json", "--out=tuned.json")
+    run(project, lines(90), "--tg-out=few.json")
+    result = run(project, lines(30), "--tg-against=few.json", "--tg-out=tuned.json")
     told = "the claim: desk/triage: quality held (100.0 % against 100.0 %, margin 40 points) at "
     assert result.ret == 0
     assert told in result.stdout.str()
@@ -189,6 +189,6 @@ def test_a_part_of_a_unit_makes_no_claim(project: Project):
     project.unit([f"case{number:02}" for number in range(20)])
     write_task(project.fixtures, triage={"margin": 0.4})
     write_cost(project.fixtures)
-    run(project, lines(90), "--out=few.json")
-    run(project, lines(30), "--against=few.json", "--out=part.json", "-k", "test_cost and case01")
+    run(project, lines(90), "--tg-out=few.json")
+    run(project, lines(30), "--tg-against=few.json", "--tg-out=part.json", "-k", "test_cost and case01")
     assert json.loads((project.path / "part.json").read_text())["claims"] == {}

@@ -521,7 +521,7 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(jud
     write_policy(tmp_path, triage={"role": "target"}, final={})
     judged = judge(*moved(100, fixed=20))
     assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"].endswith("Before a release, judge desk/final with --sealed.")
+    assert judged.tasks["desk"]["reason"].endswith("Before a release, judge desk/final with --tg-sealed.")
 
 
 # fail closed

@@ -164,7 +164,7 @@ def test_judging_outputs_made_elsewhere_loads_nothing_heavy(tmp_path):
     write_outputs(tmp_path / "out.jsonl", {"desk/triage/a": '{"product": "boiler"}'})
     shutil.copytree(ROOT / "suites", tmp_path / "suites")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    code = "import pytest; assert pytest.main(['suites/test_schema.py', '--model=replay:out.jsonl']) == 0"
+    code = "import pytest; assert pytest.main(['suites/test_schema.py', '--tg-model=replay:out.jsonl']) == 0"
 
     assert loaded(code, folder=tmp_path) == []
     assert len(list((tmp_path / ".tunegate" / "runs").glob("*.json"))) == 1

@@ -113,7 +113,7 @@ def test_one_unanswered_repeat_leaves_its_case_unscored(sample):
 
 def test_repeats_of_greedy_answers_are_refused(tmp_path, units):
     write_desk(tmp_path, 1)
-    with pytest.raises(Refused, match="--repeats needs"):
+    with pytest.raises(Refused, match="--tg-repeats needs"):
         judge(units(), answers(), quiet(), repeats=2)
 
 

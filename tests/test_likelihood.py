@@ -320,7 +320,7 @@ def lines(project: Project, *raw: dict[str, Any]) -> Path:
 
 def replay(project: Project, *raw: dict[str, Any], more: tuple[str, ...] = ()) -> pytest.RunResult:
     lines(project, *raw)
-    return project.run("--model=replay:outputs.jsonl", "--out=record.json", *more)
+    return project.run("--tg-model=replay:outputs.jsonl", "--tg-out=record.json", *more)
 
 
 def passages(shift: float = 0.0) -> list[dict[str, Any]]:
@@ -384,13 +384,13 @@ def test_the_gate_sees_a_fall_of_likelihood_beyond_the_margin(project: Project) 
         {"case": each["case"], "logprobs": [each["logprobs"][0] - 0.5 - number / 200]}
         for number, each in enumerate(before)
     ]
-    replay(project, *before, more=("--out=base.json",))
-    result = replay(project, *after, more=("--against=base.json",))
+    replay(project, *before, more=("--tg-out=base.json",))
+    result = replay(project, *after, more=("--tg-against=base.json",))
     assert result.ret == 1
     verdict = project.record()["verdicts"]["desk/passages"]
     assert verdict["verdict"] == "regressed"
     assert math.isclose(verdict["difference"], -0.5975, abs_tol=1e-6)
-    assert replay(project, *before, more=("--against=base.json",)).ret == 0
+    assert replay(project, *before, more=("--tg-against=base.json",)).ret == 0
     assert project.record()["verdicts"]["desk/passages"]["verdict"] == "held"
 
 
@@ -402,13 +402,13 @@ def test_the_whole_way_record_reuse_and_the_gate(project: Project, tiny_model: P
     write_pairs(project.fixtures)
     write_questions(project.fixtures)
     project.policy(passages={"role": "guard", "margin": 0.1}, pairs={"role": "target"}, questions={"role": "guard"})
-    model = f"--model={tiny_model}"
-    assert project.run(model, "--record").ret == 0
+    model = f"--tg-model={tiny_model}"
+    assert project.run(model, "--tg-record").ret == 0
     files = {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
     assert len(files) == 3
-    assert project.run(model, "--record").ret == 0
+    assert project.run(model, "--tg-record").ret == 0
     assert files == {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
-    result = project.run(model, f"--adapter={tiny_adapter}", "--against=baseline", "--out=record.json")
+    result = project.run(model, f"--tg-adapter={tiny_adapter}", "--tg-against=baseline", "--tg-out=record.json")
     assert result.ret == 1
     assert project.record()["verdicts"]["desk/pairs"]["verdict"] == "ungated"
     assert project.record()["verdicts"]["desk/passages"]["difference"] != 0
@@ -416,12 +416,12 @@ def test_the_whole_way_record_reuse_and_the_gate(project: Project, tiny_model: P
 
 def test_an_edited_log_probability_in_a_baseline_is_refused(project: Project, tiny_model: Path) -> None:
     write_passages(project.fixtures)
-    assert project.run(f"--model={tiny_model}", "--record").ret == 0
+    assert project.run(f"--tg-model={tiny_model}", "--tg-record").ret == 0
     (path,) = (project.path / "baselines").rglob("*.json")
     data = json.loads(path.read_text())
     data["cases"]["fog"]["logprobs"][0][0] -= 1
     path.write_text(json.dumps(data))
-    result = project.run(f"--model={tiny_model}", "--against=baseline")
+    result = project.run(f"--tg-model={tiny_model}", "--tg-against=baseline")
     assert result.ret == 4
     assert "edited" in result.stderr.str() + result.stdout.str()
 
@@ -429,9 +429,9 @@ def test_an_edited_log_probability_in_a_baseline_is_refused(project: Project, ti
 def test_repeats_ask_for_likelihoods_once(project: Project, tiny_model: Path) -> None:
     write_passages(project.fixtures)
     project.unit(["a"], generate={"max_new_tokens": 2, "temperature": 1.0})
-    project.run(f"--model={tiny_model}", "--repeats=3", "--out=record.json")
+    project.run(f"--tg-model={tiny_model}", "--tg-repeats=3", "--tg-out=record.json")
     cases = project.record()["cases"]
     assert len(cases["desk/triage/a"]["repeats"]) == 3
     assert "repeats" not in cases["desk/passages/fog"]
-    result = project.run(f"--model={tiny_model}", "--repeats=3", "--against=record.json", "-k", "passages")
+    result = project.run(f"--tg-model={tiny_model}", "--tg-repeats=3", "--tg-against=record.json", "-k", "passages")
     assert result.ret == 0

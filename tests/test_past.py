@@ -247,7 +247,7 @@ def test_baselines_of_other_units_are_nobodys(desk):
 def test_a_record_that_was_not_judged_against_anything_is_refused(desk):
     desk.record(BASE).write(desk.home / "run.json")
 
-    with pytest.raises(Refused, match=r"run\.json: expected a record judged with --against, found no verdict"):
+    with pytest.raises(Refused, match=r"run\.json: expected a record judged with --tg-against, found no verdict"):
         desk.seen(read_record(desk.home / "run.json"))
 
 

@@ -51,7 +51,7 @@ def test_a_case_without_an_output_fails_as_unscored(project: Project) -> None:
 
 def test_every_run_keeps_a_record_and_out_names_another_place(project: Project) -> None:
     project.unit(IDS)
-    project.replay(answers(IDS), "--out=here/record.json")
+    project.replay(answers(IDS), "--tg-out=here/record.json")
     kept = project.record(project.runs()[0])
     assert kept == project.record("here/record.json")
     assert kept["partial"] is False
@@ -74,7 +74,7 @@ def test_nothing_is_collected_where_no_case_is_selected(project: Project) -> Non
 
 def test_collecting_generates_nothing_and_writes_nothing(project: Project) -> None:
     project.unit(IDS)
-    result = project.run("--co", "-q", "--model=/no/such/model", "--record")
+    result = project.run("--co", "-q", "--tg-model=/no/such/model", "--tg-record")
     assert result.ret == 0
     assert names(result) == [f"test_schema[desk/triage/{case}]" for case in IDS]
     assert {path.name for path in project.path.iterdir()} <= {"fixtures", "suites", "pyproject.toml", ".pytest_cache"}
@@ -83,13 +83,13 @@ def test_collecting_generates_nothing_and_writes_nothing(project: Project) -> No
 @pytest.mark.parametrize("plan", ["--setup-plan", "--setup-only"])
 def test_a_plan_generates_nothing(project: Project, plan: str) -> None:
     project.unit(IDS)
-    assert project.run(plan, "--model=/no/such/model").ret == 0
+    assert project.run(plan, "--tg-model=/no/such/model").ret == 0
 
 
 def test_one_case_is_a_partial_run_without_a_verdict(project: Project) -> None:
     project.unit(IDS)
-    project.replay(answers(IDS), "--out=base.json")
-    result = project.replay(answers(IDS), "--against=base.json", "-k", "desk/triage/b", "--out=record.json")
+    project.replay(answers(IDS), "--tg-out=base.json")
+    result = project.replay(answers(IDS), "--tg-against=base.json", "-k", "desk/triage/b", "--tg-out=record.json")
     assert result.ret == 0
     result.assert_outcomes(passed=1, deselected=4)
     result.stdout.fnmatch_lines(["partial: desk/triage was not judged whole (1 of 3 cases): no verdict"])
@@ -101,8 +101,8 @@ def test_one_case_is_a_partial_run_without_a_verdict(project: Project) -> None:
 
 def test_a_gate_selected_alone_judges_its_whole_unit(project: Project) -> None:
     project.unit(IDS)
-    project.replay(answers(IDS), "--out=base.json")
-    result = project.replay(answers(IDS), "--against=base.json", "-k", "gate and triage", "--out=record.json")
+    project.replay(answers(IDS), "--tg-out=base.json")
+    result = project.replay(answers(IDS), "--tg-against=base.json", "-k", "gate and triage", "--tg-out=record.json")
     result.assert_outcomes(failed=1, deselected=4)  # three cases can hold nothing
     assert list(project.record()["verdicts"]) == ["desk/triage"]
 
@@ -111,8 +111,8 @@ def test_a_decision_selected_alone_judges_its_whole_task(project: Project) -> No
     project.unit(IDS)
     project.unit(IDS, "second")
     outputs = answers(IDS) | answers(IDS, unit="desk/second")
-    project.replay(outputs, "--out=base.json")
-    options = ["--model=replay:outputs.jsonl", "--against=base.json", "--out=record.json"]
+    project.replay(outputs, "--tg-out=base.json")
+    options = ["--tg-model=replay:outputs.jsonl", "--tg-against=base.json", "--tg-out=record.json"]
     result = project.pytester.runpytest("suites/test_schema.py::test_schema_gate[desk]", *options)
     result.assert_outcomes(failed=1)
     assert len(project.record()["cases"]) == 6
@@ -134,17 +134,17 @@ def wording(project: Project, ids: list[str], task: str = "desk") -> dict[str, s
 def test_the_decision_stands_in_the_last_collected_suite_of_its_task(project: Project) -> None:
     project.unit(IDS)
     outputs = answers(IDS) | wording(project, ["w"])
-    project.replay(outputs, "--out=base.json")
-    both = names(project.replay(outputs, "--against=base.json", "--co", "-q", "-k", "gate"))
+    project.replay(outputs, "--tg-out=base.json")
+    both = names(project.replay(outputs, "--tg-against=base.json", "--co", "-q", "-k", "gate"))
     assert both == ["test_schema_gate[desk/triage]", "test_vocabulary_gate[desk/wording]", "test_vocabulary_gate[desk]"]
 
 
 def test_a_whole_file_is_a_whole_verdict_and_no_decision(project: Project) -> None:
     project.unit(IDS)
     outputs = answers(IDS) | wording(project, ["w"])
-    project.replay(outputs, "--out=base.json")
+    project.replay(outputs, "--tg-out=base.json")
     for selection in (["-k", "test_vocabulary"], ["--deselect=suites/test_schema.py"]):
-        result = project.replay(outputs, "--against=base.json", "--out=record.json", *selection)
+        result = project.replay(outputs, "--tg-against=base.json", "--tg-out=record.json", *selection)
         record = project.record()
         assert list(record["verdicts"]) == ["desk/wording"]
         assert record["tasks"] == {}
@@ -152,7 +152,7 @@ def test_a_whole_file_is_a_whole_verdict_and_no_decision(project: Project) -> No
         assert len(record["cases"]) == 1
         result.stdout.fnmatch_lines(["partial: desk/triage was not judged whole (0 of 3 cases): no verdict"])
     only = project.pytester.runpytest(
-        "suites/test_vocabulary.py", "--model=replay:outputs.jsonl", "--against=base.json", "-v"
+        "suites/test_vocabulary.py", "--tg-model=replay:outputs.jsonl", "--tg-against=base.json", "-v"
     )
     only.assert_outcomes(passed=1, failed=1, deselected=1)
 
@@ -161,19 +161,19 @@ def test_sealed_units_are_left_out_until_asked_for(project: Project) -> None:
     project.unit(IDS)
     project.unit(IDS, "last", sealed=True)
     outputs = answers(IDS) | answers(IDS, unit="desk/last")
-    project.replay(outputs, "--out=base.json").assert_outcomes(passed=3)
+    project.replay(outputs, "--tg-out=base.json").assert_outcomes(passed=3)
     assert project.record("base.json")["partial"] is False
-    project.replay(outputs, "--sealed", "--out=base.json").assert_outcomes(passed=6)
-    sealed = names(project.replay(outputs, "--sealed", "--against=base.json", "--co", "-q", "-k", "last"))
+    project.replay(outputs, "--tg-sealed", "--tg-out=base.json").assert_outcomes(passed=6)
+    sealed = names(project.replay(outputs, "--tg-sealed", "--tg-against=base.json", "--co", "-q", "-k", "last"))
     assert sealed == ["test_schema_gate[desk/last]"]
-    result = project.replay(outputs, "--sealed", "--against=base.json", "-k", "last", "--out=record.json")
+    result = project.replay(outputs, "--tg-sealed", "--tg-against=base.json", "-k", "last", "--tg-out=record.json")
     result.assert_outcomes(passed=1, deselected=5)  # a sealed unit must not be worse, it need not be held
     assert len(project.record()["cases"]) == 3
 
 
 def test_maxfail_shortens_the_report_but_not_the_record(project: Project) -> None:
     project.unit(IDS)
-    result = project.replay(answers(IDS, wrong="abc"), "-x", "--out=record.json")
+    result = project.replay(answers(IDS, wrong="abc"), "-x", "--tg-out=record.json")
     result.assert_outcomes(failed=1)
     assert len(project.record()["cases"]) == 3
     assert project.record()["partial"] is False
@@ -185,16 +185,16 @@ def test_last_failed_repeats_what_failed_and_then_everything(project: Project) -
     project.unit(ids, "other")
     project.policy(triage={"role": "guard", "margin": 0.4}, other={"role": "guard", "margin": 0.4})
     outputs = answers(ids) | answers(ids, unit="desk/other")
-    project.replay(outputs, "--out=base.json")
+    project.replay(outputs, "--tg-out=base.json")
     worse = outputs | dict.fromkeys([f"desk/triage/{case}" for case in ids[:15]], BAD)
-    project.replay(worse, "--against=base.json").assert_outcomes(passed=26, failed=17)
+    project.replay(worse, "--tg-against=base.json").assert_outcomes(passed=26, failed=17)
 
-    again = project.replay(worse, "--against=base.json", "--lf", "--out=record.json")
+    again = project.replay(worse, "--tg-against=base.json", "--lf", "--tg-out=record.json")
     again.assert_outcomes(failed=17)
     assert project.record()["partial"] is False  # the decision asks for its whole task
 
-    project.replay(outputs, "--against=base.json", "--lf").assert_outcomes(passed=17)
-    project.replay(outputs, "--against=base.json", "--lf").assert_outcomes(passed=43)
+    project.replay(outputs, "--tg-against=base.json", "--lf").assert_outcomes(passed=17)
+    project.replay(outputs, "--tg-against=base.json", "--lf").assert_outcomes(passed=43)
 
 
 def test_failed_first_changes_the_order_alone(project: Project) -> None:
@@ -210,9 +210,9 @@ def test_junit_counts_as_the_terminal_does(project: Project) -> None:
     ids = [f"case{number}" for number in range(20)]
     project.unit(ids)
     project.policy(triage={"role": "guard", "margin": 0.4})
-    project.replay(answers(ids) | {"desk/triage/case0": BAD}, "--out=base.json")
+    project.replay(answers(ids) | {"desk/triage/case0": BAD}, "--tg-out=base.json")
     worse = answers(ids) | {"desk/triage/case0": BAD, "desk/triage/case1": BAD, "desk/triage/case2": None}
-    project.replay(worse, "--against=base.json", "--junitxml=junit.xml")
+    project.replay(worse, "--tg-against=base.json", "--junitxml=junit.xml")
     suite = ElementTree.parse(project.path / "junit.xml").getroot()[0]  # noqa: S314  (our own file)
     assert {name: int(suite.get(name, 0)) for name in ("tests", "failures", "skipped", "errors")} == {
         "tests": 22, "failures": 4, "skipped": 1, "errors": 0
@@ -243,8 +243,8 @@ def test_a_suites_own_assertions_are_never_excused(project: Project) -> None:
     project.unit(IDS)
     file = project.path / "suites" / "test_schema.py"
     file.write_text(file.read_text().replace("tunegate_case.check()", "assert tunegate_case.id != 'desk/triage/b'"))
-    project.replay(answers(IDS, wrong="b"), "--out=base.json")
-    result = project.replay(answers(IDS, wrong="b"), "--against=base.json", "-k", "desk/triage/b")
+    project.replay(answers(IDS, wrong="b"), "--tg-out=base.json")
+    result = project.replay(answers(IDS, wrong="b"), "--tg-against=base.json", "-k", "desk/triage/b")
     result.assert_outcomes(failed=1, deselected=4)
 
 
@@ -254,7 +254,7 @@ def test_a_suites_own_assertions_are_never_excused(project: Project) -> None:
 def test_all_mistakes_in_the_fixtures_are_told_at_once(project: Project) -> None:
     project.unit(["a", "a"])
     project.unit(IDS, "second", promt={})
-    result = project.run("--model=/no/such/model")
+    result = project.run("--tg-model=/no/such/model")
     assert result.ret == 4
     assert "2 mistakes to fix before anything can run" in told(result)
     assert "'a' again" in told(result)
@@ -263,7 +263,7 @@ def test_all_mistakes_in_the_fixtures_are_told_at_once(project: Project) -> None
 
 def test_a_model_that_is_not_there_is_an_outage_and_leaves_no_record(project: Project) -> None:
     project.unit(IDS)
-    result = project.run("--model=./nowhere", "--out=record.json")
+    result = project.run("--tg-model=./nowhere", "--tg-out=record.json")
     assert result.ret == 3
     assert "model './nowhere': expected one of smollm2" in told(result)
     assert "nothing there" in told(result)
@@ -281,19 +281,22 @@ def test_a_replayed_case_that_does_not_exist_is_refused(project: Project) -> Non
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--record", "--against=baseline"], "--record writes the baseline that --against compares with"),
-        (["--record", "--adapter=x", "--adapter=y"], "--record with several --adapter"),
-        (["--model=replay:x", "--record"], "the subject is the file, without baseline or adapter"),
-        (["--model=replay:x", "--adapter=x"], "the subject is the file, without baseline or adapter"),
-        (["--model=replay:x", "--against=baseline"], "compare with --against RECORD.json"),
-        (["--model=replay:x", "--rung=steps"], "--rung steps cannot change the prompts"),
-        (["--adapter=one/a", "--adapter=two/a"], "expected folders of different names, found 2 named 'a'"),
-        (["--out=suites"], "--out suites: expected a file for one record, found a folder"),
-        (["--adapter=x", "--adapter=y", "--out=pyproject.toml"], "expected a folder for several records, found a file"),
-        (["--repeats=0"], "--repeats: expected a whole number from 1, found 0"),
+        (["--tg-record", "--tg-against=baseline"], "--tg-record writes the baseline that --tg-against compares with"),
+        (["--tg-record", "--tg-adapter=x", "--tg-adapter=y"], "--tg-record with several --tg-adapter"),
+        (["--tg-model=replay:x", "--tg-record"], "the subject is the file, without baseline or adapter"),
+        (["--tg-model=replay:x", "--tg-adapter=x"], "the subject is the file, without baseline or adapter"),
+        (["--tg-model=replay:x", "--tg-against=baseline"], "compare with --tg-against RECORD.json"),
+        (["--tg-model=replay:x", "--tg-rung=steps"], "--tg-rung steps cannot change their prompts"),
+        (["--tg-adapter=one/a", "--tg-adapter=two/a"], "expected folders of different names, found 2 named 'a'"),
+        (["--tg-out=suites"], "--tg-out suites: expected a file for one record, found a folder"),
         (
-            ["--cases=elsewhere"],
-            "elsewhere: expected a folder of fixtures, found nothing; give the one that holds them: --cases DIR",
+            ["--tg-adapter=x", "--tg-adapter=y", "--tg-out=pyproject.toml"],
+            "expected a folder for several records, found a file",
+        ),
+        (["--tg-repeats=0"], "--tg-repeats: expected a whole number from 1, found 0"),
+        (
+            ["--tg-cases=elsewhere"],
+            "found nothing; give the one that holds them: --cases DIR (pytest: --tg-cases DIR)",
         ),
     ],
 )
@@ -318,7 +321,7 @@ def test_settings_stand_in_for_options(project: Project) -> None:
     project.fixtures.rename(project.path / "mine")
     project.replay(answers(IDS)).assert_outcomes(passed=3)
     assert project.run().ret == 0
-    assert "model './nowhere'" in told(project.run("--model=./nowhere"))  # the command line wins
+    assert "model './nowhere'" in told(project.run("--tg-model=./nowhere"))  # the command line wins
 
 
 @pytest.mark.parametrize(
@@ -342,7 +345,7 @@ def test_a_project_without_configuration_is_where_one_stands(project: Project, t
     project.unit(IDS)
     far = tmp_path / "far" / "model"
     far.mkdir(parents=True)
-    result = project.run("--model", str(far))  # pytest takes this for a path of its own, and guesses another root
+    result = project.run("--tg-model", str(far))  # pytest takes this for a path of its own, and guesses another root
     assert "a folder without config.json" in told(result)
 
 
@@ -350,7 +353,8 @@ def test_a_project_without_configuration_is_where_one_stands(project: Project, t
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["suites/"], ["suites/test_schema.py::test_schema"], ["tests/", "--record"], ["--cases=fixtures"]]
+    "options",
+    [[], ["suites/"], ["suites/test_schema.py::test_schema"], ["tests/", "--tg-record"], ["--tg-cases=fixtures"]],
 )
 def test_workers_are_refused_for_the_suites(project: Project, options: list[str]) -> None:
     project.unit(IDS)
@@ -404,5 +408,5 @@ def test_replaying_without_embeddings_imports_no_models(project: Project) -> Non
     after = f"import sys\n\ndef test_light():\n    assert not {heavy} & set(sys.modules)\n"
     (project.path / "test_after.py").write_text(after)
     (project.path / "outputs.jsonl").write_text("")
-    result = project.pytester.runpytest_subprocess("suites", "test_after.py", "--model=replay:outputs.jsonl")
+    result = project.pytester.runpytest_subprocess("suites", "test_after.py", "--tg-model=replay:outputs.jsonl")
     result.assert_outcomes(passed=1, failed=3)

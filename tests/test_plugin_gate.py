@@ -36,12 +36,12 @@ def triage(project: Project) -> Project:
     """Twenty cases with a wide margin, and `base.json`: a record in which the first two miss."""
     project.unit(IDS)
     project.policy(triage=GUARD)
-    project.replay(answers(wrong=2), "--out=base.json")
+    project.replay(answers(wrong=2), "--tg-out=base.json")
     return project
 
 
 def gate(project: Project, outputs: dict[str, str | None], *arguments: str) -> pytest.RunResult:
-    return project.replay(outputs, "--against=base.json", "--out=record.json", *arguments)
+    return project.replay(outputs, "--tg-against=base.json", "--tg-out=record.json", *arguments)
 
 
 # --- against a record
@@ -99,7 +99,7 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     cases = [critical_case(case) for case in IDS]
     project.unit(IDS, cases=cases)
     project.policy(triage=GUARD)
-    project.replay(answers(wrong=2), "--out=base.json")
+    project.replay(answers(wrong=2), "--tg-out=base.json")
     result = gate(project, answers(wrong=4))
     assert result.ret == 1
     # case02 is critical; case03 broke beside it, in a unit that now blocks
@@ -112,13 +112,13 @@ def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project
     project.unit(IDS, cases=cases, generate={"temperature": 0.7})
     project.policy(triage=GUARD)
     sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
-    arguments = ["--model=replay:sampled.jsonl", "--repeats=3"]
+    arguments = ["--tg-model=replay:sampled.jsonl", "--tg-repeats=3"]
     file = project.path / "sampled.jsonl"
     file.write_text("\n".join(map(json.dumps, sampled)))
-    assert project.run(*arguments, "--out=base.json").ret == 0
+    assert project.run(*arguments, "--tg-out=base.json").ret == 0
     once = [dict(line, output=BAD) if (line["case"][-2:], line["repeat"]) == ("02", 1) else line for line in sampled]
     file.write_text("\n".join(map(json.dumps, once)))
-    result = project.run(*arguments, "--against=base.json", "--out=record.json")
+    result = project.run(*arguments, "--tg-against=base.json", "--tg-out=record.json")
     result.assert_outcomes(passed=21, failed=1)
     assert project.record()["verdicts"]["desk/triage"]["verdict"] == "held"
 
@@ -128,11 +128,11 @@ def test_a_mean_of_three_answers_is_not_compared_with_one(project: Project) -> N
     project.policy(triage=GUARD)
     sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
     (project.path / "sampled.jsonl").write_text("\n".join(map(json.dumps, sampled)))
-    assert project.run("--model=replay:sampled.jsonl", "--repeats=3", "--out=base.json").ret == 0
-    result = project.replay(answers(), "--against=base.json")
+    assert project.run("--tg-model=replay:sampled.jsonl", "--tg-repeats=3", "--tg-out=base.json").ret == 0
+    result = project.replay(answers(), "--tg-against=base.json")
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["*desk/triage: the record holds 3 answers a case, and this run 1; run with --repeats=3*"]
+        ["*desk/triage: the record holds 3 answers a case, and this run 1; run with --tg-repeats=3*"]
     )
 
 
@@ -148,11 +148,11 @@ def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> Non
     outputs = answers(wrong=5)
     assert gate(triage, outputs).ret == 1
     assert triage.record()["verdicts"]["desk/triage"]["verdict"] == "inconclusive"
-    warned = gate(triage, outputs, "--inconclusive=warn")
+    warned = gate(triage, outputs, "--tg-inconclusive=warn")
     assert warned.ret == 0
     assert "3 broke" in told(warned)
     assert triage.record()["tasks"]["desk"]["decision"] == "block"
-    assert gate(triage, answers(wrong=17), "--inconclusive=warn").ret == 1  # a regression is more than a warning
+    assert gate(triage, answers(wrong=17), "--tg-inconclusive=warn").ret == 1  # a regression is more than a warning
 
 
 def test_inconclusive_can_be_set_to_warn_for_a_project(triage: Project) -> None:
@@ -160,7 +160,7 @@ def test_inconclusive_can_be_set_to_warn_for_a_project(triage: Project) -> None:
     file.write_text(file.read_text() + '\n[tool.tunegate]\ninconclusive = "warn"\n')
     triage.policy(triage=NARROW)
     assert gate(triage, answers(wrong=5)).ret == 0
-    assert gate(triage, answers(wrong=5), "--inconclusive=block").ret == 1
+    assert gate(triage, answers(wrong=5), "--tg-inconclusive=block").ret == 1
 
 
 def test_differences_between_the_subjects_are_told(triage: Project) -> None:
@@ -218,7 +218,7 @@ def test_a_record_that_is_none_is_refused(triage: Project, text: str | None, rea
 
 
 def test_a_partial_record_is_nothing_to_compare_with(triage: Project) -> None:
-    triage.replay(answers(), "-k", "case03", "--out=base.json")
+    triage.replay(answers(), "-k", "case03", "--tg-out=base.json")
     result = gate(triage, answers())
     assert result.ret == 4
     assert "base.json: expected a complete record, found a partial one" in told(result)
@@ -235,9 +235,9 @@ def recorded(project: Project, tiny_model: Path) -> Callable[..., pytest.RunResu
     project.policy(triage=GUARD, second=GUARD)
 
     def run(*arguments: str) -> pytest.RunResult:
-        return project.run(f"--model={tiny_model}", *arguments)
+        return project.run(f"--tg-model={tiny_model}", *arguments)
 
-    result = run("--record")
+    result = run("--tg-record")
     assert result.ret == 0
     result.assert_outcomes(xfailed=40)
     return run
@@ -251,22 +251,22 @@ def baselines(project: Project) -> dict[str, str]:
 def test_recording_writes_a_file_a_unit(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
     files = baselines(project)
     assert sorted(files) == ["second.json", "triage.json"]
-    again = recorded("--record")
+    again = recorded("--tg-record")
     again.stdout.fnmatch_lines(["desk/triage: unchanged (*"])
     assert baselines(project) == files
 
 
 def test_only_whole_units_are_recorded(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
     files = baselines(project)
-    result = recorded("--record", "-k", "triage/case01")
+    result = recorded("--tg-record", "-k", "triage/case01")
     assert result.ret == 4
-    assert "--record writes whole units only, found a part of desk/triage" in told(result)
-    assert recorded("--record", "-k", "desk/triage").ret == 0
+    assert "--tg-record writes whole units only, found a part of desk/triage" in told(result)
+    assert recorded("--tg-record", "-k", "desk/triage").ret == 0
     assert baselines(project) == files
 
 
 def test_a_model_equals_its_baseline(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
-    result = recorded("--against=baseline", "--out=record.json")
+    result = recorded("--tg-against=baseline", "--tg-out=record.json")
     assert result.ret == 0
     result.assert_outcomes(passed=3, xfailed=40)
     verdicts = project.record()["verdicts"]
@@ -277,10 +277,10 @@ def test_a_model_equals_its_baseline(project: Project, recorded: Callable[..., p
 
 def test_without_a_baseline_there_is_no_gate(project: Project, tiny_model: Path) -> None:
     project.unit(IDS)
-    result = project.run(f"--model={tiny_model}", "--against=baseline")
+    result = project.run(f"--tg-model={tiny_model}", "--tg-against=baseline")
     assert result.ret == 4
     assert "desk/triage: expected a baseline at baselines/tiny" in told(result)
-    assert f"pytest suites/ --record --model={tiny_model}" in told(result)
+    assert f"pytest suites/ --tg-record --tg-model={tiny_model}" in told(result)
     assert project.runs() == []
 
 
@@ -288,12 +288,14 @@ def test_a_new_file_asks_for_its_own_baseline_alone(
     project: Project, recorded: Callable[..., pytest.RunResult]
 ) -> None:
     project.unit(IDS, "third")
-    result = recorded("--against=baseline")
+    result = recorded("--tg-against=baseline")
     assert result.ret == 4
     assert "desk/third: expected a baseline" in told(result)
     assert "desk/triage" not in told(result)
-    assert recorded("--record", "-k", "desk/third").ret == 0
-    assert recorded("--against=baseline", "-k", "triage or second or third").ret == 1  # 0.05 is too narrow for twenty
+    assert recorded("--tg-record", "-k", "desk/third").ret == 0
+    assert (
+        recorded("--tg-against=baseline", "-k", "triage or second or third").ret == 1
+    )  # 0.05 is too narrow for twenty
 
 
 @pytest.mark.parametrize(
@@ -308,7 +310,7 @@ def test_a_changed_fixture_needs_a_new_baseline_of_its_unit(
     project: Project, recorded: Callable[..., pytest.RunResult], change: dict[str, object], part: str
 ) -> None:
     project.unit(IDS, **change)
-    result = recorded("--against=baseline")
+    result = recorded("--tg-against=baseline")
     assert result.ret == 4
     assert f"was recorded with {part}" in told(result)
     assert "desk/second" not in told(result)
@@ -317,7 +319,7 @@ def test_a_changed_fixture_needs_a_new_baseline_of_its_unit(
 def test_a_changed_schema_needs_a_new_baseline(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
     schema = project.fixtures / "desk" / "refs" / "product.schema.json"
     schema.write_text(json.dumps(json.loads(schema.read_text()) | {"minProperties": 1}))
-    result = recorded("--against=baseline")
+    result = recorded("--tg-against=baseline")
     assert result.ret == 4
     assert "was recorded with other references" in told(result)
 
@@ -325,7 +327,7 @@ def test_a_changed_schema_needs_a_new_baseline(project: Project, recorded: Calla
 def test_a_deleted_unit_does_not_pass_for_good(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
     (project.fixtures / "desk" / "second.yaml").unlink()
     project.policy(triage=GUARD)
-    result = recorded("--against=baseline")
+    result = recorded("--tg-against=baseline")
     assert result.ret == 4
     assert "desk/second" in told(result)
     assert "deleted? renamed?" in told(result)
@@ -335,11 +337,11 @@ def test_an_adapter_is_judged_against_the_baseline_and_never_recorded_as_one(
     project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
 ) -> None:
     adapter, files = make_adapter("tuned"), baselines(project)
-    result = recorded(f"--adapter={adapter}", "--against=baseline", "--out=record.json")
+    result = recorded(f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-out=record.json")
     assert project.record()["adapter"] == str(adapter)
     assert set(project.record()["verdicts"]) == {"desk/triage", "desk/second"}
     result.assert_outcomes(passed=2, failed=1, xfailed=40)  # it holds, but nothing shows what it was trained for
-    refused = recorded(f"--adapter={adapter}", "--record")
+    refused = recorded(f"--tg-adapter={adapter}", "--tg-record")
     assert refused.ret == 4
     assert "only the released adapter may renew its files" in told(refused)
     assert baselines(project) == files
@@ -348,7 +350,7 @@ def test_an_adapter_is_judged_against_the_baseline_and_never_recorded_as_one(
 def test_an_adapter_that_is_not_there_is_never_the_base(
     recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path], project: Project
 ) -> None:
-    result = recorded(f"--adapter={make_adapter('tuned')}", "--adapter=missing", "--out=records")
+    result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-adapter=missing", "--tg-out=records")
     assert result.ret == 4
     assert "adapter_config.json" in told(result)
     assert "no such folder" in told(result)
@@ -360,8 +362,8 @@ def test_an_adapter_that_is_not_there_is_never_the_base(
 def test_several_adapters_have_a_record_each(
     project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
 ) -> None:
-    adapters = [f"--adapter={make_adapter(name)}" for name in ("tuned", "other")]
-    result = recorded(*adapters, "--out=records", "-v")
+    adapters = [f"--tg-adapter={make_adapter(name)}" for name in ("tuned", "other")]
+    result = recorded(*adapters, "--tg-out=records", "-v")
     result.assert_outcomes(failed=80)
     result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00@tuned[]] FAILED*", "*@other[]] FAILED*"])
     assert told(result).count("Loading ") == 1, "many adapters, one base"
@@ -372,7 +374,7 @@ def test_several_adapters_have_a_record_each(
     assert tuned["identity"]["subject"]["adapter"] != other["identity"]["subject"]["adapter"]
     assert tuned["cases"] != other["cases"]
 
-    refused = recorded(*adapters, "--against=baseline")
+    refused = recorded(*adapters, "--tg-against=baseline")
     assert refused.ret == 4
     assert "desk: task.yaml declares 1 candidate, found 2 adapters in one run" in told(refused)
 
@@ -385,5 +387,5 @@ def test_what_only_the_last_release_could_do_is_a_break(
     released["subject"]["adapter"] = "another"
     released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
     stamp(baseline.with_suffix(".released.json"), released)
-    result = recorded(f"--adapter={make_adapter('tuned')}", "--against=baseline", "-v")
+    result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-against=baseline", "-v")
     result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] BROKE*", "*case01[]] XFAIL*"])

@@ -125,14 +125,14 @@ def test_what_a_rung_lacks_is_refused_by_name(tmp_path):
     one = load_tasks(tmp_path)[0].units[0]
 
     for rung, repeats, message in [
-        ("few-shot", 1, "desk/triage: --rung few-shot needs `shots:` in its fixture file, found none"),
+        ("few-shot", 1, "desk/triage: --tg-rung few-shot needs `shots:` in its fixture file, found none"),
         (
             "context",
             1,
-            "desk/triage: --rung context needs a `context:` on every case, found none on a, b, c and 2 more",
+            "desk/triage: --tg-rung context needs a `context:` on every case, found none on a, b, c and 2 more",
         ),
-        ("as-is", 2, "desk/triage: --repeats needs `generate: {temperature: ...}`; greedy answers do not vary"),
-        ("as-is", 0, "--repeats 0: expected at least 1"),
+        ("as-is", 2, "desk/triage: --tg-repeats needs `generate: {temperature: ...}`; greedy answers do not vary"),
+        ("as-is", 0, "--tg-repeats 0: expected at least 1"),
     ]:
         with pytest.raises(Refused) as caught:
             list(requests([one], rung, repeats))

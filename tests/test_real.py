@@ -81,10 +81,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The small task with its baseline recorded, the adapter trained, and the adapter judged into `gate.json`."""
     place = fill(tmp_path_factory.mktemp("real"))
     for done in (
-        place.judge("--record"),
+        place.judge("--tg-record"),
         place.run("harness", "diagnose", "--sample=10"),
         place.train(),
-        place.judge("--adapter=adapter", "--against=baseline", "--out=gate.json"),
+        place.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
     ):
         assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -129,7 +129,7 @@ def test_release_and_verify(copied: Place) -> None:
 
 def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * 40)
-    done = copied.judge("--adapter=adapter", "--against=baseline", "--out=bad.json")
+    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
     assert done.returncode == 1, done.stdout
     assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
     refused = copied.run("harness", "release", "adapter", "--record=bad.json")
@@ -139,7 +139,7 @@ def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None
 
 def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * ("lora_A" in name))
-    done = copied.judge("--adapter=adapter", "--against=baseline", "--out=none.json")
+    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=none.json")
     assert done.returncode == 4
     assert "not acting" in done.stderr
     assert not (copied.path / "none.json").exists()
@@ -190,7 +190,7 @@ def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place
     (cache / "models").symlink_to(Path(os.environ["TUNEGATE_CACHE"]) / "models")
     own = {**os.environ, "TUNEGATE_CACHE": str(cache)}
     process = subprocess.Popen(
-        place.command("pytest", "suites/", "--record"), cwd=place.path, stdout=subprocess.DEVNULL, env=own
+        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, stdout=subprocess.DEVNULL, env=own
     )
     wait_for(lambda: (cache / "generations.sqlite").exists(), process)
     time.sleep(4)  # into the first batch
@@ -199,7 +199,7 @@ def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place
     assert not list(place.path.glob("baselines/**/*.json"))
     assert not list(place.path.glob(".tunegate/runs/*.json"))
     again = subprocess.run(
-        place.command("pytest", "suites/", "--record"), cwd=place.path, capture_output=True, text=True, env=own
+        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, capture_output=True, text=True, env=own
     )
     assert again.returncode == 0, again.stdout
     [one], [other] = (each.path.glob("baselines/*/support/triage.json") for each in (shared, place))
@@ -217,7 +217,7 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (copied.path / "adapter").exists()
-    refused = copied.judge("--adapter=adapter", "--against=baseline")
+    refused = copied.judge("--tg-adapter=adapter", "--tg-against=baseline")
     assert refused.returncode == 4
     assert "adapter" in refused.stderr
     again = copied.train()

@@ -79,7 +79,7 @@ class Desk:
         save(self.home / "baselines", self.record(None, scores), units)
 
     def judge(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
-        """What `pytest suites/ --adapter --against baseline` keeps."""
+        """What `pytest suites/ --tg-adapter --tg-against baseline` keeps."""
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
         identity = Identity(judged.identity["subject"], judged.identity["engine"])
@@ -352,7 +352,9 @@ def test_without_a_baseline(desk):
     judged = desk.judge(adapter, {T: MOST})
     shutil.rmtree(desk.home / "baselines")
     desk.refuses(
-        adapter, judged, r"expected a baseline at .*, found none; record it: pytest suites/ --record --model=\./tiny"
+        adapter,
+        judged,
+        r"expected a baseline at .*, found none; record it: pytest suites/ --tg-record --tg-model=\./tiny",
     )
 
 
@@ -387,7 +389,9 @@ def test_when_a_sealed_unit_was_not_judged(desk):
     adapter = desk.adapter()
     judged = desk.judge(adapter, {T: MOST})
     assert judged.tasks["desk"]["decision"] == "release"
-    desk.refuses(adapter, judged, r"desk/final: sealed units must be judged before a release; run again with --sealed")
+    desk.refuses(
+        adapter, judged, r"desk/final: sealed units must be judged before a release; run again with --tg-sealed"
+    )
 
 
 def test_a_sealed_unit_that_is_not_worse_is_released(desk):
@@ -464,7 +468,9 @@ def test_the_newest_complete_run_of_the_adapter_is_found(desk):
 
 
 def test_no_run_of_the_adapter_says_how_to_make_one(desk):
-    with pytest.raises(Refused, match=r"expected a complete run of this adapter .*--adapter=DIR --against baseline"):
+    with pytest.raises(
+        Refused, match=r"expected a complete run of this adapter .*--tg-adapter=DIR --tg-against baseline"
+    ):
         find_record(desk.home / "runs", adapter_digest(desk.adapter()))
 
 

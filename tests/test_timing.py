@@ -1,4 +1,4 @@
-"""--timing: what is asked in which order, what is counted, what is refused, and that nothing comes from a cache."""
+"""--tg-timing: what is asked in which order, what is counted, what is refused, and that nothing comes from a cache."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_without_calls_there_is_nothing_to_time(units):
     ("more", "message"),
     [
         ({"model": "replay:out.jsonl"}, "its outputs are there already, nothing is left to be timed"),
-        ({}, "name one with --adapter"),
+        ({}, "name one with --tg-adapter"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(tmp_path, more, message):

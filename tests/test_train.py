@@ -142,7 +142,7 @@ def test_no_baseline_no_training(place, tiny_model):
     refuses(
         place,
         f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it",
-        f"pytest suites/ --record --model={tiny_model} -k desk/triage",
+        f"pytest suites/ --tg-record --tg-model={tiny_model} -k desk/triage",
     )
 
 
@@ -336,7 +336,7 @@ def test_only_our_own_progress_is_printed(trained):
         "Proving that the adapter loads and acts ...",
         "  done in N s",
         "adapter: adapter (N MB)",
-        "next: pytest suites/ --adapter=adapter --against baseline",
+        "next: pytest suites/ --tg-adapter=adapter --tg-against baseline",
     ]
 
 

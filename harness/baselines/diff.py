@@ -10,7 +10,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import policy_changes
 
-#: The parts of a subject that must equal the baseline's under `--against baseline`: only the adapter may differ.
+#: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 FIXED = ("base", "tokenizer", "template", "rung")
 NAMES = {"base": "base weights", "template": "chat template"}
 SHOWN = 3

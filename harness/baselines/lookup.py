@@ -18,11 +18,11 @@ EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one wo
 
 
 def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | None = None) -> str:
-    """The command that records one unit for a subject; `model` is its `--model` where that is not the default."""
-    options = ["--record"]
-    options += [f"--model={model}"] if model and model != DEFAULT_MODEL else []
-    options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
-    options += ["--sealed"] if unit.sealed else []
+    """The command that records one unit for a subject; `model` is its `--tg-model` where that is not the default."""
+    options = ["--tg-record"]
+    options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
+    options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
+    options += ["--tg-sealed"] if unit.sealed else []
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", "suites/", *options])
 
@@ -37,7 +37,7 @@ def matching(
 ) -> list[Baseline]:
     """The baselines of `units` that were recorded from this very subject, engine and questions.
 
-    `model` is the subject's `--model`, for the command that records what is missing.
+    `model` is the subject's `--tg-model`, for the command that records what is missing.
 
     Raises:
         Refused: any is missing or differs: names what differs for every unit, and how to re-record.

@@ -26,7 +26,7 @@ def baseline_references(
         tasks: all tasks of the fixtures.
         units: the units to be compared.
         identity: the candidate's.
-        model: its `--model`, for the commands in messages; None for the default.
+        model: its `--tg-model`, for the commands in messages; None for the default.
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
@@ -69,7 +69,7 @@ def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
             if changed := question_differences(released.questions, unit.questions, unit, released.results):
                 raise Refused(
                     f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; "
-                    "renew it: pytest suites/ --record --adapter=<the released adapter>"
+                    "renew it: pytest suites/ --tg-record --tg-adapter=<the released adapter>"
                 )
             found.append(released)
     return found
@@ -98,7 +98,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
         elif changed := question_differences(
             record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
         ):
-            wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --out")
+            wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --tg-out")
     if wrong:
         raise Refused("\n".join(wrong))
     return record
@@ -130,7 +130,7 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
     """
     wrong = [
         f"{unit.key}: the {name} holds {found} answer{'s' if found > 1 else ''} a case, and this run {repeats}; "
-        f"run with --repeats={found}, or record it again with --repeats={repeats}"
+        f"run with --tg-repeats={found}, or record it again with --tg-repeats={repeats}"
         for name, reference in references.items()
         for unit in units
         if unit.row.asks == "generate"
@@ -152,8 +152,9 @@ def check_released(root: Path, slug: str, units: Sequence[Unit], adapter: Path) 
         path = baseline_path(root, slug, unit.key, released=True)
         if not path.exists() or read_baseline(path, unit.key).subject.get("adapter") != digest:
             raise Refused(
-                f"--record with --adapter {show_path(adapter)}: only the released adapter may renew its files, and it "
-                f"is not the release of {unit.key}; record the base without --adapter, release with tunegate release"
+                f"--tg-record with --tg-adapter {show_path(adapter)}: only the released adapter may renew its files, "
+                f"and it is not the release of {unit.key}; record the base without --tg-adapter, "
+                "release with tunegate release"
             )
 
 

@@ -32,14 +32,14 @@ def steps(home: Path) -> list[Step]:
     baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
     return [
         Step("Record the baseline: what the base model can do today",
-             ("pytest", "suites/", "--record", f"--baselines={baselines}")),
+             ("pytest", "suites/", "--tg-record", f"--tg-baselines={baselines}")),
         Step("Climb the ladder, with a few cases: would a prompt do?",
              ("tunegate", "diagnose", "support", "--sample=10", f"--baselines={baselines}")),
         Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
              ("tunegate", "train", str(RECIPE), f"--baselines={baselines}", f"--output={adapter}")),
         Step("Judge the adapter against the baseline: the gate",
-             ("pytest", "suites/", f"--adapter={adapter}", "--against=baseline", f"--baselines={baselines}",
-              f"--out={record}")),
+             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", f"--tg-baselines={baselines}",
+              f"--tg-out={record}")),
         Step("Release it: judged once more from the record, then written down",
              ("tunegate", "release", adapter, f"--record={record}", f"--baselines={baselines}")),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from tunegate.harness.cli.training import diagnose, train
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
     help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
-    "[bold]pytest suites/ --record[/], then [bold]pytest suites/ --adapter=DIR --against baseline[/].",
+    "[bold]pytest suites/ --tg-record[/], then [bold]pytest suites/ --tg-adapter=DIR --tg-against baseline[/].",
 )  # fmt: skip
 for command in (lint, schema, plan, diagnose, train, release, verify, export, report, demo):
     app.command()(told(command))

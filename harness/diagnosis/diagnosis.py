@@ -78,7 +78,7 @@ def diagnose(
 
     Args:
         task: whose units to ask.
-        model: the model's name, as --model takes it.
+        model: the model's name, as --tg-model takes it.
         larger: a further, larger model, or None.
         watch: shows the progress.
         cases: how many cases of a unit to ask.

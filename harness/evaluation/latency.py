@@ -61,7 +61,7 @@ def time_calls(
     """
     calls = [request for request in requests(units, rung) if not request.texts]
     if not calls:
-        raise Refused("--timing: expected cases that are answered by generating, found none among those selected")
+        raise Refused("--tg-timing: expected cases that are answered by generating, found none among those selected")
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
     warm_up, subjects = sample[:WARM_UP], {"base": base, "tuned": tuned}
     _ask(subjects, warm_up, "Warming up base and adapter", watch, clock)
@@ -95,7 +95,7 @@ def _timed(subject: Subject, call: Request, clock: Clock) -> tuple[Answer, float
     answers = list(subject.answer([call]))
     seconds = clock() - start
     if len(answers) != 1 or not answers[0].is_given:
-        raise CouldNotRun(f"--timing: expected an answer to {call.key}, found none")
+        raise CouldNotRun(f"--tg-timing: expected an answer to {call.key}, found none")
     return answers[0], seconds
 
 

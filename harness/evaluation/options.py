@@ -43,7 +43,7 @@ class Options:
         return self.model.startswith(REPLAY)
 
     def out_of(self, adapter: Path | None) -> Path | None:
-        """Where --out wants the record of an adapter (None: of the model itself); a folder holds several."""
+        """Where --tg-out wants the record of an adapter (None: of the model itself); a folder holds several."""
         if self.out and adapter and len(self.adapters) > 1:
             return self.out / f"{adapter.name}.json"
         return self.out
@@ -56,38 +56,38 @@ class Options:
         """
         wrong = [*self._clashes(), *self._bad_adapters(), *self._bad_out()]
         if self.repeats < 1:
-            wrong.append(f"--repeats: expected a whole number from 1, found {self.repeats}")
+            wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
         if wrong:
             raise Refused("\n".join(wrong))
 
     def _clashes(self) -> Iterator[str]:
         if self.record and self.against:
-            yield "--record writes the baseline that --against compares with: use one of them"
+            yield "--tg-record writes the baseline that --tg-against compares with: use one of them"
         if self.record and len(self.adapters) > 1:
-            yield "--record with several --adapter: only the released adapter renews its files, one at a time"
+            yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
         if self.replays and (self.record or self.against == BASELINE or self.adapters):
             yield (
-                "--model replay:FILE: the subject is the file, without baseline or adapter; "
-                "keep its record with --out RECORD.json and compare with --against RECORD.json"
+                "--tg-model replay:FILE: the subject is the file, without baseline or adapter; "
+                "keep its record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
             )
         if self.replays and self.rung != "as-is":
-            yield f"--model replay:FILE: its outputs are there already, --rung {self.rung} cannot change the prompts"
+            yield f"--tg-model replay:FILE: its outputs are there, --tg-rung {self.rung} cannot change their prompts"
         if self.timing and self.replays:
-            yield "--timing with --model replay:FILE: its outputs are there already, nothing is left to be timed"
+            yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:
-            yield "--timing times a base and an adapter side by side: name one with --adapter"
+            yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
 
     def _bad_adapters(self) -> Iterator[str]:
         for name, count in Counter(adapter.name for adapter in self.adapters).items():
             if count > 1:
-                yield f"--adapter: expected folders of different names, found {count} named {name!r}; rename them"
+                yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"
 
     def _bad_out(self) -> Iterator[str]:
         several = len(self.adapters) > 1
         if self.out and self.out.is_dir() and not several:
-            yield f"--out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
+            yield f"--tg-out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
         if self.out and self.out.is_file() and several:
-            yield f"--out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
+            yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
 
 
 def read_settings(root: Path) -> dict[str, str]:

@@ -96,7 +96,7 @@ class Record:
     """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
 
     `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
-    `timing` is what --timing measured; nothing is decided by it.
+    `timing` is what --tg-timing measured; nothing is decided by it.
     """
 
     partial: bool

@@ -210,7 +210,7 @@ def decision(outlook: Outlook) -> str:
     if not outlook.trained:
         return f"No target here: {_kept(outlook)}.{undeclared}"
     won = listed([each.unit for each in outlook.verdicts if each.role == "target"])
-    unseen = f" Before a release, judge {listed(outlook.unseen)} with --sealed." if outlook.unseen else ""
+    unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {won} improved or reached; {_kept(outlook)}.{unseen}"
 
 

@@ -73,7 +73,7 @@ def check_base(folder: Path, base: ModelIdentity) -> None:
         if part in trained and trained[part] != getattr(base, part):
             raise Refused(
                 f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
-                f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --model"
+                f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
             )
 
 

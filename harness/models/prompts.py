@@ -47,15 +47,15 @@ def _about(unit: Unit, case: Case, rung: RungName) -> Request:
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
     if rung == "few-shot" and not unit.shots:
-        raise Refused(f"{unit.key}: --rung few-shot needs `shots:` in its fixture file, found none")
+        raise Refused(f"{unit.key}: --tg-rung few-shot needs `shots:` in its fixture file, found none")
     bare = [case.id for case in unit.cases if not case.context]
     if rung == "context" and bare:
         shown = ", ".join(bare[:SHOWN]) + (f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else "")
-        raise Refused(f"{unit.key}: --rung context needs a `context:` on every case, found none on {shown}")
+        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {shown}")
     if repeats < 1:
-        raise Refused(f"--repeats {repeats}: expected at least 1")
+        raise Refused(f"--tg-repeats {repeats}: expected at least 1")
     if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
-        raise Refused(f"{unit.key}: --repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
+        raise Refused(f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
 
 
 def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:

@@ -82,7 +82,7 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
     """The local folder of a model name: `smollm2`, a folder, or a Hub id.
 
     Args:
-        name: the model's name as given to `--model`.
+        name: the model's name as given to `--tg-model`.
         watch: shows a long step to the user while it runs; called with the step's name.
 
     Raises:

@@ -62,7 +62,7 @@ def find_past(baselines: Path, tasks: Sequence[Task], record: Record | None = No
         raise UsageError(f"--churn: expected a share from 0 to below 1, such as .04 for 4 %, found {churn:g}")
     if record and not record.verdicts:
         name = show_path(record.path) if record.path else "the record"
-        raise Refused(f"{name}: expected a record judged with --against, found no verdict: churn takes two models")
+        raise Refused(f"{name}: expected a record judged with --tg-against, found no verdict: churn takes two models")
     if record:
         slug = str(record.identity["subject"].get("model"))
         return Past(record, baselines if baselines.name == slug else baselines / slug, churn)

@@ -44,7 +44,7 @@ class CaseItem:
 
     @property
     def before(self) -> Result | None:
-        """What a reference's answer came to, under --against: one that passed, else the first."""
+        """What a reference's answer came to, under --tg-against: one that passed, else the first."""
         references = self.state.session.references[self.candidate].values()
         results = [reference.cases[self.case.key] for reference in references if self.case.key in reference.cases]
         return next((result for result in results if result.passed), results[0] if results else None)
@@ -228,19 +228,19 @@ def read_options(config: pytest.Config) -> Options:
     # without any configuration file pytest guesses its root from all arguments, a model's folder included
     root = config.rootpath if config.inipath else here
     settings = read_settings(root)
-    against = option.against
+    against = option.tg_against
     return Options(
         root=root,
-        model=option.model or settings.get("model", "smollm2"),
-        adapters=tuple(here / adapter for adapter in option.adapter),
-        cases=here / option.cases if option.cases else root / settings.get("cases", "fixtures"),
-        baselines=here / option.baselines if option.baselines else root / settings.get("baselines", "baselines"),
-        out=here / option.out if option.out else None,
+        model=option.tg_model or settings.get("model", "smollm2"),
+        adapters=tuple(here / adapter for adapter in option.tg_adapter),
+        cases=here / option.tg_cases if option.tg_cases else root / settings.get("cases", "fixtures"),
+        baselines=here / option.tg_baselines if option.tg_baselines else root / settings.get("baselines", "baselines"),
+        out=here / option.tg_out if option.tg_out else None,
         against=against if against in (None, BASELINE) else str(here / against),
-        record=option.record,
-        rung=option.rung,
-        sealed=option.sealed,
-        repeats=option.repeats,
-        timing=option.timing,
-        inconclusive="warn" if (option.inconclusive or settings.get("inconclusive")) == "warn" else "block",
+        record=option.tg_record,
+        rung=option.tg_rung,
+        sealed=option.tg_sealed,
+        repeats=option.tg_repeats,
+        timing=option.tg_timing,
+        inconclusive="warn" if (option.tg_inconclusive or settings.get("inconclusive")) == "warn" else "block",
     )

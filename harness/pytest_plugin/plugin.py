@@ -35,19 +35,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
     group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
     add = group.addoption
-    add("--model", metavar="NAME", help="smollm2 (default, embedded), a folder, a Hub id, or replay:FILE.jsonl")
-    add("--adapter", metavar="DIR", action="append", default=[], help="judge this LoRA adapter; may be repeated")
-    add("--cases", metavar="DIR", help="the folder of fixtures (default: fixtures)")
-    add("--baselines", metavar="DIR", help="the folder of recorded baselines (default: baselines)")
-    add("--record", action="store_true", help="write the baseline; misses are expected failures")
-    add("--against", metavar="baseline|RECORD.json", help="the gate: fail if any unit or task blocks")
-    add("--out", metavar="RECORD.json", help="also write the record here (a folder if --adapter is repeated)")
-    add("--rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
-    add("--sealed", action="store_true", help="judge sealed units too: for the final look")
-    add("--repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
-    add("--timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it")
+    add("--tg-model", metavar="NAME", help="smollm2 (default, embedded), a folder, a Hub id, or replay:FILE.jsonl")
+    add("--tg-adapter", metavar="DIR", action="append", default=[], help="judge this LoRA adapter; may be repeated")
+    add("--tg-cases", metavar="DIR", help="the folder of fixtures (default: fixtures)")
+    add("--tg-baselines", metavar="DIR", help="the folder of recorded baselines (default: baselines)")
+    add("--tg-record", action="store_true", help="write the baseline; misses are expected failures")
+    add("--tg-against", metavar="baseline|RECORD.json", help="the gate: fail if any unit or task blocks")
+    add("--tg-out", metavar="RECORD.json", help="also write the record here (a folder if --tg-adapter is repeated)")
+    add("--tg-rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
+    add("--tg-sealed", action="store_true", help="judge sealed units too: for the final look")
+    add("--tg-repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
     add(
-        "--inconclusive",
+        "--tg-timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it"
+    )
+    add(
+        "--tg-inconclusive",
         choices=("block", "warn"),
         help="warn: an inconclusive unit alone does not fail the run (default: block)",
     )
@@ -68,16 +70,17 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def _uses_options(config: pytest.Config) -> bool:
     option = config.option
-    named = [option.model, option.cases, option.baselines, option.against, option.out, option.inconclusive]
+    named = [option.tg_model, option.tg_cases, option.tg_baselines, option.tg_against, option.tg_out]
     return any(
         [
             *named,
-            option.adapter,
-            option.record,
-            option.sealed,
-            option.timing,
-            option.rung != "as-is",
-            option.repeats != 1,
+            option.tg_inconclusive,
+            option.tg_adapter,
+            option.tg_record,
+            option.tg_sealed,
+            option.tg_timing,
+            option.tg_rung != "as-is",
+            option.tg_repeats != 1,
         ]
     )
 

@@ -54,7 +54,7 @@ def find_record(runs: Path, adapter: str) -> Record:
             return record
     raise Refused(
         f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
-        "run: pytest suites/ --adapter=DIR --against baseline"
+        "run: pytest suites/ --tg-adapter=DIR --tg-against baseline"
     )
 
 
@@ -138,7 +138,7 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
             )
         for unit in task.units:
             if unit.sealed and not record.sealed:
-                raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --sealed")
+                raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
             if record.questions.get(unit.key) != unit.questions:
                 raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
         for key, policy in task.policies.items():

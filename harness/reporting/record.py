@@ -124,7 +124,7 @@ def _rate_lines(record: Record) -> Iterator[str]:
 
 
 def table(record: Record) -> Table:
-    """Units down, numbers across: beside the baseline under --against, by themselves otherwise. 100 columns do."""
+    """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
     names = record.identity.get("names", {})
     who = names.get("adapter") or names.get("model") or "record"
     return _compared(record, who) if record.verdicts else _alone(record, who)

@@ -4,7 +4,7 @@ Editors complete and check a fixture file by its first line, `# yaml-language-se
 fixture files share is written by hand (`file.schema.json`, which the loader uses); what a suite's own `check` and
 `expect` may hold is added from its rows, by suite and measure.
 
-    TUNEGATE_GOLDEN=write pytest tests/test_published.py     # writes them anew
+    make golden     # writes them anew
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: install demo suites test unit lint clean
+.PHONY: install demo suites unit test services golden lint clean
 
 install: $(VENV)/.installed
 
@@ -22,11 +22,17 @@ demo: install
 suites: install
 	pytest suites/
 
+unit: install
+	pytest tests/unit
+
 test: install
 	pytest
 
-unit: install
-	pytest -m 'not real'
+services: install
+	pytest tests/services
+
+golden: install
+	TUNEGATE_GOLDEN=write pytest -m golden
 
 lint: install
 	ruff check .

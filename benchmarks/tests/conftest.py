@@ -1,0 +1,6 @@
+"""What the benchmarks' own tests share."""
+
+from __future__ import annotations
+
+from tests.support.kept import _own_cache  # noqa: F401  (a fixture)
+from tests.support.tiny import make_adapter, tiny_adapter, tiny_model  # noqa: F401  (fixtures)

@@ -1,0 +1,147 @@
+"""The ladder's two other tasks: facts that stand in the passages alone, sums whose answers stand nowhere."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tunegate.harness.diagnosis.ladder import offers
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case
+from tunegate.harness.lint.rules import lint
+from tunegate.harness.models.prompts import RUNGS
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
+
+ROOT = ROOT / "benchmarks/ladder_tasks"
+TASKS = load_tasks(ROOT)
+UNITS = {key: find_unit(TASKS, key) for key in ("handbook/facts", "rota/sums")}
+FACTS, SUMS = (unit.cases for unit in UNITS.values())
+RECIPES = {task.name: read_recipe(ROOT / f"_training/{task.name}.yaml") for task in TASKS}
+ROWS = {task.name: read_rows(RECIPES[task.name].rows, task) for task in TASKS}
+SENTENCE = re.compile(r"(?<=[.!?;])\s+")
+NUMBER = re.compile(r"\d+(?:[.,:]\d+)?")
+RUN = 5  # words
+
+
+def holds(text: str, case: Case, *answers: str) -> bool:
+    """Would the case's own check find one of the answers (default: any that counts) in a sentence of the text?"""
+    expect = {"answer": answers or case.expect["answer"]}
+    return any(case.check(sentence, expect, "").score for sentence in SENTENCE.split(text))
+
+
+def by_id(case: Case) -> str:
+    return case.id
+
+
+def opening(text: str) -> str:
+    return " ".join(text.split()[:2]).casefold()
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    words = normalise(text).split()
+    return {tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+
+
+def test_lint_finds_sixty_cases_each_and_nothing_to_say(tmp_path: Path) -> None:
+    found = lint(ROOT, tmp_path)
+    assert found.units == ["handbook/facts: 60 retention cases", "rota/sums: 60 retention cases"]
+    assert (found.mistakes, found.doubts) == ((), ())
+
+
+@pytest.mark.parametrize("case", FACTS, ids=by_id)
+def test_a_fact_stands_in_its_passage_and_not_in_its_question(case: Case) -> None:
+    first = case.expect["answer"][0]  # as the passage writes it; the others are other ways to write it
+    assert holds(case.context, case, first)
+    assert not holds(f"{case.prompt.system} {case.input}", case)
+
+
+def test_passages_are_short_and_shared_by_three_questions_at_most() -> None:
+    passages = Counter(case.context for case in FACTS)
+    assert len(passages) >= 24
+    assert max(passages.values()) <= 3
+    assert all(30 <= len(passage.split()) <= 80 for passage in passages)
+
+
+def test_a_passage_holds_numbers_that_nobody_asks_for() -> None:
+    for passage in {case.context for case in FACTS}:
+        asked = " ".join(answer for case in FACTS if case.context == passage for answer in case.expect["answer"])
+        assert set(NUMBER.findall(passage)) - set(NUMBER.findall(asked)), passage
+
+
+@pytest.mark.parametrize("case", SUMS, ids=by_id)
+def test_the_answer_to_a_sum_is_not_among_what_it_is_made_of(case: Case) -> None:
+    assert not holds(f"{case.prompt.system} {case.input}", case)
+
+
+@pytest.mark.parametrize("case", [*FACTS, *SUMS], ids=by_id)
+def test_each_answer_that_counts_passes_alone(case: Case) -> None:
+    assert all(case.check(answer, case.expect, "").score == 1.0 for answer in case.expect["answer"])
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_one_answer_for_everything_gains_next_to_nothing(unit) -> None:
+    answers = {case.expect["answer"][0] for case in unit.cases}
+    best = max(sum(case.check(answer, case.expect, "").score for case in unit.cases) for answer in answers)
+    assert best <= 3
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_questions_are_varied_and_asked_once(unit) -> None:
+    asked = [case.input for case in unit.cases]
+    assert len(set(map(normalise, asked))) == len(asked)
+    assert max(Counter(map(opening, asked)).values()) <= 4
+    lengths = sorted(len(text.split()) for text in asked)
+    assert lengths[-1] >= 1.5 * lengths[len(lengths) // 20]
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_shots_are_four_other_questions(unit) -> None:
+    assert len(unit.shots) == 4
+    assert {normalise(text) for text, _ in unit.shots}.isdisjoint(normalise(case.input) for case in unit.cases)
+
+
+def test_shots_give_no_fact_away() -> None:
+    shown = [f"{text} {output}" for text, output in UNITS["handbook/facts"].shots]
+    assert [case.id for case in FACTS for text in shown if holds(text, case)] == []
+
+
+def test_the_handbook_climbs_every_rung_and_the_sums_all_but_context() -> None:
+    offered = {key: [rung for rung in RUNGS if offers(unit, rung)] for key, unit in UNITS.items()}
+    assert offered == {"handbook/facts": list(RUNGS), "rota/sums": ["as-is", "few-shot", "steps"]}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_there_are_eighty_varied_rows(task) -> None:
+    rows = ROWS[task.name]
+    assert RECIPES[task.name].task == task.name
+    assert len(rows) == 80
+    assert len({normalise(row.input) for row in rows}) == len(rows)
+    assert max(Counter(opening(row.input) for row in rows).values()) <= 8
+    assert max(len(row.output.split()) for row in rows) <= 5
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_rows_are_apart_from_the_fixtures(task) -> None:
+    assert check_holdout(ROWS[task.name], TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    (unit,) = task.units
+    held = [case.input for case in unit.cases] + [text for text, _ in unit.shots]
+    held += [case.context for case in unit.cases if case.context]
+    known = set().union(*map(runs, held))
+
+    def copied(row: Row) -> bool:
+        """Are three runs of five words, seven words on end for instance, a fixture's?"""
+        return len(runs(row.input) & known) >= 3
+
+    assert [row.input for row in ROWS[task.name] if copied(row)] == []
+
+
+def test_no_row_answers_a_fact() -> None:
+    told = [(case.id, row.input) for case in FACTS for row in ROWS["handbook"] if row.output in case.expect["answer"]]
+    assert told == []

@@ -1,0 +1,124 @@
+"""The guides: every block of code in them is done in order, in a project of its own, and shows what the guide shows.
+
+A path in backticks on a line of its own names the file of the blocks below: `yaml`, `python` and `json` blocks are the
+file, `diff` blocks change it. In a `console` block `$` begins a command; the lines below it stand in its output, in
+that order, and `exit code N` is what it ends with (0 where nothing is said).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = {
+    "tunegate": ["-m", "tunegate"],
+    "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin"],
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a console block, what it must say, and how it must end."""
+
+    line: str
+    says: tuple[str, ...]
+    code: int
+
+
+def blocks(guide: str) -> Iterator[tuple[str, str, str]]:
+    """The file, the kind and the text of each block."""
+    file = ""
+    for found in BLOCK.finditer((ROOT / "docs" / guide).read_text("utf-8")):
+        file = found["file"] or file
+        yield file, found["kind"], found["text"]
+
+
+def commands(text: str) -> Iterator[Command]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        line, *says = part.splitlines()
+        ends = [each for each in says if each.startswith("exit code ")]
+        yield Command(line, tuple(each for each in says if each not in ends), int(ends[0].split()[-1]) if ends else 0)
+
+
+def follow(guide: str, project: Path, home: Path) -> int:
+    """Do what a guide says in `project`; returns the number of commands."""
+    count = 0
+    for file, kind, text in blocks(guide):
+        if kind == "console":
+            for command in commands(text):
+                run(command, project, home)
+                count += 1
+        elif kind == "diff":
+            change(project / file, text)
+        else:
+            (project / file).parent.mkdir(parents=True, exist_ok=True)
+            (project / file).write_text(text, "utf-8")
+    return count
+
+
+def run(command: Command, project: Path, home: Path) -> None:
+    program, *arguments = command.line.replace("~", str(home)).split()
+    what = [sys.executable, *PROGRAMS[program], *arguments] if program in PROGRAMS else [program, *arguments]
+    where = project if (project / "harness").exists() else ROOT
+    environment = {**os.environ, "PYTHONPATH": str(where), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ended = subprocess.run(
+        what, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )  # fmt: skip
+    assert ended.returncode == command.code, f"$ {command.line}\n{ended.stdout}"
+    rest = ended.stdout
+    for line in command.says:
+        assert line in rest, f"$ {command.line}\nshould go on with {line!r}:\n{rest}"
+        rest = rest.partition(line)[2]
+
+
+def change(path: Path, diff: str) -> None:
+    """Apply a diff: the lines that it removes or keeps stand in the file once, as they are."""
+    lines = diff.splitlines()
+    old, new = ("".join(f"{line[1:]}\n" for line in lines if line[0] in f" {mark}") for mark in "-+")
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{path.name} does not hold what the guide changes:\n{old}"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home folder with this repository in it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "tunegate").symlink_to(ROOT)
+    return tmp_path / "home"
+
+
+def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("first-suite.md", tmp_path / "project", home) == 9
+
+
+def test_a_new_kind_of_suite_is_one_file_one_row_and_one_test_file(tmp_path, home):
+    project = tmp_path / "project"
+    for package in ("harness", "suites"):
+        shutil.copytree(ROOT / package, project / package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = set(project.rglob("*.py"))
+
+    assert follow("new-suite.md", project, home) == 4
+
+    added = {path.relative_to(project).as_posix() for path in set(project.rglob("*.py")) - before}
+    assert added == {"harness/checks/brevity.py", "suites/test_brevity.py"}
+
+
+def test_a_guide_that_shows_what_is_not_so_is_found_out(tmp_path):
+    with pytest.raises(AssertionError, match="should go on with"):
+        run(Command("echo hello", ("goodbye",), 0), tmp_path, tmp_path)
+    with pytest.raises(AssertionError):
+        run(Command("false", (), 0), tmp_path, tmp_path)

@@ -1,0 +1,227 @@
+"""The whole loop on the embedded model, for real: one small adapter is trained once and shared by every test here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.paths import ROOT
+
+CASES, ROWS = 30, 72
+
+pytestmark = pytest.mark.real
+
+RECIPE = """
+version: 1
+task: support
+rows: [rows.jsonl]
+lora: {r: 16, alpha: 32}
+optim: {lr: 2e-3, epochs: 2, batch: 8, max_length: 400}
+seed: 1
+output: adapter
+"""
+POLICY = """
+version: 1
+units:
+  triage: {role: target, margin: 0.2, reason: thirty cases can hold no less}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a small task cut from the demo, and what a run in it printed."""
+
+    path: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*command), cwd=self.path, capture_output=True, text=True, check=False)
+
+    def command(self, *command: str) -> list[str]:
+        return [sys.executable, "-m", *command]
+
+    def judge(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run("pytest", "suites/", *options)
+
+    def train(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run("harness", "train", "recipe.yaml", *options)
+
+
+def fill(path: Path) -> Place:
+    """A task of thirty triage messages, asked for the shape of the answer alone, and rows that teach it."""
+    data = yaml.safe_load((ROOT / "fixtures/support/triage.yaml").read_text("utf-8"))
+    cases = [
+        {key: case[key] for key in ("id", "input")} for case in data["cases"][:: len(data["cases"]) // CASES][:CASES]
+    ]
+    task = path / "fixtures" / "support"
+    shutil.copytree(ROOT / "suites", path / "suites", ignore=shutil.ignore_patterns("__pycache__"))
+    (task / "refs").mkdir(parents=True)
+    shutil.copy(ROOT / "fixtures/support/refs/triage.schema.json", task / "refs")
+    (task / "triage.yaml").write_text(json.dumps({**data, "cases": cases}))
+    (task / "task.yaml").write_text(POLICY)
+    rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
+    (path / "rows.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+    (path / "recipe.yaml").write_text(RECIPE)
+    (path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    return Place(path)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The small task with its baseline recorded, the adapter trained, and the adapter judged into `gate.json`."""
+    place = fill(tmp_path_factory.mktemp("real"))
+    for done in (
+        place.judge("--tg-record"),
+        place.run("harness", "diagnose", "--sample=10"),
+        place.train(),
+        place.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
+    ):
+        assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+@pytest.fixture
+def copied(place: Place, tmp_path: Path) -> Place:
+    """A copy of the place that a test may spoil."""
+    shutil.copytree(place.path, tmp_path / "copy")
+    return Place(tmp_path / "copy")
+
+
+def edit_weights(adapter: Path, change: Callable[[str, object], object]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: change(name, weight) for name, weight in load_file(file).items()}, file)
+
+
+def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
+    record = json.loads((place.path / "gate.json").read_text())
+    verdict = record["verdicts"]["support/triage"]
+    assert verdict["verdict"] == "improved"
+    assert verdict["base"] < 0.3
+    assert verdict["mean"] > verdict["base"] + 0.5
+    assert record["tasks"]["support"]["decision"] == "release"
+    assert record["partial"] is False
+
+
+def test_release_and_verify(copied: Place) -> None:
+    done = copied.run("harness", "release", "adapter", "--record=gate.json")
+    assert done.returncode == 0, done.stderr
+    assert copied.run("harness", "verify", "adapter").returncode == 0
+    card = (copied.path / "adapter/README.md").read_text()
+    assert "improved" in card
+    assert list(copied.path.glob("baselines/*/support/triage.released.json"))
+    (copied.path / "adapter/training.json").write_text("{}")
+    spoilt = copied.run("harness", "verify", "adapter")
+    assert spoilt.returncode == 4
+    assert "training.json" in spoilt.stderr
+
+
+def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None:
+    edit_weights(copied.path / "adapter", lambda name, weight: weight * 40)
+    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
+    assert done.returncode == 1, done.stdout
+    assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
+    refused = copied.run("harness", "release", "adapter", "--record=bad.json")
+    assert refused.returncode == 4
+    assert not (copied.path / "adapter/release.json").exists()
+
+
+def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
+    edit_weights(copied.path / "adapter", lambda name, weight: weight * ("lora_A" in name))
+    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=none.json")
+    assert done.returncode == 4
+    assert "not acting" in done.stderr
+    assert not (copied.path / "none.json").exists()
+
+
+def test_release_refuses_another_adapters_record(copied: Place) -> None:
+    edit_weights(copied.path / "adapter", lambda name, weight: weight * 1.01)
+    refused = copied.run("harness", "release", "adapter", "--record=gate.json")
+    assert refused.returncode == 4
+    assert not (copied.path / "adapter/release.json").exists()
+
+
+def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
+    export = ("harness", "export", "adapter", "--record=gate.json", "--output=merged")
+    done = copied.run(*export)
+    assert done.returncode == 0, done.stdout + done.stderr
+    same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)
+    assert same, done.stdout
+    assert int(same[1]) >= 29  # merged, a sum is rounded once where it was twice: a near tie may tip
+    weights = copied.path / "merged/model.safetensors"
+    weights.write_bytes(damaged(weights))
+    blocked = copied.run(*export, "--check")
+    assert blocked.returncode == 1, blocked.stdout + blocked.stderr
+    assert not (copied.path / "merged/export.json").exists()
+
+
+def damaged(weights: Path) -> bytes:
+    """One projection of one layer half as strong, as by a careless conversion."""
+    from safetensors.torch import load, save
+
+    loaded = load(weights.read_bytes())
+    name = next(name for name in sorted(loaded) if "down_proj" in name)
+    return save(loaded | {name: loaded[name] * 0.5}, {"format": "pt"})
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < end, "it never came to the point where it is to be killed"
+        time.sleep(0.05)
+
+
+def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place, tmp_path: Path) -> None:
+    shared, place = place, fill(tmp_path / "place")  # after the shared one, which converted the model
+    cache = tmp_path / "cache"  # its own generations, the session's converted model
+    cache.mkdir()
+    (cache / "models").symlink_to(Path(os.environ["TUNEGATE_CACHE"]) / "models")
+    own = {**os.environ, "TUNEGATE_CACHE": str(cache)}
+    process = subprocess.Popen(
+        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, stdout=subprocess.DEVNULL, env=own
+    )
+    wait_for(lambda: (cache / "generations.sqlite").exists(), process)
+    time.sleep(4)  # into the first batch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(place.path.glob("baselines/**/*.json"))
+    assert not list(place.path.glob(".tunegate/runs/*.json"))
+    again = subprocess.run(
+        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, capture_output=True, text=True, env=own
+    )
+    assert again.returncode == 0, again.stdout
+    [one], [other] = (each.path.glob("baselines/*/support/triage.json") for each in (shared, place))
+    assert one.read_bytes() == other.read_bytes()  # generated twice, with nothing in common but the model
+
+
+def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
+    shutil.rmtree(copied.path / "adapter")
+    recipe = copied.path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.5, checkpoint_steps: 1"))
+    process = subprocess.Popen(
+        copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
+    )
+    wait_for(lambda: (copied.path / ".adapter.training/checkpoint-1/complete.json").exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (copied.path / "adapter").exists()
+    refused = copied.judge("--tg-adapter=adapter", "--tg-against=baseline")
+    assert refused.returncode == 4
+    assert "adapter" in refused.stderr
+    again = copied.train()
+    assert again.returncode == 0, again.stderr
+    assert json.loads((copied.path / "adapter/training.json").read_text())["training"]["resumed_at"] >= 1
+    assert not (copied.path / ".adapter.training").exists()

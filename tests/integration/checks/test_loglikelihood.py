@@ -1,0 +1,437 @@
+"""Likelihood units: the numbers against the model's own, the checks, and the whole way through a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.project import Project
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case, Decoding
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.base import load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Local, render
+from tunegate.harness.models.loglikelihood import LOGITS, encode, plan
+
+PASSAGES = {
+    "fog": "Fog came up the river before the ferry did.",
+    "bread": "Knead the dough, let it rest an hour, then knead it again.",
+    "tax": "The council voted eight to five to leave the tax as it is.",
+}
+PAIR = {"preferred": "An engineer will call.", "other": "A plumber will call."}
+MESSAGES = (("system", "Reply."), ("user", "It drips."))
+
+
+def write_passages(fixtures: Path, **more: Any) -> Path:
+    cases = [{"id": case, "input": text} for case, text in PASSAGES.items()]
+    return write(fixtures, "passages", "retention", {"measure": "passages"}, cases=cases, **more)
+
+
+def write_pairs(fixtures: Path, **more: Any) -> Path:
+    cases = [{"id": "who", "input": "It drips.", "expect": PAIR}]
+    return write(fixtures, "pairs", "vocabulary", {"measure": "pairs"}, **{"cases": cases, **more})
+
+
+def write_questions(fixtures: Path) -> Path:
+    cases = [{"id": "france", "input": "What is the capital of France?", "expect": {"answer": ["paris"]}}]
+    return write(fixtures, "questions", "retention", {"measure": "questions"}, cases=cases)
+
+
+def write(fixtures: Path, unit: str, suite: str, check: dict[str, Any], **more: Any) -> Path:
+    path = fixtures / "desk" / f"{unit}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 1, "suite": suite, "unit": unit, "check": check, **more}))
+    return path
+
+
+def ask(*texts: str, messages: Any = ()) -> list[Request]:
+    return [
+        Request(f"desk/passages/{number}", messages, Decoding(), texts=(text,)) for number, text in enumerate(texts)
+    ]
+
+
+@pytest.fixture(scope="module")
+def local(tiny_model: Path) -> Local:
+    return Local(str(tiny_model), quiet())
+
+
+# --- the numbers
+
+
+def by_hand(folder: Path, before: list[int], text: list[int]) -> list[float]:
+    """Token after token, each from a forward pass of its own."""
+    import torch
+
+    model = load_base(folder)
+    found = []
+    for place, token in enumerate(text):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[*before, *text[:place]]])).logits[0, -1].double()
+        found.append(float(torch.log_softmax(logits, 0)[token]))
+    return found
+
+
+def test_a_passage_is_scored_from_its_first_token(local: Local, tiny_model: Path) -> None:
+    text = PASSAGES["fog"]
+    (answer,) = local.answer(ask(text))
+    tokenizer = load_tokenizer(tiny_model)
+    expected = by_hand(tiny_model, [tokenizer.bos_token_id], tokenizer(text, add_special_tokens=False).input_ids)
+    assert answer.output is None
+    assert answer.logprobs == (pytest.approx(expected, abs=1e-4),)
+
+
+def test_a_pair_is_scored_as_answers_to_the_prompt(local: Local, tiny_model: Path) -> None:
+    request = Request("desk/pairs/who", MESSAGES, Decoding(), texts=tuple(PAIR.values()))
+    (answer,) = local.answer([request])
+    tokenizer = load_tokenizer(tiny_model)
+    before = tokenizer(render(tokenizer, request), add_special_tokens=False).input_ids
+    for text, found in zip(PAIR.values(), answer.logprobs, strict=True):
+        expected = by_hand(tiny_model, before, tokenizer(text, add_special_tokens=False).input_ids)
+        assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_batch_gives_the_numbers_of_one_at_a_time(local: Local) -> None:
+    asked = ask(*PASSAGES.values(), "?")
+    together = {answer.key: answer.logprobs for answer in local.answer(asked)}
+    alone = {answer.key: answer.logprobs for request in asked for answer in local.answer([request])}
+    assert together.keys() == alone.keys()
+    for key, found in together.items():
+        assert found == (pytest.approx(alone[key][0], abs=2e-4),)
+
+
+def test_an_adapter_moves_the_numbers(local: Local, tiny_model: Path, tiny_adapter: Path) -> None:
+    asked = ask(*PASSAGES.values())
+    tuned = Local(str(tiny_model), quiet(), tiny_adapter)
+    assert [each.logprobs for each in tuned.answer(asked)] != [each.logprobs for each in local.answer(asked)]
+
+
+def test_generating_and_telling_likelihoods_mix_in_one_run(local: Local) -> None:
+    generate = Request("desk/triage/a", MESSAGES, Decoding(max_new_tokens=4))
+    answers = {answer.key: answer for answer in local.answer([*ask("Fog."), generate])}
+    assert answers["desk/triage/a"].output is not None
+    assert answers["desk/triage/a"].logprobs == ()
+    assert answers["desk/passages/0"].logprobs
+
+
+def test_what_decides_a_number_is_in_its_generation_digest(local: Local) -> None:
+    one, other = ask("Fog.", "Rain.")
+    chat = ask("Fog.", messages=MESSAGES)[0]
+    digests = {local.identity.generation(request) for request in (one, other, chat)}
+    assert len(digests) == 3
+
+
+def test_a_passage_longer_than_the_model_can_see_is_refused(local: Local) -> None:
+    with pytest.raises(Refused, match=r"desk/passages/0: expected prompt and answer within the 4096 tokens .* found"):
+        list(local.answer(ask("fog " * 2000)))
+
+
+def test_a_failure_is_no_number_but_an_outage(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Local(str(tiny_model), quiet())
+    _, model = local._loaded
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model, "forward", fail)
+    with pytest.raises(CouldNotRun, match=r"failed on a batch of 1 \(desk/passages/0 \.\.\.\): .*out of memory"):
+        list(local.answer(ask("Fog.")))
+
+
+encoded = st.tuples(st.lists(st.just(1), min_size=1, max_size=30), st.lists(st.just(2), min_size=1, max_size=300))
+
+
+@given(st.lists(st.lists(encoded, min_size=1, max_size=2), max_size=40))
+def test_the_laws_of_the_plan(requests: list[list[tuple[list[int], list[int]]]]) -> None:
+    vocabulary = 49_152
+    batches = list(plan(requests, vocabulary))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(requests)))
+    for batch in batches:
+        texts = [text for index in batch for text in requests[index]]
+        width = max(len(before) + len(text) for before, text in texts)
+        assert len(batch) == 1 or len(texts) * width * vocabulary <= LOGITS
+
+
+def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    assert encode(tokenizer, None, "a")[0] == [tokenizer.bos_token_id]
+    tokenizer.bos_token = None
+    assert encode(tokenizer, None, "a")[0] == [tokenizer.eos_token_id]
+
+
+# --- the checks
+
+
+def check(row: str) -> Any:
+    from tunegate.harness.authoring.document import Document
+
+    measure = row.partition("/")[2]
+    return CHECKS[row].load({"measure": measure}, Document(Path("x.yaml"), {}, {}), ())
+
+
+def test_a_passage_scores_its_mean_per_token() -> None:
+    outcome = check("retention/passages")([(-1.0, -2.0, -3.0)], None, "")
+    assert outcome.score == -2.0
+    assert outcome.rates == {}
+
+
+def test_a_pair_scores_the_difference_of_means_whatever_the_lengths() -> None:
+    pairs = check("vocabulary/pairs")
+    better = pairs([(-1.0,), (-2.0, -2.0, -2.0)], PAIR, "")
+    assert better.score == 1.0
+    assert better.rates == {"preferred": True}
+    same = pairs([(-1.0,), (-1.0, -1.0)], PAIR, "")
+    assert same.score == 0.0
+    assert same.rates == {"preferred": False}
+
+
+@pytest.mark.parametrize(
+    ("output", "passes"),
+    [
+        ("Paris", True),
+        ("The capital of France is PARIS.", True),
+        ("paris!", True),
+        ("It's l'île-de-Paris", True),
+        ("Lyon", False),
+        ("parisian", False),
+        ("comparis on", False),
+        ("", False),
+        (" ".join(["Lyon, Nice, Lille, Paris,"] * 11), False),
+    ],
+)
+def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: str, passes: bool) -> None:
+    outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
+    assert outcome.score == float(passes)
+    assert bool(outcome.findings) != passes
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "passes"),
+    [
+        ("It takes 6 hours.", "6", True),
+        ("6.", "6", True),
+        ("6, I think", "6", True),
+        ("6.5", "6", False),
+        ("0.6", "6", False),
+        ("12:30", "12", False),
+        ("12:30", "30", False),
+        ("12:30", "12:30", True),
+        ("It comes to \u00a3203.", "\u00a3203", True),
+        ("It comes to \u00a31,203.", "203", False),
+        ("16", "6", False),
+    ],
+)
+def test_a_number_is_not_a_part_of_another_one(output: str, answer: str, passes: bool) -> None:
+    assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
+
+
+def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
+    questions = check("retention/questions")
+    assert questions("about 7.5 %", {"answer": ["seven and a half", "7.5 %"]}, "").score == 1.0
+    assert questions("17.5 %", {"answer": ["7.5 %"]}, "").score == 0.0
+    assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0
+
+
+# --- authoring
+
+
+def mistakes(fixtures: Path) -> str:
+    with pytest.raises(AuthoringError) as error:
+        load_tasks(fixtures)
+    return str(error.value)
+
+
+def test_a_retention_file_must_say_what_it_measures(tmp_path: Path) -> None:
+    write(tmp_path, "passages", "retention", {}, cases=[{"id": "a", "input": "Fog."}])
+    told = mistakes(tmp_path)
+    assert "expected a check with measure: passages or questions, found none" in told
+    assert "write check: {measure: passages} above the cases" in told
+
+
+def test_an_unknown_measure_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    write(tmp_path, "passages", "retention", {"measure": "passage"}, cases=[{"id": "a", "input": "Fog."}])
+    assert "did you mean 'passages'" in mistakes(tmp_path)
+    write(tmp_path, "passages", "schema", {"measure": "pairs", "schema": {}}, cases=[{"id": "a", "input": "Fog."}])
+    assert "no measure, schema has one only" in mistakes(tmp_path)
+
+
+def test_a_measure_of_a_case_cannot_differ_from_its_files(tmp_path: Path) -> None:
+    cases = [{"id": "a", "input": "Fog.", "check": {"measure": "questions"}}]
+    write(tmp_path, "passages", "retention", {"measure": "passages"}, cases=cases)
+    assert "measure" in mistakes(tmp_path)
+
+
+def test_two_measures_in_one_unit_are_refused(tmp_path: Path) -> None:
+    write_passages(tmp_path)
+    other = write_questions(tmp_path)
+    other.write_text(other.read_text().replace('"unit": "questions"', '"unit": "passages"'))
+    assert "measure: passages, as in" in mistakes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"prompt": {"system": "x"}}, {"generate": {"max_new_tokens": 3}}, {"shots": [{"input": "a", "output": "b"}]}],
+)
+def test_keys_that_a_passage_does_not_read_are_refused(tmp_path: Path, more: dict[str, Any]) -> None:
+    write_passages(tmp_path, **more)
+    assert f"no {next(iter(more))}, which retention/passages does not read" in mistakes(tmp_path)
+
+
+def test_an_expect_on_a_passage_is_refused(tmp_path: Path) -> None:
+    cases = [{"id": "a", "input": "Fog.", "expect": {"answer": ["x"]}}]
+    write(tmp_path, "passages", "retention", {"measure": "passages"}, cases=cases)
+    assert "no expect, which retention/passages does not read" in mistakes(tmp_path)
+
+
+def test_a_pair_of_equal_texts_is_refused(tmp_path: Path) -> None:
+    same = {"preferred": "An engineer.", "other": "An  engineer."}
+    write_pairs(tmp_path, cases=[{"id": "a", "input": "x", "expect": same}])
+    assert "expected another text than the preferred one, found the same" in mistakes(tmp_path)
+
+
+def test_a_unit_is_of_its_own_kind(tmp_path: Path) -> None:
+    write_passages(tmp_path)
+    write_pairs(tmp_path)
+    write_questions(tmp_path)
+    tasks = load_tasks(tmp_path)
+    kinds = {name: find_unit(tasks, f"desk/{name}").kind for name in ("passages", "pairs", "questions")}
+    assert kinds == {"passages": "continuous", "pairs": "continuous", "questions": "pass/fail"}
+    pairs = find_unit(tasks, "desk/pairs")
+    case: Case = pairs.cases[0]
+    assert pairs.texts(case) == tuple(PAIR.values())
+
+
+# --- replay
+
+
+def lines(project: Project, *raw: dict[str, Any]) -> Path:
+    path = project.path / "outputs.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in raw))
+    return path
+
+
+def replay(project: Project, *raw: dict[str, Any], more: tuple[str, ...] = ()) -> pytest.RunResult:
+    lines(project, *raw)
+    return project.run("--tg-model=replay:outputs.jsonl", "--tg-out=record.json", *more)
+
+
+def passages(shift: float = 0.0) -> list[dict[str, Any]]:
+    return [{"case": f"desk/passages/{case}", "logprobs": [-1 - shift, -3 - shift]} for case in PASSAGES]
+
+
+def test_log_probabilities_made_elsewhere_are_judged(project: Project) -> None:
+    write_passages(project.fixtures)
+    write_pairs(project.fixtures)
+    result = replay(project, *passages(), {"case": "desk/pairs/who", "logprobs": [[-1, -1], [-2, -3]]})
+    assert result.ret == 0
+    record = project.record()
+    assert record["cases"]["desk/passages/fog"]["score"] == -2.0
+    assert "passed" not in record["cases"]["desk/passages/fog"]
+    assert record["cases"]["desk/pairs/who"] | {"findings": []} == {
+        "score": 1.5, "findings": [], "output": None, "rates": {"preferred": True}, "logprobs": [[-1, -1], [-2, -3]],
+    }  # fmt: skip
+    assert record["units"]["desk/pairs"]["rates"] == {"preferred": 1.0}
+
+
+def test_a_null_is_unscored_and_fails(project: Project) -> None:
+    write_pairs(project.fixtures)
+    result = replay(project, {"case": "desk/pairs/who", "logprobs": None})
+    assert result.ret == 1
+    assert project.record()["units"]["desk/pairs"]["unscored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ({"output": "fog"}, "expected logprobs, which is what desk/pairs/who asks for, found output"),
+        ({}, "expected logprobs, which is what desk/pairs/who asks for, found neither"),
+        ({"logprobs": [-1.0]}, "expected log-probabilities of 2 texts, found those of 1"),
+        ({"logprobs": [[-1.0], [0.5]]}, "none above 0"),
+        ({"logprobs": []}, "none above 0"),
+        ({"logprobs": [[], [-1]]}, "none above 0"),
+    ],
+)
+def test_lines_that_cannot_be_are_refused_with_file_and_line(project: Project, line: dict[str, Any], told: str) -> None:
+    write_pairs(project.fixtures)
+    result = replay(project, {"case": "desk/pairs/who", **line})
+    assert result.ret == 4
+    said = " ".join((result.stdout.str() + result.stderr.str()).split())
+    assert "outputs.jsonl:1" in said
+    assert told in said
+
+
+def test_log_probabilities_for_a_case_that_asks_for_an_output_are_refused(project: Project) -> None:
+    write_questions(project.fixtures)
+    result = replay(project, {"case": "desk/questions/france", "logprobs": [-1]})
+    assert result.ret == 4
+    assert "expected output" in " ".join((result.stdout.str() + result.stderr.str()).split())
+
+
+def test_the_gate_sees_a_fall_of_likelihood_beyond_the_margin(project: Project) -> None:
+    cases = [{"id": f"p{index}", "input": f"passage {index}"} for index in range(40)]
+    write(project.fixtures, "passages", "retention", {"measure": "passages"}, cases=cases)
+    project.policy(passages={"role": "guard", "margin": 0.2})
+    before = [{"case": f"desk/passages/p{index}", "logprobs": [-2 - index / 100]} for index in range(40)]
+    after = [
+        {"case": each["case"], "logprobs": [each["logprobs"][0] - 0.5 - number / 200]}
+        for number, each in enumerate(before)
+    ]
+    replay(project, *before, more=("--tg-out=base.json",))
+    result = replay(project, *after, more=("--tg-against=base.json",))
+    assert result.ret == 1
+    verdict = project.record()["verdicts"]["desk/passages"]
+    assert verdict["verdict"] == "regressed"
+    assert math.isclose(verdict["difference"], -0.5975, abs_tol=1e-6)
+    assert replay(project, *before, more=("--tg-against=base.json",)).ret == 0
+    assert project.record()["verdicts"]["desk/passages"]["verdict"] == "held"
+
+
+# --- a real model, however small
+
+
+def test_the_whole_way_record_reuse_and_the_gate(project: Project, tiny_model: Path, tiny_adapter: Path) -> None:
+    write_passages(project.fixtures)
+    write_pairs(project.fixtures)
+    write_questions(project.fixtures)
+    project.policy(passages={"role": "guard", "margin": 0.1}, pairs={"role": "target"}, questions={"role": "guard"})
+    model = f"--tg-model={tiny_model}"
+    assert project.run(model, "--tg-record").ret == 0
+    files = {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
+    assert len(files) == 3
+    assert project.run(model, "--tg-record").ret == 0
+    assert files == {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
+    result = project.run(model, f"--tg-adapter={tiny_adapter}", "--tg-against=baseline", "--tg-out=record.json")
+    assert result.ret == 1
+    assert project.record()["verdicts"]["desk/pairs"]["verdict"] == "ungated"
+    assert project.record()["verdicts"]["desk/passages"]["difference"] != 0
+
+
+def test_an_edited_log_probability_in_a_baseline_is_refused(project: Project, tiny_model: Path) -> None:
+    write_passages(project.fixtures)
+    assert project.run(f"--tg-model={tiny_model}", "--tg-record").ret == 0
+    (path,) = (project.path / "baselines").rglob("*.json")
+    data = json.loads(path.read_text())
+    data["cases"]["fog"]["logprobs"][0][0] -= 1
+    path.write_text(json.dumps(data))
+    result = project.run(f"--tg-model={tiny_model}", "--tg-against=baseline")
+    assert result.ret == 4
+    assert "edited" in result.stderr.str() + result.stdout.str()
+
+
+def test_repeats_ask_for_likelihoods_once(project: Project, tiny_model: Path) -> None:
+    write_passages(project.fixtures)
+    project.unit(["a"], generate={"max_new_tokens": 2, "temperature": 1.0})
+    project.run(f"--tg-model={tiny_model}", "--tg-repeats=3", "--tg-out=record.json")
+    cases = project.record()["cases"]
+    assert len(cases["desk/triage/a"]["repeats"]) == 3
+    assert "repeats" not in cases["desk/passages/fog"]
+    result = project.run(f"--tg-model={tiny_model}", "--tg-repeats=3", "--tg-against=record.json", "-k", "passages")
+    assert result.ret == 0

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.records import stamp
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter, training_record
+from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.resolve import identify
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+@pytest.fixture
+def adapter(tiny_adapter, tmp_path) -> Path:
+    """A copy of the adapter that a test may spoil."""
+    return shutil.copytree(tiny_adapter, tmp_path / "adapter")
+
+
+@pytest.fixture
+def load(tiny_model):
+    """Puts an adapter on the tiny model."""
+    probe = load_tokenizer(tiny_model)(PROBE, return_tensors="pt").input_ids
+    return lambda folder: load_adapter(load_base(tiny_model), folder, probe)
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS)
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+# which one it is
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"base_model_name_or_path": "/elsewhere"}, {"revision": "main"}, {"inference_mode": False}, {"peft_version": "9"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_digest_does_not_see_where_and_when_it_was_made(adapter, change):
+    before = adapter_digest(adapter)
+    edit_config(adapter, **change)
+    (adapter / "README.md").write_text("changed")
+
+    assert adapter_digest(adapter) == before
+
+
+@pytest.mark.parametrize("change", [{"r": 5}, {"lora_alpha": 9}, {"use_dora": True}, {"target_modules": ["q_proj"]}])
+def test_the_digest_sees_what_decides_its_effect(adapter, change):
+    before = adapter_digest(adapter)
+    edit_config(adapter, **change)
+
+    assert adapter_digest(adapter) != before
+
+
+def test_the_digest_sees_one_changed_weight(adapter):
+    before = adapter_digest(adapter)
+
+    def nudge(weights):
+        weights[min(weights)][0, 0] += 1e-3
+        return weights
+
+    edit_weights(adapter, nudge)
+
+    assert adapter_digest(adapter) != before
+
+
+def test_a_missing_folder_is_refused_and_never_the_base(tmp_path, tiny_model):
+    with pytest.raises(
+        Refused, match=r"none: expected adapter_config\.json and adapter_model\.safetensors, found no such"
+    ):
+        Local(str(tiny_model), quiet(), tmp_path / "none")
+
+
+@pytest.mark.parametrize("missing", [WEIGHTS, CONFIG])
+def test_a_missing_file_is_refused(adapter, missing):
+    (adapter / missing).unlink()
+
+    with pytest.raises(Refused, match=rf"expected {missing}, found a folder without it; train it with tunegate train"):
+        adapter_digest(adapter)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "null"])
+def test_a_damaged_configuration_is_refused(adapter, text):
+    (adapter / CONFIG).write_text(text)
+
+    with pytest.raises(Refused, match=r"adapter_config\.json: expected"):
+        adapter_digest(adapter)
+
+
+# that it fits
+
+
+def write_training(folder: Path, **model: str) -> None:
+    stamp(folder / "training.json", {"model": model})
+
+
+def test_an_adapter_goes_on_the_base_it_was_trained_on(adapter, tiny_model):
+    base = identify("tiny", tiny_model)
+    assert training_record(adapter) is None
+    check_base(adapter, base)  # made elsewhere: it does not say
+
+    write_training(adapter, **base.as_dict())
+    check_base(adapter, base)
+
+
+@pytest.mark.parametrize("part", ["base", "tokenizer", "template"])
+def test_another_base_is_refused(adapter, tiny_model, part):
+    write_training(adapter, **identify("tiny", tiny_model).as_dict() | {part: "f" * 64})
+
+    with pytest.raises(
+        Refused, match=rf"expected the {part} it was trained on \(ffffffff\), found .* name the right model"
+    ):
+        Local(str(tiny_model), quiet(), adapter)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"model": null}', "[]", "{"])
+def test_a_damaged_training_record_is_refused(adapter, tiny_model, text):
+    (adapter / "training.json").write_text(text)
+
+    with pytest.raises(Refused, match=r"training\.json: expected"):
+        check_base(adapter, identify("tiny", tiny_model))
+
+
+def test_a_training_record_without_its_model_is_refused(adapter, tiny_model):
+    stamp(adapter / "training.json", {"model": None})
+
+    with pytest.raises(Refused, match=r"training\.json: expected the model it was trained on, found none"):
+        check_base(adapter, identify("tiny", tiny_model))
+
+
+def test_a_training_record_that_was_edited_is_refused(adapter):
+    write_training(adapter, base="1")
+    path = adapter / "training.json"
+    path.write_text(path.read_text().replace('"1"', '"2"'))
+
+    with pytest.raises(Refused, match=r"expected the training record as it was written, found it edited"):
+        training_record(adapter)
+
+
+def test_weights_of_another_shape_are_refused(adapter, load):
+    edit_weights(adapter, lambda weights: {name: weight.repeat(1, 2) for name, weight in weights.items()})
+
+    with pytest.raises(
+        Refused, match=r"expected one that fits this base; PEFT says: (?s:.*)size mismatch for base_model"
+    ):
+        load(adapter)
+
+
+def test_modules_that_the_base_lacks_are_refused(adapter, load):
+    edit_config(adapter, target_modules=["c_attn"])
+
+    with pytest.raises(Refused, match="expected one that fits this base; PEFT says: Target modules"):
+        load(adapter)
+
+
+# that it loaded and acts
+
+
+def test_an_adapter_loads_and_acts(adapter, load):
+    tuned = load(adapter)
+
+    assert not tuned.training
+    assert tuned.active_adapter == "default"
+
+
+@pytest.mark.parametrize("share", [1, 2], ids=["all", "half"])
+def test_missing_weights_are_refused(adapter, load, share):
+    kept = slice(0, None, 2) if share == 2 else slice(0, 0)
+    edit_weights(adapter, lambda weights: {name: weights[name] for name in sorted(weights)[kept]})
+
+    with pytest.raises(Refused, match=r"expected every weight of the file in the model, . differ: base_model"):
+        load(adapter)
+
+
+def test_weights_under_other_names_are_refused(adapter, load):
+    edit_weights(adapter, lambda weights: {name.replace("q_proj", "o_proj"): each for name, each in weights.items()})
+
+    with pytest.raises(Refused, match="expected every weight of the file in the model, 8 differ"):
+        load(adapter)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_weights_that_are_not_finite_are_refused(adapter, load, value):
+    edit_weights(adapter, lambda weights: weights | {max(weights): weights[max(weights)] * float(value)})
+
+    with pytest.raises(Refused, match="expected finite weights, found NaN or infinity in base_model"):
+        load(adapter)
+
+
+def test_weights_too_large_for_the_sum_are_refused(adapter, load):
+    edit_weights(adapter, lambda weights: {name: weight * 1e30 for name, weight in weights.items()})
+
+    with pytest.raises(Refused, match="expected finite logits, found NaN or infinity"):
+        load(adapter)
+
+
+def test_a_truncated_file_is_refused(adapter, load):
+    file = adapter / WEIGHTS
+    file.write_bytes(file.read_bytes()[:-100])
+
+    with pytest.raises(Refused, match="expected safetensors, found a damaged file"):
+        load(adapter)
+
+
+def test_an_untrained_adapter_is_not_acting(adapter, load):
+    edit_weights(adapter, lambda weights: {name: weight * ("lora_A" in name) for name, weight in weights.items()})
+
+    with pytest.raises(Refused, match="not acting: its logits equal the base's on a probe"):
+        load(adapter)

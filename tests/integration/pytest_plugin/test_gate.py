@@ -1,0 +1,391 @@
+"""Recording and the gate under pytest: baselines, records to compare with, what blocks, and how it is shown."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import Project
+from tests.support.records import stamp
+
+# pytest inside pytest forgets what it imported: import the heavy part once, out here
+importlib.import_module("tunegate.harness.pytest_plugin.items")
+
+GOOD, BAD = '{"product": "boiler"}', "a boiler"
+IDS = [f"case{number:02}" for number in range(20)]
+GUARD = {"role": "guard", "margin": 0.4}
+NARROW = {"role": "guard", "margin": 0.2}
+
+
+def answers(wrong: int = 0, unit: str = "desk/triage") -> dict[str, str | None]:
+    """Answers to all of IDS; the first `wrong` of them miss."""
+    return {f"{unit}/{case}": BAD if number < wrong else GOOD for number, case in enumerate(IDS)}
+
+
+def told(result: pytest.RunResult) -> str:
+    """Everything a user reads, without the line breaks."""
+    return " ".join((result.stdout.str() + result.stderr.str()).split())
+
+
+@pytest.fixture
+def triage(project: Project) -> Project:
+    """Twenty cases with a wide margin, and `base.json`: a record in which the first two miss."""
+    project.unit(IDS)
+    project.policy(triage=GUARD)
+    project.replay(answers(wrong=2), "--tg-out=base.json")
+    return project
+
+
+def gate(project: Project, outputs: dict[str, str | None], *arguments: str) -> pytest.RunResult:
+    return project.replay(outputs, "--tg-against=base.json", "--tg-out=record.json", *arguments)
+
+
+# --- against a record
+
+
+def test_no_change_passes_and_old_misses_are_expected(triage: Project) -> None:
+    result = gate(triage, answers(wrong=2))
+    assert result.ret == 0
+    result.assert_outcomes(passed=20, xfailed=2)
+    assert triage.record()["verdicts"]["desk/triage"]["verdict"] == "held"
+    assert triage.record()["tasks"]["desk"]["decision"] == "release"
+
+
+def test_expected_failures_stay_expected_under_runxfail(triage: Project) -> None:
+    result = gate(triage, answers(wrong=2), "--runxfail")
+    assert result.ret == 0
+    result.assert_outcomes(passed=20, xfailed=2)
+
+
+def test_a_fixed_case_passes_although_xfail_is_strict(triage: Project) -> None:
+    result = gate(triage, answers(wrong=0))
+    assert result.ret == 0
+    result.assert_outcomes(passed=22)
+    assert triage.record()["verdicts"]["desk/triage"]["fixed"] == ["case00", "case01"]
+
+
+def test_a_break_in_a_unit_that_holds_is_shown_and_passes(triage: Project) -> None:
+    result = gate(triage, answers(wrong=3), "-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case02[]] BROKE*"])
+    assert "19 passed, 2 xfailed, 1 broke" in told(result)
+
+
+def test_a_regression_fails_its_breaks_its_unit_and_its_task(triage: Project) -> None:
+    result = gate(triage, answers(wrong=17))
+    assert result.ret == 1
+    result.assert_outcomes(passed=3, failed=17, xfailed=2)
+    assert "desk/triage: Regressed" in told(result)
+    assert triage.record()["tasks"]["desk"]["decision"] == "block"
+
+
+def test_a_break_fails_where_its_unit_was_not_judged_whole(triage: Project) -> None:
+    result = gate(triage, answers(wrong=3), "-k", "case02 or case00")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1, xfailed=1, deselected=20)
+    result.stdout.fnmatch_lines(["before:", f"  {GOOD}", "output:", f"  {BAD}"])
+
+
+def critical_case(case: str) -> dict:
+    """A case like those of `Project.unit`, critical if it is case02."""
+    return {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}, "critical": case == "case02"}
+
+
+def test_a_critical_break_fails_by_itself(project: Project) -> None:
+    cases = [critical_case(case) for case in IDS]
+    project.unit(IDS, cases=cases)
+    project.policy(triage=GUARD)
+    project.replay(answers(wrong=2), "--tg-out=base.json")
+    result = gate(project, answers(wrong=4))
+    assert result.ret == 1
+    # case02 is critical; case03 broke beside it, in a unit that now blocks
+    result.assert_outcomes(passed=16, failed=4, xfailed=2)
+    assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
+
+
+def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project: Project) -> None:
+    cases = [critical_case(case) for case in IDS]
+    project.unit(IDS, cases=cases, generate={"temperature": 0.7})
+    project.policy(triage=GUARD)
+    sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
+    arguments = ["--tg-model=replay:sampled.jsonl", "--tg-repeats=3"]
+    file = project.path / "sampled.jsonl"
+    file.write_text("\n".join(map(json.dumps, sampled)))
+    assert project.run(*arguments, "--tg-out=base.json").ret == 0
+    once = [dict(line, output=BAD) if (line["case"][-2:], line["repeat"]) == ("02", 1) else line for line in sampled]
+    file.write_text("\n".join(map(json.dumps, once)))
+    result = project.run(*arguments, "--tg-against=base.json", "--tg-out=record.json")
+    result.assert_outcomes(passed=21, failed=1)
+    assert project.record()["verdicts"]["desk/triage"]["verdict"] == "held"
+
+
+def test_a_mean_of_three_answers_is_not_compared_with_one(project: Project) -> None:
+    project.unit(IDS, generate={"temperature": 0.7})
+    project.policy(triage=GUARD)
+    sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
+    (project.path / "sampled.jsonl").write_text("\n".join(map(json.dumps, sampled)))
+    assert project.run("--tg-model=replay:sampled.jsonl", "--tg-repeats=3", "--tg-out=base.json").ret == 0
+    result = project.replay(answers(), "--tg-against=base.json")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["*desk/triage: the record holds 3 answers a case, and this run 1; run with --tg-repeats=3*"]
+    )
+
+
+def test_an_unscored_case_fails_and_blocks(triage: Project) -> None:
+    result = gate(triage, answers() | {"desk/triage/case00": None})  # it missed before: that is no excuse
+    assert result.ret == 1
+    result.assert_outcomes(passed=19, failed=3)
+    assert "the run left unscored 1 case (case00)" in triage.record()["verdicts"]["desk/triage"]["reason"]
+
+
+def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> None:
+    triage.policy(triage=NARROW)
+    outputs = answers(wrong=5)
+    assert gate(triage, outputs).ret == 1
+    assert triage.record()["verdicts"]["desk/triage"]["verdict"] == "inconclusive"
+    warned = gate(triage, outputs, "--tg-inconclusive=warn")
+    assert warned.ret == 0
+    assert "3 broke" in told(warned)
+    assert triage.record()["tasks"]["desk"]["decision"] == "block"
+    assert gate(triage, answers(wrong=17), "--tg-inconclusive=warn").ret == 1  # a regression is more than a warning
+
+
+def test_inconclusive_can_be_set_to_warn_for_a_project(triage: Project) -> None:
+    file = triage.path / "pyproject.toml"
+    file.write_text(file.read_text() + '\n[tool.tunegate]\ninconclusive = "warn"\n')
+    triage.policy(triage=NARROW)
+    assert gate(triage, answers(wrong=5)).ret == 0
+    assert gate(triage, answers(wrong=5), "--tg-inconclusive=block").ret == 1
+
+
+def test_differences_between_the_subjects_are_told(triage: Project) -> None:
+    gate(triage, answers(wrong=2)).stdout.no_fnmatch_line("*differs*")
+    gate(triage, answers(wrong=3)).stdout.fnmatch_lines(["subject differs: file * -> *"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"prompt": {"template": "Now: {input}"}}, "desk/triage was asked with other prompt"),
+        ({"generate": {"max_new_tokens": 9}}, "desk/triage was asked with other decoding"),
+        ({"check": {"schema": "refs/product.schema.json", "extract": "fenced"}}, "was asked with other checks"),
+    ],
+)
+def test_other_questions_are_refused_by_name(triage: Project, change: dict[str, object], reason: str) -> None:
+    triage.unit(IDS, **change)
+    result = gate(triage, answers())
+    assert result.ret == 4
+    assert reason in told(result)
+    assert len(triage.runs()) == 1
+
+
+def test_an_added_or_a_renamed_case_is_refused_by_name(triage: Project) -> None:
+    triage.unit([*IDS[1:], "new"])
+    outputs = {key: output for key, output in answers().items() if not key.endswith("case00")}
+    result = gate(triage, outputs)
+    assert result.ret == 4
+    assert "desk/triage was asked with other cases (+new, -case00)" in told(result)
+
+
+def test_a_unit_that_vanished_is_refused(triage: Project) -> None:
+    triage.unit(IDS).rename(triage.fixtures / "desk" / "moved.yaml")
+    moved = triage.fixtures / "desk" / "moved.yaml"
+    moved.write_text(moved.read_text().replace('"triage"', '"moved"'))
+    triage.policy(moved=GUARD)
+    result = gate(triage, answers(unit="desk/moved"))
+    assert result.ret == 4
+    assert "desk/triage is not among the fixtures (deleted? renamed?)" in told(result)
+    assert "expected results for desk/moved, found none" in told(result)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(None, "expected a record, found no such file"), ("{", "expected a record (JSON)"), ("{}", "expected a record")],
+)
+def test_a_record_that_is_none_is_refused(triage: Project, text: str | None, reason: str) -> None:
+    if text is None:
+        (triage.path / "base.json").unlink()
+    else:
+        (triage.path / "base.json").write_text(text)
+    result = gate(triage, answers())
+    assert result.ret == 4
+    assert reason in told(result)
+
+
+def test_a_partial_record_is_nothing_to_compare_with(triage: Project) -> None:
+    triage.replay(answers(), "-k", "case03", "--tg-out=base.json")
+    result = gate(triage, answers())
+    assert result.ret == 4
+    assert "base.json: expected a complete record, found a partial one" in told(result)
+
+
+# --- the baseline of a model
+
+
+@pytest.fixture
+def recorded(project: Project, tiny_model: Path) -> Callable[..., pytest.RunResult]:
+    """A project whose two units have a baseline of the tiny model; runs pytest on that model."""
+    project.unit(IDS)
+    project.unit(IDS, "second")
+    project.policy(triage=GUARD, second=GUARD)
+
+    def run(*arguments: str) -> pytest.RunResult:
+        return project.run(f"--tg-model={tiny_model}", *arguments)
+
+    result = run("--tg-record")
+    assert result.ret == 0
+    result.assert_outcomes(xfailed=40)
+    return run
+
+
+def baselines(project: Project) -> dict[str, str]:
+    """The text of every baseline file, by its name."""
+    return {path.name: path.read_text() for path in (project.path / "baselines").glob("*/desk/*.json")}
+
+
+def test_recording_writes_a_file_a_unit(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
+    files = baselines(project)
+    assert sorted(files) == ["second.json", "triage.json"]
+    again = recorded("--tg-record")
+    again.stdout.fnmatch_lines(["desk/triage: unchanged (*"])
+    assert baselines(project) == files
+
+
+def test_only_whole_units_are_recorded(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
+    files = baselines(project)
+    result = recorded("--tg-record", "-k", "triage/case01")
+    assert result.ret == 4
+    assert "--tg-record writes whole units only, found a part of desk/triage" in told(result)
+    assert recorded("--tg-record", "-k", "desk/triage").ret == 0
+    assert baselines(project) == files
+
+
+def test_a_model_equals_its_baseline(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
+    result = recorded("--tg-against=baseline", "--tg-out=record.json")
+    assert result.ret == 0
+    result.assert_outcomes(passed=3, xfailed=40)
+    verdicts = project.record()["verdicts"]
+    assert {unit: verdict["verdict"] for unit, verdict in verdicts.items()} == {
+        "desk/triage": "held", "desk/second": "held"
+    }  # fmt: skip
+
+
+def test_without_a_baseline_there_is_no_gate(project: Project, tiny_model: Path) -> None:
+    project.unit(IDS)
+    result = project.run(f"--tg-model={tiny_model}", "--tg-against=baseline")
+    assert result.ret == 4
+    assert "desk/triage: expected a baseline at baselines/tiny" in told(result)
+    assert f"pytest suites/ --tg-record --tg-model={tiny_model}" in told(result)
+    assert project.runs() == []
+
+
+def test_a_new_file_asks_for_its_own_baseline_alone(
+    project: Project, recorded: Callable[..., pytest.RunResult]
+) -> None:
+    project.unit(IDS, "third")
+    result = recorded("--tg-against=baseline")
+    assert result.ret == 4
+    assert "desk/third: expected a baseline" in told(result)
+    assert "desk/triage" not in told(result)
+    assert recorded("--tg-record", "-k", "desk/third").ret == 0
+    assert (
+        recorded("--tg-against=baseline", "-k", "triage or second or third").ret == 1
+    )  # 0.05 is too narrow for twenty
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"prompt": {"system": "Be brief."}}, "other prompt"),
+        ({"cases": [{"id": case, "input": "y", "expect": {"product": "boiler"}} for case in IDS]}, "other inputs"),
+        ({"cases": [{"id": case, "input": f"message {case}"} for case in IDS]}, "other checks"),
+    ],
+)
+def test_a_changed_fixture_needs_a_new_baseline_of_its_unit(
+    project: Project, recorded: Callable[..., pytest.RunResult], change: dict[str, object], part: str
+) -> None:
+    project.unit(IDS, **change)
+    result = recorded("--tg-against=baseline")
+    assert result.ret == 4
+    assert f"was recorded with {part}" in told(result)
+    assert "desk/second" not in told(result)
+
+
+def test_a_changed_schema_needs_a_new_baseline(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
+    schema = project.fixtures / "desk" / "refs" / "product.schema.json"
+    schema.write_text(json.dumps(json.loads(schema.read_text()) | {"minProperties": 1}))
+    result = recorded("--tg-against=baseline")
+    assert result.ret == 4
+    assert "was recorded with other references" in told(result)
+
+
+def test_a_deleted_unit_does_not_pass_for_good(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
+    (project.fixtures / "desk" / "second.yaml").unlink()
+    project.policy(triage=GUARD)
+    result = recorded("--tg-against=baseline")
+    assert result.ret == 4
+    assert "desk/second" in told(result)
+    assert "deleted? renamed?" in told(result)
+
+
+def test_an_adapter_is_judged_against_the_baseline_and_never_recorded_as_one(
+    project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
+) -> None:
+    adapter, files = make_adapter("tuned"), baselines(project)
+    result = recorded(f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-out=record.json")
+    assert project.record()["adapter"] == str(adapter)
+    assert set(project.record()["verdicts"]) == {"desk/triage", "desk/second"}
+    result.assert_outcomes(passed=2, failed=1, xfailed=40)  # it holds, but nothing shows what it was trained for
+    refused = recorded(f"--tg-adapter={adapter}", "--tg-record")
+    assert refused.ret == 4
+    assert "only the released adapter may renew its files" in told(refused)
+    assert baselines(project) == files
+
+
+def test_an_adapter_that_is_not_there_is_never_the_base(
+    recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path], project: Project
+) -> None:
+    result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-adapter=missing", "--tg-out=records")
+    assert result.ret == 4
+    assert "adapter_config.json" in told(result)
+    assert "no such folder" in told(result)
+    result.stdout.no_fnmatch_line("Judging*")  # nor was the first one judged in vain
+    assert not (project.path / "records").exists()
+    assert len(project.runs()) == 1
+
+
+def test_several_adapters_have_a_record_each(
+    project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
+) -> None:
+    adapters = [f"--tg-adapter={make_adapter(name)}" for name in ("tuned", "other")]
+    result = recorded(*adapters, "--tg-out=records", "-v")
+    result.assert_outcomes(failed=80)
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00@tuned[]] FAILED*", "*@other[]] FAILED*"])
+    assert told(result).count("Loading ") == 1, "many adapters, one base"
+    result.stdout.fnmatch_lines(
+        ["*leaderboard*", "*tuned*0.0 %*", "*other*0.0 %*", "2 adapters of * MB in all on one*"]
+    )
+    tuned, other = project.record("records/tuned.json"), project.record("records/other.json")
+    assert tuned["identity"]["subject"]["adapter"] != other["identity"]["subject"]["adapter"]
+    assert tuned["cases"] != other["cases"]
+
+    refused = recorded(*adapters, "--tg-against=baseline")
+    assert refused.ret == 4
+    assert "desk: task.yaml declares 1 candidate, found 2 adapters in one run" in told(refused)
+
+
+def test_what_only_the_last_release_could_do_is_a_break(
+    project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
+) -> None:
+    [baseline] = (project.path / "baselines").glob("*/desk/triage.json")
+    released = json.loads(baseline.read_text())
+    released["subject"]["adapter"] = "another"
+    released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
+    stamp(baseline.with_suffix(".released.json"), released)
+    result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-against=baseline", "-v")
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] BROKE*", "*case01[]] XFAIL*"])

@@ -1,0 +1,196 @@
+"""The demo's own data: enough of it, varied, and no sentence shared between what is trained and what is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.paths import ROOT
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.baselines.diff import question_differences
+from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.checks.vocabulary.terms import normal, term_pattern
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.prompts import requests
+from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
+
+TASKS = load_tasks(ROOT / "fixtures")
+ROWS = read_rows(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])
+LEAST_CASES = {
+    "support/triage": 200,
+    "support/orders": 100,
+    "support/replies": 120,
+    "support/wording": 120,
+    "support/word-choice": 60,
+    "support/passages": 120,
+    "support/questions": 60,
+    "support/triage-cost": 200,
+    "support/orders-cost": 100,
+}
+LEAST_ROWS = {"triage": 300, "orders": 100, "replies": 200, "wording": 100, "questions": 100}
+MESSAGES = [f"support/{unit}" for unit in ("triage", "orders", "replies", "wording", "word-choice")]
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+@pytest.mark.parametrize(("unit", "least"), LEAST_CASES.items())
+def test_there_are_enough_cases(unit: str, least: int) -> None:
+    assert len(find_unit(TASKS, unit).cases) >= least
+
+
+def test_there_are_enough_rows_of_each_kind() -> None:
+    per_unit = Counter(row.unit for row in ROWS)
+    assert set(per_unit) == set(LEAST_ROWS)
+    assert all(per_unit[unit] >= least for unit, least in LEAST_ROWS.items())
+
+
+def test_the_references_are_as_many_as_they_should_be() -> None:
+    refs = ROOT / "fixtures/support/refs"
+    pairs = read_yaml(refs / "voice.yaml").data["pairs"]
+    terms = read_yaml(refs / "terms.yaml").data
+    assert len(pairs) >= 80
+    assert 6 * sum(pair.get("subtle", False) for pair in pairs) >= len(pairs)
+    assert len(terms["terms"]) >= 40
+    assert len(terms["wording"]) >= 10
+
+
+@pytest.mark.real
+def test_no_row_repeats_a_fixture() -> None:
+    assert check_holdout(ROWS, TASKS)["pairs"] == {"refuse": 0, "review": 0}
+
+
+def sentences(text: str) -> Iterator[str]:
+    for sentence in SENTENCE.split(text):
+        plain = normalise(sentence)
+        if len(plain.split()) >= 5:
+            yield plain
+
+
+def texts(case: Case) -> Iterator[str]:
+    yield case.input
+    if isinstance(case.expect, dict):
+        yield from (case.expect[key] for key in ("says", "preferred", "other") if key in case.expect)
+
+
+def test_no_row_shares_a_sentence_with_a_fixture() -> None:
+    units = [unit for task in TASKS for unit in task.units]
+    held = {
+        sentence: case.key
+        for unit in units
+        for case in unit.cases
+        for text in texts(case)
+        for sentence in sentences(text)
+    }
+    written = [(row, f"{row.input}\n{row.output}\n{row.rejected or ''}") for row in ROWS]
+    shared = [(row.file, row.line, held[s]) for row, text in written for s in sentences(text) if s in held]
+    assert shared == []
+
+
+def opening(text: str) -> str:
+    first = text.removeprefix("Customer:").split()
+    return " ".join(first[:2]).casefold()
+
+
+@pytest.mark.parametrize("unit", MESSAGES)
+def test_messages_are_varied(unit: str) -> None:
+    messages = [case.input for case in find_unit(TASKS, unit).cases]
+    assert max(Counter(map(opening, messages)).values()) <= 4
+    lengths = sorted(len(message.split()) for message in messages)
+    assert lengths[-1] >= 1.5 * lengths[len(lengths) // 20]
+    assert len({word for message in messages for word in message.casefold().split()}) >= 5 * len(messages)
+
+
+def test_passages_are_of_many_genres_and_lengths() -> None:
+    cases = find_unit(TASKS, "support/passages").cases
+    genres = Counter(case.tags["genre"] for case in cases)
+    assert len(genres) >= 10
+    assert max(genres.values()) <= 2 * min(genres.values())
+    assert max(Counter(opening(case.input) for case in cases).values()) <= 4
+    lengths = sorted(len(case.input.split()) for case in cases)
+    assert lengths[0] >= 40
+    assert lengths[-1] >= 1.5 * lengths[0]
+
+
+def test_a_pair_differs_in_its_term_alone_and_the_terms_are_the_houses() -> None:
+    terms = read_yaml(ROOT / "fixtures/support/refs/terms.yaml").data
+    patterns = {term["id"]: term_pattern(term["banned"], "en") for term in terms["terms"] if term.get("banned")}
+    for case in find_unit(TASKS, "support/word-choice").cases:
+        preferred, other = normal(case.expect["preferred"]), normal(case.expect["other"])
+        assert [name for name, banned in patterns.items() if banned.search(preferred)] == [], case.key
+        assert len([name for name, banned in patterns.items() if banned.search(other)]) == 1, case.key
+
+
+def expectation(row: Row, unit: Unit) -> Any:
+    return {
+        "triage": None,
+        "orders": None,
+        "replies": {"says": row.output},
+        "wording": {"terms": [], "wording": []},
+        "questions": {"answer": [row.output]},
+    }[unit.name]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{Path(row.file).stem}-{row.line}")
+def test_every_row_passes_its_own_units_check(row: Row) -> None:
+    unit = find_unit(TASKS, f"support/{row.unit}")
+    outcome = unit.cases[0].check(row.output, expectation(row, unit), row.input)
+    assert outcome.findings == ()
+
+
+@pytest.mark.parametrize("unit", LEAST_CASES)
+def test_the_committed_baseline_asks_what_the_fixtures_ask(unit: str) -> None:
+    (path,) = (ROOT / "baselines").glob(f"smollm2-*/{unit}.json")
+    baseline = read_baseline(path, unit)
+
+    asked = find_unit(TASKS, unit)
+    assert question_differences(baseline.questions, asked.questions, asked, baseline.results) == []
+
+
+@pytest.mark.parametrize("name", ["triage", "orders"])
+def test_the_margin_of_cost_is_about_an_eighth_of_what_the_base_costs(name: str) -> None:
+    (path,) = (ROOT / "baselines").glob(f"smollm2-*/support/{name}.json")
+    policy, (read, written) = TASKS[0].policy, read_baseline(path, f"support/{name}").summary.tokens or (0, 0)
+    assert find_unit(TASKS, f"support/{name}-cost").of == f"support/{name}"
+    assert policy.prices
+    margin = policy.of(f"{name}-cost", "continuous").margin or 0
+    assert 7 < policy.prices.price.of(read, written) / margin < 9
+
+
+def test_every_unit_that_generates_can_be_asked_with_examples() -> None:
+    asked = list(requests(TASKS[0].units, "few-shot"))  # refused where a unit has none
+    assert len(asked) == sum(len(unit.cases) for unit in TASKS[0].units if not unit.of)
+
+
+def test_triage_labels_are_spread() -> None:
+    labels = [case.expect for case in find_unit(TASKS, "support/triage").cases]
+    for values in (
+        Counter(label["product"] for label in labels),
+        Counter(label["request"]["kind"] for label in labels),
+        Counter(label["request"]["urgency"] for label in labels),
+        Counter(label["callback"] for label in labels),
+    ):
+        assert min(values.values()) >= 25
+
+
+def test_an_orders_expectation_is_a_whole_answer() -> None:
+    for case in find_unit(TASKS, "support/orders").cases:
+        assert case.check(json.dumps(case.expect), case.expect, case.input).findings == (), case.key
+        invented = {**case.expect, "items": [{**case.expect["items"][0], "note": "x"}, *case.expect["items"][1:]]}
+        assert case.check(json.dumps(invented), case.expect, case.input).rates["exact"] is False
+
+
+@pytest.mark.parametrize("key", ["size", "deliver", "reference"])
+def test_optional_parts_of_an_order_are_there_and_not_there(key: str) -> None:
+    orders = [case.expect for case in find_unit(TASKS, "support/orders").cases]
+    there = sum(key in order or any(key in item for item in order["items"]) for order in orders)
+    assert 25 <= there <= len(orders) - 20
+    assert len({len(order["items"]) for order in orders}) >= 3

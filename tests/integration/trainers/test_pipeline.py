@@ -1,0 +1,327 @@
+"""Training for real, on a model small enough for seconds; the guards before it; what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.training import Place, refuses
+from tests.support.units import write_unit
+from tunegate.harness.core.files import digest
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.resolve import identify
+
+GRADING = "Grading rows with the task's own checks: 22"
+
+
+@pytest.fixture
+def place(recorded, tmp_path, monkeypatch) -> Place:
+    """A recorded place of the test's own, as working directory."""
+    shutil.copytree(recorded.path, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return Place(tmp_path / "place")
+
+
+@pytest.fixture
+def done(trained, tmp_path, monkeypatch) -> Place:
+    """A trained place of the test's own, as working directory."""
+    shutil.copytree(trained.path, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return Place(tmp_path / "place")
+
+
+# the guards
+
+
+def test_no_baseline_no_training(place, tiny_model):
+    shutil.rmtree(place.path / "baselines")
+
+    slug = identify(str(tiny_model), tiny_model).slug
+    refuses(
+        place,
+        f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it",
+        f"pytest suites/ --tg-record --tg-model={tiny_model} -k desk/triage",
+    )
+
+
+def test_a_baseline_of_another_model_does_not_count(place, tiny_model, tmp_path):
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    template = other / "chat_template.jinja"
+    template.write_text(template.read_text().replace("user", "customer") + " ")
+    place.recipe(model=str(other))
+
+    refuses(place, "desk/triage: expected a baseline of this model (other-", "found one of another")
+
+
+def test_a_baseline_of_other_cases_does_not_count(place):
+    write_unit(place.path / "fixtures", ["a", "b", "c"], prompt={"system": "Sort it."})
+
+    refuses(place, "desk/triage: the baseline (baselines/", "was recorded with other cases (+c)")
+
+
+def test_a_baseline_of_another_prompt_does_not_count(place):
+    write_unit(place.path / "fixtures", ["a", "b"], prompt={"system": "Sort it well."})
+
+    refuses(place, "was recorded with other prompt")
+
+
+def test_a_baseline_of_other_expectations_does_not_count(place):
+    file = place.path / "fixtures/desk/triage.yaml"
+    file.write_text(file.read_text().replace("boiler", "radiator", 1))
+
+    refuses(place, "was recorded with other checks")
+
+
+def test_a_task_of_sealed_units_alone_has_no_baseline_to_train_on(place):
+    write_unit(place.path / "fixtures", ["a", "b"], sealed=True)
+
+    refuses(place, "desk: expected a unit that is not sealed")
+
+
+def test_an_unknown_task_is_refused(place):
+    place.recipe(task="desks")
+
+    refuses(place, "recipe.yaml: task 'desks': expected one of desk")
+
+
+def test_a_row_that_repeats_a_fixture_is_refused(place):
+    (place.path / "rows.jsonl").write_text('{"input": "MESSAGE a!", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+
+    refuses(
+        place,
+        "1 of 1 training rows repeat fixtures",
+        "rows.jsonl:1 repeats desk/triage/a (fixtures/desk/triage.yaml:1)",
+    )
+
+
+def with_a_bad_row(place: Place) -> Place:
+    """A place whose row 23 is not what the unit's schema asks for."""
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "Ticket 22, please help.", "output": "A boiler."}\n')
+    return place
+
+
+def test_a_row_that_the_task_itself_would_fail_is_refused(place):
+    refuses(with_a_bad_row(place), "1 of 23 training rows fail the task's own checks", "rows.jsonl:23: json")
+
+
+def test_the_report_on_the_rows_is_written_also_when_they_are_refused(place):
+    result = with_a_bad_row(place).train("--report", "rows.json")
+
+    assert result.exit_code == 4
+    report = json.loads(place.read("rows.json"))
+    assert [(failure["line"], failure["unit"]) for failure in report["failures"]] == [(23, "triage")]
+
+
+def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
+    with_a_bad_row(place).recipe(failing_rows="drop", optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train("--report", "rows.json")
+
+    assert result.exit_code == 0, result.output
+    assert "1 row dropped, as the recipe says; 22 are trained on" in result.output
+    record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
+    assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 22)
+    assert record["recipe"]["failing_rows"] == "drop"
+    assert record["grading"]["report"] == digest({key: report[key] for key in report if key != "digest"})
+
+
+def test_rows_that_the_recipe_waives_are_trained_on_and_the_reason_is_recorded(place):
+    with_a_bad_row(place).recipe(failing_rows={"waive": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train()
+
+    assert result.exit_code == 0, result.output
+    record = json.loads(place.read("adapter/training.json"))
+    assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 23)
+    assert record["recipe"]["failing_rows"] == {"waive": "a format to come"}
+
+
+def test_a_row_that_is_too_long_is_refused(place):
+    place.recipe(optim={"max_length": 20})
+
+    refuses(place, "rows.jsonl:1: expected at most optim.max_length = 20 tokens, found", "(22 such rows)")
+
+
+def test_modules_that_the_model_lacks_are_refused(place):
+    place.recipe(lora={"target": ["q_porj"]})
+
+    result = place.train()
+
+    assert result.exit_code == 4
+    assert "recipe.yaml: lora: expected modules of this model; PEFT says" in result.output
+    assert not list(place.path.glob("*adapter/"))
+    assert not list(place.path.glob("*.training"))
+
+
+@pytest.mark.parametrize("output", [".", "fixtures", "rows.jsonl"])
+def test_only_an_adapter_is_ever_replaced(place, output):
+    place.recipe(output=output)
+
+    refuses(place, "expected no folder there, or an adapter to replace, found something else; name another `output:`")
+
+
+def test_a_released_adapter_is_never_replaced(done):
+    (done.path / "adapter/release.json").write_text("{}")
+
+    refuses(done, "adapter holds a released adapter; name another `output:` or --output")
+
+
+# the training
+
+
+def test_the_adapter_comes_with_its_record(trained, tiny_model):
+    adapter = trained.path / "adapter"
+    record = json.loads((adapter / "training.json").read_text())
+
+    assert {path.name for path in adapter.iterdir()} == {
+        "adapter_model.safetensors", "adapter_config.json", "training.json",
+    }  # fmt: skip
+    assert record["adapter"] == adapter_digest(adapter)
+    assert record["model"] == identify(str(tiny_model), tiny_model).as_dict()
+    assert record["task"] == "desk"
+    assert record["recipe"]["optim"] == {
+        "lr": 5e-2, "epochs": 4, "batch": 4, "dev": 0.0, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
+        "checkpoint_steps": None,
+    }  # fmt: skip
+    (rows,) = record["rows"]
+    assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
+    assert (record["holdout"]["rows"], record["holdout"]["pairs"]) == (22, {"refuse": 0, "review": 0})
+    assert list(record["baselines"]) == ["desk/triage"]
+    assert {"torch", "transformers", "peft", "trl"} < set(record["versions"])
+
+
+def test_the_loss_falls(trained):
+    training = json.loads(trained.read("adapter/training.json"))["training"]
+
+    assert training["steps"] == 24  # six batches of four, four times
+    assert training["last_loss"] < training["first_loss"] - 0.05  # a random output layer of 32 units gets no further
+    assert training["tokens_per_second"] > 0
+
+
+def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained, tiny_model):
+    config = json.loads(trained.read("adapter/adapter_config.json"))
+
+    assert config["base_model_name_or_path"] == str(tiny_model)  # as the recipe names it: here a folder
+    assert config["target_modules"] == sorted(config["target_modules"])
+
+
+def test_only_our_own_progress_is_printed(trained):
+    said = trained.read("said.txt").splitlines()
+    lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
+    now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
+
+    assert all(
+        re.fullmatch(r"  \d+/24 after N s, about N s left, loss \d\.\d{3}, \d+ tokens/s", line) for line in now_and_then
+    )
+    assert [line for line in lines if line not in now_and_then] == [
+        GRADING,
+        "  done in N s",
+        "  triage: 22 rows, all pass; not judged: which values are right",
+        "Holding 22 inputs of rows against 2 of the fixtures: 22",
+        "  done in N s",
+        "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
+        "  warning: 22 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
+        "  warning: 22 answers are longer than the max_new_tokens of the unit (rows.jsonl:1 first): the suites would "
+        "cut such an answer",
+        "22 rows, none of them a fixture; baselines: desk/triage",
+        "Loading the model to train ...",
+        "  done in N s",
+        "Probing the template on real batches ...",
+        "  done in N s",
+        "Training on 22 rows, steps: 24",
+        "  done in N s",
+        "Proving that the adapter loads and acts ...",
+        "  done in N s",
+        "adapter: adapter (N MB)",
+        "next: pytest suites/ --tg-adapter=adapter --tg-against baseline",
+    ]
+
+
+def test_the_gate_takes_the_adapter_and_it_answers_otherwise(done, tiny_model):
+    (record,) = done.judge(tiny_model, adapters=(Path("adapter"),), against="baseline")
+
+    base = json.loads(next(done.path.glob("baselines/*/desk/triage.json")).read_text())["cases"]
+    assert all(result.output != base[key.rpartition("/")[2]]["output"] for key, result in record.cases.items())
+
+
+def test_training_again_replaces_the_adapter_whole(done):
+    (done.path / "adapter/old.txt").write_text("of the old one")
+    before = adapter_digest(done.path / "adapter")
+    done.recipe(seed=4, optim={"lr": 5e-2, "epochs": 1})
+
+    assert done.train().exit_code == 0
+
+    assert not (done.path / "adapter/old.txt").exists()
+    assert adapter_digest(done.path / "adapter") != before
+    assert [path.name for path in done.path.iterdir() if path.is_dir() and "adapter" in path.name] == ["adapter"]
+
+
+def test_a_training_without_effect_is_refused_and_the_old_adapter_stays(done):
+    before = adapter_digest(done.path / "adapter")
+    done.recipe(optim={"lr": 1e-30, "epochs": 1})
+
+    result = done.train()
+
+    assert result.exit_code == 4, result.output
+    assert "not acting" in result.output
+    assert adapter_digest(done.path / "adapter") == before
+    assert not list(done.path.glob(".adapter.training"))
+
+
+# the dry run
+
+
+def test_a_dry_run_goes_up_to_the_first_step_and_says_what_training_would_cost(place):
+    before = place.tree()
+
+    result = place.train("--dry-run")
+
+    assert result.exit_code == 0, result.output
+    said = re.sub(r"[0-9.,]+ (s|MB|GB|minutes)\b", r"N \1", result.output)
+    assert "Probing the template on real batches ..." in said
+    assert re.search(r"  time: N s for 24 steps \(7,\d{3} tokens at \d+/s\)\n", said)
+    assert re.search(r"  memory: N GB .*\n  disk: N MB while it trains, N MB after; N [GM]B are free\n", said)
+    assert said.endswith("nothing was trained: that was a dry run\n")
+    assert place.tree() == before
+
+
+def test_a_dry_run_refuses_what_the_training_would(place):
+    with_a_bad_row(place)
+    before = place.tree()
+
+    assert place.train("--dry-run").exit_code == 4
+    assert place.tree() == before
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []], ids=["dry run", "training"])
+def test_the_effective_values_come_first(place, options):
+    with_a_bad_row(place)  # refused right after
+
+    said = [re.sub(" {2,}", "  ", line) for line in place.train(*options).output.splitlines()]
+
+    assert said[: said.index("the diagnosis:")] == [
+        "  task  desk  the task whose units the rows name: a folder of the fixtures",
+        f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
+        "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
+        "  diagnosis  heed  what happens where the task's diagnosis names another lever than fine-tuning (default)",
+        "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
+        "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
+        "  lora.r  4  rank: the size of the adapter",
+        "  lora.alpha  8  scale: the adapter acts alpha / r times as strongly",
+        "  lora.dropout  0.0  share of the adapter's inputs that a step leaves out (default)",
+        "  lora.target  all-linear  the modules that the adapter sits on (default)",
+        "  optim.lr  0.05  learning rate at its peak",
+        "  optim.epochs  4  passes over the rows",
+        "  optim.batch  4  rows a step, in all processes",
+        "  optim.dev  0.0  share of each unit's rows put aside, to choose the checkpoint on (default)",
+        "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
+        "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
+        "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",
+        "  optim.checkpoint_steps  none  steps between two checkpoints; without it, two minutes (default)",
+        "  seed  3  draws the first weights and the order of the rows",
+    ]

@@ -1,0 +1,403 @@
+"""Mistakes that could fool a gate, and what must catch each of them: the source of docs/mistakes.md.
+
+tests/integration/test_mistakes.py makes every one of them in a copy of a good project, and compares the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.support.spoil import (
+    Step,
+    again,
+    copy,
+    cut,
+    drop,
+    flip,
+    line,
+    move,
+    put,
+    ran,
+    remove,
+    replace,
+    rescaled,
+    stamp,
+)
+
+# the commands; each passes where no mistake is made
+GATE = "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed"
+RECORD = "pytest suites/ --tg-record --tg-sealed"
+OUTPUTS = "pytest suites/ --tg-model=replay:outputs.jsonl --tg-against=base.json"
+RELEASE = "tunegate release tuned"
+OF_RUN = "tunegate release tuned --record=run.json"
+VERIFY = "tunegate verify tuned"
+DIAGNOSIS = "baselines/*/desk/diagnosis.json"
+TRAIN = "tunegate train tuned.yaml --output=next"
+SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))
+
+# the files
+DESK, BASELINES = "fixtures/desk", "baselines/*/desk"
+TRIAGE, WORDING, REPLIES = (f"{DESK}/{unit}.yaml" for unit in ("triage", "wording", "replies"))
+POLICY, REFS = f"{DESK}/task.yaml", f"{DESK}/refs"
+BASE, LAST = f"{BASELINES}/triage.json", f"{BASELINES}/triage.released.json"
+RUN, WEIGHTS = "run.json", "adapter_model.safetensors"
+C03 = "cases.desk/triage/c03"
+
+# what several of them say
+EDITED = "desk/triage: expected the baseline at ... as it was recorded, found it edited"
+DAMAGED = "desk/triage: expected a baseline at ... found a damaged file"
+RUN_EDITED = "run.json: expected a record as it was written, found one that was edited"
+LOOSER = "what units are held to is looser than when the baseline was recorded: ..."
+UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
+NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
+OTHER_SCORES = "judged again, these score otherwise than run.json says: desk/triage/c03"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What goes wrong, and what the command that meets it must come to: its exit code, and what it says.
+
+    The mistake is made by `steps`, or in the command itself; `passes` is a command that passes without it. In `says`,
+    ` ... ` stands for any text.
+    """
+
+    what: str
+    command: str
+    code: int
+    says: str
+    steps: tuple[Step, ...]
+    passes: str
+
+
+def caught(what: str, command: str, code: int, says: str, *steps: Step, passes: str = "") -> Mistake:
+    """One mistake; where the command itself is the mistake, `passes` tells the right one."""
+    return Mistake(what, command, code, says, steps, passes or command)
+
+
+def recorded(why: str, unit: str = "triage") -> str:
+    """The refusal of a baseline of other questions, another subject or another engine."""
+    return f"desk/{unit}: the baseline ( ... ) was recorded with {why}"
+
+
+def judged(options: str) -> Step:
+    """Judge the adapter with other options, and keep the record as run.json."""
+    return ran(f"pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-out=run.json {options}")
+
+
+MISTAKES = {
+    "Fixtures": (
+        caught("the input of a case is edited", GATE, 4, recorded("other inputs"),
+               put(TRIAGE, "cases.3.input", "How many?")),
+        caught("an expected label is edited", GATE, 4, recorded("other checks"), put(TRIAGE, "cases.39.expect", 4)),
+        caught("a tag is edited", GATE, 4, recorded("other marks"), put(TRIAGE, "cases.0.tags.channel", "post")),
+        caught("a case is no longer critical", GATE, 4, recorded("other marks"), drop(TRIAGE, "cases.20.critical")),
+        caught("two cases are put in a group", GATE, 4, recorded("other inputs"),
+               put(TRIAGE, "cases.0.group", "g"), put(TRIAGE, "cases.1.group", "g")),
+        caught("a schema allows more", GATE, 4, recorded("other references"),
+               drop(f"{REFS}/number.schema.json", "minimum")),
+        caught("a prompt is reworded", GATE, 4, recorded("other prompt"), put(TRIAGE, "prompt.system", "Count well.")),
+        caught("answers may be longer", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.max_new_tokens", 2)),
+        caught("another seed is tried", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.seed", 7)),
+        caught("a house rule is taken out of the voice", GATE, 4, recorded("other references", "replies"),
+               drop(f"{REFS}/voice.yaml", "rules.0")),
+        caught("a banned term is allowed", GATE, 4, recorded("other references", "wording"),
+               drop(f"{REFS}/terms.yaml", "terms.0.banned")),
+        caught("a case that fails is deleted", GATE, 4, recorded("other cases (-c03)"), drop(TRIAGE, "cases.3")),
+        caught("a case is renamed", GATE, 4, recorded("other cases (+new, -c03)"), put(TRIAGE, "cases.3.id", "new")),
+        caught("a case is added", GATE, 4, recorded("other cases (+new)"), again(TRIAGE, "cases.3", id="new")),
+        caught("a worked example is edited", GATE, 4, recorded("other shots"),
+               put(TRIAGE, "shots", [{"input": "How many?", "output": "2"}])),
+        caught("the same question stands under two ids, and makes fewer observations", GATE, 0,
+               "on 40 cases in 39 observations",
+               put(TRIAGE, "cases.4.input", "How many boilers are in house 3?"),
+               ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
+        caught("a case stands twice", GATE, 4, "expected an id that is unique in its unit, found 'c03' again",
+               again(TRIAGE, "cases.3")),
+        caught("a unit is deleted", GATE, 4, f"{UNKNOWN_UNITS} desk/wording",
+               remove(WORDING), drop(POLICY, "units.wording")),
+        caught("a unit is renamed", GATE, 4, f"{UNKNOWN_UNITS} desk/wording",
+               put(WORDING, "unit", "words"), replace(POLICY, "wording", "words")),
+        caught("a unit is added, without a baseline", GATE, 4, "desk/words: expected a baseline at ... found none",
+               copy(WORDING, f"{DESK}/words.yaml"), put(f"{DESK}/words.yaml", "unit", "words")),
+        caught("the folder of fixtures is empty", GATE, 4,
+               "expected <task>/*.yaml fixture files, found none; nothing to judge", remove(DESK)),
+        caught("a task's folder is empty", GATE, 4, "expected at least one fixture file (*.yaml), found none",
+               remove(f"{DESK}/*.yaml")),
+        caught("a fixture file has no cases", GATE, 4, "cases: expected a list of at least one case",
+               put(TRIAGE, "cases", [])),
+        caught("the folder of suites is empty", GATE, 5, "no tests ran", remove("suites/*.py")),
+    ),
+    "Policy": (
+        caught("a margin is widened", GATE, 4, f"{LOOSER} desk/wording: margin 0.2 -> 0.5",
+               put(POLICY, "units.wording.margin", 0.5)),
+        caught("a floor is taken away", GATE, 4, f"{LOOSER} desk/wording: floor 0.5 -> none",
+               drop(POLICY, "units.wording.floor")),
+        caught("a target becomes a guard", GATE, 4, f"{LOOSER} desk/triage: role target -> guard",
+               put(POLICY, "units.triage.role", "guard")),
+        caught("a lower level counts as reached", GATE, 4, f"{LOOSER} desk/triage: reach none -> 0.3",
+               put(POLICY, "units.triage.reach", 0.3)),
+        caught("fewer looks are declared", GATE, 4, f"{LOOSER} desk/triage: looks 2 -> 1",
+               put(POLICY, "looks.value", 1)),
+        caught("more candidates are declared, and every level is divided by them", GATE, 1,
+               "desk: Blocked: desk/wording inconclusive",
+               put(POLICY, "candidates", {"value": 9, "reason": "to pick the best"})),
+        caught("a unit is taken out of task.yaml", GATE, 4, f"{LOOSER} desk/wording: floor 0.5 -> none",
+               drop(POLICY, "units.wording")),
+        caught("task.yaml is deleted", GATE, 4, f"{LOOSER} desk/triage: role target -> guard", remove(POLICY)),
+        caught("a unit is sealed, so that it need not be held", GATE, 4, f"{LOOSER} desk/wording: sealed false -> true",
+               put(WORDING, "sealed", True)),
+        caught("a unit is sealed, so that it is not judged", GATE.removesuffix(" --tg-sealed"), 4,
+               f"{LOOSER} desk/wording: sealed false -> true", put(WORDING, "sealed", True)),
+        caught("a margin is widened after the run", OF_RUN, 4,
+               "desk/wording: task.yaml changed since run.json was judged", put(POLICY, "units.wording.margin", 0.5)),
+        caught("all cases have one tag, so that no slice can fall (told, not refused)", GATE, 0,
+               "Not watched as slices, since they are nearly the whole unit: channel=phone.",
+               *[put(TRIAGE, f"cases.{number}.tags.channel", "phone") for number in range(16)],
+               ran(RECORD), ran(f"{RECORD} --tg-adapter=tuned")),
+    ),
+    "Model and adapter": (
+        caught("the base weights are another model's", GATE, 4, "expected the base it was trained on",
+               rescaled("model/model.safetensors", "embed_tokens", 1.01)),
+        caught("an adapter of another base of the same shape", GATE, 4, "expected the base it was trained on",
+               rescaled("model/model.safetensors", "embed_tokens", 1.01), ran(RECORD)),
+        caught("the tokenizer is another", GATE, 4, "expected the tokenizer it was trained on",
+               put("model/tokenizer.json", "model.unk_token", None)),
+        caught("the chat template is another", GATE, 4, "expected the template it was trained on",
+               replace("model/chat_template.jinja", "assistant", "helper")),
+        caught("the baseline is another backend's", GATE, 4, recorded("backend vllm (now transformers)"),
+               put(BASE, "engine.backend", "vllm"), stamp(BASE)),
+        caught("the baseline is of another dtype", GATE, 4, recorded("dtype bfloat16 (now float32)"),
+               put(BASE, "engine.dtype", "bfloat16"), stamp(BASE)),
+        caught("the baseline is another library version's", GATE, 4, recorded("peft 0.1 (now ... )"),
+               put(BASE, "engine.peft", "0.1"), stamp(BASE)),
+        caught("the base is on another rung", f"{GATE} --tg-rung=steps", 4, recorded("another rung"), passes=GATE),
+        caught("the adapter's folder is missing", GATE, 4, "found no such folder", remove("tuned")),
+        caught("the adapter's folder is empty", GATE, 4,
+               "expected adapter_config.json and adapter_model.safetensors, found a folder without it",
+               remove("tuned/*")),
+        caught("the adapter is cut off", GATE, 4, "expected safetensors, found a damaged file",
+               cut(f"tuned/{WEIGHTS}")),
+        caught("the adapter's rank is edited", GATE, 4, "expected one that fits this base; PEFT says",
+               put("tuned/adapter_config.json", "r", 8)),
+        caught("the adapter does not act: its B is zero", GATE, 4, "not acting: its logits equal the base's",
+               rescaled(f"tuned/{WEIGHTS}", "lora_B", 0.0)),
+        caught("two adapters have one name", f"{GATE} --tg-adapter=other/tuned", 4,
+               "expected folders of different names, found 2 named 'tuned'", passes=GATE),
+        caught("more adapters are judged than declared", f"{GATE} --tg-adapter=second", 4,
+               "task.yaml declares 1 candidate, found 2 adapters in one run", passes=GATE),
+        caught("the model's name is mistyped", f"{GATE} --tg-model=modle", 3,
+               "expected one of smollm2, a folder with a config.json, or a Hub id (owner/name); found nothing there",
+               passes=GATE),
+    ),
+    "Verdicts": (
+        caught("a target is won and a guard lost", THIRD, 1, "desk/wording: Regressed: worse than the baseline",
+               passes=GATE),
+        caught("a second tune beats the base and is worse than the last release", SECOND, 1,
+               "desk/triage: Regressed: worse than the last release", passes=GATE),
+        caught("a blocked adapter is judged until it passes", THIRD, 1, "desk/wording: Regressed",
+               ran(THIRD, 1), passes=GATE),
+        caught("answers are asked for again until one passes", f"{GATE} --tg-repeats=3", 4,
+               "desk/triage: the baseline holds 1 answer a case, and this run 3", passes=GATE),
+        caught("a critical case breaks inside a green total", OUTPUTS, 1, "Regressed: a critical case broke (c20)",
+               line("desk/triage/c20", "none")),
+        caught("a slice collapses inside a green total", OUTPUTS, 1,
+               "Blocks all the same: the slice channel=chat fell",
+               *[line(f"desk/triage/c{number:02}", "none" if number < 8 else "7") for number in range(16)]),
+    ),
+    "Baselines": (
+        caught("an output is edited", GATE, 4, EDITED, put(BASE, "cases.c03.output", "7")),
+        caught("a score is edited", GATE, 4, EDITED, put(BASE, "cases.c03.score", 1.0)),
+        caught("the mean is edited", GATE, 4, EDITED, put(BASE, "summary.mean", 0.5)),
+        caught("a digest is edited", GATE, 4, EDITED, put(BASE, "questions.inputs", "0" * 64)),
+        caught("a case is taken out", GATE, 4, EDITED, drop(BASE, "cases.c03")),
+        caught("the last release is edited", SECOND, 4,
+               "expected the baseline at ... triage.released.json as it was recorded, found it edited",
+               put(LAST, "cases.c03.score", 0.0), passes=GATE),
+        caught("a merge conflict is left", GATE, 4, DAMAGED, replace(BASE, '"cases"', '<<<<<<< HEAD\n "cases"')),
+        caught("a merge left a case twice", GATE, 4, f"{DAMAGED} (the key 'c03' twice)",
+               replace(BASE, '"c03"', '"c03": {"score": 0.0, "findings": [], "output": ""},\n  "c03"')),
+        caught("a score is no number", GATE, 4, f"{DAMAGED} (NaN, which is no number)",
+               replace(BASE, '"score": 0.0', '"score": NaN')),
+        caught("the file is cut off", GATE, 4, DAMAGED, cut(BASE)),
+        caught("the file is deleted", GATE, 4, "desk/triage: expected a baseline at ... found none", remove(BASE)),
+        caught("the file is renamed", GATE, 4, f"{UNKNOWN_UNITS} desk/old", move(BASE, "old.json")),
+        caught("the folder is renamed", GATE, 4, "found one of another only (other-12345678)",
+               move("baselines/model-*", "other-12345678")),
+        caught("the file is another unit's", GATE, 4,
+               "desk/triage: expected its baseline at ... found that of 'desk/wording'",
+               copy(f"{BASELINES}/wording.json", BASE)),
+        caught("the file is another model's", GATE, 4, recorded("another base weights"),
+               put(BASE, "subject.base", "0" * 64), stamp(BASE)),
+        caught("another version of the check judged it", GATE, 4, recorded("other check version"),
+               put(BASE, "questions.check version", "0"), stamp(BASE)),
+        caught("a part of a unit is recorded", f"{RECORD} -k c03", 4,
+               "--tg-record writes whole units only, found a part of desk/triage", passes=RECORD),
+        caught("an adapter is recorded as the base", f"{RECORD} --tg-adapter=second", 4,
+               "only the released adapter may renew its files, and it is not the release of desk/replies",
+               passes=RECORD),
+        caught("a run records what it compares with", f"{RECORD} --tg-against=baseline", 4,
+               "--tg-record writes the baseline that --tg-against compares with: use one of them", passes=RECORD),
+        caught("the last release was asked otherwise", SECOND, 4,
+               "desk/triage: the last release ( ... ) was judged with other prompt; renew it",
+               put(TRIAGE, "prompt.system", "Count well."), ran(RECORD), passes=GATE),
+    ),
+    "Records and releases": (
+        caught("an output is edited", OF_RUN, 4, RUN_EDITED, put(RUN, f"{C03}.output", "8")),
+        caught("a score is edited", OF_RUN, 4, RUN_EDITED, put(RUN, f"{C03}.score", 0.0)),
+        caught("a mean is edited", OF_RUN, 4, RUN_EDITED, put(RUN, "units.desk/triage.mean", 0.9)),
+        caught("a verdict is edited", OF_RUN, 4, RUN_EDITED, put(RUN, "verdicts.desk/triage.verdict", "held")),
+        caught("a partial record is called complete", OF_RUN, 4, RUN_EDITED,
+               judged("--tg-sealed -k c03"), put(RUN, "partial", False)),
+        caught("a decision is edited", "tunegate release third --record=third.json", 4,
+               "third.json: expected a record as it was written, found one that was edited",
+               put("third.json", "tasks.desk.decision", "release"), passes=OF_RUN),
+        caught("another tool wrote another output", OF_RUN, 4, OTHER_SCORES,
+               put(RUN, f"{C03}.output", "none"), stamp(RUN)),
+        caught("another tool left a case out", OF_RUN, 4, OTHER_SCORES, drop(RUN, C03), stamp(RUN)),
+        caught("another tool added a case", OF_RUN, 4, OTHER_SCORES.replace("c03", "c99"),
+               put(RUN, "cases.desk/triage/c99", {"score": 1.0, "findings": [], "output": "7"}), stamp(RUN)),
+        caught("another tool wrote the verdict", OF_RUN, 4,
+               "computed again, the verdicts of desk/triage are not those of run.json",
+               put(RUN, "verdicts.desk/triage.verdict", "held"), stamp(RUN)),
+        caught("another tool wrote the decision", "tunegate release third --record=third.json", 4,
+               "desk: not released. Blocked: desk/wording regressed",
+               put("third.json", "tasks.desk.decision", "release"), stamp("third.json"), passes=OF_RUN),
+        caught("the record is cut off", OF_RUN, 4, "run.json: expected a record (JSON)", cut(RUN)),
+        caught("a key stands twice", OF_RUN, 4, "the key 'partial' twice",
+               replace(RUN, '"partial": false', '"partial": true, "partial": false')),
+        caught("a score is no number", OF_RUN, 4, "NaN, which is no number",
+               replace(RUN, '"score": 1.0', '"score": NaN')),
+        caught("only a part was judged", OF_RUN, 4, "run.json: expected a complete record, found a partial one",
+               judged("--tg-sealed -k triage")),
+        caught("a suite's file was deleted", OF_RUN, 4, "run.json: expected a complete record, found a partial one",
+               remove("suites/test_vocabulary.py"), judged("--tg-sealed")),
+        caught("the sealed unit was not judged", OF_RUN, 4,
+               "desk/replies: sealed units must be judged before a release", judged("")),
+        caught("the fixtures changed since the run", OF_RUN, 4,
+               "desk/triage: the fixtures changed since run.json was judged",
+               put(TRIAGE, "prompt.system", "Count well."), ran(RECORD)),
+        caught("the baseline is gone since the run", OF_RUN, 4, "desk/triage: expected a baseline at ... found none",
+               remove(BASE)),
+        caught("it was judged against a copy of the baselines without the last release",
+               "tunegate release second --record=second.json", 4, "desk: not released. Blocked: desk/triage regressed",
+               passes=OF_RUN),
+        caught("inconclusive was let pass as a warning", OF_RUN, 4,
+               "desk: not released. Blocked: desk/wording inconclusive",
+               put(POLICY, "units.wording.margin", 0.05), judged("--tg-sealed --tg-inconclusive=warn")),
+        caught("the record is another adapter's", "tunegate release tuned --record=second.json", 4,
+               "second.json: expected the record of this adapter ( ... ), found that of", passes=OF_RUN),
+        caught("the record is of outputs made elsewhere", "tunegate release tuned --record=base.json", 4,
+               "base.json: expected the record of this adapter ( ... ), found that of a model without an adapter",
+               passes=OF_RUN),
+        caught("the adapter was never judged", RELEASE, 4, NO_RUN, remove(".tunegate/runs")),
+        caught("the adapter is swapped after the run", OF_RUN, 4, "run.json: expected the record of this adapter",
+               copy(f"second/{WEIGHTS}", f"tuned/{WEIGHTS}")),
+        caught("a byte of the adapter changes after the run", RELEASE, 4, NO_RUN, flip(f"tuned/{WEIGHTS}")),
+        caught("the adapter's alpha changes after the run", RELEASE, 4, NO_RUN,
+               put("tuned/adapter_config.json", "lora_alpha", 16)),
+        caught("the adapter has no training record", RELEASE, 4,
+               "tuned: expected a training record (training.json), found none", remove("tuned/training.json")),
+        caught("the training record is another adapter's", RELEASE, 4,
+               "tuned: expected the adapter its training record describes, found another one",
+               copy("second/training.json", "tuned/training.json")),
+        caught("the diagnosis it was trained on is gone", RELEASE, 4, "expected a diagnosis at ... found none",
+               remove(DIAGNOSIS)),
+        caught("the diagnosis was made again, and names a cheaper lever", RELEASE, 4,
+               "desk: expected a diagnosis that names fine-tuning, found another lever",
+               put(DIAGNOSIS, "units.desk/triage.lever", "prompt"), stamp(DIAGNOSIS)),
+        caught("a released adapter is swapped", VERIFY, 4,
+               "tuned: expected the files as they were released, found adapter_model.safetensors changed or gone",
+               copy(f"second/{WEIGHTS}", f"tuned/{WEIGHTS}")),
+        caught("the training record is edited", RELEASE, 4,
+               "training.json: expected the training record as it was written, found it edited",
+               put("tuned/training.json", "recipe.seed", 99)),
+        caught("a verdict in the manifest is edited", VERIFY, 4,
+               "release.json: expected the release manifest as it was written, found it edited",
+               put("tuned/release.json", "verdicts.desk/triage", "held")),
+        caught("the manifest is another adapter's", VERIFY, 4, "tuned: the adapter is another one's than its manifest",
+               put("tuned/release.json", "adapter", "0" * 64), stamp("tuned/release.json")),
+        caught("an adapter that was not released is delivered", "tunegate verify second", 4,
+               "expected a release manifest, found none", passes=VERIFY),
+    ),
+    "Training": (
+        caught("there is no baseline yet", TRAIN, 4, "desk/triage: expected a baseline at ... found none; record it",
+               remove("baselines")),
+        caught("the baseline is another model's", TRAIN, 4,
+               "desk/triage: expected a baseline of this model (model- ... ), found one of another only",
+               rescaled("model/model.safetensors", "embed_tokens", 1.01)),
+        caught("the fixtures changed since the baseline", TRAIN, 4, recorded("other inputs"),
+               put(TRIAGE, "cases.3.input", "How many?")),
+        caught("there is no diagnosis yet", TRAIN, 4,
+               "expected a diagnosis at ... desk/diagnosis.json, found none; run: tunegate diagnose",
+               remove(DIAGNOSIS)),
+        caught("the diagnosis names a cheaper lever", TRAIN, 4,
+               "desk: expected a diagnosis that names fine-tuning, found another lever",
+               put(DIAGNOSIS, "units.desk/triage.lever", "retrieval"), stamp(DIAGNOSIS)),
+        caught("the diagnosis is edited", TRAIN, 4, "expected a diagnosis as it was written, found it edited",
+               put(DIAGNOSIS, "units.desk/triage.lever", "fine-tune for cost")),
+        caught("the fixtures changed since the diagnosis", TRAIN, 4,
+               "desk/triage: ... diagnosis.json rests on other inputs; run: tunegate diagnose desk",
+               put(TRIAGE, "cases.3.input", "How many?"), ran(RECORD)),
+        caught("a diagnosis is waived without a reason", TRAIN, 4, 'expected heed, or {waive: "the reason"}',
+               put("tuned.yaml", "diagnosis", {"waive": " "})),
+        caught("a row repeats a fixture", TRAIN, 4,
+               "1 of 8 training rows repeat fixtures; ... tuned.jsonl:4 repeats desk/triage/c03",
+               replace("tuned.jsonl", "Ticket 3 asks for a number.", "how many boilers are in HOUSE 3")),
+        caught("the output is a released adapter", "tunegate train tuned.yaml --output=tuned", 4,
+               "tuned holds a released adapter; name another", passes=TRAIN),
+    ),
+    "Outputs made elsewhere": (
+        caught("a line answers no case", OUTPUTS, 4, "expected a case of the fixtures, found 'desk/triage/c99'",
+               line("desk/triage/c99", "7")),
+        caught("a case is answered twice", OUTPUTS, 4, "expected each case and repeat once, found 'desk/triage/c04'",
+               replace("outputs.jsonl", "desk/triage/c03", "desk/triage/c04")),
+        caught("a case is not answered", OUTPUTS, 1, "the run left unscored 1 case (c03)",
+               replace("outputs.jsonl", '{"case": "desk/triage/c03", "output": "7"}\n', "")),
+        caught("an answer is null", OUTPUTS, 1, "the run left unscored 1 case (c03)", line("desk/triage/c03", None)),
+        caught("the file is cut off", OUTPUTS, 4, "expected one JSON object", cut("outputs.jsonl")),
+        caught("they are compared with a model's baseline", OUTPUTS.replace("base.json", "baseline"), 4,
+               "the subject is the file, without baseline or adapter", passes=OUTPUTS),
+        caught("the record to compare with was asked otherwise", OUTPUTS, 4,
+               "base.json: desk/triage was asked with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
+        caught("the record to compare with is partial", OUTPUTS, 4,
+               "base.json: expected a complete record, found a partial one",
+               ran("pytest suites/ --tg-model=replay:outputs.jsonl --tg-out=base.json -k wording")),
+        caught("the record to compare with is edited", OUTPUTS, 4,
+               "base.json: expected a record as it was written, found one that was edited",
+               put("base.json", "cases.desk/wording/w03.score", 0.0)),
+    ),
+    "The command line": (
+        caught("the suites run on several workers", f"{GATE} -n 2", 4, "run them with -n0", passes=GATE),
+        caught("nothing is selected", f"{GATE} -k triaeg", 5, "deselected", passes=GATE),
+        caught("the folder of fixtures is mistyped", f"{GATE} --tg-cases=fixturse", 4,
+               "fixturse: expected a folder of fixtures, found nothing", passes=GATE),
+    ),
+}  # fmt: skip
+
+INTRODUCTION = """\
+# Mistakes that could fool a gate
+
+A gate is worth what it refuses. Every mistake below is made, by test, in a copy of a small project, and the command
+then has to end with the exit code and say the words. Without the mistake it passes: also that is tested.
+
+In that project the base model fails the target `desk/triage` and passes the guard `desk/wording`; `desk/replies` is
+sealed. The adapter `tuned` is released; `run.json` is the record of its gate. `second` beats the base, but not
+`tuned`; `third` wins the target and loses the guard. `outputs.jsonl` holds outputs made elsewhere, and `base.json` the
+record that they are compared with. What "another tool" writes has a valid digest.
+
+Exit codes: 0 passed; 1 judged, and blocked; 3 could not run; 4 refused; 5 nothing was collected.
+"""
+
+
+def page() -> str:
+    """The mistakes as a page of Markdown tables."""
+    return "\n".join([INTRODUCTION, *(line for title, rows in MISTAKES.items() for line in _table(title, rows))])
+
+
+def _table(title: str, rows: Sequence[Mistake]) -> Iterator[str]:
+    yield from (f"## {title}", "", "| the mistake | command | exit code | what it says |", "|---|---|---|---|")
+    for row in rows:
+        cells = (row.what, f"`{row.command}`", str(row.code), f"`{row.says}`")
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    yield ""

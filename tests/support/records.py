@@ -1,0 +1,91 @@
+"""Records built by hand: fixtures with as many cases as a test needs, and results as a row of ones and zeros."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.support.units import write_unit
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.store import state
+from tunegate.harness.core.files import stamped
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.fixtures.model import Task, Unit
+
+LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
+ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32", "device": "cpu"}
+
+Marks = Callable[[int], dict[str, Any]]
+Scores = str | Sequence[Any]
+
+
+def write_desk(root: Path, n: int, name: str = "triage", marks: Marks | None = None, **more: Any) -> Path:
+    """A unit of `n` cases (c000, c001, ...), each with the further keys that `marks` gives it."""
+    ids = [f"c{index:03}" for index in range(n)]
+    cases = [
+        {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}} | (marks(index) if marks else {})
+        for index, case in enumerate(ids)
+    ]
+    return write_unit(root, ids, name, cases=cases, **more)
+
+
+def write_policy(root: Path, task: str = "desk", looks: int = 1, candidates: int = 1, **units: dict[str, Any]) -> Path:
+    """A task.yaml; each unit guards unless it says otherwise."""
+    path = root / task / "task.yaml"
+    policy = {name: {"role": "guard", "reason": "a test"} | unit for name, unit in units.items()}
+    counts = {"looks": {"value": looks, "reason": "x"}, "candidates": {"value": candidates, "reason": "x"}}
+    path.write_text(json.dumps({"version": 1, "units": policy, **counts}))
+    return path
+
+
+def units_of(tasks: Sequence[Task]) -> dict[str, Unit]:
+    return {unit.key: unit for task in tasks for unit in task.units}
+
+
+def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None = None, **more: Any) -> Record:
+    """What a model scored, a unit's cases in order: `1` passed, `0` failed, `-` unscored; or numbers, or repeats."""
+    units = {key: unit for key, unit in units_of(tasks).items() if key in scores}
+    results = {key: [_result(score) for score in scores[key]] for key in units}
+    summaries = {}
+    for key, unit in units.items():
+        assert len(unit.cases) == len(results[key]), f"{key} has {len(unit.cases)} cases"
+        summaries[key] = summarize(unit, results[key])
+    made = Record(
+        partial=False,
+        identity={"subject": LOCAL | {"adapter": adapter}, "engine": ENGINE, "names": {"model": "tiny"}},
+        questions={key: unit.questions for key, unit in units.items()},
+        cases={
+            case.key: one for key, unit in units.items() for case, one in zip(unit.cases, results[key], strict=True)
+        },
+        units=summaries,
+        policies={unit: policy for task in tasks for unit, policy in task.policies.items() if unit in summaries},
+    )
+    return replace(made, **more)
+
+
+def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False) -> list[str]:
+    """Write baseline files (or those of a release) as the only writer."""
+    slug = str(made.identity["subject"]["model"])
+    return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
+
+
+def stamp(path: Path, data: dict[str, Any]) -> None:
+    """Write an edited record, baseline or manifest as if it had been written so, digest and all."""
+    rest = {key: value for key, value in data.items() if key != "digest"}
+    path.write_text(json.dumps(stamped(rest)))
+
+
+def _result(score: Any) -> Result:
+    if isinstance(score, tuple):  # repeats
+        each = tuple(_result(one) for one in score)
+        return Result(all(one.passed for one in each), sum(one.score or 0 for one in each) / len(each), repeats=each)
+    if score == "-":
+        return Result(None, None)
+    if isinstance(score, float):
+        return Result(None, score, output="...")
+    passed = score in {"1", 1}
+    return Result(passed, float(passed), output='{"product": "boiler"}' if passed else "no idea")

@@ -1,0 +1,418 @@
+"""The cost suite: a unit that rereads another one's answers and prices them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.project import Project
+from tests.support.records import save
+from tests.support.units import write_unit
+from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.checks.cost import Call, CostCheck, Price, Prices
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
+
+# pytest inside pytest forgets what it imported: import the heavy part once, out here
+importlib.import_module("tunegate.harness.pytest_plugin.items")
+
+PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 10, "reason": "a test"}
+LARGE = {"large": {"input_per_million": 100, "output_per_million": 1000, "reason": "a test"}}
+GOOD = '{"product": "boiler"}'
+IDS = [f"case{number:02}" for number in range(20)]
+
+
+def write_cost(root: Path, name: str = "spend", task: str = "desk", **more: Any) -> Path:
+    path = root / task / f"{name}.yaml"
+    path.write_text(json.dumps({"version": 1, "suite": "cost", "unit": name, "of": "triage"} | more, indent=0))
+    return path
+
+
+def write_task(root: Path, prices: Any = PRICES, looks: int = 1, **units: Any) -> Path:
+    declared = {name: {"role": "guard", "reason": "a test"} | unit for name, unit in ({"triage": {}} | units).items()}
+    data = {"version": 1, "units": declared, "looks": {"value": looks, "reason": "a test"}}
+    data |= {"prices": prices} if prices else {}
+    path = root / "desk" / "task.yaml"
+    path.write_text(json.dumps(data, indent=0))
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """Two triage cases and a cost file over them."""
+    root = tmp_path / "fixtures"
+    write_unit(root, ["a", "b"])
+    write_task(root)
+    write_cost(root)
+    return root
+
+
+def mistakes(root: Path) -> list[str]:
+    with pytest.raises(AuthoringError) as caught:
+        load_tasks(root)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def judged(root: Path, answers: dict[str, Answer], model: str = "tiny-12345678", repeats: int = 1) -> Record:
+    units = [unit for task in load_tasks(root) for unit in task.units]
+    given = {(answer.key, answer.repeat): answer for answer in answers.values()}
+    return judge(units, Replay(given, Identity({"model": model}, {}, {"model": model})), quiet(), repeats)
+
+
+def answer(case: str, tokens_in: int | None, tokens_out: int | None, repeat: int = 0) -> Answer:
+    return Answer(f"desk/triage/{case}", GOOD, tokens_in, tokens_out, repeat=repeat)
+
+
+# --- the price
+
+
+def test_a_call_scores_minus_its_price():
+    check = CostCheck(Prices("USD", Price(1.0, 10.0)))
+    assert check(Call("m", 1_000_000, 0), None, "").score == -1
+    assert check(Call("m", 1000, 100), None, "").score == pytest.approx(-0.002)
+    assert check(Call("m", 0, 0), None, "").score == 0
+
+
+@pytest.mark.parametrize(("model", "rate"), [("large", 100), ("large-0123abcd", 100), ("small", 1), ("large-v2", 1)])
+def test_a_model_may_have_a_price_of_its_own(model, rate):
+    prices = Prices("USD", Price(1.0, 10.0), {"large": Price(100.0, 1000.0)})
+    assert prices.of(model).input_per_million == rate
+
+
+def test_an_entry_may_name_one_models_weights():
+    prices = Prices("USD", Price(1.0, 10.0), {"large-0123abcd": Price(100.0, 1000.0)})
+    assert prices.of("large-0123abcd").input_per_million == 100
+    assert prices.of("large-99999999").input_per_million == 1
+
+
+# --- reading cost files
+
+
+def test_a_cost_unit_has_its_sources_cases_and_asks_nothing(desk):
+    unit = find_unit(load_tasks(desk), "desk/spend")
+    assert [case.key for case in unit.cases] == ["desk/spend/a", "desk/spend/b"]
+    assert (unit.kind, unit.of, unit.suite) == ("continuous", "desk/triage", "cost")
+    assert unit.cases[0].place.endswith("spend.yaml:5")
+
+
+def test_its_name_is_cost_where_none_is_given(tmp_path):
+    write_unit(tmp_path, ["a"])
+    write_task(tmp_path)
+    (tmp_path / "desk" / "price.yaml").write_text("version: 1\nsuite: cost\nof: triage\n")
+    assert find_unit(load_tasks(tmp_path), "desk/cost").of == "desk/triage"
+
+
+def test_critical_cases_and_expectations_stay_with_the_source(tmp_path):
+    cases = [{"id": "a", "input": "x", "expect": {"product": "boiler"}, "critical": True, "tags": {"by": "mail"}}]
+    write_unit(tmp_path, ["a"], cases=cases)
+    write_task(tmp_path)
+    write_cost(tmp_path)
+    (case,) = find_unit(load_tasks(tmp_path), "desk/spend").cases
+    assert (case.critical, case.expect, dict(case.tags)) == (False, None, {"by": "mail"})
+
+
+def test_a_cost_unit_is_sealed_with_its_source(tmp_path):
+    write_unit(tmp_path, ["a"], sealed=True)
+    write_task(tmp_path)
+    write_cost(tmp_path)
+    assert find_unit(load_tasks(tmp_path), "desk/spend").sealed
+
+
+def test_an_unknown_unit_is_told_with_the_one_that_was_meant(desk):
+    path = write_cost(desk, of="triagee")
+    (problem,) = mistakes(desk)
+    assert problem.startswith(f"{path}:5: of: expected a unit of this task")
+    assert "found 'triagee'; did you mean 'triage'?" in problem
+
+
+def test_a_cost_unit_cannot_reread_a_cost_unit(desk):
+    write_cost(desk, "more", of="spend")
+    (problem,) = mistakes(desk)
+    assert "more.yaml:5: of: expected a unit of this task whose answers can be read again (triage)" in problem
+    assert "'spend', which rereads another unit itself" in problem
+
+
+def test_a_cost_unit_cannot_reread_likelihoods(desk):
+    passages = {"version": 1, "suite": "retention", "unit": "fog", "check": {"measure": "passages"}}
+    (desk / "desk" / "fog.yaml").write_text(json.dumps({**passages, "cases": [{"id": "a", "input": "Fog lay."}]}))
+    write_cost(desk, of="fog")
+    (problem,) = mistakes(desk)
+    assert "'fog', which reads likelihoods and generates nothing" in problem
+
+
+def test_prices_are_needed_and_asked_for_in_task_yaml(desk):
+    path = write_task(desk, prices=None)
+    (problem,) = mistakes(desk)
+    assert problem.startswith(
+        f"{path}:1: prices: expected prices, which {desk}/desk/spend.yaml needs, found none; write"
+    )
+    path.unlink()
+    (problem,) = mistakes(desk)
+    assert "task.yaml:1: prices: expected prices" in problem
+    assert "found no such file" in problem
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ({**PRICES, "currency": "dollars"}, "prices.currency: expected a currency as three capital letters"),
+        ({**PRICES, "input_per_million": -1}, "prices.input_per_million: expected a price from 0"),
+        ({key: PRICES[key] for key in PRICES if key != "reason"}, "prices: expected the key 'reason'"),
+        ({**PRICES, "models": {"large": {"input_per_million": 1, "reason": "x"}}}, "the key 'output_per_million'"),
+        ({**PRICES, "output_per_milion": 3}, "did you mean 'output_per_million'?"),
+    ],
+)
+def test_mistakes_in_prices_are_told(desk, prices, told):
+    write_task(desk, prices)
+    found = mistakes(desk)
+    assert any(told in problem for problem in found)
+    assert not any("which" in problem and "needs" in problem for problem in found)
+
+
+@pytest.mark.parametrize("key", ["cases", "prompt", "check", "generate", "shots", "sealed"])
+def test_keys_that_would_mean_nothing_in_a_cost_file_are_refused(desk, key):
+    values = {"cases": [{"id": "a", "input": "x"}], "shots": [], "sealed": True}
+    write_cost(desk, **{key: values.get(key, {})})
+    assert any(f"spend.yaml:6: {key}: expected no {key}, which cost does not read" in each for each in mistakes(desk))
+
+
+def test_of_means_nothing_elsewhere(tmp_path):
+    write_unit(tmp_path, ["a"], of="triage")
+    (problem,) = mistakes(tmp_path)
+    assert "of: expected no of, which schema does not read" in problem
+
+
+def test_of_is_needed(desk):
+    (desk / "desk" / "spend.yaml").write_text("version: 1\nsuite: cost\n")
+    (problem,) = mistakes(desk)
+    assert "expected the key 'of', found only version, suite; for suite cost, in place of cases" in problem
+
+
+def test_two_cost_files_need_two_units(desk):
+    write_unit(desk, ["a"], "orders")
+    path = desk / "desk" / "spend2.yaml"
+    path.write_text("version: 1\nsuite: cost\nunit: spend\nof: orders\n")
+    (problem,) = mistakes(desk)
+    assert problem.startswith(f"{path}:3: unit: expected one file for a unit that rereads")
+    assert problem.endswith("give this file a unit: of its own")
+
+
+def test_a_broken_source_is_told_alone(desk):
+    (desk / "desk" / "triage.yaml").write_text("version: 1\nsuite: schema\nunit: [\n")
+    assert all("triage.yaml" in problem.split(": expected")[0] for problem in mistakes(desk))
+
+
+# --- what is asked
+
+
+def questions(root: Path) -> dict[str, str]:
+    return find_unit(load_tasks(root), "desk/spend").questions
+
+
+def test_a_changed_price_is_a_changed_question(desk):
+    before = questions(desk)
+    write_task(desk, {**PRICES, "output_per_million": 9.5})
+    after = questions(desk)
+    assert {part for part in before if before[part] != after[part]} == {"prices"}
+    write_task(desk, {**PRICES, "models": LARGE})
+    assert questions(desk)["prices"] != before["prices"]
+
+
+def test_a_reason_and_another_way_to_write_a_price_are_none(desk):
+    before = questions(desk)
+    write_task(desk, {**PRICES, "reason": "another", "input_per_million": 1.0})
+    assert questions(desk) == before
+
+
+def test_the_source_is_asked_what_it_was_whatever_the_price(desk):
+    source = find_unit(load_tasks(desk), "desk/triage").questions
+    write_task(desk, {**PRICES, "output_per_million": 9.5})
+    assert find_unit(load_tasks(desk), "desk/triage").questions == source
+
+
+# --- judging
+
+
+def test_each_answer_is_priced(desk):
+    record = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
+    assert record.cases["desk/spend/a"].score == pytest.approx(-200e-6)
+    assert record.cases["desk/spend/b"].score == pytest.approx(-50e-6)
+    assert record.cases["desk/spend/a"].passed is None
+    assert record.cases["desk/spend/a"].output is None
+    assert record.units["desk/spend"].tokens == (75, 5)
+    assert record.units["desk/spend"].mean == pytest.approx(-125e-6)
+
+
+def test_the_model_that_answered_decides_the_price(desk):
+    write_task(desk, {**PRICES, "models": LARGE})
+    record = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)}, model="large-01234567")
+    assert record.cases["desk/spend/a"].score == pytest.approx(-20_000e-6)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [((None, 3), "without tokens_in"), ((3, None), "without tokens_out"),
+                         ((None, None), "without tokens_in and tokens_out")],
+)  # fmt: skip
+def test_an_answer_without_its_tokens_is_unscored(desk, tokens, told):
+    record = judged(desk, {"a": answer("a", *tokens), "b": answer("b", 1, 1)})
+    result = record.cases["desk/spend/a"]
+    assert result.score is None
+    assert told in result.findings[0].message
+    assert record.cases["desk/triage/a"].score == 1
+    assert record.units["desk/spend"].unscored == 1
+
+
+def test_no_answer_has_no_price(desk):
+    record = judged(desk, {"b": answer("b", 1, 1)})
+    assert record.cases["desk/spend/a"].score is None
+    assert "no output" in record.cases["desk/spend/a"].findings[0].message
+
+
+def test_repeats_are_priced_one_by_one(tmp_path):
+    write_unit(tmp_path, ["a"], generate={"temperature": 0.5})
+    write_task(tmp_path)
+    write_cost(tmp_path)
+    given = {str(each): answer("a", 0, 10 * each, each) for each in range(3)}
+    result = judged(tmp_path, given, repeats=3).cases["desk/spend/a"]
+    assert [each.score for each in result.repeats] == pytest.approx([0, -100e-6, -200e-6])
+    assert result.score == pytest.approx(-100e-6)
+
+
+def test_judged_again_a_record_scores_the_same(desk):
+    from tunegate.harness.evaluation.record import results_of
+
+    first = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
+    again = judged(desk, {f"{key}{n}": each.as_answer(key, n) for key, n, each in results_of(first)})
+    assert again.cases == first.cases
+
+
+# --- under pytest
+
+
+def lines(tokens_out: int, wrong: int = 0, **more: Any) -> str:
+    rows = [
+        {"case": f"desk/triage/{case}", "output": "?" if number < wrong else GOOD, "tokens_in": 60,
+         "tokens_out": tokens_out + number} | more
+        for number, case in enumerate(IDS)
+    ]  # fmt: skip
+    return "\n".join(map(json.dumps, rows))
+
+
+def run(project: Project, text: str, *arguments: str) -> pytest.RunResult:
+    (project.path / "outputs.jsonl").write_text(text)
+    return project.run("--tg-model=replay:outputs.jsonl", *arguments)
+
+
+@pytest.fixture
+def spending(project: Project) -> Project:
+    """Twenty cases and their cost, with `base.json`: sixty-odd tokens in, forty-odd out."""
+    project.unit(IDS)
+    write_task(project.fixtures, triage={"margin": 0.4}, spend={"margin": 0.00005})
+    write_cost(project.fixtures)
+    run(project, lines(40), "--tg-out=base.json")
+    return project
+
+
+def test_a_cost_unit_is_judged_beside_its_source(spending):
+    result = run(spending, lines(40), "--tg-out=record.json")
+    assert result.ret == 0
+    result.assert_outcomes(passed=40)
+    assert spending.record()["units"]["desk/spend"]["mean"] == pytest.approx(-(60 + 10 * 49.5) / 1e6)
+    assert spending.record()["partial"] is False
+
+
+def test_an_answer_that_costs_more_regresses(spending):
+    result = run(spending, lines(90), "--tg-against=base.json", "--tg-out=record.json")
+    assert result.ret == 1
+    verdict = spending.record()["verdicts"]["desk/spend"]
+    assert verdict["verdict"] == "regressed"
+    assert verdict["difference"] == pytest.approx(-500e-6)
+    assert "e-" not in verdict["reason"]
+
+
+def test_a_cheaper_one_holds(spending):
+    assert run(spending, lines(8), "--tg-against=base.json", "--tg-out=record.json").ret == 0
+    assert spending.record()["verdicts"]["desk/spend"]["verdict"] == "held"
+
+
+def test_another_price_is_not_compared(spending):
+    write_task(spending.fixtures, {**PRICES, "output_per_million": 1}, triage={"margin": 0.4}, spend={"margin": 1e-4})
+    result = run(spending, lines(40), "--tg-against=base.json")
+    assert result.ret == 4
+    assert "desk/spend was asked with other prices" in " ".join(result.stderr.str().split())
+
+
+def test_answers_without_tokens_fail_with_a_clear_finding(spending):
+    bare = "\n".join(json.dumps({"case": f"desk/triage/{case}", "output": GOOD}) for case in IDS)
+    result = run(spending, bare)
+    result.assert_outcomes(passed=20, failed=20)
+    result.stdout.fnmatch_lines(["*unscored: the answer has no price: it came without tokens_in and tokens_out*"])
+
+
+def test_a_replayed_line_for_a_cost_case_is_refused(spending):
+    result = run(spending, json.dumps({"case": "desk/spend/case00", "output": GOOD}))
+    assert result.ret == 4
+    assert "a case of the fixtures" in result.stderr.str()
+
+
+def test_selected_cost_cases_have_their_sources_cases_judged(spending):
+    result = run(spending, lines(40), "-k", "desk/spend/case00 or desk/spend/case01", "--tg-out=part.json")
+    assert result.ret == 0
+    result.assert_outcomes(passed=2, deselected=38)
+    assert sorted(spending.record("part.json")["cases"]) == [
+        "desk/spend/case00", "desk/spend/case01", "desk/triage/case00", "desk/triage/case01",
+    ]  # fmt: skip
+    assert spending.record("part.json")["partial"] is True
+
+
+def test_a_selected_gate_judges_the_unit_and_its_source_whole(spending):
+    run(spending, lines(40), "--tg-against=base.json", "--tg-out=g.json", "-k", "test_cost_gate and desk/spend")
+    assert set(spending.record("g.json")["verdicts"]) == {"desk/triage", "desk/spend"}
+
+
+def test_selected_cases_of_the_source_leave_the_cost_unit_alone(spending):
+    result = run(spending, lines(40), "-k", "test_schema", "--tg-out=part.json")
+    assert list(spending.record("part.json")["units"]) == ["desk/triage"]
+    assert "partial: desk/spend was not judged whole (0 of 20 cases)" in result.stdout.str()
+
+
+# --- baselines
+
+
+def recorded(root: Path, at: Path, tokens_out: int) -> str:
+    """The line that recording a run of two cases gives for the cost unit."""
+    tasks = load_tasks(root)
+    made = judged(root, {case: answer(case, 100, tokens_out) for case in ("a", "b")})
+    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
+    made = replace(made, policies=policies)
+    return save(at, made, [find_unit(tasks, "desk/spend")])[0]
+
+
+def test_a_lower_price_is_told_as_a_loosened_rule(desk, tmp_path):
+    recorded(desk, tmp_path / "baselines", 10)
+    write_task(desk, {**PRICES, "output_per_million": 1})
+    line = recorded(desk, tmp_path / "baselines", 10)
+    assert "loosened rules: the same output now scores higher in a, b" in line
+    assert "other prices" in line
+
+
+def test_fewer_tokens_are_no_loosened_rule(desk, tmp_path):
+    recorded(desk, tmp_path / "baselines", 10)
+    line = recorded(desk, tmp_path / "baselines", 5)
+    assert "rules" not in line
+    assert "mean -0.0002 -> -0.00015" in line
+
+
+def test_a_baseline_of_costs_serves_no_answers(desk, tmp_path):
+    recorded(desk, tmp_path / "baselines", 10)
+    assert read_baseline(tmp_path / "baselines/tiny-12345678/desk/spend.json", "desk/spend").answers == {}

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.support.records import write_desk
+from tests.support.units import write_unit
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, climb, climbers, offers, sample
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Answer, Identity, Request
+
+SHOTS = [{"input": "a cold radiator", "output": '{"product": "radiator"}'}]
+
+
+class Scripted:
+    """Answers rightly once the prompt holds what it needs."""
+
+    can = frozenset({"generate"})
+
+    def __init__(self, rung: str, needs: str) -> None:
+        self.identity = Identity({"model": "scripted-1", "rung": rung}, {"backend": "script"}, {"model": "scripted"})
+        self.needs = needs
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+        for request in requests:
+            helped = self.needs in " ".join(text for _, text in request.messages)
+            output = '{"product": "boiler"}' if helped else "Certainly, a boiler."
+            yield Answer(
+                request.key, f"So. Answer: {output}" if "step by step" in request.messages[-1][1] else output, 9, 3
+            )
+
+
+def unit_of(root):
+    return load_tasks(root)[0].units[0]
+
+
+def test_a_sample_is_the_same_each_time_and_keeps_groups_together(tmp_path):
+    write_desk(tmp_path, 100, marks=lambda index: {"group": f"g{index // 4}"})
+    unit = unit_of(tmp_path)
+
+    first, again, other = sample(unit, 30), sample(unit, 30), sample(unit, 30, seed=1)
+
+    assert first.cases == again.cases != other.cases
+    assert 30 <= len(first.cases) < 34
+    groups = [case.group for case in first.cases]
+    assert all(groups.count(group) == 4 for group in groups)
+    assert [case.id for case in first.cases] == sorted(case.id for case in first.cases), "in the order of the file"
+
+
+def test_a_small_unit_is_its_own_sample(tmp_path):
+    write_desk(tmp_path, 7)
+    assert len(sample(unit_of(tmp_path), SAMPLE).cases) == 7
+
+
+def test_an_added_case_displaces_one_at_most(tmp_path):
+    write_desk(tmp_path / "before", 80)
+    write_desk(tmp_path / "after", 81)
+    before, after = ({case.id for case in sample(unit_of(tmp_path / side)).cases} for side in ("before", "after"))
+    assert len(before - after) <= 1
+
+
+def test_who_can_climb(tmp_path):
+    write_desk(tmp_path, 3)
+    write_unit(tmp_path, ["one"], name="kept", sealed=True)
+    folder = tmp_path / "desk"
+    (folder / "passages.yaml").write_text(
+        "version: 1\nsuite: retention\nunit: passages\ncheck: {measure: passages}\n"
+        'cases:\n  - {id: a, input: "Some text."}\n'
+    )
+    [task] = load_tasks(tmp_path)
+    assert [unit.name for unit in climbers(task.units)] == ["triage"]
+
+
+@pytest.mark.parametrize(
+    ("more", "offered"),
+    [
+        ({}, ["as-is", "steps", "larger"]),
+        ({"shots": SHOTS}, ["as-is", "few-shot", "steps", "larger"]),
+        ({"context": "The boiler is old."}, ["as-is", "context", "steps", "larger"]),
+    ],
+)
+def test_rungs_that_fixtures_offer(tmp_path, more, offered):
+    shots = {"shots": more["shots"]} if "shots" in more else {}
+    marks = {"context": more["context"]} if "context" in more else {}
+    write_desk(tmp_path, 2, marks=lambda _: marks, **shots)
+    assert [rung for rung in LADDER if offers(unit_of(tmp_path), rung)] == offered
+
+
+def test_a_passage_that_the_prompt_holds_already_is_no_rung(tmp_path):
+    prompt = {"template": "{context}\n{input}"}
+    write_desk(tmp_path, 2, marks=lambda _: {"context": "The boiler is old."}, prompt=prompt)
+    assert not offers(unit_of(tmp_path), "context")
+
+
+def test_each_rung_asks_with_its_own_prompt(tmp_path):
+    write_desk(tmp_path, 5, shots=SHOTS)
+    write_desk(tmp_path, 5, name="bare")
+    units = load_tasks(tmp_path)[0].units
+    rungs = {rung: lambda rung=rung: Scripted(rung, "cold radiator") for rung in ("as-is", "few-shot", "steps")}
+
+    records = climb(units, rungs, quiet())
+
+    means = {(rung, unit): summary.mean for rung, record in records.items() for unit, summary in record.units.items()}
+    assert means == {
+        ("as-is", "desk/bare"): 0, ("as-is", "desk/triage"): 0, ("few-shot", "desk/triage"): 1,
+        ("steps", "desk/bare"): 0, ("steps", "desk/triage"): 0,
+    }  # fmt: skip
+    assert all(record.partial for record in records.values()), "nothing can be released on a sample"
+    assert {rung: record.rung for rung, record in records.items()} == {rung: rung for rung in rungs}

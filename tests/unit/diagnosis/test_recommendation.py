@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.records import record, units_of, write_desk
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.diagnosis.ladder import LARGER
+from tunegate.harness.diagnosis.recommendation import GOAL, Step, advice, lever, steps
+from tunegate.harness.fixtures.loader import load_tasks
+
+
+def step(rung, mean, tokens=100.0, better=None, form=None):
+    gain = mean - 0.1
+    moved = better if better is not None else mean >= 0.3
+    return Step(rung, 40, mean, mean if form is None else form, tokens, gain, (gain - 0.1, gain + 0.1), moved)
+
+
+LOW = Step("as-is", 40, 0.1, 0.1, 100.0)
+FORMED = Step("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the content is not
+
+
+@pytest.mark.parametrize(
+    ("rungs", "knowledge", "chosen", "says"),
+    [
+        ([step("as-is", 0.95)], False, "none needed", "Nothing to do: 95.0 % pass as it is, and 90.0 % are enough."),
+        (
+            [LOW, step("few-shot", 0.12, 250, form=0.9)], False, "fine-tune for quality",
+            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form "
+            "(a prompt with worked examples brings that from 10.0 % to 90.0 % for 2.5 times the tokens a call).",
+        ),
+        (
+            [LOW, step("few-shot", 0.95, 150)], False, "prompt",
+            "Prompt: a prompt with worked examples takes it from 10.0 % to 95.0 % "
+            "(+85.0 [+75.0, +95.0] points) for 1.5 times the tokens a call.",
+        ),
+        (
+            [LOW, step("few-shot", 0.95, 500), step("steps", 0.97, 900)], False, "fine-tune for cost",
+            "Fine-tune for cost: a prompt with worked examples takes it from 10.0 % to 95.0 % "
+            "(+85.0 [+75.0, +95.0] points) for 5.0 times the tokens a call; a tuned model does it without.",
+        ),
+        (
+            [LOW, step("few-shot", 0.4, 500)], False, "fine-tune for quality",
+            "Fine-tune for quality: no rung closes the gap (a prompt with worked examples takes it from 10.0 % to "
+            "40.0 % (+30.0 [+20.0, +40.0] points) for 5.0 times the tokens a call), and what is missing is form.",
+        ),
+        (
+            [LOW, step("few-shot", 0.12)], False, "fine-tune for quality",
+            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form.",
+        ),
+        (
+            [LOW, step("few-shot", 0.2, better=False), step("context", 0.92, 180)], True, "retrieval",
+            "Retrieval: a prompt with the passage takes it from 10.0 % to 92.0 % (+82.0 [+72.0, +92.0] points) "
+            "for 1.8 times the tokens a call; fine-tuning teaches no facts.",
+        ),
+        ([LOW, step("few-shot", 0.3), step("context", 0.6)], True, "retrieval", "Retrieval: a prompt with the passage"),
+        ([LOW, step("context", 0.6)], False, "retrieval", "Retrieval: a prompt with the passage"),
+        ([LOW, step("few-shot", 0.95, 500)], True, "prompt", "Prompt: a prompt with worked examples"),
+        ([LOW, step("few-shot", 0.95), step("context", 0.99)], True, "prompt", "Prompt: a prompt with worked examples"),
+        (
+            [LOW, step("steps", 0.91, 400)], True, "reasoning",
+            "Let it think: thinking step by step takes it from 10.0 % to 91.0 % (+81.0 [+71.0, +91.0] points) "
+            "for 4.0 times the tokens a call; fine-tuning teaches no reasoning.",
+        ),
+        ([FORMED, step("steps", 0.5, form=0.95)], False, "reasoning", "Let it think: "),
+        ([LOW, step("steps", 0.5)], False, "fine-tune for quality", "Fine-tune for quality: no rung closes the gap"),
+        ([LOW, step(LARGER, 0.95)], True, "larger model", "A larger model: the larger model takes it from 10.0 %"),
+        ([LOW, step(LARGER, 0.95)], False, "fine-tune for cost", "Fine-tune for cost: the larger model takes it"),
+        (
+            [LOW, step("steps", 0.15)], True, "none found",
+            "No lever found: no rung moves it beyond chance (10.0 % as it is); fine-tuning teaches neither facts nor "
+            "reasoning, so try a larger model (--larger).",
+        ),
+        ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No lever found: no rung moves it"),
+    ],
+)  # fmt: skip
+def test_the_lever_and_its_sentence(rungs, knowledge, chosen, says):
+    assert lever(rungs, GOAL, knowledge) == chosen
+    assert advice(chosen, rungs, GOAL).startswith(says)
+
+
+def test_where_tokens_are_not_known_no_cost_is_told():
+    rungs = [Step("as-is", 40, 0.1, 0.1, None), step("few-shot", 0.95, None)]
+    assert lever(rungs, GOAL, knowledge=False) == "prompt"
+    assert advice("prompt", rungs, GOAL).endswith("points).")
+
+
+def test_steps_are_paired_and_beyond_chance_only_then_better(tmp_path):
+    write_desk(tmp_path, 40)
+    tasks = load_tasks(tmp_path)
+    unit = units_of(tasks)["desk/triage"]
+    records = {
+        "as-is": record(tasks, {"desk/triage": "0" * 36 + "1" * 4}),
+        "few-shot": record(tasks, {"desk/triage": "1" * 20 + "0" * 16 + "1" * 4}),
+        "steps": record(tasks, {"desk/triage": "1" + "0" * 35 + "1" * 3 + "0"}),
+    }
+
+    first, few, thought = steps(unit, records)
+
+    assert (first.mean, first.interval, first.better) == (0.1, None, False)
+    assert (few.mean, few.gain, few.better) == (0.6, 0.5, True)
+    assert few.interval[0] == pytest.approx(0.342, abs=0.01)  # Tango's for 20 fixed, none broken, of 40
+    assert (thought.gain, thought.better) == (0.0, False)
+
+
+def test_an_unscored_case_ends_the_diagnosis(tmp_path):
+    write_desk(tmp_path, 3)
+    tasks = load_tasks(tmp_path)
+    records = {"as-is": record(tasks, {"desk/triage": "000"}), "steps": record(tasks, {"desk/triage": "0-0"})}
+    with pytest.raises(CouldNotRun, match="desk/triage, rung steps: the run left unscored"):
+        steps(units_of(tasks)["desk/triage"], records)

@@ -1,0 +1,175 @@
+"""Records: what is written can be read, is what the schema says, and is whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.record import Record, Result, Summary, read_record, results_of
+from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+
+# two halves of one character, side by side, are that character to JSON
+HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+TEXT = st.text(st.characters(exclude_categories=()), max_size=20).filter(lambda text: not HALVES.search(text))
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+FINDINGS = st.lists(st.builds(Finding, TEXT, TEXT, TEXT), max_size=3).map(tuple)
+COUNT = st.none() | st.integers(0, 10_000)
+SINGLE = st.builds(
+    Result,
+    passed=st.none() | st.booleans(),
+    score=st.none() | NUMBER,
+    findings=FINDINGS,
+    rates=st.dictionaries(TEXT, st.booleans(), max_size=2),
+    output=st.none() | TEXT,
+    tokens_in=COUNT,
+    tokens_out=COUNT,
+    finish=st.sampled_from([None, "stop", "length"]),
+    generation=TEXT,
+)
+RESULT = SINGLE | st.builds(
+    lambda one, repeats: replace(one, repeats=tuple(repeats)), SINGLE, st.lists(SINGLE, min_size=1, max_size=3)
+)
+PAIR = st.none() | st.tuples(NUMBER, NUMBER)
+SUMMARY = st.builds(
+    Summary,
+    suite=TEXT,
+    kind=st.sampled_from(["pass/fail", "continuous"]),
+    n=st.integers(0, 99),
+    unscored=st.integers(0, 99),
+    mean=st.none() | NUMBER,
+    interval=PAIR,
+    rates=st.dictionaries(TEXT, NUMBER, max_size=2),
+    tokens=PAIR,
+)
+RECORD = st.builds(
+    Record,
+    partial=st.booleans(),
+    identity=st.fixed_dictionaries(
+        {
+            "subject": st.dictionaries(TEXT, st.none() | TEXT, max_size=2),
+            "engine": st.dictionaries(TEXT, TEXT, max_size=2),
+        },
+        optional={"names": st.dictionaries(TEXT, TEXT, max_size=2)},
+    ),
+    questions=st.dictionaries(TEXT, st.dictionaries(TEXT, TEXT, max_size=2), max_size=2),
+    cases=st.dictionaries(TEXT, RESULT, max_size=3),
+    units=st.dictionaries(TEXT, SUMMARY, max_size=2),
+    adapter=st.none() | TEXT,
+    created=TEXT,
+    sealed=st.booleans(),
+)
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A small record with verdicts and a decision."""
+    write_desk(tmp_path, 4)
+    write_policy(tmp_path, triage={"role": "target"})
+    tasks = load_tasks(tmp_path)
+    return gate.compare(
+        tasks, record(tasks, {"desk/triage": "1101"}), {"baseline": record(tasks, {"desk/triage": "1100"})}, ["desk"]
+    )
+
+
+@given(RECORD)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_is_written_is_what_is_read(tmp_path, made):
+    path = tmp_path / "record.json"
+    assert read_record(made.write(path).path) == made
+
+
+def test_a_gated_record_comes_back_whole(judged, tmp_path):
+    assert read_record(judged.write(tmp_path / "record.json").path) == judged
+
+
+def test_it_satisfies_the_published_schema(judged):
+    Draft202012Validator.check_schema(schema("record"))
+    Draft202012Validator(schema("record")).validate(json.loads(json.dumps(judged.as_dict())))
+
+
+def test_it_is_plain_ascii_whatever_a_model_says(judged, tmp_path):
+    cases = {"desk/triage/c000": Result(False, 0.0, output="Gr\u00fc\u00dfe \U0001f600 \ud800 \u2028")}
+    path = tmp_path / "record.json"
+    replace(judged, cases=cases).write(path)
+    assert path.read_bytes().isascii()
+    assert read_record(path).cases == cases
+
+
+def test_a_record_that_was_cut_off_is_refused_by_name(judged, tmp_path):
+    path = judged.write(tmp_path / "record.json").path
+    text = path.read_text()
+    for end in (0, len(text) // 2, len(text) - 3):
+        path.write_text(text[:end])
+        with pytest.raises(Refused, match=r"record\.json: expected a record \(JSON\), found"):
+            read_record(path)
+
+
+def test_a_missing_record_is_refused_by_name(tmp_path):
+    with pytest.raises(Refused, match=r"gone\.json: expected a record, found no such file"):
+        read_record(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"schema_version": 2}, r"schema_version: 1 was expected"),
+        ({"cases": {"a/b/c": {"score": "1.0", "findings": [], "output": None}}}, r"cases.*'1.0' is not of type"),
+        (
+            {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "aimless": False}}},
+            "'maybe'",
+        ),
+        ({"verdicts": {"desk/triage": {"verdict": "held", "reason": ""}}}, "'role' is a required property"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_the_place(judged, tmp_path, change, found):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(judged.as_dict() | change))
+    with pytest.raises(Refused, match=found):
+        read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [('{"schema_version": 1, "schema_version": 1}', "the key 'schema_version' twice"), ('{"a": NaN}', "NaN")],
+)
+def test_keys_written_twice_and_nan_are_refused(tmp_path, text, found):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    with pytest.raises(Refused, match=found):
+        read_record(path)
+
+
+def test_nothing_is_written_where_writing_fails(judged, tmp_path):
+    broken = replace(judged, cases={"desk/triage/c000": Result(False, float("nan"))})
+    with pytest.raises(ValueError, match="JSON"):
+        broken.write(tmp_path / "record.json")
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_every_answer_can_be_had_with_its_repeat(tmp_path):
+    write_desk(tmp_path, 2)
+    made = record(load_tasks(tmp_path), {"desk/triage": [(1, 0), (0, 0)]})
+    assert [(key, repeat, each.passed) for key, repeat, each in results_of(made)] == [
+        ("desk/triage/c000", 0, True),
+        ("desk/triage/c000", 1, False),
+        ("desk/triage/c001", 0, False),
+        ("desk/triage/c001", 1, False),
+    ]
+
+
+def test_a_unit_does_not_get_the_cases_of_one_whose_name_it_begins(tmp_path):
+    write_desk(tmp_path, 1)
+    write_desk(tmp_path, 1, "triage2")
+    made = record(load_tasks(tmp_path), {"desk/triage": "1", "desk/triage2": "0"})
+    assert [result.passed for result in made.of_unit("desk/triage").values()] == [True]

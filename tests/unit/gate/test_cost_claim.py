@@ -1,0 +1,196 @@
+"""The claim "as good, at a fraction of the cost": its outcomes, and the sentences that a reader gets.
+
+After a change that is meant: `make golden`, then read the file's diff.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.paths import GOLDEN as FOLDER
+from tests.support.project import Project
+from tests.support.records import write_desk
+from tests.unit.checks.test_cost import GOOD, PRICES, lines, run, write_cost, write_task
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
+
+GOLDEN = FOLDER / "claims.md"
+N = 200
+Tokens = Callable[[int], tuple[int | None, int | None]]
+
+
+def few_shot(index: int) -> tuple[int, int]:
+    """Long prompts, short answers."""
+    return 480 + index % 60, 38 + index % 7
+
+
+def zero_shot(index: int) -> tuple[int, int]:
+    """Short prompts, short answers."""
+    return 130 + index % 50, 37 + (3 * index) % 8
+
+
+def alike(index: int) -> tuple[int, int]:
+    """As few-shot, a little more here and a little less there."""
+    return 480 + index % 60 + (-1) ** index * (index % 9), 38 + index % 7
+
+
+def untold(index: int) -> tuple[int | None, int | None]:
+    """Every tenth answer came without its counts."""
+    return (None, None) if index % 10 == 0 else few_shot(index)
+
+
+def rambling(index: int) -> tuple[int, int]:
+    """Short prompts, long answers."""
+    return 130 + index % 50, 400 + index % 90
+
+
+Side = tuple[range, Tokens]  # which of the cases pass, and what each took
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "Proved": {"few": (range(34), few_shot), "tuned": (range(51), zero_shot)},
+    "Proved, with quality improved on a target": {
+        "few": (range(34), few_shot), "tuned": (range(90), zero_shot), "role": "target",
+    },
+    "Proved by a price alone: a small model against a larger one": {
+        "few": (range(190), few_shot), "tuned": (range(190), few_shot), "model": "large-0badcafe",
+        "prices": {**PRICES, "models": {"large": {"input_per_million": 40, "output_per_million": 160, "reason": "x"}}},
+    },
+    "The same, where task.yaml gives the larger one no price": {
+        "few": (range(190), few_shot), "tuned": (range(190), few_shot), "model": "large-0badcafe",
+    },
+    "Quality regressed": {"few": (range(150), few_shot), "tuned": (range(90), zero_shot)},
+    "Quality inconclusive": {"few": (range(110), few_shot), "tuned": (range(12, 116), zero_shot), "margin": 0.05},
+    "Cost not lower": {"few": (range(34), few_shot), "tuned": (range(51), alike)},
+    "Cost higher": {"few": (range(34), few_shot), "tuned": (range(51), rambling)},
+    "Token counts are missing from the costlier record": {"few": (range(34), untold), "tuned": (range(51), zero_shot)},
+    "Token counts are missing from this run": {"few": (range(34), few_shot), "tuned": (range(51), untold)},
+    "Another number of cases": {"few": (range(34), few_shot), "tuned": (range(51), zero_shot), "drop": 20},
+    "An answer is missing": {"few": (range(34), few_shot), "tuned": (range(51), zero_shot), "silent": [3]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Judges a scenario and makes its claim."""
+
+    def made(
+        few: Side, tuned: Side, *, role: str = "guard", margin: float = 0.1, model: str = "tiny-12345678",
+        prices: Any = PRICES, drop: int = 0, silent: tuple[int, ...] = (), looks: int = 1,
+    ) -> dict[str, Any]:  # fmt: skip
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        write_desk(root, N)
+        write_cost(root)
+        write_task(root, prices, looks, triage={"role": role, "margin": margin})
+        tasks = load_tasks(root)
+
+        def record(side: Side, model: str, silent: tuple[int, ...] = ()) -> Record:
+            passing, tokens = side
+            answers = {}
+            for index in range(N):
+                key = f"desk/triage/c{index:03}"
+                output = None if index in silent else GOOD if index in passing else "no idea"
+                answers[key, 0] = Answer(key, output, *tokens(index))
+            identity = Identity({"model": model}, {}, {"model": model})
+            return judge(tasks[0].units, Replay(answers, identity), quiet())
+
+        reference, candidate = record(few, model), record(tuned, "tiny-12345678", silent)
+        if drop:
+            gone = {f"desk/spend/c{index:03}" for index in range(drop)}
+            reference = replace(
+                reference, cases={key: case for key, case in reference.cases.items() if key not in gone}
+            )
+        judged = gate.compare(tasks, candidate, {"record": reference}, ["desk"])
+        return claims(tasks, judged, reference)["desk/spend"]
+
+    return made
+
+
+@pytest.mark.golden
+def test_the_sentences_are_those_of_the_golden_file(claim):
+    told = [f"## {name}\n\n- {claim(**scenario)['reason']}\n" for name, scenario in SCENARIOS.items()]
+    found = "# What is said of quality and cost together\n\n" + "\n".join(told)
+    if os.environ.get("TUNEGATE_GOLDEN") == "write":
+        GOLDEN.write_text(found)
+    assert found == GOLDEN.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("Proved", "proved"),
+        ("Quality regressed", "quality regressed"),
+        ("Quality inconclusive", "quality inconclusive"),
+        ("Cost not lower", "cost not lower"),
+        ("Cost higher", "cost not lower"),
+        ("Token counts are missing from this run", "not comparable"),
+        ("Another number of cases", "not comparable"),
+        ("An answer is missing", "not comparable"),
+    ],
+)
+def test_outcomes(claim, name, outcome):
+    assert claim(**SCENARIOS[name])["outcome"] == outcome
+
+
+def test_the_numbers_are_means_of_a_call(claim):
+    found = claim((range(34), lambda index: (1000, 100)), (range(51), lambda index: (100 + index % 2, 100)))
+    assert found["before"] == pytest.approx(2000e-6)
+    assert found["now"] == pytest.approx(1100.5e-6)
+    assert found["ratio"] == pytest.approx(0.55025)
+    low, high = found["interval"]
+    assert low < 0.55025 < high
+    assert found["currency"] == "USD"
+
+
+def test_one_cheaper_case_proves_nothing(claim):
+    found = claim((range(34), few_shot), (range(51), lambda index: few_shot(index) if index else (1, 1)))
+    assert found["now"] < found["before"]
+    assert found["outcome"] == "cost not lower"
+
+
+@pytest.mark.parametrize(("looks", "outcome"), [(1, "proved"), (5, "cost not lower")])
+def test_looks_divide_the_level(claim, looks, outcome):
+    sides = (
+        (range(34), few_shot),
+        (range(51), lambda index: few_shot(index) if index > 5 else (400, 30)),
+    )  # six are cheaper
+    found = claim(*sides, looks=looks)
+    assert gate.LEVEL / 5 < found["p"] < gate.LEVEL
+    assert found["outcome"] == outcome
+
+
+# --- under pytest
+
+
+def test_the_claim_is_shown_and_kept(project: Project):
+    project.unit([f"case{number:02}" for number in range(20)])
+    write_task(project.fixtures, triage={"margin": 0.4})
+    write_cost(project.fixtures)
+    run(project, lines(90), "--tg-out=few.json")
+    result = run(project, lines(30), "--tg-against=few.json", "--tg-out=tuned.json")
+    told = "the claim: desk/triage: quality held (100.0 % against 100.0 %, margin 40 points) at "
+    assert result.ret == 0
+    assert told in result.stdout.str()
+    record = read_record(project.path / "tuned.json")
+    assert record.claims["desk/spend"]["outcome"] == "proved"
+    assert read_record(project.path / "few.json").claims == {}
+
+
+def test_a_part_of_a_unit_makes_no_claim(project: Project):
+    project.unit([f"case{number:02}" for number in range(20)])
+    write_task(project.fixtures, triage={"margin": 0.4})
+    write_cost(project.fixtures)
+    run(project, lines(90), "--tg-out=few.json")
+    run(project, lines(30), "--tg-against=few.json", "--tg-out=part.json", "-k", "test_cost and case01")
+    assert json.loads((project.path / "part.json").read_text())["claims"] == {}

@@ -1,0 +1,190 @@
+"""The gate's sentences, as a reviewer reads them: every scenario below is judged and compared with a golden file.
+
+After a change that is meant: `make golden`, then read the file's diff.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.paths import GOLDEN
+from tests.support.records import Marks, record, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+
+REAL = json.loads((GOLDEN / "real_runs.json").read_text())
+TARGET = {"role": "target"}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of a scenario: what the base, the candidate and perhaps the last release scored, one mark a case."""
+
+    base: Any
+    tuned: Any
+    last: Any = None
+    policy: dict[str, Any] | None = None
+    marks: Marks | None = None
+    more: dict[str, Any] | None = None
+
+
+def moved(n: int, broke: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
+    """A base's and a tuned row: so many broke, so many fixed, so many fail in both, the others pass in both."""
+    rest = "1" * (n - broke - fixed - failing)
+    return "1" * broke + "0" * (fixed + failing) + rest, "0" * broke + "1" * fixed + "0" * failing + rest
+
+
+def real(base: str, tuned: str, last: str | None = None) -> dict[str, Unit]:
+    """The demo's three units, as real adapters answered them."""
+    return {
+        name: Unit(runs[base], runs[tuned], runs[last] if last else None, TARGET | {"margin": margin})
+        for (name, runs), margin in zip(list(REAL.items())[1:], (0.1, 0.15, 0.15), strict=True)
+    }
+
+
+def one(rows: Sequence[Any], **more: Any) -> dict[str, Unit]:
+    """The unit `triage` alone."""
+    return {"triage": Unit(rows[0], rows[1], **more)}
+
+
+def some(key: str, indices: Sequence[int], value: Any) -> Marks:
+    """Marks a few cases."""
+    return lambda index: {key: value} if index in indices else {}
+
+
+def channel(index: int) -> dict[str, Any]:
+    return {"tags": {"channel": "sms" if index < 10 else "email", "language": "en"}}
+
+
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "Real: a first adapter on the demo's units": {"units": real("base", "first"), "looks": 3},
+    "Real: the demo's adapter": {"units": real("base", "demo"), "looks": 3},
+    "Real: the demo's adapter, with the first one released": {"units": real("base", "demo", "first"), "looks": 3},
+    "Real: the first adapter, with the demo's released: better than the base, worse than the last release": {
+        "units": real("base", "first", "demo"), "looks": 3,
+    },
+    "Real: the base against itself": {"units": real("base", "base"), "looks": 3},
+    "A target improved": {"units": one(moved(120, broke=2, fixed=40, failing=50), policy=TARGET)},
+    "A target reached its declared level": {
+        "units": one(moved(200, broke=3, fixed=9), policy=TARGET | {"reach": 0.95, "margin": 0.08}),
+    },
+    "A rise that chance explains": {"units": one(moved(200, broke=2, fixed=5), policy=TARGET)},
+    "Nothing moved on a guard": {"units": one(moved(200), policy={})},
+    "A small drop, within the margin and within chance": {"units": one(moved(400, broke=5, fixed=4))},
+    "A small drop beyond chance, within the margin": {"units": one(moved(400, broke=6))},
+    "The same, where task.yaml lets a lower score block": {
+        "units": one(moved(400, broke=6), policy={"lower": "block"}),
+    },
+    "A clear drop": {"units": one(moved(200, broke=24, fixed=3))},
+    "One critical case broke inside a green total": {
+        "units": one(moved(400, broke=1), marks=some("critical", [0, 9], True)),
+    },
+    "A critical case that the base failed already": {
+        "units": one(moved(200, failing=1), marks=some("critical", [0], True)),
+    },
+    "Everything went wrong at once": {
+        "units": one(moved(200, broke=80), policy={"floor": 0.8}, marks=some("critical", [0], True)),
+    },
+    "Below the floor, like the base": {"units": one(moved(200, failing=100), policy={"floor": 0.8})},
+    "Perhaps below the floor": {"units": one(moved(200, failing=42), policy={"floor": 0.8})},
+    "Too few cases": {"units": one(moved(40))},
+    "Enough cases for an unchanged model, and a drop that is neither excluded nor shown": {
+        "units": one(moved(400, broke=24, fixed=14)),
+    },
+    "A slice collapsed inside a green total": {
+        "units": one(("1" * 400, "0" * 8 + "1" * 392), marks=channel),
+    },
+    "Conversations count once": {
+        "units": one(moved(240, broke=2), marks=lambda index: {"group": f"t{index // 3}"}),
+    },
+    "Three answers a case": {
+        "units": one(([("1", "1", "1")] * 100, [("1", "1", "0")] * 2 + [("1", "1", "1")] * 98)),
+    },
+    "A continuous score, with one wild case": {
+        "units": one(([-3.0] * 100, [-30.0] + [-3.02] * 99), policy={"margin": 0.5}), "kind": "continuous",
+    },
+    "A continuous score without a declared margin": {
+        "units": one(([-3.0] * 20, [-3.1] * 20)), "kind": "continuous",
+    },
+    "A case that was not answered": {"units": one(("1" * 100, "-" + "1" * 99))},
+    "A target and two guards, one of them too small": {
+        "units": one(moved(120, fixed=30), policy=TARGET)
+        | {"tone": Unit(*moved(100, broke=1)), "names": Unit(*moved(40))},
+    },
+    "A sealed unit that is not worse, on few cases": {
+        "units": one(moved(30, fixed=9, failing=10), policy=TARGET | {"margin": 0.3})
+        | {"final": Unit("1" * 40, "1" * 40, more={"sealed": True})},
+        "sealed": True,
+    },
+    "A sealed unit that is worse": {
+        "units": {"final": Unit(*moved(60, broke=9), more={"sealed": True})}, "sealed": True,
+    },
+    "A sealed unit that nobody judged yet": {
+        "units": one(moved(120, fixed=40), policy=TARGET) | {"final": Unit("1" * 20, None, more={"sealed": True})},
+    },
+    "Judged with three candidates declared": {"units": one(moved(200, broke=3, fixed=2)), "candidates": 3},
+    "Trained for a task without a target": {"units": one(moved(200)), "trained": ("desk",)},
+    "A task that the adapter was not trained for": {"units": one(moved(200), policy=TARGET), "trained": ()},
+    "No task.yaml": {"units": one(moved(200)), "declared": False},
+}  # fmt: skip
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
+    """Judges a scenario."""
+
+    def judge(
+        name: str,
+        units: dict[str, Unit],
+        *,
+        looks: int = 1,
+        candidates: int = 1,
+        trained: Sequence[str] = ("desk",),
+        sealed: bool = False,
+        declared: bool = True,
+        kind: str = "pass/fail",
+    ) -> Record:
+        monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        for unit, each in units.items():
+            write_desk(root, len(each.base), unit, each.marks, **(each.more or {}))
+        if declared:
+            policies = {unit: each.policy or {} for unit, each in units.items()}
+            write_policy(root, looks=looks, candidates=candidates, **policies)
+        tasks = load_tasks(root)
+
+        def scored(side: str) -> dict[str, Any]:
+            return {f"desk/{unit}": row for unit, each in units.items() if (row := getattr(each, side)) is not None}
+
+        references = {"baseline": record(tasks, scored("base"))}
+        if last := scored("last"):
+            references["last release"] = record(tasks, last)
+        return gate.compare(tasks, record(tasks, scored("tuned"), sealed=sealed), references, list(trained))
+
+    return judge
+
+
+def told(name: str, judged: Record) -> str:
+    lines = [f"- {unit}: {verdict['reason']}" for unit, verdict in judged.verdicts.items()]
+    lines += [f"- **{task}: {decision['reason']}**" for task, decision in judged.tasks.items()]
+    return "\n".join([f"## {name}", "", *lines, ""])
+
+
+@pytest.mark.golden
+def test_the_sentences_are_those_of_the_golden_file(judged: Callable[..., Record]) -> None:
+    found = "# What the gate says\n\n" + "\n".join(
+        told(name, judged(name, **scenario)) for name, scenario in SCENARIOS.items()
+    )
+    path = GOLDEN / "sentences.md"
+    if os.environ.get("TUNEGATE_GOLDEN") == "write":
+        path.write_text(found)
+    assert found == path.read_text()

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write_policy
+from tests.support.units import write_unit
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.lint.rules import lint, report_cards
+
+T = "desk/triage"
+POLICY = "version: 1\nunits:\n  triage: {role: target, margin: MARGIN, reason: tickets}\n"
+
+
+def cases(count: int) -> list[str]:
+    return [f"c{index}" for index in range(count)]
+
+
+def warnings(tmp_path, count, margin="0.1", policy="", **more):
+    write_unit(tmp_path, cases(count), **more)
+    (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", margin) + policy)
+    return said(tmp_path)
+
+
+def said(*where):
+    """What is warned of, without the places, and without what holds for nearly all small projects of these tests."""
+    usual = ("without shots", "no unit is a target", "not named here")
+    return [doubt.text for doubt in lint(*where).doubts if not any(each in doubt.text for each in usual)]
+
+
+def test_a_sound_unit_is_counted_and_nothing_is_warned_of(tmp_path):
+    write_unit(tmp_path, cases(170))
+    (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1"))
+
+    found = lint(tmp_path)
+
+    assert (found.units, said(tmp_path)) == (["desk/triage: 170 schema cases"], [])
+    assert found.summary.startswith("1 task, 1 unit, 170 cases: no mistakes")
+
+
+def test_critical_cases_are_counted(tmp_path):
+    more = {"cases": [{"id": "a", "input": "hi", "critical": True}, {"id": "b", "input": "ho"}]}
+    write_unit(tmp_path, [], **more)
+
+    assert lint(tmp_path).units == ["desk/triage: 2 schema cases, 1 critical"]
+
+
+def test_a_task_without_a_policy_is_warned_of(tmp_path):
+    write_unit(tmp_path, cases(400))
+
+    assert said(tmp_path) == ["desk: no task.yaml, so every unit guards and nothing can be released"]
+
+
+def test_a_unit_that_can_never_hold_its_margin_is_told_how_many_it_takes(tmp_path):
+    assert warnings(tmp_path, 20) == [
+        "desk/triage: 20 cases cannot hold a margin of 10 points without a gain; it takes 28, "
+        "and 46 to be held reliably; they can hold 21 points"
+    ]
+    assert "cannot hold" in warnings(tmp_path, 27)[0]
+    assert "cannot hold" not in warnings(tmp_path, 28)[0]
+
+
+def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path):
+    (warning,) = warnings(tmp_path, 100, "0.05")
+
+    assert warning.startswith("desk/triage: with 100 cases an unchanged model is held to 5 points only 6")
+    assert warning.endswith("cases would do, or a margin of 6.5 points: see tunegate plan")
+    enough = int(warning.rpartition("about ")[2].split()[0])
+    assert 130 <= enough <= 170  # by enumeration 149 cases for one unit at 4 % churn
+    assert warnings(tmp_path, enough, "0.05") == []
+
+
+def test_looks_and_candidates_ask_for_more_cases(tmp_path):
+    more = "candidates: {value: 24, reason: a sweep}\n"
+
+    assert "it takes 164," in warnings(tmp_path, 163, "0.05", more)[0]
+
+
+def test_more_units_ask_for_more_cases_of_each_and_sealed_ones_for_none(tmp_path):
+    assert warnings(tmp_path, 60) == []
+    write_unit(tmp_path, cases(3), "final", sealed=True)
+    assert warnings(tmp_path, 60) == []
+
+    for name in ("one", "two", "three", "four"):
+        write_unit(tmp_path, cases(400), name)
+
+    assert [text.partition(":")[0] for text in warnings(tmp_path, 60)] == ["desk/triage"]
+
+
+def test_cases_of_one_group_count_once(tmp_path):
+    grouped = [{"id": f"c{index}", "input": f"hi {index}", "group": f"g{index % 20}"} for index in range(200)]
+
+    assert "20 cases cannot" in warnings(tmp_path, 0, cases=grouped)[0]
+
+
+def test_a_release_tells_how_many_cases_it_takes(tmp_path):
+    root, baselines = tmp_path / "fixtures", tmp_path / "baselines"
+    write_desk(root, 160)
+    write_policy(root, triage={})
+    tasks = load_tasks(root)
+    assert said(root, baselines) == []  # at 4 % churn
+
+    save(baselines, record(tasks, {T: "1" * 160}), tasks[0].units)
+    save(baselines, record(tasks, {T: "0" * 4 + "1" * 156}), tasks[0].units, released=True)
+    assert said(root, baselines) == []  # 4 fell, none rose: a loss
+
+    save(baselines, record(tasks, {T: "1" * 156 + "0" * 4}), tasks[0].units)
+    (warning,) = said(root, baselines)
+    assert "(at 8.7 % churn)" in warning  # 8 of 160 flipped: at most
+
+
+def test_the_baselines_of_several_models_tell_nothing(tmp_path):
+    root, baselines = tmp_path / "fixtures", tmp_path / "baselines"
+    write_desk(root, 160)
+    write_policy(root, triage={})
+    tasks = load_tasks(root)
+    for model in ("one-1", "two-2"):
+        subject = {"subject": LOCAL | {"model": model}, "engine": ENGINE}
+        save(baselines, record(tasks, {T: "1" * 156 + "0" * 4}, identity=subject), tasks[0].units)
+        save(baselines, record(tasks, {T: "0" * 4 + "1" * 156}, identity=subject), tasks[0].units, released=True)
+
+    assert said(root, baselines) == []
+
+
+def place(found):
+    return [f"{doubt.file.rpartition('/')[2]}:{doubt.line}" for doubt in found.doubts]
+
+
+def test_a_case_that_asks_what_another_asks_is_told_with_its_line(tmp_path):
+    path = write_unit(tmp_path, [])
+    case = "  - {{id: {id}, input: {input}}}\n"
+    text = "version: 1\nsuite: schema\ncheck: {schema: {type: object}}\ncases:\n"
+    path.write_text(
+        text + "".join(case.format(id=name, input=asked) for name, asked in zip("abc", ["hi", "ho", "hi"], strict=True))
+    )
+
+    (doubt,) = [each for each in lint(tmp_path).doubts if "asks" in each.text]
+
+    assert doubt.text == "desk/schema/c asks what a asks (line 5), so the two count as one case"
+    assert (doubt.line, doubt.file.endswith("triage.yaml")) == (7, True)
+
+
+def test_cases_of_a_group_may_ask_the_same(tmp_path):
+    write_unit(tmp_path, [], cases=[{"id": name, "input": "hi", "group": "g"} for name in "abc"])
+
+    assert not any("asks" in text for text in said(tmp_path))
+
+
+def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
+    write_unit(tmp_path, cases(400))
+    write_unit(tmp_path, cases(400), "other")
+    more = {"suite": "retention", "check": {"measure": "passages"}, "generate": {}}
+    path = write_unit(tmp_path, [], "general", **more)
+    data = json.loads(path.read_text()) | {"cases": [{"id": "a", "input": "Once."}]}
+    del data["generate"]
+    path.write_text(json.dumps(data))
+    (tmp_path / "desk" / "task.yaml").write_text(
+        "version: 1\nunits:\n  triage: {role: guard, margin: 0.1, reason: r}\n  general: {role: guard, reason: r}\n"
+    )
+
+    found = lint(tmp_path)
+
+    assert [f"{where} {doubt.text}" for where, doubt in zip(place(found), found.doubts, strict=True)] == [
+        "task.yaml:2 desk/other is not named here, so it guards with a margin of 5 points; name it, with the reason",
+        "task.yaml:2 no unit is a target, so nothing has to improve and no tune can show what it is for",
+        "task.yaml:4 desk/general has no margin, so it is not gated: its scores block nothing",
+    ]
+
+
+def test_a_target_without_shots_is_told_and_a_guard_without_is_not(tmp_path):
+    write_unit(tmp_path, cases(400))
+    for role, told in (("target", 1), ("guard", 0)):
+        (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1").replace("target", role))
+
+        assert sum("shots" in doubt.text for doubt in lint(tmp_path).doubts) == told
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder `fixtures` of two tasks, in the working directory, with a mistake in the second one."""
+    monkeypatch.chdir(tmp_path)
+    write_unit(tmp_path / "fixtures", cases(3))
+    write_unit(tmp_path / "fixtures", ["a"], "orders")
+    write_unit(tmp_path / "fixtures", ["a", "a"], task="shop")
+    return tmp_path / "fixtures"
+
+
+def test_mistakes_are_told_and_then_nothing_else_is(desk):
+    found = lint(desk)
+
+    assert [problem.where for problem in found.mistakes] == ["cases[1].id"]
+    assert (found.doubts, found.units, found.summary) == ((), [], "1 mistake")
+
+
+def test_one_task_or_one_file_may_be_linted(desk):
+    assert lint(desk / "desk").units == ["desk/orders: 1 schema case", "desk/triage: 3 schema cases"]
+    assert {doubt.file for doubt in lint(desk / "desk").doubts} == {
+        "fixtures/desk/orders.yaml",
+        "fixtures/desk/triage.yaml",
+    }
+    assert {doubt.file for doubt in lint(desk / "desk" / "triage.yaml").doubts} == {"fixtures/desk/triage.yaml"}
+    assert lint(desk / "shop" / "triage.yaml").mistakes == lint(desk).mistakes
+
+
+def test_a_file_is_linted_with_the_mistakes_of_what_it_depends_on(desk):
+    write_unit(desk, ["a"], "good", task="shop")
+
+    with pytest.raises(Refused, match=r"triage\.yaml:1: cases\[1\]\.id"):
+        lint(desk / "shop" / "good.yaml")
+
+
+def run(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tunegate", "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def test_the_command_exits_4_on_mistakes_and_shows_no_trace(tmp_path):
+    write_unit(tmp_path, ["a", "a b"])
+
+    found = run(tmp_path, ".")
+
+    assert (found.returncode, found.stdout) == (4, "")
+    assert found.stderr.startswith("1 mistake to fix before anything can run:\n  desk/triage.yaml:1: cases[1].id: ")
+    assert "Traceback" not in found.stderr
+
+
+def test_the_command_passes_with_warnings_unless_it_is_strict(tmp_path):
+    write_unit(tmp_path / "fixtures", ["a"])
+
+    loose, strict = run(tmp_path), run(tmp_path, "--strict")
+
+    assert (loose.returncode, strict.returncode) == (0, 4)
+    assert loose.stdout == strict.stdout
+    assert loose.stdout.startswith("desk/triage: 1 schema case\nfixtures/desk/triage.yaml:1: warning: desk")
+    assert loose.stdout.endswith("\n1 task, 1 unit, 1 case: no mistakes, 2 warnings\n")
+
+
+def test_the_command_annotates_pull_requests(desk):
+    found = run(desk.parent, "--format", "github")
+
+    first, last = found.stdout.splitlines()
+    assert first.startswith("::error file=fixtures/shop/triage.yaml,line=1,title=tunegate lint::cases[1].id: expected ")
+    assert (last, found.returncode, found.stderr) == ("1 mistake", 4, "")
+
+
+def test_a_thousand_cases_are_linted(tmp_path):
+    write_unit(tmp_path, cases(1000))
+
+    assert lint(tmp_path).units == ["desk/triage: 1,000 schema cases"]
+
+
+def test_there_is_no_report_card_where_there_is_no_voice(tmp_path):
+    write_unit(tmp_path, ["a"])
+
+    assert list(report_cards(lint(tmp_path).tasks)) == []

@@ -1,0 +1,233 @@
+"""What a plan says: the table at 80 columns, the strips, a sentence a unit."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tests.support.records import record, save, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import plan
+from tunegate.harness.planning.render import sentence, show
+from tunegate.harness.statistics.power import Continuous
+from tunegate.harness.statistics.sample_size import PassFail
+
+T = "desk/triage"
+
+
+@pytest.fixture
+def told(tmp_path):
+    """What `show` prints of the fixtures, at a baseline if there is a row for it."""
+
+    def run(width: int = 80, base: str = "", only: str | None = None, **more) -> str:
+        tasks = load_tasks(tmp_path / "fixtures")
+        if base:
+            save(tmp_path / "baselines", record(tasks, {T: base}), [tasks[0].units[0]])
+        console = Console(file=io.StringIO(), width=width)
+        show(console, plan(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"), only, **more))
+        return console.file.getvalue()
+
+    return run
+
+
+def line(text: str, start: str) -> str:
+    return next(each for each in text.splitlines() if each.startswith(start))
+
+
+def test_a_row_holds_every_number(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 120)
+    write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})
+
+    assert line(told(), "desk/triage ").split() == [
+        "desk/triage", "120", "10.0", "4.0", "%", "99.5", "%", "46", "5.8", "7.9", "7.8", "225",
+    ]  # fmt: skip
+
+
+def test_the_table_fits_80_columns_and_long_names_fold(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 1200, "a-name-that-is-longer-than-the-column")
+    write_policy(tmp_path / "fixtures", **{"a-name-that-is-longer-than-the-column": {"margin": 0.15}})
+    table = told().split("\n\n")[0].splitlines()
+
+    assert max(len(each) for each in table) <= 80
+    assert "1200" in line("\n".join(table), "desk/a-name-that-is-")
+    assert table[-1].strip() == "nger-than-the-column"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_strip_has_a_letter_for_each_change_under_its_scale(told, tmp_path, width):
+    write_desk(tmp_path / "fixtures", 400)
+    text = told(width=width, base="1" * 372 + "0" * 28)
+    scale, strip = line(text, "true change"), line(text, "400 cases now")
+
+    assert scale.split() == ["true", "change", "-10", "-5", "0", "+5", "+10"]
+    assert max(len(scale), len(strip)) <= width
+    zero = scale.index("0", scale.index("-5"))
+    assert strip[zero] == "H"
+    assert strip[scale.index("-10")] == "R"
+    assert strip[scale.index("+5") + 1] == "I"
+    assert len(strip) < scale.index("+10")  # from 93 % no gain of ten points
+
+
+def test_a_strip_ends_where_all_cases_fall_or_are_fixed(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 50)
+    write_policy(tmp_path / "fixtures", triage={"margin": 0.7})
+
+    assert line(told(), "true change").split() == ["true", "change", "-100", "-50", "0", "+50", "+100"]
+
+
+def test_a_unit_by_itself_is_shown_with_fewer_and_more_cases(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 50)
+    text = told()
+    few, many = (line(text, f"{n} cases") for n in (25, 200))
+
+    assert set(few.removeprefix("25 cases").strip(" ")) <= set("?.h")
+    assert {"R", "I"} <= set(many)
+    assert line(text, "100 cases").count("?") > many.count("?")
+
+
+def test_several_units_are_a_line_each_under_one_scale(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 50)
+    write_desk(tmp_path / "fixtures", 400, "replies")
+    text = told()
+
+    assert text.count("true change") == 1
+    assert line(text.partition("true change")[2], "desk/triage ").count("?") > 20
+    assert line(text.partition("true change")[2], "desk/replies ").count("?") < 10
+
+
+SENTENCES = {
+    "enough": (
+        {"n": 120, "margin": 0.1},
+        "",
+        "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points is found four times in "
+        "five, one of 4 points 34 times in 100; a gain of 7.8 points is shown four times in five, one of 5 points "
+        "would take 225 cases.",
+    ),
+    "too few": (
+        {"n": 60, "margin": 0.05},
+        "1" * 45 + "0" * 15,
+        "60 cases hold 5 points 43 times in 100 if nothing changed, and 149 would 80 times in 100, which its task asks "
+        "for; a drop of 12.8 points is found four times in five, one of 6.4 points 40 times in 100; from 75.0 % a gain "
+        "of 12.8 points is shown four times in five, one of 5 points would take 225 cases.",
+    ),
+    "nearly enough": (
+        {"n": 100, "margin": 0.05},
+        "",
+        "100 cases hold 5 points 60 times in 100 if nothing changed, and 149 would 80 times in 100, which its task ",
+    ),
+    "far too few, and nothing to gain": (
+        {"n": 20, "margin": 0.1},
+        "1" * 20,
+        "20 cases cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for; a drop "
+        "of 29.9 points is found four times in five, one of 14.9 points 34 times in 100; from 100.0 % no gain is shown "
+        "four times in five.",
+    ),
+    "little to lose": (
+        {"n": 120, "margin": 0.1},
+        "0" * 120,
+        "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points, once there is so much "
+        "to lose, is found four times in five, one of 4 points 34 times in 100; from 0.0 % a gain of 4.6 points is "
+        "shown four times in five, one of 5 points would take 110 cases.",
+    ),
+    "groups": (
+        {"n": 90, "margin": 0.1, "marks": lambda index: {"group": f"g{index // 2}"}},
+        "",
+        "45 observations (90 cases) hold 10 points ",
+    ),
+    "a single case": (
+        {"n": 1, "margin": 0.1},
+        "",
+        "1 case cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for; no drop "
+        "is found four times in five; no gain is shown four times in five, one of 5 points would take 225 cases.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_the_sentence(told, tmp_path, name):
+    design, base, expected = SENTENCES[name]
+    write_desk(tmp_path / "fixtures", design["n"], marks=design.get("marks"))
+    write_policy(tmp_path / "fixtures", triage={"margin": design["margin"]})
+
+    assert line(told(base=base), "desk/triage:").removeprefix("desk/triage: ").startswith(expected)
+
+
+def test_a_sealed_unit_need_not_be_held(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 60, sealed=True)
+    text = told()
+
+    assert line(text, "desk/triage:").startswith("desk/triage: sealed, so it need not be held; a drop of ")
+    assert line(text, "desk/triage ").split()[5:8] == ["-", "-", "-"]
+
+
+def test_what_the_plans_rest_on_is_said_once(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 60)
+    write_desk(tmp_path / "fixtures", 60, "replies")
+
+    assert told().endswith("\nChurn 4 %, assumed where none was measured: desk/replies, desk/triage.\n")
+
+
+# continuous units
+
+
+@pytest.fixture
+def fluent(tmp_path, monkeypatch):
+    """Plans of a continuous unit of 100 cases, by its margin and how far its changes spread."""
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+    write_desk(tmp_path / "fixtures", 100)
+
+    def run(margin: float | None, sd: float | None):
+        if margin:
+            write_policy(tmp_path / "fixtures", triage={"margin": margin})
+        (found,) = plan(load_tasks(tmp_path / "fixtures"), Past())
+        return replace(found, power=Continuous(sd) if sd else None, seen=replace(found.seen, spread=sd))
+
+    return run
+
+
+def test_a_continuous_unit_speaks_in_its_own_unit(fluent):
+    found = fluent(0.02, 0.07)
+    console = Console(file=io.StringIO(), width=80)
+    show(console, [found])
+    text = console.file.getvalue()
+
+    assert line(text, "desk/triage:").startswith(
+        "desk/triage: 100 cases hold 0.02 87 times in 100 if nothing changed; "
+    )
+    assert "points" not in text
+    assert line(text, "true change").split() == ["true", "change", "-0.04", "-0.02", "0", "+0.02", "+0.04"]
+
+
+def test_a_continuous_unit_without_a_past_asks_for_a_record(fluent):
+    assert sentence(fluent(0.02, None)) == (
+        "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --record RECORD."
+    )
+
+
+def test_a_continuous_unit_without_a_margin_hears_what_it_would_hold(fluent):
+    assert sentence(fluent(None, None)) == "not gated, for task.yaml declares no margin."
+    assert sentence(fluent(None, 0.07)) == (
+        "not gated, for task.yaml declares no margin; 100 cases would hold 0.0182."
+    )  # fmt: skip
+
+
+def test_the_letters_are_the_verdicts_to_expect(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 120)
+    write_policy(tmp_path / "fixtures", triage={"margin": 0.1})
+    text = told()
+    strip, unit = line(text, "120 cases now").removeprefix("120 cases now").lstrip(), PassFail(0.04)
+
+    for cell, letter in enumerate(strip):
+        true = 0.2 * (cell - 30) / 30
+        chance = {
+            "r": unit.prob_regressed(120, 0.1, true),
+            "h": unit.prob_held(120, 0.1, true) - unit.prob_improved(120, 0.1, true),
+            "i": unit.prob_improved(120, 0.1, true),
+        }.get(letter.lower())
+        if chance is not None:
+            assert chance >= 0.8 if letter.isupper() else 0.5 < chance < 0.8

@@ -1,0 +1,106 @@
+"""A release judges the prices again too: from the tokens that its record holds, at the prices of task.yaml."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.records import ENGINE, LOCAL, save, write_desk
+from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
+from tests.unit.release.test_release import DIAGNOSIS, Desk
+from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.diagnosis import write_diagnosis
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.replay import Replay
+from tunegate.harness.release.release import release, verify
+
+N = 60
+
+
+def answered(desk: Desk, adapter: Path | None, passing: int, tokens_out: int) -> Record:
+    """A record of the model or an adapter: so many cases pass, and every answer takes about as many tokens."""
+    tasks = load_tasks(desk.fixtures)
+    keys = [f"desk/triage/c{index:03}" for index in range(N)]
+    answers = {
+        (key, 0): Answer(key, GOOD if index < passing else "?", 50, tokens_out + index % 5)
+        for index, key in enumerate(keys)
+    }
+    identity = Identity(LOCAL | {"adapter": adapter_digest(adapter) if adapter else None}, ENGINE, {"model": "tiny"})
+    made = judge(tasks[0].units, Replay(answers, identity), quiet())
+    return replace(made, policies=tasks[0].policies)
+
+
+def judged(desk: Desk, adapter: Path, tokens_out: int) -> Record:
+    """What a run of the adapter against the baseline keeps."""
+    tasks, made = load_tasks(desk.fixtures), answered(desk, adapter, 57, tokens_out)
+    identity = Identity(made.identity["subject"], made.identity["engine"])
+    references = baseline_references(desk.home / "baselines", tasks, tasks[0].units, identity, "./tiny")
+    return compare(tasks, made, references, ["desk"])
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    write_desk(desk.fixtures, N)
+    write_cost(desk.fixtures)
+    write_task(desk.fixtures, triage={"role": "target"}, spend={"margin": 0.0001})
+    units = load_tasks(desk.fixtures)[0].units
+    save(tmp_path / "baselines", answered(desk, None, 30, 90), units)
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
+    return desk
+
+
+def released(desk: Desk, adapter: Path, record: Record) -> None:
+    release(adapter, record, desk.fixtures, desk.home / "baselines", quiet())
+
+
+def test_a_cheaper_adapter_is_released_and_verified(desk):
+    adapter = desk.adapter()
+    released(desk, adapter, judged(desk, adapter, 30))
+    assert any("released for desk" in line for line in verify(adapter))
+    manifest = json.loads((adapter / "release.json").read_text())
+    assert manifest["verdicts"] == {"desk/triage": "improved", "desk/spend": "held"}
+    assert "desk/spend" in (adapter / "README.md").read_text()
+    assert list(desk.home.glob("baselines/*/desk/spend.released.json"))
+
+
+def test_a_dearer_adapter_is_not(desk):
+    adapter = desk.adapter()
+    with pytest.raises(Refused, match="desk/spend regressed"):
+        released(desk, adapter, judged(desk, adapter, 190))
+
+
+def test_a_price_that_the_tokens_do_not_bear_out_is_found(desk):
+    adapter = desk.adapter()
+    record = judged(desk, adapter, 30)
+    key = "desk/spend/c007"
+    cheap = replace(record.cases[key], score=-1e-9)
+    with pytest.raises(Refused, match=f"judged again, these score otherwise than the record says: {key}"):
+        released(desk, adapter, replace(record, cases={**record.cases, key: cheap}))
+
+
+def test_tokens_that_are_not_those_of_the_answer_are_found(desk):
+    adapter = desk.adapter()
+    record = judged(desk, adapter, 30)
+    key = "desk/triage/c007"
+    odd = replace(record.cases[key], tokens_out=5000)
+    with pytest.raises(Refused, match="these score otherwise than the record says: desk/spend/c007"):
+        released(desk, adapter, replace(record, cases={**record.cases, key: odd}))
+
+
+def test_another_price_since_is_found(desk):
+    adapter = desk.adapter()
+    record = judged(desk, adapter, 30)
+    write_task(desk.fixtures, {**PRICES, "output_per_million": 1}, triage={"role": "target"}, spend={"margin": 0.0001})
+    with pytest.raises(Refused, match="desk/spend: the fixtures changed since"):
+        released(desk, adapter, record)

@@ -1,0 +1,572 @@
+"""A release rests on everything holding; whatever does not is refused in its own words, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.records import LOCAL, record, save, stamp, write_desk, write_policy
+from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.core.errors import Refused, TunegateError
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, write_diagnosis
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
+from tunegate.harness.models.api import Identity
+from tunegate.harness.release.release import MANIFEST, find_record, release, verify
+from tunegate.harness.session import trained_tasks
+
+T, SLUG = "desk/triage", LOCAL["model"]
+PRODUCT = {"product": "boiler"}
+DIAGNOSIS = Diagnosis(
+    "desk", LOCAL, {}, None, 40, 0, questions={},
+    units={unit: Finding("fine-tune for quality", "Fine-tune.", 0.9, ()) for unit in (T, "desk/replies")},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A task with a baseline of half its cases passed, and adapters of a few bytes that claim to be trained for it."""
+
+    home: Path
+
+    @property
+    def fixtures(self) -> Path:
+        return self.home / "fixtures"
+
+    def adapter(self, name: str = "adapter", weights: str = "0.1 0.2", **training: Any) -> Path:
+        folder = self.home / name
+        folder.mkdir(exist_ok=True)
+        (folder / WEIGHTS).write_text(weights)
+        (folder / CONFIG).write_text(json.dumps({"r": 16, "peft_type": "LORA"}))
+        known = {
+            "task": "desk",
+            "adapter": adapter_digest(folder),
+            "model": {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"},
+            "recipe": {
+                "model": "./tiny", "method": "sft", "seed": 1,
+                "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
+            },
+            "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
+            "grading": {"trained": 42},
+            "dev": {"rows": 0},
+            "diagnosis": {
+                "digest": DIAGNOSIS.digest, "levers": {T: "fine-tune for quality"}, "against": [],
+                "waived": None,
+            },
+        }  # fmt: skip
+        stamp(folder / TRAINING, known | training)
+        return folder
+
+    def record(self, adapter: Path | None, scores: dict[str, str], **more: Any) -> Record:
+        digest = adapter_digest(adapter) if adapter else None
+        return record(load_tasks(self.fixtures), scores, digest, **more)
+
+    def record_baseline(self, scores: dict[str, str]) -> None:
+        units = [unit for task in load_tasks(self.fixtures) for unit in task.units if unit.key in scores]
+        save(self.home / "baselines", self.record(None, scores), units)
+
+    def judge(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
+        """What `pytest suites/ --tg-adapter --tg-against baseline` keeps."""
+        tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
+        units = [unit for task in tasks for unit in task.units if unit.key in scores]
+        identity = Identity(judged.identity["subject"], judged.identity["engine"])
+        references = baseline_references(self.home / "baselines", tasks, units, identity, "./tiny")
+        gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
+        return gated.write(self.home / "runs" / f"{adapter.name}.json")
+
+    def release(self, adapter: Path, record: Record) -> Any:
+        return release(adapter, record, self.fixtures, self.home / "baselines", quiet())
+
+    def refuses(self, adapter: Path, record: Record, why: str) -> None:
+        """The release is refused with this message, and leaves every file as it was."""
+        before = self.files()
+        with pytest.raises(Refused, match=why):
+            self.release(adapter, record)
+        assert self.files() == before
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            path.relative_to(self.home).as_posix(): path.read_bytes()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file() and path.suffix != ".lock"
+        }
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path)
+    write_desk(desk.fixtures, 60)
+    write_policy(desk.fixtures, triage={"role": "target"})
+    desk.record_baseline({T: HALF})
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
+    return desk
+
+
+HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
+
+
+def test_an_adapter_is_released_when_everything_holds(desk):
+    adapter = desk.adapter()
+    done = desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    manifest = json.loads(done.manifest.read_text())
+    assert (manifest["adapter"], manifest["task"]) == (adapter_digest(adapter), "desk")
+    assert manifest["decision"]["decision"] == "release"
+    assert manifest["verdicts"] == {T: "improved"}
+    assert sorted(manifest["files"]) == sorted([WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
+    assert read_record(adapter / "record.json").tasks["desk"]["decision"] == "release"
+
+
+def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
+    leave = {
+        "digest": DIAGNOSIS.digest, "levers": {T: "retrieval"}, "against": [T],
+        "waived": "To show that it fails.",
+    }  # fmt: skip
+    adapter = desk.adapter(diagnosis=leave)
+    card = desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
+    assert "The ladder names another lever for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
+
+
+def test_without_a_waiver_the_model_card_is_silent_about_it(desk):
+    adapter = desk.adapter()
+    assert "diagnosis" not in desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
+
+
+def test_the_release_is_what_the_next_tune_is_held_to(desk):
+    adapter = desk.adapter()
+    done = desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    released = read_baseline(baseline_path(desk.home / "baselines", SLUG, T, released=True), T)
+    assert released.subject["adapter"] == adapter_digest(adapter)
+    assert released.summary.mean == 0.95
+    assert done.files[0].startswith("desk/triage: recorded 60 cases, mean 0.950")
+
+
+def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
+    adapter = desk.adapter(name="desk: first")  # YAML must not trip over it
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    _, front, body = (adapter / "README.md").read_text().split("---\n", 2)
+    index = yaml.safe_load(front)["model-index"][0]
+    assert index["name"] == "desk: first"
+    (result,) = index["results"]
+    assert result["dataset"] == {"name": T, "type": "tunegate-fixtures"}
+    assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
+    assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+33.1, +57.5] | 0 | 27 | improved |\n" in body
+    assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
+    assert "learning rate 0.001, 1 pass over them, seed 1." in body
+    assert "goes on from" not in body
+    assert "put aside" not in body
+
+
+def test_the_model_card_tells_on_what_the_checkpoint_was_chosen(desk):
+    adapter = desk.adapter(dev={"rows": 4}, training={"chosen_step": 10, "steps": 40})
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
+    assert told in (adapter / "README.md").read_text()
+
+
+def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
+    adapter = desk.adapter(grading={"rows": 42, "trained": 39})
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
+
+
+def test_the_model_card_of_a_preference_training_names_its_start(desk):
+    first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [{"rows": 30}, {"rows": 5}], "start": None}
+    recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
+    adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
+    assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
+
+
+def test_several_units_stand_in_one_table(desk):
+    write_desk(desk.fixtures, 60, "replies")
+    desk.record_baseline({"desk/replies": MOST})
+    adapter = desk.adapter()
+    desk.release(adapter, desk.judge(adapter, {T: MOST, "desk/replies": MOST}))
+    lines = (adapter / "README.md").read_text().splitlines()
+    start = lines.index("|---|---|---|---|---|---|---|---|")
+    assert [line.split(" | ")[0] for line in lines[start + 1 : start + 3]] == ["| desk/replies", "| desk/triage"]
+    assert [line for line in lines if line.startswith("- **")][1].startswith("- **desk/triage**: Improved")
+    assert len(yaml.safe_load("\n".join(lines).split("---\n")[1])["model-index"][0]["results"]) == 2
+
+
+# what is refused
+
+
+def test_without_a_training_record(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    (adapter / TRAINING).unlink()
+    desk.refuses(adapter, judged, r"expected a training record \(training\.json\), found none; tunegate train")
+
+
+def test_with_a_training_record_that_is_none(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    stamp(adapter / TRAINING, {"task": "desk", "model": {}})
+    desk.refuses(adapter, judged, "found one without adapter, recipe, rows")
+
+
+def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
+    adapter = desk.adapter(recipe={"method": "sft"})
+    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "expected a training record that the model card can tell of")
+
+
+def test_with_the_training_record_of_another_adapter(desk):
+    adapter = desk.adapter(adapter="f" * 64)
+    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "expected the adapter its training record describes, found")
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
+)
+def test_when_it_was_trained_on_another_base(desk, part, name):
+    model = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny", part: "x"}
+    adapter = desk.adapter(model=model)
+    desk.refuses(
+        adapter, desk.judge(adapter, {T: MOST}), f"it was trained on another {name} than the one that was judged"
+    )
+
+
+def test_for_a_task_that_is_not_among_the_fixtures(desk):
+    adapter = desk.adapter(task="shop")
+    desk.refuses(
+        adapter, desk.judge(adapter, {T: MOST}), "shop: expected the task it was trained for among the fixtures"
+    )
+
+
+def test_on_a_partial_record(desk):
+    adapter = desk.adapter()
+    judged = replace(desk.judge(adapter, {T: MOST}), partial=True)
+    desk.refuses(
+        adapter, judged, r"runs/adapter\.json: expected a complete record, found a partial one; judge without -k"
+    )
+
+
+def test_on_the_record_of_another_adapter(desk):
+    other = desk.judge(desk.adapter("other", weights="0.3"), {T: MOST})
+    desk.refuses(desk.adapter(), other, r"expected the record of this adapter \(\w{8}\), found that of \w{8}")
+
+
+def test_on_the_record_of_the_base(desk):
+    desk.refuses(desk.adapter(), desk.record(None, {T: MOST}), "found that of a model without an adapter")
+
+
+def test_without_a_task_yaml(desk):
+    (desk.fixtures / "desk" / "task.yaml").unlink()
+    desk.record_baseline({T: HALF})
+    adapter = desk.adapter()
+    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "desk: expected a task.yaml that names its targets")
+
+
+@pytest.mark.parametrize("margin", [0.09, 0.04])
+def test_when_task_yaml_changed_since(desk, margin):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_policy(desk.fixtures, triage={"role": "target", "margin": margin})
+    desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was judged; judge it again")
+
+
+def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_policy(desk.fixtures, triage={"role": "target", "margin": 0.09})
+    with pytest.raises(Refused, match=r"desk/triage: margin 0.05 -> 0.09; if that is meant, record it again: pytest"):
+        desk.judge(adapter, {T: MOST})
+    desk.record_baseline({T: HALF})
+    desk.refuses(adapter, judged, "task.yaml changed since")
+    assert desk.release(adapter, desk.judge(adapter, {T: MOST})).record.policies[T]["margin"] == 0.09
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"prompt": {"system": "Else."}}, {"check": {"schema": {"type": "object"}}}, {"generate": {"max_new_tokens": 9}}],
+)
+def test_when_the_fixtures_changed_since(desk, more):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_desk(desk.fixtures, 60, **more)
+    desk.refuses(adapter, judged, r"desk/triage: the fixtures changed since .*runs/adapter\.json was judged")
+
+
+def test_when_a_unit_was_added_since(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    write_desk(desk.fixtures, 10, "replies")
+    desk.refuses(adapter, judged, "desk/replies: the fixtures changed since")
+
+
+def test_when_a_unit_was_deleted_since(desk):
+    write_desk(desk.fixtures, 60, "replies")
+    desk.record_baseline({"desk/replies": HALF})
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
+    (desk.fixtures / "desk" / "replies.yaml").unlink()
+    desk.refuses(adapter, judged, r"units that the fixtures do not have .*\n  desk/replies")
+
+
+def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
+    write_desk(desk.fixtures, 60, "replies")
+    desk.record_baseline({"desk/replies": HALF})
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
+    (desk.fixtures / "desk" / "replies.yaml").unlink()
+    baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
+    desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
+
+
+def test_when_judged_again_a_score_differs(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    changed = dict(judged.cases)
+    changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
+    desk.refuses(
+        adapter, replace(judged, cases=changed), "judged again, these score otherwise than .* says: desk/triage/c059"
+    )
+
+
+def test_when_an_output_is_gone(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    cases = {key: result for key, result in judged.cases.items() if not key.endswith("c000")}
+    desk.refuses(adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000")
+
+
+def test_without_a_baseline(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    shutil.rmtree(desk.home / "baselines")
+    desk.refuses(
+        adapter,
+        judged,
+        r"expected a baseline at .*, found none; record it: pytest suites/ --tg-record --tg-model=\./tiny",
+    )
+
+
+def test_when_the_decision_blocks(desk):
+    adapter = desk.adapter()
+    desk.refuses(adapter, desk.judge(adapter, {T: HALF}), "desk: not released. Blocked: no gain on desk/triage")
+
+
+def test_when_another_task_blocks(desk):
+    write_desk(desk.fixtures, 60, task="shop")
+    write_policy(desk.fixtures, "shop", triage={"role": "target"})
+    desk.record_baseline({"shop/triage": MOST})
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST, "shop/triage": HALF})
+    desk.refuses(adapter, judged, "shop: not released. Blocked: shop/triage regressed")
+
+
+def test_when_the_baseline_changed_since_and_with_it_the_verdicts(desk):
+    write_desk(desk.fixtures, 60, "replies")
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "reach": 0.85})
+    desk.record_baseline({"desk/replies": HALF})
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST, "desk/replies": MOST})
+    desk.record_baseline({"desk/replies": "1" * 54 + "0" * 6})  # not reached, but too near to improve on
+    desk.refuses(
+        adapter, judged, r"the verdicts of desk/replies are not those of .*: a baseline or a task\.yaml changed"
+    )
+
+
+def test_when_a_sealed_unit_was_not_judged(desk):
+    write_desk(desk.fixtures, 20, "final", sealed=True)
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    assert judged.tasks["desk"]["decision"] == "release"
+    desk.refuses(
+        adapter, judged, r"desk/final: sealed units must be judged before a release; run again with --tg-sealed"
+    )
+
+
+def test_a_sealed_unit_that_is_not_worse_is_released(desk):
+    write_desk(desk.fixtures, 20, "final", sealed=True)
+    desk.record_baseline({"desk/final": "1" * 10 + "0" * 10})
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
+    assert desk.release(adapter, judged).manifest.exists()
+
+
+def test_a_record_of_outputs_made_elsewhere(desk):
+    adapter = desk.adapter()
+    subject = {"model": "replay:o.jsonl", "file": "f" * 64, "rung": "as-is", "adapter": adapter_digest(adapter)}
+    judged = desk.record(adapter, {T: MOST}, identity={"subject": subject, "engine": {"backend": "replay"}})
+    desk.refuses(adapter, judged, "it was trained on another base weights than the one that was judged")
+
+
+# the second release
+
+
+def test_a_second_tune_that_lost_what_the_first_won(desk):
+    first = desk.adapter("first")
+    desk.release(first, desk.judge(first, {T: MOST}))
+    second = desk.adapter("second", weights="0.7")
+    judged = desk.judge(second, {T: "1" * 45 + "0" * 15})
+    assert judged.verdicts[T]["reference"] == "last release"
+    desk.refuses(second, judged, "desk: not released. Blocked: desk/triage regressed")
+
+
+def test_a_second_tune_that_holds_takes_its_place(desk):
+    first = desk.adapter("first")
+    desk.release(first, desk.judge(first, {T: MOST}))
+    second = desk.adapter("second", weights="0.7")
+    done = desk.release(second, desk.judge(second, {T: MOST}))
+    assert done.files[0].startswith("desk/triage: updated: another adapter")
+    released = read_baseline(baseline_path(desk.home / "baselines", SLUG, T, released=True), T)
+    assert released.subject["adapter"] == adapter_digest(second)
+
+
+def test_a_release_can_be_made_again_and_changes_nothing(desk):
+    adapter = desk.adapter()
+    judged = desk.judge(adapter, {T: MOST})
+    desk.release(adapter, judged)
+    before = desk.files()
+    desk.release(adapter, judged)
+    assert desk.files() == before
+
+
+def test_a_last_release_of_other_questions(desk):
+    first = desk.adapter("first")
+    desk.release(first, desk.judge(first, {T: MOST}))
+    write_desk(desk.fixtures, 60, prompt={"system": "Else."})
+    desk.record_baseline({T: HALF})
+    second = desk.adapter("second", weights="0.7")
+    judged = desk.record(second, {T: MOST})
+    desk.refuses(second, judged, r"the last release \(.*\) was judged with other prompt; renew it")
+
+
+# which run it rests on
+
+
+def test_the_newest_complete_run_of_the_adapter_is_found(desk):
+    adapter, other = desk.adapter(), desk.adapter("other", weights="0.3")
+    runs, judged = desk.home / "all", desk.judge(adapter, {T: MOST})
+    judged.write(runs / "1.json")
+    newest = judged.write(runs / "2.json")
+    replace(judged, partial=True).write(runs / "3.json")
+    desk.judge(other, {T: MOST}).write(runs / "4.json")
+    replace(judged, verdicts={}, tasks={}).write(runs / "5.json")
+    against_a_record = {T: {**judged.verdicts[T], "reference": "record"}}
+    replace(judged, verdicts=against_a_record).write(runs / "6.json")
+    (runs / "7.json").write_text('{"schema_version": 0}')
+    assert find_record(runs, adapter_digest(adapter)).path == newest.path
+
+
+def test_no_run_of_the_adapter_says_how_to_make_one(desk):
+    with pytest.raises(
+        Refused, match=r"expected a complete run of this adapter .*--tg-adapter=DIR --tg-against baseline"
+    ):
+        find_record(desk.home / "runs", adapter_digest(desk.adapter()))
+
+
+# verify
+
+
+@pytest.fixture
+def released(desk):
+    """The folder of a released adapter."""
+    adapter = desk.adapter()
+    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    return adapter
+
+
+def test_a_released_adapter_verifies_wherever_it_is_moved(released, tmp_path):
+    moved = tmp_path / "elsewhere"
+    released.rename(moved)
+    assert verify(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_any_file_that_changed_or_is_gone_is_named(released, name, how):
+    path = released / name
+    path.write_text(path.read_text() + " ") if how == "changed" else path.unlink()
+    with pytest.raises(Refused, match=f"expected the files as they were released, found {name} changed or gone"):
+        verify(released)
+
+
+def test_an_unreleased_adapter_is_refused(desk):
+    with pytest.raises(Refused, match=r"release\.json: expected a release manifest, found none"):
+        verify(desk.adapter())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"files": []}, "found a damaged file"),
+        ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
+        ({"adapter": 7}, "found other values than texts"),
+        ({"adapter": "f" * 64}, "the adapter is another one's"),
+        ({"task": "shop"}, "its record does not say release for shop"),
+    ],
+)
+def test_a_manifest_of_something_else_is_refused(released, change, told):
+    path = released / MANIFEST
+    stamp(path, json.loads(path.read_text()) | change)
+    with pytest.raises(Refused, match=told):
+        verify(released)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_damaged_manifest_is_refused(released, text):
+    (released / MANIFEST).write_text(text)
+    with pytest.raises(Refused, match="found a damaged file"):
+        verify(released)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda manifest: manifest["verdicts"].update({T: "held"}),
+        lambda manifest: manifest["decision"].update(decision="block"),
+        lambda manifest: manifest["model"].update(base="0" * 64),
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused(released, edit):
+    path = released / MANIFEST
+    manifest = json.loads(path.read_text())
+    edit(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
+        verify(released)
+
+
+def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, desk):
+    other = desk.adapter("other", weights="0.3")
+    shutil.copy(other / WEIGHTS, released / WEIGHTS)
+    manifest = json.loads((released / MANIFEST).read_text())
+    manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
+    stamp(released / MANIFEST, manifest)
+    with pytest.raises(Refused, match="the adapter is another one's"):
+        verify(released)
+
+
+def test_verify_needs_no_torch(released):
+    code = (
+        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify\n"
+        "verify(Path(sys.argv[1]))\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'sentence_transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, released], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_refusal_is_told_with_its_exit_code(desk):
+    with pytest.raises(TunegateError) as error:
+        verify(desk.adapter())
+    assert error.value.exit_code == 4

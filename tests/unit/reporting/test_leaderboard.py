@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
+from tunegate.harness.reporting.leaderboard import megabytes, show
+
+
+def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
+    write_desk(tmp_path / "fixtures", 60)
+    write_policy(tmp_path / "fixtures", candidates=2, triage={"role": "target", "margin": 0.2})
+    tasks = load_tasks(tmp_path / "fixtures")
+    base = record(tasks, {"desk/triage": "1" * 10 + "0" * 50})
+    judged = []
+    for name, scores in (("bad", "0" * 60), ("fair", "1" * 40 + "0" * 20), ("good", "1" * 58 + "00")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter.bin").write_bytes(b"x" * 1_500_000)
+        made = replace(record(tasks, {"desk/triage": scores}), adapter=str(tmp_path / name))
+        judged.append(compare(tasks, made, {"baseline": base}, ["desk"]))
+    console = Console(file=io.StringIO(), width=100)
+
+    show(console, judged, base=tmp_path / "good")
+
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
+    names = [line.split()[0] for line in lines if line.split()[0] in {"good", "fair", "bad"}]
+    assert names == ["good", "fair", "bad"]
+    assert "good 96.7 % release" in lines
+    assert "bad 0.0 % block" in lines
+    assert lines[-1] == "3 adapters of 4.5 MB in all on one base of 1.5 MB"
+
+
+def test_a_folder_weighs_what_its_files_do(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner/file").write_bytes(b"x" * 2000)
+    assert megabytes(tmp_path) == 0.002

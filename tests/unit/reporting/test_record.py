@@ -1,0 +1,195 @@
+"""Records as people read them, in a hundred columns."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting.record import case_failure, show, show_beside
+
+T = "desk/triage"
+
+
+def shown(record: Record, width: int = 100) -> list[str]:
+    """The lines that a console of that width prints."""
+    console = Console(file=io.StringIO(), width=width)
+    show(console, record)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    write_desk(tmp_path, 100)
+    write_desk(tmp_path, 60, "first-contact-replies")
+    write_policy(tmp_path, triage={"role": "target"}, **{"first-contact-replies": {"margin": 0.12}})
+    return load_tasks(tmp_path)
+
+
+@pytest.fixture
+def gated(tasks):
+    """A record with one unit improved and one inconclusive."""
+    replies = "desk/first-contact-replies"
+    base = record(tasks, {T: "0" * 100, replies: "1" * 60})
+    tuned = record(tasks, {T: "1" * 90 + "0" * 10, replies: "1" * 57 + "0" * 3}, adapter="a" * 64)
+    rates = {"adherence": 1.0, "exact": 0.9}
+    units = tuned.units | {T: replace(tuned.units[T], rates=rates)}
+    bases = base.units | {T: replace(base.units[T], rates={"adherence": 0.0, "exact": 0.0})}
+    return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
+
+
+HEADS = "unit role cases before tuned difference [95 %] broke/fixed verdict"
+
+
+def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
+    table = shown(gated)[: shown(gated).index("")]
+    assert max(map(len, table)) <= 100
+    assert table[0] == "tiny against baseline"
+    assert " ".join(table[1].split()) == HEADS
+    assert [" ".join(line.split()) for line in table[3:]] == [
+        "desk/first-contact- guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
+        "replies",
+        "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
+    ]
+
+
+def test_several_records_stand_side_by_side(tasks, gated):
+    base = record(tasks, {T: "0" * 100, "desk/first-contact-replies": "1" * 60})
+    few = record(tasks, {T: "0" * 50 + "1" * 50})
+    few = replace(few, identity={**few.identity, "subject": {**few.identity["subject"], "rung": "few-shot"}})
+    asked = {T: {**few.questions[T], "prompt": "another"}}
+    console = Console(file=io.StringIO(), width=80)
+
+    show_beside(console, [base, few, gated, replace(few, questions=asked)])
+
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[1] == "unit cases tiny tiny (few-shot) tiny tiny (few-shot)"
+    assert "desk/triage 100 0.0 % 50.0 % 90.0 % improved other questions" in lines
+    assert "desk/first-contact-replies 60 100.0 % - 95.0 % inconclusive -" in lines
+    assert f"tiny: desk: {gated.tasks['desk']['reason']}" in lines
+
+
+def test_a_narrow_terminal_loses_nothing(gated):
+    assert shown(gated, width=40) == shown(gated, width=100)
+
+
+def test_sentences_rates_and_decision_follow_one_a_line(gated):
+    lines = shown(gated)
+    assert lines[lines.index("") + 1 :] == [
+        f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
+        "  broke: desk/first-contact-replies/c057",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
+        "  broke: desk/first-contact-replies/c058",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
+        "  broke: desk/first-contact-replies/c059",
+        '    before: {"product": "boiler"}',
+        "    now:    no idea",
+        f"desk/triage: {gated.verdicts[T]['reason']}",
+        "desk/triage: adherence 100.0 %, exact 90.0 % (baseline: 0.0 %, 0.0 %)",
+        "desk: Blocked: desk/first-contact-replies inconclusive.",
+    ]
+
+
+def test_beyond_three_broken_cases_it_says_where_the_rest_are_and_critical_ones_come_first(tmp_path):
+    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 4})
+    tasks = load_tasks(tmp_path)
+    base = record(tasks, {T: "1" * 100})
+    long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
+    tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
+    lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
+    broke = [line for line in lines if line.startswith("  ") and "before" not in line]
+    assert broke[0] == f"  broke: {T}/c004 (critical)"
+    assert broke[1].startswith("    now:    so very so very")
+    assert broke[1].endswith("...")
+    assert [line.split("/")[-1] for line in broke[2::2][:2]] == ["c000", "c001"]
+    assert broke[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
+
+
+def test_the_cases_of_a_sealed_unit_that_broke_are_not_shown(tmp_path):
+    write_desk(tmp_path, 100, sealed=True)
+    tasks = load_tasks(tmp_path)
+    base, tuned = record(tasks, {T: "1" * 100}, sealed=True), record(tasks, {T: "0" * 9 + "1" * 91}, sealed=True)
+    lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
+    assert any("9 broke, 0 fixed" in line for line in lines)
+    assert not any("c00" in line for line in lines)
+
+
+def test_a_record_alone_shows_scores_rates_and_tokens(tasks):
+    alone = record(tasks, {T: "1" * 90 + "0" * 10})
+    summary = replace(alone.units[T], rates={"adherence": 1.0, "exact": 0.9}, tokens=(61.2, 38.4), unscored=2)
+    lines = shown(replace(alone, units={T: summary}))
+    assert max(map(len, lines)) <= 100
+    assert " ".join(lines[3].split()) == (
+        "desk/triage 100 (2 unscored) 90.0 % 82.6 to 94.5 % adherence 100 %, exact 90 % 61/38"
+    )
+
+
+def test_a_kept_record_says_where(tasks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = record(tasks, {T: "1" * 100}).write(tmp_path / "out" / "record.json")
+    assert shown(kept)[-1] == "record: out/record.json"
+
+
+def test_a_held_unit_that_blocks_says_so(tmp_path):
+    write_desk(tmp_path, 400, marks=lambda index: {"tags": {"channel": "sms" if index < 10 else "email"}})
+    tasks = load_tasks(tmp_path)
+    base, tuned = record(tasks, {T: "1" * 400}), record(tasks, {T: "0" * 8 + "1" * 392})
+    assert any(line.endswith("held, blocks") for line in shown(gate.compare(tasks, tuned, {"baseline": base}, [])))
+
+
+def test_brackets_in_names_are_names_not_markup(tasks):
+    odd = record(
+        tasks, {T: "1" * 100}, identity={"subject": {}, "engine": {}, "names": {"adapter": "runs/[red]x[/red]"}}
+    )
+    assert shown(odd)[0] == "runs/[red]x[/red]"
+
+
+# a failed case
+
+
+@pytest.fixture
+def case(tasks):
+    return next(unit for unit in tasks[0].units if unit.key == T).cases[0]
+
+
+def test_a_failed_case_shows_where_it_stands_what_was_asked_what_came_and_what_is_wrong(case):
+    result = Result(
+        False, 0.0, (Finding("expect", "expected 'boiler', found 'radiator'", "$.product"),), output="line 1\nline 2"
+    )
+    text = case_failure(case, result, Result(True, 1.0, output="before it was right"))
+    assert text.splitlines() == [
+        f"desk/triage/c000 ({case.place})",
+        "",
+        "input:",
+        "  message c000",
+        "before:",
+        "  before it was right",
+        "output:",
+        "  line 1",
+        "  line 2",
+        "findings:",
+        "  - expect at $.product: expected 'boiler', found 'radiator'",
+    ]
+
+
+def test_an_unscored_case_shows_that_nothing_came(case):
+    assert "output:\n  (none: unscored)" in case_failure(case, Result(None, None), None)
+
+
+def test_a_long_output_is_cut_with_its_length(case):
+    assert f"  {'x' * 600}... (5000 characters)" in case_failure(case, Result(False, 0.0, output="x" * 5000), None)
+
+
+def test_a_sampled_case_shows_the_first_answer_that_failed(case):
+    right, wrong = Result(True, 1.0, output="right"), Result(False, 0.0, (Finding("json", "none"),), output="wrong")
+    text = case_failure(case, Result(False, 0.5, repeats=(right, wrong)), None)
+    assert "1 of 2 answers failed; the first that did:\noutput:\n  wrong\nfindings:\n  - json: none" in text

@@ -1,0 +1,224 @@
+"""A run without pytest: what is selected, judged, compared and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.records import save, stamp
+from tests.support.units import write_outputs, write_unit
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.options import Options, read_settings
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.session import Session, record_units, trained_tasks
+
+GOOD, BAD = '{"product": "boiler"}', "a boiler"
+IDS = [f"case{number:02}" for number in range(20)]
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    """A task with two units of twenty cases, and answers to all of them that pass."""
+    for unit in ("triage", "second"):
+        write_unit(tmp_path / "fixtures", IDS, unit)
+    policy = {unit: {"role": "guard", "margin": 0.4, "reason": "a test"} for unit in ("triage", "second")}
+    (tmp_path / "fixtures" / "desk" / "task.yaml").write_text(json.dumps({"version": 1, "units": policy}))
+    outputs = write_outputs(tmp_path / "outputs.jsonl", answers())
+    return Options(
+        tmp_path, f"replay:{outputs}", cases=tmp_path / "fixtures", baselines=tmp_path / "baselines"
+    )  # fmt: skip
+
+
+def answers(wrong: int = 0) -> dict[str, str | None]:
+    """Answers to both units; the first `wrong` of each miss."""
+    return {
+        f"desk/{unit}/{case}": BAD if number < wrong else GOOD
+        for unit in ("second", "triage")
+        for number, case in enumerate(IDS)
+    }
+
+
+def judged(options: Options, *units: str) -> Session:
+    """A run that selected these units whole, or all."""
+    session = Session(options)
+    session.select([], [unit for unit in session.units() if not units or unit.name in units])
+    session.execute(quiet())
+    return session
+
+
+def test_units_are_selected_by_suite_and_by_task(options: Options) -> None:
+    session = Session(options)
+    assert [unit.name for unit in session.units("schema", "desk")] == ["second", "triage"]
+    assert session.units("voice") == session.units(task="elsewhere") == []
+
+
+def test_a_part_of_a_unit_makes_the_run_partial(options: Options) -> None:
+    session = Session(options)
+    second, triage = session.units()
+    session.select(triage.cases[:3], [second])
+    assert session.partial == [triage]
+    assert (session.is_whole(second), session.is_whole(triage)) == (True, False)
+    session.execute(quiet())
+    assert session.records[0].partial
+    assert session.records[0].units["desk/triage"].n == 3
+
+
+def test_a_unit_without_a_selected_case_makes_the_run_partial_too(options: Options) -> None:
+    session = judged(options, "triage")
+    assert [unit.key for unit in session.partial] == ["desk/second"]
+    assert list(session.records[0].units) == ["desk/triage"]
+    assert not session.is_decided(session.tasks[0])
+
+
+def test_every_run_is_kept_under_its_root(options: Options) -> None:
+    for _ in range(2):
+        judged(options)
+    first, second = sorted((options.root / ".tunegate" / "runs").glob("*.json"))
+    assert read_record(first).cases == read_record(second).cases
+
+
+def test_a_comparison_gives_verdicts_to_whole_units_alone(options: Options) -> None:
+    base = options.root / "base.json"
+    judged(replace(options, out=base))
+    session = Session(replace(options, against=str(base)))
+    second, triage = session.units()
+    session.select(triage.cases[:3], [second])
+    session.execute(quiet())
+    assert list(session.records[0].verdicts) == ["desk/second"]
+    assert session.records[0].tasks == {}
+    assert session.references[0]["record"].cases.keys() == answers().keys()
+
+
+def test_a_refusal_comes_before_anything_is_written(options: Options) -> None:
+    with pytest.raises(Refused, match="no such file"):
+        judged(replace(options, against=str(options.root / "nothing.json"), out=options.root / "out.json"))
+    assert not (options.root / "out.json").exists()
+    assert not (options.root / ".tunegate").exists()
+
+
+def test_units_with_unscored_cases_are_not_recorded(options: Options) -> None:
+    write_outputs(options.root / "outputs.jsonl", answers() | {"desk/triage/case03": None})
+    session = judged(options)
+    seen = dict.fromkeys(("desk/triage", "desk/second"))
+    lines = record_units(options, session.records[0], session.selected, seen)
+    assert [path.name for path in options.baselines.rglob("*.json")] == ["second.json"]
+    assert "desk/triage: NOT recorded, it has unscored cases" in lines
+
+
+def test_servers_are_not_served_yet(options: Options) -> None:
+    with pytest.raises(CouldNotRun, match="not served by this version"):
+        judged(replace(options, model="openai:http://localhost#m"))
+
+
+def test_several_adapters_share_a_folder_of_records() -> None:
+    one, two = Path("one"), Path("two")
+    assert Options(Path(), out=Path("out"), adapters=(one, two)).out_of(two) == Path("out/two.json")
+    assert Options(Path(), out=Path("out"), adapters=(one,)).out_of(one) == Path("out")
+    assert Options(Path(), adapters=(one, two)).out_of(one) is None
+
+
+def test_all_that_is_wrong_with_options_is_said_at_once() -> None:
+    with pytest.raises(Refused) as caught:
+        Options(Path(), record=True, against="baseline", repeats=0).check()
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("[tool", "expected TOML"), ("tool.tunegate = 3", "expected a table"), ("[tool.tunegate]\nmodle = 1", "'model'")],
+)
+def test_settings_that_cannot_be_read_are_refused(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(Refused, match=found):
+        read_settings(tmp_path)
+
+
+def test_a_project_need_not_have_settings(tmp_path: Path) -> None:
+    assert read_settings(tmp_path) == {}
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert read_settings(tmp_path) == {}
+
+
+def test_an_adapter_is_held_to_the_task_it_was_trained_for(tmp_path: Path) -> None:
+    assert trained_tasks(None, ["desk", "other"]) == ()
+    assert trained_tasks(tmp_path, ["desk", "other"]) == ("desk", "other")  # made elsewhere: it does not say
+    stamp(tmp_path / "training.json", {"task": "desk"})
+    assert trained_tasks(tmp_path, ["desk", "other"]) == ("desk",)
+    stamp(tmp_path / "training.json", {})
+    with pytest.raises(Refused, match="expected a training record with its task"):
+        trained_tasks(tmp_path, ["desk"])
+
+
+# --- baselines and releases of a model
+
+
+@pytest.fixture
+def local(options: Options, tiny_model: Path) -> Options:
+    """The same task on the tiny model, its baseline recorded."""
+    local = replace(options, model=str(tiny_model))
+    judged(replace(local, record=True))
+    return local
+
+
+def baseline(options: Options, name: str) -> Path:
+    [path] = options.baselines.glob(f"*/desk/{name}.json")
+    return path
+
+
+def release(options: Options, adapter: Path) -> Record:
+    """Record an adapter as the last release of every unit, as `tunegate release` does."""
+    record = judged(replace(options, adapters=(adapter,))).records[0]
+    [task] = load_tasks(options.cases)
+    save(options.baselines, record, task.units, released=True)
+    return record
+
+
+def test_recording_again_reuses_the_outputs_of_the_baseline(local: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = baseline(local, "triage")
+    data = json.loads(path.read_text())
+    data["cases"]["case00"]["output"] = GOOD  # only a reused output can say this
+    stamp(path, data)
+    monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
+    record = judged(replace(local, record=True)).records[0]
+    assert record.cases["desk/triage/case00"].passed
+    assert not record.cases["desk/triage/case01"].passed
+
+
+def test_a_damaged_baseline_is_recorded_anew(local: Options) -> None:
+    path = baseline(local, "triage")
+    text = path.read_text()
+    path.write_text("{")
+    judged(replace(local, record=True))
+    assert path.read_text() == text
+
+
+def test_the_next_adapter_is_compared_with_the_last_release_too(
+    local: Options, make_adapter: Callable[[str], Path]
+) -> None:
+    release(local, make_adapter("released"))
+    again = judged(replace(local, adapters=(make_adapter("released"),), against="baseline"))
+    assert list(again.references[0]) == ["baseline"]  # nothing is compared with itself
+    following = judged(replace(local, adapters=(make_adapter("next"),), against="baseline"))
+    assert list(following.references[0]) == ["baseline", "last release"]
+
+
+def test_a_release_that_was_asked_otherwise_must_be_renewed(
+    local: Options, make_adapter: Callable[[str], Path]
+) -> None:
+    released = make_adapter("released")
+    release(local, released)
+    write_unit(local.cases, IDS, "triage", prompt={"system": "Be brief."})
+    judged(replace(local, record=True))
+    gate = replace(local, adapters=(make_adapter("next"),), against="baseline")
+    with pytest.raises(Refused, match=r"desk/triage: the last release .* was judged with other prompt; renew it"):
+        judged(gate)
+    with pytest.raises(Refused, match="only the released adapter may renew its files"):
+        judged(replace(local, adapters=(make_adapter("next"),), record=True))
+    judged(replace(local, adapters=(released,), record=True))
+    assert judged(gate).records[0].verdicts.keys() == {"desk/triage", "desk/second"}

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.units import write_unit
+from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.normalize import normalise
+
+SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
+SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."
+INPUT = "My boiler drips: what now?"
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text):
+    return {"role": "assistant", "content": text}
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Checks one line of rows against a task with a system prompt, a template and a sealed unit."""
+    monkeypatch.chdir(tmp_path)
+    prompt = {"system": SYSTEM, "template": "Ticket: {input}"}
+    case = {"id": "drip", "input": INPUT, "expect": {"product": "boiler"}}
+    other = {"id": "thanks", "input": "👍", "context": "Page 3: bleed it.", "expect": {"product": "boiler"}}
+    write_unit(tmp_path, [], cases=[case, other], prompt=prompt)
+    write_unit(tmp_path, [], name="hidden", sealed=True, cases=[{**case, "input": "The radiator clanks."}])
+    tasks = load_tasks(tmp_path)
+
+    def check(*lines):
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"unit": "triage"} | line) + "\n" for line in lines))
+        return check_holdout(read_rows([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "copy", [INPUT, "  my BOILER drips\n\twhat now ", "My boiler drips - what now?!", "\uff2dy boiler drips: what now?"]
+)
+def test_a_copy_is_refused_with_its_row_and_case(check, copy):
+    with pytest.raises(Refused) as refused:
+        check({"input": "The tank hums.", "output": "{}"}, {"input": copy, "output": "{}"})
+
+    assert str(refused.value).startswith("1 of 2 training rows repeat fixtures")
+    assert "rows.jsonl:2 repeats desk/triage/drip (desk/triage.yaml:1)" in str(refused.value)
+
+
+def test_a_sealed_case_is_held_out_too(check):
+    with pytest.raises(Refused, match=r"rows\.jsonl:1 repeats desk/hidden/drip"):
+        check({"input": "the radiator clanks", "output": "{}"})
+
+
+def test_a_context_is_held_out_too(check):
+    with pytest.raises(Refused, match=r"rows\.jsonl:1 repeats desk/triage/thanks"):
+        check({"input": "Page 3: bleed it!", "output": "{}"})
+
+
+@pytest.mark.parametrize("turns", [[f"Ticket: {INPUT}"], ["Hello.", INPUT], [INPUT, "And now?"]])
+def test_a_copy_in_any_turn_of_a_conversation_is_refused(tmp_path, check, turns):
+    line = {"messages": [*(user(text) for text in turns), assistant("{}")]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(line))
+    tasks = load_tasks(tmp_path)
+
+    with pytest.raises(Refused, match="repeats desk/triage/drip"):
+        check_holdout(read_rows([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+
+def test_innocent_rows_that_share_prompt_and_short_answers_pass(check):
+    lines = [{"input": f"Ticket number {n} about my boiler, what now?", "output": "boiler"} for n in range(20)]
+
+    found = check(*lines)
+
+    assert (found["rows"], found["pairs"]) == (20, {"refuse": 0, "review": 0})
+
+
+def test_signs_alone_are_compared_as_they_are(check):
+    assert check({"input": "👎", "output": "{}"})["nearest"] == []
+    with pytest.raises(Refused, match="repeats desk/triage/thanks"):
+        check({"input": " 👍 ", "output": "{}"})
+
+
+def test_only_the_first_few_are_listed(check):
+    with pytest.raises(Refused, match=r"^12 of 12 .*(\n  .*){30}\n  and 2 more$"):
+        check(*({"input": INPUT, "output": str(n)} for n in range(12)))
+
+
+@pytest.mark.parametrize(
+    ("says", "row", "leaks"),
+    [
+        (SAYS, {"unit": "triage", "input": "Any idea?", "output": SAYS.upper()}, True),
+        (
+            SAYS,
+            {
+                "unit": "triage",
+                "input": "Any idea?",
+                "output": "Nobody has told us a day yet, so who knows.",
+            },
+            False,
+        ),
+        (SAYS, {"unit": "triage", "input": "Any idea?", "output": "{}", "rejected": f"Hi! {SAYS}"}, True),
+        (SAYS, {"messages": [user("When?"), assistant(SAYS), user("Who?"), assistant("Dan.")]}, True),
+        ("We will call.", {"unit": "triage", "input": "Any idea?", "output": "We will call."}, False),
+    ],
+    ids=["copied", "other-answer", "rejected", "earlier-turn", "short"],
+)
+def test_a_long_reference_answer_is_held_out_and_a_short_one_is_not(tmp_path, says, row, leaks):
+    case = {"id": "flue", "input": "Scaffolding?", "expect": {"says": says}}
+    write_unit(tmp_path, [], cases=[case], check={"schema": {"type": "object"}})
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    tasks = load_tasks(tmp_path)
+    rows = read_rows([tmp_path / "rows.jsonl"], tasks[0])
+
+    if leaks:
+        with pytest.raises(Refused, match="repeats desk/triage/flue"):
+            check_holdout(rows, tasks)
+    else:
+        assert check_holdout(rows, tasks)["pairs"] == {"refuse": 0, "review": 0}
+
+
+SOLD = "Dear sirs, we've sold the house and completion is the end of next month, so please end our CarePlan from then."
+REWORDED = "Hello, our house is sold and we complete at the end of next month, please stop the CarePlan on that date."
+
+
+@pytest.fixture
+def sold(tmp_path, monkeypatch):
+    """Holds lines of rows, under waivers, against a unit with one longer message; says what went into the record."""
+    monkeypatch.chdir(tmp_path)
+    cases = [{"id": "sold", "input": SOLD}, *({"id": str(n), "input": f"{n} {text}"} for n, text in enumerate(OTHERS))]
+    write_unit(tmp_path, [], cases=[{**case, "expect": {"product": "boiler"}} for case in cases])
+    tasks = load_tasks(tmp_path)
+    recipe = tmp_path / "recipes/desk.yaml"
+    recipe.parent.mkdir()
+
+    def sold(*lines, waivers=()):
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        head = {"version": 1, "task": "desk", "rows": ["../rows.jsonl"], "output": "out", "waivers": waivers}
+        recipe.write_text(json.dumps(head, indent=1))
+        read = read_recipe(recipe)
+        rows = read_rows(read.rows, tasks[0])
+        return check_holdout(rows, tasks, read.waivers, folder=recipe.parent)
+
+    return sold
+
+
+OTHERS = [
+    "The landing radiator bangs at night.", "My thermostat shows a spanner.", "Do you fit heat pumps in flats?",
+    "The bill came twice.", "Is there a discount for nurses?", "Water drips from the flue.",
+]  # fmt: skip
+
+
+def row(text):
+    return {"unit": "triage", "input": text, "output": "{}"}
+
+
+def test_an_edited_copy_is_refused_and_shown_beside_the_fixture(sold):
+    edited = SOLD.replace("next month", "April").replace("sirs", "Hollinvale")
+
+    with pytest.raises(Refused) as refused:
+        sold(row("The landing is cold."), row(edited))
+
+    said = str(refused.value)
+    assert "rows.jsonl:2 repeats desk/triage/sold (desk/triage.yaml:1): " in said
+    assert "we've sold the house and completion is the end of« April, so please" in said
+    assert "we've sold the house and completion is the end of« next month, so please" in said
+
+
+def test_a_reworded_copy_is_refused_until_its_waiver_is_signed(sold):
+    with pytest.raises(Refused, match="Training rows that may be fixtures in other words: 1\\. Read") as refused:
+        sold(row(REWORDED))
+    assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
+
+    record = sold(row(REWORDED), waivers=[{**PAIR, "reason": " A test. "}])
+
+    assert record["waivers"] == [{**PAIR, "reason": "A test."}]
+    assert record["pairs"] == {"refuse": 0, "review": 1}
+    assert record["nearest"][0]["case"] == "desk/triage/sold"
+    assert len(record["embedder"]) == 64
+
+
+PAIR = {"row": "../rows.jsonl:1", "case": "desk/triage/sold"}
+
+
+@pytest.mark.parametrize(
+    ("text", "waiver", "said"),
+    [
+        (REWORDED, {"row": "../rows.jsonl:2"}, r"row: expected a row of this recipe, found '\.\./rows\.jsonl:2'; rows"),
+        (REWORDED, {"case": "desk/triage/gone"}, r"case: expected a case of the fixtures, found 'desk/triage/gone'"),
+        (REWORDED, {"case": "desk/triage/1"}, "expected a pair to be reviewed, found one that needs no waiver"),
+        ("A cold room.", {}, "expected a pair to be reviewed, found one that needs no waiver; delete it"),
+        (SOLD, {}, "expected a pair to be reviewed, found one that is refused; no reason makes it innocent"),
+        (REWORDED, {"reason": " \n"}, r"reason: expected text that is not empty, found ' \\n'; why the row"),
+        (REWORDED, {"row": "../rows.jsonl"}, r"row: expected a row as FILE:LINE"),
+    ],
+    ids=["no-such-row", "no-such-case", "clear-pair", "clear-row", "refused", "blank", "no-line"],
+)
+def test_a_waiver_that_waives_nothing_is_a_mistake_with_its_line(sold, text, waiver, said):
+    with pytest.raises(AuthoringError, match=rf"recipes/desk\.yaml:\d+: waivers\[0\]\.?.*{said}"):
+        sold(row(text), waivers=[{**PAIR, "reason": "A test.", **waiver}])
+
+
+def test_a_pair_is_waived_once(sold):
+    waiver = {**PAIR, "reason": "A test."}
+
+    with pytest.raises(
+        AuthoringError, match=r"waivers\[1\]: expected each pair once, found that of waivers\[0\] again"
+    ):
+        sold(row(REWORDED), waivers=[waiver, waiver])
+
+
+def test_what_all_rows_share_is_no_leak_and_hides_none(sold):
+    """A long template that quotes a fixture's words, as every row does."""
+    template = (
+        "Read the message of a customer who may have sold the house, and say what is wanted: {} Be brief, be kind."
+    )
+    rows = [row(template.format(text)) for text in INNOCENT]
+
+    assert sold(*rows)["phrases_of_boilerplate"] > 10
+    with pytest.raises(Refused, match=f"rows.jsonl:{len(rows) + 1} repeats desk/triage/sold"):
+        sold(*rows, row(template.format(SOLD.replace("next month", "April"))))
+
+
+INNOCENT = [
+    "Can I paint the pipes?", "The pump hums.", "Cancel my visit.", "Where is the stopcock?", "My lodger has no key.",
+    "The app logs me out.", "Ring me after six.", "It smells of tar.", "We had a power cut.", "Any news?",
+]  # fmt: skip
+
+
+def test_a_shared_system_prompt_is_no_leak_however_near_it_is_to_a_fixture(sold):
+    turns = [[{"role": "system", "content": f"{SYSTEM} {LAW}"}, user(text), assistant("{}")] for text in INNOCENT]
+
+    assert sold(*({"messages": each} for each in turns))["pairs"] == {"refuse": 0, "review": 0}
+
+
+LAW = "Never promise a day. Say who will come, and what it costs. If gas is smelt, give the emergency number first."
+
+
+def test_normalised_texts_are_stable():
+    assert normalise("  Ça VA?\n") == normalise("ça-va") == "ça va"
+    assert normalise(normalise(SAYS)) == normalise(SAYS)

@@ -20,8 +20,7 @@ from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.base import Base
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.prompts import RungName, requests
 
 ROOT = Path(__file__).parent.parent

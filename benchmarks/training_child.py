@@ -20,7 +20,7 @@ from rich.console import Console
 
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.base import load_base, load_tokenizer
+from tunegate.harness.models.huggingface import load_base, load_tokenizer
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe, read_recipe
 from tunegate.trainers.data.examples import read_rows

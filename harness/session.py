@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.recording import write_baselines
-from tunegate.harness.baselines.references import (
+from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
     check_repeats,
@@ -19,6 +18,7 @@ from tunegate.harness.baselines.references import (
     record_reference,
     recorded_answers,
 )
+from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
@@ -32,9 +32,8 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapters import TRAINING, training_record
 from tunegate.harness.models.api import Answer, Subject
-from tunegate.harness.models.base import Base
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.models.resolve import cache_folder
 

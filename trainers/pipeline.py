@@ -21,8 +21,7 @@ from tunegate.harness.diagnosis.eligibility import find_diagnosis, in_words, war
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
-from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import PROBE, Local, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Row, read_rows
@@ -31,8 +30,7 @@ from tunegate.trainers.data.report import RowReport, grades_in_words, lengths_in
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import check_holdout
-from tunegate.trainers.training.best_checkpoint import restore
-from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work
+from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work, restore
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
 

@@ -7,10 +7,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunegate.harness.baselines.diff import differing
-from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.baselines.diff import differing, question_differences
+from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.fixtures.policy import policy_changes
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Answer, Identity
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
@@ -85,3 +89,156 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
             f"baselines of units that the fixtures do not have (deleted? renamed?):\n{lines}\n"
             "bring the unit back, or delete its file here to retire it for good"
         )
+
+
+def baseline_references(
+    root: Path, tasks: Sequence[Task], units: Sequence[Unit], identity: Identity, model: str | None
+) -> dict[str, Record]:
+    """The baseline of `units` and, where there is one of another adapter, the last release.
+
+    Args:
+        root: the folder of baselines.
+        tasks: all tasks of the fixtures.
+        units: the units to be compared.
+        identity: the candidate's.
+        model: its `--tg-model`, for the commands in messages; None for the default.
+
+    Raises:
+        Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
+            the baseline was recorded, the last release differs in its questions, or the fixtures lost a unit that has
+            a baseline.
+    """
+    subject, slug = identity.subject, str(identity.subject["model"])
+    check_vanished(root, slug, tasks)
+    found = matching(root, slug, units, subject, identity.engine, model)
+    _check_policies(root, slug, tasks, subject, model)
+    baseline = as_reference(found)
+    released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
+    return {"baseline": baseline} | ({"last release": as_reference(released)} if released else {})
+
+
+def _check_policies(
+    root: Path, slug: str, tasks: Sequence[Task], subject: Mapping[str, str | None], model: str | None
+) -> None:
+    """A looser policy counts once its baseline is recorded again: there a reviewer sees it beside the scores.
+
+    All units are looked at, for one that was sealed since is not among those to be compared.
+    """
+    wrong = []
+    for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
+        path = baseline_path(root, slug, unit.key)
+        known = read_baseline(path, unit.key).policy if path.exists() else policy
+        if looser := policy_changes(known, policy, looser=True):
+            how = how_to_record(unit, subject, model)
+            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, record it again: {how}")
+    if wrong:
+        raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
+
+
+def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
+    found = []
+    for unit in units:
+        path = baseline_path(root, slug, unit.key, released=True)
+        if path.exists():
+            released = read_baseline(path, unit.key)
+            if changed := question_differences(released.questions, unit.questions, unit, released.results):
+                raise Refused(
+                    f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; "
+                    "renew it: pytest suites/ --tg-record --tg-adapter=<the released adapter>"
+                )
+            found.append(released)
+    return found
+
+
+def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -> Record:
+    """The record at `path`, if it asked the very questions that `units` ask; subject and engine may differ.
+
+    Raises:
+        Refused: not a complete record, or other questions: names what differs for every unit, and the units that the
+            fixtures (`tasks`) no longer have.
+    """
+    record = read_record(path)
+    name = show_path(path)
+    if record.partial:
+        raise Refused(f"{name}: expected a complete record, found a partial one; judge whole units")
+    known = {unit.key for task in tasks for unit in task.units}
+    wrong = [
+        f"{name}: {key} is not among the fixtures (deleted? renamed?); bring it back, or judge a record without it"
+        for key in record.units
+        if key not in known
+    ]
+    for unit in units:
+        if unit.key not in record.questions:
+            wrong.append(f"{name}: expected results for {unit.key}, found none; judge it again")
+        elif changed := question_differences(
+            record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
+        ):
+            wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --tg-out")
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return record
+
+
+def difference_notes(record: Record, identity: Identity, tasks: Sequence[Task]) -> list[str]:
+    """A line for each part of subject, engine and policy in which a candidate differs from a record."""
+    notes = []
+    for part, old, new in (
+        ("subject", record.identity["subject"], identity.subject),
+        ("engine", record.identity["engine"], identity.engine),
+    ):
+        notes += [
+            f"{part} differs: {key} {_short(old.get(key))} -> {_short(new.get(key))}"
+            for key in sorted({*old, *new}) if old.get(key) != new.get(key)
+        ]  # fmt: skip
+    for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
+        for how, looser in (("looser", True), ("stricter", False)):
+            if changed := policy_changes(record.policies.get(key, policy), policy, looser):
+                notes.append(f"task.yaml is {how} for {key}: {', '.join(changed)}")
+    return notes
+
+
+def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repeats: int) -> None:
+    """Refuse to compare a mean of several answers with another number of them.
+
+    Raises:
+        Refused: names the units, and what the references hold.
+    """
+    wrong = [
+        f"{unit.key}: the {name} holds {found} answer{'s' if found > 1 else ''} a case, and this run {repeats}; "
+        f"run with --tg-repeats={found}, or record it again with --tg-repeats={repeats}"
+        for name, reference in references.items()
+        for unit in units
+        if unit.row.asks == "generate"
+        for found in sorted({len(result.repeats) or 1 for result in reference.of_unit(unit.key).values()} - {repeats})
+    ]
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:12]
+
+
+def check_released(root: Path, slug: str, units: Sequence[Unit], adapter: Path) -> None:
+    """Refuse to record with an adapter, unless it is the released one, which renews its own files."""
+    digest = adapter_digest(adapter)
+    for unit in units:
+        path = baseline_path(root, slug, unit.key, released=True)
+        if not path.exists() or read_baseline(path, unit.key).subject.get("adapter") != digest:
+            raise Refused(
+                f"--tg-record with --tg-adapter {show_path(adapter)}: only the released adapter may renew its files, "
+                f"and it is not the release of {unit.key}; record the base without --tg-adapter, "
+                "release with tunegate release"
+            )
+
+
+def recorded_answers(root: Path, slug: str, units: Sequence[Unit], released: bool = False) -> dict[str, Answer]:
+    """The outputs in the files of `units` by generation digest; a missing or damaged file holds none."""
+    found: dict[str, Answer] = {}
+    for unit in units:
+        try:
+            found |= read_baseline(baseline_path(root, slug, unit.key, released), unit.key).answers
+        except Refused:
+            continue  # about to be written anew
+    return found

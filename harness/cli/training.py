@@ -49,8 +49,7 @@ def train(
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture."""
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.reporting.leaderboard import megabytes
-    from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.config.recipe_text import in_words
+    from tunegate.trainers.config.recipe import in_words, read_recipe
     from tunegate.trainers.pipeline import check
     from tunegate.trainers.pipeline import train as run
     from tunegate.trainers.training.distributed import processes

@@ -19,9 +19,8 @@ from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Lever, Step,
 from tunegate.harness.evaluation.record import Record, read_json
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Subject
-from tunegate.harness.models.base import Base
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.resolve import cache_folder
 

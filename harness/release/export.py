@@ -16,7 +16,7 @@ from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import Record, results_of
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
-from tunegate.harness.models.base import Base
+from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.prompts import RungName
 from tunegate.harness.models.resolve import ModelIdentity, identify
 from tunegate.harness.session import Session

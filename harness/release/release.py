@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from tunegate.harness.baselines.diff import NAMES
+from tunegate.harness.baselines.lookup import baseline_references, check_repeats
 from tunegate.harness.baselines.recording import write_baselines
-from tunegate.harness.baselines.references import baseline_references, check_repeats
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import check_shape
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.harness.core.files import canonical
 from tunegate.trainers.config import exemptions as waivers
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
@@ -242,3 +243,27 @@ def _contradictions(document: Document) -> list[Problem]:
 
 def _missing(document: Document, index: int, file: Path) -> Any:
     return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")
+
+
+def in_words(recipe: Recipe) -> Iterator[str]:
+    """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
+    lines = list(_lines(recipe.effective(), SHAPE["properties"], recipe.given))
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    for name, value, about in lines:
+        yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {about}".rstrip()
+
+
+def _lines(
+    values: Mapping[str, Any], rules: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    for key, value in values.items():
+        inner = rules[key].get("properties")
+        if inner:
+            yield from _lines(value, inner, given.get(key, {}), f"{prefix}{key}.")
+        else:
+            default = "" if key in given else " (default)"
+            yield f"{prefix}{key}", _show(value), rules[key]["title"] + default
+
+
+def _show(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else canonical(value)

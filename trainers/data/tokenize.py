@@ -48,7 +48,7 @@ def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Token
 
     Args:
         rows: what to train on.
-        tokenizer: as `tunegate.harness.models.base.load_tokenizer` gives it.
+        tokenizer: as `tunegate.harness.models.huggingface.load_tokenizer` gives it.
         max_length: tokens a row may have.
 
     Raises:

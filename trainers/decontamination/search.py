@@ -14,10 +14,9 @@ from tunegate.harness.core.progress import Advance, Watch
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.data.examples import Row
-from tunegate.trainers.decontamination.common_phrases import boilerplate
 from tunegate.trainers.decontamination.normalize import Wording, wording
 from tunegate.trainers.decontamination.overlap import Held, Matrix
-from tunegate.trainers.decontamination.texts import SIDES, HeldText, Side, held_texts, prompts, row_texts
+from tunegate.trainers.decontamination.texts import SIDES, HeldText, Side, boilerplate, held_texts, prompts, row_texts
 from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, may_be_near, speaks, worst_first
 
 BLOCK = 1024  # texts at once: what decides the memory

@@ -18,8 +18,7 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data
-from tunegate.trainers.training.best_checkpoint import choosing, chosen_step, dev_losses, take_chosen
-from tunegate.trainers.training.checkpoints import saving, step_of
+from tunegate.trainers.training.checkpoints import choosing, chosen_step, dev_losses, saving, step_of, take_chosen
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import PROBE, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import DPO, Recipe
 from tunegate.trainers.data.preference import Data, check_pairs
 from tunegate.trainers.data.tokenize import check_batch

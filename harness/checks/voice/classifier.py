@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.harness.checks.voice.char_ngrams import Spelling
-from tunegate.harness.checks.voice.features import FEATURES, features
+from tunegate.harness.checks.voice.features import FEATURES, Spelling, features
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]

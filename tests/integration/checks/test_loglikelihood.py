@@ -18,8 +18,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Case, Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.base import load_base, load_tokenizer
-from tunegate.harness.models.huggingface import Local, render
+from tunegate.harness.models.huggingface import Local, load_base, load_tokenizer, render
 from tunegate.harness.models.loglikelihood import LOGITS, encode, plan
 
 PASSAGES = {

@@ -13,8 +13,7 @@ from tests.support.records import stamp
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import PROBE, Local, load_base, load_tokenizer
 from tunegate.harness.models.resolve import identify
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"

@@ -8,8 +8,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.base import Base
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Base, Local
 
 SHOTS = (("user", "It drips."), ("assistant", "radiator"), ("user", "No heat."), ("assistant", "boiler"))
 SYSTEM = ("system", "Sort the message into one of the products, and say no more than its name.")

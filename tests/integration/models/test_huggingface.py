@@ -14,8 +14,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.base import Base, load_base, load_tokenizer
-from tunegate.harness.models.huggingface import TOKEN_BUDGET, Local, plan, render
+from tunegate.harness.models.huggingface import TOKEN_BUDGET, Base, Local, load_base, load_tokenizer, plan, render
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
@@ -272,7 +271,7 @@ def three(make_adapter) -> list[Path]:
 def test_adapters_share_a_base_that_is_loaded_once(tiny_model, three, monkeypatch):
     loads = []
     monkeypatch.setattr(
-        "tunegate.harness.models.base.load_base", lambda folder: loads.append(folder) or load_base(folder)
+        "tunegate.harness.models.huggingface.load_base", lambda folder: loads.append(folder) or load_base(folder)
     )
     base = Base(str(tiny_model), quiet())
     shared = [answers(Local("tiny", quiet(), adapter, base=base), requests()) for adapter in [*three, None, three[0]]]

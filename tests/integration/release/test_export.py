@@ -14,7 +14,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.base import Base
+from tunegate.harness.models.huggingface import Base
 from tunegate.harness.release.export import MANIFEST, RECORD, check, export
 from tunegate.harness.session import Session
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.lint.unused_files import strays
+from tunegate.harness.lint.rules import strays
 
 
 @pytest.fixture

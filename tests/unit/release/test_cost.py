@@ -11,7 +11,7 @@ import pytest
 from tests.support.records import ENGINE, LOCAL, save, write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
 from tests.unit.release.test_release import DIAGNOSIS, Desk
-from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis

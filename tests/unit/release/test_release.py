@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.support.records import LOCAL, record, save, stamp, write_desk, write_policy
-from tunegate.harness.baselines.references import baseline_references
+from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest

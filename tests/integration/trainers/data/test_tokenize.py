@@ -6,8 +6,7 @@ from tests.support.units import write_unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.base import load_tokenizer
-from tunegate.harness.models.huggingface import render
+from tunegate.harness.models.huggingface import load_tokenizer, render
 from tunegate.harness.models.prompts import requests
 from tunegate.trainers.data.examples import Row, read_rows
 from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, load_adapter
-from tunegate.harness.models.base import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import PROBE, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import Row
 from tunegate.trainers.data.preference import Data, check_pairs, tokenize_for

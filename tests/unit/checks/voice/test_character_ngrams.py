@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunegate.harness.checks.voice.char_ngrams import SEEN, WEIGHT, Spelling, prepared
+from tunegate.harness.checks.voice.features import SEEN, WEIGHT, Spelling, prepared
 
 TEXTS = ["We'll ring you on Monday.", "We'll text you on Friday.", "Regarding Monday: kindly await notification."]
 

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.trainers.config.recipe import Optim, Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.split import Split, split
-from tunegate.trainers.training.best_checkpoint import chosen_step
+from tunegate.trainers.training.checkpoints import chosen_step
 
 # a rate so high that the loss jumps about: the last step is not the best; no schedule, so that a step is the same step
 # however many come after it

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import policy_changes
@@ -13,7 +14,6 @@ from tunegate.harness.fixtures.policy import policy_changes
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 FIXED = ("base", "tokenizer", "template", "rung")
 NAMES = {"base": "base weights", "template": "chat template"}
-SHOWN = 3
 
 
 def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
@@ -48,7 +48,7 @@ def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
     looser = [case for case, before, after in same if after > before]
     stricter = [case for case, before, after in same if after < before]
     return [
-        f"{name} rules: the same output now scores {how} in {_some(cases)}"
+        f"{name} rules: the same output now scores {how} in {listed(cases)}"
         for name, how, cases in (("loosened", "higher", looser), ("tightened", "lower", stricter))
         if cases
     ]
@@ -59,11 +59,6 @@ def _seen(result: Result) -> tuple[Any, ...]:
     if result.output is None and not result.logprobs:
         return result.tokens_in, result.tokens_out
     return result.output, result.logprobs
-
-
-def _some(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
-    return f"{', '.join(cases[:SHOWN])}{more}"
 
 
 def number(value: float | None) -> str:
@@ -100,7 +95,7 @@ def question_differences(
     ]
     if changed:
         # every other digest differs with the cases
-        return [f"other cases ({_some(changed)})"]
+        return [f"other cases ({listed(changed)})"]
     return [f"other {name}" for name in new if old.get(name) != new[name]] + [
         f"a question part {name!r} that is gone" for name in old if name not in new
     ]

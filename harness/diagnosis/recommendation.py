@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.ladder import LARGER
 from tunegate.harness.evaluation.record import Record, Summary
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import Policy
-from tunegate.harness.gate.messages import difference, percent
 from tunegate.harness.gate.pairing import pair
 from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats

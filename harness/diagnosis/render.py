@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding
 from tunegate.harness.diagnosis.recommendation import Step, times
-from tunegate.harness.gate.messages import difference, percent
 
 COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.core.files import is_as_stamped, parse_json, stamped, write_json
 from tunegate.harness.fixtures.json_schemas import schema
 from tunegate.harness.models.api import Answer, Finish, LogProbs
 
@@ -178,19 +176,7 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
         ValueError: it is something else.
     """
-    return json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {twice!r} twice")
-    return found
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name}, which is no number")
+    return parse_json(path.read_text("utf-8"))
 
 
 def record_of(data: Any, name: str) -> Record:

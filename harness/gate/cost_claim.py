@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from tunegate.harness.checks.cost import Prices
+from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.gate.messages import level, listed, plain
 from tunegate.harness.gate.pairing import Pair, pair
 from tunegate.harness.gate.rule import BOUND_LEVEL, LEVEL, SEED
 from tunegate.harness.statistics import paired as stats

@@ -2,65 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunegate.harness.checks.base import Kind
+from tunegate.harness.core.formatting import change, level, listed, percent
 from tunegate.harness.gate.verdict import Judged
-
-SHOWN = 3
-SMALL, LARGE = 1e-4, 9999.5  # beyond these Python writes powers of ten
-
-
-def points(value: float | None, signed: bool = True) -> str:
-    """A share of the score as points: `+12.5`."""
-    if value is None:
-        return "-"
-    return f"{round(100 * value, 1) + 0.0:{'+' if signed else ''}.1f}"  # + 0.0: never -0.0
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage: `97.5 %`."""
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def level(value: float | None, kind: Kind) -> str:
-    """A unit's mean score: a percentage where cases pass or fail, else the bare number."""
-    return percent(value) if value is None or kind == "pass/fail" else plain(value)
-
-
-def change(value: float | None, kind: Kind, signed: bool = True) -> str:
-    """A difference of scores: points where cases pass or fail, else the bare number."""
-    if value is None or kind == "pass/fail":
-        return points(value, signed)
-    return f"{'+' if signed and value >= 0 else ''}{plain(value)}"
-
-
-def plain(value: float) -> str:
-    """A number with four digits that count, without powers of ten: the price of a call is small."""
-    if SMALL <= abs(value) < LARGE or not value:
-        return f"{value:.4g}"
-    digits = 3 - math.floor(math.log10(abs(value)))
-    return f"{value:.{digits}f}".rstrip("0") if digits > 0 else f"{value:.0f}"
-
-
-def difference(value: float | None, interval: Sequence[float] | None, kind: Kind) -> str:
-    """A difference with its interval: `-2.0 [-6.1, +1.4]`."""
-    bounds = f" [{', '.join(change(bound, kind) for bound in interval)}]" if interval else ""
-    return change(value, kind) + bounds
-
-
-def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str) -> str:
-    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, 0.0 %)`."""
-    text = ", ".join(f"{name} {percent(rate)}" for name, rate in now.items())
-    return f"{text} ({reference}: {', '.join(percent(before.get(name)) for name in now)})" if before else text
 
 
 def cannot_compare(problem: str) -> str:

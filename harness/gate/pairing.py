@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.fixtures.policy import Policy, UnitPolicy
@@ -70,16 +71,10 @@ def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str
     ids = {case.id for case in unit.cases}
     for side, results in ((name, old), ("run", new)):
         if odd := sorted(set(results) ^ ids):
-            return f"the cases of the {side} and the fixtures differ in {_some(odd)}"
+            return f"the cases of the {side} and the fixtures differ in {listed(odd)}"
         if unscored := sorted(case for case, result in results.items() if result.score is None):
-            return f"the {side} left unscored {_some(unscored)}"
+            return f"the {side} left unscored {listed(unscored)}"
     return ""
-
-
-def _some(cases: Sequence[str]) -> str:
-    return (
-        f"{len(cases)} case{'s' if len(cases) > 1 else ''} ({', '.join(cases[:3])}{', ...' if len(cases) > 3 else ''})"
-    )
 
 
 def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[float, ...]:

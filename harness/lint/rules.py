@@ -10,11 +10,11 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import Doubting
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, Doubt, Problem, Refused, show_path
+from tunegate.harness.core.formatting import percent
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
-from tunegate.harness.gate.messages import percent
 from tunegate.harness.planning.history import Past, model_folders
 from tunegate.harness.planning.plan import Plan, plan
 

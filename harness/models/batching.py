@@ -1,11 +1,18 @@
-"""A batch of prompts for a model: what all of them begin with, a system prompt or worked examples, is read once."""
+"""Which requests go through a model together, and what a batch of them is; what all prompts begin with is read once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tunegate.harness.models.api import Request
+
+PLANNER = "2"  # raise when the way batches are made changes
+TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
+LOGITS = 100_000_000  # numbers that a batch may produce: rows x width x vocabulary, 400 MB in float32
 LEAST = 16  # tokens; fewer are not worth a pass of their own
+
+Encoded = tuple[list[int], list[int]]
 
 
 def shared(rows: Sequence[list[int]]) -> int:
@@ -47,3 +54,39 @@ def _read(model: Any, prefix: Sequence[int], rows: int) -> Any:
         model(input_ids=torch.tensor([list(prefix)]), cache=cache, use_cache=True, logits_to_keep=1)
     cache.batch_repeat_interleave(rows)
     return cache
+
+
+def plan_prompts(requests: Sequence[Request], lengths: Sequence[int]) -> list[list[int]]:
+    """Batches of request indices: one decoding and one opening each, longest first, within the token budget.
+
+    The opening is every message but the last. A sampled answer would depend on its neighbours in a batch, so it gets
+    none.
+    """
+    kinds = [(str(request.decoding), str(request.messages[:-1])) for request in requests]
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (kinds[index], -lengths[index], index)):
+        decoding = requests[index].decoding
+        current = batches[-1] if batches else []
+        fits = current and kinds[current[0]] == kinds[index] and not decoding.temperature
+        widest = lengths[current[0]] if current else 0
+        if fits and (widest + decoding.max_new_tokens) * (len(current) + 1) <= TOKEN_BUDGET:
+            current.append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def plan_texts(requests: Sequence[Sequence[Encoded]], vocabulary: int) -> Iterator[list[int]]:
+    """Batches of request indices, longest texts first; the texts of one request stay together."""
+    widths = [max(len(before) + len(text) for before, text in request) for request in requests]
+    batch: list[int] = []
+    rows = 0
+    for index in sorted(range(len(requests)), key=lambda index: (-widths[index], index)):
+        more = len(requests[index])
+        if batch and (rows + more) * widths[batch[0]] * vocabulary > LOGITS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(index)
+        rows += more
+    if batch:
+        yield batch

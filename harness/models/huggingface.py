@@ -14,11 +14,10 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter
 from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.loglikelihood import plan as plan_texts
 from tunegate.harness.models.resolve import identify, resolve
 
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
@@ -129,8 +128,6 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
-PLANNER = "2"  # raise when the way batches are made changes
-TOKEN_BUDGET = 8192  # tokens of a batch, prompt and answer, padding included
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -183,8 +180,8 @@ class Local:
         self._check_room(
             requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
         )
-        for batch in plan(requests, list(map(len, rows))):
-            yield from self._batch([requests[index] for index in batch], [rows[index] for index in batch])
+        for indices in plan_prompts(requests, list(map(len, rows))):
+            yield from self._batch([requests[index] for index in indices], [rows[index] for index in indices])
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Answer]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
@@ -197,11 +194,11 @@ class Local:
             for request in requests
         ]
         self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
-        for batch in plan_texts(texts, model.config.get_text_config().vocab_size):
-            with self._trouble([requests[index] for index in batch]):
-                found = log_probabilities(model, [text for index in batch for text in texts[index]])
+        for indices in plan_texts(texts, model.config.get_text_config().vocab_size):
+            with self._trouble([requests[index] for index in indices]):
+                found = log_probabilities(model, [text for index in indices for text in texts[index]])
             left = iter(found)
-            for index in batch:
+            for index in indices:
                 yield Answer(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
 
     def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
@@ -233,7 +230,7 @@ class Local:
         if decoding.temperature:
             torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
         with self._trouble(requests), torch.inference_mode():
-            inputs = prefix.batch(model, rows, tokenizer.pad_token_id)
+            inputs = batch(model, rows, tokenizer.pad_token_id)
             tokens = model.generate(**inputs, **_settings(decoding))
         ends = set(model.generation_config.eos_token_id)
         width = inputs["input_ids"].shape[1]
@@ -274,26 +271,6 @@ def render(tokenizer: Any, request: Request) -> str:
         raise Refused(
             f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
         ) from error
-
-
-def plan(requests: Sequence[Request], lengths: Sequence[int]) -> list[list[int]]:
-    """Batches of request indices: one decoding and one opening each, longest first, within the token budget.
-
-    The opening is every message but the last. A sampled answer would depend on its neighbours in a batch, so it gets
-    none.
-    """
-    kinds = [(str(request.decoding), str(request.messages[:-1])) for request in requests]
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda index: (kinds[index], -lengths[index], index)):
-        decoding = requests[index].decoding
-        current = batches[-1] if batches else []
-        fits = current and kinds[current[0]] == kinds[index] and not decoding.temperature
-        widest = lengths[current[0]] if current else 0
-        if fits and (widest + decoding.max_new_tokens) * (len(current) + 1) <= TOKEN_BUDGET:
-            current.append(index)
-        else:
-            batches.append([index])
-    return batches
 
 
 def _settings(decoding: Decoding) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tunegate.harness.models.api import LogProbs
+from tunegate.harness.models.batching import Encoded
 
-LOGITS = 100_000_000  # numbers that a batch may produce: rows x width x vocabulary, 400 MB in float32
 DECIMALS = 4  # kept, in nats: what lies beyond may change with the number of threads
-
-Encoded = tuple[list[int], list[int]]
 
 
 def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
@@ -24,22 +22,6 @@ def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
     else:
         before = tokenizer(prompt, add_special_tokens=False).input_ids
     return before, tokenizer(text, add_special_tokens=False).input_ids
-
-
-def plan(requests: Sequence[Sequence[Encoded]], vocabulary: int) -> Iterator[list[int]]:
-    """Batches of request indices, longest texts first; the texts of one request stay together."""
-    widths = [max(len(before) + len(text) for before, text in request) for request in requests]
-    batch: list[int] = []
-    rows = 0
-    for index in sorted(range(len(requests)), key=lambda index: (-widths[index], index)):
-        more = len(requests[index])
-        if batch and (rows + more) * widths[batch[0]] * vocabulary > LOGITS:
-            yield batch
-            batch, rows = [], 0
-        batch.append(index)
-        rows += more
-    if batch:
-        yield batch
 
 
 def log_probabilities(model: Any, texts: Sequence[Encoded]) -> LogProbs:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.api import Messages, Request
 
@@ -14,7 +15,6 @@ RungName = Literal["as-is", "few-shot", "context", "steps"]
 RUNGS: tuple[RungName, ...] = get_args(RungName)
 CONTEXT = "Use this passage:\n"
 STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
-SHOWN = 3
 STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
 
 
@@ -50,8 +50,7 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
         raise Refused(f"{unit.key}: --tg-rung few-shot needs `shots:` in its fixture file, found none")
     bare = [case.id for case in unit.cases if not case.context]
     if rung == "context" and bare:
-        shown = ", ".join(bare[:SHOWN]) + (f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else "")
-        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {shown}")
+        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {listed(bare)}")
     if repeats < 1:
         raise Refused(f"--tg-repeats {repeats}: expected at least 1")
     if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import check_shape, did_you_mean
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
-from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.files import file_digest, parse_json
 from tunegate.harness.models.api import Answer, Identity, LogProbs, Request
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
@@ -69,7 +69,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
         if not text.strip():
             continue
         try:
-            line = Document(path, _parse(text), {(): number})
+            line = Document(path, parse_json(text), {(): number})
         except (ValueError, RecursionError) as error:
             problems.append(Problem(show_path(path), number, "", "one JSON object", _said(error)))
             continue
@@ -92,21 +92,6 @@ def _read_text(path: Path) -> str:
         raise AuthoringError([Problem(show_path(path), 1, "", "a JSONL file of outputs", "nothing there")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
-
-
-def _parse(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_not_a_number)
-
-
-def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if repeated := [key for index, key in enumerate(keys) if key in keys[:index]]:
-        raise ValueError(f"the key {repeated[0]!r} twice")
-    return dict(pairs)
-
-
-def _not_a_number(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is not JSON")
 
 
 def _said(error: Exception) -> str:

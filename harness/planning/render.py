@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.gate.messages import change, percent
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.statistics.power import POWER
 

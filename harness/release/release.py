@@ -16,6 +16,7 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
+from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_warrant
 from tunegate.harness.evaluation.record import Record, read_record, results_of
@@ -23,7 +24,6 @@ from tunegate.harness.evaluation.scoring import judge
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.gate.messages import difference, level, listed, rates
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
 from tunegate.harness.models.api import Identity
 from tunegate.harness.models.replay import Replay

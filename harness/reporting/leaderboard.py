@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.formatting import level
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.gate.messages import level
 
 STYLE = {"release": "bold green", "block": "red"}
 

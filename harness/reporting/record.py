@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.formatting import difference, level, points, rates
 from tunegate.harness.evaluation import latency as timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
-from tunegate.harness.gate.messages import difference, level, points, rates
 
 SHOWN_OUTPUT = 600
 SHOWN_BROKEN = 3  # cases under a verdict

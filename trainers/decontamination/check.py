@@ -5,16 +5,17 @@ Every text of every row is held against every text of every case; `thresholds` s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.fixtures.model import Task
-from tunegate.trainers.config.exemptions import Waiver, as_waiver, check_waivers
+from tunegate.trainers.config.exemptions import Waiver
 from tunegate.trainers.data.examples import Row
 from tunegate.trainers.decontamination.normalize import normalise
 from tunegate.trainers.decontamination.search import Comparison, compare
@@ -126,3 +127,38 @@ def _evidence(found: Comparison, waivers: Sequence[Waiver]) -> dict[str, Any]:
         "nearest": [near.as_dict() for near in found.nearest],
         "embedder": embedder_digest(),
     }
+
+
+def check_waivers(
+    waivers: Sequence[Waiver], found: Iterable[Near], rows: set[tuple[str, int]], cases: set[str]
+) -> None:
+    """Refuse waivers that waive nothing: each names a pair that has to be reviewed, once.
+
+    Raises:
+        AuthoringError: every waiver of an unknown row or case, of a pair that needs none or may not have one, or twice.
+    """
+    bands = {near.pair: near.band for near in found}
+    seen: dict[tuple[str, int, str], Waiver] = {}
+    problems = []
+    for waiver in waivers:
+        first = seen.setdefault(waiver.pair, waiver)
+        if first is not waiver:
+            problems.append(waiver.problem("", "each pair once", f"that of {first.where} again", "delete one"))
+        elif waiver.pair[:2] not in rows:
+            hint = "rows move when lines are added above them: read the pair again"
+            problems.append(waiver.problem("row", "a row of this recipe", repr(waiver.row), hint))
+        elif waiver.case not in cases:
+            problems.append(waiver.problem("case", "a case of the fixtures", repr(waiver.case), "delete the waiver"))
+        elif bands.get(waiver.pair) == "refuse":
+            hint = "no reason makes it innocent: delete the row, or write it anew"
+            problems.append(waiver.problem("", "a pair to be reviewed", "one that is refused", hint))
+        elif bands.get(waiver.pair) != "review":
+            problems.append(waiver.problem("", "a pair to be reviewed", "one that needs no waiver", "delete it"))
+    if problems:
+        raise AuthoringError(problems)
+
+
+def as_waiver(near: Near, folder: Path) -> str:
+    """The line that would waive a pair in a recipe of this folder."""
+    row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
+    return f'- {{row: "{row}:{near.row.line}", case: {near.held.case.key}, reason: "..."}}'

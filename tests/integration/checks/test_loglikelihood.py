@@ -18,8 +18,9 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Case, Decoding
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.batching import LOGITS, plan_texts
 from tunegate.harness.models.huggingface import Local, load_base, load_tokenizer, render
-from tunegate.harness.models.loglikelihood import LOGITS, encode, plan
+from tunegate.harness.models.loglikelihood import encode
 
 PASSAGES = {
     "fog": "Fog came up the river before the ferry did.",
@@ -151,7 +152,7 @@ encoded = st.tuples(st.lists(st.just(1), min_size=1, max_size=30), st.lists(st.j
 @given(st.lists(st.lists(encoded, min_size=1, max_size=2), max_size=40))
 def test_the_laws_of_the_plan(requests: list[list[tuple[list[int], list[int]]]]) -> None:
     vocabulary = 49_152
-    batches = list(plan(requests, vocabulary))
+    batches = list(plan_texts(requests, vocabulary))
     assert sorted(index for batch in batches for index in batch) == list(range(len(requests)))
     for batch in batches:
         texts = [text for index in batch for text in requests[index]]

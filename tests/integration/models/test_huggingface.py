@@ -14,7 +14,8 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import TOKEN_BUDGET, Base, Local, load_base, load_tokenizer, plan, render
+from tunegate.harness.models.batching import TOKEN_BUDGET, plan_prompts
+from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
@@ -231,7 +232,7 @@ def planned(decodings, lengths, openings=None):
         Request("k", (("system", opening), ("user", "?")), decoding)
         for decoding, opening in zip(decodings, openings, strict=True)
     ]
-    return plan(asked, lengths)
+    return plan_prompts(asked, lengths)
 
 
 @given(st.lists(st.tuples(DECODINGS, st.integers(1, 6000), st.sampled_from(["Sort.", "Reply."])), max_size=60))

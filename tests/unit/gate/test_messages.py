@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tunegate.harness.core import formatting
 from tunegate.harness.gate import messages as words
 from tunegate.harness.gate.verdict import Judged
 
@@ -12,25 +13,25 @@ from tunegate.harness.gate.verdict import Judged
     ("value", "text"), [(0.125, "+12.5"), (-0.02, "-2.0"), (0.0, "+0.0"), (-0.0004, "+0.0"), (None, "-")]
 )
 def test_points_have_a_sign_and_no_negative_zero(value, text):
-    assert words.points(value) == text
+    assert formatting.points(value) == text
 
 
 def test_a_list_names_three_and_counts_the_rest():
-    assert words.listed(["a", "b", "c"]) == "a, b, c"
-    assert words.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert formatting.listed(["a", "b", "c"]) == "a, b, c"
+    assert formatting.listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 def test_scores_read_as_shares_only_where_cases_pass_or_fail():
-    assert words.level(0.975, "pass/fail") == "97.5 %"
-    assert words.level(-3.21, "continuous") == "-3.21"
-    assert words.difference(-0.02, (-0.06, 0.014), "pass/fail") == "-2.0 [-6.0, +1.4]"
-    assert words.difference(-0.02, None, "continuous") == "-0.02"
+    assert formatting.level(0.975, "pass/fail") == "97.5 %"
+    assert formatting.level(-3.21, "continuous") == "-3.21"
+    assert formatting.difference(-0.02, (-0.06, 0.014), "pass/fail") == "-2.0 [-6.0, +1.4]"
+    assert formatting.difference(-0.02, None, "continuous") == "-0.02"
 
 
 def test_rates_stand_beside_those_of_the_reference():
     now, before = {"adherence": 1.0, "exact": 0.817}, {"adherence": 0.0}
-    assert words.rates(now, before, "baseline") == "adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, -)"
-    assert words.rates(now, {}, "baseline") == "adherence 100.0 %, exact 81.7 %"
+    assert formatting.rates(now, before, "baseline") == "adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, -)"
+    assert formatting.rates(now, {}, "baseline") == "adherence 100.0 %, exact 81.7 %"
 
 
 def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> Judged:
@@ -94,4 +95,4 @@ def test_units_that_did_not_hold_are_not_said_to():
     ],
 )
 def test_numbers_are_written_without_powers_of_ten(value, told):
-    assert words.plain(value) == told
+    assert formatting.plain(value) == told

@@ -71,7 +71,7 @@ LINES = {
     ),
     "NaN": (
         '{"case": "desk/triage/a", "output": "A", "latency_s": NaN}',
-        "expected one JSON object, found NaN, which is not JSON",
+        "expected one JSON object, found NaN, which is no number",
     ),
     "a bomb": ("[" * 100_000, "expected one JSON object, found nesting without end"),
     "a list": (

@@ -18,7 +18,6 @@ from harness.past import Past
 from harness.plan import Plan, plan
 from harness.power import Levels
 from tests.support.records import record, save, units_of, write_desk, write_policy
-from tests.unit.test_imports import loaded
 
 T = "desk/triage"
 
@@ -265,9 +264,3 @@ def test_an_edited_record_is_refused(desk, tunegate):
 
     assert run.exit_code == 4
     assert "edited" in run.stderr
-
-
-def test_the_command_loads_nothing_heavy(desk):
-    code = "from harness.cli import app; app(['plan'], standalone_mode=False)"
-
-    assert loaded(code, folder=desk) == []

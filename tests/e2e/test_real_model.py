@@ -55,7 +55,7 @@ class Place:
         return self.run("pytest", "suites/", *options)
 
     def train(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.run("harness", "train", "recipe.yaml", *options)
+        return self.run("tunegate", "train", "recipe.yaml", *options)
 
 
 def fill(path: Path) -> Place:
@@ -83,7 +83,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = fill(tmp_path_factory.mktemp("real"))
     for done in (
         place.judge("--tg-record"),
-        place.run("harness", "diagnose", "--sample=10"),
+        place.run("tunegate", "diagnose", "--sample=10"),
         place.train(),
         place.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
     ):
@@ -116,14 +116,14 @@ def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
 
 
 def test_release_and_verify(copied: Place) -> None:
-    done = copied.run("harness", "release", "adapter", "--record=gate.json")
+    done = copied.run("tunegate", "release", "adapter", "--record=gate.json")
     assert done.returncode == 0, done.stderr
-    assert copied.run("harness", "verify", "adapter").returncode == 0
+    assert copied.run("tunegate", "verify", "adapter").returncode == 0
     card = (copied.path / "adapter/README.md").read_text()
     assert "improved" in card
     assert list(copied.path.glob("baselines/*/support/triage.released.json"))
     (copied.path / "adapter/training.json").write_text("{}")
-    spoilt = copied.run("harness", "verify", "adapter")
+    spoilt = copied.run("tunegate", "verify", "adapter")
     assert spoilt.returncode == 4
     assert "training.json" in spoilt.stderr
 
@@ -133,7 +133,7 @@ def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None
     done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
     assert done.returncode == 1, done.stdout
     assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
-    refused = copied.run("harness", "release", "adapter", "--record=bad.json")
+    refused = copied.run("tunegate", "release", "adapter", "--record=bad.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
@@ -148,13 +148,13 @@ def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
 
 def test_release_refuses_another_adapters_record(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * 1.01)
-    refused = copied.run("harness", "release", "adapter", "--record=gate.json")
+    refused = copied.run("tunegate", "release", "adapter", "--record=gate.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
 
 def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
-    export = ("harness", "export", "adapter", "--record=gate.json", "--output=merged")
+    export = ("tunegate", "export", "adapter", "--record=gate.json", "--output=merged")
     done = copied.run(*export)
     assert done.returncode == 0, done.stdout + done.stderr
     same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)

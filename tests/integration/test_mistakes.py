@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.kept import Kept
 from tests.support.mistakes import MISTAKES, Mistake, page
 from tests.support.paths import ROOT
 from tests.support.project import INI
@@ -118,10 +119,14 @@ def command(*arguments: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory, tiny_model) -> Path:
+@pytest.fixture(scope="session")
+def good(kept: Kept, tiny_model: Path) -> Path:
+    """The good project, to be copied."""
+    return kept("good-project", lambda root: make_good(root, tiny_model))
+
+
+def make_good(root: Path, tiny_model: Path) -> None:
     """Recorded, trained, judged, released."""
-    root = tmp_path_factory.mktemp("good")
     write_project(root, tiny_model)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -137,7 +142,6 @@ def good(tmp_path_factory, tiny_model) -> Path:
         outputs |= {f"desk/wording/w{n:02}": "7" for n in range(20)}
         write_outputs(root / "outputs.jsonl", outputs)
         judge("replay:outputs.jsonl", out=Path("base.json"))
-    return root
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class Project:
     def replay(self, outputs: dict[str, str | None], *arguments: str | Path) -> pytest.RunResult:
         """`pytest suites/` on outputs made elsewhere."""
         write_outputs(self.path / "outputs.jsonl", outputs)
-        return self.run("--model=replay:outputs.jsonl", *arguments)
+        return self.run("--tg-model=replay:outputs.jsonl", *arguments)
 
     def record(self, path: str | Path = "record.json") -> dict:
         """A record that a run wrote."""

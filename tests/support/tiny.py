@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kept import Kept
+
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(kept: Kept) -> Path:
+    """A random two-layer Llama, to be read and not changed."""
+    return kept("tiny-model", write_model)
+
+
+def write_model(folder: Path) -> None:
     """A random two-layer Llama with a byte-level tokenizer and a chat template: real code, no skill, milliseconds."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("tiny")
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(["<|unk|>", "<|start|>", "<|end|>", *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<|unk|>"))  # noqa: S106
@@ -34,26 +40,25 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_key_value_heads=1, bos_token_id=1, eos_token_id=2, pad_token_id=2, max_position_embeddings=4096,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def make_adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def make_adapter(kept: Kept, tiny_model: Path) -> Callable[[str], Path]:
     """Makes LoRA adapters on the tiny model with random weights, one a name: they act, without having been trained."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    home = tmp_path_factory.mktemp("adapters")
-    config = LoraConfig(
-        r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
-    )
 
     def make(name: str) -> Path:
-        if not (home / name).exists():
+        def fill(folder: Path) -> None:
+            import torch
+            from peft import LoraConfig, get_peft_model
+            from transformers import AutoModelForCausalLM
+
+            config = LoraConfig(
+                r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+            )
             torch.manual_seed(sum(name.encode()))
-            get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config).save_pretrained(home / name)
-        return home / name
+            get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config).save_pretrained(folder)
+
+        return kept(f"adapter-{name}", fill)
 
     return make
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.kept import Kept
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
@@ -34,6 +35,11 @@ class Place:
     """A working directory with fixtures, rows and a recipe."""
 
     path: Path
+
+    def copy_to(self, folder: Path) -> Place:
+        """A place as this one, in another folder."""
+        shutil.copytree(self.path, folder, dirs_exist_ok=True)
+        return replace(self, path=folder)
 
     def train(self, *options: str):
         """Run `tunegate train recipe.yaml` here."""
@@ -67,10 +73,14 @@ class Place:
         return session.records
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory, tiny_model) -> Place:
-    """A place with the baseline of the tiny model, ready to be trained in."""
-    place = Place(tmp_path_factory.mktemp("recorded"))
+@pytest.fixture(scope="session")
+def recorded(kept: Kept, tiny_model: Path) -> Place:
+    """A place with the baseline of the tiny model, ready to be trained in; to be copied."""
+    return Place(kept("recorded", lambda folder: record_in(Place(folder), tiny_model)))
+
+
+def record_in(place: Place, tiny_model: Path) -> None:
+    """Write fixtures, rows and a recipe, and record the baseline and a diagnosis."""
     write_unit(place.path / "fixtures", ["a", "b"], prompt={"system": "Sort it."})
     rows = [
         {"input": f"Ticket {number}, please help.", "output": json.dumps({"product": PRODUCTS[number % 2]})}
@@ -82,7 +92,6 @@ def recorded(tmp_path_factory, tiny_model) -> Place:
         patch.chdir(place.path)
         place.judge(tiny_model, record=True)
         place.diagnose(tiny_model)
-    return place
 
 
 def train_in(place: Place) -> Place:
@@ -95,10 +104,10 @@ def train_in(place: Place) -> Place:
     return place
 
 
-@pytest.fixture(scope="module")
-def trained(recorded, tmp_path_factory) -> Place:
-    """A place with a trained adapter, and what the training said."""
-    return train_in(Place(shutil.copytree(recorded.path, tmp_path_factory.mktemp("trained") / "place")))
+@pytest.fixture(scope="session")
+def trained(kept: Kept, recorded: Place) -> Place:
+    """A place with a trained adapter, and what the training said; to be copied."""
+    return Place(kept("trained", lambda folder: train_in(recorded.copy_to(folder))))
 
 
 def refuses(place: Place, *said: str) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,7 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.units import write_outputs, write_unit
 
 # Data flows left to right: a module imports only what stands before it. `checks.*` are all checks not named here,
 # which may import one another without a circle.
@@ -133,38 +129,3 @@ def test_heavy_libraries_are_imported_inside_functions(module):
     at_once = [each for each in imports(HARNESS[module]) if not each.lazy and not each.typing]
 
     assert [(each.module, each.line) for each in at_once if each.module.partition(".")[0] in HEAVY] == []
-
-
-def loaded(code: str, *args: str, folder: Path) -> list[str]:
-    """The heavy libraries that are loaded after `code` ran in a process of its own."""
-    told = f"import sys\n{code}\nprint('LOADED', *[name for name in {HEAVY} if name in sys.modules])"
-    run = subprocess.run(
-        [sys.executable, "-c", told, *args], cwd=folder, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout.rpartition("LOADED")[2].split()
-
-
-def test_the_check_for_heavy_libraries_sees_one(tmp_path):
-    assert "sklearn" in loaded("import sklearn", folder=tmp_path)
-
-
-def test_the_plugin_loads_nothing_heavy(tmp_path):
-    assert loaded("import tunegate.harness.pytest_plugin.plugin", folder=tmp_path) == []
-
-
-def test_lint_loads_nothing_heavy(tmp_path):
-    code = "from tunegate.harness.cli.main import app; app(['lint', sys.argv[1]], standalone_mode=False)"
-
-    assert loaded(code, str(ROOT / "fixtures"), folder=tmp_path) == []
-
-
-def test_judging_outputs_made_elsewhere_loads_nothing_heavy(tmp_path):
-    write_unit(tmp_path / "fixtures", ["a"])
-    write_outputs(tmp_path / "out.jsonl", {"desk/triage/a": '{"product": "boiler"}'})
-    shutil.copytree(ROOT / "suites", tmp_path / "suites")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    code = "import pytest; assert pytest.main(['suites/test_schema.py', '--tg-model=replay:out.jsonl']) == 0"
-
-    assert loaded(code, folder=tmp_path) == []
-    assert len(list((tmp_path / ".tunegate" / "runs").glob("*.json"))) == 1

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -330,64 +327,6 @@ def test_a_task_that_k_cannot_name_is_recorded_with_the_rest(home):
     write_desk(home / "fixtures", 3, task="front desk")
     unit = find_unit(load_tasks(home / "fixtures"), "front desk/triage")
     assert how_to_record(unit, {}) == "pytest suites/ --tg-record"
-
-
-def test_the_command_selects_that_unit_under_pytest(project):
-    project.unit(["a"])
-    project.unit(["b"], "replies")
-    (unit,) = [each for each in load_tasks(project.fixtures)[0].units if each.name == "triage"]
-    arguments = shlex.split(how_to_record(unit, {}))[1:]
-    result = project.pytester.runpytest_inprocess(*arguments, "--collect-only", "-q")
-    assert [line for line in result.outlines if "[" in line] == ["suites/test_schema.py::test_schema[desk/triage/a]"]
-
-
-# two writers
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from tunegate.harness.baselines.store import state
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.core.errors import Refused
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.baselines.recording import write_baselines
-home, slug = Path(sys.argv[1]), "tiny-12345678"
-record = read_record(home / sys.argv[2])
-units = [unit for task in load_tasks(home / "fixtures") for unit in task.units if unit.key in record.units]
-print("ready", flush=True)
-sys.stdin.read(1)
-for _ in range(30):
-    try:
-        write_baselines(home / "baselines", slug, record, units, state(home / "baselines", slug, units))
-    except Refused:
-        continue
-"""
-
-
-def test_two_writers_at_once_leave_whole_files_of_one_or_the_other(home):
-    for name in ("replies", "wording"):
-        write_desk(home / "fixtures", 3, name)
-    tasks = load_tasks(home / "fixtures")
-    record(tasks, {T: "101", "desk/replies": "110"}).write(home / "one.json")
-    record(tasks, {T: "001", "desk/wording": "011"}).write(home / "two.json")
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(home), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for name in ("one.json", "two.json")
-    ]
-    for writer in writers:  # both have imported all they need, and start together
-        writer.stdout.readline()
-    for writer in writers:
-        writer.stdin.write(b"x")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate()
-    assert [writer.returncode for writer in writers] == [0, 0]
-    for unit in read_units(home):
-        rows = {T: ("101", "001"), "desk/replies": ("110",), "desk/wording": ("011",)}[unit.key]
-        found = read_baseline(file_of(home, unit.key), unit.key)
-        assert "".join(str(int(result.passed)) for result in found.results.values()) in rows
-    assert not list((home / "baselines").rglob("*.part"))
 
 
 def test_what_another_writer_wrote_meanwhile_is_not_lost(home):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 
 import pytest
 from rich.console import Console
@@ -9,7 +8,6 @@ from typer.testing import CliRunner
 
 from tests.support.records import write_desk
 from tests.support.units import write_unit
-from tests.unit.diagnosis.test_ladder import SHOTS
 from tunegate.harness.baselines.lookup import check_vanished
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
@@ -76,30 +74,6 @@ def test_shown():
     assert lines[5].split() == ["few-shot", "40", "100.0", "%", "95.0", "%", "+95.0", "[+80.0,", "+99.0]", "330", "5.5"]
     assert "desk/facts: Retrieval: ..." in lines
     assert "Not on the ladder, since no prompt changes them: desk/passages." in lines
-
-
-def test_a_real_model_up_the_ladder(tmp_path, tiny_model, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_desk(tmp_path / "fixtures", 12, shots=SHOTS)
-
-    done = CliRunner().invoke(
-        app, ["diagnose", "--model", str(tiny_model), "--larger", str(tiny_model), "--sample", "10"]
-    )
-
-    assert done.exit_code == 0, done.output
-    [path] = (tmp_path / "baselines").glob("*/desk/diagnosis.json")
-    found = read_diagnosis(path)
-    finding = found.units["desk/triage"]
-    assert [step.rung for step in finding.steps] == ["as-is", "few-shot", "steps", "larger"]
-    assert [step.n for step in finding.steps] == [10] * 4
-    asis, few, *_ = finding.steps
-    assert few.tokens > asis.tokens
-    assert finding.lever == "fine-tune for quality"
-    records = sorted(path.name for path in (tmp_path / ".tunegate/diagnose/desk").iterdir())
-    assert records == ["as-is.json", "few-shot.json", "larger.json", "steps.json"]
-    kept = json.loads((tmp_path / ".tunegate/diagnose/desk/few-shot.json").read_text())
-    assert kept["partial"] is True
-    assert kept["identity"]["subject"]["rung"] == "few-shot"
 
 
 def test_an_unknown_task(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ After a change that is meant: `make golden`, then read the file's diff.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,11 +14,10 @@ from typing import Any
 import pytest
 
 from tests.support.paths import GOLDEN as FOLDER
-from tests.support.project import Project
 from tests.support.records import write_desk
-from tests.unit.checks.test_cost import GOOD, PRICES, lines, run, write_cost, write_task
+from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import judge
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
@@ -168,29 +166,3 @@ def test_looks_divide_the_level(claim, looks, outcome):
     found = claim(*sides, looks=looks)
     assert gate.LEVEL / 5 < found["p"] < gate.LEVEL
     assert found["outcome"] == outcome
-
-
-# --- under pytest
-
-
-def test_the_claim_is_shown_and_kept(project: Project):
-    project.unit([f"case{number:02}" for number in range(20)])
-    write_task(project.fixtures, triage={"margin": 0.4})
-    write_cost(project.fixtures)
-    run(project, lines(90), "--tg-out=few.json")
-    result = run(project, lines(30), "--tg-against=few.json", "--tg-out=tuned.json")
-    told = "the claim: desk/triage: quality held (100.0 % against 100.0 %, margin 40 points) at "
-    assert result.ret == 0
-    assert told in result.stdout.str()
-    record = read_record(project.path / "tuned.json")
-    assert record.claims["desk/spend"]["outcome"] == "proved"
-    assert read_record(project.path / "few.json").claims == {}
-
-
-def test_a_part_of_a_unit_makes_no_claim(project: Project):
-    project.unit([f"case{number:02}" for number in range(20)])
-    write_task(project.fixtures, triage={"margin": 0.4})
-    write_cost(project.fixtures)
-    run(project, lines(90), "--tg-out=few.json")
-    run(project, lines(30), "--tg-against=few.json", "--tg-out=part.json", "-k", "test_cost and case01")
-    assert json.loads((project.path / "part.json").read_text())["claims"] == {}

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -211,41 +209,6 @@ def test_a_file_is_linted_with_the_mistakes_of_what_it_depends_on(desk):
 
     with pytest.raises(Refused, match=r"triage\.yaml:1: cases\[1\]\.id"):
         lint(desk / "shop" / "good.yaml")
-
-
-def run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tunegate", "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )  # fmt: skip
-
-
-def test_the_command_exits_4_on_mistakes_and_shows_no_trace(tmp_path):
-    write_unit(tmp_path, ["a", "a b"])
-
-    found = run(tmp_path, ".")
-
-    assert (found.returncode, found.stdout) == (4, "")
-    assert found.stderr.startswith("1 mistake to fix before anything can run:\n  desk/triage.yaml:1: cases[1].id: ")
-    assert "Traceback" not in found.stderr
-
-
-def test_the_command_passes_with_warnings_unless_it_is_strict(tmp_path):
-    write_unit(tmp_path / "fixtures", ["a"])
-
-    loose, strict = run(tmp_path), run(tmp_path, "--strict")
-
-    assert (loose.returncode, strict.returncode) == (0, 4)
-    assert loose.stdout == strict.stdout
-    assert loose.stdout.startswith("desk/triage: 1 schema case\nfixtures/desk/triage.yaml:1: warning: desk")
-    assert loose.stdout.endswith("\n1 task, 1 unit, 1 case: no mistakes, 2 warnings\n")
-
-
-def test_the_command_annotates_pull_requests(desk):
-    found = run(desk.parent, "--format", "github")
-
-    first, last = found.stdout.splitlines()
-    assert first.startswith("::error file=fixtures/shop/triage.yaml,line=1,title=tunegate lint::cases[1].id: expected ")
-    assert (last, found.returncode, found.stderr) == ("1 mistake", 4, "")
 
 
 def test_a_thousand_cases_are_linted(tmp_path):

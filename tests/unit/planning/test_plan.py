@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.records import record, save, units_of, write_desk, write_policy
-from tests.unit.test_imports import loaded
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, UsageError
@@ -265,9 +264,3 @@ def test_an_edited_record_is_refused(desk, tunegate):
 
     assert run.exit_code == 4
     assert "edited" in run.stderr
-
-
-def test_the_command_loads_nothing_heavy(desk):
-    code = "from tunegate.harness.cli.main import app; app(['plan'], standalone_mode=False)"
-
-    assert loaded(code, folder=desk) == []

@@ -1,0 +1,17 @@
+"""`tunegate verify` as a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.unit.release.test_release import desk, released  # noqa: F401  (fixtures)
+
+
+def test_verify_needs_no_torch(released):  # noqa: F811
+    code = (
+        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify; verify(Path(sys.argv[1]));"
+        "print(sorted({'torch', 'transformers', 'peft', 'sentence_transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, released], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

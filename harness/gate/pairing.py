@@ -71,10 +71,14 @@ def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str
     ids = {case.id for case in unit.cases}
     for side, results in ((name, old), ("run", new)):
         if odd := sorted(set(results) ^ ids):
-            return f"the cases of the {side} and the fixtures differ in {listed(odd)}"
+            return f"the cases of the {side} and the fixtures differ in {_some(odd)}"
         if unscored := sorted(case for case, result in results.items() if result.score is None):
-            return f"the {side} left unscored {listed(unscored)}"
+            return f"the {side} left unscored {_some(unscored)}"
     return ""
+
+
+def _some(cases: Sequence[str]) -> str:
+    return f"{len(cases)} case{'s' if len(cases) > 1 else ''} ({listed(cases)})"
 
 
 def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[float, ...]:

@@ -1,11 +1,14 @@
-"""What stays unloaded until a model is needed, in processes of their own."""
+"""What stays unloaded until a model is needed, and the contract of imports, in processes of their own."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs, write_unit
@@ -45,3 +48,41 @@ def test_judging_outputs_made_elsewhere_loads_nothing_heavy(tmp_path):
 
     assert loaded(code, folder=tmp_path) == []
     assert len(list((tmp_path / ".tunegate" / "runs").glob("*.json"))) == 1
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of the package with its contract."""
+    shutil.copytree(
+        ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")
+    )  # links become folders
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def contract(house: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(house / "src")}
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    return subprocess.run(command, cwd=house, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_packages_import_only_downwards(house):
+    assert contract(house).returncode == 0, contract(house).stdout
+
+
+@pytest.mark.parametrize(
+    ("room", "upward"),
+    [
+        ("harness/core/files.py", "tunegate.harness.gate.rule"),
+        ("harness/checks/cost.py", "tunegate.harness.checks.short_answer"),
+        ("trainers/config/recipe.py", "tunegate.trainers.training.loop"),
+    ],
+)
+def test_a_planted_upward_import_breaks_the_contract(house, room, upward):
+    with (house / "src" / "tunegate" / room).open("a") as file:
+        file.write(f"\n\ndef planted() -> None:\n    import {upward}\n")
+
+    broken = contract(house)
+
+    assert broken.returncode == 1
+    assert f"-> {upward}" in " ".join(broken.stdout.split())

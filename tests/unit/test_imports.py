@@ -1,30 +1,21 @@
-"""The direction of imports, and what stays unloaded until a model is needed."""
+"""What is imported where: every package has its floor in the contract, and heavy libraries wait inside functions.
+
+The contract itself, that packages import only downwards, is import-linter's: `make lint`, and
+tests/integration/test_imports.py.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.support.paths import ROOT
 
-# Data flows left to right: a module imports only what stands before it. `checks.*` are all checks not named here,
-# which may import one another without a circle.
-ORDER = [
-    "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
-    "checks.outcome", "checks.*", "checks.table", "published", "policy", "placeholders", "units", "parts", "rereads",
-    "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "prefix", "local",
-    "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",
-    "recording", "matching", "verdict", "words", "pairs", "gate", "claims", "past", "plan", "plantext",
-    "annotations", "strays", "lint", "report", "leaderboard", "ladder", "levers", "diagnosis", "warrant",
-    "diagnosistext", "references", "session", "items", "plugin", "release", "export", "demo",
-    "commands.frame", "commands.fixtures", "commands.training", "commands.releasing", "commands.showing", "cli",
-    "__main__",
-]  # fmt: skip
 HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
 
 
@@ -35,97 +26,68 @@ class Import(NamedTuple):
     typing: bool  # under `if TYPE_CHECKING:`
 
 
-def modules(package: str) -> dict[str, Path]:
-    """The modules of a package by their name inside it, without the packages themselves."""
-    folder = ROOT / package
-    files = [path for path in folder.rglob("*.py") if path.name != "__init__.py"]
-    return {path.relative_to(folder).with_suffix("").as_posix().replace("/", "."): path for path in files}
+def modules(package: str) -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> list[Import]:
-    return list(_imports(ast.parse(path.read_text("utf-8")), lazy=False, typing=False))
+def imports(path: str) -> list[Import]:
+    return list(_imports(ast.parse((ROOT / path).read_text("utf-8")), lazy=False, typing=False))
 
 
 def _imports(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, node.lineno, lazy, typing) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, (
-            f"line {node.lineno}: write the whole name, as in `from tunegate.harness.gate.rule import compare`"
-        )
-        for alias in node.names:
-            inner = f"{node.module}.{alias.name}"
-            yield Import(inner if _is_module(inner) else str(node.module), node.lineno, lazy, typing)
+        assert node.level == 0, f"line {node.lineno}: write the whole name, from tunegate. on"
+        yield Import(str(node.module), node.lineno, lazy, typing)
     lazy |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     typing |= isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     for child in ast.iter_child_nodes(node):
         yield from _imports(child, lazy, typing)
 
 
-def _is_module(name: str) -> bool:
-    path = ROOT / name.replace(".", "/")
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+def test_every_package_has_its_floor_in_the_contract():
+    [downwards, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    floors = {name.strip() for layer in downwards["layers"] for name in layer.split("|")}
+    packages = {path.parent.name for path in (ROOT / "harness").glob("*/__init__.py")}
+    rooms = packages | {path.stem for path in (ROOT / "harness").glob("[!_]*.py")}
+
+    assert {f"harness.{room}" for room in rooms} | {"__main__", "trainers"} == floors
 
 
-def rank(module: str) -> int:
-    if module in ORDER:
-        return ORDER.index(module)
-    assert module.startswith("checks."), f"place harness.{module} in ORDER, right of all that it imports"
-    return ORDER.index("checks.*")
+@pytest.mark.parametrize("path", modules("harness") + modules("trainers"))
+def test_our_own_modules_go_by_their_whole_name(path):
+    assert [each for each in imports(path) if each.module.partition(".")[0] in {"harness", "trainers", "suites"}] == []
 
 
-def inside(found: list[Import], package: str) -> list[tuple[str, int]]:
-    """What is imported from a package, by its name there, and the line."""
-    return [
-        (each.module.removeprefix(f"{package}."), each.line) for each in found if each.module.startswith(f"{package}.")
-    ]
+@pytest.mark.parametrize("path", modules("harness") + modules("trainers"))
+def test_a_package_says_what_it_is_for(path):
+    told = ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8")))
 
-
-HARNESS = modules("harness")
-
-
-@pytest.mark.parametrize("module", HARNESS)
-def test_a_module_imports_only_what_stands_left_of_it(module):
-    mine = rank(module)
-
-    for other, line in inside(imports(HARNESS[module]), "harness"):
-        if other in ("checks", "commands"):
-            continue  # the packages themselves are empty
-        beside = mine == rank(other) == ORDER.index("checks.*")
-        assert rank(other) < mine or beside, f"harness/{module}.py:{line}: {other} stands right of {module} in ORDER"
-
-
-def test_the_order_names_no_module_that_is_gone():
-    assert [module for module in ORDER if module not in HARNESS and module != "checks.*"] == []
-
-
-def test_there_is_no_circle():
-    graph = {module: {other for other, _ in inside(imports(path), "harness")} for module, path in HARNESS.items()}
-
-    assert len(list(TopologicalSorter(graph).static_order())) >= len(HARNESS)
+    assert told
+    assert re.match(r"`?[A-Z]", told)
 
 
 def test_only_the_command_line_imports_trainers_and_only_when_it_needs_them():
     users = {
-        (module, each.lazy)
-        for module, path in HARNESS.items()
+        (path, each.lazy)
+        for path in modules("harness")
         for each in imports(path)
-        if each.module.partition(".")[0] == "trainers"
+        if each.module.startswith("tunegate.trainers")
     }
 
-    assert users <= {("commands.training", True)}
+    assert users <= {("harness/cli/training.py", True)}
 
 
-@pytest.mark.parametrize("package", ["trainers", "suites"])
-def test_trainers_and_suites_import_harness_but_neither_tests_nor_each_other(package):
-    others = {"trainers", "suites", "tests", "benchmarks"} - {package}
-    found = {each.module.partition(".")[0] for path in modules(package).values() for each in imports(path)}
+@pytest.mark.parametrize("package", ["harness", "trainers", "suites"])
+def test_nothing_of_ours_imports_tests_or_benchmarks(package):
+    found = {each.module.partition(".")[0] for path in modules(package) for each in imports(path)}
 
-    assert found & others == set()
+    assert found & {"tests", "benchmarks"} == set()
 
 
-@pytest.mark.parametrize("module", HARNESS)
-def test_heavy_libraries_are_imported_inside_functions(module):
-    at_once = [each for each in imports(HARNESS[module]) if not each.lazy and not each.typing]
+@pytest.mark.parametrize("path", modules("harness"))
+def test_heavy_libraries_are_imported_inside_functions(path):
+    at_once = [each for each in imports(path) if not each.lazy and not each.typing]
 
     assert [(each.module, each.line) for each in at_once if each.module.partition(".")[0] in HEAVY] == []

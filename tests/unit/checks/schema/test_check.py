@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tunegate.harness.authoring.validation import check_shape
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.schema import budget
+from tunegate.harness.checks.schema import validator
 from tunegate.harness.checks.schema.check import KIND, differences, load
 from tunegate.harness.checks.schema.validator import DRAFTS, violations
 from tunegate.harness.core.errors import AuthoringError
@@ -181,7 +181,7 @@ def test_what_only_some_drafts_know(make, rules, good, bad):
 @pytest.mark.parametrize("keyword", [{"pattern": SLOW}, {"patternProperties": {SLOW: {}}},
                                      {"patternProperties": {SLOW: {}}, "additionalProperties": False}])  # fmt: skip
 def test_a_catastrophic_pattern_ends(make, monkeypatch, draft, keyword):
-    monkeypatch.setattr(budget, "TEXT_SECONDS", 0.1)
+    monkeypatch.setattr(validator, "TEXT_SECONDS", 0.1)
     text = "a" * 5000 + "!"
     check = make({"$schema": draft, "items": {"$ref": "#/definitions/x"}, "definitions": {"x": keyword}})
     started = time.perf_counter()

@@ -86,18 +86,18 @@ class Job:
 def jobs(settings: Settings) -> Iterator[Job]:
     """Everything there is to find, in the order of the tables."""
     for n in settings.sizes:
-        for churn in settings.churns:
-            yield Job("passfail", gate_passfail.passfail, (n, churn, settings.draws, settings.worlds))
-            yield Job("gains", gate_passfail.gains, (n, churn))
+        for flip_rate in settings.churns:
+            yield Job("passfail", gate_passfail.passfail, (n, flip_rate, settings.draws, settings.worlds))
+            yield Job("gains", gate_passfail.gains, (n, flip_rate))
             for sizes in (gate_slices.SMALL, gate_slices.large(n)):
-                yield Job("innocents", gate_slices.innocents, (n, churn, sizes, settings.draws, settings.worlds))
+                yield Job("innocents", gate_slices.innocents, (n, flip_rate, sizes, settings.draws, settings.worlds))
             for shape in gate_scores.SHAPES:
-                yield Job("scores", gate_scores.scores, (n, churn, shape, settings.scores))
+                yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
         yield Job("curves", gate_passfail.curve, (n, CURVE_CHURN, settings.curve))
-    for churn in settings.churns:
-        yield Job("scans", gate_passfail.scan, (settings.between, churn))
+    for flip_rate in settings.churns:
+        yield Job("scans", gate_passfail.scan, (settings.between, flip_rate))
         for fall in gate_slices.FALLS:
-            yield Job("collapses", gate_slices.collapse, (fall, churn, settings.collapses))
+            yield Job("collapses", gate_slices.collapse, (fall, flip_rate, settings.collapses))
 
 
 def measure(settings: Settings, watch: Watch, workers: int) -> Results:
@@ -132,7 +132,7 @@ def _collected(every: Iterable[Job], found: Mapping[Job, Any]) -> Results:
 def about(settings: Settings, command: str, seconds: float) -> list[str]:
     """With what, where and when it was made."""
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    cells = f"n in {_listed(settings.sizes)}; churn {_listed(f'{100 * churn:g}' for churn in settings.churns)} %"
+    cells = f"n in {_listed(settings.sizes)}; flip rate {_listed(f'{100 * rate:g}' for rate in settings.churns)} %"
     return [
         f"    {command}",
         f"{datetime.now(UTC):%d %B %Y}, {machine()}, Python {platform.python_version()}, {libraries}; "

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.gate_passfail import Cell
 
-Key = tuple[int, float]  # n and churn
+Key = tuple[int, float]  # n and flip rate
 
 
 def key(cell: Cell) -> Key:
     """What the rows of most tables are about."""
-    return cell.n, cell.churn
+    return cell.n, cell.flip_rate
 
 
 def by_size(head: Iterable[str], rows: Mapping[Key, Sequence[str]]) -> str:
-    """A table with a row for each n and churn."""
-    lines = [[str(n), f"{100 * churn:g}", *cells] for (n, churn), cells in rows.items()]
-    return table(["n", "churn, %", *head], lines)
+    """A table with a row for each n and flip rate."""
+    lines = [[str(n), f"{100 * flip_rate:g}", *cells] for (n, flip_rate), cells in rows.items()]
+    return table(["n", "flip rate, %", *head], lines)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

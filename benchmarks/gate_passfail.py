@@ -35,17 +35,17 @@ NEGLIGIBLE = 1e-9  # the mass of the tables that are left out, at most
 
 @dataclass(frozen=True)
 class Cell:
-    """A world: n cases, the share that flips (`churn`) and the true `change`, in margins."""
+    """A world: n cases, the share that flips (`flip rate`) and the true `change`, in margins."""
 
     n: int
-    churn: float
+    flip_rate: float
     change: float = 0.0
 
     @property
     def chances(self) -> tuple[float, float, float]:
         """Of a case that breaks, is fixed, stays."""
         delta = self.change * MARGIN
-        flip = max(self.churn, abs(delta))
+        flip = max(self.flip_rate, abs(delta))
         return (flip - delta) / 2, (flip + delta) / 2, 1 - flip
 
 
@@ -123,9 +123,9 @@ def in_five(cell: Cell, draws: int, worlds: int) -> InFive:
     Raises:
         Mismatch: the shipped gate judged one of the first `worlds` families differently.
     """
-    random = np.random.default_rng([SEED, cell.n, round(1e4 * cell.churn), round(100 * abs(cell.change))])
+    random = np.random.default_rng([SEED, cell.n, round(1e4 * cell.flip_rate), round(100 * abs(cell.change))])
     changed = random.multinomial(cell.n, cell.chances, size=(draws, 1))
-    others = random.multinomial(cell.n, Cell(cell.n, cell.churn).chances, size=(draws, SUITES - 1))
+    others = random.multinomial(cell.n, Cell(cell.n, cell.flip_rate).chances, size=(draws, SUITES - 1))
     counts = np.concatenate([changed, others], axis=1)[:, :, :2].tolist()
     found = [verdicts([seen(cell.n, *each) for each in family]) for family in counts]
     for family, expected in zip(counts[:worlds], found, strict=False):
@@ -153,9 +153,9 @@ class PassFail:
     left_out: float
 
 
-def passfail(n: int, churn: float, draws: int, worlds: int) -> list[PassFail]:
-    """Each true change at n cases and this churn."""
-    cells = [Cell(n, churn, change) for change in CHANGES]
+def passfail(n: int, flip_rate: float, draws: int, worlds: int) -> list[PassFail]:
+    """Each true change at n cases and this flip rate."""
+    cells = [Cell(n, flip_rate, change) for change in CHANGES]
     return [PassFail(cell, alone(cell), in_five(cell, draws, worlds), tables(cell).left_out) for cell in cells]
 
 
@@ -167,9 +167,9 @@ class Gain:
     improved: float
 
 
-def gains(n: int, churn: float) -> list[Gain]:
-    """Each true gain, and none, at n cases and this churn."""
-    cells = [Cell(n, churn, change) for change in GAINS]
+def gains(n: int, flip_rate: float) -> list[Gain]:
+    """Each true gain, and none, at n cases and this flip rate."""
+    cells = [Cell(n, flip_rate, change) for change in GAINS]
     return [Gain(cell, ours(cell).improved) for cell in cells]
 
 
@@ -177,7 +177,7 @@ def gains(n: int, churn: float) -> list[Gain]:
 class Scan:
     """The largest exact rates of one unit alone over many n: "held" at a true change of -margin, "regressed" at 0."""
 
-    churn: float
+    flip_rate: float
     sizes: tuple[int, int]
     held: float
     held_at: int
@@ -185,12 +185,12 @@ class Scan:
     regressed_at: int
 
 
-def scan(sizes: tuple[int, int], churn: float) -> Scan:
+def scan(sizes: tuple[int, int], flip_rate: float) -> Scan:
     """Look between the cells, at every n from the first to the last of `sizes`: verdicts move in teeth."""
     ns = range(sizes[0], sizes[1] + 1)
-    held = max((ours(Cell(n, churn, -1.0)).holds, n) for n in ns)
-    regressed = max((ours(Cell(n, churn)).regressed, n) for n in ns)
-    return Scan(churn, sizes, *held, *regressed)
+    held = max((ours(Cell(n, flip_rate, -1.0)).holds, n) for n in ns)
+    regressed = max((ours(Cell(n, flip_rate)).regressed, n) for n in ns)
+    return Scan(flip_rate, sizes, *held, *regressed)
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,12 @@ class Curve:
     """The exact rates by rule over true changes, in margins."""
 
     n: int
-    churn: float
+    flip_rate: float
     changes: tuple[float, ...]
     rates: dict[str, tuple[Rates, ...]]
 
 
-def curve(n: int, churn: float, changes: tuple[float, ...]) -> Curve:
-    """Each rule's rates at n cases and this churn."""
-    found = [alone(Cell(n, churn, change)) for change in changes]
-    return Curve(n, churn, changes, {name: tuple(each[name] for each in found) for name in found[0]})
+def curve(n: int, flip_rate: float, changes: tuple[float, ...]) -> Curve:
+    """Each rule's rates at n cases and this flip rate."""
+    found = [alone(Cell(n, flip_rate, change)) for change in changes]
+    return Curve(n, flip_rate, changes, {name: tuple(each[name] for each in found) for name in found[0]})

@@ -48,7 +48,7 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=4, frameon=False)
         figure.suptitle(
-            f"One pass/fail suite of n cases, churn {100 * curves[0].churn:g} %, exact. "
+            f"One pass/fail suite of n cases, flip rate {100 * curves[0].flip_rate:g} %, exact. "
             f"Shaded: an error more often than {100 * BOUND:g} %",
             fontsize=10,
         )

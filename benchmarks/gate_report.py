@@ -65,7 +65,8 @@ def _passfail(results: Results) -> list[str]:
 def _between(results: Results) -> str:
     first, last = results.scans[0].sizes
     worst = "; ".join(
-        f"churn {100 * each.churn:g} %: held at -margin {percent(each.held)} (n = {each.held_at}), regressed without "
+        f"flip rate {100 * each.flip_rate:g} %: held at -margin {percent(each.held)} (n = {each.held_at}), regressed "
+        "without "
         f"a change {percent(each.regressed)} (n = {each.regressed_at})"
         for each in results.scans
     )
@@ -102,9 +103,9 @@ def _slices(results: Results) -> list[str]:
     innocents: dict[Key, list[str]] = {}
     for each in results.innocents:
         innocents.setdefault(key(each.cell), []).append(f"{100 * each.slice_blocks:.2f} / {100 * each.either:.2f}")
-    churns = dict.fromkeys(each.churn for each in results.collapses)
+    churns = dict.fromkeys(each.flip_rate for each in results.collapses)
     falls = dict.fromkeys(each.fall for each in results.collapses)
-    head = ["broken in the slice", *(f"churn {100 * churn:g} %" for churn in churns)]
+    head = ["broken in the slice", *(f"flip rate {100 * flip_rate:g} %" for flip_rate in churns)]
     rows = [
         [str(fall), *(side_by_side(e.found, e.held, e.regressed) for e in results.collapses if e.fall == fall)]
         for fall in falls
@@ -114,7 +115,7 @@ def _slices(results: Results) -> list[str]:
         f"Five unchanged suites with eight slices each, in % of {draws:,} seeded families: a slice blocks / a slice "
         "blocks or a suite is regressed. Small slices have 7 to 15 cases; large ones 15 to n/2.",
         by_size(["40 small slices", "40 large slices"], innocents),
-        f"A slice that fell inside {TOTAL} cases, one of 40, the other cases in churn; {worlds:,} whole worlds by the "
+        f"A slice that fell inside {TOTAL} cases, one of 40, the others flipping; {worlds:,} whole worlds by the "
         "shipped gate, in %: the slice is found / the suite's total is held / it is regressed.",
         table(head, rows),
     ]
@@ -129,7 +130,7 @@ def _scores(results: Results) -> list[str]:
     parts = [
         "## Continuous scores",
         "The change of a case is counted in margins, its noise has the signal-to-noise ratio of pass/fail cases with "
-        "the same churn (standard deviation sqrt(churn)/.05 margins). Three shapes: a bell; heavy tails (Student's t "
+        "the same flip rate (standard deviation sqrt(rate)/.05 margins). Three shapes: a bell; heavy tails (a t "
         "with 3 degrees of freedom); a rare collapse, 5 % of the cases falling by ten margins and the others making up "
         "the mean. All go through the shipped clamp, which counts a case up to ten margins; the true change is the "
         "mean of what it counts. Five suites, one changed: regressed/held/inconclusive in %. Held comes of "

@@ -74,8 +74,8 @@ def _of_passfail(results: Results) -> Iterator[Claim]:
         if gain.cell.change == 0:
             yield Claim(IMPROVED, gain.improved, 0, show(gain.cell))
     for scan in results.scans:
-        yield Claim(HELD, scan.held, 0, show(Cell(scan.held_at, scan.churn, -1)))
-        yield Claim(REGRESSED, scan.regressed, 0, f"{show(Cell(scan.regressed_at, scan.churn))}, alone")
+        yield Claim(HELD, scan.held, 0, show(Cell(scan.held_at, scan.flip_rate, -1)))
+        yield Claim(REGRESSED, scan.regressed, 0, f"{show(Cell(scan.regressed_at, scan.flip_rate))}, alone")
 
 
 def _of_slices(results: Results) -> Iterator[Claim]:
@@ -112,4 +112,4 @@ def in_five(rate: float) -> float:
 def show(cell: Cell) -> str:
     """A cell in words."""
     changed = f", change {cell.change:+g} margins" if cell.change else ""
-    return f"n = {cell.n}, churn {100 * cell.churn:g} %{changed}"
+    return f"n = {cell.n}, flip rate {100 * cell.flip_rate:g} %{changed}"

@@ -1,7 +1,7 @@
-"""Continuous units: seeded changes of three shapes, clamped and judged by the shipped statistics.
+"""Continuous units: seeded changes of three shapes, winsorised and judged by the shipped statistics.
 
-A change is counted in margins. Its noise has the signal-to-noise ratio of a pass/fail unit with the same churn, whose
-differences have the standard deviation sqrt(churn): sqrt(churn) / .05 margins.
+A change is counted in margins. Its noise has the signal-to-noise ratio of a pass/fail unit of the same flip rate, whose
+differences have the standard deviation sqrt(flip rate): sqrt(flip rate) / .05 margins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.gate_rule import (
 from benchmarks.gate_worlds import UnitWorld, World, check
 from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics.paired import CLAMP_MARGINS
+from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
 UNIT_MARGIN = 0.2  # of the scores, in their own unit
 STEPS = 20_001  # of the integral of a law over what the clamp leaves
@@ -90,18 +90,18 @@ SHAPES = (
 )
 
 
-def spread_of(churn: float) -> float:
+def spread_of(flip_rate: float) -> float:
     """The standard deviation of a case's change, in margins."""
-    return math.sqrt(churn) / MARGIN
+    return math.sqrt(flip_rate) / MARGIN
 
 
 @cache
-def place_of(shape: Shape, churn: float, change: float) -> float:
-    """Where the noise is centred, in margins, so that the mean of the clamped changes is `change`.
+def place_of(shape: Shape, flip_rate: float, change: float) -> float:
+    """Where the noise is centred, in margins, so that the mean of the winsorised changes is `change`.
 
     The gate counts a case up to ten margins: its claim is about the mean of those.
     """
-    spread, most = spread_of(churn), float(CLAMP_MARGINS)
+    spread, most = spread_of(flip_rate), float(WINSOR_MARGINS)
     steps = np.linspace(-most, most, STEPS)
 
     def clamped_mean(place: float) -> float:
@@ -122,14 +122,14 @@ class Pool:
 
 def pool(shape: Shape, cell: Cell, size: int, random: np.random.Generator, *, raw: bool = False) -> Pool:
     """Draw units whose true change is the cell's; `raw`: before the clamp, else after it."""
-    place = cell.change if raw else place_of(shape, cell.churn, cell.change)
-    change = place + shape.draw(random, (size, cell.n), spread_of(cell.churn))
+    place = cell.change if raw else place_of(shape, cell.flip_rate, cell.change)
+    change = place + shape.draw(random, (size, cell.n), spread_of(cell.flip_rate))
     before = random.normal(-3, 1, (size, cell.n))
     after = before + UNIT_MARGIN * change
     d, margin = np.empty_like(after), 0.0
     for place, pair in enumerate(zip(before, after, strict=True)):
-        clamped = stats.clamp_differences(*pair, UNIT_MARGIN)
-        d[place], margin = clamped.d, clamped.margin
+        winsorised = stats.winsorise_differences(*pair, UNIT_MARGIN)
+        d[place], margin = winsorised.d, winsorised.margin
     return Pool(before, after, d, margin)
 
 
@@ -162,16 +162,16 @@ class Scores:
     rivals: dict[str, Rates]
 
 
-def scores(n: int, churn: float, shape: Shape, sizes: Sizes) -> list[Scores]:
+def scores(n: int, flip_rate: float, shape: Shape, sizes: Sizes) -> list[Scores]:
     """Each true change at n cases, this noise and shape.
 
     Raises:
         Mismatch: the shipped gate judged one of the first `worlds` families of a cell differently.
     """
-    random = np.random.default_rng([SEED, n, round(1e4 * churn), SHAPES.index(shape)])
-    unchanged = pool(shape, Cell(n, churn), max(sizes.families * SUITES, sizes.held), random)
+    random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), SHAPES.index(shape)])
+    unchanged = pool(shape, Cell(n, flip_rate), max(sizes.families * SUITES, sizes.held), random)
     innocents = [_seen(unchanged, place) for place in range(sizes.families * SUITES)]
-    return [_cell(shape, Cell(n, churn, change), unchanged, innocents, sizes, random) for change in CHANGES]
+    return [_cell(shape, Cell(n, flip_rate, change), unchanged, innocents, sizes, random) for change in CHANGES]
 
 
 def _cell(

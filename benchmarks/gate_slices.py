@@ -51,13 +51,13 @@ class Innocents:
     worlds: int
 
 
-def innocents(n: int, churn: float, sizes: tuple[int, ...], draws: int, worlds: int) -> Innocents:
+def innocents(n: int, flip_rate: float, sizes: tuple[int, ...], draws: int, worlds: int) -> Innocents:
     """Draw families without a change. A slice is a random part of its unit, so that slices may overlap.
 
     Raises:
         Mismatch: the shipped gate judged one of `worlds` further families differently.
     """
-    cell, random = Cell(n, churn), np.random.default_rng([SEED, n, round(1e4 * churn), max(sizes)])
+    cell, random = Cell(n, flip_rate), np.random.default_rng([SEED, n, round(1e4 * flip_rate), max(sizes)])
     for number in range(worlds):
         _tie(cell, sizes, random, number)
     units = random.multinomial(n, cell.chances, size=(draws, SUITES))[:, :, :2]
@@ -128,20 +128,20 @@ class Collapse:
     """A fallen slice in 400 cases: how often it is found, and the unit's own verdict."""
 
     fall: Fall
-    churn: float
+    flip_rate: float
     found: float
     held: float
     regressed: float
     draws: int
 
 
-def collapse(fall: Fall, churn: float, draws: int) -> Collapse:
-    """Judge whole worlds by the shipped gate: 400 cases in 40 slices, one collapsed, the others in churn."""
-    random = np.random.default_rng([SEED, fall.size, fall.broken, round(100 * fall.chance), round(1e4 * churn)])
-    found = [judged(_collapsed(fall, churn, random)) for _ in range(draws)]
+def collapse(fall: Fall, flip_rate: float, draws: int) -> Collapse:
+    """Judge whole worlds by the shipped gate: 400 cases in 40 slices, one collapsed, the others in flip rate."""
+    random = np.random.default_rng([SEED, fall.size, fall.broken, round(100 * fall.chance), round(1e4 * flip_rate)])
+    found = [judged(_collapsed(fall, flip_rate, random)) for _ in range(draws)]
     verdict = [next(iter(each.verdicts.values())) for each in found]
     return Collapse(
-        fall, churn,
+        fall, flip_rate,
         found=float(np.mean(["s00=yes" in each["worse_slices"] for each in verdict])),
         held=float(np.mean([each["verdict"] in {"held", "improved"} for each in verdict])),
         regressed=float(np.mean([each["verdict"] == "regressed" for each in verdict])),
@@ -149,8 +149,8 @@ def collapse(fall: Fall, churn: float, draws: int) -> Collapse:
     )  # fmt: skip
 
 
-def _collapsed(fall: Fall, churn: float, random: np.random.Generator) -> World:
-    rest = random.choice([-1.0, 1.0, 0.0], p=Cell(TOTAL, churn).chances, size=TOTAL - fall.size)
+def _collapsed(fall: Fall, flip_rate: float, random: np.random.Generator) -> World:
+    rest = random.choice([-1.0, 1.0, 0.0], p=Cell(TOTAL, flip_rate).chances, size=TOTAL - fall.size)
     ends = np.cumsum([0, fall.size, *OTHERS]).tolist()
     parts = {f"s{place:02}": frozenset(range(start, end)) for place, (start, end) in enumerate(pairwise(ends))}
     unit = passfail_unit(np.concatenate([fall.draw(random), rest]), random)

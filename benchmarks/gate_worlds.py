@@ -46,7 +46,7 @@ class World:
 
 
 def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
-    """Scores that differ by `d`: -1 broke, 1 was fixed; four in five of the others pass, before and after."""
+    """Scores that differ by `d`: -1 regressed, 1 was fixed; four in five of the others pass, before and after."""
     steady = (random.random(len(d)) < 0.8).astype(float)
     before = np.select([d < 0, d > 0], [1.0, 0.0], steady)
     return UnitWorld(before, before + d)
@@ -130,7 +130,7 @@ def _record(units: Sequence[Unit], scores: Sequence[Floats]) -> Record:
     cases = {case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)}
     return Record(
         partial=False,
-        identity=IDENTITY,
+        fingerprint=IDENTITY,
         questions={unit.key: {"cases": "drawn"} for unit in units},
         cases=cases,
         units={unit.key: summarize(unit, results[unit.key]) for unit in units},

@@ -12,7 +12,7 @@ from typing import Any
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task
-from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.examples import Example, read_examples
 
 ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "leak_texts"
@@ -32,7 +32,7 @@ class Planted:
 
     kind: str
     case: str
-    row: Row
+    row: Example
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Innocents:
     """Rows that repeat no fixture of these tasks."""
 
     name: str
-    rows: Sequence[Row]
+    rows: Sequence[Example]
     tasks: Sequence[Task]
 
 
@@ -134,7 +134,7 @@ def innocent() -> Iterator[Innocents]:
     """Rows that repeat nothing: the demo's own, and fixtures held against every other kind of fixture."""
     tasks = demo_tasks()
     files = sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl"))
-    yield Innocents("the demo's training rows", read_rows(files, tasks[0]), tasks)
+    yield Innocents("the demo's training rows", read_examples(files, tasks[0]), tasks)
     for task in tasks:
         for unit in task.units:
             if not unit.of:
@@ -154,24 +154,24 @@ def _sentences(task: Task) -> Iterator[Innocents]:
         yield Innocents("sentences of passages against other passages", rows, [replace(task, units=(held,))])
 
 
-def _row(text: str, output: str, file: str, line: int) -> Row:
-    return Row((("user", text),), text, output, file, line)
+def _row(text: str, output: str, file: str, line: int) -> Example:
+    return Example((("user", text),), text, output, file, line)
 
 
-def dress(rows: Sequence[Row], name: str) -> list[Row]:
+def dress(rows: Sequence[Example], name: str) -> list[Example]:
     """The rows under the same long system prompt, in the same template, or as they are."""
     return [CLOTHES[name](row) for row in rows]
 
 
-def _under_a_system_prompt(row: Row) -> Row:
+def _under_a_system_prompt(row: Example) -> Example:
     return replace(row, messages=(("system", SYSTEM), ("user", row.input)), unit=None)
 
 
-def _in_a_template(row: Row) -> Row:
+def _in_a_template(row: Example) -> Example:
     return replace(row, messages=(("user", TEMPLATE.replace("{input}", row.input)),), unit=None)
 
 
-CLOTHES: dict[str, Callable[[Row], Row]] = {
+CLOTHES: dict[str, Callable[[Example], Example]] = {
     "plain": lambda row: row,
     "under a system prompt": _under_a_system_prompt,
     "in a template": _in_a_template,

@@ -20,7 +20,7 @@ from benchmarks.scale_child import MB
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
 from tunegate.trainers.decontamination.search import compare
 
@@ -28,7 +28,7 @@ FIXTURES = 300
 SIZES = (2_000, 10_000, 50_000)
 
 
-def generated(rows: int) -> tuple[list[Row], list[Task]]:
+def generated(rows: int) -> tuple[list[Example], list[Task]]:
     """Demo rows, each with one sentence of another in it, and some of the demo's fixtures."""
     rng = random.Random(7)  # noqa: S311
     ours = [SENTENCE.split(row.input) for row in next(iter(innocent())).rows]
@@ -45,8 +45,8 @@ def _with_another(mine: Sequence[str], other: Sequence[str], rng: random.Random)
     return sentences
 
 
-def _row(text: str, line: int) -> Row:
-    return Row((("user", text),), text, NO_ANSWER, "made.jsonl", line)
+def _row(text: str, line: int) -> Example:
+    return Example((("user", text),), text, NO_ANSWER, "made.jsonl", line)
 
 
 class Timed:

@@ -27,7 +27,7 @@ from tunegate.harness.core.progress import Watch, watch_on
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.statistics.paired import wilson
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
 from tunegate.trainers.decontamination.search import Comparison, compare
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
@@ -63,7 +63,7 @@ class Embedded:
         return rows
 
 
-def bands(rows: Sequence[Row], found: Comparison) -> dict[int, str]:
+def bands(rows: Sequence[Example], found: Comparison) -> dict[int, str]:
     """The worst band of each row that is in one, by its number."""
     place = {(row.file, row.line): number for number, row in enumerate(rows)}
     worst: dict[int, str] = {}
@@ -72,7 +72,7 @@ def bands(rows: Sequence[Row], found: Comparison) -> dict[int, str]:
     return worst
 
 
-def recall(planted: Sequence[Planted], around: Sequence[Row], tasks: Sequence[Task], watch: Watch,
+def recall(planted: Sequence[Planted], around: Sequence[Example], tasks: Sequence[Task], watch: Watch,
            vectors: Embedded, clothes: str) -> dict[str, Found]:  # fmt: skip
     """What is found of each kind of leak, planted among innocent rows."""
     rows = dress([*(each.row for each in planted), *around], clothes)
@@ -103,7 +103,7 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     found = {name: recall(planted, around, tasks, watch, vectors, name) for name in CLOTHES}
     false = {name: alarms(watch, vectors, name) for name in CLOTHES}
     yield "# The hold-out on planted leaks and innocent rows"
-    yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. docs/holdout.md tells what these are."
+    yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. see docs/decontamination.md."
     yield "## Planted leaks: refused + reviewed, of all"
     yield (
         "In brackets Wilson's 95 % interval. The limits were chosen with the paraphrases in sight; the fresh ones were "

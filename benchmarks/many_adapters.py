@@ -90,7 +90,7 @@ def write_project(folder: Path, model: str, adapters: int, cases: int) -> list[s
         own = [rows[(number * STEPS * BATCH + place) % len(rows)] for place in range(STEPS * BATCH)]
         (folder / f"{name}.jsonl").write_text("".join(own), "utf-8")
         recipe = {"version": 1, "task": "support", "model": model, "rows": [f"{name}.jsonl"], "output": name,
-                  "diagnosis": {"waive": "a benchmark's"}, "optim": {"lr": 2e-3, "epochs": 1, "batch": BATCH},
+                  "diagnosis": {"override": "a benchmark's"}, "optim": {"lr": 2e-3, "epochs": 1, "batch": BATCH},
                   "seed": number}  # fmt: skip
         _write(folder / f"{name}.yaml", recipe)
     return names

@@ -88,8 +88,8 @@ def write_project(folder: Path, model: str, rows: int, cases: int) -> None:
     lines = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:rows]
     (folder / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     demo = read_yaml(ROOT / "trainers/recipes/support.yaml").data
-    waiver = {"waive": "a benchmark of the trainer, not of the task"}
-    recipe = demo | {"model": model, "rows": ["rows.jsonl"], "output": "one", "diagnosis": waiver}
+    override = {"override": "a benchmark of the trainer, not of the task"}
+    recipe = demo | {"model": model, "rows": ["rows.jsonl"], "output": "one", "diagnosis": override}
     recipe["optim"] = {**demo["optim"], "max_length": 1024}  # for a tokenizer of bytes, too
     (folder / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
 

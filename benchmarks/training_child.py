@@ -23,7 +23,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.huggingface import load_base, load_tokenizer
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe, read_recipe
-from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.tokenize import Tokens, tokenize
 from tunegate.trainers.training import trainers as setup
 
@@ -57,7 +57,7 @@ def rows_of(recipe: Recipe, base: Path) -> list[Tokens]:
     """The demo's rows in an order that is the same each time."""
     tasks = load_tasks(ROOT / "fixtures")
     (task,) = (each for each in tasks if each.name == recipe.task)
-    rows = list(read_rows(recipe.rows, task))
+    rows = list(read_examples(recipe.rows, task))
     random.Random(17).shuffle(rows)  # noqa: S311
     return tokenize(rows, load_tokenizer(base), 10_000)
 

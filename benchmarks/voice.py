@@ -20,7 +20,7 @@ from benchmarks.gate_markdown import table
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.voice.check import Voice
-from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, Pair, auc, auc_interval, fit
+from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, ReferencePair, auc, auc_interval, fit_classifier
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
@@ -72,12 +72,14 @@ def demo_voice() -> Voice:
 
 def metric_of(voice: Voice) -> Metric:
     """The classifier behind a voice, fitted to its pairs as the voice does it."""
-    return fit(pairs_of(voice))
+    return fit_classifier(pairs_of(voice))
 
 
-def pairs_of(voice: Voice) -> tuple[Pair, ...]:
+def pairs_of(voice: Voice) -> tuple[ReferencePair, ...]:
     """The labelled pairs of a voice."""
-    return tuple(Pair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in voice.document.data["pairs"])
+    return tuple(
+        ReferencePair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in voice.document.data["pairs"]
+    )
 
 
 def texts(name: str, part: str = "texts") -> list[dict[str, Any]]:
@@ -100,15 +102,16 @@ def area(on: Sequence[float], off: Sequence[float]) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def shuffled_are_refused(pairs: Sequence[Pair]) -> int:
+def shuffled_are_refused(pairs: Sequence[ReferencePair]) -> int:
     """How many of `SHUFFLES` references whose labels were dealt by a coin are refused."""
     refused = 0
     for seed in range(SHUFFLES):
         coins = np.random.default_rng(seed).integers(0, 2, len(pairs))
         dealt = [
-            Pair(pair.off, pair.on, pair.subtle) if coin else pair for pair, coin in zip(pairs, coins, strict=True)
+            ReferencePair(pair.off, pair.on, pair.subtle) if coin else pair
+            for pair, coin in zip(pairs, coins, strict=True)
         ]
-        refused += not fit(tuple(dealt)).card.accepted
+        refused += not fit_classifier(tuple(dealt)).card.accepted
     return refused
 
 

@@ -16,7 +16,7 @@ from tunegate.harness.baselines.lookup import (
     check_repeats,
     difference_notes,
     record_reference,
-    recorded_answers,
+    recorded_completions,
 )
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
@@ -25,13 +25,13 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.options import BASELINE, REPLAY, Options
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapters import TRAINING, training_record
-from tunegate.harness.models.api import Answer, Subject
+from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.replay import read_replay
@@ -45,10 +45,10 @@ class Candidate:
     """Who is judged, and against what: everything that is found before anything is generated."""
 
     adapter: Path | None
-    subject: Subject
+    subject: Model
     references: Mapping[str, Record]
     trained: tuple[str, ...]
-    known: Mapping[str, Answer] = field(default_factory=dict)
+    known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
 
 
@@ -119,13 +119,13 @@ class Session:
         """
         self._check_selection()
         waiting = [self._candidate(adapter, watch) for adapter in self.options.adapters or (None,)]
-        judged = []
+        evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = waiting.pop(0)
-            judged.append((candidate.adapter, self._judge(candidate, watch)))
+            evaluated.append((candidate.adapter, self._evaluate(candidate, watch)))
             self.references.append(candidate.references)
             seen = candidate.seen
-        for adapter, record in judged:
+        for adapter, record in evaluated:
             self.records.append(self._keep(record, adapter))
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
@@ -153,11 +153,11 @@ class Session:
             check_released(baselines, slug, self.selected, adapter)
             renews = True
         # not under --tg-against: a base served its own baseline's outputs would always hold
-        known = recorded_answers(baselines, slug, self.selected, renews) if self.options.record else {}
+        known = recorded_completions(baselines, slug, self.selected, renews) if self.options.record else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
         return Candidate(adapter, subject, references, trained, known, seen)
 
-    def _subject(self, adapter: Path | None, watch: Watch) -> Subject:
+    def _subject(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
         if options.replays:
             units = [unit for task in self.tasks for unit in task.units if not unit.of]
@@ -171,20 +171,20 @@ class Session:
         self._base = local.base  # many adapters, one base
         return local
 
-    def _references(self, subject: Subject) -> dict[str, Record]:
+    def _references(self, subject: Model) -> dict[str, Record]:
         options = self.options
         if not options.against:
             return {}
         if options.against == BASELINE:
-            identity, root = subject.identity, options.baselines
-            return baseline_references(root, self.tasks, self.selected, identity, options.model)
+            fingerprint, root = subject.fingerprint, options.baselines
+            return baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
         record = record_reference(Path(options.against), self.tasks, self.selected)
         self.notes += [
-            note for note in difference_notes(record, subject.identity, self.tasks) if note not in self.notes
+            note for note in difference_notes(record, subject.fingerprint, self.tasks) if note not in self.notes
         ]
         return {"record": record}
 
-    def _judge(self, candidate: Candidate, watch: Watch) -> Record:
+    def _evaluate(self, candidate: Candidate, watch: Watch) -> Record:
         # before what takes long: where two models do not fit in memory, it shows at once
         timing = self._time(candidate, watch) if self.options.timing else None
         if isinstance(candidate.subject, Local):
@@ -197,12 +197,12 @@ class Session:
         if not candidate.references:
             return record
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
-        judged = gate.compare(self.tasks, replace(record, units=whole), candidate.references, candidate.trained)
-        made = {} if self.options.against == BASELINE else claims(self.tasks, judged, candidate.references["record"])
-        return replace(record, verdicts=judged.verdicts, tasks=judged.tasks, claims=made)
+        evaluated = gate.compare(self.tasks, replace(record, units=whole), candidate.references, candidate.trained)
+        made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
+        return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made)
 
-    def _ask(self, subject: Subject, watch: Watch) -> Record:
-        return judge(self._asked, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
+    def _ask(self, subject: Model, watch: Watch) -> Record:
+        return evaluate(self._asked, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
         base = Local(self.options.model, watch, rung=self.options.rung)  # of its own: no call waits for a change
@@ -222,7 +222,7 @@ class Session:
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:
     """Write the baseline (with an adapter: the release) of every unit whose cases all have a score; a line for each."""
-    slug = str(record.identity["subject"]["model"])
+    slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     lines = write_baselines(options.baselines, slug, record, scored, seen, bool(options.adapters))
     return lines + [f"{unit.key}: NOT recorded, it has unscored cases" for unit in units if unit not in scored]

@@ -17,19 +17,19 @@ from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import find_diagnosis, in_words, warrant
+from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, Local, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for
-from tunegate.trainers.data.report import RowReport, grades_in_words, lengths_in_words, measured
+from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
-from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.decontamination.check import check_decontamination
 from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work, restore
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
@@ -45,9 +45,9 @@ class Ready:
 
     recipe: Recipe
     base: Local
-    rows: Sequence[Row]
+    rows: Sequence[Example]
     tokens: Data
-    dev: Data
+    validation: Data
     baselines: Sequence[Baseline]
     evidence: Mapping[str, Any]
 
@@ -56,9 +56,9 @@ class Ready:
         """Digests of everything that decides the adapter: a checkpoint is of use only where all of them are equal."""
         return {
             "recipe": digest(self.recipe.deciding()),
-            "rows": digest([asdict(row) for row in [*self.tokens, *self.dev]]),
-            "model": digest(self.base.identity.subject),
-            "versions": digest([self.base.identity.engine, _versions()]),
+            "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
+            "model": digest(self.base.fingerprint.subject),
+            "versions": digest([self.base.fingerprint.engine, _versions()]),
             "number of processes": str(processes().count),
         }
 
@@ -76,7 +76,7 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
 
     Raises:
         AuthoringError: mistakes in fixtures or rows.
-        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another lever,
+        Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another remedy,
             rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
             replaced.
     """
@@ -84,28 +84,28 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     _check_batch(recipe)
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
-    every = for_method(read_rows(recipe.rows, task), recipe, say)
+    every = for_method(read_examples(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
     base = Local(recipe.model, watch)
     history = {"start": recipe.start.history(base.model)} if recipe.start else {}
     found = _baselines(recipe, task, base, baselines)
-    leave = _leave(recipe, task, base, baselines, say)
-    graded = RowReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
-    _tell(graded, grades_in_words, say, report)
+    eligible = _eligibility(recipe, task, base, baselines, say)
+    graded = ExampleReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
+    _tell(graded, render_grades, say, report)
     rows = settle(every, graded.grades, recipe)
-    holdout = check_holdout(rows, tasks, recipe.waivers, watch, recipe.path.parent)
+    holdout = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
     tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
-    _tell(graded, lengths_in_words, say, report)
+    _tell(graded, render_lengths, say, report)
     parts = split(rows, recipe, graded.duplicates)
-    for line in parts.in_words():
+    for line in parts.render():
         say(line)
-    evidence = {"rows": files, "grading": graded.summary(), "holdout": holdout, "dev": parts.as_dict()}
-    evidence |= {"baselines": digests(found), "diagnosis": leave, **history}
+    evidence = {"rows": files, "grading": graded.summary(), "decontamination": holdout, "validation": parts.as_dict()}
+    evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
     return Ready(recipe, base, rows, *parts.apart(tokens), found, evidence)
 
 
-def _tell(found: RowReport, words: Callable[[RowReport], Iterable[str]], say: Say, report: Path | None) -> None:
+def _tell(found: ExampleReport, words: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
     for line in words(found):
         say(line)
     if report:
@@ -146,19 +146,19 @@ def _baselines(recipe: Recipe, task: Task, base: Local, root: Path) -> list[Base
     open_units = [unit for unit in task.units if not unit.sealed]
     if not open_units:
         raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
-    return matching(root, base.model.slug, open_units, base.identity.subject, base.identity.engine, recipe.model)
+    return matching(root, base.model.slug, open_units, base.fingerprint.subject, base.fingerprint.engine, recipe.model)
 
 
-def _leave(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:
-    found = find_diagnosis(root, task, base.identity.subject, recipe.model)
-    leave = warrant(task, found, recipe.waiver, show_path(recipe.path))
+def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:
+    found = find_diagnosis(root, task, base.fingerprint.subject, recipe.model)
+    eligible = eligibility(task, found, recipe.override, show_path(recipe.path))
     say("the diagnosis:")
-    for line in in_words(leave):
+    for line in render(eligible):
         say(line)
-    return leave
+    return eligible
 
 
-def _row_files(recipe: Recipe, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
     names = [show_path(path) for path in recipe.rows]
     return [
         {"file": name, "sha256": file_digest(path), "rows": sum(row.file == name for row in rows)}
@@ -200,7 +200,7 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     start = time.monotonic()
     adapter = work / ADAPTER
     shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
-    job = Job(ready.recipe, ready.tokens, ready.dev, work, newest(work))
+    job = Job(ready.recipe, ready.tokens, ready.validation, work, newest(work))
     keep_only(work, job.checkpoint)
     restore(work, job.checkpoint)
     processes().hand_over(job)

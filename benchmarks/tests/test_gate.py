@@ -31,7 +31,7 @@ from benchmarks.gate_scores import SHAPES, Sizes, place_of, pool, spread_of
 from benchmarks.gate_slices import SMALL, Fall, collapse, fallen, innocents
 from benchmarks.gate_worlds import Mismatch, World, check, passfail_unit
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.statistics.paired import CLAMP_MARGINS
+from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
 TINY = gate.Settings(
     sizes=(50,),
@@ -59,10 +59,10 @@ def world(*changes):
 # The enumeration
 
 
-@pytest.mark.parametrize("churn", [0.02, 0.1])
+@pytest.mark.parametrize("flip_rate", [0.02, 0.1])
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_tables_hold_all_but_a_billionth_of_the_mass_and_the_cells_change(churn, change):
-    cell = Cell(200, churn, change)
+def test_the_tables_hold_all_but_a_billionth_of_the_mass_and_the_cells_change(flip_rate, change):
+    cell = Cell(200, flip_rate, change)
     found = tables(cell)
     mean = found.chance @ [(fixed - broke) / 200 for broke, fixed in found.counts]
 
@@ -71,7 +71,7 @@ def test_the_tables_hold_all_but_a_billionth_of_the_mass_and_the_cells_change(ch
     assert mean == pytest.approx(change * MARGIN, abs=1e-7)
 
 
-# From a simulation of its own (regressed, held, inconclusive in %, five suites): n, churn, by the true change.
+# From a simulation of its own (regressed, held, inconclusive in %, five suites): n, flip rate, by the true change.
 PUBLISHED = {
     (50, 0.04): [(0, 26, 74), (4, 6, 90), (18, 0, 82), (67, 0, 33)],
     (100, 0.02): [(0, 78, 21), (18, 28, 54), (66, 4, 30), (98, 0, 2)],
@@ -80,9 +80,9 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize(("n", "churn"), PUBLISHED)
-def test_the_rates_are_those_of_another_simulation(n, churn):
-    for cell, expected in zip(passfail(n, churn, 6_000, 0), PUBLISHED[n, churn], strict=True):
+@pytest.mark.parametrize(("n", "flip_rate"), PUBLISHED)
+def test_the_rates_are_those_of_another_simulation(n, flip_rate):
+    for cell, expected in zip(passfail(n, flip_rate, 6_000, 0), PUBLISHED[n, flip_rate], strict=True):
         regressed, held = cell.five.regressed, cell.alone["tunegate"].holds
         found = [100 * regressed, 100 * held, 100 * (1 - regressed - held)]
 
@@ -161,15 +161,15 @@ def test_the_exact_bootstrap_is_scipys(broke, fixed):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-@pytest.mark.parametrize("churn", [0.02, 0.1])
-def test_scores_change_by_what_they_should_and_scatter_as_pass_fail_cases_do(shape, churn):
+@pytest.mark.parametrize("flip_rate", [0.02, 0.1])
+def test_scores_change_by_what_they_should_and_scatter_as_pass_fail_cases_do(shape, flip_rate):
     random = np.random.default_rng(5)
-    noise = shape.draw(random, (400_000,), spread_of(churn))
-    clamped = np.clip(place_of(shape, churn, -1.0) + noise, -CLAMP_MARGINS, CLAMP_MARGINS)
+    noise = shape.draw(random, (400_000,), spread_of(flip_rate))
+    winsorised = np.clip(place_of(shape, flip_rate, -1.0) + noise, -WINSOR_MARGINS, WINSOR_MARGINS)
 
-    assert clamped.mean() == pytest.approx(-1, abs=0.03)
+    assert winsorised.mean() == pytest.approx(-1, abs=0.03)
     assert noise.mean() == pytest.approx(0, abs=0.04)
-    assert noise.std() == pytest.approx(spread_of(churn), rel=0.1)
+    assert noise.std() == pytest.approx(spread_of(flip_rate), rel=0.1)
 
 
 def test_a_family_of_slices_blocks_for_a_collapse_and_not_for_a_flip():
@@ -215,8 +215,8 @@ def test_a_broken_promise_is_told(results):
 
     assert broken(results) == []
     assert [str(each) for each in broken(wrong)] == [
-        "30.0 % (n = 50, churn 4 %, standard error 3.24)",
-        "5.1 % (n = 50, churn 4 %, change -1 margins, exact)",
+        "30.0 % (n = 50, flip rate 4 %, standard error 3.24)",
+        "5.1 % (n = 50, flip rate 4 %, change -1 margins, exact)",
     ]
     assert "Promises broken: any false" in findings(wrong)[-2]
 

@@ -15,8 +15,8 @@ from tunegate.harness.fixtures.model import Case
 from tunegate.harness.lint.rules import lint
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import Row, read_rows
-from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.trainers.decontamination.check import check_decontamination
 from tunegate.trainers.decontamination.normalize import normalise
 
 ROOT = ROOT / "benchmarks/ladder_tasks"
@@ -24,7 +24,7 @@ TASKS = load_tasks(ROOT)
 UNITS = {key: find_unit(TASKS, key) for key in ("handbook/facts", "rota/sums")}
 FACTS, SUMS = (unit.cases for unit in UNITS.values())
 RECIPES = {task.name: read_recipe(ROOT / f"_training/{task.name}.yaml") for task in TASKS}
-ROWS = {task.name: read_rows(RECIPES[task.name].rows, task) for task in TASKS}
+ROWS = {task.name: read_examples(RECIPES[task.name].rows, task) for task in TASKS}
 SENTENCE = re.compile(r"(?<=[.!?;])\s+")
 NUMBER = re.compile(r"\d+(?:[.,:]\d+)?")
 RUN = 5  # words
@@ -52,7 +52,7 @@ def runs(text: str) -> set[tuple[str, ...]]:
 def test_lint_finds_sixty_cases_each_and_nothing_to_say(tmp_path: Path) -> None:
     found = lint(ROOT, tmp_path)
     assert found.units == ["handbook/facts: 60 retention cases", "rota/sums: 60 retention cases"]
-    assert (found.mistakes, found.doubts) == ((), ())
+    assert (found.mistakes, found.warnings) == ((), ())
 
 
 @pytest.mark.parametrize("case", FACTS, ids=by_id)
@@ -129,13 +129,13 @@ def test_there_are_eighty_varied_rows(task) -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_rows_are_apart_from_the_fixtures(task) -> None:
-    assert check_holdout(ROWS[task.name], TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    assert check_decontamination(ROWS[task.name], TASKS)["pairs"] == {"refuse": 0, "review": 0}
     (unit,) = task.units
     held = [case.input for case in unit.cases] + [text for text, _ in unit.shots]
     held += [case.context for case in unit.cases if case.context]
     known = set().union(*map(runs, held))
 
-    def copied(row: Row) -> bool:
+    def copied(row: Example) -> bool:
         """Are three runs of five words, seven words on end for instance, a fixture's?"""
         return len(runs(row.input) & known) >= 3
 

@@ -17,12 +17,12 @@ from tunegate.harness.core.errors import Problem
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
 
 
-def text_shape(what: str = NOT_EMPTY) -> dict[str, Any]:
+def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
     """The JSON Schema of a text that is not empty; `what` it is stands in messages and in editors."""
     return {"type": "string", "pattern": NOT_BLANK, "description": what}
 
 
-def check_shape(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
+def validate(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
     """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data
     errors = Draft202012Validator(schema).iter_errors(instance)

@@ -19,7 +19,7 @@ NAMES = {"base": "base weights", "template": "chat template"}
 def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
     asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
-    subject, engine = record.identity["subject"], record.identity["engine"]
+    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
     who = [_part_name(part) for part in (*FIXED, "adapter") if old.subject.get(part) != subject.get(part)]
     how = [
         f"{part} {old.engine.get(part)} -> {engine.get(part)}"
@@ -34,10 +34,10 @@ def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
         else []
         for how, flag in (("loosened", True), ("tightened", False))
     )
-    return looser + _judged_otherwise(old, record, unit) + stricter + asked + who + how + moved
+    return looser + _scored_differently(old, record, unit) + stricter + asked + who + how + moved
 
 
-def _judged_otherwise(old: Baseline, record: Record, unit: Unit) -> list[str]:
+def _scored_differently(old: Baseline, record: Record, unit: Unit) -> list[str]:
     """The same output with another score: the rules changed, not the model."""
     now = record.of_unit(unit.key)
     same = [

@@ -14,7 +14,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.api import Completion, Fingerprint
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
@@ -92,7 +92,7 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
 
 
 def baseline_references(
-    root: Path, tasks: Sequence[Task], units: Sequence[Unit], identity: Identity, model: str | None
+    root: Path, tasks: Sequence[Task], units: Sequence[Unit], fingerprint: Fingerprint, model: str | None
 ) -> dict[str, Record]:
     """The baseline of `units` and, where there is one of another adapter, the last release.
 
@@ -100,7 +100,7 @@ def baseline_references(
         root: the folder of baselines.
         tasks: all tasks of the fixtures.
         units: the units to be compared.
-        identity: the candidate's.
+        fingerprint: the candidate's.
         model: its `--tg-model`, for the commands in messages; None for the default.
 
     Raises:
@@ -108,9 +108,9 @@ def baseline_references(
             the baseline was recorded, the last release differs in its questions, or the fixtures lost a unit that has
             a baseline.
     """
-    subject, slug = identity.subject, str(identity.subject["model"])
+    subject, slug = fingerprint.subject, str(fingerprint.subject["model"])
     check_vanished(root, slug, tasks)
-    found = matching(root, slug, units, subject, identity.engine, model)
+    found = matching(root, slug, units, subject, fingerprint.engine, model)
     _check_policies(root, slug, tasks, subject, model)
     baseline = as_reference(found)
     released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
@@ -179,12 +179,12 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     return record
 
 
-def difference_notes(record: Record, identity: Identity, tasks: Sequence[Task]) -> list[str]:
+def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[Task]) -> list[str]:
     """A line for each part of subject, engine and policy in which a candidate differs from a record."""
     notes = []
     for part, old, new in (
-        ("subject", record.identity["subject"], identity.subject),
-        ("engine", record.identity["engine"], identity.engine),
+        ("subject", record.fingerprint["subject"], fingerprint.subject),
+        ("engine", record.fingerprint["engine"], fingerprint.engine),
     ):
         notes += [
             f"{part} differs: {key} {_short(old.get(key))} -> {_short(new.get(key))}"
@@ -233,9 +233,9 @@ def check_released(root: Path, slug: str, units: Sequence[Unit], adapter: Path) 
             )
 
 
-def recorded_answers(root: Path, slug: str, units: Sequence[Unit], released: bool = False) -> dict[str, Answer]:
+def recorded_completions(root: Path, slug: str, units: Sequence[Unit], released: bool = False) -> dict[str, Completion]:
     """The outputs in the files of `units` by generation digest; a missing or damaged file holds none."""
-    found: dict[str, Answer] = {}
+    found: dict[str, Completion] = {}
     for unit in units:
         try:
             found |= read_baseline(baseline_path(root, slug, unit.key, released), unit.key).answers

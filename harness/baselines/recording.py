@@ -78,8 +78,8 @@ def _text(record: Record, unit: Unit) -> str:
     head = {
         "schema_version": SCHEMA_VERSION,
         "unit": unit.key,
-        "subject": record.identity["subject"],
-        "engine": record.identity["engine"],
+        "subject": record.fingerprint["subject"],
+        "engine": record.fingerprint["engine"],
         "questions": record.questions[unit.key],
         "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),

@@ -11,7 +11,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.evaluation.record import Record, Result, Summary, read_json, record_of
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Answer
+from tunegate.harness.models.api import Completion
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Baseline:
     path: Path
 
     @property
-    def answers(self) -> dict[str, Answer]:
+    def answers(self) -> dict[str, Completion]:
         """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
         return {
-            each.generation: each.as_answer(f"{self.unit}/{case}")
+            each.generation: each.as_completion(f"{self.unit}/{case}")
             for case, result in self.results.items()
             for each in (result.repeats or (result,))
             if each.generation and each.score is not None
@@ -63,7 +63,8 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     if found != unit:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
     return Baseline(
-        unit, record.identity["subject"], record.identity["engine"], record.questions[unit], record.policies[unit],
+        unit, record.fingerprint["subject"], record.fingerprint["engine"], record.questions[unit],
+        record.policies[unit],
         record.units[unit], record.of_unit(unit), path,
     )  # fmt: skip
 
@@ -75,7 +76,7 @@ def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema_version": data["schema_version"],
         "partial": False,
-        "identity": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
+        "fingerprint": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
         "policies": {unit: data["policy"]},
         "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
         "units": {unit: data["summary"]},
@@ -96,7 +97,7 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
     first = baselines[0]
     return Record(
         partial=False,
-        identity={"subject": first.subject, "engine": first.engine, "names": {"model": "baseline"}},
+        fingerprint={"subject": first.subject, "engine": first.engine, "names": {"model": "baseline"}},
         questions={each.unit: each.questions for each in baselines},
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.core.errors import Doubt, Problem
+from tunegate.harness.core.errors import LintWarning, Problem
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
@@ -59,11 +59,11 @@ class Check(Protocol):
 
 
 @runtime_checkable
-class Doubting(Protocol):
+class HasWarnings(Protocol):
     """A check whose references hold what is allowed and probably not meant: `tunegate lint` tells."""
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
+    def warnings(self) -> tuple[LintWarning, ...]:
         """Each of them, with its place."""
 
 
@@ -95,7 +95,7 @@ class CheckKind:
     texts: Callable[[str, Any], tuple[str, ...]] | None = None
     chat: bool = True
     ignores: tuple[str, ...] = ()
-    rereads: bool = False
+    derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
 

@@ -103,6 +103,6 @@ KIND = CheckKind(
     expect={},
     load=load,
     version=1,
-    rereads=True,
+    derived=True,
     ignores=("cases", "prompt", "check", "generate", "shots", "sealed"),
 )

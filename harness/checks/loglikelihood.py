@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import text_shape
+from tunegate.harness.authoring.validation import text_schema
 from tunegate.harness.checks.base import CheckKind, Outcome
 from tunegate.harness.core.errors import Problem
 
@@ -22,8 +22,8 @@ EXPECT = {
     "additionalProperties": False,
     "required": ["preferred", "other"],
     "properties": {
-        "preferred": text_shape("the answer in the house's words"),
-        "other": text_shape("the same answer in the words that it should not prefer"),
+        "preferred": text_schema("the answer in the house's words"),
+        "other": text_schema("the same answer in the words that it should not prefer"),
     },
     "description": "two answers that differ in one choice of words: preferred, the house's, and other",
 }

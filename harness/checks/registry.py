@@ -26,7 +26,7 @@ CHECKS: dict[str, CheckKind] = {
 SUITES = tuple(dict.fromkeys(name.partition("/")[0] for name in CHECKS))
 
 
-def row_name(suite: str, measure: str = "") -> str:
+def kind_name(suite: str, measure: str = "") -> str:
     """The name of a row in the table."""
     return f"{suite}/{measure}" if measure else suite
 

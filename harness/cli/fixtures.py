@@ -38,16 +38,16 @@ def lint(
 
     found = check(path)
     if style is Format.github:
-        lines = [*map(annotation, found.mistakes), *map(annotation, found.doubts)]
+        lines = [*map(annotation, found.mistakes), *map(annotation, found.warnings)]
     elif found.mistakes:
         raise AuthoringError(found.mistakes)
     else:
-        lines = [*found.units, *map(str, found.doubts)]
+        lines = [*found.units, *map(str, found.warnings)]
     for line in (*lines, found.summary):
         console.print(line, markup=False)
     for line in report_cards(found.tasks) if report_card else ():
         console.print(line, markup=False)
-    if found.mistakes or (strict and found.doubts):
+    if found.mistakes or (strict and found.warnings):
         raise typer.Exit(Refused.exit_code)
 
 
@@ -74,7 +74,7 @@ def plan(
     unit: Annotated[str | None, typer.Option(help="Only this unit.", metavar="TASK/UNIT")] = None,
     margin: Annotated[float | None, typer.Option(help="Hold this, .05 for five points, not what is declared.")] = None,
     gain: Annotated[float | None, typer.Option(help="Show this, .05 for five points.")] = None,
-    churn: Annotated[float | None, typer.Option(help="Assume this, .04 for 4 %, not what was measured.")] = None,
+    flip_rate: Annotated[float | None, typer.Option(help="Assume this, .04 for 4 %, not what was measured.")] = None,
 ) -> None:
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""
     from tunegate.harness.evaluation.record import read_record
@@ -84,5 +84,5 @@ def plan(
     from tunegate.harness.planning.render import show
 
     tasks = load_tasks(cases)
-    past = find_past(baselines, tasks, read_record(record) if record else None, churn)
+    past = find_past(baselines, tasks, read_record(record) if record else None, flip_rate)
     show(Console(highlight=False), run(tasks, past, unit, margin, gain))

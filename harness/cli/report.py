@@ -16,11 +16,11 @@ def report(
 ) -> None:
     """Show a record: its table, verdicts, decisions, every case that broke with both outputs. Several: side by side."""
     from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.reporting.record import show, show_beside
+    from tunegate.harness.reporting.record import print_side_by_side, show
 
     records = [read_record(path) for path in record]
     if len(records) > 1:
-        show_beside(console, records)
+        print_side_by_side(console, records)
     else:
         show(console, records[0], broken=None)
 

@@ -1,4 +1,4 @@
-"""Which lever, and then the training: diagnose and train."""
+"""Which remedy, and then the training: diagnose and train."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def train(
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture."""
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.reporting.leaderboard import megabytes
-    from tunegate.trainers.config.recipe import in_words, read_recipe
+    from tunegate.trainers.config.recipe import read_recipe, render
     from tunegate.trainers.pipeline import check
     from tunegate.trainers.pipeline import train as run
     from tunegate.trainers.training.distributed import processes
@@ -63,7 +63,7 @@ def train(
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
         read = read_recipe(recipe, output)
-        for line in in_words(read):
+        for line in render(read):
             say(line)
         ready = check(read, cases, baselines, watch, say, report)
         console.print(
@@ -72,7 +72,7 @@ def train(
         if dry_run:
             from tunegate.trainers.training.estimate import estimate
 
-            for line in estimate(read, ready.base.folder, ready.tokens, watch).in_words():
+            for line in estimate(read, ready.base.folder, ready.tokens, watch).render():
                 say(line)
             say("nothing was trained: that was a dry run")
             return

@@ -61,7 +61,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Doubt:
+class LintWarning:
     """Something in a file that a person edits which is allowed, and probably not what was meant."""
 
     file: str

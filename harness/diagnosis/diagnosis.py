@@ -1,4 +1,4 @@
-"""A task's diagnosis: per unit the lever, the evidence of each rung and the advice; committed beside the baselines."""
+"""A task's diagnosis: per unit the remedy, the evidence of each rung and the advice; committed beside the baselines."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tunegate.harness.baselines.lookup import DIAGNOSIS
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, climb, climbers, sample
-from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Lever, Step, advice, lever, steps
+from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, promptable, run_ladder, sample
+from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, RungResult, advice, remedy, rungs
 from tunegate.harness.evaluation.record import Record, read_json
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.models.api import Subject
+from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.prompts import RUNGS
@@ -29,13 +29,13 @@ RECORDS = Path(".tunegate/diagnose")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What the ladder showed of one unit: the `lever` that closes its gap to `goal`, and why."""
+class Recommendation:
+    """What the ladder showed of one unit: the `remedy` that closes its gap to `goal`, and why."""
 
-    lever: Lever
+    remedy: Remedy
     advice: str
     goal: float
-    steps: tuple[Step, ...]
+    rungs: tuple[RungResult, ...]
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Diagnosis:
     cases: int
     seed: int
     questions: Mapping[str, Mapping[str, str]]
-    units: Mapping[str, Finding]
-    unclimbed: tuple[str, ...] = ()
+    units: Mapping[str, Recommendation]
+    unpromptable: tuple[str, ...] = ()
 
     @property
-    def cheaper(self) -> dict[str, Finding]:
-        """The units for which a fine-tune is not the lever."""
-        return {unit: found for unit, found in self.units.items() if found.lever not in TUNING}
+    def cheaper(self) -> dict[str, Recommendation]:
+        """The units for which a fine-tune is not the remedy."""
+        return {unit: found for unit, found in self.units.items() if found.remedy not in TUNING}
 
     @property
     def digest(self) -> str:
@@ -90,35 +90,35 @@ def diagnose(
         Refused: no unit of the task can be asked.
         CouldNotRun: a model is missing or gave up.
     """
-    whole = climbers(task.units)
+    whole = promptable(task.units)
     if not whole:
         raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
     units = [sample(unit, cases, seed) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
         base = Base(model, watch)
-        rungs: dict[str, Callable[[], Subject]] = {rung: partial(_subject, base, rung, store, watch) for rung in RUNGS}
+        rungs: dict[str, Callable[[], Model]] = {rung: partial(_subject, base, rung, store, watch) for rung in RUNGS}
         if larger:
             rungs[LARGER] = lambda: _subject(Base(larger, watch), RUNGS[0], store, watch)
-        records = climb(units, rungs, watch)
-    identity = records[RUNGS[0]].identity
+        records = run_ladder(units, rungs, watch)
+    fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
-        task.name, identity["subject"], identity["engine"], larger, cases, seed,
+        task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, seed,
         questions={unit.key: unit.questions for unit in whole},
-        units={unit.key: _finding(task, unit, records) for unit in units},
-        unclimbed=tuple(unit.key for unit in task.units if unit not in whole),
+        units={unit.key: _recommendation(task, unit, records) for unit in units},
+        unpromptable=tuple(unit.key for unit in task.units if unit not in whole),
     )  # fmt: skip
     return found, records
 
 
-def _subject(base: Base, rung: str, store: Store, watch: Watch) -> Subject:
+def _subject(base: Base, rung: str, store: Store, watch: Watch) -> Model:
     return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
 
 
-def _finding(task: Task, unit: Unit, records: Mapping[str, Record]) -> Finding:
-    goal = task.policy.of(unit.name, unit.kind).reach or GOAL
-    evidence = steps(unit, records)
-    chosen = lever(evidence, goal, unit.row.knowledge)
-    return Finding(chosen, advice(chosen, evidence, goal), goal, tuple(evidence))
+def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:
+    goal = task.policy.of(unit.name, unit.kind).target_score or GOAL
+    evidence = rungs(unit, records)
+    chosen = remedy(evidence, goal, unit.row.knowledge)
+    return Recommendation(chosen, advice(chosen, evidence, goal), goal, tuple(evidence))
 
 
 def diagnosis_path(root: Path, slug: str, task: str) -> Path:
@@ -143,9 +143,9 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
     try:
         data = read_json(path)
         intact = is_as_stamped(data)
-        units = {key: _read_finding(raw) for key, raw in data.pop("units").items()}
-        known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "unclimbed"}}
-        found = Diagnosis(units=units, unclimbed=tuple(data["unclimbed"]), **known)
+        units = {key: _read_recommendation(raw) for key, raw in data.pop("units").items()}
+        known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "unpromptable"}}
+        found = Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)
     except FileNotFoundError:
         raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -155,13 +155,13 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
     return found
 
 
-def _read_finding(raw: Mapping[str, Any]) -> Finding:
-    return Finding(raw["lever"], raw["advice"], raw["goal"], tuple(map(_read_step, raw["steps"])))
+def _read_recommendation(raw: Mapping[str, Any]) -> Recommendation:
+    return Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["steps"])))
 
 
-def _read_step(raw: Mapping[str, Any]) -> Step:
+def _read_rung(raw: Mapping[str, Any]) -> RungResult:
     interval = raw["interval"]
-    return Step(**{**raw, "interval": tuple(interval) if interval else None})
+    return RungResult(**{**raw, "interval": tuple(interval) if interval else None})
 
 
 def keep_records(records: Mapping[str, Record], task: str, folder: Path = RECORDS) -> Sequence[Path]:

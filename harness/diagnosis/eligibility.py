@@ -1,4 +1,4 @@
-"""Whether a task's diagnosis warrants a fine-tune: it names no other lever, or someone says why all the same."""
+"""Whether a task is eligible for a fine-tune: its diagnosis names no other remedy, or someone says why all the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tunegate.harness.baselines.diff import FIXED, NAMES
 from tunegate.harness.baselines.lookup import DEFAULT_MODEL
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
-from tunegate.harness.diagnosis.ladder import climbers
+from tunegate.harness.diagnosis.ladder import promptable
 from tunegate.harness.fixtures.model import Task, Unit
 
 
@@ -34,8 +34,8 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
         part = NAMES.get(part, part)
         raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {part}; run: {how}")
     _check_complete(task, found, path, how)
-    for unit in aims(task):
-        if unit.key in found.unclimbed:
+    for unit in tuned_units(task):
+        if unit.key in found.unpromptable:
             continue
         if differs := _first_difference(found.questions[unit.key], unit.questions):
             raise Refused(f"{unit.key}: {show_path(path)} rests on other {differs}; run: {how}")
@@ -43,8 +43,8 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
 
 
 def _check_complete(task: Task, found: Diagnosis, path: Path, how: str) -> None:
-    known = {*found.units, *found.unclimbed}
-    if missing := [unit.key for unit in aims(task) if unit.key not in known]:
+    known = {*found.units, *found.unpromptable}
+    if missing := [unit.key for unit in tuned_units(task) if unit.key not in known]:
         raise Refused(f"{show_path(path)}: expected a diagnosis of {', '.join(missing)}, found none; run: {how}")
 
 
@@ -59,55 +59,57 @@ def how_to_diagnose(task: Task, model: str | None) -> str:
     return shlex.join(["tunegate", "diagnose", task.name, *options])
 
 
-def aims(task: Task) -> Sequence[Unit]:
+def tuned_units(task: Task) -> Sequence[Unit]:
     """The units that a fine-tune of the task is for: its targets, or without any all that a prompt can change."""
     targets = [unit for unit in task.units if unit.name in task.policy.targets]
-    return targets or climbers(task.units)
+    return targets or promptable(task.units)
 
 
-def warrant(task: Task, found: Diagnosis, waiver: str | None, where: str) -> dict[str, Any]:
-    """The leave to fine-tune, as the training record keeps it: the diagnosis' digest, the levers, the reason to go on.
+def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) -> dict[str, Any]:
+    """Whether a task may be fine-tuned, as the training record keeps it: by which diagnosis, and against whose advice.
 
     Args:
         task: what is to be trained for.
         found: its diagnosis.
-        waiver: why it is fine-tuned although another lever is named, or None.
-        where: the file in which the waiver stands, or would.
+        override: why it is fine-tuned although another remedy is named, or None.
+        where: the file in which the override stands, or would.
 
     Returns:
-        `digest`, `levers` by unit, `against` (the units whose lever is another one) and `waived` (the reason, None
-        where there was nothing to waive).
+        `digest`, `remedies` by unit, `against` (the units whose remedy is another one) and `override` (the reason, None
+        where there was nothing to override).
 
     Raises:
-        Refused: another lever, and no waiver.
+        Refused: another remedy, and no override.
     """
-    keys = [unit.key for unit in aims(task) if unit.key in found.units]
+    keys = [unit.key for unit in tuned_units(task) if unit.key in found.units]
     against = [key for key in keys if key in found.cheaper]
-    if against and not waiver:
+    if against and not override:
         lines = "\n".join(f"  {key}: {found.units[key].advice}" for key in against)
         raise Refused(
-            f"{task.name}: expected a diagnosis that names fine-tuning, found another lever:\n{lines}\n"
-            'that comes first; to fine-tune all the same, write `diagnosis: {waive: "the reason"}` into '
+            f"{task.name}: expected a diagnosis that names fine-tuning, found another remedy:\n{lines}\n"
+            'that comes first; to fine-tune all the same, write `diagnosis: {override: "the reason"}` into '
             f"{where}: the reason then stands in the adapter's training record and model card"
         )
     return {
         "digest": found.digest,
-        "levers": {key: found.units[key].lever for key in keys},
+        "remedies": {key: found.units[key].remedy for key in keys},
         "against": against,
-        "waived": waiver if against else None,
+        "override": override if against else None,
     }
 
 
-def in_words(leave: Mapping[str, Any]) -> list[str]:
+def render(eligible: Mapping[str, Any]) -> list[str]:
     """What the training rests on, a line for each unit."""
-    lines = [f"  {key}: {lever}" for key, lever in leave["levers"].items()] or ["  no target that a prompt can change"]
-    if leave["waived"]:
-        lines.append(f"  trained against the diagnosis of {', '.join(leave['against'])}: {leave['waived']}")
+    lines = [f"  {key}: {remedy}" for key, remedy in eligible["remedies"].items()] or [
+        "  no target that a prompt can change"
+    ]
+    if eligible["override"]:
+        lines.append(f"  trained against the diagnosis of {', '.join(eligible['against'])}: {eligible['override']}")
     return lines
 
 
-def check_warrant(
-    root: Path, task: Task, subject: Mapping[str, str | None], leave: Mapping[str, Any], model: str | None = None
+def check_eligibility(
+    root: Path, task: Task, subject: Mapping[str, str | None], eligible: Mapping[str, Any], model: str | None = None
 ) -> None:
     """Refuse a release whose training rests on no diagnosis that stands, for what are the task's targets now.
 
@@ -118,15 +120,15 @@ def check_warrant(
         root: the folder of baselines.
         task: what the adapter was trained for.
         subject: the base that was diagnosed.
-        leave: what `warrant` gave when it was trained.
+        eligible: what `eligibility` gave when it was trained.
         model: the base's `--model`, for the command that makes what is missing.
 
     Raises:
-        Refused: there is no diagnosis, it lacks a target, or it names another lever and no reason was given.
+        Refused: there is no diagnosis, it lacks a target, or it names another remedy and no reason was given.
     """
     path, how = diagnosis_path(root, str(subject["model"]), task.name), how_to_diagnose(task, model)
     committed = read_diagnosis(path, how)
-    if committed.digest != leave.get("digest"):
+    if committed.digest != eligible.get("digest"):
         committed = find_diagnosis(root, task, subject, model)
     _check_complete(task, committed, path, how)
-    warrant(task, committed, leave.get("waived"), "the recipe, and train again")
+    eligibility(task, committed, eligible.get("override"), "the recipe, and train again")

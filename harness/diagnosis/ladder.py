@@ -8,9 +8,9 @@ from dataclasses import replace
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Subject
+from tunegate.harness.models.api import Model
 from tunegate.harness.models.prompts import RUNGS
 
 LARGER = "larger"  # a rung of its own: another model, asked as the first one is
@@ -29,7 +29,7 @@ def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
     return replace(unit, cases=tuple(case for case in unit.cases if marks[case.id] <= last))
 
 
-def climbers(units: Iterable[Unit]) -> list[Unit]:
+def promptable(units: Iterable[Unit]) -> list[Unit]:
     """The units that a prompt can change: those that generate, pass or fail, and are not sealed."""
     return [unit for unit in units if unit.row.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed]
 
@@ -43,7 +43,7 @@ def offers(unit: Unit, rung: str) -> bool:
     return True
 
 
-def climb(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Subject]], watch: Watch) -> dict[str, Record]:
+def run_ladder(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], watch: Watch) -> dict[str, Record]:
     """Judge the units on each rung that they offer.
 
     Args:
@@ -57,5 +57,5 @@ def climb(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Subject]], wat
     records = {}
     for rung, subject in rungs.items():
         if offered := [unit for unit in units if offers(unit, rung)]:
-            records[rung] = judge(offered, subject(), watch, partial=True)
+            records[rung] = evaluate(offered, subject(), watch, partial=True)
     return records

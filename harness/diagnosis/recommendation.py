@@ -1,4 +1,4 @@
-"""Which lever closes a unit's gap: the evidence of the ladder, and the advice that follows from it.
+"""Which remedy closes a unit's gap: the evidence of the ladder, and the advice that follows from it.
 
 Prompt first, retrieval second, fine-tune last. Fine-tuning teaches form (format, voice, vocabulary), or does cheaply
 what a dear prompt does; it teaches neither facts nor reasoning.
@@ -20,12 +20,12 @@ from tunegate.harness.gate.pairing import pair
 from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
-Lever = Literal[
+Remedy = Literal[
     "none needed", "prompt", "retrieval", "reasoning", "larger model", "fine-tune for quality", "fine-tune for cost",
     "none found",
 ]  # fmt: skip
-TUNING: frozenset[Lever] = frozenset({"fine-tune for quality", "fine-tune for cost"})
-GOAL = 0.9  # of the cases, where task.yaml declares no `reach`
+TUNING: frozenset[Remedy] = frozenset({"fine-tune for quality", "fine-tune for cost"})
+GOAL = 0.9  # of the cases, where task.yaml declares no `target_score`
 DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
 FORM = "adherence"  # the rate that tells form from content, where a suite has both
 HELP = {
@@ -40,11 +40,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "larger model": ("A larger model", f"; {NEITHER}"),
     "fine-tune for cost": ("Fine-tune for cost", "; a tuned model does it without"),
 }
-CONTENT_LEVER: Mapping[str, Lever] = {"context": "retrieval", "steps": "reasoning", LARGER: "larger model"}
+CONTENT_REMEDY: Mapping[str, Remedy] = {"context": "retrieval", "steps": "reasoning", LARGER: "larger model"}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RungResult:
     """A unit on one rung.
 
     `mean` and `form` are shares of the cases that pass and whose form is right, `tokens` the mean of a call, in and
@@ -62,7 +62,7 @@ class Step:
     better: bool = False
 
 
-def steps(unit: Unit, records: Mapping[str, Record]) -> list[Step]:
+def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
     """A unit on every rung that judged it, the first one as it is.
 
     Raises:
@@ -74,8 +74,8 @@ def steps(unit: Unit, records: Mapping[str, Record]) -> list[Step]:
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], LEVEL)
     better = dict(zip(d, flags, strict=True))
     return [
-        _step(first[0], first[1].units[unit.key]),
-        *(_step(rung, record.units[unit.key], d[rung], better[rung]) for rung, record in rest),
+        _rung(first[0], first[1].units[unit.key]),
+        *(_rung(rung, record.units[unit.key], d[rung], better[rung]) for rung, record in rest),
     ]
 
 
@@ -86,16 +86,16 @@ def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[
     return found.d
 
 
-def _step(rung: str, summary: Summary, d: Sequence[float] = (), better: bool = False) -> Step:
+def _rung(rung: str, summary: Summary, d: Sequence[float] = (), better: bool = False) -> RungResult:
     mean = summary.mean if summary.mean is not None else 0.0
     bounds = stats.interval(d) if d else None
-    return Step(
+    return RungResult(
         rung, summary.n, mean, summary.rates.get(FORM, mean), sum(summary.tokens) if summary.tokens else None,
         gain=sum(d) / len(d) if d else 0.0, interval=(bounds.lower, bounds.upper) if bounds else None, better=better,
     )  # fmt: skip
 
 
-def lever(found: Sequence[Step], goal: float, knowledge: bool) -> Lever:
+def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     """The cheapest thing that closes the gap between a unit as it is and its goal.
 
     Args:
@@ -112,28 +112,28 @@ def lever(found: Sequence[Step], goal: float, knowledge: bool) -> Lever:
     if closing:
         return _closed_by(closing, first, about_form, knowledge)
     lead = max(better, key=lambda step: step.mean, default=None)  # the cheapest of equals
-    if lead and lead.rung in CONTENT_LEVER and not (about_form and lead.rung != "context"):
-        return CONTENT_LEVER[lead.rung]
+    if lead and lead.rung in CONTENT_REMEDY and not (about_form and lead.rung != "context"):
+        return CONTENT_REMEDY[lead.rung]
     return "fine-tune for quality" if about_form else "none found"
 
 
-def _closed_by(step: Step, first: Step, about_form: bool, knowledge: bool) -> Lever:
+def _closed_by(step: RungResult, first: RungResult, about_form: bool, knowledge: bool) -> Remedy:
     if step.rung == "context":
         return "retrieval"
-    if step.rung in CONTENT_LEVER and not about_form:
-        return CONTENT_LEVER[step.rung]
+    if step.rung in CONTENT_REMEDY and not about_form:
+        return CONTENT_REMEDY[step.rung]
     if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
         return "prompt"
     return "fine-tune for cost" if step.rung == LARGER or times(step, first) >= DEAR else "prompt"
 
 
-def times(step: Step, first: Step) -> float:
+def times(step: RungResult, first: RungResult) -> float:
     """How many times the tokens of a call as it is; 0 where they are not known."""
     return step.tokens / first.tokens if step.tokens and first.tokens else 0.0
 
 
-def advice(chosen: Lever, found: Sequence[Step], goal: float) -> str:
-    """The lever in one sentence, with its evidence."""
+def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
+    """The remedy in one sentence, with its evidence."""
     first, *rest = found
     better = [step for step in rest if step.better]
     best = max(better, key=lambda step: step.mean, default=None)
@@ -143,22 +143,22 @@ def advice(chosen: Lever, found: Sequence[Step], goal: float) -> str:
     if chosen == "fine-tune for quality":
         return f"Fine-tune for quality: {_short(best, first)}, and what is missing is form{_formed(found)}."
     if chosen == "none found" or closing is None:
-        return f"No lever found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
+        return f"No remedy found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
     opening, end = SENTENCES[chosen]
     return f"{opening}: {_moved(closing, first)}{end}."
 
 
-def _moved(step: Step, first: Step) -> str:
+def _moved(step: RungResult, first: RungResult) -> str:
     gain = difference(step.gain, step.interval, "pass/fail")
     moved = f"takes it from {percent(first.mean)} to {percent(step.mean)} ({gain} points)"
     return f"{HELP[step.rung]} {moved}{_cost(step, first)}"
 
 
-def _cost(step: Step, first: Step) -> str:
+def _cost(step: RungResult, first: RungResult) -> str:
     return f" for {times(step, first):.1f} times the tokens a call" if times(step, first) else ""
 
 
-def _formed(found: Sequence[Step]) -> str:
+def _formed(found: Sequence[RungResult]) -> str:
     """Which prompt brings the form without the content, where one does."""
     first, *rest = found
     best = max(rest, key=lambda step: step.form, default=first)
@@ -167,7 +167,7 @@ def _formed(found: Sequence[Step]) -> str:
     return f" ({HELP[best.rung]} brings that from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"
 
 
-def _short(best: Step | None, first: Step) -> str:
+def _short(best: RungResult | None, first: RungResult) -> str:
     if best is None:
         return f"no rung moves it beyond chance ({percent(first.mean)} as it is)"
     return f"no rung closes the gap ({_moved(best, first)})"

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.formatting import difference, percent
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding
-from tunegate.harness.diagnosis.recommendation import Step, times
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation
+from tunegate.harness.diagnosis.recommendation import RungResult, times
 
 COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
 
@@ -37,10 +37,10 @@ def table(found: Diagnosis) -> Table:
     return out
 
 
-def _rows(finding: Finding) -> Iterator[tuple[Text, ...]]:
-    first = finding.steps[0]
-    has_form = any(step.form != step.mean for step in finding.steps)
-    for step in finding.steps:
+def _rows(finding: Recommendation) -> Iterator[tuple[Text, ...]]:
+    first = finding.rungs[0]
+    has_form = any(step.form != step.mean for step in finding.rungs)
+    for step in finding.rungs:
         gain = difference(step.gain, step.interval, "pass/fail") if step is not first else ""
         yield (
             Text(f"  {step.rung}"), Text(str(step.n)), Text(percent(step.form) if has_form else ""),
@@ -48,7 +48,7 @@ def _rows(finding: Finding) -> Iterator[tuple[Text, ...]]:
         )  # fmt: skip
 
 
-def _cost(step: Step, first: Step) -> tuple[Text, Text]:
+def _cost(step: RungResult, first: RungResult) -> tuple[Text, Text]:
     if step.tokens is None:
         return Text("-"), Text("-")
     return Text(f"{step.tokens:.0f}"), Text(f"{times(step, first):.1f}")
@@ -58,6 +58,6 @@ def sentences(found: Diagnosis) -> Iterator[str]:
     """A sentence for each unit, and one for those that no prompt can change."""
     for unit, finding in found.units.items():
         yield f"{unit}: {finding.advice}"
-    if found.unclimbed:
-        yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unclimbed)}."
+    if found.unpromptable:
+        yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unpromptable)}."
     yield f"About {found.cases} cases a unit (seed {found.seed}), hits and misses alike; bold is beyond chance."

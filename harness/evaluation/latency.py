@@ -17,7 +17,7 @@ import numpy as np
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Answer, Request, Subject
+from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.prompts import RungName, requests
 from tunegate.harness.statistics.ratio import ratio
 
@@ -39,8 +39,8 @@ class Speed:
 
 def time_calls(
     units: Sequence[Unit],
-    base: Subject,
-    tuned: Subject,
+    base: Model,
+    tuned: Model,
     rung: RungName,
     watch: Watch,
     clock: Clock = time.perf_counter,
@@ -77,7 +77,7 @@ def time_calls(
 
 
 def _ask(
-    subjects: Mapping[str, Subject], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
+    subjects: Mapping[str, Model], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
 ) -> dict[str, list[tuple[float, int]]]:
     """Seconds and tokens out of each call, by subject; they take turns, and in who goes first as well."""
     taken: dict[str, list[tuple[float, int]]] = {name: [] for name in subjects}
@@ -90,7 +90,7 @@ def _ask(
     return taken
 
 
-def _timed(subject: Subject, call: Request, clock: Clock) -> tuple[Answer, float]:
+def _timed(subject: Model, call: Request, clock: Clock) -> tuple[Completion, float]:
     start = clock()
     answers = list(subject.answer([call]))
     seconds = clock() - start

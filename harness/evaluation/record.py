@@ -14,7 +14,7 @@ from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, parse_json, stamped, write_json
 from tunegate.harness.fixtures.json_schemas import schema
-from tunegate.harness.models.api import Answer, Finish, LogProbs
+from tunegate.harness.models.api import Completion, Finish, LogProbs
 
 SCHEMA_VERSION = 1
 
@@ -39,9 +39,9 @@ class Result:
     repeats: tuple[Result, ...] = ()
     logprobs: LogProbs = ()
 
-    def as_answer(self, key: str, repeat: int = 0) -> Answer:
+    def as_completion(self, key: str, repeat: int = 0) -> Completion:
         """The answer that it judges, to be judged again."""
-        return Answer(
+        return Completion(
             key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
             generation=self.generation, logprobs=self.logprobs,
         )  # fmt: skip
@@ -98,7 +98,7 @@ class Record:
     """
 
     partial: bool
-    identity: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
     questions: Mapping[str, Mapping[str, str]]
     cases: Mapping[str, Result]
     units: Mapping[str, Summary]
@@ -115,7 +115,7 @@ class Record:
     @property
     def rung(self) -> str:
         """The rung of the ladder the answers were given on."""
-        return str(self.identity["subject"].get("rung", "as-is"))
+        return str(self.fingerprint["subject"].get("rung", "as-is"))
 
     def of_unit(self, unit: str) -> dict[str, Result]:
         """The results of one unit, by case id."""
@@ -131,10 +131,10 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON data, in the published shape."""
-        identity = {**self.identity, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
+        fingerprint = {**self.fingerprint, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
         return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
-            "adapter": self.adapter, "identity": identity,
+            "adapter": self.adapter, "fingerprint": fingerprint,
             "policies": {key: dict(policy) for key, policy in self.policies.items()},
             "cases": {key: result.as_dict() for key, result in self.cases.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
@@ -188,10 +188,10 @@ def record_of(data: Any, name: str) -> Record:
     errors = [f"{error.json_path}: {error.message[:200]}" for error in _validator("record").iter_errors(data)]
     if errors:
         raise Refused(f"{name}: expected a record of schema_version {SCHEMA_VERSION}, found {'; '.join(errors[:3])}")
-    identity = dict(data["identity"])
-    questions = identity.pop("questions")
+    fingerprint = dict(data["fingerprint"])
+    questions = fingerprint.pop("questions")
     return Record(
-        data["partial"], identity, questions,
+        data["partial"], fingerprint, questions,
         cases={key: _read_result(raw) for key, raw in data["cases"].items()},
         units={key: _read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),

@@ -14,16 +14,16 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case, Unit
-from tunegate.harness.models.api import Answer, Subject
+from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.prompts import RungName, final, requests
 from tunegate.harness.statistics import paired as stats
 
 UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
-def judge(
+def evaluate(
     units: Sequence[Unit],
-    subject: Subject,
+    subject: Model,
     watch: Watch,
     repeats: int = 1,
     partial: bool = False,
@@ -42,7 +42,7 @@ def judge(
     Raises:
         Refused: a unit cannot be asked on this rung or of this subject.
     """
-    rung = cast("RungName", subject.identity.subject.get("rung") or "as-is")
+    rung = cast("RungName", subject.fingerprint.subject.get("rung") or "as-is")
     _check_able(units, subject)
     prepare(units, watch)
     asked = list(requests(units, rung, repeats))
@@ -50,35 +50,35 @@ def judge(
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
     repeated = {unit.key: repeats if unit.row.asks == "generate" else 1 for unit in units}
-    who = subject.identity.names.get("adapter") or subject.identity.names["model"]
+    who = subject.fingerprint.names.get("adapter") or subject.fingerprint.names["model"]
     with watch(f"Judging {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
         for answer in subject.answer(asked):
-            results[answer.key, answer.repeat] = judge_answer(cases[answer.key], answer, rung, kinds[answer.key])
+            results[answer.key, answer.repeat] = score_completion(cases[answer.key], answer, rung, kinds[answer.key])
             done(1)
-    results |= _reread(units, results, repeats, str(subject.identity.subject.get("model")))
+    results |= _score_derived(units, results, repeats, str(subject.fingerprint.subject.get("model")))
     by_case = {
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
-    identity = subject.identity
+    fingerprint = subject.fingerprint
     return Record(
         partial=partial,
-        identity=identity.as_dict(),
+        fingerprint=fingerprint.as_dict(),
         questions={unit.key: unit.questions for unit in units},
         cases=by_case,
         units={unit.key: summarize(unit, [by_case[case.key] for case in unit.cases]) for unit in units},
-        adapter=identity.names.get("adapter"),
+        adapter=fingerprint.names.get("adapter"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sealed=sealed,
     )
 
 
-def _reread(
+def _score_derived(
     units: Iterable[Unit], results: Mapping[tuple[str, int], Result], repeats: int, model: str
 ) -> dict[tuple[str, int], Result]:
     """What units make of the answers to the units that they reread."""
     return {
-        (case.key, repeat): judge_call(case, results[source, repeat], model)
+        (case.key, repeat): score_call(case, results[source, repeat], model)
         for unit in units
         if unit.of
         for case in unit.cases
@@ -87,7 +87,7 @@ def _reread(
     }
 
 
-def judge_call(case: Case, answered: Result, model: str) -> Result:
+def score_call(case: Case, answered: Result, model: str) -> Result:
     """Judge what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
     tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
     if answered.score is None:
@@ -113,14 +113,16 @@ def prepare(units: Iterable[Unit], watch: Watch) -> None:
                     check.prepare()
 
 
-def _check_able(units: Iterable[Unit], subject: Subject) -> None:
+def _check_able(units: Iterable[Unit], subject: Model) -> None:
     for unit in units:
         if unit.row.asks not in subject.can:
             wanted = "generate" if unit.row.asks == "generate" else "tell the likelihood of a text"
-            raise Refused(f"{unit.key}: expected a subject that can {wanted}, {subject.identity.names['model']} cannot")
+            raise Refused(
+                f"{unit.key}: expected a subject that can {wanted}, {subject.fingerprint.names['model']} cannot"
+            )
 
 
-def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Result:
+def score_completion(case: Case, answer: Completion, rung: RungName, kind: Kind) -> Result:
     """Judge one answer; an answer without an output is unscored, and a continuous one neither passes nor fails."""
     if not answer.is_given:
         return UNANSWERED
@@ -140,7 +142,7 @@ def judge_answer(case: Case, answer: Answer, rung: RungName, kind: Kind) -> Resu
     )
 
 
-def _cut(case: Case, answer: Answer, outcome: Outcome) -> tuple[Finding, ...]:
+def _cut(case: Case, answer: Completion, outcome: Outcome) -> tuple[Finding, ...]:
     if answer.finish != "length" or outcome.score == 1.0:
         return ()
     limit = case.decoding.max_new_tokens

@@ -15,12 +15,12 @@ from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.gate.pairing import Pair, pair
+from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.gate.rule import BOUND_LEVEL, LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 
-Outcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
+ClaimOutcome = Literal["proved", "quality regressed", "quality inconclusive", "cost not lower", "not comparable"]
 CALLS = 1000  # prices are told for so many
 NOTHING = stats.PValue(1.0, 1.0)  # where no price moved
 
@@ -33,7 +33,7 @@ class Claim:
     """
 
     unit: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     reason: str
     currency: str
     before: float | None = None
@@ -84,7 +84,7 @@ def claims(
         [min(1.0, each.p.smallest * each.share) for each in found],
         LEVEL,
     )
-    models = [str(record.identity["subject"].get("model")) for record in (reference, candidate)]
+    models = [str(record.fingerprint["subject"].get("model")) for record in (reference, candidate)]
     return {
         each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower and each.clear, models).as_dict()
         for each, is_lower in zip(found, lower, strict=True)
@@ -107,7 +107,7 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
     return replace(bare, p=stats.p_better(d, seed=SEED), clear=clear)
 
 
-def _problem(both: Pair, candidate: Record, name: str, reference: Record) -> str:
+def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:
     """Why two sides have no prices to compare, in words."""
     for side, record in ((f"the {name}", reference), ("this run", candidate)):
         results, answers = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
@@ -142,7 +142,7 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     )  # fmt: skip
 
 
-def _outcome(verdict: Mapping[str, Any], lower: bool) -> Outcome:
+def _outcome(verdict: Mapping[str, Any], lower: bool) -> ClaimOutcome:
     if verdict["difference"] is None:  # not comparable, or not gated
         return "not comparable"
     if verdict["verdict"] == "inconclusive":

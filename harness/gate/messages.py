@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunegate.harness.core.formatting import change, level, listed, percent
-from tunegate.harness.gate.verdict import Judged
+from tunegate.harness.gate.verdict import UnitVerdict
 
 
 def cannot_compare(problem: str) -> str:
@@ -19,22 +19,22 @@ def ungated(unit: str) -> str:
     return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
 
 
-def critical_broke(facts: Judged) -> str:
+def critical_broke(facts: UnitVerdict) -> str:
     """A cause of regressed."""
-    return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} broke ({listed(facts.critical)})"
+    return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} regressed ({listed(facts.critical)})"
 
 
-def worse(facts: Judged) -> str:
+def worse(facts: UnitVerdict) -> str:
     """A cause of regressed."""
     return f"worse than the {facts.reference} by more than chance explains"
 
 
-def below_floor(facts: Judged, floor: float | None) -> str:
+def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
     """A cause of regressed."""
-    return f"below the floor of {percent(floor)}, whatever the {facts.reference} was"
+    return f"below the minimum score of {percent(minimum_score)}, whatever the {facts.reference} was"
 
 
-def not_excluded(facts: Judged, needed: int | None) -> str:
+def not_excluded(facts: UnitVerdict, needed: int | None) -> str:
     """A cause of inconclusive, with the number of cases that would settle it."""
     if needed is None:
         advice = "so near the margin that more cases would hardly settle it"
@@ -45,29 +45,29 @@ def not_excluded(facts: Judged, needed: int | None) -> str:
     return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
 
 
-def maybe_below_floor(facts: Judged, floor: float | None) -> str:
+def maybe_below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
     """A cause of inconclusive."""
-    return f"{percent(facts.mean)} is below the floor of {percent(floor)}, but that could be chance"
+    return f"{percent(facts.mean)} is below the minimum score of {percent(minimum_score)}, but that could be chance"
 
 
-def _noun(facts: Judged) -> str:
+def _noun(facts: UnitVerdict) -> str:
     return "cases" if facts.observations == facts.n else "observations"
 
 
-def _unit(facts: Judged) -> str:
+def _unit(facts: UnitVerdict) -> str:
     return " points" if facts.kind == "pass/fail" else ""
 
 
-def _margin(facts: Judged) -> str:
+def _margin(facts: UnitVerdict) -> str:
     return change(facts.margin, facts.kind, signed=False)
 
 
-def _loss(facts: Judged) -> str:
+def _loss(facts: UnitVerdict) -> str:
     """The largest loss that the gate's level does not exclude."""
     return change(max(0.0, -(facts.bound or 0.0)), facts.kind, signed=False) + _unit(facts)
 
 
-def verdict(facts: Judged, causes: Sequence[str]) -> str:
+def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
     """One sentence that says the verdict and why, then the numbers."""
     sentence = {
         "regressed": f"Regressed: {'; '.join(causes)}.",
@@ -78,7 +78,7 @@ def verdict(facts: Judged, causes: Sequence[str]) -> str:
     return " ".join([sentence, _numbers(facts), *_remarks(facts)])
 
 
-def _held(facts: Judged) -> str:
+def _held(facts: UnitVerdict) -> str:
     within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
     if facts.lower:
         blocks = "; here that blocks" if facts.blocks and not facts.worse_slices else ""
@@ -88,7 +88,7 @@ def _held(facts: Judged) -> str:
     return f"Held: the loss against the {facts.reference} is at most {within}."
 
 
-def _numbers(facts: Judged) -> str:
+def _numbers(facts: UnitVerdict) -> str:
     means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
     told = change(facts.difference, facts.kind) + _unit(facts)
@@ -96,11 +96,11 @@ def _numbers(facts: Judged) -> str:
         told += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {told}"
     if facts.kind == "pass/fail":
-        return f"{text}; {len(facts.broke)} broke, {len(facts.fixed)} fixed."
-    return f"{text}{f'; {facts.clamped} counted as ten margins, the most that counts' if facts.clamped else ''}."
+        return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
+    return f"{text}{f'; {facts.clamped} counted as ten margins, the most that counts' if facts.winsorised else ''}."
 
 
-def _remarks(facts: Judged) -> list[str]:
+def _remarks(facts: UnitVerdict) -> list[str]:
     remarks = []
     if facts.reached:
         remarks.append("The declared target is reached.")
@@ -108,14 +108,14 @@ def _remarks(facts: Judged) -> list[str]:
         remarks.append("It is sealed: it must not be worse, and is not; it need not be held.")
     if facts.worse_slices:
         remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
-    if facts.unarmed:
-        remarks.append(f"Critical but unarmed, since the {facts.reference} failed them: {listed(facts.unarmed)}.")
+    if facts.already_failing:
+        remarks.append(f"Critical, but already failing in the {facts.reference}: {listed(facts.already_failing)}.")
     if facts.skipped:
         remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
     return remarks
 
 
-def beside(facts: Judged) -> str:
+def beside(facts: UnitVerdict) -> str:
     """What another reference makes of the same unit, behind the reason of the one that counts."""
     told = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
     return f"Against the {facts.reference}: {facts.verdict}{told}."
@@ -132,10 +132,10 @@ class Outlook:
     task: str
     trained: bool
     declared: bool
-    verdicts: Sequence[Judged]
-    blocking: Sequence[Judged]
-    short: Sequence[Judged]
-    aimless: bool
+    verdicts: Sequence[UnitVerdict]
+    blocking: Sequence[UnitVerdict]
+    short: Sequence[UnitVerdict]
+    no_target: bool
     unseen: Sequence[str]
 
 
@@ -151,7 +151,7 @@ def decision(outlook: Outlook) -> str:
         nothing = "nothing regressed, but nothing is won either"
         rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
         return f"Blocked: no gain on {names}; {rest}."
-    if outlook.aimless:
+    if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
     if not outlook.trained:
         return f"No target here: {_kept(outlook)}.{undeclared}"
@@ -163,7 +163,7 @@ def decision(outlook: Outlook) -> str:
 def _kept(outlook: Outlook) -> str:
     ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
     unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
-    aimed = outlook.trained and not outlook.aimless
+    aimed = outlook.trained and not outlook.no_target
     kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
     return (
         (f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard")
@@ -172,7 +172,7 @@ def _kept(outlook: Outlook) -> str:
     )
 
 
-def _trouble(facts: Judged) -> str:
+def _trouble(facts: UnitVerdict) -> str:
     if facts.difference is None:
         return "cannot be compared"
     if facts.verdict in {"regressed", "inconclusive"}:

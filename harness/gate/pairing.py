@@ -16,10 +16,10 @@ SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedScores:
     """The two sides of a unit. `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
 
-    `margin` is on the scale of `d`; `clamped` observations moved further than that scale reaches.
+    `margin` is on the scale of `d`; `winsorised` observations moved further than that scale reaches.
     """
 
     unit: Unit
@@ -32,7 +32,7 @@ class Pair:
     after: tuple[float, ...] = ()
     d: tuple[float, ...] = ()
     margin: float = 0.0
-    clamped: int = 0
+    winsorised: int = 0
 
     @property
     def scale(self) -> float:
@@ -40,21 +40,21 @@ class Pair:
         return (self.policy.margin or 0.0) / self.margin
 
 
-def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, trained: bool) -> Pair:
+def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, trained: bool) -> PairedScores:
     """Put a unit of the candidate beside the reference called `name`; where its task was not trained for, it guards."""
     declared = policy.of(unit.name, unit.kind)
     if not trained:
         declared = replace(declared, role="guard")
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
-    bare = Pair(unit, declared, policy.share, old, new, problem)
+    bare = PairedScores(unit, declared, policy.share, old, new, problem)
     if problem:
         return bare
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
         return replace(bare, before=before, after=after)
-    d, margin, clamped = _differences(unit, before, after, declared.margin)
-    return replace(bare, before=before, after=after, d=d, margin=margin, clamped=clamped)
+    d, margin, winsorised = _differences(unit, before, after, declared.margin)
+    return replace(bare, before=before, after=after, d=d, margin=margin, winsorised=winsorised)
 
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
@@ -93,12 +93,12 @@ def _differences(
     unit: Unit, before: Sequence[float], after: Sequence[float], margin: float
 ) -> tuple[tuple[float, ...], float, int]:
     if unit.kind == "continuous":
-        clamped = stats.clamp_differences(before, after, margin)
-        return clamped.d, clamped.margin, clamped.met
+        winsorised = stats.winsorise_differences(before, after, margin)
+        return winsorised.d, winsorised.margin, winsorised.met
     return tuple(b - a for a, b in zip(before, after, strict=True)), margin, 0
 
 
-def slices(pair: Pair) -> dict[str, tuple[float, ...]]:
+def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
     """The differences of each `tag=value`, one an observation, except where it covers nearly all of its unit."""
     return {tag: _of_slice(pair, cases) for tag, cases in _tagged(pair.unit).items() if _is_slice(cases, pair.unit)}
 
@@ -120,6 +120,6 @@ def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
     return len(cases) <= SLICE_SHARE * len(unit.cases)
 
 
-def _of_slice(pair: Pair, cases: Sequence[Case]) -> tuple[float, ...]:
+def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
     return _differences(pair.unit, before, after, pair.policy.margin or 0.0)[0]

@@ -11,15 +11,15 @@ from typing import Any, Literal
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import Policy
-from tunegate.harness.gate import messages as words
-from tunegate.harness.gate.pairing import Pair, pair, skipped_tags, slices
-from tunegate.harness.gate.verdict import Judged, Verdict
+from tunegate.harness.gate import messages as messages
+from tunegate.harness.gate.pairing import PairedScores, pair, skipped_tags, slices
+from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 
 LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets
 SLICE_LEVEL = 0.02
-BOUND_LEVEL = 0.05  # one-sided, of better, of the floor and of what is reached
+BOUND_LEVEL = 0.05  # one-sided, of better, of the minimum score and of what is reached
 SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
 
 
@@ -38,7 +38,7 @@ def compare(
     Returns:
         The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
     """
-    found: dict[str, list[Judged]] = {}
+    found: dict[str, list[UnitVerdict]] = {}
     base = next(iter(references), None)
     for name, reference in references.items():
         for verdict in _against(tasks, candidate, name, reference, trained, name == base):
@@ -61,14 +61,14 @@ def _with_vanished(tasks: Sequence[Task], judged: Collection[str]) -> list[Task]
     return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
 
 
-def _combined(verdicts: Sequence[Judged]) -> Judged:
+def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
     """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
     worst = max(verdicts, key=_severity)
-    others = [words.beside(each) for each in verdicts if each is not worst]
+    others = [messages.beside(each) for each in verdicts if each is not worst]
     return replace(worst, reason=" ".join([worst.reason, *others]))
 
 
-def _severity(verdict: Judged) -> int:
+def _severity(verdict: UnitVerdict) -> int:
     if not verdict.blocks:
         return 0
     if verdict.only_inconclusive:
@@ -78,7 +78,7 @@ def _severity(verdict: Judged) -> int:
 
 def _against(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, trained: Sequence[str], is_base: bool
-) -> Iterator[Judged]:
+) -> Iterator[UnitVerdict]:
     pairs = [
         pair(unit, task.policy, candidate, name, reference, task.name in trained)
         for task in tasks
@@ -92,7 +92,7 @@ def _against(
     fallen = _fallen_slices(gated)
     for each in pairs:
         key = each.unit.key
-        yield _judge(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+        yield _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
     yield from _vanished(tasks, candidate, name, reference)
 
 
@@ -101,18 +101,18 @@ def _in_play(unit: Unit, candidate: Record) -> bool:
     return asked or unit.key in candidate.units
 
 
-def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Record) -> Iterator[Judged]:
+def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Record) -> Iterator[UnitVerdict]:
     """Units that a record knows and the fixtures do not: deleted or renamed, and not to pass for that."""
     known = {unit.key for task in tasks for unit in task.units}
     for key, summary in {**candidate.units, **reference.units}.items():
         if key not in known:
-            reason = words.cannot_compare("the fixtures no longer have this unit")
-            yield Judged(
+            reason = messages.cannot_compare("the fixtures no longer have this unit")
+            yield UnitVerdict(
                 key, name, "inconclusive", reason, "guard", summary.kind, summary.n, summary.mean, None, blocks=True
             )
 
 
-def _family(pairs: Sequence[Pair], values: Sequence[stats.PValue], level: float) -> set[str]:
+def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], level: float) -> set[str]:
     """The units whose p is significant among all; each p is weighed by its own task's looks x candidates."""
     shares = [each.share for each in pairs]
     flags = _tarone_holm(values, shares, level)
@@ -130,7 +130,7 @@ def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: f
     )
 
 
-def _fallen_slices(pairs: Sequence[Pair]) -> dict[str, tuple[str, ...]]:
+def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
     """The slices that block: significant in the family of all units' slices, and not themselves held."""
     rows = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in rows]
@@ -142,12 +142,14 @@ def _fallen_slices(pairs: Sequence[Pair]) -> dict[str, tuple[str, ...]]:
     return fallen
 
 
-def _judge(each: Pair, name: str, reference: Record, worse: bool, better: bool, fallen: tuple[str, ...]) -> Judged:
+def _unit_verdict(
+    each: PairedScores, name: str, reference: Record, worse: bool, better: bool, fallen: tuple[str, ...]
+) -> UnitVerdict:
     facts = _facts(each, name, reference)
     if each.problem:
-        return replace(facts, reason=words.cannot_compare(each.problem), blocks=True)
+        return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
     if each.policy.margin is None:
-        return replace(facts, verdict="ungated", reason=words.ungated(each.unit.key))
+        return replace(facts, verdict="ungated", reason=messages.ungated(each.unit.key))
     bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
     facts = replace(
         facts,
@@ -155,16 +157,16 @@ def _judge(each: Pair, name: str, reference: Record, worse: bool, better: bool, 
         interval=(bounds.lower * each.scale, bounds.upper * each.scale),
         bound=bound * each.scale,
         worse_slices=fallen,
-        clamped=each.clamped,
+        winsorised=each.winsorised,
         reached=_reached(each),
         lower=worse,
     )
     verdict, causes = _rule(each, facts, better)
     facts = _blocking(replace(facts, verdict=verdict), each.policy.lower)
-    return replace(facts, reason=words.verdict(facts, causes))
+    return replace(facts, reason=messages.verdict(facts, causes))
 
 
-def _blocking(facts: Judged, lower: Literal["allow", "block"]) -> Judged:
+def _blocking(facts: UnitVerdict, lower: Literal["allow", "block"]) -> UnitVerdict:
     """Whether it blocks. A sealed unit must not be worse, but need not be held."""
     fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
     unsettled = facts.verdict == "inconclusive" and not facts.sealed
@@ -172,23 +174,23 @@ def _blocking(facts: Judged, lower: Literal["allow", "block"]) -> Judged:
     return replace(facts, blocks=blocks, only_inconclusive=unsettled and not fell)
 
 
-def _facts(each: Pair, name: str, reference: Record) -> Judged:
+def _facts(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
     unit, known = each.unit, reference.units.get(each.unit.key)
     both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
-    broke = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
-    fixed = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
+    regressed_cases = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
+    fixed_cases = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
     critical = [case for case in both if case.critical]
-    return Judged(
+    return UnitVerdict(
         unit.key, name, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
         base=_mean(each.before) if each.before or not known else known.mean,
         mean=_mean(each.after),
         observations=len(each.after),
         margin=each.policy.margin,
-        broke=tuple(broke), fixed=tuple(fixed),
-        critical=tuple(case.id for case in critical if _breaks(each.old[case.id], each.new[case.id])),
-        unarmed=tuple(case.id for case in critical if not each.old[case.id].passed),
+        regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
+        critical=tuple(case.id for case in critical if _regressed(each.old[case.id], each.new[case.id])),
+        already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
         skipped=skipped_tags(unit),
-        before={} if unit.sealed else {case: each.old[case].output for case in broke},
+        before={} if unit.sealed else {case: each.old[case].output for case in regressed_cases},
         sealed=unit.sealed,
         base_rates=known.rates if known else {},
     )  # fmt: skip
@@ -198,54 +200,54 @@ def _mean(scores: Sequence[float]) -> float | None:
     return math.fsum(scores) / len(scores) if scores else None
 
 
-def _breaks(old: Result, new: Result) -> bool:
-    """Whether a critical case broke: one failure of a greedy answer, two running of sampled ones."""
+def _regressed(old: Result, new: Result) -> bool:
+    """Whether a critical case regressed: one failure of a greedy answer, two running of sampled ones."""
     failed = [each.passed is False for each in new.repeats or (new,)]
     confirmed = failed[0] if len(failed) == 1 else any(first and second for first, second in pairwise(failed))
     return bool(old.passed) and confirmed
 
 
-def _rule(each: Pair, facts: Judged, better: bool) -> tuple[Verdict, list[str]]:
+def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict, list[str]]:
     """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
     level, held = LEVEL / each.share, stats.held(each.d, each.margin, LEVEL / each.share)
-    below, may_be_below = _below_floor(each)
+    below, may_be_below = _below_minimum(each)
     if facts.critical or (facts.lower and not held) or below:
         return "regressed", [
-            *([words.critical_broke(facts)] if facts.critical else []),
-            *([words.worse(facts)] if facts.lower and not held else []),
-            *([words.below_floor(facts, each.policy.floor)] if below else []),
+            *([messages.critical_broke(facts)] if facts.critical else []),
+            *([messages.worse(facts)] if facts.lower and not held else []),
+            *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
         ]
     if not held or may_be_below:
         return "inconclusive", [
-            *([words.not_excluded(facts, _cases_needed(each, level))] if not held else []),
-            *([words.maybe_below_floor(facts, each.policy.floor)] if may_be_below else []),
+            *([messages.not_excluded(facts, _cases_needed(each, level))] if not held else []),
+            *([messages.maybe_below_minimum(facts, each.policy.minimum_score)] if may_be_below else []),
         ]
     clear = stats.score_statistic(each.d, 0.0) > stats.critical(BOUND_LEVEL / each.share)
     return ("improved" if better and clear else "held"), []
 
 
-def _cases_needed(each: Pair, level: float) -> int | None:
+def _cases_needed(each: PairedScores, level: float) -> int | None:
     return sizes.cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
 
 
-def _below_floor(each: Pair) -> tuple[bool, bool]:
-    """Whether the score is below the floor for certain, and whether its estimate is."""
-    floor = each.policy.floor
-    if floor is None:
+def _below_minimum(each: PairedScores) -> tuple[bool, bool]:
+    """Whether the score is below the minimum score for certain, and whether its estimate is."""
+    minimum_score = each.policy.minimum_score
+    if minimum_score is None:
         return False, False
     total, n = math.fsum(each.after), len(each.after)
-    return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < floor, total / n < floor
+    return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < minimum_score, total / n < minimum_score
 
 
-def _reached(each: Pair) -> bool:
-    reach, level = each.policy.reach, BOUND_LEVEL / each.share
-    if reach is None:
+def _reached(each: PairedScores) -> bool:
+    target_score, level = each.policy.target_score, BOUND_LEVEL / each.share
+    if target_score is None:
         return False
     before, after = (stats.wilson(math.fsum(side), len(side), level).lower for side in (each.before, each.after))
-    return after >= reach > before
+    return after >= target_score > before
 
 
-def _decide(task: Task, candidate: Record, judged: Mapping[str, Judged], trained: bool) -> dict[str, Any] | None:
+def _decide(task: Task, candidate: Record, judged: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
     """The task's decision, or None where one of its units has no verdict.
 
     What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
@@ -256,23 +258,23 @@ def _decide(task: Task, candidate: Record, judged: Mapping[str, Judged], trained
     if not verdicts or any(key not in judged for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target"]
-    outlook = words.Outlook(
+    outlook = messages.Outlook(
         task=task.name,
         trained=trained,
         declared=task.policy.declared,
         verdicts=verdicts,
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
-        aimless=trained and not targets,
+        no_target=trained and not targets,
         unseen=[unit.key for unit in task.units if unit.key not in judged],
     )
-    blocked = bool(outlook.blocking or outlook.short or outlook.aimless)
+    blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {
         "decision": "block" if blocked else "release",
-        "reason": words.decision(outlook),
+        "reason": messages.decision(outlook),
         "blocking": [each.unit for each in outlook.blocking],
         "short": [each.unit for each in outlook.short],
-        "aimless": outlook.aimless,
+        "aimless": outlook.no_target,
     }
 
 

@@ -12,12 +12,12 @@ Verdict = Literal["regressed", "inconclusive", "held", "improved", "ungated"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class UnitVerdict:
     """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
 
     `interval` is the 95 % interval of the difference; `bound` its lower bound at the level at which the gate holds it.
     `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
-    names the armed critical cases that broke, `unarmed` those the reference failed already; `before` holds what the
+    names the critical cases that regressed, `already_failing` those the reference failed; `before` holds what the
     reference answered to the cases that broke, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
     slices. `lower` says that it is worse beyond chance, `only_inconclusive` that nothing else makes it block.
     """
@@ -36,14 +36,14 @@ class Judged:
     interval: tuple[float, float] | None = None
     bound: float | None = None
     margin: float | None = None
-    broke: tuple[str, ...] = ()
-    fixed: tuple[str, ...] = ()
+    regressed_cases: tuple[str, ...] = ()
+    fixed_cases: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
-    unarmed: tuple[str, ...] = ()
+    already_failing: tuple[str, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     worse_slices: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    clamped: int = 0
+    winsorised: int = 0
     reached: bool = False
     lower: bool = False
     sealed: bool = False

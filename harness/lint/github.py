@@ -1,4 +1,4 @@
-"""Mistakes and doubts as workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
+"""Mistakes and warnings as workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
 
 The commands are described in GitHub's "Workflow commands for GitHub Actions".
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tunegate.harness.core.errors import Doubt, Problem
+from tunegate.harness.core.errors import LintWarning, Problem
 
 
-def annotation(found: Problem | Doubt) -> str:
-    """One workflow command: `::error file=..,line=..,title=..::..` of a mistake, `::warning ..` of a doubt."""
+def annotation(found: Problem | LintWarning) -> str:
+    """One workflow command: `::error file=..,line=..,title=..::..` of a mistake, `::warning ..` of a warning."""
     file, line = _property(_in_workspace(found.file)), found.line
-    if isinstance(found, Doubt):
+    if isinstance(found, LintWarning):
         return f"::warning file={file},line={line},title=tunegate lint::{_data(found.text)}"
     said = str(found).removeprefix(f"{found.file}:{found.line}: ")
     return f"::error file={file},line={line},title=tunegate lint::{_data(said)}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.base import Doubting
+from tunegate.harness.checks.base import HasWarnings
 from tunegate.harness.checks.voice.check import Voice
-from tunegate.harness.core.errors import AuthoringError, Doubt, Problem, Refused, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, show_path
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
@@ -22,7 +22,7 @@ _NOTES = {".md", ".txt"}
 _COPIES = (".bak", ".orig", ".old", ".rej", "~")
 
 
-def strays(folder: Path, task: Task) -> Iterator[Doubt]:
+def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
     """Everything below a task's folder that no fixture file of it names; notes and hidden files aside."""
     read = {path.resolve() for path in _named(folder, task)} | {(folder / POLICY).resolve()}
     for path in sorted(folder.rglob("*")):
@@ -31,7 +31,7 @@ def strays(folder: Path, task: Task) -> Iterator[Doubt]:
         if hidden or not path.is_file() or path.suffix.lower() in _NOTES or path.resolve() in read:
             continue
         if len(inside.parts) > 1 or not is_fixture_file(path):
-            yield Doubt(show_path(path), 1, f"nothing reads this file; {_advice(path, folder)}")
+            yield LintWarning(show_path(path), 1, f"nothing reads this file; {_advice(path, folder)}")
 
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
@@ -59,11 +59,11 @@ def _holds_cases(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Lint:
-    """What was found. With a mistake nothing can run; then the tasks are not there and doubts are not looked for."""
+    """What was found. With a mistake nothing can run; then the tasks are not there and warnings are not looked for."""
 
     tasks: tuple[Task, ...] = ()
     mistakes: tuple[Problem, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    warnings: tuple[LintWarning, ...] = ()
 
     @property
     def units(self) -> list[str]:
@@ -74,7 +74,7 @@ class Lint:
     def summary(self) -> str:
         """One line: how much was read, and what was found."""
         found = [_number(len(self.mistakes), "mistake")] if self.mistakes else ["no mistakes"]
-        found += [_number(len(self.doubts), "warning")] if self.doubts else []
+        found += [_number(len(self.warnings), "warning")] if self.warnings else []
         units = [unit for task in self.tasks for unit in task.units]
         cases = sum(len(unit.cases) for unit in units if not unit.of)
         read = [_number(len(self.tasks), "task"), _number(len(units), "unit"), _number(cases, "case")]
@@ -84,7 +84,7 @@ class Lint:
 def lint(path: Path, baselines: Path = Path("baselines")) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in that.
 
-    Churn is taken from the last release, if `baselines` holds one model's.
+    Flip rate is taken from the last release, if `baselines` holds one model's.
 
     Raises:
         Refused: there are no fixtures, or a baseline is damaged.
@@ -97,8 +97,10 @@ def lint(path: Path, baselines: Path = Path("baselines")) -> Lint:
         if not mistakes:  # they are in other files of the task, on which this one may depend
             raise
         return Lint(mistakes=mistakes)
-    doubts = {doubt for task in tasks for doubt in _doubts(root / task.name, task)} | set(_sizes(tasks, baselines))
-    return Lint(tasks, doubts=tuple(sorted(doubt for doubt in doubts if not file or doubt.file == file)))
+    warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)} | set(
+        _sizes(tasks, baselines)
+    )
+    return Lint(tasks, warnings=tuple(sorted(warning for warning in warnings if not file or warning.file == file)))
 
 
 def _scope(path: Path) -> tuple[Path, str, str]:
@@ -130,48 +132,48 @@ def _number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _doubts(folder: Path, task: Task) -> Iterator[Doubt]:
-    yield from strays(folder, task)
+def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
+    yield from unused_files(folder, task)
     yield from _policy(folder / POLICY, task)
     for unit in task.units:
         for check in {id(case.check): case.check for case in unit.cases}.values():
-            yield from check.doubts if isinstance(check, Doubting) else ()
+            yield from check.warnings if isinstance(check, HasWarnings) else ()
         if unit.of:
             continue
         yield from _repeated(unit)
         if unit.name in task.policy.targets and unit.row.asks == "generate" and not unit.shots:
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
-            yield Doubt(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
+            yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 
 
-def _policy(path: Path, task: Task) -> Iterator[Doubt]:
+def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
     """What task.yaml leaves open."""
     if not task.policy.declared:
         text = "no task.yaml, so every unit guards and nothing can be released"
-        yield Doubt(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
+        yield LintWarning(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
         return
     document, name = read_yaml(path), show_path(path)
     if not task.policy.targets:
         text = "no unit is a target, so nothing has to improve and no tune can show what it is for"
-        yield Doubt(name, document.line(("units",)), text)
+        yield LintWarning(name, document.line(("units",)), text)
     for unit in task.units:
         line = document.line(("units", unit.name))
         if unit.name not in task.policy.units:
             usual = f"guards with a margin of {100 * DEFAULT_MARGIN:g} points"
             held = usual if unit.kind == "pass/fail" else "is not gated"
-            yield Doubt(name, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
+            yield LintWarning(name, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
         elif task.policy.of(unit.name, unit.kind).margin is None:
-            yield Doubt(name, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
+            yield LintWarning(name, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
 
 
-def _repeated(unit: Unit) -> Iterator[Doubt]:
+def _repeated(unit: Unit) -> Iterator[LintWarning]:
     """Cases that ask what another one asks, which count as one; those of a group are meant to be one."""
     first: dict[tuple[str | None, ...], Case] = {}
     for case in unit.cases:
         other = first.setdefault(case.observation, case)
         if other is not case and not case.group:
             text = f"{case.key} asks what {other.id} asks (line {_place(other)[1]}), so the two count as one case"
-            yield Doubt(*_place(case), text)
+            yield LintWarning(*_place(case), text)
 
 
 def _place(case: Case) -> tuple[str, int]:
@@ -179,7 +181,7 @@ def _place(case: Case) -> tuple[str, int]:
     return file, int(line)
 
 
-def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[Doubt]:
+def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[LintWarning]:
     """Units that are too small for their margin."""
     folders = model_folders(baselines, tasks)
     folder = folders[0] if len(folders) == 1 and any(folders[0].rglob("*.released.json")) else None
@@ -187,21 +189,21 @@ def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[Doubt]:
         yield from _too_small(each)
 
 
-def _too_small(each: Plan) -> Iterator[Doubt]:
+def _too_small(each: Plan) -> Iterator[LintWarning]:
     if each.margin is None or each.unit.kind != "pass/fail" or each.unit.sealed:  # a sealed unit need not be held
         return
     key, file, points = each.unit.key, _place(each.unit.cases[0])[0], f"{100 * each.margin:g} points"
     holds = f"they can hold {100 * each.held_margin:.3g} points" if each.held_margin else "they can hold no margin"
     if each.n < each.fewest:
         text = f"{key}: {each.n} cases cannot hold a margin of {points} without a gain; it takes {each.fewest}"
-        yield Doubt(file, 1, f"{text}, and {each.needed} to be held reliably; {holds}")
+        yield LintWarning(file, 1, f"{text}, and {each.needed} to be held reliably; {holds}")
     elif each.chance is not None and each.chance < each.asked:
         text = (
             f"{key}: with {each.n} cases an unchanged model is held to {points} only {100 * each.chance:.0f} % of the "
-            f"time (at {percent(each.seen.spread)} churn); about {each.needed} cases would do, or a margin of "
+            f"time (at {percent(each.seen.spread)} flip rate); about {each.needed} cases would do, or a margin of "
         )
         margin = f"{100 * each.held_margin:.3g} points" if each.held_margin else "its own"
-        yield Doubt(file, 1, f"{text}{margin}: see tunegate plan")
+        yield LintWarning(file, 1, f"{text}{margin}: see tunegate plan")
 
 
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
-from tunegate.harness.models.resolve import ModelIdentity
+from tunegate.harness.models.resolve import ModelFiles
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def check_base(folder: Path, base: ModelIdentity) -> None:
+def check_base(folder: Path, base: ModelFiles) -> None:
     """Refuse an adapter whose training record names another base than the one it is put on."""
     record = training_record(folder)
     trained = {} if record is None else record.get("model")

@@ -31,7 +31,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Completion:
     """What came back. `output` is None where there is none (unscored, never zero); tokens are counts, latency seconds.
 
     `finish` is "length" where the answer was cut at `max_new_tokens`; `generation` is the digest of everything that
@@ -56,7 +56,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Identity:
+class Fingerprint:
     """Who answered and by what means: `subject` (digests, rung) and `engine` (backend, versions, dtype, device)."""
 
     subject: Mapping[str, str | None]
@@ -78,16 +78,16 @@ class Identity:
         return digest([subject, dict(self.engine), request.messages, how])
 
 
-class Subject(Protocol):
+class Model(Protocol):
     """Anything that can be judged."""
 
     @property
-    def identity(self) -> Identity:
+    def fingerprint(self) -> Fingerprint:
         """Who answers."""
 
     @property
     def can(self) -> frozenset[Can]:
         """What it can be asked for."""
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer each request once, in any order, as answers become ready."""

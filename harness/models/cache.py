@@ -11,7 +11,7 @@ from typing import Any
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.models.api import Answer, Identity, Request, Subject
+from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
 
@@ -33,12 +33,12 @@ class Store:
                 "TUNEGATE_CACHE"
             ) from error
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> Completion | None:
         """The answer under a key, or None."""
         row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
         return _answer(json.loads(row[0])) if row else None
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: Completion) -> None:
         """Keep an answer; its latency is left out, since a cached one would be a lie."""
         text = json.dumps(asdict(replace(answer, latency_s=None)))
         self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
@@ -48,8 +48,8 @@ class Store:
         self._connection.close()
 
 
-def _answer(raw: Mapping[str, Any]) -> Answer:
-    return Answer(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
+def _answer(raw: Mapping[str, Any]) -> Completion:
+    return Completion(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -66,26 +66,26 @@ def _open(path: Path) -> sqlite3.Connection:
 class Cached:
     """A subject that asks another one only for what is neither in the store nor among the `known` answers."""
 
-    def __init__(self, subject: Subject, store: Store, known: Mapping[str, Answer] | None = None) -> None:
+    def __init__(self, subject: Model, store: Store, known: Mapping[str, Completion] | None = None) -> None:
         self._subject = subject
         self._store = store
         self._known = known or {}
         self.reused = 0
 
     @property
-    def identity(self) -> Identity:
+    def fingerprint(self) -> Fingerprint:
         """The identity of the subject behind it."""
-        return self._subject.identity
+        return self._subject.fingerprint
 
     @property
     def can(self) -> frozenset[Can]:
         """What the subject behind it can do."""
         return self._subject.can
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield what is known at once, then what the subject answers, storing each as it comes."""
         missing: list[Request] = []
-        keys = {(request.key, request.repeat): self.identity.generation(request) for request in requests}
+        keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
         for request in requests:
             key = keys[request.key, request.repeat]
             found = self._known.get(key) or self._store.get(key)

@@ -15,7 +15,7 @@ from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter
-from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.resolve import identify, resolve
@@ -30,27 +30,27 @@ class Base:
         self._watch = watch
         self.folder = resolve(name, watch)
         self.model = identify(name, self.folder)
-        self._worn: Path | None = None
-        self._dressed: Any = None
+        self._active: Path | None = None
+        self._in_memory: Any = None
 
     @cached_property
     def tokenizer(self) -> Any:
         """Its tokenizer, padding on the left."""
         return load_tokenizer(self.folder)
 
-    def wearing(self, adapter: Path | None) -> Any:
+    def with_adapter(self, adapter: Path | None) -> Any:
         """The model with this adapter and no other, proven to act; or bare.
 
         Raises:
             Refused: the adapter does not fit, load or act.
             CouldNotRun: the model cannot be loaded.
         """
-        if self._dressed is None:
+        if self._in_memory is None:
             with self._watch(f"Loading {self.model.name}"):
-                self._dressed, self._worn = self._load(), None
-        if adapter != self._worn:
+                self._in_memory, self._active = self._load(), None
+        if adapter != self._active:
             self._change(adapter)
-        return self._dressed
+        return self._in_memory
 
     def _load(self) -> Any:
         model = load_base(self.folder)
@@ -58,15 +58,18 @@ class Base:
         return model
 
     def _change(self, adapter: Path | None) -> None:
-        bare = self._dressed.unload() if self._worn else self._dressed
-        self._dressed, self._worn = None, None  # an adapter that fails leaves its layers: then the base is loaded anew
+        bare = self._in_memory.unload() if self._active else self._in_memory
+        self._in_memory, self._active = (
+            None,
+            None,
+        )  # an adapter that fails leaves its layers: then the base is loaded anew
         if adapter:
             with self._watch(f"Putting {adapter.name} on {self.model.name}"):
                 probe = self.tokenizer(PROBE, return_tensors="pt").input_ids
-                self._dressed = load_adapter(bare, adapter, probe)
+                self._in_memory = load_adapter(bare, adapter, probe)
         else:
-            self._dressed = bare
-        self._worn = adapter
+            self._in_memory = bare
+        self._active = adapter
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -149,7 +152,7 @@ class Local:
         self._rung = rung
 
     @cached_property
-    def identity(self) -> Identity:
+    def fingerprint(self) -> Fingerprint:
         """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
         subject = {
             "model": self.model.slug,
@@ -160,19 +163,19 @@ class Local:
             "rung": self._rung,
         }
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        return Identity(subject, engine(), names)
+        return Fingerprint(subject, engine(), names)
 
     @property
     def _loaded(self) -> tuple[Any, Any]:
-        model = self.base.wearing(self._adapter)  # at each batch: another subject may have dressed it since
+        model = self.base.with_adapter(self._adapter)  # at each batch: another subject may have dressed it since
         return self.base.tokenizer, model
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
         yield from self._generate([request for request in requests if not request.texts])
         yield from self._likelihoods([request for request in requests if request.texts])
 
-    def _generate(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answers to prompts; a batch holds one kind of decoding."""
         tokenizer, _ = self._loaded
         prompts = [render(tokenizer, request) for request in requests]
@@ -183,7 +186,7 @@ class Local:
         for indices in plan_prompts(requests, list(map(len, rows))):
             yield from self._batch([requests[index] for index in indices], [rows[index] for index in indices])
 
-    def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
         tokenizer, model = self._loaded
         texts = [
@@ -199,7 +202,7 @@ class Local:
                 found = log_probabilities(model, [text for index in indices for text in texts[index]])
             left = iter(found)
             for index in indices:
-                yield Answer(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
+                yield Completion(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
 
     def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
         """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""
@@ -222,7 +225,7 @@ class Local:
                 f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
             ) from error
 
-    def _batch(self, requests: Sequence[Request], rows: Sequence[list[int]]) -> Iterator[Answer]:
+    def _batch(self, requests: Sequence[Request], rows: Sequence[list[int]]) -> Iterator[Completion]:
         import torch
 
         tokenizer, model = self._loaded
@@ -236,7 +239,7 @@ class Local:
         width = inputs["input_ids"].shape[1]
         for request, row, answer in zip(requests, rows, tokens[:, width:].tolist(), strict=True):
             length = next((place + 1 for place, token in enumerate(answer) if token in ends), None)
-            yield Answer(
+            yield Completion(
                 key=request.key,
                 output=tokenizer.decode(answer[:length], skip_special_tokens=True),
                 tokens_in=len(row),

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import check_shape, did_you_mean
+from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 from tunegate.harness.core.files import file_digest, parse_json
-from tunegate.harness.models.api import Answer, Identity, LogProbs, Request
+from tunegate.harness.models.api import Completion, Fingerprint, LogProbs, Request
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
 _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "maximum": 0}}
@@ -42,15 +42,15 @@ class Replay:
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
-    def __init__(self, answers: Mapping[tuple[str, int], Answer], identity: Identity) -> None:
+    def __init__(self, answers: Mapping[tuple[str, int], Completion], fingerprint: Fingerprint) -> None:
         self._answers = answers
-        self.identity = identity
+        self.fingerprint = fingerprint
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the given answers, in the order of the requests."""
         for request in requests:
             known = self._answers.get((request.key, request.repeat))
-            yield known or Answer(request.key, None, repeat=request.repeat)
+            yield known or Completion(request.key, None, repeat=request.repeat)
 
 
 def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
@@ -64,7 +64,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
     """
     problems: list[Problem] = []
-    answers: dict[tuple[str, int], Answer] = {}
+    answers: dict[tuple[str, int], Completion] = {}
     for number, text in enumerate(_read_text(path).split("\n"), start=1):  # splitlines would also split at U+2028
         if not text.strip():
             continue
@@ -74,7 +74,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
             problems.append(Problem(show_path(path), number, "", "one JSON object", _said(error)))
             continue
         hint = len(problems) * len(known) < LOOKED_THROUGH
-        found = check_shape(line, LINE) or list(_misplaced(line, known, answers, hint))
+        found = validate(line, LINE) or list(_misplaced(line, known, answers, hint))
         problems += found
         if not found:
             answer = _answer(line.data)
@@ -82,7 +82,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
     if problems:
         raise AuthoringError(problems)
     subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": "as-is"}
-    return Replay(answers, Identity(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
+    return Replay(answers, Fingerprint(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
 
 
 def _read_text(path: Path) -> str:
@@ -101,7 +101,7 @@ def _said(error: Exception) -> str:
 
 
 def _misplaced(
-    line: Document, known: Mapping[str, int], answers: Mapping[tuple[str, int], Answer], hint: bool
+    line: Document, known: Mapping[str, int], answers: Mapping[tuple[str, int], Completion], hint: bool
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
@@ -124,8 +124,8 @@ def _unlike(line: Document, texts: int) -> Iterator[Problem]:
         yield line.problem(("logprobs",), expected, f"those of {len(_logprobs(line.data))}")
 
 
-def _answer(line: Mapping[str, Any]) -> Answer:
-    return Answer(
+def _answer(line: Mapping[str, Any]) -> Completion:
+    return Completion(
         line["case"], line.get("output"), line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
         repeat=line.get("repeat", 0), logprobs=_logprobs(line),
     )  # fmt: skip

@@ -49,7 +49,7 @@ EMBEDDED = {
 
 
 @dataclass(frozen=True, slots=True)
-class ModelIdentity:
+class ModelFiles:
     """What makes a base model that model: digests (SHA-256, hex) of weights, tokenizer and chat template."""
 
     name: str
@@ -182,7 +182,7 @@ def _save_as_safetensors(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def identify(name: str, folder: Path) -> ModelIdentity:
+def identify(name: str, folder: Path) -> ModelFiles:
     """Digest the model in `folder`: its weights and configuration, its tokenizer, its chat template.
 
     Raises:
@@ -197,7 +197,7 @@ def identify(name: str, folder: Path) -> ModelIdentity:
         config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
     settings = _json(folder / "tokenizer_config.json")
     template = folder / "chat_template.jinja"
-    return ModelIdentity(
+    return ModelFiles(
         name=short_name(name),
         base=digest([config, _digests(weights)]),
         tokenizer=digest(

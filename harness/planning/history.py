@@ -14,28 +14,28 @@ from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.statistics.paired import critical
-from tunegate.harness.statistics.sample_size import churn_bound
+from tunegate.harness.statistics.sample_size import flip_rate_bound
 
-USUAL_CHURN = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
+USUAL_FLIP_RATE = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
 
 
 @dataclass(frozen=True)
 class Past:
     """Where to look: a record judged against another, and one model's folder of baselines.
 
-    `churn`, in [0, 1), is assumed instead of what they tell.
+    `flip rate`, in [0, 1), is assumed instead of what they tell.
     """
 
     record: Record | None = None
     folder: Path | None = None
-    churn: float | None = None
+    flip_rate: float | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
     """What is known of a unit before the next run.
 
-    `spread` is the churn to plan for, a measured one at its upper bound; for continuous scores it is the standard
+    `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
     deviation of the paired change, None if unknown. `source` says in words where it is from. `rate` is the baseline's
     mean score.
     """
@@ -45,27 +45,31 @@ class Seen:
     rate: float | None = None
 
 
-def find_past(baselines: Path, tasks: Sequence[Task], record: Record | None = None, churn: float | None = None) -> Past:
+def find_past(
+    baselines: Path, tasks: Sequence[Task], record: Record | None = None, flip_rate: float | None = None
+) -> Past:
     """Find the model whose baselines count: the record's, else the only one.
 
     Args:
         baselines: the folder of all baselines, or that of one model in it.
         tasks: all tasks of the fixtures.
         record: a record to measure from.
-        churn: what to assume instead.
+        flip_rate: what to assume instead.
 
     Raises:
-        UsageError: several models have baselines of these units, or the churn cannot be.
+        UsageError: several models have baselines of these units, or the flip rate cannot be.
         Refused: the record was not judged against anything.
     """
-    if churn is not None and not 0 <= churn < 1:
-        raise UsageError(f"--churn: expected a share from 0 to below 1, such as .04 for 4 %, found {churn:g}")
+    if flip_rate is not None and not 0 <= flip_rate < 1:
+        raise UsageError(f"--flip-rate: expected a share from 0 to below 1, such as .04 for 4 %, found {flip_rate:g}")
     if record and not record.verdicts:
         name = show_path(record.path) if record.path else "the record"
-        raise Refused(f"{name}: expected a record judged with --tg-against, found no verdict: churn takes two models")
+        raise Refused(
+            f"{name}: expected a record judged with --tg-against, found no verdict: flip rate takes two models"
+        )
     if record:
-        slug = str(record.identity["subject"].get("model"))
-        return Past(record, baselines if baselines.name == slug else baselines / slug, churn)
+        slug = str(record.fingerprint["subject"].get("model"))
+        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate)
     folders = model_folders(baselines, tasks)
     if len(folders) > 1:
         names = ", ".join(folder.name for folder in folders)
@@ -73,7 +77,7 @@ def find_past(baselines: Path, tasks: Sequence[Task], record: Record | None = No
             f"{show_path(baselines)}: expected baselines of one model, found those of {names}; "
             f"name one: --baselines={show_path(folders[0])}"
         )
-    return Past(None, folders[0] if folders else None, churn)
+    return Past(None, folders[0] if folders else None, flip_rate)
 
 
 def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
@@ -92,13 +96,13 @@ def look_up(unit: Unit, past: Past) -> Seen:
     base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
     verdict = past.record.verdicts.get(unit.key) if past.record else None
     rate = base.summary.mean if base else verdict["base"] if verdict else None
-    if unit.kind == "pass/fail" and past.churn is not None:
-        return Seen(past.churn, f"Churn {100 * past.churn:g} %, as given", rate)
+    if unit.kind == "pass/fail" and past.flip_rate is not None:
+        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given", rate)
     found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
     if found:
         return replace(found, rate=rate)
     if unit.kind == "pass/fail":
-        return Seen(USUAL_CHURN, f"Churn {100 * USUAL_CHURN:g} %, assumed where none was measured", rate)
+        return Seen(USUAL_FLIP_RATE, f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured", rate)
     return Seen(None, "How far scores move was never measured", rate)
 
 
@@ -128,7 +132,7 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return None
     what = f"{name} against the {verdict['reference']}"
     if unit.kind == "pass/fail":
-        flips = dict.fromkeys(verdict["broke"], -1.0) | dict.fromkeys(verdict["fixed"], 1.0)
+        flips = dict.fromkeys(verdict["regressed_cases"], -1.0) | dict.fromkeys(verdict["fixed_cases"], 1.0)
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
@@ -158,8 +162,11 @@ def _flipped(unit: Unit, changes: Mapping[str, float], what: str) -> Seen | None
     d = observed(unit, changes)
     if not d:
         return None
-    bound, broke, fixed = churn_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
-    return Seen(bound, f"Churn {100 * bound:.1f} % at most: {broke} broke, {fixed} fixed of {len(d)}, {what}")
+    bound, regressed_cases, fixed_cases = flip_rate_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
+    return Seen(
+        bound,
+        f"Flip rate {100 * bound:.1f} % at most: {regressed_cases} regressed, {fixed_cases} fixed of {len(d)}, {what}",
+    )
 
 
 def _moved(sd: float, n: int, what: str) -> Seen | None:

@@ -11,7 +11,7 @@ from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import Past, Seen, look_up, observed
-from tunegate.harness.statistics.paired import CLAMP_MARGINS, LEVEL
+from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
 from tunegate.harness.statistics.sample_size import PassFail, fewest_cases
 
@@ -55,7 +55,7 @@ class Plan:
         """The fewest observations that hold the margin where no score moves; with fewer it takes a gain."""
         if not (self.power and self.margin):
             return 1
-        relative = self.margin if self.unit.kind == "pass/fail" else 1 / CLAMP_MARGINS
+        relative = self.margin if self.unit.kind == "pass/fail" else 1 / WINSOR_MARGINS
         return fewest_cases(relative, self.power.levels.held)
 
     @cached_property
@@ -88,7 +88,7 @@ def plan(
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        past: where churn and rates come from.
+        past: where flip rate and rates come from.
         only: `<task>/<unit>`.
         margin: what to hold instead of the declared margins, for pass/fail units and for the one called `only`.
         gain: what to show, for the same; None: five points where cases pass or fail.

@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting import leaderboard
-from tunegate.harness.reporting.record import broken_cases, case_failure, show
+from tunegate.harness.reporting.record import case_failure, regressed_lines, show
 from tunegate.harness.session import Session
 
 
@@ -88,7 +88,7 @@ class GateItem:
         if self.unit:
             verdict = record.verdicts[self.unit.key]
             if verdict["blocks"] and self.unit.key not in soft:
-                lines = [f"{self.unit.key}: {verdict['reason']}", *broken_cases(record, self.unit.key)]
+                lines = [f"{self.unit.key}: {verdict['reason']}", *regressed_lines(record, self.unit.key)]
                 pytest.fail("\n".join(lines), pytrace=False)
         elif gate.task_blocked(record.tasks[self.task.name], soft):
             pytest.fail(f"{self.task.name}: {record.tasks[self.task.name]['reason']}", pytrace=False)

@@ -209,8 +209,8 @@ def pytest_runtest_makereport(
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Show a break that does not block as `broke`."""
-    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("broke"):
-        return "broke", "b", ("BROKE", {"yellow": True})
+    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("regressed_cases"):
+        return "regressed_cases", "b", ("BROKE", {"yellow": True})
     return None
 
 

@@ -18,7 +18,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.prompts import RungName
-from tunegate.harness.models.resolve import ModelIdentity, identify
+from tunegate.harness.models.resolve import ModelFiles, identify
 from tunegate.harness.session import Session
 
 MANIFEST, RECORD = "export.json", "export-record.json"
@@ -78,7 +78,7 @@ def export(adapter: Path, output: Path, record: Record, cases: Path, watch: Watc
 def merge(base: Base, adapter: Path, folder: Path) -> None:
     """Write the base with the adapter's weights added to its own, float32, as a standard model folder."""
     try:
-        merged = base.wearing(adapter).merge_and_unload(safe_merge=True)
+        merged = base.with_adapter(adapter).merge_and_unload(safe_merge=True)
         merged.save_pretrained(folder)
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         raise CouldNotRun(f"{show_path(adapter)}: merging failed: {error}") from error
@@ -94,7 +94,7 @@ def check(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch
         Refused: as `export`; or its tokenizer or chat template is not the one the adapter was judged with.
     """
     _check(adapter, record)
-    _check_text(identify(folder.name, folder), record.identity["subject"], folder)
+    _check_text(identify(folder.name, folder), record.fingerprint["subject"], folder)
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
@@ -115,7 +115,7 @@ def check(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch
 def _check(adapter: Path, record: Record) -> str:
     digest, training = adapter_digest(adapter), training_record(adapter)
     name = show_path(record.path) if record.path else "the record"
-    if record.identity["subject"].get("adapter") != digest or record.partial:
+    if record.fingerprint["subject"].get("adapter") != digest or record.partial:
         raise Refused(f"{name}: expected a complete record of {show_path(adapter)}, found another; judge this adapter")
     if training is None:
         raise Refused(f"{show_path(adapter)}: expected a training record, which names its base; found none")
@@ -128,7 +128,7 @@ def _check_output(output: Path) -> None:
         raise Refused(f"{show_path(output)}: expected no folder there, or an export to replace, found something else")
 
 
-def _check_text(model: ModelIdentity, judged: Mapping[str, str | None], folder: Path) -> None:
+def _check_text(model: ModelFiles, judged: Mapping[str, str | None], folder: Path) -> None:
     for part in ("tokenizer", "template"):
         if getattr(model, part) != judged.get(part):
             raise Refused(f"{show_path(folder)}: expected the {part} that the adapter was judged with, found another")

@@ -18,14 +18,14 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import check_warrant
+from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.record import Record, read_record, results_of
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from tunegate.harness.models.api import Identity
+from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
@@ -50,7 +50,7 @@ def find_record(runs: Path, adapter: str) -> Record:
     """
     for path in sorted(runs.glob("*.json"), reverse=True):
         record = _readable(path)
-        if record and record.identity["subject"].get("adapter") == adapter and _is_gated(record):
+        if record and record.fingerprint["subject"].get("adapter") == adapter and _is_gated(record):
             return record
     raise Refused(
         f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
@@ -82,21 +82,23 @@ def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: 
     training = _training(adapter, digest, record)
     _check_fixtures(record, tasks, training["task"])
     units = [unit for task in tasks for unit in task.units]
-    seen = state(baselines, str(record.identity["subject"]["model"]), units, released=True)
-    identity = Identity(record.identity["subject"], record.identity["engine"], record.identity.get("names", {}))
+    seen = state(baselines, str(record.fingerprint["subject"]["model"]), units, released=True)
+    fingerprint = Fingerprint(
+        record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
+    )
     model = training["recipe"].get("model")
-    references = baseline_references(baselines, tasks, units, identity, model)
+    references = baseline_references(baselines, tasks, units, fingerprint, model)
     check_repeats(references, units, _repeats(record))
     [trained] = (task for task in tasks if task.name == training["task"])
-    check_warrant(baselines, trained, record.identity["subject"], training["diagnosis"], model)
-    again = replace(_judge_again(record, units, identity, watch), policies=record.policies)
+    check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
+    again = replace(_score_again(record, units, fingerprint, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
     return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
 
 
 def _check_record(record: Record, digest: str) -> None:
-    name, found = _name(record), record.identity["subject"].get("adapter")
+    name, found = _name(record), record.fingerprint["subject"].get("adapter")
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
     if found != digest:
@@ -119,7 +121,7 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
     for part in ("base", "tokenizer", "template"):
-        if training["model"].get(part) != record.identity["subject"].get(part):
+        if training["model"].get(part) != record.fingerprint["subject"].get(part):
             name = NAMES.get(part, part)
             raise Refused(
                 f"{where}: it was trained on another {name} than the one that was judged; judge it on its own"
@@ -146,9 +148,9 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
                 raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
 
 
-def _judge_again(record: Record, units: Sequence[Unit], identity: Identity, watch: Watch) -> Record:
-    answers = {(key, repeat): each.as_answer(key, repeat) for key, repeat, each in results_of(record)}
-    again = judge(units, Replay(answers, identity), watch, _repeats(record), sealed=record.sealed)
+def _score_again(record: Record, units: Sequence[Unit], fingerprint: Fingerprint, watch: Watch) -> Record:
+    answers = {(key, repeat): each.as_completion(key, repeat) for key, repeat, each in results_of(record)}
+    again = evaluate(units, Replay(answers, fingerprint), watch, _repeats(record), sealed=record.sealed)
     # a case that only one of the two has differs as well
     scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
     differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
@@ -186,7 +188,7 @@ def _write(
 ) -> Released:
     # what can fail comes before the first write into the adapter's folder
     card = _card(adapter.resolve().name, training, decided)
-    slug = str(decided.identity["subject"]["model"])
+    slug = str(decided.fingerprint["subject"]["model"])
     notes = write_baselines(baselines, slug, decided, units, seen, released=True)
     record = decided.write(adapter / RECORD)
     write_atomically(adapter / CARD, card)
@@ -239,7 +241,7 @@ def verify(adapter: Path) -> list[str]:
     record, training = read_record(adapter / RECORD), training_record(adapter) or {}
     for name, found in (
         ("adapter", adapter_digest(adapter)),
-        ("record", record.identity["subject"].get("adapter")),
+        ("record", record.fingerprint["subject"].get("adapter")),
         ("training record", training.get("adapter")),
     ):
         if found != manifest["adapter"]:

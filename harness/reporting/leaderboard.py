@@ -54,7 +54,9 @@ def _rank(record: Record) -> tuple[int, float]:
 
 
 def _name(record: Record) -> Text:
-    return Text(str(record.adapter or record.identity.get("names", {}).get("model", "")).rstrip("/").rpartition("/")[2])
+    return Text(
+        str(record.adapter or record.fingerprint.get("names", {}).get("model", "")).rstrip("/").rpartition("/")[2]
+    )
 
 
 def _cell(record: Record, unit: str) -> Text:

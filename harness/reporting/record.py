@@ -36,7 +36,7 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
     console.print()
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
-        for line in broken_cases(record, unit, broken):
+        for line in regressed_lines(record, unit, broken):
             _line(console, line)
     for line in _rate_lines(record):
         _line(console, line)
@@ -50,7 +50,7 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
         _line(console, f"record: {show_path(record.path)}")
 
 
-def show_beside(console: Console, records: Sequence[Record]) -> None:
+def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
     """Several records in one table: units down, a column of scores for each record, with its verdicts if it has any."""
     wide = console.options.update(width=max(console.width, COLUMNS))
     console.print(Segments(console.render(_beside(records), wide)), crop=False, soft_wrap=True)
@@ -85,24 +85,24 @@ def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
 
 def _name(record: Record) -> str:
     """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
-    names = record.identity.get("names", {})
+    names = record.fingerprint.get("names", {})
     who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def broken_cases(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
+def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
     """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
     verdict = record.verdicts[unit]
-    broke = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
-    for case in broke[:limit]:
+    regressed_cases = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
+    for case in regressed_cases[:limit]:
         result = record.cases[f"{unit}/{case}"]
         now = next((each for each in result.repeats if not each.passed), result)
         yield f"  broke: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
         yield f"    before: {_one_line(verdict['before'][case])}"
         yield f"    now:    {_one_line(now.output)}"
         yield from (f"    - {finding}" for finding in now.findings)
-    if limit is not None and len(broke) > limit:
-        rest = len(broke) - limit
+    if limit is not None and len(regressed_cases) > limit:
+        rest = len(regressed_cases) - limit
         yield f"  and {rest} more{f' (tunegate report {show_path(record.path)} shows all)' if record.path else ''}"
 
 
@@ -125,7 +125,7 @@ def _rate_lines(record: Record) -> Iterator[str]:
 
 def table(record: Record) -> Table:
     """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
-    names = record.identity.get("names", {})
+    names = record.fingerprint.get("names", {})
     who = names.get("adapter") or names.get("model") or "record"
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
@@ -152,7 +152,7 @@ def _compared(record: Record, who: str) -> Table:
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
             difference(each["difference"], each["interval"], each["kind"]),
-            f"{len(each['broke'])}/{len(each['fixed'])}", _verdict(each),
+            f"{len(each['regressed_cases'])}/{len(each['fixed_cases'])}", _verdict(each),
         )
         for unit, each in record.verdicts.items()
     ]  # fmt: skip

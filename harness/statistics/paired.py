@@ -20,13 +20,13 @@ Integers = NDArray[np.int64]
 LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
 FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
-CLAMP_MARGINS = 10  # an unbounded change counts up to this many margins
+WINSOR_MARGINS = 10  # an unbounded change counts up to this many margins
 FLIP_CELLS = 1_000_000  # signs held in memory at once
 ROUNDING = 1e-9  # differences this small are float noise, not flips
 
 
 @dataclass(frozen=True)
-class Clamped:
+class Winsorised:
     """An unbounded score's changes as `d` (n numbers), the `margin` on that scale, how many `met` C."""
 
     d: tuple[float, ...]
@@ -60,7 +60,7 @@ class PValue:
     smallest: float
 
 
-def clamp_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Clamped:
+def winsorise_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Winsorised:
     """Bring paired unbounded scores (n each, margin in their unit) to [-1, 1]: change / C, C = 10 margins."""
     before, after = np.asarray(base, float), np.asarray(tuned, float)
     if before.shape != after.shape or before.ndim != 1:
@@ -69,9 +69,9 @@ def clamp_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Clamp
         raise ValueError(f"the margin of an unbounded score must be above 0, found {margin}")
     if not (np.isfinite(before) & np.isfinite(after)).all():
         raise ValueError("base and tuned must be finite numbers: leave out what was not scored")
-    change = (after - before) / (CLAMP_MARGINS * margin)
+    change = (after - before) / (WINSOR_MARGINS * margin)
     met = int((np.abs(change) >= 1).sum())
-    return Clamped(tuple(np.clip(change, -1, 1).tolist()), 1 / CLAMP_MARGINS, met)
+    return Winsorised(tuple(np.clip(change, -1, 1).tolist()), 1 / WINSOR_MARGINS, met)
 
 
 def score_statistic(d: ArrayLike, margin: float) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.statistics.distributions import norm_below
-from tunegate.harness.statistics.paired import CLAMP_MARGINS, LEVEL, ROUNDING, critical
+from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS, critical
 
 Floats = NDArray[np.float64]
 
@@ -135,16 +135,16 @@ class Continuous(Power):
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough below 0, and not where it is held)."""
-        worse_to = -self._distance(n, margin, self.levels.worse, room=CLAMP_MARGINS)
+        worse_to = -self._distance(n, margin, self.levels.worse, room=WINSOR_MARGINS)
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        return self._above(n, self._distance(n, margin, self.levels.better, room=CLAMP_MARGINS), change)
+        return self._above(n, self._distance(n, margin, self.levels.better, room=WINSOR_MARGINS), change)
 
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
-        return self._distance(n, margin, self.levels.held, room=CLAMP_MARGINS - 1) - margin
+        return self._distance(n, margin, self.levels.held, room=WINSOR_MARGINS - 1) - margin
 
     def _distance(self, n: int, margin: float, level: float, room: int) -> float:
         """Return how far the mean must lie from what it is tested against, with `room` margins beyond that."""

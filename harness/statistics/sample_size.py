@@ -1,6 +1,6 @@
 """Sizes and power of pass/fail cases: how many a unit needs, and what the ones it has can see.
 
-All of it is exact: a sum over all tables of broken and fixed cases, each judged as the gate judges it. Churn is the
+All of it is exact: a sum over all tables of broken and fixed cases, each judged as the gate judges it. Flip rate is the
 share of cases that flip between two models where nothing changed, half of them in either direction.
 """
 
@@ -21,20 +21,20 @@ from tunegate.harness.statistics.power import Continuous, Levels, Power, check_d
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-BOUND_LEVEL = 0.05  # one-sided, of a measured churn
+BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
 
 
-def churn_seen(d: ArrayLike) -> float:
-    """Return mean d^2: the share of cases that flipped, or the pass/fail churn that has the same variance."""
+def flip_rate_seen(d: ArrayLike) -> float:
+    """Return mean d^2: the share of cases that flipped, or the pass/fail flip rate that has the same variance."""
     return float((differences(d) ** 2).mean())
 
 
-def churn_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
-    """Return an upper bound of the churn that would go on without a change, in [0, 1].
+def flip_rate_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
+    """Return an upper bound of the flip rate that would go on without a change, in [0, 1].
 
     It is the smaller of two: Wilson's upper bound of all flips, and twice that of the rarer direction alone, for where
-    many cases were fixed and few broke, the fixed ones are gain and not churn. By enumeration (60 to 400 cases, churn 2
-    to 20 %, gains up to 30 points) it covers the churn 88 times in 100 or more without a change, 92 with one.
+    many cases were fixed and few broke, the fixed ones are gain and no flips. By enumeration (60 to 400 cases, flip
+    rate 2 to 20 %, gains up to 30 points) it covers the flip rate 88 times in 100 or more without a change, 92 with one.
     """
     values = differences(d)
     squares = values**2
@@ -56,30 +56,30 @@ class Flips:
         return self.broken + self.fixed
 
 
-def expected_flips(change: float, churn: float, rate: float | None = None) -> Flips:
-    """Return the flips of a change with churn beside it, half of it each way as far as there is room.
+def expected_flips(change: float, flip_rate: float, rate: float | None = None) -> Flips:
+    """Return the flips of a change with flip rate beside it, half of it each way as far as there is room.
 
     Of a base that passes `rate`, no more than `rate` can be broken and no more than 1 - `rate` fixed.
     """
-    if not (-1 <= change <= 1 and 0 <= churn <= 1):
-        raise ValueError(f"expected a change in [-1, 1] and a churn in [0, 1], found {change} and {churn}")
+    if not (-1 <= change <= 1 and 0 <= flip_rate <= 1):
+        raise ValueError(f"expected a change in [-1, 1] and a flip rate in [0, 1], found {change} and {flip_rate}")
     loss, gain = max(-change, 0.0), max(change, 0.0)
     room = (1 - loss - gain) / 2 if rate is None else min(rate - loss, 1 - rate - gain)
     if room < -ROUNDING:
         raise ValueError(f"a base that passes {rate} leaves no room for a change of {change}")
-    reverse = max(min(churn / 2, room), 0.0)
+    reverse = max(min(flip_rate / 2, room), 0.0)
     return Flips(loss + reverse, gain + reverse)
 
 
 @dataclass(frozen=True)
 class PassFail(Power):
-    """Cases that pass or fail, at a churn.
+    """Cases that pass or fail, at a flip rate.
 
     `rate` is the share that the base passes: it limits how many a gain can fix, and how many break beside it. Drops and
     holding do not look at it, since what is to be held next is the release, whatever that will pass.
     """
 
-    churn: float
+    flip_rate: float
     rate: float | None = None
     levels: Levels = field(default_factory=Levels)
     wavers: ClassVar[bool] = True
@@ -114,7 +114,7 @@ class PassFail(Power):
     def _flips(self, n: int, margin: float, change: float) -> tuple[Flips, Integers]:
         """Return the chances of a flip, and the numbers of flips that are at all likely."""
         check_design(n, margin, most=1.0)
-        flips = expected_flips(change, self.churn, self.rate if change > 0 else None)
+        flips = expected_flips(change, self.flip_rate, self.rate if change > 0 else None)
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
@@ -127,7 +127,7 @@ def fewest_cases(margin: float, level: float = LEVEL) -> int:
 def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool = False) -> int | None:
     """Return about how many observations like these would be held or regressed four times in five; None: over 100,000.
 
-    The change seen is taken for the true one. Of flips, those of the rarer direction count twice as churn.
+    The change seen is taken for the true one. Of flips, those of the rarer direction count twice as flip rate.
     """
     values, levels = differences(d), Levels(level, level, level)
     change = float(values.mean())
@@ -135,7 +135,7 @@ def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool 
     if continuous:
         power = Continuous(max(float(values.std()), ROUNDING), levels)
     else:
-        power = PassFail(max(churn_seen(values) - abs(change), 0.0), levels=levels)
+        power = PassFail(max(flip_rate_seen(values) - abs(change), 0.0), levels=levels)
     return power.cases_to_settle(margin, change)
 
 

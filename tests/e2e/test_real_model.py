@@ -51,7 +51,7 @@ class Place:
     def command(self, *command: str) -> list[str]:
         return [sys.executable, "-m", *command]
 
-    def judge(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def evaluate(self, *options: str) -> subprocess.CompletedProcess[str]:
         return self.run("pytest", "suites/", *options)
 
     def train(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -82,10 +82,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The small task with its baseline recorded, the adapter trained, and the adapter judged into `gate.json`."""
     place = fill(tmp_path_factory.mktemp("real"))
     for done in (
-        place.judge("--tg-record"),
+        place.evaluate("--tg-record"),
         place.run("tunegate", "diagnose", "--sample=10"),
         place.train(),
-        place.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
+        place.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
     ):
         assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -130,7 +130,7 @@ def test_release_and_verify(copied: Place) -> None:
 
 def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * 40)
-    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
+    done = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
     assert done.returncode == 1, done.stdout
     assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
     refused = copied.run("tunegate", "release", "adapter", "--record=bad.json")
@@ -140,7 +140,7 @@ def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None
 
 def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * ("lora_A" in name))
-    done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=none.json")
+    done = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=none.json")
     assert done.returncode == 4
     assert "not acting" in done.stderr
     assert not (copied.path / "none.json").exists()
@@ -218,7 +218,7 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (copied.path / "adapter").exists()
-    refused = copied.judge("--tg-adapter=adapter", "--tg-against=baseline")
+    refused = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline")
     assert refused.returncode == 4
     assert "adapter" in refused.stderr
     again = copied.train()

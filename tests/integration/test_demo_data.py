@@ -19,12 +19,12 @@ from tunegate.harness.checks.vocabulary.terms import normal, term_pattern
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.prompts import requests
-from tunegate.trainers.data.examples import Row, read_rows
-from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.data.examples import Example, read_examples
+from tunegate.trainers.decontamination.check import check_decontamination
 from tunegate.trainers.decontamination.normalize import normalise
 
 TASKS = load_tasks(ROOT / "fixtures")
-ROWS = read_rows(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])
+ROWS = read_examples(sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), TASKS[0])
 LEAST_CASES = {
     "support/triage": 200,
     "support/orders": 100,
@@ -64,7 +64,7 @@ def test_the_references_are_as_many_as_they_should_be() -> None:
 
 @pytest.mark.real
 def test_no_row_repeats_a_fixture() -> None:
-    assert check_holdout(ROWS, TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    assert check_decontamination(ROWS, TASKS)["pairs"] == {"refuse": 0, "review": 0}
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -128,7 +128,7 @@ def test_a_pair_differs_in_its_term_alone_and_the_terms_are_the_houses() -> None
         assert len([name for name, banned in patterns.items() if banned.search(other)]) == 1, case.key
 
 
-def expectation(row: Row, unit: Unit) -> Any:
+def expectation(row: Example, unit: Unit) -> Any:
     return {
         "triage": None,
         "orders": None,
@@ -140,7 +140,7 @@ def expectation(row: Row, unit: Unit) -> Any:
 
 @pytest.mark.real
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{Path(row.file).stem}-{row.line}")
-def test_every_row_passes_its_own_units_check(row: Row) -> None:
+def test_every_row_passes_its_own_units_check(row: Example) -> None:
     unit = find_unit(TASKS, f"support/{row.unit}")
     outcome = unit.cases[0].check(row.output, expectation(row, unit), row.input)
     assert outcome.findings == ()

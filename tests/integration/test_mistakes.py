@@ -72,8 +72,8 @@ def write_fixtures(desk: Path) -> None:
     write_unit(desk, "replies", suite="voice", check={"references": "refs/voice.yaml"}, cases=replies, sealed=True)
 
     units = {
-        "triage": {"role": "target", "margin": 0.2, "floor": 0.5, "reason": "a test"},
-        "wording": {"role": "guard", "margin": 0.2, "floor": 0.5, "reason": "a test"},
+        "triage": {"role": "target", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
+        "wording": {"role": "guard", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
         "replies": {"role": "guard", "reason": "a test"},
     }
     write(desk / "task.yaml", version=1, units=units, looks={"value": 2, "reason": "a test"})
@@ -107,7 +107,7 @@ def teach(model: Path, token: str) -> None:
     base.save_pretrained(model)
 
 
-def judge(model: str, **options: object) -> Record:
+def evaluate(model: str, **options: object) -> Record:
     session = Session(Options(Path.cwd(), model, **options))
     session.select([], session.units())
     session.execute(quiet())
@@ -131,17 +131,17 @@ def make_good(root: Path, tiny_model: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         teach(root / "model", "1")
-        judge("model", record=True, sealed=True)
+        evaluate("model", record=True, sealed=True)
         command("diagnose", "--model=model")
         for name in ADAPTERS:
             command("train", f"{name}.yaml")
-            judge("model", adapters=(Path(name),), against="baseline", sealed=True, out=Path(f"{name}.json"))
+            evaluate("model", adapters=(Path(name),), against="baseline", sealed=True, out=Path(f"{name}.json"))
         (root / "tuned.json").rename(root / "run.json")
         command("release", "tuned")
         outputs = {f"desk/triage/c{n:02}": "none" if 8 <= n < 16 else "7" for n in range(40)}
         outputs |= {f"desk/wording/w{n:02}": "7" for n in range(20)}
         write_outputs(root / "outputs.jsonl", outputs)
-        judge("replay:outputs.jsonl", out=Path("base.json"))
+        evaluate("replay:outputs.jsonl", out=Path("base.json"))
 
 
 @pytest.fixture

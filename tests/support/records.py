@@ -56,7 +56,7 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
         summaries[key] = summarize(unit, results[key])
     made = Record(
         partial=False,
-        identity={"subject": LOCAL | {"adapter": adapter}, "engine": ENGINE, "names": {"model": "tiny"}},
+        fingerprint={"subject": LOCAL | {"adapter": adapter}, "engine": ENGINE, "names": {"model": "tiny"}},
         questions={key: unit.questions for key, unit in units.items()},
         cases={
             case.key: one for key, unit in units.items() for case, one in zip(unit.cases, results[key], strict=True)
@@ -69,7 +69,7 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
 
 def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False) -> list[str]:
     """Write baseline files (or those of a release) as the only writer."""
-    slug = str(made.identity["subject"]["model"])
+    slug = str(made.fingerprint["subject"]["model"])
     return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
 
 

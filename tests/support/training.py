@@ -64,7 +64,7 @@ class Place:
             for path in self.path.rglob("*")
         }
 
-    def judge(self, model: Path, **options: Any) -> list[Record]:
+    def evaluate(self, model: Path, **options: Any) -> list[Record]:
         """Judge every case, as `pytest suites/` does."""
         folders = {"cases": Path("fixtures"), "baselines": Path("baselines")}
         session = Session(Options(self.path, str(model), **folders, **options))
@@ -90,7 +90,7 @@ def record_in(place: Place, tiny_model: Path) -> None:
     (place.path / "recipe.yaml").write_text(json.dumps({**RECIPE, "model": str(tiny_model)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place.path)
-        place.judge(tiny_model, record=True)
+        place.evaluate(tiny_model, record=True)
         place.diagnose(tiny_model)
 
 

@@ -1,4 +1,4 @@
-"""What is imported where: every package has its floor in the contract, and heavy libraries wait inside functions.
+"""What is imported where: every package has its storey in the contract, and heavy libraries wait inside functions.
 
 The contract itself, that packages import only downwards, is import-linter's: `make lint`, and
 tests/integration/test_imports.py.

@@ -1,4 +1,4 @@
-"""A recipe's waivers: pairs of a row and a case that a person has read and found innocent, each with the reason."""
+"""A recipe's exemptions: pairs of a row and a case that a person has read and found innocent, each with the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHAPE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Waiver:
+class Exemption:
     """One signed pair, and where in the recipe it stands."""
 
     row: str
@@ -51,10 +51,10 @@ class Waiver:
         return Problem(self.file, self.line, f"{self.where}.{key}" if key else self.where, expected, found, hint)
 
 
-def read_waivers(document: Document) -> tuple[Waiver, ...]:
-    """The waivers of a recipe whose shape has been checked."""
+def read_exemptions(document: Document) -> tuple[Exemption, ...]:
+    """The exemptions of a recipe whose shape has been checked."""
     return tuple(
-        Waiver(**raw, file=document.name, line=document.line(("waivers", index)), where=f"waivers[{index}]",
+        Exemption(**raw, file=document.name, line=document.line(("exemptions", index)), where=f"exemptions[{index}]",
                folder=document.path.parent)
-        for index, raw in enumerate(document.data.get("waivers", []))
+        for index, raw in enumerate(document.data.get("exemptions", []))
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.models.adapters import TRAINING, adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.resolve import ModelIdentity
+from tunegate.harness.models.resolve import ModelFiles
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Start:
         """Its shape, which is kept, under the recipe's names."""
         return dict(self.record["recipe"]["lora"])
 
-    def history(self, base: ModelIdentity) -> dict[str, Any]:
+    def history(self, base: ModelFiles) -> dict[str, Any]:
         """What it was itself trained from, for the new training record.
 
         Raises:
@@ -43,7 +43,7 @@ class Start:
         check_base(self.folder, base)
         return {name: self.record.get(name) for name in INHERITED}
 
-    def put_on(self, model: Any, probe: torch.Tensor) -> Any:
+    def attach_to(self, model: Any, probe: torch.Tensor) -> Any:
         """The base wearing it, trainable, proven to have loaded and to act.
 
         Raises:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
-from tunegate.trainers.config import exemptions as waivers
+from tunegate.trainers.config import exemptions as exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
 REFUSE, DROP = "refuse", "drop"
@@ -56,7 +56,7 @@ _OPTIM = {
     ),
     "epochs": _key("passes over the rows", _ABOVE_0),
     "batch": _key("rows a step, in all processes", _COUNT),
-    "dev": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
+    "validation_split": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
     "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
     "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
@@ -75,18 +75,18 @@ SHAPE = _mapping(
         "failing_rows": _key(
             "what happens to rows whose answer fails the task's own checks",
             {
-                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"waive": _REASON}, required=["waive"])],
-                "description": 'refuse, drop, or {waive: "the reason"}',
+                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"override": _REASON}, required=["override"])],
+                "description": 'refuse, drop, or {override: "the reason"}',
             },
         ),
         "diagnosis": _key(
-            "what happens where the task's diagnosis names another lever than fine-tuning",
+            "what happens where the task's diagnosis names another remedy than fine-tuning",
             {
-                "anyOf": [{"enum": [HEED]}, _mapping({"waive": _REASON}, required=["waive"])],
-                "description": 'heed, or {waive: "the reason"}',
+                "anyOf": [{"enum": [HEED]}, _mapping({"override": _REASON}, required=["override"])],
+                "description": 'heed, or {override: "the reason"}',
             },
         ),
-        "waivers": _key("pairs of a row and a fixture that are near, read and found innocent", waivers.SHAPE),
+        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", exemptions.SHAPE),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
         "dpo": _key("what only dpo has", _mapping(_DPO)),
@@ -119,7 +119,7 @@ class Optim:
     lr: float = 2e-4
     epochs: float = 3
     batch: int = 8
-    dev: float = 0.0
+    validation_split: float = 0.0
     warmup: float = 0.05
     schedule: str = "cosine"
     max_length: int = 1024
@@ -144,7 +144,7 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
-    waivers: tuple[waivers.Waiver, ...] = ()
+    exemptions: tuple[exemptions.Exemption, ...] = ()
     start: Start | None = None
     method: str = SFT
     dpo: Dpo = field(default_factory=Dpo)
@@ -154,9 +154,9 @@ class Recipe:
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
 
     @property
-    def waiver(self) -> str | None:
-        """Why it is trained although the diagnosis names another lever; None where the diagnosis is heeded."""
-        return None if isinstance(self.diagnosis, str) else self.diagnosis["waive"]
+    def override(self) -> str | None:
+        """Why it is trained although the diagnosis names another remedy; None where the diagnosis is heeded."""
+        return None if isinstance(self.diagnosis, str) else self.diagnosis["override"]
 
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
@@ -182,7 +182,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
     """
     document = read_yaml(path)
-    problems = check_shape(document, SHAPE)
+    problems = validate(document, SHAPE)
     if problems:
         raise AuthoringError(problems)
     data = dict(document.data)
@@ -192,7 +192,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     if problems:
         raise AuthoringError(problems)
     data.pop("version")
-    data.pop("waivers", None)
+    data.pop("exemptions", None)
     place = output or path.parent / data.pop("output")
     start = _start(path, data.pop("start", None), place)
     lora = start.lora if start else data.pop("lora", {})
@@ -201,7 +201,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     return Recipe(
         path=path,
         rows=rows,
-        waivers=waivers.read_waivers(document),
+        exemptions=exemptions.read_exemptions(document),
         given={**document.data, "lora": lora},
         output=place,
         start=start,
@@ -245,7 +245,7 @@ def _missing(document: Document, index: int, file: Path) -> Any:
     return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")
 
 
-def in_words(recipe: Recipe) -> Iterator[str]:
+def render(recipe: Recipe) -> Iterator[str]:
     """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
     lines = list(_lines(recipe.effective(), SHAPE["properties"], recipe.given))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]

@@ -37,7 +37,7 @@ FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistan
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Example:
     """One example: the messages up to the answer, the answer, and where it is written.
 
     In a preference, `rejected` is the answer that is liked less than `output`.
@@ -52,7 +52,7 @@ class Row:
     rejected: str | None = None
 
 
-def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
+def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     """Read every row of the files for a task.
 
     Raises:
@@ -60,7 +60,7 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
     """
     # the others answer nothing of their own
     units = {unit.name: unit for unit in task.units if unit.row.asks == "generate" and not unit.of}
-    rows: list[Row] = []
+    rows: list[Example] = []
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)
     for path in paths:
@@ -70,7 +70,7 @@ def read_rows(paths: Sequence[Path], task: Task) -> list[Row]:
         for number, text in enumerate(lines, start=1):
             if text.strip():
                 found = _row(text, show_path(path), number, units, validator)
-                if isinstance(found, Row):
+                if isinstance(found, Example):
                     rows.append(found)
                 else:
                     problems.append(found)
@@ -87,7 +87,9 @@ def _lines(path: Path) -> list[str]:
         raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
 
 
-def _row(text: str, file: str, line: int, units: Mapping[str, Unit], validator: Draft202012Validator) -> Row | Problem:
+def _row(
+    text: str, file: str, line: int, units: Mapping[str, Unit], validator: Draft202012Validator
+) -> Example | Problem:
     try:
         raw: Any = json.loads(text)
         json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
@@ -96,23 +98,23 @@ def _row(text: str, file: str, line: int, units: Mapping[str, Unit], validator: 
     if not validator.is_valid(raw):
         return Problem(file, line, "", FORMS, text[:60])
     found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
-    if isinstance(found, Row) and found.rejected is not None and found.rejected.split() == found.output.split():
+    if isinstance(found, Example) and found.rejected is not None and found.rejected.split() == found.output.split():
         return Problem(
             file, line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
         )
     return found
 
 
-def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Row | Problem:
+def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Example | Problem:
     turns: Sequence[Mapping[str, str]] = raw["messages"]
     if turns[-1]["role"] != "assistant":
         return Problem(file, line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
     messages = tuple((turn["role"], turn["content"]) for turn in turns[:-1])
     asked = "\n".join(content for role, content in messages if role == "user")
-    return Row(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
+    return Example(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
 
 
-def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str, Unit]) -> Row | Problem:
+def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str, Unit]) -> Example | Problem:
     name = raw.get("unit") or (next(iter(units)) if len(units) == 1 else "")
     unit = units.get(name)
     if unit is None:
@@ -129,11 +131,11 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
         return Problem(file, line, "", f"a context, which the prompt of {name} asks for", "none")
     user = ("user", prompt.fill(raw["input"], raw.get("context")))
     system = (("system", prompt.system),) if prompt.system is not None else ()
-    return Row((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
+    return Example((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
 
 
-def _repeated(rows: Sequence[Row]) -> list[Problem]:
-    seen: dict[tuple[object, ...], Row] = {}
+def _repeated(rows: Sequence[Example]) -> list[Problem]:
+    seen: dict[tuple[object, ...], Example] = {}
     problems = []
     for row in rows:
         first = seen.setdefault((row.messages, row.output, row.rejected), row)

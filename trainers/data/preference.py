@@ -8,7 +8,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused
 from tunegate.trainers.config.recipe import DPO, Recipe
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.tokenize import VERSION, Tokens, check_batch, tokenize
 
 
@@ -33,7 +33,7 @@ class Preference:
 Data = Sequence[Tokens] | Sequence[Preference]  # what a method trains on
 
 
-def for_method(rows: Sequence[Row], recipe: Recipe, say: Callable[[str], None]) -> list[Row]:
+def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], None]) -> list[Example]:
     """The rows as the recipe's method uses them: sft leaves rejected answers aside and says so.
 
     Raises:
@@ -50,12 +50,12 @@ def for_method(rows: Sequence[Row], recipe: Recipe, say: Callable[[str], None]) 
     return [replace(row, rejected=None) for row in rows]
 
 
-def _missing(row: Row) -> Problem:
+def _missing(row: Example) -> Problem:
     return Problem(row.file, row.line, "", "a `rejected` answer, as method dpo compares two", "none",
                    "write the worse one, or train with method sft")  # fmt: skip
 
 
-def tokenize_for(rows: Sequence[Row], tokenizer: Any, recipe: Recipe) -> Data:
+def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:
     """The rows as token ids, as the recipe's method wants them.
 
     Raises:

@@ -10,8 +10,8 @@ from typing import Any
 from tunegate.harness.core.files import digest
 from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.recipe import DROP, Recipe
-from tunegate.trainers.data.duplicates import Pair
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.duplicates import DuplicatePair
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, apart
 from tunegate.trainers.data.validation import SHOWN, UnitGrades, all_failures
 
@@ -32,7 +32,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class RowReport:
+class ExampleReport:
     """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
 
     `rejected` are the lengths of rejected answers, which only preferences have.
@@ -41,11 +41,11 @@ class RowReport:
     recipe: Recipe
     rows: int
     grades: Sequence[UnitGrades]
-    duplicates: Sequence[Pair]
+    duplicates: Sequence[DuplicatePair]
     whole: Lengths | None = None
     answers: Lengths | None = None
     rejected: Lengths | None = None
-    cut: Sequence[Row] = field(default=())
+    cut: Sequence[Example] = field(default=())
 
     @property
     def failed(self) -> int:
@@ -53,13 +53,13 @@ class RowReport:
         return sum(len(unit.failures) for unit in self.grades)
 
     @property
-    def passing(self) -> list[Row]:
+    def passing(self) -> list[Example]:
         """The rows whose rejected answer passes the check as well."""
         return [row for unit in self.grades for row in unit.passing]
 
     @property
     def trained(self) -> int:
-        """How many rows are left once failing ones are dropped; a dev part is put aside from these."""
+        """How many rows are left once failing ones are dropped; a validation split is put aside from these."""
         return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class RowReport:
             )
 
 
-def measured(report: RowReport, rows: Sequence[Row], data: Data, task: Task) -> RowReport:
+def measured(report: ExampleReport, rows: Sequence[Example], data: Data, task: Task) -> ExampleReport:
     """The report with the lengths of the rows that are trained on."""
     tokens, rejected = apart(data)
     allowed = {unit.name: unit.cases[0].decoding.max_new_tokens for unit in task.units}
@@ -148,7 +148,7 @@ def measured(report: RowReport, rows: Sequence[Row], data: Data, task: Task) -> 
     )
 
 
-def grades_in_words(report: RowReport) -> Iterator[str]:
+def render_grades(report: ExampleReport) -> Iterator[str]:
     """The grades and duplicates, a line each."""
     for unit in report.grades:
         name = unit.name or "messages"
@@ -164,14 +164,14 @@ def grades_in_words(report: RowReport) -> Iterator[str]:
         yield _consequence(report)
 
 
-def lengths_in_words(report: RowReport) -> Iterator[str]:
+def render_lengths(report: ExampleReport) -> Iterator[str]:
     """The lengths and the warnings, a line each."""
     rejected = f"; of the rejected one: {report.rejected}" if report.rejected else ""
     yield f"  tokens a row: {report.whole}; of its answer: {report.answers}{rejected}"
     yield from (f"  warning: {warning}" for warning in report.warnings())
 
 
-def _duplicates(pairs: Sequence[Pair]) -> Iterator[str]:
+def _duplicates(pairs: Sequence[DuplicatePair]) -> Iterator[str]:
     exact = sum(pair.alike == 1.0 for pair in pairs)
     if pairs:
         yield f"  {_rows(exact)} ask what another asks, {len(pairs) - exact} nearly so:"
@@ -182,13 +182,13 @@ def _duplicates(pairs: Sequence[Pair]) -> Iterator[str]:
         yield f"    {first} and {second}: {how}, {answer}"
 
 
-def _consequence(report: RowReport) -> str:
+def _consequence(report: ExampleReport) -> str:
     rule = report.recipe.failing_rows
     if rule == DROP:
         return f"  {_rows(report.failed)} dropped, as the recipe says; {report.trained} are trained on"
     if isinstance(rule, str):
         return f"  {_rows(report.failed)} to mend"
-    return f"  {_rows(report.failed)} waived, as the recipe says: {rule['waive']}"
+    return f"  {_rows(report.failed)} exempted, as the recipe says: {rule['override']}"
 
 
 def _unit(unit: UnitGrades) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _unit(unit: UnitGrades) -> dict[str, Any]:
             "graded": unit.graded, "not_judged": unit.not_judged}  # fmt: skip
 
 
-def _place(row: Row) -> dict[str, Any]:
+def _place(row: Example) -> dict[str, Any]:
     return {"file": row.file, "line": row.line}
 
 

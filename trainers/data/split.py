@@ -1,4 +1,4 @@
-"""The dev part: rows put aside, never trained on, on which the checkpoint is chosen; the fixtures stay out of it."""
+"""The validation split: rows put aside and never trained on, to choose the checkpoint; fixtures stay out of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.data.duplicates import Pair
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.duplicates import DuplicatePair
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data
 
 
@@ -27,36 +27,36 @@ class Split:
     """
 
     train: tuple[int, ...]
-    dev: tuple[int, ...]
+    validation: tuple[int, ...]
     units: dict[str, int]
-    leaks: tuple[Pair, ...]
+    leaks: tuple[DuplicatePair, ...]
 
     def apart(self, data: Data) -> tuple[Data, Data]:
         """What the rows became, in the same order: that of the rows to train on, and that of those put aside."""
-        trained, aside = ([data[index] for index in part] for part in (self.train, self.dev))
+        trained, aside = ([data[index] for index in part] for part in (self.train, self.validation))
         return cast(Data, trained), cast(Data, aside)
 
-    def in_words(self) -> list[str]:
+    def render(self) -> list[str]:
         """A line, and one more if rows on both sides ask the same."""
-        if not self.dev:
+        if not self.validation:
             return []
         units = ", ".join(f"{unit} {count}" for unit, count in self.units.items())
-        rows = f"{len(self.dev)} row{'s' if len(self.dev) > 1 else ''}"
+        rows = f"{len(self.validation)} row{'s' if len(self.validation) > 1 else ''}"
         lines = [f"  put aside to choose the checkpoint on: {rows} ({units})"]
         if self.leaks:
             places = [f"{row.file}:{row.line}" for row in (self.leaks[0].first, self.leaks[0].second)]
             lines.append(
                 "  warning: pairs of rows that ask nearly the same, one put aside and one trained on: "
-                f"{len(self.leaks)} ({' and '.join(places)} first); the dev loss is too low for that"
+                f"{len(self.leaks)} ({' and '.join(places)} first); the validation loss is too low for that"
             )
         return lines
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
-        return {"rows": len(self.dev), "units": self.units, "leaks": len(self.leaks)}
+        return {"rows": len(self.validation), "units": self.units, "leaks": len(self.leaks)}
 
 
-def split(rows: Sequence[Row], recipe: Recipe, duplicates: Sequence[Pair]) -> Split:
+def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[DuplicatePair]) -> Split:
     """Put the recipe's share of each unit's rows aside; the seed decides which.
 
     Args:
@@ -70,28 +70,32 @@ def split(rows: Sequence[Row], recipe: Recipe, duplicates: Sequence[Pair]) -> Sp
     units: defaultdict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         units[row.unit or "messages"].append(index)
-    dev: set[int] = set()
+    validation: set[int] = set()
     for unit, indices in units.items():
         draw = random.Random(f"{recipe.seed}/{unit}")  # noqa: S311  (the same rows each time; nothing secret)
-        dev.update(draw.sample(indices, min(round(recipe.optim.dev * len(indices)), len(indices) - 1)))
-    if recipe.optim.dev and not dev:
+        validation.update(
+            draw.sample(indices, min(round(recipe.optim.validation_split * len(indices)), len(indices) - 1))
+        )
+    if recipe.optim.validation_split and not validation:
         raise Refused(
-            f"{show_path(recipe.path)}: optim.dev: expected a share of at least one row in some unit, found "
-            f"{recipe.optim.dev} of {len(rows)} rows; raise it, or leave it out"
+            f"{show_path(recipe.path)}: optim.validation_split: expected a share of one row or more in a unit, found "
+            f"{recipe.optim.validation_split} of {len(rows)} rows; raise it, or leave it out"
         )
     return Split(
-        train=tuple(index for index in range(len(rows)) if index not in dev),
-        dev=tuple(sorted(dev)),
-        units=dict(Counter(rows[index].unit or "messages" for index in sorted(dev))),
-        leaks=tuple(_leaks(rows, dev, duplicates)),
+        train=tuple(index for index in range(len(rows)) if index not in validation),
+        validation=tuple(sorted(validation)),
+        units=dict(Counter(rows[index].unit or "messages" for index in sorted(validation))),
+        leaks=tuple(_leaks(rows, validation, duplicates)),
     )
 
 
-def _leaks(rows: Sequence[Row], dev: set[int], duplicates: Sequence[Pair]) -> list[Pair]:
-    is_dev = {(row.file, row.line): index in dev for index, row in enumerate(rows)}  # dropped rows are in none
+def _leaks(rows: Sequence[Example], validation: set[int], duplicates: Sequence[DuplicatePair]) -> list[DuplicatePair]:
+    is_validation = {
+        (row.file, row.line): index in validation for index, row in enumerate(rows)
+    }  # dropped rows are in none
     found = []
     for pair in duplicates:
-        sides = {is_dev.get((row.file, row.line)) for row in (pair.first, pair.second)}
+        sides = {is_validation.get((row.file, row.line)) for row in (pair.first, pair.second)}
         if sides == {True, False}:
             found.append(pair)
     return found

@@ -10,7 +10,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.huggingface import render
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 
 BATCH = ("input_ids", "attention_mask", "labels")
 VERSION = "is this a version of trl that Tunegate supports?"
@@ -43,7 +43,7 @@ class Tokens:
         return asdict(self)
 
 
-def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Tokens]:
+def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[Tokens]:
     """Tokenize every row: the prompt as the suites render it, the answer, then the end-of-turn token.
 
     Args:
@@ -68,7 +68,7 @@ def tokenize(rows: Sequence[Row], tokenizer: Any, max_length: int) -> list[Token
     return found
 
 
-def _tokens(row: Row, tokenizer: Any, end: int) -> Tokens:
+def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
     place = f"{row.file}:{row.line}"
     prompt = render(tokenizer, Request(place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids

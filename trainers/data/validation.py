@@ -11,7 +11,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.scoring import prepare
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 
 SHOWN = 5
 
@@ -20,7 +20,7 @@ SHOWN = 5
 class Failure:
     """A row whose answer fails the check of its unit, and why."""
 
-    row: Row
+    row: Example
     findings: tuple[Finding, ...]
 
     def __str__(self) -> str:
@@ -41,10 +41,10 @@ class UnitGrades:
     failures: tuple[Failure, ...] = ()
     not_judged: str = ""
     graded: bool = True
-    passing: tuple[Row, ...] = ()
+    passing: tuple[Example, ...] = ()
 
 
-def grade(rows: Sequence[Row], task: Task, watch: Watch) -> list[UnitGrades]:
+def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]:
     """Judge each row's answers with the check of the unit that the row names, in the order of the task's units.
 
     A row has no `expect`, so that what hangs on one is not judged.
@@ -53,7 +53,7 @@ def grade(rows: Sequence[Row], task: Task, watch: Watch) -> list[UnitGrades]:
         Refused: a voice metric cannot see the voice that it should judge.
     """
     units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
-    grouped: dict[str, list[Row]] = {name: [row for row in rows if row.unit == name] for name in units}
+    grouped: dict[str, list[Example]] = {name: [row for row in rows if row.unit == name] for name in units}
     gradable = [units[name] for name, own in grouped.items() if own and not _why_not(units[name])]
     prepare(gradable, watch)
     with watch("Grading rows with the task's own checks", sum(len(grouped[unit.name]) for unit in gradable)) as done:
@@ -76,7 +76,7 @@ def _why_not(unit: Unit) -> str:
     return f"the unit's cases have {checks} different checks" if checks > 1 else ""
 
 
-def _grade_unit(unit: Unit, rows: Sequence[Row]) -> UnitGrades:
+def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
     if reason := _why_not(unit):
         return UnitGrades(unit.name, len(rows), not_judged=reason, graded=False)
     check = unit.cases[0].check
@@ -86,11 +86,11 @@ def _grade_unit(unit: Unit, rows: Sequence[Row]) -> UnitGrades:
     return UnitGrades(unit.name, len(rows), failures, unit.row.by_expect, passing=passing)
 
 
-def settle(rows: Sequence[Row], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Row]:
+def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Example]:
     """The rows to train on: all of them, or without the failing ones where the recipe drops them.
 
     Raises:
-        Refused: rows fail and the recipe neither drops nor waives them, or none would be left.
+        Refused: rows fail and the recipe neither drops nor exempts them, or none would be left.
     """
     failures = list(all_failures(grades))
     if failures and recipe.failing_rows == REFUSE:
@@ -116,5 +116,5 @@ def _refusal(failures: Sequence[Failure], rows: int, recipe: Recipe) -> str:
     return (
         f"{len(failures)} of {rows} training rows fail the task's own checks; a model learns what it is shown. Mend "
         f"them, or write in {show_path(recipe.path)} `failing_rows: drop` to train without them or "
-        '`failing_rows: {waive: "the reason"}` to train on them:\n' + "\n".join(lines)
+        '`failing_rows: {override: "the reason"}` to train on them:\n' + "\n".join(lines)
     )

@@ -15,8 +15,8 @@ from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.fixtures.model import Task
-from tunegate.trainers.config.exemptions import Waiver
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.config.exemptions import Exemption
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import normalise
 from tunegate.trainers.decontamination.search import Comparison, compare
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
@@ -49,39 +49,39 @@ def _shown(words: Sequence[str], start: int, size: int) -> str:
 SHOWN = 10
 
 
-def check_holdout(
-    rows: Sequence[Row],
+def check_decontamination(
+    rows: Sequence[Example],
     tasks: Sequence[Task],
-    waivers: Sequence[Waiver] = (),
+    exemptions: Sequence[Exemption] = (),
     watch: Watch | None = None,
     folder: Path = Path(),
 ) -> dict[str, Any]:
-    """Refuse rows that repeat a fixture, and rows that may, unless the recipe waives the pair.
+    """Refuse rows that repeat a fixture, and rows that may, unless the recipe exempts the pair.
 
     Args:
         rows: the rows to be trained on.
         tasks: every task whose fixtures are held out.
-        waivers: the recipe's.
+        exemptions: the recipe's.
         watch: shows the comparison while it runs.
-        folder: the recipe's, to which waivers are relative.
+        folder: the recipe's, to which exemptions are relative.
 
     Returns:
         What was compared, how, and what came near, for the training record.
 
     Raises:
-        Refused: rows that repeat a fixture, or may and are not waived; each pair with its texts.
-        AuthoringError: waivers that waive nothing.
+        Refused: rows that repeat a fixture, or may and are not exempted; each pair with its texts.
+        AuthoringError: exemptions that exempt nothing.
         CouldNotRun: there is no embedding model here.
     """
     found = compare(rows, tasks, watch or quiet())
     cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
-    check_waivers(waivers, found.pairs, {(row.file, row.line) for row in rows}, cases)
-    waived = {waiver.pair for waiver in waivers}
-    open_pairs = [near for near in found.band("review") if near.pair not in waived]
-    refused = found.band("refuse")
+    check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
+    exempted = {exemption.pair for exemption in exemptions}
+    open_pairs = [near for near in found.threshold("review") if near.pair not in exempted]
+    refused = found.threshold("refuse")
     if refused or open_pairs:
         raise Refused("\n".join([*_refusal(refused, len(rows)), *_to_review(open_pairs, folder)]))
-    return _evidence(found, waivers)
+    return _evidence(found, exemptions)
 
 
 def _refusal(pairs: Sequence[Near], rows: int) -> Iterator[str]:
@@ -98,11 +98,11 @@ def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
     if pairs:
         yield (
             f"Training rows that may be fixtures in other words: {len(pairs)}. Read each pair: write the row anew or, "
-            "where it is innocent, add the pair to the recipe's waivers with the reason:"
+            "where it is innocent, add the pair to the recipe's exemptions with the reason:"
         )
         yield from _listed(pairs)
-        yield "waivers:"
-        yield from (f"  {as_waiver(near, folder)}" for near in pairs[:SHOWN])
+        yield "exemptions:"
+        yield from (f"  {as_exemption(near, folder)}" for near in pairs[:SHOWN])
 
 
 def _listed(pairs: Sequence[Near]) -> Iterator[str]:
@@ -115,50 +115,55 @@ def _listed(pairs: Sequence[Near]) -> Iterator[str]:
         yield f"  and {len(pairs) - SHOWN} more"
 
 
-def _evidence(found: Comparison, waivers: Sequence[Waiver]) -> dict[str, Any]:
+def _evidence(found: Comparison, exemptions: Sequence[Exemption]) -> dict[str, Any]:
     return {
         "rows": found.rows,
-        "row_texts": found.row_texts,
+        "row_texts": found.example_texts,
         "fixture_texts": found.fixture_texts,
         "phrases_of_boilerplate": found.stripped,
         "bands": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
-        "pairs": {"refuse": 0, "review": len(found.band("review"))},
-        "waivers": [{"row": waiver.row, "case": waiver.case, "reason": waiver.reason.strip()} for waiver in waivers],
+        "pairs": {"refuse": 0, "review": len(found.threshold("review"))},
+        "exemptions": [
+            {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
+            for exemption in exemptions
+        ],
         "nearest": [near.as_dict() for near in found.nearest],
         "embedder": embedder_digest(),
     }
 
 
-def check_waivers(
-    waivers: Sequence[Waiver], found: Iterable[Near], rows: set[tuple[str, int]], cases: set[str]
+def check_exemptions(
+    exemptions: Sequence[Exemption], found: Iterable[Near], rows: set[tuple[str, int]], cases: set[str]
 ) -> None:
-    """Refuse waivers that waive nothing: each names a pair that has to be reviewed, once.
+    """Refuse exemptions that exempt nothing: each names a pair that has to be reviewed, once.
 
     Raises:
-        AuthoringError: every waiver of an unknown row or case, of a pair that needs none or may not have one, or twice.
+        AuthoringError: every exemption of an unknown row or case, of a pair that needs or may have none, or twice.
     """
-    bands = {near.pair: near.band for near in found}
-    seen: dict[tuple[str, int, str], Waiver] = {}
+    bands = {near.pair: near.threshold for near in found}
+    seen: dict[tuple[str, int, str], Exemption] = {}
     problems = []
-    for waiver in waivers:
-        first = seen.setdefault(waiver.pair, waiver)
-        if first is not waiver:
-            problems.append(waiver.problem("", "each pair once", f"that of {first.where} again", "delete one"))
-        elif waiver.pair[:2] not in rows:
+    for exemption in exemptions:
+        first = seen.setdefault(exemption.pair, exemption)
+        if first is not exemption:
+            problems.append(exemption.problem("", "each pair once", f"that of {first.where} again", "delete one"))
+        elif exemption.pair[:2] not in rows:
             hint = "rows move when lines are added above them: read the pair again"
-            problems.append(waiver.problem("row", "a row of this recipe", repr(waiver.row), hint))
-        elif waiver.case not in cases:
-            problems.append(waiver.problem("case", "a case of the fixtures", repr(waiver.case), "delete the waiver"))
-        elif bands.get(waiver.pair) == "refuse":
+            problems.append(exemption.problem("row", "a row of this recipe", repr(exemption.row), hint))
+        elif exemption.case not in cases:
+            problems.append(
+                exemption.problem("case", "a case of the fixtures", repr(exemption.case), "delete the exemption")
+            )
+        elif bands.get(exemption.pair) == "refuse":
             hint = "no reason makes it innocent: delete the row, or write it anew"
-            problems.append(waiver.problem("", "a pair to be reviewed", "one that is refused", hint))
-        elif bands.get(waiver.pair) != "review":
-            problems.append(waiver.problem("", "a pair to be reviewed", "one that needs no waiver", "delete it"))
+            problems.append(exemption.problem("", "a pair to be reviewed", "one that is refused", hint))
+        elif bands.get(exemption.pair) != "review":
+            problems.append(exemption.problem("", "a pair to be reviewed", "one that needs no exemption", "delete it"))
     if problems:
         raise AuthoringError(problems)
 
 
-def as_waiver(near: Near, folder: Path) -> str:
-    """The line that would waive a pair in a recipe of this folder."""
+def as_exemption(near: Near, folder: Path) -> str:
+    """The line that would exempt a pair in a recipe of this folder."""
     row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
     return f'- {{row: "{row}:{near.row.line}", case: {near.held.case.key}, reason: "..."}}'

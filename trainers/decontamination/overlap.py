@@ -28,7 +28,7 @@ class Scores:
     words: Matrix
 
 
-class Held:
+class EvalTexts:
     """The held-out texts, prepared once for every block of rows."""
 
     def __init__(self, texts: Sequence[Wording]) -> None:

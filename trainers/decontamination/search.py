@@ -13,11 +13,19 @@ import numpy as np
 from tunegate.harness.core.progress import Advance, Watch
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
-from tunegate.trainers.decontamination.overlap import Held, Matrix
-from tunegate.trainers.decontamination.texts import SIDES, HeldText, Side, boilerplate, held_texts, prompts, row_texts
-from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, may_be_near, speaks, worst_first
+from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
+from tunegate.trainers.decontamination.texts import (
+    SIDES,
+    EvalText,
+    Side,
+    common_phrases,
+    eval_texts,
+    example_texts,
+    prompts,
+)
+from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, decided_by, may_be_near, nearest_first
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
@@ -30,22 +38,22 @@ class Comparison:
     """What was found when rows were held against fixtures: the pairs in a band, the nearest ones, and how many."""
 
     rows: int
-    row_texts: int
+    example_texts: int
     fixture_texts: int
     stripped: int
     pairs: tuple[Near, ...]
     nearest: tuple[Near, ...]
 
-    def band(self, name: str) -> list[Near]:
+    def threshold(self, name: str) -> list[Near]:
         """The pairs of a band, the nearest first."""
-        return [near for near in self.pairs if near.band == name]
+        return [near for near in self.pairs if near.threshold == name]
 
 
-def compare(rows: Sequence[Row], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
+def compare(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
     """Hold every text of the rows against every text of the cases, inputs and outputs apart."""
-    held, templates = held_texts(tasks), prompts(tasks)
-    texts = [(row, side, text) for row in rows for side, each in row_texts(row, templates).items() for text in each]
-    common = boilerplate(_by_row(texts), [wording(each.text) for each in held])
+    held, templates = eval_texts(tasks), prompts(tasks)
+    texts = [(row, side, text) for row in rows for side, each in example_texts(row, templates).items() for text in each]
+    common = common_phrases(_by_row(texts), [wording(each.text) for each in held])
     near: list[Near] = []
     for side in SIDES:
         mine = [(row, text) for row, its, text in texts if its == side]
@@ -53,19 +61,23 @@ def compare(rows: Sequence[Row], tasks: Sequence[Task], watch: Watch, vectors: E
         if mine and against:
             near += _near(mine, against, common, watch, vectors)
     found: dict[tuple[object, ...], Near] = {}
-    for each in worst_first(near):
+    for each in nearest_first(near):
         found.setdefault(each.pair, each)
     nearest = nlargest(NEAREST, found.values(), key=lambda each: each.values["likeness"])
-    in_a_band = tuple(each for each in found.values() if each.band != "clear")
+    in_a_band = tuple(each for each in found.values() if each.threshold != "clear")
     return Comparison(len(rows), len(texts), len(held), len(common), in_a_band, tuple(nearest))
 
 
-def _by_row(texts: Iterable[tuple[Row, Side, str]]) -> list[list[str]]:
+def _by_row(texts: Iterable[tuple[Example, Side, str]]) -> list[list[str]]:
     return [[text for _, _, text in each] for _, each in groupby(texts, key=lambda each: (each[0].file, each[0].line))]
 
 
 def _near(
-    texts: Sequence[tuple[Row, str]], held: Sequence[HeldText], common: Mapping[str, int], watch: Watch, vectors: Embed
+    texts: Sequence[tuple[Example, str]],
+    held: Sequence[EvalText],
+    common: Mapping[str, int],
+    watch: Watch,
+    vectors: Embed,
 ) -> Iterator[Near]:
     """The pairs of one side in a band, and the nearest of the others."""
     spelt = [wording(each.text) for each in held]
@@ -77,7 +89,7 @@ def _near(
     wanted = np.flatnonzero(pairs.refused | pairs.reviewed)
     for at in dict.fromkeys([*wanted.tolist(), *np.argsort(-pairs.likeness, kind="stable")[:NEAREST].tolist()]):
         row, text = texts[pairs.rows[at]]
-        yield Near(row, held[pairs.held[at]], text, *speaks(pairs, at), pairs.values(at))
+        yield Near(row, held[pairs.held[at]], text, *decided_by(pairs, at), pairs.values(at))
 
 
 def _candidates(
@@ -88,7 +100,7 @@ def _candidates(
     done: Advance,
 ) -> Pairs:
     """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines yet."""
-    measured, equals = Held(stripped), defaultdict(set)
+    measured, equals = EvalTexts(stripped), defaultdict(set)
     for at, each in enumerate(zip(spelt, stripped, strict=True)):
         for form in each:
             equals[form.key].add(at)

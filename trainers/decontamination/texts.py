@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tunegate.harness.fixtures.model import Case, Prompt, Task, Unit
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
 
 Side = Literal["input", "output"]
@@ -22,7 +22,7 @@ SIDES: tuple[Side, ...] = ("input", "output")
 
 
 @dataclass(frozen=True, slots=True)
-class HeldText:
+class EvalText:
     """A text of a case that no row may repeat."""
 
     text: str
@@ -30,31 +30,31 @@ class HeldText:
     side: Side
 
 
-def held_texts(tasks: Iterable[Task]) -> list[HeldText]:
+def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
     """Every input once, and what else is particular to a case.
 
     That is its context, its long answers, and the texts whose likelihood is asked for.
     """
-    inputs: dict[tuple[Side, str], HeldText] = {}
-    others: dict[tuple[Side, str], list[HeldText]] = defaultdict(list)
+    inputs: dict[tuple[Side, str], EvalText] = {}
+    others: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
     for unit in sorted((unit for task in tasks for unit in task.units), key=lambda unit: unit.suite == "cost"):
         for case in unit.cases:
-            inputs.setdefault(("input", normalise(case.input)), HeldText(case.input, case, "input"))
+            inputs.setdefault(("input", normalise(case.input)), EvalText(case.input, case, "input"))
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
     few = {key: each for key, each in others.items() if len({held.case.key for held in each}) < CLOSED}
     return [*inputs.values(), *(each[0] for key, each in few.items() if key not in inputs)]
 
 
-def _others(unit: Unit, case: Case) -> Iterator[HeldText]:
+def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
     if case.context:
-        yield HeldText(case.context, case, "input")
+        yield EvalText(case.context, case, "input")
     for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
         if _is_long(text):
-            yield HeldText(text, case, "output")
+            yield EvalText(text, case, "output")
 
 
-def row_texts(row: Row, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
+def example_texts(row: Example, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
     """The texts of a row by side, without the templates that the suites wrap round an input."""
     turns = [_unwrapped(text, prompts) for role, text in row.messages if role != "assistant"]
     asked = [row.input, *turns] if row.unit else turns  # without a unit, the input is all turns joined
@@ -109,7 +109,7 @@ LEAST = 5  # rows
 PARTICULAR = 2  # fixtures: a phrase of so few tells which fixture a row repeats, however often it does
 
 
-def boilerplate(rows: Iterable[Sequence[str]], held: Sequence[Wording]) -> dict[str, int]:
+def common_phrases(rows: Iterable[Sequence[str]], held: Sequence[Wording]) -> dict[str, int]:
     """The phrases (masked, five words) that very many rows share and that point at no fixture: by how many rows.
 
     Args:

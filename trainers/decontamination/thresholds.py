@@ -9,15 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Scores
-from tunegate.trainers.decontamination.texts import HeldText
+from tunegate.trainers.decontamination.texts import EvalText
 
 Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
-Band = Literal["refuse", "review", "clear"]
+Threshold = Literal["refuse", "review", "clear"]
 EQUAL = "equal"
-# docs/holdout.md and benchmarks/results/leaks.md tell where these come from
+# docs/decontamination.md and benchmarks/results/leaks.md tell where these come from
 REFUSE: Mapping[str, float] = {"coverage": 0.5, "letters": 0.7, "cosine": 0.9}
 REVIEW: Mapping[str, float] = {"coverage": 0.35, "likeness": 0.86}
 WORDS = 0.14  # shared rare words: of pairs with fewer the meaning is not looked at, which spares most of the time
@@ -36,10 +36,10 @@ SPOKEN: Mapping[str, str] = {
 class Near:
     """A row and a case that come near to each other: by which measure most, and every value."""
 
-    row: Row
-    held: HeldText
+    row: Example
+    held: EvalText
     text: str
-    band: Band
+    threshold: Threshold
     measure: str
     value: float
     values: Mapping[str, float]
@@ -51,7 +51,7 @@ class Near:
 
     @property
     def pair(self) -> tuple[str, int, str]:
-        """The row and the case, which a waiver names."""
+        """The row and the case, which an exemption names."""
         return (self.row.file, self.row.line, self.held.case.key)
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class Near:
         """For the training record."""
         return {
             "row": self.place, "case": self.held.case.key, "fixture": self.held.case.place, "side": self.held.side,
-            "band": self.band, "measure": self.measure, "value": round(self.value, 3),
+            "threshold": self.threshold, "measure": self.measure, "value": round(self.value, 3),
             "values": {name: round(value, 3) for name, value in self.values.items()},
         }  # fmt: skip
 
@@ -111,14 +111,14 @@ def may_be_near(equal: Numbers, scores: Scores) -> Numbers:
     return near
 
 
-def speaks(pairs: Pairs, at: int) -> tuple[Band, str, float]:
+def decided_by(pairs: Pairs, at: int) -> tuple[Threshold, str, float]:
     """A pair's band, the measure that stands highest against its limit, and its value."""
     values = pairs.values(at)
     if pairs.equal[at]:
         return "refuse", EQUAL, 1.0
-    band: Band = "refuse" if pairs.refused[at] else "review" if pairs.reviewed[at] else "clear"
-    measure = _loudest(values, REFUSE if band == "refuse" else REVIEW)
-    return band, measure, values[measure]
+    threshold: Threshold = "refuse" if pairs.refused[at] else "review" if pairs.reviewed[at] else "clear"
+    measure = _loudest(values, REFUSE if threshold == "refuse" else REVIEW)
+    return threshold, measure, values[measure]
 
 
 def _loudest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
@@ -126,7 +126,7 @@ def _loudest(values: Mapping[str, float], limits: Mapping[str, float]) -> str:
     return max(limits, key=lambda name: values[name] / limits[name])
 
 
-def worst_first(found: Sequence[Near]) -> list[Near]:
+def nearest_first(found: Sequence[Near]) -> list[Near]:
     """Refused pairs before reviewed ones before clear ones, each the most alike first."""
     order = {"refuse": 0, "review": 1, "clear": 2}
-    return sorted(found, key=lambda near: (order[near.band], near.measure != EQUAL, -near.values["likeness"]))
+    return sorted(found, key=lambda near: (order[near.threshold], near.measure != EQUAL, -near.values["likeness"]))

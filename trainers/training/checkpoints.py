@@ -117,8 +117,8 @@ BEST = "best.safetensors"  # the best adapter so far; each checkpoint holds a co
 DRAFT = "best"
 
 
-def choosing(work: Path, steps: int, say: Callable[[str], None]) -> Any:
-    """The callback that asks for the dev loss each `steps` steps and at the end, and keeps the best adapter in `work`.
+def keep_best(work: Path, steps: int, say: Callable[[str], None]) -> Any:
+    """The callback that takes the validation loss each `steps` steps and at the end, and keeps the best adapter.
 
     It must come before the one that marks checkpoints.
     """
@@ -131,8 +131,9 @@ def choosing(work: Path, steps: int, say: Callable[[str], None]) -> Any:
             control.should_evaluate = state.global_step % steps == 0 or state.global_step == state.max_steps
 
         def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, **more: Any) -> None:  # noqa: ARG002
-            say(f"  dev loss after step {state.global_step} of {state.max_steps}: {dev_losses(state)[-1][1]:.4f}")
-            if processes().leads and chosen_step(state) == state.global_step:
+            step, loss = validation_losses(state)[-1]
+            say(f"  validation loss after step {step} of {state.max_steps}: {loss:.4f}")
+            if processes().leads and best_step(state) == state.global_step:
                 _keep(model, work)
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
@@ -142,14 +143,14 @@ def choosing(work: Path, steps: int, say: Callable[[str], None]) -> Any:
     return Choosing()
 
 
-def dev_losses(state: Any) -> list[tuple[int, float]]:
-    """Each step whose dev loss was taken, with it; what a checkpoint had come to included."""
+def validation_losses(state: Any) -> list[tuple[int, float]]:
+    """Each step whose validation loss was taken, with it; what a checkpoint had come to included."""
     return [(entry["step"], entry["eval_loss"]) for entry in state.log_history if "eval_loss" in entry]
 
 
-def chosen_step(state: Any) -> int:
-    """The step with the lowest dev loss, the first of equal ones; a loss that is no number is the highest."""
-    step, _ = min(dev_losses(state), key=lambda each: each[1] if math.isfinite(each[1]) else math.inf)
+def best_step(state: Any) -> int:
+    """The step with the lowest validation loss, the first of equal ones; a loss that is no number is the highest."""
+    step, _ = min(validation_losses(state), key=lambda each: each[1] if math.isfinite(each[1]) else math.inf)
     return step
 
 
@@ -160,7 +161,7 @@ def restore(work: Path, checkpoint: Path | None) -> None:
         shutil.copyfile(checkpoint / BEST, work / BEST)
 
 
-def take_chosen(work: Path, adapter: Path) -> None:
+def take_best(work: Path, adapter: Path) -> None:
     """Put the best weights into the adapter's folder, where the last ones are."""
     os.replace(work / BEST, adapter / WEIGHTS)
 

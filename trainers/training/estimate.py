@@ -44,7 +44,7 @@ class Estimate:
         """The most that is on the disk while it trains: the checkpoints, one of them being written, and the adapter."""
         return (self.adapter * STATES + self.reference) * (KEPT + 1) + self.adapter
 
-    def in_words(self) -> Iterator[str]:
+    def render(self) -> Iterator[str]:
         """A line for each."""
         minutes = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
         yield f"  time: {minutes} for {self.steps} steps ({self.tokens:,} tokens at {self.tokens_per_second:.0f}/s)"

@@ -18,7 +18,7 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data
-from tunegate.trainers.training.checkpoints import choosing, chosen_step, dev_losses, saving, step_of, take_chosen
+from tunegate.trainers.training.checkpoints import best_step, keep_best, saving, step_of, take_best, validation_losses
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
 
@@ -41,7 +41,7 @@ class Job:
 
     recipe: Recipe
     data: Data
-    dev: Data
+    validation: Data
     work: Path
     checkpoint: Path | None
 
@@ -72,13 +72,13 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
     recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
     steps, at = steps_of(recipe, len(data)), step_of(checkpoint) if checkpoint else 0
     with quiet_libraries():
-        trainer = build_trainer(recipe, base, data, job.work, watch, job.dev)
+        trainer = build_trainer(recipe, base, data, job.work, watch, job.validation)
         if at:
             say(f"resuming at step {at} of {steps}")
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
             trainer.add_callback(speed := _progress(done))
-            if job.dev:
-                trainer.add_callback(choosing(job.work, pass_of(recipe, len(data)), say))
+            if job.validation:
+                trainer.add_callback(keep_best(job.work, pass_of(recipe, len(data)), say))
             trainer.add_callback(saving(recipe.optim.checkpoint_steps))
             try:
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -88,9 +88,9 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
         if processes().leads:
             trainer.model.save_pretrained(job.work / ADAPTER, selected_adapters=["default"])  # without dpo's reference
             _tidy(job.work / ADAPTER, recipe.model)
-            if job.dev:
-                take_chosen(job.work, job.work / ADAPTER)
-                say(f"the adapter of step {chosen_step(trainer.state)} is kept: its dev loss is the lowest")
+            if job.validation:
+                take_best(job.work, job.work / ADAPTER)
+                say(f"the adapter of step {best_step(trainer.state)} is kept: its validation loss is the lowest")
     return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 
@@ -149,9 +149,9 @@ def _facts(state: Any) -> dict[str, Any]:
 
 
 def _choice(state: Any) -> dict[str, Any]:
-    """The dev losses and the step that was chosen: nothing where no rows were put aside."""
-    losses = [{"step": step, "loss": round(loss, 4)} for step, loss in dev_losses(state)]
-    return {"dev": losses, "chosen_step": chosen_step(state)} if losses else {}
+    """The validation losses and the step that was chosen: nothing where no rows were put aside."""
+    losses = [{"step": step, "loss": round(loss, 4)} for step, loss in validation_losses(state)]
+    return {"validation": losses, "best_step": best_step(state)} if losses else {}
 
 
 def _tidy(adapter: Path, model: str) -> None:

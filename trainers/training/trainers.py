@@ -29,7 +29,7 @@ def pass_of(recipe: Recipe, rows: int) -> int:
     return math.ceil(rows / recipe.optim.batch)
 
 
-def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, dev: Data = ()) -> Any:
+def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Watch, validation: Data = ()) -> Any:
     """A trainer that is ready for its first step, its template probed.
 
     Args:
@@ -38,26 +38,26 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
         data: the rows as token ids.
         work: a folder of the training's own, for checkpoints.
         watch: shows the two parts.
-        dev: rows put aside, to take the loss of.
+        validation: rows put aside, to take the loss of.
 
     Raises:
         Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
         CouldNotRun: the libraries are not installed.
     """
     with watch("Loading the model to train"), processes().together():
-        trainer = _trainer(recipe, base, data, dev, work)
+        trainer = _trainer(recipe, base, data, validation, work)
     probe: Any = check_pairs if recipe.method == DPO else check_batch
     with watch("Probing the template on real batches"), processes().together():
         for batch in trainer.get_train_dataloader():  # of several processes each sees its own
             probe(batch, data)
-        for batch in trainer.get_eval_dataloader() if dev else ():
-            probe(batch, dev)
+        for batch in trainer.get_eval_dataloader() if validation else ():
+            probe(batch, validation)
     # the look at the batches must not move the training; dropout is drawn apart in each process
     _seed(recipe.seed + processes().index)
     return trainer
 
 
-def _trainer(recipe: Recipe, base: Path, data: Data, dev: Data, work: Path) -> Any:
+def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Path) -> Any:
     try:
         from datasets import Dataset
         from datasets.utils.logging import disable_progress_bar
@@ -69,7 +69,9 @@ def _trainer(recipe: Recipe, base: Path, data: Data, dev: Data, work: Path) -> A
     disable_progress_bar()
     tokenizer = load_tokenizer(base)
     model, lora = _policy(recipe, base, tokenizer)
-    columns, aside = (Dataset.from_list([row.columns() for row in rows]) if rows else None for rows in (data, dev))
+    columns, aside = (
+        Dataset.from_list([row.columns() for row in rows]) if rows else None for rows in (data, validation)
+    )
     _seed(recipe.seed)  # the adapter's first weights are drawn next
     try:
         trainer = trainer_of(recipe)(
@@ -87,7 +89,7 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
     from peft import LoraConfig
 
     if recipe.start:
-        return recipe.start.put_on(load_base(base), tokenizer(PROBE, return_tensors="pt").input_ids), None
+        return recipe.start.attach_to(load_base(base), tokenizer(PROBE, return_tensors="pt").input_ids), None
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
         target_modules=recipe.lora.target, task_type="CAUSAL_LM",

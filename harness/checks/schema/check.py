@@ -10,10 +10,10 @@ from typing import Any, Literal
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, identity, json_path, read_json, show
-from tunegate.harness.checks.schema.lint import Impossible, impossible, slips
+from tunegate.harness.checks.schema.lint import Impossible, impossible, schema_typos
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import Doubt, Problem
+from tunegate.harness.core.errors import LintWarning, Problem
 from tunegate.harness.core.files import canonical, digest
 
 Match = Literal["subset", "whole"]
@@ -44,7 +44,7 @@ class SchemaCheck:
     schema: Mapping[str, Any]
     extract: Extract = "strict"
     match: Match = "subset"
-    doubts: tuple[Doubt, ...] = field(default=(), repr=False, compare=False)
+    warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -116,8 +116,8 @@ def _lengths(expect: list[Any], answer: list[Any], whole: bool) -> str:
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
     """Read the schema of a `check:` mapping; raises `AuthoringError` as `read_schema` does."""
     schema = read_schema(options["schema"], document, (*where, "schema"))
-    doubts = tuple(slips(schema, options["schema"], document, (*where, "schema")))
-    return SchemaCheck(schema, options.get("extract", "strict"), options.get("match", "subset"), doubts)
+    warnings = tuple(schema_typos(schema, options["schema"], document, (*where, "schema")))
+    return SchemaCheck(schema, options.get("extract", "strict"), options.get("match", "subset"), warnings)
 
 
 KIND = CheckKind(

@@ -16,7 +16,7 @@ from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.json_reader import json_path
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import AuthoringError, Doubt, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning, show_path
 
 # of all drafts, and what OpenAPI adds
 _ONE = {
@@ -39,7 +39,7 @@ KEYWORDS = _ONE | _MANY | _NAMED | _PLAIN
 ALIKE = 0.8  # of difflib's ratio: `requried` is .88 of `required`
 
 
-def slips(schema: Any, written: Any, document: Document, where: Where) -> Iterator[Doubt]:
+def schema_typos(schema: Any, written: Any, document: Document, where: Where) -> Iterator[LintWarning]:
     """Keywords of a valid schema that mean nothing and resemble one that does.
 
     `written` is what stands at `where` in `document`: the schema, or the path of its file.
@@ -54,7 +54,7 @@ def slips(schema: Any, written: Any, document: Document, where: Where) -> Iterat
             document = read_yaml(path)
     for place, meant in found:
         text = f"{json_path((*where, *place))}: {place[-1]!r} is no keyword of JSON Schema and checks nothing"
-        yield Doubt(show_path(document.path), document.line((*where, *place)), f"{text}; did you mean {meant!r}?")
+        yield LintWarning(show_path(document.path), document.line((*where, *place)), f"{text}; did you mean {meant!r}?")
 
 
 def _alike(key: str) -> list[str]:

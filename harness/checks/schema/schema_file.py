@@ -17,7 +17,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.validation import check_shape, did_you_mean
+from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.ecma_regex import NotAPattern, compiled
 from tunegate.harness.checks.schema.formats import FORMATS
@@ -28,7 +28,7 @@ from tunegate.harness.checks.schema.validator import (
     KINDS,
     LIMIT,
     draft_of,
-    in_words,
+    render,
     violations,
 )
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
@@ -82,7 +82,7 @@ def _read_json(path: Path) -> Document:
 def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
     if not isinstance(schema, dict):
         return [document.problem(where, "a JSON Schema (a mapping)", show(schema))]
-    problems = check_shape(document, {}, where, schema)
+    problems = validate(document, {}, where, schema)
     declared = schema.get("$schema", DEFAULT_DRAFT)
     if not isinstance(declared, str) or declared.removesuffix("#") not in DRAFTS:
         expected = f"one of {', '.join(DRAFTS)}"
@@ -121,7 +121,7 @@ def _invalid(schema: Any, document: Document, where: Where, root: Mapping[str, A
             hint = did_you_mean(error.instance, KINDS)
             yield document.problem(place, f"one of {', '.join(KINDS)}", show(error.instance), hint)
         else:
-            yield document.problem(place, f"a valid JSON Schema ({_name(root)})", show(error.instance), in_words(error))
+            yield document.problem(place, f"a valid JSON Schema ({_name(root)})", show(error.instance), render(error))
 
 
 def _name(schema: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
         if sum(1 for _ in islice(_values(value), MAX_VALUES + 1)) > MAX_VALUES:
             raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
         for error in _validator(schema).iter_errors(_brief(value)):
-            yield Finding(f"schema.{error.validator or 'closed'}", in_words(error), json_path(error.absolute_path))
+            yield Finding(f"schema.{error.validator or 'closed'}", render(error), json_path(error.absolute_path))
     except TooMuch as error:
         yield _limit(str(error))
     except RecursionError:
@@ -133,7 +133,7 @@ def _values(value: Any) -> Iterator[bool]:
         yield from _values(each)
 
 
-def in_words(error: Any) -> str:
+def render(error: Any) -> str:
     """A `ValidationError` in plain words."""
     seen, wanted = show(error.instance), error.validator_value
     match error.validator:
@@ -149,7 +149,7 @@ def in_words(error: Any) -> str:
         case "anyOf" | "oneOf" if error.context:
             closest = max(error.context, key=lambda inner: len(inner.path))
             place = json_path(closest.path)
-            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{in_words(closest)}"
+            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{render(closest)}"
         case _:
             text = str(error.message).replace(repr(error.instance), seen)
             return text if len(text) <= 200 else text[:197] + "..."

@@ -16,13 +16,13 @@ from typing import Any
 import regex
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.authoring.validation import check_shape, text_shape
+from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 
 def _texts(what: str) -> dict[str, Any]:
-    return {"type": "array", "description": what, "items": text_shape("text that is not empty")}
+    return {"type": "array", "description": what, "items": text_schema("text that is not empty")}
 
 
 SHAPE = {
@@ -46,8 +46,8 @@ SHAPE = {
                 "additionalProperties": False,
                 "required": ["id", "preferred"],
                 "properties": {
-                    "id": text_shape("what cases call it"),
-                    "preferred": text_shape("the house's term"),
+                    "id": text_schema("what cases call it"),
+                    "preferred": text_schema("the house's term"),
                     "banned": _texts("what may stand in no answer, in any inflection"),
                     "forms": _texts("other forms of the term that count, such as irregular plurals"),
                 },
@@ -60,7 +60,7 @@ SHAPE = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["id", "text"],
-                "properties": {"id": text_shape("what cases call it"), "text": text_shape("the text, word for word")},
+                "properties": {"id": text_schema("what cases call it"), "text": text_schema("the text, word for word")},
             },
         },
     },
@@ -78,7 +78,7 @@ def read_terms(path: Path) -> Mapping[str, Any]:
         AuthoringError: wrong shape, repeated ids, a banned variant inside text that the house asks for.
     """
     terms = read_yaml(path)
-    problems = check_shape(terms, SHAPE) or [*_repeated_ids(terms), *_contradictions(terms)]
+    problems = validate(terms, SHAPE) or [*_repeated_ids(terms), *_contradictions(terms)]
     if problems:
         raise AuthoringError(problems)
     return dict(terms.data)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.authoring.validation import check_shape, text_shape
+from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration as guards
-from tunegate.harness.checks.voice.classifier import Metric, Pair, ReportCard, fit
+from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
 from tunegate.harness.checks.voice.features import plain, words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
@@ -35,7 +35,7 @@ REFERENCES: Mapping[str, Any] = {
     "required": ["version", "brand", "pairs"],
     "properties": {
         "version": {"const": 1, "description": "the file format's version, 1"},
-        "brand": text_shape("whose voice it is, as messages name it"),
+        "brand": text_schema("whose voice it is, as messages name it"),
         "rules": {
             "type": "array",
             "description": "house rules that veto an answer",
@@ -44,14 +44,14 @@ REFERENCES: Mapping[str, Any] = {
                 "additionalProperties": False,
                 "required": ["id", "never", "say"],
                 "properties": {
-                    "id": text_shape("the rule's name"),
+                    "id": text_schema("the rule's name"),
                     "never": {
                         "type": "array",
                         "minItems": 1,
-                        "items": text_shape("a text that no answer may hold"),
+                        "items": text_schema("a text that no answer may hold"),
                         "description": "a list of texts, none of which may stand in an answer",
                     },
-                    "say": text_shape("why, and what to write instead"),
+                    "say": text_schema("why, and what to write instead"),
                 },
             },
         },
@@ -63,11 +63,11 @@ REFERENCES: Mapping[str, Any] = {
                 "additionalProperties": False,
                 "required": ["id", "topic", "on", "off"],
                 "properties": {
-                    "id": text_shape("the pair's name"),
-                    "topic": text_shape("what it is about"),
+                    "id": text_schema("the pair's name"),
+                    "topic": text_schema("what it is about"),
                     "subtle": {"type": "boolean", "description": "true: the two are hard to tell apart"},
-                    "on": text_shape("as the brand would write it"),
-                    "off": text_shape("the same content as the brand would not write it"),
+                    "on": text_schema("as the brand would write it"),
+                    "off": text_schema("the same content as the brand would not write it"),
                 },
             },
         },
@@ -78,7 +78,7 @@ OPTIONS: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["references"],
     "properties": {
-        "references": text_shape("the path of a file with reference pairs and house rules"),
+        "references": text_schema("the path of a file with reference pairs and house rules"),
         "content": {
             "type": "number",
             "exclusiveMinimum": 0,
@@ -161,7 +161,9 @@ class Voice:
     @functools.cached_property
     def _fitted(self) -> Metric:
         pairs = self.document.data["pairs"]
-        return fit(tuple(Pair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in pairs))
+        return fit_classifier(
+            tuple(ReferencePair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in pairs)
+        )
 
     def _metric(self) -> Metric:
         metric = self._fitted
@@ -210,7 +212,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     if not path.is_file():
         raise AuthoringError([document.problem((*where, "references"), "a file", f"nothing at {show_path(path)}")])
     references = read_yaml(path)
-    problems = check_shape(references, REFERENCES) or list(_mistakes(references))
+    problems = validate(references, REFERENCES) or list(_mistakes(references))
     if problems:
         raise AuthoringError(problems)
     return Voice(references, float(options.get("content", CONTENT)))

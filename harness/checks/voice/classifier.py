@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.harness.checks.voice.features import FEATURES, Spelling, features
+from tunegate.harness.checks.voice.features import FEATURES, CharNgrams, features
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
@@ -37,7 +37,7 @@ WORTH_NAMING = 0.25  # of the strongest trait
 
 
 @dataclass(frozen=True)
-class Pair:
+class ReferencePair:
     """One content written twice: on-brand and off-brand; `subtle` where the two are hard to tell apart."""
 
     on: str
@@ -96,10 +96,10 @@ class Measured:
     """Texts as numbers: their traits (texts, features), and their spelling (texts, runs of letters), sparse."""
 
     traits: Floats
-    spelling: Any
+    char_ngrams: Any
 
     def __getitem__(self, rows: Rows) -> Measured:
-        return Measured(self.traits[rows], self.spelling[rows])
+        return Measured(self.traits[rows], self.char_ngrams[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,9 @@ class Scorer:
 
     def scores(self, texts: Measured) -> Floats:
         """The on-brand probability of each text, in (0, 1)."""
-        drift = standard(texts.traits, self.mean, self.scale) @ self.weights + texts.spelling @ self.letters + self.bias
+        drift = (
+            standard(texts.traits, self.mean, self.scale) @ self.weights + texts.char_ngrams @ self.letters + self.bias
+        )
         return np.asarray(1.0 / (1.0 + np.exp(-drift)), dtype=np.float64)
 
 
@@ -128,13 +130,13 @@ class Metric:
     """The classifier of one voice, the threshold its on-brand texts earned, and its report card."""
 
     scorer: Scorer
-    spelling: Spelling
+    char_ngrams: CharNgrams
     usual: Floats  # the traits of the mean on-brand text, standardised
     card: ReportCard
 
     def score(self, text: str) -> float:
         """How on-brand `text` sounds, in (0, 1)."""
-        return float(self.scorer.scores(_measure([text], self.spelling))[0])
+        return float(self.scorer.scores(_measure([text], self.char_ngrams))[0])
 
     def traits(self, text: str, most: int = 3) -> list[str]:
         """The traits which pull `text` furthest from the on-brand mean, strongest first, in an editor's words."""
@@ -149,24 +151,24 @@ class Metric:
 
 
 @functools.lru_cache(maxsize=8)
-def fit(pairs: tuple[Pair, ...]) -> Metric:
+def fit_classifier(pairs: tuple[ReferencePair, ...]) -> Metric:
     """Fit the metric on labelled pairs and measure what it can do; the same pairs give the same metric."""
     texts = [text for pair in pairs for text in (pair.on, pair.off)]
-    spelling = Spelling(texts)
-    measured = _measure(texts, spelling)
+    char_ngrams = CharNgrams(texts)
+    measured = _measure(texts, char_ngrams)
     labels = np.tile([1, 0], (len(pairs), 1))
     final = _train(measured, labels)
     scores = _out_of_fold(measured, labels)
     threshold = float(np.quantile(scores[:, 0], QUANTILE))
     usual = standard(measured.traits[::2], final.mean, final.scale).mean(axis=0)
-    return Metric(final, spelling, usual, _card(pairs, measured, scores, threshold))
+    return Metric(final, char_ngrams, usual, _card(pairs, measured, scores, threshold))
 
 
-def _measure(texts: Sequence[str], spelling: Spelling) -> Measured:
-    return Measured(np.stack([features(text) for text in texts]), spelling.measure(texts))
+def _measure(texts: Sequence[str], char_ngrams: CharNgrams) -> Measured:
+    return Measured(np.stack([features(text) for text in texts]), char_ngrams.measure(texts))
 
 
-def _card(pairs: Sequence[Pair], measured: Measured, scores: Floats, threshold: float) -> ReportCard:
+def _card(pairs: Sequence[ReferencePair], measured: Measured, scores: Floats, threshold: float) -> ReportCard:
     subtle = np.array([pair.subtle for pair in pairs])
     passes = scores >= threshold
     area = auc(scores[:, 0], scores[:, 1])
@@ -192,7 +194,7 @@ def _train(measured: Measured, labels: npt.NDArray[np.int_]) -> Scorer:
     spread = measured.traits.std(axis=0)
     mean, scale = measured.traits.mean(axis=0), np.where(spread > 0, spread, 1.0)
     traits = standard(measured.traits, mean, scale)
-    whole = hstack([csr_array(traits), measured.spelling]).tocsr()
+    whole = hstack([csr_array(traits), measured.char_ngrams]).tocsr()
     model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(whole, labels.ravel())
     weights = np.asarray(model.coef_[0], dtype=np.float64)
     named = traits.shape[1]

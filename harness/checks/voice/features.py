@@ -207,7 +207,7 @@ def prepared(text: str) -> str:
     return re.sub(r"\d", "0", plain(text[:SEEN]).lower())
 
 
-class Spelling:
+class CharNgrams:
     """TF-IDF of the runs of letters that at least two of `texts` hold; each text becomes a sparse vector."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -125,7 +125,7 @@ def test_generating_and_telling_likelihoods_mix_in_one_run(local: Local) -> None
 def test_what_decides_a_number_is_in_its_generation_digest(local: Local) -> None:
     one, other = ask("Fog.", "Rain.")
     chat = ask("Fog.", messages=MESSAGES)[0]
-    digests = {local.identity.generation(request) for request in (one, other, chat)}
+    digests = {local.fingerprint.generation(request) for request in (one, other, chat)}
     assert len(digests) == 3
 
 

@@ -24,13 +24,13 @@ def test_a_real_model_up_the_ladder(tmp_path, tiny_model, monkeypatch):
     [path] = (tmp_path / "baselines").glob("*/desk/diagnosis.json")
     found = read_diagnosis(path)
     finding = found.units["desk/triage"]
-    assert [step.rung for step in finding.steps] == ["as-is", "few-shot", "steps", "larger"]
-    assert [step.n for step in finding.steps] == [10] * 4
-    asis, few, *_ = finding.steps
+    assert [step.rung for step in finding.rungs] == ["as-is", "few-shot", "steps", "larger"]
+    assert [step.n for step in finding.rungs] == [10] * 4
+    asis, few, *_ = finding.rungs
     assert few.tokens > asis.tokens
-    assert finding.lever == "fine-tune for quality"
+    assert finding.remedy == "fine-tune for quality"
     records = sorted(path.name for path in (tmp_path / ".tunegate/diagnose/desk").iterdir())
     assert records == ["as-is.json", "few-shot.json", "larger.json", "steps.json"]
     kept = json.loads((tmp_path / ".tunegate/diagnose/desk/few-shot.json").read_text())
     assert kept["partial"] is True
-    assert kept["identity"]["subject"]["rung"] == "few-shot"
+    assert kept["fingerprint"]["subject"]["rung"] == "few-shot"

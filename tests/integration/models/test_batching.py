@@ -32,7 +32,7 @@ def test_little_and_one_prompt_alone_share_nothing():
 
 
 def test_shorter_rows_are_filled_up_behind_what_all_share(tiny_model):
-    model = Base(str(tiny_model), quiet()).wearing(None)
+    model = Base(str(tiny_model), quiet()).with_adapter(None)
     inputs = prefix.batch(model, [[*range(5, 25), 30, 31, 32], [*range(5, 25), 40]], pad=2)
     assert inputs["input_ids"].tolist() == [[*range(5, 25), 30, 31, 32], [*range(5, 25), 2, 2, 40]]
     assert inputs["attention_mask"].tolist() == [[1] * 23, [1] * 20 + [0, 0, 1]]

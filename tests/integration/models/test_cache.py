@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 
-from tunegate.harness.models.api import Answer
+from tunegate.harness.models.api import Completion
 from tunegate.harness.models.cache import Store
 
 WRITER = """
@@ -31,6 +31,6 @@ def test_a_killed_writer_leaves_a_readable_store(tmp_path):
     writer.communicate()
     with closing(Store(path)) as store:
         for number in told:
-            assert store.get(f"key {number}") == Answer("case", f"{number} " * 2000)
-        store.put("later", Answer("case", "goes on"))
+            assert store.get(f"key {number}") == Completion("case", f"{number} " * 2000)
+        store.put("later", Completion("case", "goes on"))
         assert store.get("later").output == "goes on"

@@ -73,7 +73,7 @@ def test_an_adapter_answers_otherwise_than_its_base(local, tiny_model, tiny_adap
     tuned = Local(str(tiny_model), quiet(), tiny_adapter)
 
     assert answers(local, requests()) != answers(tuned, requests())
-    assert local.identity.subject | {"adapter": tuned.identity.subject["adapter"]} == tuned.identity.subject
+    assert local.fingerprint.subject | {"adapter": tuned.fingerprint.subject["adapter"]} == tuned.fingerprint.subject
 
 
 def test_answers_are_what_the_model_itself_would_say(local, tiny_model):
@@ -214,7 +214,7 @@ def test_damaged_base_weights_are_an_outage(changed):
 def test_nothing_loads_before_the_first_answer(tiny_model):
     subject = Local(str(tiny_model), quiet())
 
-    assert subject.identity.subject["adapter"] is None
+    assert subject.fingerprint.subject["adapter"] is None
     assert "_loaded" not in vars(subject)
 
 

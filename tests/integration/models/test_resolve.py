@@ -15,7 +15,7 @@ import pytest
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import file_digest
-from tunegate.harness.models.resolve import EMBEDDED, ModelIdentity, Packaged, identify, resolve, short_name
+from tunegate.harness.models.resolve import EMBEDDED, ModelFiles, Packaged, identify, resolve, short_name
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_what_wrote_a_model_is_no_part_of_it(copy, tiny_model):
     assert identify("m", copy) == identify("m", tiny_model)
 
 
-def changes(before: ModelIdentity, after: ModelIdentity) -> list[str]:
+def changes(before: ModelFiles, after: ModelFiles) -> list[str]:
     return [part for part in ("base", "tokenizer", "template") if getattr(before, part) != getattr(after, part)]
 
 

@@ -65,7 +65,7 @@ def test_a_fixed_case_passes_although_xfail_is_strict(triage: Project) -> None:
     result = gate(triage, answers(wrong=0))
     assert result.ret == 0
     result.assert_outcomes(passed=22)
-    assert triage.record()["verdicts"]["desk/triage"]["fixed"] == ["case00", "case01"]
+    assert triage.record()["verdicts"]["desk/triage"]["fixed_cases"] == ["case00", "case01"]
 
 
 def test_a_break_in_a_unit_that_holds_is_shown_and_passes(triage: Project) -> None:
@@ -371,7 +371,7 @@ def test_several_adapters_have_a_record_each(
         ["*leaderboard*", "*tuned*0.0 %*", "*other*0.0 %*", "2 adapters of * MB in all on one*"]
     )
     tuned, other = project.record("records/tuned.json"), project.record("records/other.json")
-    assert tuned["identity"]["subject"]["adapter"] != other["identity"]["subject"]["adapter"]
+    assert tuned["fingerprint"]["subject"]["adapter"] != other["fingerprint"]["subject"]["adapter"]
     assert tuned["cases"] != other["cases"]
 
     refused = recorded(*adapters, "--tg-against=baseline")

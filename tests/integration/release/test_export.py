@@ -71,7 +71,7 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, run, tmp_path)
     assert (done.same, done.of) == (40, 40)
     manifest = json.loads((tmp_path / "merged" / MANIFEST).read_text())
     assert is_as_stamped(manifest)
-    assert manifest["adapter"] == run.identity["subject"]["adapter"]
+    assert manifest["adapter"] == run.fingerprint["subject"]["adapter"]
     assert read_record(tmp_path / "merged" / RECORD).verdicts == done.record.verdicts
     assert not list(tmp_path.glob(".merged.exporting/*"))
 

@@ -131,14 +131,14 @@ def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
 
 
 def test_rows_that_the_recipe_waives_are_trained_on_and_the_reason_is_recorded(place):
-    with_a_bad_row(place).recipe(failing_rows={"waive": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
+    with_a_bad_row(place).recipe(failing_rows={"override": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
 
     result = place.train()
 
     assert result.exit_code == 0, result.output
     record = json.loads(place.read("adapter/training.json"))
     assert (record["grading"]["failed"], record["grading"]["trained"]) == (1, 23)
-    assert record["recipe"]["failing_rows"] == {"waive": "a format to come"}
+    assert record["recipe"]["failing_rows"] == {"override": "a format to come"}
 
 
 def test_a_row_that_is_too_long_is_refused(place):
@@ -190,7 +190,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
-    assert (record["holdout"]["rows"], record["holdout"]["pairs"]) == (22, {"refuse": 0, "review": 0})
+    assert (record["decontamination"]["rows"], record["decontamination"]["pairs"]) == (22, {"refuse": 0, "review": 0})
     assert list(record["baselines"]) == ["desk/triage"]
     assert {"torch", "transformers", "peft", "trl"} < set(record["versions"])
 
@@ -243,7 +243,7 @@ def test_only_our_own_progress_is_printed(trained):
 
 
 def test_the_gate_takes_the_adapter_and_it_answers_otherwise(done, tiny_model):
-    (record,) = done.judge(tiny_model, adapters=(Path("adapter"),), against="baseline")
+    (record,) = done.evaluate(tiny_model, adapters=(Path("adapter"),), against="baseline")
 
     base = json.loads(next(done.path.glob("baselines/*/desk/triage.json")).read_text())["cases"]
     assert all(result.output != base[key.rpartition("/")[2]]["output"] for key, result in record.cases.items())
@@ -308,7 +308,7 @@ def test_the_effective_values_come_first(place, options):
         "  task  desk  the task whose units the rows name: a folder of the fixtures",
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
-        "  diagnosis  heed  what happens where the task's diagnosis names another lever than fine-tuning (default)",
+        "  diagnosis  heed  what happens where the task's diagnosis names another remedy than fine-tuning (default)",
         "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
         "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
         "  lora.r  4  rank: the size of the adapter",
@@ -318,7 +318,7 @@ def test_the_effective_values_come_first(place, options):
         "  optim.lr  0.05  learning rate at its peak",
         "  optim.epochs  4  passes over the rows",
         "  optim.batch  4  rows a step, in all processes",
-        "  optim.dev  0.0  share of each unit's rows put aside, to choose the checkpoint on (default)",
+        "  optim.validation_split  0.0  share of each unit's rows put aside, to choose the checkpoint on (default)",
         "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
         "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
         "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.document import show_value, show_where
-from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import _READ_OTHERWISE, _FastLoader, _Loader, _plain_data, read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 
@@ -323,7 +323,7 @@ def test_shapes_are_checked_in_a_part_of_a_document(tmp_path):
         "properties": {"name": {}, "margin": {"type": "number", "maximum": 1, "description": "at most 1"}},
     }
 
-    problems = check_shape(document, shape, ("check",), document.data["check"])
+    problems = validate(document, shape, ("check",), document.data["check"])
 
     assert [(problem.line, problem.where, problem.hint) for problem in problems] == [
         (4, "check.naem", "did you mean 'name'?"),

@@ -161,7 +161,7 @@ def test_an_update_says_which_cases_came_and_went(home):
 def test_an_update_says_who_answered_and_by_what_means(home):
     write(home, made(home))
     other = {"subject": SUBJECT | {"template": "e"}, "engine": ENGINE | {"torch": "2.14"}}
-    (told,) = write(home, made(home, identity=other))
+    (told,) = write(home, made(home, fingerprint=other))
     assert "updated: another chat template; torch 2.13 -> 2.14 (" in told
 
 
@@ -361,7 +361,7 @@ def test_two_writers_of_the_same_text_agree(home):
 
 def test_a_looser_task_yaml_is_the_first_thing_an_update_tells(home):
     write(home, made(home, "101"))
-    write_policy(home / "fixtures", triage={"margin": 0.2, "floor": 0.5}, looks=2)
+    write_policy(home / "fixtures", triage={"margin": 0.2, "minimum_score": 0.5}, looks=2)
     loosened = "loosened task.yaml: margin 0.05 -> 0.2"
     tightened = "tightened task.yaml: floor none -> 0.5, looks 1 -> 2"
     (told,) = write(home, made(home, "111"))

@@ -16,9 +16,9 @@ from tunegate.harness.checks.cost import Call, CostCheck, Price, Prices
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 
 PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 10, "reason": "a test"}
@@ -57,14 +57,14 @@ def mistakes(root: Path) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def judged(root: Path, answers: dict[str, Answer], model: str = "tiny-12345678", repeats: int = 1) -> Record:
+def judged(root: Path, answers: dict[str, Completion], model: str = "tiny-12345678", repeats: int = 1) -> Record:
     units = [unit for task in load_tasks(root) for unit in task.units]
     given = {(answer.key, answer.repeat): answer for answer in answers.values()}
-    return judge(units, Replay(given, Identity({"model": model}, {}, {"model": model})), quiet(), repeats)
+    return evaluate(units, Replay(given, Fingerprint({"model": model}, {}, {"model": model})), quiet(), repeats)
 
 
-def answer(case: str, tokens_in: int | None, tokens_out: int | None, repeat: int = 0) -> Answer:
-    return Answer(f"desk/triage/{case}", GOOD, tokens_in, tokens_out, repeat=repeat)
+def answer(case: str, tokens_in: int | None, tokens_out: int | None, repeat: int = 0) -> Completion:
+    return Completion(f"desk/triage/{case}", GOOD, tokens_in, tokens_out, repeat=repeat)
 
 
 # --- the price
@@ -286,7 +286,7 @@ def test_judged_again_a_record_scores_the_same(desk):
     from tunegate.harness.evaluation.record import results_of
 
     first = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
-    again = judged(desk, {f"{key}{n}": each.as_answer(key, n) for key, n, each in results_of(first)})
+    again = judged(desk, {f"{key}{n}": each.as_completion(key, n) for key, n, each in results_of(first)})
     assert again.cases == first.cases
 
 

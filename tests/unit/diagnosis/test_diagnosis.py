@@ -12,8 +12,8 @@ from tunegate.harness.baselines.lookup import check_vanished
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, diagnose, read_diagnosis, write_diagnosis
-from tunegate.harness.diagnosis.recommendation import Step
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnose, read_diagnosis, write_diagnosis
+from tunegate.harness.diagnosis.recommendation import RungResult
 from tunegate.harness.diagnosis.render import show
 from tunegate.harness.fixtures.loader import load_tasks
 
@@ -21,13 +21,13 @@ FOUND = Diagnosis(
     "desk", {"model": "tiny-12345678", "base": "b" * 64, "rung": "as-is"}, {"backend": "transformers"}, None, 40, 0,
     questions={"desk/triage": {"inputs": "x"}},
     units={
-        "desk/triage": Finding("fine-tune for cost", "Fine-tune for cost: ...", 0.9, (
-            Step("as-is", 40, 0.0, 0.0, 60.0),
-            Step("few-shot", 40, 0.95, 1.0, 330.0, 0.95, (0.8, 0.99), better=True),
+        "desk/triage": Recommendation("fine-tune for cost", "Fine-tune for cost: ...", 0.9, (
+            RungResult("as-is", 40, 0.0, 0.0, 60.0),
+            RungResult("few-shot", 40, 0.95, 1.0, 330.0, 0.95, (0.8, 0.99), better=True),
         )),
-        "desk/facts": Finding("retrieval", "Retrieval: ...", 0.9, (Step("as-is", 40, 0.1, 0.1, None),)),
+        "desk/facts": Recommendation("retrieval", "Retrieval: ...", 0.9, (RungResult("as-is", 40, 0.1, 0.1, None),)),
     },
-    unclimbed=("desk/passages",),
+    unpromptable=("desk/passages",),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Leave to fine-tune: a diagnosis of this model and these questions that names no other lever, or a reason."""
+"""Leave to fine-tune: a diagnosis of this model and these questions that names no other remedy, or a reason."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.records import LOCAL, write_desk, write_policy
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, diagnosis_path, write_diagnosis
-from tunegate.harness.diagnosis.eligibility import check_warrant, find_diagnosis, in_words, warrant
-from tunegate.harness.diagnosis.recommendation import Lever, Step
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnosis_path, write_diagnosis
+from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render
+from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 
@@ -28,53 +28,54 @@ def task(tmp_path) -> Task:
     return task
 
 
-def diagnosis(task: Task, triage: Lever = "fine-tune for quality", facts: Lever = "retrieval") -> Diagnosis:
-    steps = (Step("as-is", 4, 0.0, 0.0, 60.0),)
-    levers = {TRIAGE: triage, FACTS: facts}
+def diagnosis(task: Task, triage: Remedy = "fine-tune for quality", facts: Remedy = "retrieval") -> Diagnosis:
+    rungs = (RungResult("as-is", 4, 0.0, 0.0, 60.0),)
+    remedies = {TRIAGE: triage, FACTS: facts}
     return Diagnosis(
         "desk", SUBJECT, {"backend": "transformers"}, None, 40, 0,
         questions={unit.key: unit.questions for unit in task.units},
-        units={unit: Finding(lever, f"{lever.capitalize()}: so it is.", 0.9, steps) for unit, lever in levers.items()},
+        units={key: Recommendation(each, f"{each.capitalize()}: so it is.", 0.9, rungs)
+               for key, each in remedies.items()},
     )  # fmt: skip
 
 
 def test_targets_decide_and_guards_do_not(task):
-    leave = warrant(task, diagnosis(task), None, "recipe.yaml")
-    assert leave["levers"] == {TRIAGE: "fine-tune for quality"}
-    assert (leave["against"], leave["waived"]) == ([], None)
-    assert in_words(leave) == ["  desk/triage: fine-tune for quality"]
+    leave = eligibility(task, diagnosis(task), None, "recipe.yaml")
+    assert leave["remedies"] == {TRIAGE: "fine-tune for quality"}
+    assert (leave["against"], leave["override"]) == ([], None)
+    assert render(leave) == ["  desk/triage: fine-tune for quality"]
 
 
-@pytest.mark.parametrize("lever", ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"])
-def test_any_other_lever_is_refused(task, lever):
+@pytest.mark.parametrize("remedy", ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"])
+def test_any_other_lever_is_refused(task, remedy):
     with pytest.raises(Refused) as refused:
-        warrant(task, diagnosis(task, lever), None, "recipe.yaml")
-    assert f"  desk/triage: {lever.capitalize()}: so it is." in str(refused.value)
-    assert 'write `diagnosis: {waive: "the reason"}` into recipe.yaml' in str(refused.value)
+        eligibility(task, diagnosis(task, remedy), None, "recipe.yaml")
+    assert f"  desk/triage: {remedy.capitalize()}: so it is." in str(refused.value)
+    assert 'write `diagnosis: {override: "the reason"}` into recipe.yaml' in str(refused.value)
 
 
-@pytest.mark.parametrize("lever", ["fine-tune for quality", "fine-tune for cost"])
-def test_a_waiver_of_nothing_is_not_kept(task, lever):
-    assert warrant(task, diagnosis(task, lever), "just in case", "recipe.yaml")["waived"] is None
+@pytest.mark.parametrize("remedy", ["fine-tune for quality", "fine-tune for cost"])
+def test_a_waiver_of_nothing_is_not_kept(task, remedy):
+    assert eligibility(task, diagnosis(task, remedy), "just in case", "recipe.yaml")["override"] is None
 
 
 def test_a_waiver_is_kept_with_what_it_waives(task):
-    leave = warrant(task, diagnosis(task, "retrieval"), "to show that it fails", "recipe.yaml")
-    assert (leave["against"], leave["waived"]) == ([TRIAGE], "to show that it fails")
-    assert in_words(leave)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
+    leave = eligibility(task, diagnosis(task, "retrieval"), "to show that it fails", "recipe.yaml")
+    assert (leave["against"], leave["override"]) == ([TRIAGE], "to show that it fails")
+    assert render(leave)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
 
 
 def test_without_a_target_every_unit_decides(task):
     untargeted = replace(task, policy=replace(task.policy, units={}))
     with pytest.raises(Refused, match="desk/facts: Retrieval"):
-        warrant(untargeted, diagnosis(task), None, "recipe.yaml")
+        eligibility(untargeted, diagnosis(task), None, "recipe.yaml")
 
 
 def test_a_target_that_no_prompt_can_change_needs_none(task, tmp_path):
-    found = replace(diagnosis(task), units={}, questions={}, unclimbed=(TRIAGE, FACTS))
+    found = replace(diagnosis(task), units={}, questions={}, unpromptable=(TRIAGE, FACTS))
     write_diagnosis(tmp_path, found)
-    leave = warrant(task, find_diagnosis(tmp_path, task, SUBJECT), None, "recipe.yaml")
-    assert in_words(leave) == ["  no target that a prompt can change"]
+    leave = eligibility(task, find_diagnosis(tmp_path, task, SUBJECT), None, "recipe.yaml")
+    assert render(leave) == ["  no target that a prompt can change"]
 
 
 def test_found(task, tmp_path):
@@ -111,7 +112,7 @@ def test_of_other_cases(task, tmp_path):
 
 
 def test_of_fewer_units(task, tmp_path):
-    write_diagnosis(tmp_path, replace(diagnosis(task), units={}, unclimbed=(FACTS,)))
+    write_diagnosis(tmp_path, replace(diagnosis(task), units={}, unpromptable=(FACTS,)))
     with pytest.raises(Refused, match="expected a diagnosis of desk/triage, found none"):
         find_diagnosis(tmp_path, task, SUBJECT)
 
@@ -123,41 +124,41 @@ def test_of_fewer_units(task, tmp_path):
 def leave(task, tmp_path):
     """What a training on a committed diagnosis keeps."""
     write_diagnosis(tmp_path, diagnosis(task))
-    return warrant(task, diagnosis(task), None, "recipe.yaml")
+    return eligibility(task, diagnosis(task), None, "recipe.yaml")
 
 
 def test_the_cited_diagnosis_stands(task, tmp_path, leave):
-    check_warrant(tmp_path, task, SUBJECT, leave)
+    check_eligibility(tmp_path, task, SUBJECT, leave)
 
 
 def test_the_cited_diagnosis_stands_although_the_fixtures_grew(task, tmp_path, leave):
     write_desk(tmp_path / "fixtures", 9)
     [grown] = load_tasks(tmp_path / "fixtures")
-    check_warrant(tmp_path, grown, SUBJECT, leave)
+    check_eligibility(tmp_path, grown, SUBJECT, leave)
 
 
 def test_the_cited_diagnosis_is_gone(task, tmp_path, leave):
     diagnosis_path(tmp_path, LOCAL["model"], "desk").unlink()
     with pytest.raises(Refused, match=r"expected a diagnosis at .*; run: tunegate diagnose desk --model=\./m"):
-        check_warrant(tmp_path, task, SUBJECT, leave, "./m")
+        check_eligibility(tmp_path, task, SUBJECT, leave, "./m")
 
 
 def test_another_one_that_says_as_much(task, tmp_path, leave):
     write_diagnosis(tmp_path, diagnosis(task, "fine-tune for cost"))
-    check_warrant(tmp_path, task, SUBJECT, leave)
+    check_eligibility(tmp_path, task, SUBJECT, leave)
 
 
 def test_another_one_that_names_a_cheaper_lever(task, tmp_path, leave):
     write_diagnosis(tmp_path, diagnosis(task, "prompt"))
-    with pytest.raises(Refused, match="expected a diagnosis that names fine-tuning, found another lever"):
-        check_warrant(tmp_path, task, SUBJECT, leave)
+    with pytest.raises(Refused, match="expected a diagnosis that names fine-tuning, found another remedy"):
+        check_eligibility(tmp_path, task, SUBJECT, leave)
 
 
 def test_a_guard_that_became_a_target_is_looked_at_too(task, tmp_path, leave):
     write_policy(tmp_path / "fixtures", triage={"role": "target"}, facts={"role": "target"})
     [now] = load_tasks(tmp_path / "fixtures")
-    with pytest.raises(Refused, match="found another lever:\n  desk/facts: Retrieval"):
-        check_warrant(tmp_path, now, SUBJECT, leave)
+    with pytest.raises(Refused, match="found another remedy:\n  desk/facts: Retrieval"):
+        check_eligibility(tmp_path, now, SUBJECT, leave)
 
 
 def test_a_target_that_the_cited_diagnosis_never_saw(tmp_path, leave):
@@ -165,4 +166,4 @@ def test_a_target_that_the_cited_diagnosis_never_saw(tmp_path, leave):
     write_policy(tmp_path / "fixtures", triage={"role": "target"}, later={"role": "target"})
     [now] = load_tasks(tmp_path / "fixtures")
     with pytest.raises(Refused, match="expected a diagnosis of desk/later, found none"):
-        check_warrant(tmp_path, now, SUBJECT, leave)
+        check_eligibility(tmp_path, now, SUBJECT, leave)

@@ -7,9 +7,9 @@ import pytest
 from tests.support.records import write_desk
 from tests.support.units import write_unit
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, climb, climbers, offers, sample
+from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, offers, promptable, run_ladder, sample
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request
 
 SHOTS = [{"input": "a cold radiator", "output": '{"product": "radiator"}'}]
 
@@ -20,14 +20,16 @@ class Scripted:
     can = frozenset({"generate"})
 
     def __init__(self, rung: str, needs: str) -> None:
-        self.identity = Identity({"model": "scripted-1", "rung": rung}, {"backend": "script"}, {"model": "scripted"})
+        self.fingerprint = Fingerprint(
+            {"model": "scripted-1", "rung": rung}, {"backend": "script"}, {"model": "scripted"}
+        )
         self.needs = needs
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         for request in requests:
             helped = self.needs in " ".join(text for _, text in request.messages)
             output = '{"product": "boiler"}' if helped else "Certainly, a boiler."
-            yield Answer(
+            yield Completion(
                 request.key, f"So. Answer: {output}" if "step by step" in request.messages[-1][1] else output, 9, 3
             )
 
@@ -70,7 +72,7 @@ def test_who_can_climb(tmp_path):
         'cases:\n  - {id: a, input: "Some text."}\n'
     )
     [task] = load_tasks(tmp_path)
-    assert [unit.name for unit in climbers(task.units)] == ["triage"]
+    assert [unit.name for unit in promptable(task.units)] == ["triage"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_each_rung_asks_with_its_own_prompt(tmp_path):
     units = load_tasks(tmp_path)[0].units
     rungs = {rung: lambda rung=rung: Scripted(rung, "cold radiator") for rung in ("as-is", "few-shot", "steps")}
 
-    records = climb(units, rungs, quiet())
+    records = run_ladder(units, rungs, quiet())
 
     means = {(rung, unit): summary.mean for rung, record in records.items() for unit, summary in record.units.items()}
     assert means == {

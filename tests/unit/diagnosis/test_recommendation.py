@@ -5,18 +5,18 @@ import pytest
 from tests.support.records import record, units_of, write_desk
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.diagnosis.ladder import LARGER
-from tunegate.harness.diagnosis.recommendation import GOAL, Step, advice, lever, steps
+from tunegate.harness.diagnosis.recommendation import GOAL, RungResult, advice, remedy, rungs
 from tunegate.harness.fixtures.loader import load_tasks
 
 
 def step(rung, mean, tokens=100.0, better=None, form=None):
     gain = mean - 0.1
     moved = better if better is not None else mean >= 0.3
-    return Step(rung, 40, mean, mean if form is None else form, tokens, gain, (gain - 0.1, gain + 0.1), moved)
+    return RungResult(rung, 40, mean, mean if form is None else form, tokens, gain, (gain - 0.1, gain + 0.1), moved)
 
 
-LOW = Step("as-is", 40, 0.1, 0.1, 100.0)
-FORMED = Step("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the content is not
+LOW = RungResult("as-is", 40, 0.1, 0.1, 100.0)
+FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the content is not
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ FORMED = Step("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the content i
         ([LOW, step(LARGER, 0.95)], False, "fine-tune for cost", "Fine-tune for cost: the larger model takes it"),
         (
             [LOW, step("steps", 0.15)], True, "none found",
-            "No lever found: no rung moves it beyond chance (10.0 % as it is); fine-tuning teaches neither facts nor "
+            "No remedy found: no rung moves it beyond chance (10.0 % as it is); fine-tuning teaches neither facts nor "
             "reasoning, so try a larger model (--larger).",
         ),
-        ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No lever found: no rung moves it"),
+        ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No remedy found: no rung moves it"),
     ],
 )  # fmt: skip
 def test_the_lever_and_its_sentence(rungs, knowledge, chosen, says):
-    assert lever(rungs, GOAL, knowledge) == chosen
+    assert remedy(rungs, GOAL, knowledge) == chosen
     assert advice(chosen, rungs, GOAL).startswith(says)
 
 
 def test_where_tokens_are_not_known_no_cost_is_told():
-    rungs = [Step("as-is", 40, 0.1, 0.1, None), step("few-shot", 0.95, None)]
-    assert lever(rungs, GOAL, knowledge=False) == "prompt"
+    rungs = [RungResult("as-is", 40, 0.1, 0.1, None), step("few-shot", 0.95, None)]
+    assert remedy(rungs, GOAL, knowledge=False) == "prompt"
     assert advice("prompt", rungs, GOAL).endswith("points).")
 
 
@@ -94,7 +94,7 @@ def test_steps_are_paired_and_beyond_chance_only_then_better(tmp_path):
         "steps": record(tasks, {"desk/triage": "1" + "0" * 35 + "1" * 3 + "0"}),
     }
 
-    first, few, thought = steps(unit, records)
+    first, few, thought = rungs(unit, records)
 
     assert (first.mean, first.interval, first.better) == (0.1, None, False)
     assert (few.mean, few.gain, few.better) == (0.6, 0.5, True)
@@ -107,4 +107,4 @@ def test_an_unscored_case_ends_the_diagnosis(tmp_path):
     tasks = load_tasks(tmp_path)
     records = {"as-is": record(tasks, {"desk/triage": "000"}), "steps": record(tasks, {"desk/triage": "0-0"})}
     with pytest.raises(CouldNotRun, match="desk/triage, rung steps: the run left unscored"):
-        steps(units_of(tasks)["desk/triage"], records)
+        rungs(units_of(tasks)["desk/triage"], records)

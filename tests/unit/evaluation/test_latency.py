@@ -14,7 +14,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, time_calls, told
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request
 
 IDS = [f"case{number:02}" for number in range(40)]
 
@@ -31,19 +31,19 @@ class Clock:
 class Model:
     """Answers one request at a time in a known time; `asked` is shared, to see the order."""
 
-    identity = Identity({}, {}, {"model": "model"})
+    fingerprint = Fingerprint({}, {}, {"model": "model"})
     can = frozenset({"generate"})
 
     def __init__(self, name: str, clock: Clock, seconds: float, asked: list[tuple[str, str]]) -> None:
         self.name, self.clock, self.seconds, self.asked = name, clock, seconds, asked
         self.slow_start = 100.0
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         (request,) = requests
         self.asked.append((self.name, request.key))
         self.clock.now += self.seconds * (1 + int(request.key[-2:]) / 100) + self.slow_start
         self.slow_start = 0.0
-        yield Answer(request.key, "...", 10, 30)
+        yield Completion(request.key, "...", 10, 30)
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_what_people_read(measured):
 
 def test_a_silent_model_cannot_be_timed(units):
     class Silent(Model):
-        def answer(self, requests: Sequence[Request]) -> Iterator[Answer]:
-            yield Answer(requests[0].key, None)
+        def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+            yield Completion(requests[0].key, None)
 
     clock = Clock()
     with pytest.raises(CouldNotRun, match="expected an answer to desk/triage/case"):

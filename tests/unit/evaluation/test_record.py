@@ -55,7 +55,7 @@ SUMMARY = st.builds(
 RECORD = st.builds(
     Record,
     partial=st.booleans(),
-    identity=st.fixed_dictionaries(
+    fingerprint=st.fixed_dictionaries(
         {
             "subject": st.dictionaries(TEXT, st.none() | TEXT, max_size=2),
             "engine": st.dictionaries(TEXT, TEXT, max_size=2),

@@ -12,9 +12,9 @@ from tests.support.units import write_outputs
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay, read_replay
 
 RIGHT, WRONG = '{"product": "boiler"}', '{"product": "radiator"}'
@@ -27,16 +27,16 @@ def units(tmp_path):
     return lambda: [unit for task in load_tasks(tmp_path) for unit in task.units]
 
 
-def answers(*given: Answer) -> Replay:
-    identity = Identity({"model": "x", "rung": "as-is"}, {"backend": "replay"}, {"model": "x"})
-    return Replay({(each.key, each.repeat): each for each in given}, identity)
+def answers(*given: Completion) -> Replay:
+    fingerprint = Fingerprint({"model": "x", "rung": "as-is"}, {"backend": "replay"}, {"model": "x"})
+    return Replay({(each.key, each.repeat): each for each in given}, fingerprint)
 
 
 def test_every_answer_is_judged_by_its_own_case(tmp_path, units):
     write_desk(tmp_path, 3)
     outputs = {f"{T}/c000": RIGHT, f"{T}/c001": WRONG, f"{T}/c002": "It is the boiler."}
     subject = read_replay(write_outputs(tmp_path / "o.jsonl", outputs), dict.fromkeys(outputs, 0))
-    made = judge(units(), subject, quiet())
+    made = evaluate(units(), subject, quiet())
     assert {key: result.passed for key, result in made.cases.items()} == {
         f"{T}/c000": True, f"{T}/c001": False, f"{T}/c002": False,
     }  # fmt: skip
@@ -47,8 +47,8 @@ def test_every_answer_is_judged_by_its_own_case(tmp_path, units):
 
 def test_no_answer_is_unscored_never_zero(tmp_path, units):
     write_desk(tmp_path, 3)
-    subject = answers(Answer(f"{T}/c000", RIGHT), Answer(f"{T}/c001", None))
-    made = judge(units(), subject, quiet())
+    subject = answers(Completion(f"{T}/c000", RIGHT), Completion(f"{T}/c001", None))
+    made = evaluate(units(), subject, quiet())
     assert [result.score for result in made.cases.values()] == [1.0, None, None]
     assert [str(finding) for finding in made.cases[f"{T}/c001"].findings] == ["unscored: no output for this case"]
     assert (made.units[T].unscored, made.units[T].mean) == (2, 1.0)
@@ -56,7 +56,7 @@ def test_no_answer_is_unscored_never_zero(tmp_path, units):
 
 def test_a_unit_without_any_answer_has_no_mean(tmp_path, units):
     write_desk(tmp_path, 2)
-    summary = judge(units(), answers(), quiet()).units[T]
+    summary = evaluate(units(), answers(), quiet()).units[T]
     assert (summary.n, summary.unscored, summary.mean, summary.interval) == (2, 2, None, None)
 
 
@@ -69,20 +69,20 @@ class Forgetful(Replay):
 
 def test_an_answer_that_never_comes_is_unscored(tmp_path, units):
     write_desk(tmp_path, 2)
-    subject = Forgetful({(f"{T}/c000", 0): Answer(f"{T}/c000", RIGHT)}, answers().identity)
-    assert [result.score for result in judge(units(), subject, quiet()).cases.values()] == [1.0, None]
+    subject = Forgetful({(f"{T}/c000", 0): Completion(f"{T}/c000", RIGHT)}, answers().fingerprint)
+    assert [result.score for result in evaluate(units(), subject, quiet()).cases.values()] == [1.0, None]
 
 
 def test_an_empty_answer_is_an_answer(tmp_path, units):
     write_desk(tmp_path, 1)
-    made = judge(units(), answers(Answer(f"{T}/c000", "")), quiet())
+    made = evaluate(units(), answers(Completion(f"{T}/c000", "")), quiet())
     assert (made.cases[f"{T}/c000"].score, made.cases[f"{T}/c000"].output) == (0.0, "")
 
 
 @pytest.mark.parametrize(("output", "told"), [('{"product": "boi', True), (RIGHT, False)])
 def test_a_wrong_answer_that_was_cut_is_told_so(tmp_path, units, output, told):
     write_desk(tmp_path, 1)
-    made = judge(units(), answers(Answer(f"{T}/c000", output, finish="length")), quiet())
+    made = evaluate(units(), answers(Completion(f"{T}/c000", output, finish="length")), quiet())
     text = "cut: the answer did not end within max_new_tokens (4)"
     assert (text in map(str, made.cases[f"{T}/c000"].findings)) is told
 
@@ -93,8 +93,8 @@ def sample(tmp_path, units):
 
     def run(*outputs: str | None):
         write_desk(tmp_path, 1, generate={"temperature": 0.7})
-        subject = answers(*(Answer(f"{T}/c000", output, repeat=index) for index, output in enumerate(outputs)))
-        return judge(units(), subject, quiet(), repeats=len(outputs))
+        subject = answers(*(Completion(f"{T}/c000", output, repeat=index) for index, output in enumerate(outputs)))
+        return evaluate(units(), subject, quiet(), repeats=len(outputs))
 
     return run
 
@@ -114,44 +114,44 @@ def test_one_unanswered_repeat_leaves_its_case_unscored(sample):
 def test_repeats_of_greedy_answers_are_refused(tmp_path, units):
     write_desk(tmp_path, 1)
     with pytest.raises(Refused, match="--tg-repeats needs"):
-        judge(units(), answers(), quiet(), repeats=2)
+        evaluate(units(), answers(), quiet(), repeats=2)
 
 
 def test_a_continuous_score_neither_passes_nor_fails(tmp_path, units, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 1)
-    result = judge(units(), answers(Answer(f"{T}/c000", RIGHT)), quiet()).cases[f"{T}/c000"]
+    result = evaluate(units(), answers(Completion(f"{T}/c000", RIGHT)), quiet()).cases[f"{T}/c000"]
     assert (result.passed, result.score) == (None, 1.0)
 
 
 def test_the_interval_counts_conversations_not_turns(tmp_path, units):
     write_desk(tmp_path, 20, marks=lambda index: {"group": f"t{index % 2}"})
-    given = answers(*(Answer(f"{T}/c{index:03}", RIGHT) for index in range(20)))
-    lower, upper = judge(units(), given, quiet()).units[T].interval
+    given = answers(*(Completion(f"{T}/c{index:03}", RIGHT) for index in range(20)))
+    lower, upper = evaluate(units(), given, quiet()).units[T].interval
     assert (round(lower, 3), upper) == (0.342, 1.0)  # Wilson's 95 % of 2 in 2
 
 
 def test_tokens_are_told_only_where_all_are_known(tmp_path, units):
     write_desk(tmp_path, 2)
-    first, second = Answer(f"{T}/c000", RIGHT, 60, 8), Answer(f"{T}/c001", RIGHT, 62, 10)
-    assert judge(units(), answers(first, second), quiet()).units[T].tokens == (61, 9)
-    assert judge(units(), answers(first, replace(second, tokens_in=None)), quiet()).units[T].tokens is None
+    first, second = Completion(f"{T}/c000", RIGHT, 60, 8), Completion(f"{T}/c001", RIGHT, 62, 10)
+    assert evaluate(units(), answers(first, second), quiet()).units[T].tokens == (61, 9)
+    assert evaluate(units(), answers(first, replace(second, tokens_in=None)), quiet()).units[T].tokens is None
 
 
 def test_the_record_says_who_was_asked_what(tmp_path, units):
     write_desk(tmp_path, 1)
     (unit,) = units()
-    made = judge([unit], answers(), quiet(), partial=True, sealed=True)
-    assert made.identity["subject"]["model"] == "x"
+    made = evaluate([unit], answers(), quiet(), partial=True, sealed=True)
+    assert made.fingerprint["subject"]["model"] == "x"
     assert made.questions == {T: unit.questions}
     assert (made.partial, made.sealed) == (True, True)
 
 
 def test_step_by_step_judges_what_follows_the_last_answer_mark(tmp_path, units):
     write_desk(tmp_path, 1)
-    identity = replace(answers().identity, subject={"model": "x", "rung": "steps"})
+    fingerprint = replace(answers().fingerprint, subject={"model": "x", "rung": "steps"})
     output = f"It is cold. Answer: perhaps. Answer: {RIGHT}"
-    made = judge(units(), Replay({(f"{T}/c000", 0): Answer(f"{T}/c000", output)}, identity), quiet())
+    made = evaluate(units(), Replay({(f"{T}/c000", 0): Completion(f"{T}/c000", output)}, fingerprint), quiet())
     assert made.cases[f"{T}/c000"].passed
     assert made.cases[f"{T}/c000"].output == output
 
@@ -159,14 +159,14 @@ def test_step_by_step_judges_what_follows_the_last_answer_mark(tmp_path, units):
 def test_judging_a_record_again_gives_the_same_record(tmp_path, units):
     write_desk(tmp_path, 2)
     given = answers(
-        Answer(f"{T}/c000", RIGHT, 60, 8, finish="stop"), Answer(f"{T}/c001", WRONG, 62, 10, finish="length")
+        Completion(f"{T}/c000", RIGHT, 60, 8, finish="stop"), Completion(f"{T}/c001", WRONG, 62, 10, finish="length")
     )
-    first = judge(units(), given, quiet())
+    first = evaluate(units(), given, quiet())
     kept = json.loads(json.dumps(first.as_dict()))["cases"]
     again = answers(
         *(
-            Answer(key, raw["output"], raw["tokens_in"], raw["tokens_out"], finish=raw["finish"])
+            Completion(key, raw["output"], raw["tokens_in"], raw["tokens_out"], finish=raw["finish"])
             for key, raw in kept.items()
         )
     )
-    assert judge(units(), again, quiet()).cases == first.cases
+    assert evaluate(units(), again, quiet()).cases == first.cases

@@ -18,11 +18,11 @@ from tests.support.records import write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
-from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 
 GOLDEN = FOLDER / "claims.md"
@@ -99,9 +99,9 @@ def claim(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             for index in range(N):
                 key = f"desk/triage/c{index:03}"
                 output = None if index in silent else GOOD if index in passing else "no idea"
-                answers[key, 0] = Answer(key, output, *tokens(index))
-            identity = Identity({"model": model}, {}, {"model": model})
-            return judge(tasks[0].units, Replay(answers, identity), quiet())
+                answers[key, 0] = Completion(key, output, *tokens(index))
+            fingerprint = Fingerprint({"model": model}, {}, {"model": model})
+            return evaluate(tasks[0].units, Replay(answers, fingerprint), quiet())
 
         reference, candidate = record(few, model), record(tuned, "tiny-12345678", silent)
         if drop:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tunegate.harness.core import formatting
-from tunegate.harness.gate import messages as words
-from tunegate.harness.gate.verdict import Judged
+from tunegate.harness.gate import messages as messages
+from tunegate.harness.gate.verdict import UnitVerdict
 
 
 @pytest.mark.parametrize(
@@ -34,29 +34,29 @@ def test_rates_stand_beside_those_of_the_reference():
     assert formatting.rates(now, {}, "baseline") == "adherence 100.0 %, exact 81.7 %"
 
 
-def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> Judged:
+def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> UnitVerdict:
     known: dict = {"role": "guard", "kind": "pass/fail", "n": 100, "base": 0.9, "mean": 0.9, "difference": 0.0}
-    return Judged(unit, "baseline", verdict, "", **(known | more))
+    return UnitVerdict(unit, "baseline", verdict, "", **(known | more))
 
 
-def outlook(*verdicts: Judged, **more: object) -> words.Outlook:
+def outlook(*verdicts: UnitVerdict, **more: object) -> messages.Outlook:
     known: dict = {"task": "desk", "trained": True, "declared": True, "aimless": False, "unseen": [], "short": []}
     blocking = [each for each in verdicts if each.blocks]
-    return words.Outlook(verdicts=verdicts, blocking=blocking, **(known | more))
+    return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | more))
 
 
 def test_only_a_released_task_is_told_to_be_released():
     target = judged("improved", role="target")
     said = {
-        words.decision(outlook(target)),
-        words.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
-        words.decision(outlook(judged(role="target"), short=[judged(role="target")])),
-        words.decision(outlook(judged(), aimless=True)),
-        words.decision(outlook(judged(), aimless=True, declared=False)),
-        words.decision(outlook(judged(), trained=False)),
-        words.decision(outlook(judged(), trained=False, declared=False)),
+        messages.decision(outlook(target)),
+        messages.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
+        messages.decision(outlook(judged(role="target"), short=[judged(role="target")])),
+        messages.decision(outlook(judged(), no_target=True)),
+        messages.decision(outlook(judged(), no_target=True, declared=False)),
+        messages.decision(outlook(judged(), trained=False)),
+        messages.decision(outlook(judged(), trained=False, declared=False)),
     }
-    assert [text for text in said if text.startswith("Release")] == [words.decision(outlook(target))]
+    assert [text for text in said if text.startswith("Release")] == [messages.decision(outlook(target))]
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_only_a_released_task_is_told_to_be_released():
     ],
 )
 def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
-    assert words.decision(outlook(facts)) == f"Blocked: {trouble}."
+    assert messages.decision(outlook(facts)) == f"Blocked: {trouble}."
 
 
 def test_units_that_did_not_hold_are_not_said_to():
     sealed, loose = judged("inconclusive", "desk/final", sealed=True), judged("ungated", "desk/cost")
-    said = words.decision(outlook(judged("improved", role="target"), sealed, loose))
+    said = messages.decision(outlook(judged("improved", role="target"), sealed, loose))
     assert said == (
         "Release: desk/triage improved or reached; every guard of desk held, desk/final is not worse, "
         "desk/cost is not gated."

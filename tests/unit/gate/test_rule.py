@@ -19,7 +19,7 @@ T, G = "desk/triage", "desk/replies"
 
 
 @pytest.fixture
-def judge(tmp_path):
+def evaluate(tmp_path):
     """Compare rows of ones and zeros: the base's and the tuned model's, one row a unit."""
 
     def run(base, tuned, *, last=None, trained=("desk",), sealed=False):
@@ -40,110 +40,110 @@ def verdict(judged: Record, unit: str = T) -> dict[str, Any]:
     return dict(judged.verdicts[unit])
 
 
-def moved(n: int, broke: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
+def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
     """A base and a tuned row: so many broke, so many fixed, so many fail in both, the others pass in both."""
-    rest = n - broke - fixed - failing
+    rest = n - regressed - fixed - failing
     return (
-        "1" * broke + "0" * fixed + "0" * failing + "1" * rest,
-        "0" * broke + "1" * fixed + "0" * failing + "1" * rest,
+        "1" * regressed + "0" * fixed + "0" * failing + "1" * rest,
+        "0" * regressed + "1" * fixed + "0" * failing + "1" * rest,
     )
 
 
 # rule 3, 4, 6: held, worse, regressed
 
 
-def test_no_change_on_enough_cases_is_held(judge, tmp_path):
+def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    judged = judge("1" * 90 + "0" * 10, "1" * 90 + "0" * 10)
+    judged = evaluate("1" * 90 + "0" * 10, "1" * 90 + "0" * 10)
     assert verdict(judged)["verdict"] == "held"
     assert not verdict(judged)["blocks"]
     assert verdict(judged)["reason"] == (
         "Held: the loss against the baseline is at most 3.0 points, within the margin of 5.0. "
-        "90.0 % -> 90.0 % on 100 cases, +0.0 points (95 %: -3.7 to +3.7); 0 broke, 0 fixed."
+        "90.0 % -> 90.0 % on 100 cases, +0.0 points (95 %: -3.7 to +3.7); 0 regressed, 0 fixed."
     )
 
 
 @pytest.mark.parametrize(("n", "expected"), [(58, "inconclusive"), (59, "held")])
-def test_zero_flips_hold_from_the_smallest_n_that_can(judge, tmp_path, n, expected):
+def test_zero_flips_hold_from_the_smallest_n_that_can(evaluate, tmp_path, n, expected):
     write_desk(tmp_path, n)
     assert sizes.fewest_cases(0.05) == 59
-    assert verdict(judge("1" * n, "1" * n))["verdict"] == expected
+    assert verdict(evaluate("1" * n, "1" * n))["verdict"] == expected
 
 
-def test_a_clear_drop_is_regressed(judge, tmp_path):
+def test_a_clear_drop_is_regressed(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    found = verdict(judge(*moved(100, broke=12, fixed=1)))
+    found = verdict(evaluate(*moved(100, regressed=12, fixed=1)))
     assert (found["verdict"], found["blocks"], found["lower"]) == ("regressed", True, True)
     assert found["reason"].startswith("Regressed: worse than the baseline by more than chance explains.")
-    assert found["broke"] == [f"c{index:03}" for index in range(12)]
-    assert found["fixed"] == ["c012"]
+    assert found["regressed_cases"] == [f"c{index:03}" for index in range(12)]
+    assert found["fixed_cases"] == ["c012"]
 
 
-@pytest.mark.parametrize(("broke", "fixed", "worse"), [(9, 2, True), (8, 3, False)])
-def test_worse_is_mcnemars_mid_p_below_four_percent(judge, tmp_path, broke, fixed, worse):
+@pytest.mark.parametrize(("regressed_cases", "fixed_cases", "worse"), [(9, 2, True), (8, 3, False)])
+def test_worse_is_mcnemars_mid_p_below_four_percent(evaluate, tmp_path, regressed_cases, fixed_cases, worse):
     write_desk(tmp_path, 100)
-    assert verdict(judge(*moved(100, broke, fixed)))["lower"] is worse
+    assert verdict(evaluate(*moved(100, regressed_cases, fixed_cases)))["lower"] is worse
 
 
-def test_four_broken_alone_cannot_be_chance_but_three_can(judge, tmp_path):
+def test_four_broken_alone_cannot_be_chance_but_three_can(evaluate, tmp_path):
     write_desk(tmp_path, 60)
-    assert verdict(judge(*moved(60, broke=4)))["verdict"] == "regressed"  # mid-p .031
-    assert verdict(judge(*moved(60, broke=3)))["verdict"] == "inconclusive"
+    assert verdict(evaluate(*moved(60, regressed=4)))["verdict"] == "regressed"  # mid-p .031
+    assert verdict(evaluate(*moved(60, regressed=3)))["verdict"] == "inconclusive"
 
 
 # rule 1: observations
 
 
-def test_cases_of_one_group_are_one_observation(judge, tmp_path):
+def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=lambda index: {"group": f"t{index // 20}"})
-    found = verdict(judge(*moved(100, broke=20)))  # one conversation of five went wrong
+    found = verdict(evaluate(*moved(100, regressed=20)))  # one conversation of five went wrong
     assert (found["n"], found["observations"]) == (100, 5)
     assert found["verdict"] == "inconclusive"
     assert "on 100 cases in 5 observations, -20.0 points" in found["reason"]
     assert "observations would settle it" in found["reason"]
 
 
-def test_a_group_counts_once_however_long_it_is(judge, tmp_path):
+def test_a_group_counts_once_however_long_it_is(evaluate, tmp_path):
     write_desk(tmp_path, 10, marks=lambda index: {"group": "long"} if index < 8 else {})
-    found = verdict(judge("1" * 8 + "11", "0" * 8 + "11"))
+    found = verdict(evaluate("1" * 8 + "11", "0" * 8 + "11"))
     assert (found["base"], found["mean"]) == (1.0, pytest.approx(2 / 3))
     assert found["difference"] == pytest.approx(-1 / 3)
 
 
-def test_the_same_question_under_another_id_is_no_further_observation(judge, tmp_path):
+def test_the_same_question_under_another_id_is_no_further_observation(evaluate, tmp_path):
     write_desk(tmp_path, 80, marks=lambda index: {"input": f"message {index // 2}"})
-    found = verdict(judge("1" * 80, "1" * 80))
+    found = verdict(evaluate("1" * 80, "1" * 80))
     assert found["verdict"] == "inconclusive"  # forty questions
     assert "on 80 cases in 40 observations" in found["reason"]
 
 
-def test_repeats_are_averaged_not_pooled(judge, tmp_path):
+def test_repeats_are_averaged_not_pooled(evaluate, tmp_path):
     write_desk(tmp_path, 60)
     steady = [(1, 1, 1, 1, 1)] * 55
     base = [(1, 1, 1, 1, 1)] * 3 + [(1, 1, 1, 1, 0)] * 2 + steady
     tuned = [(1, 1, 1, 1, 0)] * 3 + [(1, 1, 1, 1, 1)] * 2 + steady
-    found = verdict(judge(base, tuned))
+    found = verdict(evaluate(base, tuned))
     assert found["verdict"] == "inconclusive"  # T(.05) = 1.71679, below 1.7507
     assert found["difference"] == pytest.approx(-1 / 300)
 
 
-def test_an_unbounded_score_is_clamped_at_ten_margins_and_says_so(judge, tmp_path, monkeypatch):
+def test_an_unbounded_score_is_clamped_at_ten_margins_and_says_so(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"margin": 0.5})
     base = [-3.0] * 100
-    found = verdict(judge(base, [-30.0, *base[1:]]))
+    found = verdict(evaluate(base, [-30.0, *base[1:]]))
     assert found["difference"] == pytest.approx(-5 / 100)  # ten margins in one case of a hundred
-    assert found["clamped"] == 1
+    assert found["winsorised"] == 1
     assert "-3 -> -3.27 on 100 cases" in found["reason"]
     assert "1 counted as ten margins" in found["reason"]
     assert "points" not in found["reason"]
 
 
-def test_a_continuous_unit_without_a_margin_is_not_gated(judge, tmp_path, monkeypatch):
+def test_a_continuous_unit_without_a_margin_is_not_gated(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 3)
-    judged = judge([-1.0] * 3, [-9.0] * 3, trained=())
+    judged = evaluate([-1.0] * 3, [-9.0] * 3, trained=())
     assert verdict(judged)["verdict"] == "ungated"
     assert not verdict(judged)["blocks"]
     assert "desk/triage is not gated" in judged.tasks["desk"]["reason"]
@@ -152,49 +152,49 @@ def test_a_continuous_unit_without_a_margin_is_not_gated(judge, tmp_path, monkey
 # rule 5: the family
 
 
-def test_a_drop_that_is_worse_alone_may_be_chance_among_many_units(judge, tmp_path):
+def test_a_drop_that_is_worse_alone_may_be_chance_among_many_units(evaluate, tmp_path):
     names = [f"u{index}" for index in range(5)]
     for name in names:
         write_desk(tmp_path, 100, name)
-    base, tuned = moved(100, broke=9, fixed=2)  # mid-p .019: below .04, not below .04 / 5
+    base, tuned = moved(100, regressed=9, fixed=2)  # mid-p .019: below .04, not below .04 / 5
     keys = [f"desk/{name}" for name in names]
-    noisy = {key: moved(100, broke=6, fixed=6) for key in keys}
+    noisy = {key: moved(100, regressed=6, fixed=6) for key in keys}
     bases = {key: before for key, (before, _) in noisy.items()} | {keys[0]: base}
     tunes = {key: after for key, (_, after) in noisy.items()} | {keys[0]: tuned}
-    found = verdict(judge(bases, tunes), keys[0])
+    found = verdict(evaluate(bases, tunes), keys[0])
     assert (found["lower"], found["verdict"]) == (False, "inconclusive")
 
 
-def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(judge, tmp_path):
+def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(evaluate, tmp_path):
     names = [f"u{index}" for index in range(5)]
     for name in names:
         write_desk(tmp_path, 100, name)
-    base, tuned = moved(100, broke=9, fixed=2)
+    base, tuned = moved(100, regressed=9, fixed=2)
     quiet = {f"desk/{name}": "1" * 100 for name in names}
-    judged = judge(quiet | {"desk/u0": base}, quiet | {"desk/u0": tuned})
+    judged = evaluate(quiet | {"desk/u0": base}, quiet | {"desk/u0": tuned})
     assert verdict(judged, "desk/u0")["verdict"] == "regressed"
 
 
-# rule 6: critical cases and the floor
+# rule 6: critical cases and the minimum score
 
 
-def test_one_broken_critical_case_is_regressed_by_itself(judge, tmp_path):
+def test_one_broken_critical_case_is_regressed_by_itself(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
-    found = verdict(judge(*moved(100, broke=1)))
+    found = verdict(evaluate(*moved(100, regressed=1)))
     assert found["verdict"] == "regressed"
     assert found["critical"] == ["c000"]
-    assert found["reason"].startswith("Regressed: a critical case broke (c000).")
+    assert found["reason"].startswith("Regressed: a critical case regressed (c000).")
 
 
-def test_a_critical_case_that_the_base_failed_is_unarmed_and_listed(judge, tmp_path):
+def test_a_critical_case_that_the_base_failed_is_unarmed_and_listed(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
-    found = verdict(judge(*moved(100, failing=1)))
-    assert (found["verdict"], found["critical"], found["unarmed"]) == ("held", [], ["c000"])
-    assert "Critical but unarmed, since the baseline failed them: c000." in found["reason"]
+    found = verdict(evaluate(*moved(100, failing=1)))
+    assert (found["verdict"], found["critical"], found["already_failing"]) == ("held", [], ["c000"])
+    assert "Critical, but already failing in the baseline: c000." in found["reason"]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "broke", "unarmed"),
+    ("before", "after", "regressed_cases", "already_failing"),
     [
         ((1, 1, 1), (0, 0, 1), True, False),
         ((1, 1, 1), (1, 0, 0), True, False),
@@ -204,66 +204,68 @@ def test_a_critical_case_that_the_base_failed_is_unarmed_and_listed(judge, tmp_p
     ],
 )
 def test_a_sampled_critical_case_is_armed_at_three_of_three_and_broke_at_two_running(
-    judge, tmp_path, before, after, broke, unarmed
+    evaluate, tmp_path, before, after, regressed_cases, already_failing
 ):
     write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
     steady = [(1, 1, 1)] * 99
-    found = verdict(judge([before, *steady], [after, *steady]))
-    assert (found["critical"] == ["c000"]) is broke
-    assert (found["unarmed"] == ["c000"]) is unarmed
+    found = verdict(evaluate([before, *steady], [after, *steady]))
+    assert (found["critical"] == ["c000"]) is regressed_cases
+    assert (found["already_failing"] == ["c000"]) is already_failing
 
 
-def test_below_the_floor_is_regressed_whatever_the_base_was(judge, tmp_path):
+def test_below_the_floor_is_regressed_whatever_the_base_was(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    write_policy(tmp_path, triage={"floor": 0.9})
+    write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 70 + "0" * 30
-    found = verdict(judge(row, row))
+    found = verdict(evaluate(row, row))
     assert found["verdict"] == "regressed"
-    assert found["reason"].startswith("Regressed: below the floor of 90.0 %, whatever the baseline was.")
+    assert found["reason"].startswith("Regressed: below the minimum score of 90.0 %, whatever the baseline was.")
 
 
-def test_an_estimate_below_the_floor_is_at_best_inconclusive(judge, tmp_path):
+def test_an_estimate_below_the_floor_is_at_best_inconclusive(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    write_policy(tmp_path, triage={"floor": 0.9})
+    write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 88 + "0" * 12
-    found = verdict(judge(row, row))
+    found = verdict(evaluate(row, row))
     assert found["verdict"] == "inconclusive"
-    assert found["reason"].startswith("Inconclusive: 88.0 % is below the floor of 90.0 %, but that could be chance.")
+    assert found["reason"].startswith(
+        "Inconclusive: 88.0 % is below the minimum score of 90.0 %, but that could be chance."
+    )
 
 
-def test_the_floor_sees_groups_not_cases(judge, tmp_path):
+def test_the_floor_sees_groups_not_cases(evaluate, tmp_path):
     row = "1" * 70 + "0" * 30
     write_desk(tmp_path, 100, marks=lambda index: {"group": f"t{index // 10}"})
-    write_policy(tmp_path, triage={"floor": 0.8, "margin": 0.5})
-    assert verdict(judge(row, row))["verdict"] == "inconclusive"  # 7 of 10, not 70 of 100
+    write_policy(tmp_path, triage={"minimum_score": 0.8, "margin": 0.5})
+    assert verdict(evaluate(row, row))["verdict"] == "inconclusive"  # 7 of 10, not 70 of 100
 
 
-def test_every_cause_of_a_regression_is_told(judge, tmp_path):
+def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
-    write_policy(tmp_path, triage={"floor": 0.95})
-    reason = verdict(judge(*moved(100, broke=20)))["reason"]
+    write_policy(tmp_path, triage={"minimum_score": 0.95})
+    reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
     assert reason.startswith(
-        "Regressed: a critical case broke (c000); worse than the baseline by more than chance explains; "
-        "below the floor of 95.0 %, whatever the baseline was."
+        "Regressed: a critical case regressed (c000); worse than the baseline by more than chance explains; "
+        "below the minimum score of 95.0 %, whatever the baseline was."
     )
 
 
 # rule 7: held, but lower
 
 
-def test_worse_within_the_margin_is_held_but_lower(judge, tmp_path):
+def test_worse_within_the_margin_is_held_but_lower(evaluate, tmp_path):
     write_desk(tmp_path, 400)
-    found = verdict(judge(*moved(400, broke=6), trained=()))
+    found = verdict(evaluate(*moved(400, regressed=6), trained=()))
     assert (found["verdict"], found["lower"], found["blocks"]) == ("held", True, False)
     assert found["reason"].startswith(
         "Held, but lower: worse than the baseline, by at most 3.0 points, within the margin of 5.0."
     )
 
 
-def test_task_yaml_may_let_lower_block(judge, tmp_path):
+def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     write_policy(tmp_path, triage={"lower": "block"})
-    judged = judge(*moved(400, broke=6), trained=())
+    judged = evaluate(*moved(400, regressed=6), trained=())
     assert verdict(judged)["blocks"]
     assert "within the margin of 5.0; here that blocks." in verdict(judged)["reason"]
     assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage is lower."
@@ -273,56 +275,56 @@ def test_task_yaml_may_let_lower_block(judge, tmp_path):
 # rule 8: improved and reached
 
 
-def test_a_target_that_rose_beyond_chance_is_improved(judge, tmp_path):
+def test_a_target_that_rose_beyond_chance_is_improved(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
-    judged = judge(*moved(100, fixed=20, failing=10))
+    judged = evaluate(*moved(100, fixed=20, failing=10))
     assert verdict(judged)["verdict"] == "improved"
     assert judged.tasks["desk"]["decision"] == "release"
     assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved or reached; desk has no guard."
 
 
-def test_guards_are_never_improved_only_held(judge, tmp_path):
+def test_guards_are_never_improved_only_held(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={})
-    assert verdict(judge(*moved(100, fixed=20)))["verdict"] == "held"
+    assert verdict(evaluate(*moved(100, fixed=20)))["verdict"] == "held"
 
 
-def test_a_rise_that_chance_explains_is_held_and_no_gain(judge, tmp_path):
+def test_a_rise_that_chance_explains_is_held_and_no_gain(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
-    judged = judge(*moved(100, fixed=3))
+    judged = evaluate(*moved(100, fixed=3))
     assert verdict(judged)["verdict"] == "held"
     assert judged.tasks["desk"]["decision"] == "block"
     assert judged.tasks["desk"]["reason"].startswith("Blocked: no gain on desk/triage")
     assert gate.blocked(judged, "warn")  # no gain is not inconclusive
 
 
-def test_improvements_share_the_level_across_targets(judge, tmp_path):
+def test_improvements_share_the_level_across_targets(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     write_policy(tmp_path, triage={"role": "target"}, replies={"role": "target"})
-    first, second = moved(100, fixed=8, broke=2), moved(100, fixed=6, broke=6)
-    judged = judge({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
+    first, second = moved(100, fixed=8, regressed=2), moved(100, fixed=6, regressed=6)
+    judged = evaluate({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
     assert verdict(judged)["verdict"] == "held"  # mid-p .033: above .04 / 2
     write_policy(tmp_path, triage={"role": "target"}, replies={})
-    judged = judge({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
+    judged = evaluate({T: first[0], G: second[0]}, {T: first[1], G: second[1]})
     assert verdict(judged)["verdict"] == "improved"
 
 
-def test_a_target_is_reached_where_the_base_was_not(judge, tmp_path):
+def test_a_target_is_reached_where_the_base_was_not(evaluate, tmp_path):
     write_desk(tmp_path, 200)
-    write_policy(tmp_path, triage={"role": "target", "reach": 0.9})
-    judged = judge(*moved(200, failing=13, fixed=1))  # lower bounds 89.4 % and 90.01 %
+    write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
+    judged = evaluate(*moved(200, failing=13, fixed=1))  # lower bounds 89.4 % and 90.01 %
     assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("held", True)
     assert "The declared target is reached." in verdict(judged)["reason"]
     assert judged.tasks["desk"]["decision"] == "release"
 
 
-def test_a_target_the_base_had_reached_is_no_gain(judge, tmp_path):
+def test_a_target_the_base_had_reached_is_no_gain(evaluate, tmp_path):
     write_desk(tmp_path, 200)
-    write_policy(tmp_path, triage={"role": "target", "reach": 0.9})
-    judged = judge(*moved(200, failing=5))
+    write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
+    judged = evaluate(*moved(200, failing=5))
     assert not verdict(judged)["reached"]
     assert judged.tasks["desk"]["decision"] == "block"
 
@@ -330,18 +332,18 @@ def test_a_target_the_base_had_reached_is_no_gain(judge, tmp_path):
 # rule 9: inconclusive
 
 
-def test_inconclusive_says_how_many_cases_would_settle_it(judge, tmp_path):
+def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     write_desk(tmp_path, 60)
-    found = verdict(judge(*moved(60, broke=1, fixed=1)))
+    found = verdict(evaluate(*moved(60, regressed=1, fixed=1)))
     assert found["reason"].startswith(
         "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about 126 cases would settle it. "
     )
     assert found["only_inconclusive"]
 
 
-def test_a_close_call_says_so(judge, tmp_path):
+def test_a_close_call_says_so(evaluate, tmp_path):
     write_desk(tmp_path, 400)
-    found = verdict(judge(*moved(400, broke=25, fixed=14)))
+    found = verdict(evaluate(*moved(400, regressed=25, fixed=14)))
     assert found["verdict"] == "inconclusive"
     assert "a close call, for so many cases settle it four times in five" in found["reason"]
 
@@ -353,10 +355,10 @@ def _channel(index: int) -> dict[str, Any]:
     return {"tags": {"channel": "sms" if index < 10 else "email"}}
 
 
-def test_a_collapsed_slice_blocks_though_its_unit_holds(judge, tmp_path):
+def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
     write_desk(tmp_path, 400, marks=_channel)
     write_policy(tmp_path, triage={})
-    judged = judge(*moved(400, broke=8), trained=())
+    judged = evaluate(*moved(400, regressed=8), trained=())
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("held", ["channel=sms"])
     assert verdict(judged)["blocks"]
     assert "Blocks all the same: the slice channel=sms fell." in verdict(judged)["reason"]
@@ -364,89 +366,91 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(judge, tmp_path):
     assert gate.blocked(judged, "warn")
 
 
-@pytest.mark.parametrize(("broke", "fell"), [(5, []), (6, ["channel=sms"])])
-def test_a_slice_falls_by_its_exact_p(judge, tmp_path, broke, fell):
+@pytest.mark.parametrize(("regressed_cases", "fell"), [(5, []), (6, ["channel=sms"])])
+def test_a_slice_falls_by_its_exact_p(evaluate, tmp_path, regressed_cases, fell):
     write_desk(tmp_path, 400, marks=_channel)
-    assert verdict(judge(*moved(400, broke)))["worse_slices"] == fell  # 1/32 and 1/64 beside .02; mid-p is half of it
+    assert (
+        verdict(evaluate(*moved(400, regressed_cases)))["worse_slices"] == fell
+    )  # 1/32 and 1/64 beside .02; mid-p is half of it
 
 
-def test_a_slice_that_is_itself_held_does_not_block(judge, tmp_path):
+def test_a_slice_that_is_itself_held_does_not_block(evaluate, tmp_path):
     write_desk(tmp_path, 500, marks=lambda index: {"tags": {"channel": "sms" if index < 350 else "email"}})
-    assert verdict(judge(*moved(500, broke=6)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(500, regressed=6)))["worse_slices"] == []
 
 
-def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(judge, tmp_path):
+def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=_channel)
-    judged = judge("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
+    judged = evaluate("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("inconclusive", ["channel=sms"])
     assert not verdict(judged)["only_inconclusive"]
     assert gate.excused(judged, "warn") == set()
 
 
-def test_a_tag_of_nearly_all_cases_is_no_slice(judge, tmp_path):
+def test_a_tag_of_nearly_all_cases_is_no_slice(evaluate, tmp_path):
     write_desk(tmp_path, 100, marks=lambda index: {"tags": {"channel": "sms" if index < 81 else "email"}})
-    assert verdict(judge(*moved(100, broke=20)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == []
     write_desk(tmp_path, 100, marks=lambda index: {"tags": {"channel": "sms" if index < 80 else "email"}})
-    assert verdict(judge(*moved(100, broke=20)))["worse_slices"] == ["channel=sms"]
+    assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == ["channel=sms"]
 
 
-def test_the_slices_of_all_units_are_one_family(judge, tmp_path):
+def test_the_slices_of_all_units_are_one_family(evaluate, tmp_path):
     write_desk(tmp_path, 400, marks=_channel)
-    base, tuned = moved(400, broke=6)  # exact p 1/64 = .016
-    assert verdict(judge(base, tuned))["worse_slices"] == ["channel=sms"]
+    base, tuned = moved(400, regressed=6)  # exact p 1/64 = .016
+    assert verdict(evaluate(base, tuned))["worse_slices"] == ["channel=sms"]
     write_desk(tmp_path, 400, "replies", marks=lambda index: {"tags": {"kind": f"k{index // 100}"}})
-    noisy = [row * 4 for row in moved(100, broke=6, fixed=6)]
-    judged = judge({T: base, G: noisy[0]}, {T: tuned, G: noisy[1]})
+    noisy = [row * 4 for row in moved(100, regressed=6, fixed=6)]
+    judged = evaluate({T: base, G: noisy[0]}, {T: tuned, G: noisy[1]})
     assert verdict(judged)["worse_slices"] == []
 
 
-def test_a_conversation_is_one_observation_of_its_slice(judge, tmp_path):
+def test_a_conversation_is_one_observation_of_its_slice(evaluate, tmp_path):
     write_desk(tmp_path, 400, marks=lambda index: _channel(index) | ({"group": "one"} if index < 8 else {}))
-    assert verdict(judge(*moved(400, broke=8)))["worse_slices"] == []
+    assert verdict(evaluate(*moved(400, regressed=8)))["worse_slices"] == []
 
 
 # rule 12: two references
 
 
-def test_the_blocking_reference_counts(judge, tmp_path):
+def test_the_blocking_reference_counts(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     base, tuned = moved(100, fixed=30, failing=20)
-    judged = judge(base, tuned, last="1" * 100)
+    judged = evaluate(base, tuned, last="1" * 100)
     assert (verdict(judged)["verdict"], verdict(judged)["reference"]) == ("regressed", "last release")
     assert verdict(judged)["reason"].endswith("Against the baseline: improved, +30.0 points.")
     assert judged.tasks["desk"]["decision"] == "block"
 
 
-def test_a_second_tune_need_only_hold_what_the_first_won(judge, tmp_path):
+def test_a_second_tune_need_only_hold_what_the_first_won(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
     base, tuned = moved(100, fixed=30, failing=20)
-    judged = judge(base, tuned, last=tuned)
+    judged = evaluate(base, tuned, last=tuned)
     assert (verdict(judged)["verdict"], verdict(judged)["reference"]) == ("improved", "baseline")
     assert verdict(judged)["reason"].endswith("Against the last release: held, +0.0 points.")
     assert judged.tasks["desk"]["decision"] == "release"
 
 
-def test_regressed_against_one_hides_behind_no_inconclusive_of_the_other(judge, tmp_path):
+def test_regressed_against_one_hides_behind_no_inconclusive_of_the_other(evaluate, tmp_path):
     write_desk(tmp_path, 50)
-    judged = judge("1" * 40 + "0" * 10, "1" * 40 + "0" * 10, last="1" * 50)
+    judged = evaluate("1" * 40 + "0" * 10, "1" * 40 + "0" * 10, last="1" * 50)
     assert verdict(judged)["verdict"] == "regressed"
     assert gate.blocked(judged, "warn")
 
 
-def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_other(judge, tmp_path):
+def test_what_cannot_be_compared_with_one_hides_behind_no_inconclusive_of_the_other(evaluate, tmp_path):
     write_desk(tmp_path, 50)
-    judged = judge("1" * 50, "1" * 50, last="1" * 49 + "-")
+    judged = evaluate("1" * 50, "1" * 50, last="1" * 49 + "-")
     assert "the last release left unscored 1 case" in verdict(judged)["reason"]
     assert gate.blocked(judged, "warn")
 
 
-def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_alone(judge, tmp_path):
+def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_alone(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     rows = {T: "1" * 100, G: "1" * 100}
-    judged = judge(rows, rows, last={T: "1" * 100})
+    judged = evaluate(rows, rows, last={T: "1" * 100})
     assert {unit: each["verdict"] for unit, each in judged.verdicts.items()} == {T: "held", G: "held"}
 
 
@@ -455,33 +459,35 @@ def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_alone(jud
 
 @pytest.mark.parametrize("counts", [{"looks": 24}, {"candidates": 24}, {"looks": 4, "candidates": 6}])
 @pytest.mark.parametrize(("n", "expected"), [(163, "inconclusive"), (164, "held")])
-def test_at_24_candidates_fewer_than_164_cases_never_hold(judge, tmp_path, counts, n, expected):
+def test_at_24_candidates_fewer_than_164_cases_never_hold(evaluate, tmp_path, counts, n, expected):
     write_desk(tmp_path, n)
     write_policy(tmp_path, triage={}, **counts)
-    assert verdict(judge("1" * n, "1" * n))["verdict"] == expected
+    assert verdict(evaluate("1" * n, "1" * n))["verdict"] == expected
 
 
 @pytest.mark.parametrize(
     ("looks", "broke_verdict", "fixed_verdict"), [(1, "regressed", "improved"), (3, "inconclusive", "held")]
 )
-def test_looks_divide_worse_and_better(judge, tmp_path, looks, broke_verdict, fixed_verdict):
+def test_looks_divide_worse_and_better(evaluate, tmp_path, looks, broke_verdict, fixed_verdict):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"}, looks=looks)
-    assert verdict(judge(*moved(100, broke=9, fixed=2)))["verdict"] == broke_verdict
-    assert verdict(judge(*moved(100, broke=2, fixed=9)))["verdict"] == fixed_verdict
+    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == broke_verdict
+    assert verdict(evaluate(*moved(100, regressed=2, fixed=9)))["verdict"] == fixed_verdict
 
 
-def test_looks_divide_the_floor_the_reach_and_the_slices(judge, tmp_path):
+def test_looks_divide_the_floor_the_reach_and_the_slices(evaluate, tmp_path):
     write_desk(tmp_path, 200, marks=_channel)
     once, often = {}, {}
     for looks, found in ((1, once), (20, often)):
-        write_policy(tmp_path, triage={"role": "target", "floor": 0.97, "reach": 0.9, "margin": 0.3}, looks=looks)
+        write_policy(
+            tmp_path, triage={"role": "target", "minimum_score": 0.97, "target_score": 0.9, "margin": 0.3}, looks=looks
+        )
         low = "1" * 188 + "0" * 12
-        found["floor"] = verdict(judge(low, low))["verdict"]
-        found["reach"] = verdict(judge(*moved(200, failing=13, fixed=1)))["reached"]
-        found["slices"] = verdict(judge(*moved(200, broke=7)))["worse_slices"]
-    assert once == {"floor": "regressed", "reach": True, "slices": ["channel=sms"]}
-    assert often == {"floor": "inconclusive", "reach": False, "slices": []}
+        found["minimum_score"] = verdict(evaluate(low, low))["verdict"]
+        found["target_score"] = verdict(evaluate(*moved(200, failing=13, fixed=1)))["reached"]
+        found["slices"] = verdict(evaluate(*moved(200, regressed=7)))["worse_slices"]
+    assert once == {"minimum_score": "regressed", "target_score": True, "slices": ["channel=sms"]}
+    assert often == {"minimum_score": "inconclusive", "target_score": False, "slices": []}
 
 
 def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
@@ -489,7 +495,7 @@ def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
     write_desk(tmp_path, 100, task="other")
     write_policy(tmp_path, "other", triage={}, looks=20)
     tasks = load_tasks(tmp_path)
-    base, tuned = moved(100, broke=9, fixed=2)
+    base, tuned = moved(100, regressed=9, fixed=2)
     quiet = {"other/triage": "1" * 100}
     references = {"baseline": record(tasks, {T: base} | quiet)}
     judged = gate.compare(tasks, record(tasks, {T: tuned} | quiet), references, [])
@@ -499,27 +505,27 @@ def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
 # rule 14: sealed units
 
 
-def test_a_sealed_unit_need_not_be_held(judge, tmp_path):
+def test_a_sealed_unit_need_not_be_held(evaluate, tmp_path):
     write_desk(tmp_path, 20, sealed=True)
-    judged = judge("1" * 20, "1" * 20, trained=(), sealed=True)
+    judged = evaluate("1" * 20, "1" * 20, trained=(), sealed=True)
     assert (verdict(judged)["verdict"], verdict(judged)["blocks"]) == ("inconclusive", False)
     assert "It is sealed: it must not be worse, and is not; it need not be held." in verdict(judged)["reason"]
     assert not gate.blocked(judged)
 
 
-def test_a_sealed_unit_must_not_be_worse_even_within_the_margin(judge, tmp_path):
+def test_a_sealed_unit_must_not_be_worse_even_within_the_margin(evaluate, tmp_path):
     write_desk(tmp_path, 400, sealed=True)
-    judged = judge(*moved(400, broke=6), trained=(), sealed=True)
+    judged = evaluate(*moved(400, regressed=6), trained=(), sealed=True)
     assert verdict(judged)["blocks"]
     assert judged.tasks["desk"]["decision"] == "block"
     assert gate.blocked(judged, "warn")
 
 
-def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(judge, tmp_path):
+def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_desk(tmp_path, 20, "final", sealed=True)
     write_policy(tmp_path, triage={"role": "target"}, final={})
-    judged = judge(*moved(100, fixed=20))
+    judged = evaluate(*moved(100, fixed=20))
     assert judged.tasks["desk"]["decision"] == "release"
     assert judged.tasks["desk"]["reason"].endswith("Before a release, judge desk/final with --tg-sealed.")
 
@@ -527,9 +533,9 @@ def test_without_sealed_its_task_is_decided_without_it_and_says_what_is_left(jud
 # fail closed
 
 
-def test_an_unscored_case_is_nothing_to_compare(judge, tmp_path):
+def test_an_unscored_case_is_nothing_to_compare(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    judged = judge("1" * 100, "1" * 99 + "-")
+    judged = evaluate("1" * 100, "1" * 99 + "-")
     assert verdict(judged)["reason"] == (
         "Inconclusive: there is nothing to compare, the run left unscored 1 case (c099)."
     )
@@ -537,9 +543,9 @@ def test_an_unscored_case_is_nothing_to_compare(judge, tmp_path):
     assert gate.blocked(judged, "warn")
 
 
-def test_an_unscored_case_of_the_reference_blocks_too(judge, tmp_path):
+def test_an_unscored_case_of_the_reference_blocks_too(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    assert "the baseline left unscored 1 case (c000)" in verdict(judge("-" + "1" * 99, "1" * 100))["reason"]
+    assert "the baseline left unscored 1 case (c000)" in verdict(evaluate("-" + "1" * 99, "1" * 100))["reason"]
 
 
 @pytest.mark.parametrize("side", ["baseline", "run"])
@@ -570,27 +576,27 @@ def test_other_questions_are_nothing_to_compare(tmp_path):
     assert gate.blocked(judged, "warn")
 
 
-def test_a_unit_that_the_baseline_lacks_blocks(judge, tmp_path):
+def test_a_unit_that_the_baseline_lacks_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
-    judged = judge({T: "1" * 100}, {T: "1" * 100, G: "1" * 100}, trained=())
+    judged = evaluate({T: "1" * 100}, {T: "1" * 100, G: "1" * 100}, trained=())
     assert verdict(judged, G)["reason"] == ("Inconclusive: there is nothing to compare, the baseline does not have it.")
     assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/replies cannot be compared.")
     assert gate.blocked(judged, "warn")
 
 
-def test_a_unit_that_a_whole_run_did_not_judge_blocks(judge, tmp_path):
+def test_a_unit_that_a_whole_run_did_not_judge_blocks(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
-    judged = judge({T: "1" * 100, G: "1" * 100}, {T: "1" * 100}, trained=())
+    judged = evaluate({T: "1" * 100, G: "1" * 100}, {T: "1" * 100}, trained=())
     assert "the run did not judge it" in verdict(judged, G)["reason"]
     assert judged.tasks["desk"]["decision"] == "block"
 
 
-def test_a_sealed_unit_missing_from_a_sealed_run_blocks(judge, tmp_path):
+def test_a_sealed_unit_missing_from_a_sealed_run_blocks(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_desk(tmp_path, 20, "final", sealed=True)
-    judged = judge({T: "1" * 100, "desk/final": "1" * 20}, {T: "1" * 100}, trained=(), sealed=True)
+    judged = evaluate({T: "1" * 100, "desk/final": "1" * 20}, {T: "1" * 100}, trained=(), sealed=True)
     assert verdict(judged, "desk/final")["blocks"]
 
 
@@ -625,29 +631,29 @@ def test_a_partial_run_has_no_verdict_for_the_rest_and_no_decision(tmp_path):
 # decisions
 
 
-def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(judge, tmp_path):
+def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_path):
     for name in ("triage", "replies"):
         write_desk(tmp_path, 100, name)
     write_policy(tmp_path, triage={"role": "target"}, replies={})
-    base, tuned = moved(100, broke=20)
-    judged = judge({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
+    base, tuned = moved(100, regressed=20)
+    judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
     assert judged.tasks["desk"]["reason"] == "Blocked: desk/replies regressed; no gain on desk/triage."
     assert judged.tasks["desk"]["blocking"] == [G]
     assert judged.tasks["desk"]["short"] == [T]
 
 
-def test_targets_of_a_task_it_was_not_trained_for_only_guard(judge, tmp_path):
+def test_targets_of_a_task_it_was_not_trained_for_only_guard(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"})
-    judged = judge("1" * 100, "1" * 100, trained=("another",))
+    judged = evaluate("1" * 100, "1" * 100, trained=("another",))
     assert verdict(judged)["role"] == "guard"
     assert judged.tasks["desk"]["decision"] == "release"
     assert judged.tasks["desk"]["reason"] == "No target here: every unit of desk held."
 
 
-def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(judge, tmp_path):
+def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    judged = judge(*moved(100, fixed=30))
+    judged = evaluate(*moved(100, fixed=30))
     assert verdict(judged)["verdict"] == "held"
     assert judged.tasks["desk"]["decision"] == "block"
     assert judged.tasks["desk"]["reason"] == (
@@ -657,35 +663,35 @@ def test_without_task_yaml_a_trained_task_blocks_and_promises_nothing(judge, tmp
     assert gate.blocked(judged, "warn")
 
 
-def test_without_task_yaml_a_held_task_says_that_nothing_can_be_released(judge, tmp_path):
+def test_without_task_yaml_a_held_task_says_that_nothing_can_be_released(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    judged = judge("1" * 100, "1" * 100, trained=())
+    judged = evaluate("1" * 100, "1" * 100, trained=())
     assert judged.tasks["desk"]["reason"] == (
         "No target here: every unit of desk held. desk has no task.yaml, so nothing can be released for it."
     )
     assert not gate.blocked(judged)
 
 
-def test_guards_alone_are_nothing_to_release_for(judge, tmp_path):
+def test_guards_alone_are_nothing_to_release_for(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={})
-    judged = judge("1" * 100, "1" * 100)
+    judged = evaluate("1" * 100, "1" * 100)
     assert judged.tasks["desk"]["decision"] == "block"
     assert "no target is declared" in judged.tasks["desk"]["reason"]
 
 
-def test_warn_excuses_inconclusive_units_but_the_decision_stays(judge, tmp_path):
+def test_warn_excuses_inconclusive_units_but_the_decision_stays(evaluate, tmp_path):
     write_desk(tmp_path, 30)
-    judged = judge("1" * 30, "1" * 30, trained=())
+    judged = evaluate("1" * 30, "1" * 30, trained=())
     assert judged.tasks["desk"]["decision"] == "block"
     assert gate.blocked(judged, "block")
     assert not gate.blocked(judged, "warn")
 
 
-def test_the_verdict_repeats(judge, tmp_path, monkeypatch):
+def test_the_verdict_repeats(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 60)
     write_policy(tmp_path, triage={"margin": 0.5})
     base = [-3.0 - 0.013 * index for index in range(60)]
     tuned = [score - 0.07 * (index % 5) for index, score in enumerate(base)]
-    assert judge(base, tuned).verdicts == judge(base, tuned).verdicts
+    assert evaluate(base, tuned).verdicts == evaluate(base, tuned).verdicts

@@ -37,10 +37,10 @@ class Unit:
     more: dict[str, Any] | None = None
 
 
-def moved(n: int, broke: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
+def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
     """A base's and a tuned row: so many broke, so many fixed, so many fail in both, the others pass in both."""
-    rest = "1" * (n - broke - fixed - failing)
-    return "1" * broke + "0" * (fixed + failing) + rest, "0" * broke + "1" * fixed + "0" * failing + rest
+    rest = "1" * (n - regressed - fixed - failing)
+    return "1" * regressed + "0" * (fixed + failing) + rest, "0" * regressed + "1" * fixed + "0" * failing + rest
 
 
 def real(base: str, tuned: str, last: str | None = None) -> dict[str, Unit]:
@@ -73,38 +73,38 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "units": real("base", "first", "demo"), "looks": 3,
     },
     "Real: the base against itself": {"units": real("base", "base"), "looks": 3},
-    "A target improved": {"units": one(moved(120, broke=2, fixed=40, failing=50), policy=TARGET)},
+    "A target improved": {"units": one(moved(120, regressed=2, fixed=40, failing=50), policy=TARGET)},
     "A target reached its declared level": {
-        "units": one(moved(200, broke=3, fixed=9), policy=TARGET | {"reach": 0.95, "margin": 0.08}),
+        "units": one(moved(200, regressed=3, fixed=9), policy=TARGET | {"target_score": 0.95, "margin": 0.08}),
     },
-    "A rise that chance explains": {"units": one(moved(200, broke=2, fixed=5), policy=TARGET)},
+    "A rise that chance explains": {"units": one(moved(200, regressed=2, fixed=5), policy=TARGET)},
     "Nothing moved on a guard": {"units": one(moved(200), policy={})},
-    "A small drop, within the margin and within chance": {"units": one(moved(400, broke=5, fixed=4))},
-    "A small drop beyond chance, within the margin": {"units": one(moved(400, broke=6))},
+    "A small drop, within the margin and within chance": {"units": one(moved(400, regressed=5, fixed=4))},
+    "A small drop beyond chance, within the margin": {"units": one(moved(400, regressed=6))},
     "The same, where task.yaml lets a lower score block": {
-        "units": one(moved(400, broke=6), policy={"lower": "block"}),
+        "units": one(moved(400, regressed=6), policy={"lower": "block"}),
     },
-    "A clear drop": {"units": one(moved(200, broke=24, fixed=3))},
-    "One critical case broke inside a green total": {
-        "units": one(moved(400, broke=1), marks=some("critical", [0, 9], True)),
+    "A clear drop": {"units": one(moved(200, regressed=24, fixed=3))},
+    "One critical case regressed inside a green total": {
+        "units": one(moved(400, regressed=1), marks=some("critical", [0, 9], True)),
     },
     "A critical case that the base failed already": {
         "units": one(moved(200, failing=1), marks=some("critical", [0], True)),
     },
     "Everything went wrong at once": {
-        "units": one(moved(200, broke=80), policy={"floor": 0.8}, marks=some("critical", [0], True)),
+        "units": one(moved(200, regressed=80), policy={"minimum_score": 0.8}, marks=some("critical", [0], True)),
     },
-    "Below the floor, like the base": {"units": one(moved(200, failing=100), policy={"floor": 0.8})},
-    "Perhaps below the floor": {"units": one(moved(200, failing=42), policy={"floor": 0.8})},
+    "Below the minimum score, like the base": {"units": one(moved(200, failing=100), policy={"minimum_score": 0.8})},
+    "Perhaps below the minimum score": {"units": one(moved(200, failing=42), policy={"minimum_score": 0.8})},
     "Too few cases": {"units": one(moved(40))},
     "Enough cases for an unchanged model, and a drop that is neither excluded nor shown": {
-        "units": one(moved(400, broke=24, fixed=14)),
+        "units": one(moved(400, regressed=24, fixed=14)),
     },
     "A slice collapsed inside a green total": {
         "units": one(("1" * 400, "0" * 8 + "1" * 392), marks=channel),
     },
     "Conversations count once": {
-        "units": one(moved(240, broke=2), marks=lambda index: {"group": f"t{index // 3}"}),
+        "units": one(moved(240, regressed=2), marks=lambda index: {"group": f"t{index // 3}"}),
     },
     "Three answers a case": {
         "units": one(([("1", "1", "1")] * 100, [("1", "1", "0")] * 2 + [("1", "1", "1")] * 98)),
@@ -118,7 +118,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "A case that was not answered": {"units": one(("1" * 100, "-" + "1" * 99))},
     "A target and two guards, one of them too small": {
         "units": one(moved(120, fixed=30), policy=TARGET)
-        | {"tone": Unit(*moved(100, broke=1)), "names": Unit(*moved(40))},
+        | {"tone": Unit(*moved(100, regressed=1)), "names": Unit(*moved(40))},
     },
     "A sealed unit that is not worse, on few cases": {
         "units": one(moved(30, fixed=9, failing=10), policy=TARGET | {"margin": 0.3})
@@ -126,12 +126,12 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "sealed": True,
     },
     "A sealed unit that is worse": {
-        "units": {"final": Unit(*moved(60, broke=9), more={"sealed": True})}, "sealed": True,
+        "units": {"final": Unit(*moved(60, regressed=9), more={"sealed": True})}, "sealed": True,
     },
     "A sealed unit that nobody judged yet": {
         "units": one(moved(120, fixed=40), policy=TARGET) | {"final": Unit("1" * 20, None, more={"sealed": True})},
     },
-    "Judged with three candidates declared": {"units": one(moved(200, broke=3, fixed=2)), "candidates": 3},
+    "Judged with three candidates declared": {"units": one(moved(200, regressed=3, fixed=2)), "candidates": 3},
     "Trained for a task without a target": {"units": one(moved(200)), "trained": ("desk",)},
     "A task that the adapter was not trained for": {"units": one(moved(200), policy=TARGET), "trained": ()},
     "No task.yaml": {"units": one(moved(200)), "declared": False},
@@ -142,7 +142,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
     """Judges a scenario."""
 
-    def judge(
+    def evaluate(
         name: str,
         units: dict[str, Unit],
         *,
@@ -170,7 +170,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
             references["last release"] = record(tasks, last)
         return gate.compare(tasks, record(tasks, scored("tuned"), sealed=sealed), references, list(trained))
 
-    return judge
+    return evaluate
 
 
 def told(name: str, judged: Record) -> str:

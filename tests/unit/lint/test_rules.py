@@ -27,7 +27,7 @@ def warnings(tmp_path, count, margin="0.1", policy="", **more):
 def said(*where):
     """What is warned of, without the places, and without what holds for nearly all small projects of these tests."""
     usual = ("without shots", "no unit is a target", "not named here")
-    return [doubt.text for doubt in lint(*where).doubts if not any(each in doubt.text for each in usual)]
+    return [warning.text for warning in lint(*where).warnings if not any(each in warning.text for each in usual)]
 
 
 def test_a_sound_unit_is_counted_and_nothing_is_warned_of(tmp_path):
@@ -68,7 +68,7 @@ def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path)
     assert warning.startswith("desk/triage: with 100 cases an unchanged model is held to 5 points only 6")
     assert warning.endswith("cases would do, or a margin of 6.5 points: see tunegate plan")
     enough = int(warning.rpartition("about ")[2].split()[0])
-    assert 130 <= enough <= 170  # by enumeration 149 cases for one unit at 4 % churn
+    assert 130 <= enough <= 170  # by enumeration 149 cases for one unit at 4 % flip rate
     assert warnings(tmp_path, enough, "0.05") == []
 
 
@@ -100,7 +100,7 @@ def test_a_release_tells_how_many_cases_it_takes(tmp_path):
     write_desk(root, 160)
     write_policy(root, triage={})
     tasks = load_tasks(root)
-    assert said(root, baselines) == []  # at 4 % churn
+    assert said(root, baselines) == []  # at 4 % flip rate
 
     save(baselines, record(tasks, {T: "1" * 160}), tasks[0].units)
     save(baselines, record(tasks, {T: "0" * 4 + "1" * 156}), tasks[0].units, released=True)
@@ -108,7 +108,7 @@ def test_a_release_tells_how_many_cases_it_takes(tmp_path):
 
     save(baselines, record(tasks, {T: "1" * 156 + "0" * 4}), tasks[0].units)
     (warning,) = said(root, baselines)
-    assert "(at 8.7 % churn)" in warning  # 8 of 160 flipped: at most
+    assert "(at 8.7 % flip rate)" in warning  # 8 of 160 flipped: at most
 
 
 def test_the_baselines_of_several_models_tell_nothing(tmp_path):
@@ -118,14 +118,14 @@ def test_the_baselines_of_several_models_tell_nothing(tmp_path):
     tasks = load_tasks(root)
     for model in ("one-1", "two-2"):
         subject = {"subject": LOCAL | {"model": model}, "engine": ENGINE}
-        save(baselines, record(tasks, {T: "1" * 156 + "0" * 4}, identity=subject), tasks[0].units)
-        save(baselines, record(tasks, {T: "0" * 4 + "1" * 156}, identity=subject), tasks[0].units, released=True)
+        save(baselines, record(tasks, {T: "1" * 156 + "0" * 4}, fingerprint=subject), tasks[0].units)
+        save(baselines, record(tasks, {T: "0" * 4 + "1" * 156}, fingerprint=subject), tasks[0].units, released=True)
 
     assert said(root, baselines) == []
 
 
 def place(found):
-    return [f"{doubt.file.rpartition('/')[2]}:{doubt.line}" for doubt in found.doubts]
+    return [f"{warning.file.rpartition('/')[2]}:{warning.line}" for warning in found.warnings]
 
 
 def test_a_case_that_asks_what_another_asks_is_told_with_its_line(tmp_path):
@@ -136,10 +136,10 @@ def test_a_case_that_asks_what_another_asks_is_told_with_its_line(tmp_path):
         text + "".join(case.format(id=name, input=asked) for name, asked in zip("abc", ["hi", "ho", "hi"], strict=True))
     )
 
-    (doubt,) = [each for each in lint(tmp_path).doubts if "asks" in each.text]
+    (warning,) = [each for each in lint(tmp_path).warnings if "asks" in each.text]
 
-    assert doubt.text == "desk/schema/c asks what a asks (line 5), so the two count as one case"
-    assert (doubt.line, doubt.file.endswith("triage.yaml")) == (7, True)
+    assert warning.text == "desk/schema/c asks what a asks (line 5), so the two count as one case"
+    assert (warning.line, warning.file.endswith("triage.yaml")) == (7, True)
 
 
 def test_cases_of_a_group_may_ask_the_same(tmp_path):
@@ -162,7 +162,7 @@ def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
 
     found = lint(tmp_path)
 
-    assert [f"{where} {doubt.text}" for where, doubt in zip(place(found), found.doubts, strict=True)] == [
+    assert [f"{where} {warning.text}" for where, warning in zip(place(found), found.warnings, strict=True)] == [
         "task.yaml:2 desk/other is not named here, so it guards with a margin of 5 points; name it, with the reason",
         "task.yaml:2 no unit is a target, so nothing has to improve and no tune can show what it is for",
         "task.yaml:4 desk/general has no margin, so it is not gated: its scores block nothing",
@@ -174,7 +174,7 @@ def test_a_target_without_shots_is_told_and_a_guard_without_is_not(tmp_path):
     for role, told in (("target", 1), ("guard", 0)):
         (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1").replace("target", role))
 
-        assert sum("shots" in doubt.text for doubt in lint(tmp_path).doubts) == told
+        assert sum("shots" in warning.text for warning in lint(tmp_path).warnings) == told
 
 
 @pytest.fixture
@@ -191,16 +191,16 @@ def test_mistakes_are_told_and_then_nothing_else_is(desk):
     found = lint(desk)
 
     assert [problem.where for problem in found.mistakes] == ["cases[1].id"]
-    assert (found.doubts, found.units, found.summary) == ((), [], "1 mistake")
+    assert (found.warnings, found.units, found.summary) == ((), [], "1 mistake")
 
 
 def test_one_task_or_one_file_may_be_linted(desk):
     assert lint(desk / "desk").units == ["desk/orders: 1 schema case", "desk/triage: 3 schema cases"]
-    assert {doubt.file for doubt in lint(desk / "desk").doubts} == {
+    assert {warning.file for warning in lint(desk / "desk").warnings} == {
         "fixtures/desk/orders.yaml",
         "fixtures/desk/triage.yaml",
     }
-    assert {doubt.file for doubt in lint(desk / "desk" / "triage.yaml").doubts} == {"fixtures/desk/triage.yaml"}
+    assert {warning.file for warning in lint(desk / "desk" / "triage.yaml").warnings} == {"fixtures/desk/triage.yaml"}
     assert lint(desk / "shop" / "triage.yaml").mistakes == lint(desk).mistakes
 
 

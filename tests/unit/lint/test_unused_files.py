@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.lint.rules import strays
+from tunegate.harness.lint.rules import unused_files
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def told(tmp_path, monkeypatch):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         (task,) = load_tasks(tmp_path / "fixtures")
-        return {doubt.file.removeprefix("fixtures/desk/"): doubt.text for doubt in strays(folder, task)}
+        return {warning.file.removeprefix("fixtures/desk/"): warning.text for warning in unused_files(folder, task)}
 
     return tell
 

@@ -9,12 +9,12 @@ import pytest
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Answer, Identity, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.cache import Cached, Store
 
 SUBJECT = {"model": "tiny-1", "base": "b", "adapter": None, "tokenizer": "t", "template": "c", "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32"}
-IDENTITY = Identity(SUBJECT, ENGINE, {"model": "tiny"})
+IDENTITY = Fingerprint(SUBJECT, ENGINE, {"model": "tiny"})
 GREEDY = Request("desk/triage/a", (("system", "Sort."), ("user", "It is cold.")), Decoding(max_new_tokens=8))
 SAMPLED = replace(GREEDY, decoding=Decoding(8, temperature=0.7, seed=1))
 
@@ -24,14 +24,14 @@ class Counting:
 
     can = frozenset({"generate"})
 
-    def __init__(self, identity: Identity = IDENTITY, silent: bool = False) -> None:
-        self.identity, self.silent, self.asked = identity, silent, []
+    def __init__(self, fingerprint: Fingerprint = IDENTITY, silent: bool = False) -> None:
+        self.fingerprint, self.silent, self.asked = fingerprint, silent, []
 
     def answer(self, requests):
         for request in requests:
             self.asked.append(request)
             output = None if self.silent else f"answer {len(self.asked)}"
-            yield Answer(request.key, output, 5, 2, 0.25, "stop", request.repeat)
+            yield Completion(request.key, output, 5, 2, 0.25, "stop", request.repeat)
 
 
 @pytest.fixture
@@ -89,16 +89,16 @@ def test_another_prompt_or_decoding_is_asked(store, request_):
 
 
 @pytest.mark.parametrize(
-    "identity",
+    "fingerprint",
     [
         replace(IDENTITY, names={"model": "renamed", "adapter": "/elsewhere"}),
         replace(IDENTITY, subject=SUBJECT | {"model": "moved-1"}),
         replace(IDENTITY, subject=SUBJECT | {"rung": "few-shot"}),  # the rung is in the messages
     ],
 )
-def test_names_do_not_matter(store, identity):
+def test_names_do_not_matter(store, fingerprint):
     list(Cached(Counting(), store).answer([GREEDY]))
-    renamed = Counting(identity)
+    renamed = Counting(fingerprint)
     assert [answer.output for answer in Cached(renamed, store).answer([GREEDY])] == ["answer 1"]
     assert renamed.asked == []
 
@@ -138,7 +138,7 @@ def test_what_was_not_answered_is_not_kept(store):
 
 def test_known_answers_come_before_the_store(store):
     list(Cached(Counting(), store).answer([GREEDY]))
-    known = {IDENTITY.generation(GREEDY): Answer("x", "from the baseline")}
+    known = {IDENTITY.generation(GREEDY): Completion("x", "from the baseline")}
     assert [answer.output for answer in Cached(Counting(), store, known).answer([GREEDY])] == ["from the baseline"]
 
 

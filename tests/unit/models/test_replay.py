@@ -7,7 +7,7 @@ import pytest
 from tests.support.units import write_outputs
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Answer, Request
+from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.replay import read_replay
 
 CASES = ["desk/triage/a", "desk/triage/b", "desk/triage/c"]
@@ -46,9 +46,9 @@ def test_counts_times_and_repeats_are_kept(tmp_path):
     answers = list(read_replay(path, KNOWN).answer(ask(CASES[0], repeats=3)))
 
     assert answers == [
-        Answer(CASES[0], "A", 3, 1, 0.5, repeat=0),
-        Answer(CASES[0], "B", repeat=1),
-        Answer(CASES[0], None, repeat=2),
+        Completion(CASES[0], "A", 3, 1, 0.5, repeat=0),
+        Completion(CASES[0], "B", repeat=1),
+        Completion(CASES[0], None, repeat=2),
     ]
 
 
@@ -136,9 +136,9 @@ def test_a_missing_file_and_one_that_is_not_utf_8_are_told(tmp_path):
 
 
 def test_the_subject_is_the_file(tmp_path):
-    one = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).identity
-    same = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).identity
-    other = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "B"}), KNOWN).identity
+    one = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).fingerprint
+    same = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).fingerprint
+    other = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "B"}), KNOWN).fingerprint
 
     assert one.subject == same.subject
     assert one.subject["file"] != other.subject["file"]

@@ -16,10 +16,10 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past, Seen, find_past, look_up, model_folders, observed
-from tunegate.harness.statistics.sample_size import churn_bound
+from tunegate.harness.statistics.sample_size import flip_rate_bound
 
 T, SLUG = "desk/triage", LOCAL["model"]
-BASE, FLIPPED = "1" * 40 + "0" * 20, "0" * 2 + "1" * 38 + "1" * 1 + "0" * 19  # 2 broke, 1 fixed
+BASE, FLIPPED = "1" * 40 + "0" * 20, "0" * 2 + "1" * 38 + "1" * 1 + "0" * 19  # 2 regressed, 1 fixed
 
 
 class Desk:
@@ -49,8 +49,8 @@ class Desk:
         judged.write(self.home / "run.json")
         return read_record(self.home / "run.json")
 
-    def seen(self, record: Record | None = None, churn: float | None = None) -> Seen:
-        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, churn))
+    def seen(self, record: Record | None = None, flip_rate: float | None = None) -> Seen:
+        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, flip_rate))
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def desk(tmp_path, monkeypatch) -> Desk:
 
 
 def test_without_any_run_the_usual_churn_is_assumed(desk):
-    assert desk.seen() == Seen(0.04, "Churn 4 %, assumed where none was measured", None)
+    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", None)
 
 
 def test_a_baseline_alone_tells_what_passes(desk):
     desk.baseline(BASE)
 
-    assert desk.seen() == Seen(0.04, "Churn 4 %, assumed where none was measured", pytest.approx(40 / 60))
+    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60))
 
 
 def test_a_release_and_its_baseline_tell_the_churn(desk):
@@ -75,8 +75,8 @@ def test_a_release_and_its_baseline_tell_the_churn(desk):
 
     seen = desk.seen()
 
-    assert seen.spread == churn_bound(cases(2, 1, 60))
-    assert seen.source == "Churn 11.9 % at most: 2 broke, 1 fixed of 60, the last release against the baseline"
+    assert seen.spread == flip_rate_bound(cases(2, 1, 60))
+    assert seen.source == "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, the last release against the baseline"
 
 
 def test_a_record_tells_the_churn_before_a_release_does(desk):
@@ -86,8 +86,8 @@ def test_a_record_tells_the_churn_before_a_release_does(desk):
     seen = desk.seen(desk.compared(BASE, FLIPPED))
 
     assert seen == Seen(
-        churn_bound(cases(2, 1, 60)),
-        "Churn 11.9 % at most: 2 broke, 1 fixed of 60, run.json against the baseline",
+        flip_rate_bound(cases(2, 1, 60)),
+        "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, run.json against the baseline",
         pytest.approx(40 / 60),
     )
 
@@ -102,7 +102,7 @@ def test_a_record_is_read_beside_the_baseline_with_the_repeats_that_its_verdict_
 
     seen = desk.seen(desk.compared([(1, 1, 1), *thrice], [(1, 1, 0), *thrice]))
 
-    assert seen.spread == churn_bound([-1 / 3] + [0.0] * 59)
+    assert seen.spread == flip_rate_bound([-1 / 3] + [0.0] * 59)
 
 
 def test_a_verdict_on_nothing_tells_nothing(desk):
@@ -114,15 +114,15 @@ def test_a_verdict_on_nothing_tells_nothing(desk):
 def test_a_gain_is_not_churn(desk):
     seen = desk.seen(desk.compared("0" * 60, "1" * 50 + "0" * 10))
 
-    assert seen.spread == churn_bound(cases(0, 50, 60)) < 0.1
+    assert seen.spread == flip_rate_bound(cases(0, 50, 60)) < 0.1
 
 
 def test_a_churn_that_is_given_counts_before_all_that_was_measured(desk):
     desk.baseline(BASE)
 
-    seen = desk.seen(desk.compared(BASE, FLIPPED), churn=0.02)
+    seen = desk.seen(desk.compared(BASE, FLIPPED), flip_rate=0.02)
 
-    assert seen == Seen(0.02, "Churn 2 %, as given", pytest.approx(40 / 60))
+    assert seen == Seen(0.02, "Flip rate 2 %, as given", pytest.approx(40 / 60))
 
 
 def test_a_release_that_answered_other_questions_tells_nothing(desk):
@@ -143,7 +143,7 @@ def test_cases_added_since_do_not_hide_what_was_measured(desk):
     desk.baseline(FLIPPED, released=True)
     write_desk(desk.home / "fixtures", 90)
 
-    assert "2 broke, 1 fixed of 60" in desk.seen().source
+    assert "2 regressed, 1 fixed of 60" in desk.seen().source
 
 
 def test_cases_of_a_group_are_one_observation(tmp_path):
@@ -152,8 +152,8 @@ def test_cases_of_a_group_are_one_observation(tmp_path):
 
     seen = desk.seen(desk.compared(BASE, half))
 
-    assert seen.spread == churn_bound([-1.0, -1 / 3, *[0.0] * 18])
-    assert "2 broke, 0 fixed of 20" in seen.source
+    assert seen.spread == flip_rate_bound([-1.0, -1 / 3, *[0.0] * 18])
+    assert "2 regressed, 0 fixed of 20" in seen.source
 
 
 def test_a_case_that_the_fixtures_no_longer_have_is_an_observation_of_its_own(desk):
@@ -228,8 +228,8 @@ def test_the_folder_of_baselines_and_that_of_a_model_both_do(desk):
 def test_of_several_models_one_must_be_named(desk):
     desk.baseline(BASE)
     other = desk.record(BASE)
-    subject = {**other.identity["subject"], "model": "other-1"}
-    save(desk.home / "baselines", replace(other, identity={**other.identity, "subject": subject}), [desk.unit])
+    subject = {**other.fingerprint["subject"], "model": "other-1"}
+    save(desk.home / "baselines", replace(other, fingerprint={**other.fingerprint, "subject": subject}), [desk.unit])
 
     with pytest.raises(UsageError, match=rf"found those of other-1, {SLUG}; name one: --baselines=baselines/other-1"):
         desk.seen()
@@ -260,7 +260,9 @@ def test_a_damaged_baseline_is_refused(desk):
         desk.seen()
 
 
-@pytest.mark.parametrize("churn", [-0.1, 1.0, 4.0, float("nan")])
-def test_a_churn_that_is_no_share_is_a_usage_error(desk, churn):
-    with pytest.raises(UsageError, match=r"--churn: expected a share from 0 to below 1, such as \.04 for 4 %, found"):
-        desk.seen(churn=churn)
+@pytest.mark.parametrize("flip_rate", [-0.1, 1.0, 4.0, float("nan")])
+def test_a_churn_that_is_no_share_is_a_usage_error(desk, flip_rate):
+    with pytest.raises(
+        UsageError, match=r"--flip-rate: expected a share from 0 to below 1, such as \.04 for 4 %, found"
+    ):
+        desk.seen(flip_rate=flip_rate)

@@ -39,7 +39,7 @@ def planned(root):
 
 
 def test_a_unit_alone_has_to_hold_four_times_in_five(planned, root):
-    write_desk(root, 151)  # what 5 points take at 4 % churn
+    write_desk(root, 151)  # what 5 points take at 4 % flip rate
     found = planned()
 
     assert (found.role, found.n, found.margin, found.asked) == ("guard", 151, 0.05, 0.8)
@@ -222,14 +222,14 @@ def test_the_command_shows_table_strips_and_sentence_without_any_option(desk, tu
     assert "desk/triage   120   10.0 4.0 %" in run.stdout
     assert "\ntrue change " in run.stdout
     assert "desk/triage: 120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of" in run.stdout
-    assert run.stdout.endswith("Churn 4 %, assumed where none was measured: desk/triage.\n")
+    assert run.stdout.endswith("Flip rate 4 %, assumed where none was measured: desk/triage.\n")
 
 
 def test_the_command_measures_from_a_record(desk, tunegate):
     run = tunegate("plan", "--record", "run.json", "--unit", T, "--margin", ".05", "--gain", ".1")
 
     assert run.exit_code == 0, run.stderr
-    assert "at most: 2 broke, 50 fixed of 120, run.json against the baseline: desk/triage." in run.stdout
+    assert "at most: 2 regressed, 50 fixed of 120, run.json against the baseline: desk/triage." in run.stdout
     assert "120 cases hold 5 points" in run.stdout
     assert "+10.0" in run.stdout
 
@@ -238,7 +238,7 @@ def test_the_command_measures_from_a_record(desk, tunegate):
     ("arguments", "code", "told"),
     [
         (["--margin", "5"], 2, "--margin: expected a share above 0 and below 1"),
-        (["--churn", "4"], 2, "--churn: expected a share"),
+        (["--flip-rate", "4"], 2, "--flip-rate: expected a share"),
         (["--unit", "desk/triag"], 4, "did you mean 'desk/triage'"),
         (["nowhere"], 4, "nowhere: expected a folder of fixtures"),
         (["--record", "none.json"], 4, "none.json: expected a record, found no such file"),
@@ -257,7 +257,7 @@ def test_the_command_ends_with_the_code_of_its_error(desk, tunegate, arguments, 
 
 def test_an_edited_record_is_refused(desk, tunegate):
     data = json.loads((desk / "run.json").read_text())
-    data["verdicts"][T]["broke"] = []
+    data["verdicts"][T]["regressed_cases"] = []
     (desk / "run.json").write_text(json.dumps(data))
 
     run = tunegate("plan", "--record", "run.json")

@@ -16,11 +16,11 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.evaluation.scoring import judge
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.api import Answer, Identity
+from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.release.release import release, verify
 
@@ -32,19 +32,21 @@ def answered(desk: Desk, adapter: Path | None, passing: int, tokens_out: int) ->
     tasks = load_tasks(desk.fixtures)
     keys = [f"desk/triage/c{index:03}" for index in range(N)]
     answers = {
-        (key, 0): Answer(key, GOOD if index < passing else "?", 50, tokens_out + index % 5)
+        (key, 0): Completion(key, GOOD if index < passing else "?", 50, tokens_out + index % 5)
         for index, key in enumerate(keys)
     }
-    identity = Identity(LOCAL | {"adapter": adapter_digest(adapter) if adapter else None}, ENGINE, {"model": "tiny"})
-    made = judge(tasks[0].units, Replay(answers, identity), quiet())
+    fingerprint = Fingerprint(
+        LOCAL | {"adapter": adapter_digest(adapter) if adapter else None}, ENGINE, {"model": "tiny"}
+    )
+    made = evaluate(tasks[0].units, Replay(answers, fingerprint), quiet())
     return replace(made, policies=tasks[0].policies)
 
 
 def judged(desk: Desk, adapter: Path, tokens_out: int) -> Record:
     """What a run of the adapter against the baseline keeps."""
     tasks, made = load_tasks(desk.fixtures), answered(desk, adapter, 57, tokens_out)
-    identity = Identity(made.identity["subject"], made.identity["engine"])
-    references = baseline_references(desk.home / "baselines", tasks, tasks[0].units, identity, "./tiny")
+    fingerprint = Fingerprint(made.fingerprint["subject"], made.fingerprint["engine"])
+    references = baseline_references(desk.home / "baselines", tasks, tasks[0].units, fingerprint, "./tiny")
     return compare(tasks, made, references, ["desk"])
 
 

@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
-from tunegate.harness.models.api import Identity
+from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.release.release import MANIFEST, find_record, release, verify
 from tunegate.harness.session import trained_tasks
 
@@ -61,8 +61,8 @@ class Desk:
             "grading": {"trained": 42},
             "dev": {"rows": 0},
             "diagnosis": {
-                "digest": DIAGNOSIS.digest, "levers": {T: "fine-tune for quality"}, "against": [],
-                "waived": None,
+                "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [],
+                "override": None,
             },
         }  # fmt: skip
         stamp(folder / TRAINING, known | training)
@@ -76,12 +76,12 @@ class Desk:
         units = [unit for task in load_tasks(self.fixtures) for unit in task.units if unit.key in scores]
         save(self.home / "baselines", self.record(None, scores), units)
 
-    def judge(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
+    def evaluate(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
         """What `pytest suites/ --tg-adapter --tg-against baseline` keeps."""
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
-        identity = Identity(judged.identity["subject"], judged.identity["engine"])
-        references = baseline_references(self.home / "baselines", tasks, units, identity, "./tiny")
+        fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
+        references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "./tiny")
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
@@ -118,7 +118,7 @@ HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
 
 def test_an_adapter_is_released_when_everything_holds(desk):
     adapter = desk.adapter()
-    done = desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     manifest = json.loads(done.manifest.read_text())
     assert (manifest["adapter"], manifest["task"]) == (adapter_digest(adapter), "desk")
     assert manifest["decision"]["decision"] == "release"
@@ -129,22 +129,24 @@ def test_an_adapter_is_released_when_everything_holds(desk):
 
 def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
     leave = {
-        "digest": DIAGNOSIS.digest, "levers": {T: "retrieval"}, "against": [T],
-        "waived": "To show that it fails.",
+        "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T],
+        "override": "To show that it fails.",
     }  # fmt: skip
     adapter = desk.adapter(diagnosis=leave)
-    card = desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
-    assert "The ladder names another lever for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
+    card = desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
+    assert (
+        "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
+    )
 
 
 def test_without_a_waiver_the_model_card_is_silent_about_it(desk):
     adapter = desk.adapter()
-    assert "diagnosis" not in desk.release(adapter, desk.judge(adapter, {T: MOST})).card.read_text()
+    assert "diagnosis" not in desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
 
 
 def test_the_release_is_what_the_next_tune_is_held_to(desk):
     adapter = desk.adapter()
-    done = desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     released = read_baseline(baseline_path(desk.home / "baselines", SLUG, T, released=True), T)
     assert released.subject["adapter"] == adapter_digest(adapter)
     assert released.summary.mean == 0.95
@@ -153,7 +155,7 @@ def test_the_release_is_what_the_next_tune_is_held_to(desk):
 
 def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     adapter = desk.adapter(name="desk: first")  # YAML must not trip over it
-    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     _, front, body = (adapter / "README.md").read_text().split("---\n", 2)
     index = yaml.safe_load(front)["model-index"][0]
     assert index["name"] == "desk: first"
@@ -168,15 +170,15 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
 
 
 def test_the_model_card_tells_on_what_the_checkpoint_was_chosen(desk):
-    adapter = desk.adapter(dev={"rows": 4}, training={"chosen_step": 10, "steps": 40})
-    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    adapter = desk.adapter(validation={"rows": 4}, training={"best_step": 10, "steps": 40})
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
     assert told in (adapter / "README.md").read_text()
 
 
 def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
     adapter = desk.adapter(grading={"rows": 42, "trained": 39})
-    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
 
 
@@ -184,7 +186,7 @@ def test_the_model_card_of_a_preference_training_names_its_start(desk):
     first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [{"rows": 30}, {"rows": 5}], "start": None}
     recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
     adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
-    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
 
     body = (adapter / "README.md").read_text()
     assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
@@ -195,7 +197,7 @@ def test_several_units_stand_in_one_table(desk):
     write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": MOST})
     adapter = desk.adapter()
-    desk.release(adapter, desk.judge(adapter, {T: MOST, "desk/replies": MOST}))
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST, "desk/replies": MOST}))
     lines = (adapter / "README.md").read_text().splitlines()
     start = lines.index("|---|---|---|---|---|---|---|---|")
     assert [line.split(" | ")[0] for line in lines[start + 1 : start + 3]] == ["| desk/replies", "| desk/triage"]
@@ -208,26 +210,30 @@ def test_several_units_stand_in_one_table(desk):
 
 def test_without_a_training_record(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     (adapter / TRAINING).unlink()
     desk.refuses(adapter, judged, r"expected a training record \(training\.json\), found none; tunegate train")
 
 
 def test_with_a_training_record_that_is_none(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     stamp(adapter / TRAINING, {"task": "desk", "model": {}})
     desk.refuses(adapter, judged, "found one without adapter, recipe, rows")
 
 
 def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
     adapter = desk.adapter(recipe={"method": "sft"})
-    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "expected a training record that the model card can tell of")
+    desk.refuses(
+        adapter, desk.evaluate(adapter, {T: MOST}), "expected a training record that the model card can tell of"
+    )
 
 
 def test_with_the_training_record_of_another_adapter(desk):
     adapter = desk.adapter(adapter="f" * 64)
-    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "expected the adapter its training record describes, found")
+    desk.refuses(
+        adapter, desk.evaluate(adapter, {T: MOST}), "expected the adapter its training record describes, found"
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,27 +243,27 @@ def test_when_it_was_trained_on_another_base(desk, part, name):
     model = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny", part: "x"}
     adapter = desk.adapter(model=model)
     desk.refuses(
-        adapter, desk.judge(adapter, {T: MOST}), f"it was trained on another {name} than the one that was judged"
+        adapter, desk.evaluate(adapter, {T: MOST}), f"it was trained on another {name} than the one that was judged"
     )
 
 
 def test_for_a_task_that_is_not_among_the_fixtures(desk):
     adapter = desk.adapter(task="shop")
     desk.refuses(
-        adapter, desk.judge(adapter, {T: MOST}), "shop: expected the task it was trained for among the fixtures"
+        adapter, desk.evaluate(adapter, {T: MOST}), "shop: expected the task it was trained for among the fixtures"
     )
 
 
 def test_on_a_partial_record(desk):
     adapter = desk.adapter()
-    judged = replace(desk.judge(adapter, {T: MOST}), partial=True)
+    judged = replace(desk.evaluate(adapter, {T: MOST}), partial=True)
     desk.refuses(
         adapter, judged, r"runs/adapter\.json: expected a complete record, found a partial one; judge without -k"
     )
 
 
 def test_on_the_record_of_another_adapter(desk):
-    other = desk.judge(desk.adapter("other", weights="0.3"), {T: MOST})
+    other = desk.evaluate(desk.adapter("other", weights="0.3"), {T: MOST})
     desk.refuses(desk.adapter(), other, r"expected the record of this adapter \(\w{8}\), found that of \w{8}")
 
 
@@ -269,26 +275,26 @@ def test_without_a_task_yaml(desk):
     (desk.fixtures / "desk" / "task.yaml").unlink()
     desk.record_baseline({T: HALF})
     adapter = desk.adapter()
-    desk.refuses(adapter, desk.judge(adapter, {T: MOST}), "desk: expected a task.yaml that names its targets")
+    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "desk: expected a task.yaml that names its targets")
 
 
 @pytest.mark.parametrize("margin", [0.09, 0.04])
 def test_when_task_yaml_changed_since(desk, margin):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     write_policy(desk.fixtures, triage={"role": "target", "margin": margin})
     desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was judged; judge it again")
 
 
 def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     write_policy(desk.fixtures, triage={"role": "target", "margin": 0.09})
     with pytest.raises(Refused, match=r"desk/triage: margin 0.05 -> 0.09; if that is meant, record it again: pytest"):
-        desk.judge(adapter, {T: MOST})
+        desk.evaluate(adapter, {T: MOST})
     desk.record_baseline({T: HALF})
     desk.refuses(adapter, judged, "task.yaml changed since")
-    assert desk.release(adapter, desk.judge(adapter, {T: MOST})).record.policies[T]["margin"] == 0.09
+    assert desk.release(adapter, desk.evaluate(adapter, {T: MOST})).record.policies[T]["margin"] == 0.09
 
 
 @pytest.mark.parametrize(
@@ -297,14 +303,14 @@ def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
 )
 def test_when_the_fixtures_changed_since(desk, more):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     write_desk(desk.fixtures, 60, **more)
     desk.refuses(adapter, judged, r"desk/triage: the fixtures changed since .*runs/adapter\.json was judged")
 
 
 def test_when_a_unit_was_added_since(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     write_desk(desk.fixtures, 10, "replies")
     desk.refuses(adapter, judged, "desk/replies: the fixtures changed since")
 
@@ -313,7 +319,7 @@ def test_when_a_unit_was_deleted_since(desk):
     write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
+    judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
     desk.refuses(adapter, judged, r"units that the fixtures do not have .*\n  desk/replies")
 
@@ -322,7 +328,7 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
     write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST, "desk/replies": HALF})
+    judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
     baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
     desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
@@ -330,7 +336,7 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
 
 def test_when_judged_again_a_score_differs(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
@@ -340,14 +346,14 @@ def test_when_judged_again_a_score_differs(desk):
 
 def test_when_an_output_is_gone(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     cases = {key: result for key, result in judged.cases.items() if not key.endswith("c000")}
     desk.refuses(adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000")
 
 
 def test_without_a_baseline(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     shutil.rmtree(desk.home / "baselines")
     desk.refuses(
         adapter,
@@ -358,7 +364,7 @@ def test_without_a_baseline(desk):
 
 def test_when_the_decision_blocks(desk):
     adapter = desk.adapter()
-    desk.refuses(adapter, desk.judge(adapter, {T: HALF}), "desk: not released. Blocked: no gain on desk/triage")
+    desk.refuses(adapter, desk.evaluate(adapter, {T: HALF}), "desk: not released. Blocked: no gain on desk/triage")
 
 
 def test_when_another_task_blocks(desk):
@@ -366,16 +372,16 @@ def test_when_another_task_blocks(desk):
     write_policy(desk.fixtures, "shop", triage={"role": "target"})
     desk.record_baseline({"shop/triage": MOST})
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST, "shop/triage": HALF})
+    judged = desk.evaluate(adapter, {T: MOST, "shop/triage": HALF})
     desk.refuses(adapter, judged, "shop: not released. Blocked: shop/triage regressed")
 
 
 def test_when_the_baseline_changed_since_and_with_it_the_verdicts(desk):
     write_desk(desk.fixtures, 60, "replies")
-    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "reach": 0.85})
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "target_score": 0.85})
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST, "desk/replies": MOST})
+    judged = desk.evaluate(adapter, {T: MOST, "desk/replies": MOST})
     desk.record_baseline({"desk/replies": "1" * 54 + "0" * 6})  # not reached, but too near to improve on
     desk.refuses(
         adapter, judged, r"the verdicts of desk/replies are not those of .*: a baseline or a task\.yaml changed"
@@ -385,7 +391,7 @@ def test_when_the_baseline_changed_since_and_with_it_the_verdicts(desk):
 def test_when_a_sealed_unit_was_not_judged(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     assert judged.tasks["desk"]["decision"] == "release"
     desk.refuses(
         adapter, judged, r"desk/final: sealed units must be judged before a release; run again with --tg-sealed"
@@ -396,14 +402,14 @@ def test_a_sealed_unit_that_is_not_worse_is_released(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     desk.record_baseline({"desk/final": "1" * 10 + "0" * 10})
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
+    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
     assert desk.release(adapter, judged).manifest.exists()
 
 
 def test_a_record_of_outputs_made_elsewhere(desk):
     adapter = desk.adapter()
     subject = {"model": "replay:o.jsonl", "file": "f" * 64, "rung": "as-is", "adapter": adapter_digest(adapter)}
-    judged = desk.record(adapter, {T: MOST}, identity={"subject": subject, "engine": {"backend": "replay"}})
+    judged = desk.record(adapter, {T: MOST}, fingerprint={"subject": subject, "engine": {"backend": "replay"}})
     desk.refuses(adapter, judged, "it was trained on another base weights than the one that was judged")
 
 
@@ -412,18 +418,18 @@ def test_a_record_of_outputs_made_elsewhere(desk):
 
 def test_a_second_tune_that_lost_what_the_first_won(desk):
     first = desk.adapter("first")
-    desk.release(first, desk.judge(first, {T: MOST}))
+    desk.release(first, desk.evaluate(first, {T: MOST}))
     second = desk.adapter("second", weights="0.7")
-    judged = desk.judge(second, {T: "1" * 45 + "0" * 15})
+    judged = desk.evaluate(second, {T: "1" * 45 + "0" * 15})
     assert judged.verdicts[T]["reference"] == "last release"
     desk.refuses(second, judged, "desk: not released. Blocked: desk/triage regressed")
 
 
 def test_a_second_tune_that_holds_takes_its_place(desk):
     first = desk.adapter("first")
-    desk.release(first, desk.judge(first, {T: MOST}))
+    desk.release(first, desk.evaluate(first, {T: MOST}))
     second = desk.adapter("second", weights="0.7")
-    done = desk.release(second, desk.judge(second, {T: MOST}))
+    done = desk.release(second, desk.evaluate(second, {T: MOST}))
     assert done.files[0].startswith("desk/triage: updated: another adapter")
     released = read_baseline(baseline_path(desk.home / "baselines", SLUG, T, released=True), T)
     assert released.subject["adapter"] == adapter_digest(second)
@@ -431,7 +437,7 @@ def test_a_second_tune_that_holds_takes_its_place(desk):
 
 def test_a_release_can_be_made_again_and_changes_nothing(desk):
     adapter = desk.adapter()
-    judged = desk.judge(adapter, {T: MOST})
+    judged = desk.evaluate(adapter, {T: MOST})
     desk.release(adapter, judged)
     before = desk.files()
     desk.release(adapter, judged)
@@ -440,7 +446,7 @@ def test_a_release_can_be_made_again_and_changes_nothing(desk):
 
 def test_a_last_release_of_other_questions(desk):
     first = desk.adapter("first")
-    desk.release(first, desk.judge(first, {T: MOST}))
+    desk.release(first, desk.evaluate(first, {T: MOST}))
     write_desk(desk.fixtures, 60, prompt={"system": "Else."})
     desk.record_baseline({T: HALF})
     second = desk.adapter("second", weights="0.7")
@@ -453,11 +459,11 @@ def test_a_last_release_of_other_questions(desk):
 
 def test_the_newest_complete_run_of_the_adapter_is_found(desk):
     adapter, other = desk.adapter(), desk.adapter("other", weights="0.3")
-    runs, judged = desk.home / "all", desk.judge(adapter, {T: MOST})
+    runs, judged = desk.home / "all", desk.evaluate(adapter, {T: MOST})
     judged.write(runs / "1.json")
     newest = judged.write(runs / "2.json")
     replace(judged, partial=True).write(runs / "3.json")
-    desk.judge(other, {T: MOST}).write(runs / "4.json")
+    desk.evaluate(other, {T: MOST}).write(runs / "4.json")
     replace(judged, verdicts={}, tasks={}).write(runs / "5.json")
     against_a_record = {T: {**judged.verdicts[T], "reference": "record"}}
     replace(judged, verdicts=against_a_record).write(runs / "6.json")
@@ -479,7 +485,7 @@ def test_no_run_of_the_adapter_says_how_to_make_one(desk):
 def released(desk):
     """The folder of a released adapter."""
     adapter = desk.adapter()
-    desk.release(adapter, desk.judge(adapter, {T: MOST}))
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     return adapter
 
 

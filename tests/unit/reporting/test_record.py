@@ -13,7 +13,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.reporting.record import case_failure, show, show_beside
+from tunegate.harness.reporting.record import case_failure, print_side_by_side, show
 
 T = "desk/triage"
 
@@ -63,11 +63,11 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
 def test_several_records_stand_side_by_side(tasks, gated):
     base = record(tasks, {T: "0" * 100, "desk/first-contact-replies": "1" * 60})
     few = record(tasks, {T: "0" * 50 + "1" * 50})
-    few = replace(few, identity={**few.identity, "subject": {**few.identity["subject"], "rung": "few-shot"}})
+    few = replace(few, fingerprint={**few.fingerprint, "subject": {**few.fingerprint["subject"], "rung": "few-shot"}})
     asked = {T: {**few.questions[T], "prompt": "another"}}
     console = Console(file=io.StringIO(), width=80)
 
-    show_beside(console, [base, few, gated, replace(few, questions=asked)])
+    print_side_by_side(console, [base, few, gated, replace(few, questions=asked)])
 
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines[1] == "unit cases tiny tiny (few-shot) tiny tiny (few-shot)"
@@ -106,12 +106,12 @@ def test_beyond_three_broken_cases_it_says_where_the_rest_are_and_critical_ones_
     long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
     tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
-    broke = [line for line in lines if line.startswith("  ") and "before" not in line]
-    assert broke[0] == f"  broke: {T}/c004 (critical)"
-    assert broke[1].startswith("    now:    so very so very")
-    assert broke[1].endswith("...")
-    assert [line.split("/")[-1] for line in broke[2::2][:2]] == ["c000", "c001"]
-    assert broke[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
+    regressed_cases = [line for line in lines if line.startswith("  ") and "before" not in line]
+    assert regressed_cases[0] == f"  broke: {T}/c004 (critical)"
+    assert regressed_cases[1].startswith("    now:    so very so very")
+    assert regressed_cases[1].endswith("...")
+    assert [line.split("/")[-1] for line in regressed_cases[2::2][:2]] == ["c000", "c001"]
+    assert regressed_cases[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
 
 
 def test_the_cases_of_a_sealed_unit_that_broke_are_not_shown(tmp_path):
@@ -119,7 +119,7 @@ def test_the_cases_of_a_sealed_unit_that_broke_are_not_shown(tmp_path):
     tasks = load_tasks(tmp_path)
     base, tuned = record(tasks, {T: "1" * 100}, sealed=True), record(tasks, {T: "0" * 9 + "1" * 91}, sealed=True)
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
-    assert any("9 broke, 0 fixed" in line for line in lines)
+    assert any("9 regressed, 0 fixed" in line for line in lines)
     assert not any("c00" in line for line in lines)
 
 
@@ -148,7 +148,7 @@ def test_a_held_unit_that_blocks_says_so(tmp_path):
 
 def test_brackets_in_names_are_names_not_markup(tasks):
     odd = record(
-        tasks, {T: "1" * 100}, identity={"subject": {}, "engine": {}, "names": {"adapter": "runs/[red]x[/red]"}}
+        tasks, {T: "1" * 100}, fingerprint={"subject": {}, "engine": {}, "names": {"adapter": "runs/[red]x[/red]"}}
     )
     assert shown(odd)[0] == "runs/[red]x[/red]"
 

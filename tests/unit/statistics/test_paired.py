@@ -14,7 +14,6 @@ from scipy.stats import binom, binomtest, norm
 from tunegate.harness.statistics.paired import (
     Bounds,
     PValue,
-    clamp_differences,
     critical,
     held,
     interval,
@@ -25,6 +24,7 @@ from tunegate.harness.statistics.paired import (
     sign_flip,
     tarone_holm,
     wilson,
+    winsorise_differences,
 )
 
 law = settings(deadline=None, derandomize=True, max_examples=80)
@@ -366,7 +366,7 @@ def test_a_smaller_p_never_loses_significance(family: tuple[list[float], list[fl
     assert all(now or not then for then, now in zip(before, after, strict=True))
 
 
-# Rates, churn and size.
+# Rates, flip rate and size.
 
 
 @law
@@ -398,11 +398,11 @@ def verdict_parts(broke: int, fixed: int, n: int) -> tuple[PValue, bool]:
     return p_worse(d, seed=0), held(d, 0.05)
 
 
-def simulate(n: int, churn: float, drop: float, draws: int, seed: int) -> tuple[float, float, float]:
+def simulate(n: int, flip_rate: float, drop: float, draws: int, seed: int) -> tuple[float, float, float]:
     """Percent of draws with the first of five units regressed, held, and with any other unit regressed."""
     rng, counts = np.random.default_rng(seed), np.zeros(3)
-    flip = max(churn, drop)
-    chances = [[(flip + drop) / 2, (flip - drop) / 2, 1 - flip]] + [[churn / 2, churn / 2, 1 - churn]] * 4
+    flip = max(flip_rate, drop)
+    chances = [[(flip + drop) / 2, (flip - drop) / 2, 1 - flip]] + [[flip_rate / 2, flip_rate / 2, 1 - flip_rate]] * 4
     for _ in range(draws):
         parts = [verdict_parts(*map(int, rng.multinomial(n, row)[:2]), n) for row in chances]
         worse = tarone_holm([part.p for part, _ in parts], [part.smallest for part, _ in parts])
@@ -412,7 +412,7 @@ def simulate(n: int, churn: float, drop: float, draws: int, seed: int) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("n", "churn", "drop", "regressed", "fine"),
+    ("n", "flip_rate", "drop", "regressed", "fine"),
     [
         (100, 0.02, 0.05, 66, 4),
         (100, 0.04, 0.10, 96, 0),
@@ -421,8 +421,8 @@ def simulate(n: int, churn: float, drop: float, draws: int, seed: int) -> tuple[
         (200, 0.04, 0.0, 1, 91),
     ],
 )
-def test_simulation_table_verdicts(n: int, churn: float, drop: float, regressed: int, fine: int) -> None:
-    found = simulate(n, churn, drop, 2_000, seed=7)
+def test_simulation_table_verdicts(n: int, flip_rate: float, drop: float, regressed: int, fine: int) -> None:
+    found = simulate(n, flip_rate, drop, 2_000, seed=7)
     assert found[:2] == pytest.approx((regressed, fine), abs=3.0)
     assert found[2] <= 4.7
 
@@ -431,7 +431,7 @@ def test_simulation_table_verdicts(n: int, churn: float, drop: float, regressed:
 
 
 def test_clamp_counts_the_cases_it_met() -> None:
-    found = clamp_differences([0, 0, 5, 5], [1, -30, 5, 25], margin=2)
+    found = winsorise_differences([0, 0, 5, 5], [1, -30, 5, 25], margin=2)
     assert found.d == (0.05, -1.0, 0.0, 1.0)
     assert (found.margin, found.met) == (0.1, 2)
 
@@ -440,8 +440,8 @@ def test_clamp_counts_the_cases_it_met() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(1e-3, 1e3))
 def test_clamp_is_blind_to_the_unit(change: list[float], margin: float) -> None:
     zero = [0.0] * len(change)
-    found = clamp_differences(zero, change, margin)
-    scaled = clamp_differences(zero, [8 * v for v in change], 8 * margin)
+    found = winsorise_differences(zero, change, margin)
+    scaled = winsorise_differences(zero, [8 * v for v in change], 8 * margin)
     assert found == scaled
     assert all(-1 <= v <= 1 for v in found.d)
 
@@ -458,9 +458,9 @@ def test_clamp_is_blind_to_the_unit(change: list[float], margin: float) -> None:
         (lambda: tarone_holm([0.1], []), "one length"),
         (lambda: tarone_holm([math.nan], [0.1]), "every p"),
         (lambda: wilson(5, 4), "5 of 4"),
-        (lambda: clamp_differences([1], [1, 2], 1), "one length"),
-        (lambda: clamp_differences([1], [2], 0), "above 0"),
-        (lambda: clamp_differences([1], [math.inf], 1), "finite"),
+        (lambda: winsorise_differences([1], [1, 2], 1), "one length"),
+        (lambda: winsorise_differences([1], [2], 0), "above 0"),
+        (lambda: winsorise_differences([1], [math.inf], 1), "finite"),
     ],
 )
 def test_bad_input_is_named(call: Callable[[], object], message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunegate.harness.statistics.paired import CLAMP_MARGINS, clamp_differences, critical, held, score_statistic
+from tunegate.harness.statistics.paired import WINSOR_MARGINS, critical, held, score_statistic, winsorise_differences
 from tunegate.harness.statistics.power import Continuous, Levels
 from tunegate.harness.statistics.sample_size import fewest_cases
 
@@ -20,7 +20,7 @@ def simulated(n: int, margin: float, change: float, sd: float) -> tuple[float, f
     random, found = np.random.default_rng(7), []
     for _ in range(300):
         scores = random.normal(change, sd, n)
-        d = clamp_differences(np.zeros(n), scores, margin)
+        d = winsorise_differences(np.zeros(n), scores, margin)
         holds = held(d.d, d.margin, LEVELS.held)
         worse = score_statistic([-each for each in d.d], 0.0) > critical(LEVELS.worse)
         better = score_statistic(d.d, 0.0) > critical(LEVELS.better)
@@ -60,11 +60,11 @@ def test_what_many_cases_can_see_follows_the_same_formula(sd, n):
 
 
 def test_scores_that_hardly_move_still_take_as_many_cases_as_the_gate_asks_for():
-    least = fewest_cases(1 / CLAMP_MARGINS)
+    least = fewest_cases(1 / WINSOR_MARGINS)
 
     assert least <= Continuous(0.01).cases_to_hold(1.0) <= least + 1
-    assert held([0.0] * least, 1 / CLAMP_MARGINS)
-    assert not held([0.0] * (least - 1), 1 / CLAMP_MARGINS)
+    assert held([0.0] * least, 1 / WINSOR_MARGINS)
+    assert not held([0.0] * (least - 1), 1 / WINSOR_MARGINS)
     assert Continuous(0.01).smallest_margin(least - 1) is None
 
 

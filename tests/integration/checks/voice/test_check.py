@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.voice.check import KIND, Voice, load
-from tunegate.harness.checks.voice.classifier import Pair, auc, auc_interval, fit
+from tunegate.harness.checks.voice.classifier import ReferencePair, auc, auc_interval, fit_classifier
 from tunegate.harness.core.errors import AuthoringError, Refused
 
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
@@ -94,8 +94,8 @@ def mistakes(folder: Path, data: dict) -> str:
     return str(caught.value)
 
 
-def pairs_of(data: dict) -> tuple[Pair, ...]:
-    return tuple(Pair(pair["on"], pair["off"], pair["subtle"]) for pair in data["pairs"])
+def pairs_of(data: dict) -> tuple[ReferencePair, ...]:
+    return tuple(ReferencePair(pair["on"], pair["off"], pair["subtle"]) for pair in data["pairs"])
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,10 @@ def voice(tmp_path_factory) -> Voice:
 
 @pytest.fixture(scope="module")
 def rules(voice):
-    def judge(output: str, says: str = SAYS, prompt: str = PROMPT) -> set[str]:
+    def evaluate(output: str, says: str = SAYS, prompt: str = PROMPT) -> set[str]:
         return {finding.rule for finding in voice(output, {"says": says}, prompt).findings}
 
-    return judge
+    return evaluate
 
 
 def test_the_metric_earns_the_right_to_judge(voice):
@@ -146,9 +146,9 @@ def test_shuffled_labels_are_refused_with_the_report_card_in_words(tmp_path, see
 
 
 def test_a_metric_without_subtle_pairs_is_not_accepted():
-    pairs = tuple(Pair(pair.on, pair.off) for pair in pairs_of(references()) if not pair.subtle)
+    pairs = tuple(ReferencePair(pair.on, pair.off) for pair in pairs_of(references()) if not pair.subtle)
 
-    assert "100% of the subtle off-brand texts pass" in str(fit(pairs).card)
+    assert "100% of the subtle off-brand texts pass" in str(fit_classifier(pairs).card)
 
 
 def test_style_is_judged_and_not_topic():
@@ -157,7 +157,7 @@ def test_style_is_judged_and_not_topic():
     on_topics = {"repair", "order", "hire"}
     on = [pair["on"] for pair in data if pair["topic"] in on_topics]
     off = [pair["off"] for pair in data if pair["topic"] not in on_topics]
-    metric = fit(tuple(Pair(*texts) for texts in zip(on, off, strict=False)))
+    metric = fit_classifier(tuple(ReferencePair(*texts) for texts in zip(on, off, strict=False)))
 
     unseen_on = [metric.score(pair["on"]) for pair in data if pair["topic"] not in on_topics]
     unseen_off = [metric.score(pair["off"]) for pair in data if pair["topic"] in on_topics]

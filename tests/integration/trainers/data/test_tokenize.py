@@ -8,10 +8,10 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.huggingface import load_tokenizer, render
 from tunegate.harness.models.prompts import requests
-from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize
 
-ROW = Row((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)
+ROW = Example((("user", "It drips."),), "It drips.", "boiler", "rows.jsonl", 3)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_what_is_trained_is_what_the_suites_ask(tmp_path, tokenizer):
     (tmp_path / "rows.jsonl").write_text('{"input": "It drips.\\n", "context": "é 👍", "output": "boiler"}')
     (task,) = load_tasks(tmp_path)
 
-    (row,) = tokenize(read_rows([tmp_path / "rows.jsonl"], task), tokenizer, 1000)
+    (row,) = tokenize(read_examples([tmp_path / "rows.jsonl"], task), tokenizer, 1000)
 
     (asked,) = requests(task.units)
     sent = tokenizer(render(tokenizer, asked), add_special_tokens=False).input_ids
@@ -44,7 +44,7 @@ def test_a_row_that_would_be_cut_is_refused(tokenizer):
 
 
 def test_an_end_of_turn_inside_an_answer_is_refused(tokenizer):
-    row = Row(ROW.messages, ROW.input, "boiler<|end|>", "rows.jsonl", 8)
+    row = Example(ROW.messages, ROW.input, "boiler<|end|>", "rows.jsonl", 8)
 
     with pytest.raises(Refused, match=r"rows\.jsonl:8: expected an answer alone, found <\|end\|> in it"):
         tokenize([row], tokenizer, 1000)
@@ -61,7 +61,7 @@ def test_messages_that_the_template_does_not_take_are_refused(tiny_model):
 
 
 def rows_of_two_lengths(tokenizer):
-    return tokenize([ROW, Row(ROW.messages, ROW.input, "b", "rows.jsonl", 4)], tokenizer, 1000)
+    return tokenize([ROW, Example(ROW.messages, ROW.input, "b", "rows.jsonl", 4)], tokenizer, 1000)
 
 
 def test_the_trap_a_pad_token_that_is_the_end_token(tokenizer):

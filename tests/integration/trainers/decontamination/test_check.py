@@ -8,8 +8,8 @@ from tests.support.units import write_unit
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import read_rows
-from tunegate.trainers.decontamination.check import check_holdout
+from tunegate.trainers.data.examples import read_examples
+from tunegate.trainers.decontamination.check import check_decontamination
 from tunegate.trainers.decontamination.normalize import normalise
 
 SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
@@ -38,7 +38,7 @@ def check(tmp_path, monkeypatch):
 
     def check(*lines):
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"unit": "triage"} | line) + "\n" for line in lines))
-        return check_holdout(read_rows([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+        return check_decontamination(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
 
     return check
 
@@ -71,7 +71,7 @@ def test_a_copy_in_any_turn_of_a_conversation_is_refused(tmp_path, check, turns)
     tasks = load_tasks(tmp_path)
 
     with pytest.raises(Refused, match="repeats desk/triage/drip"):
-        check_holdout(read_rows([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+        check_decontamination(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
 
 
 def test_innocent_rows_that_share_prompt_and_short_answers_pass(check):
@@ -117,13 +117,13 @@ def test_a_long_reference_answer_is_held_out_and_a_short_one_is_not(tmp_path, sa
     write_unit(tmp_path, [], cases=[case], check={"schema": {"type": "object"}})
     (tmp_path / "rows.jsonl").write_text(json.dumps(row))
     tasks = load_tasks(tmp_path)
-    rows = read_rows([tmp_path / "rows.jsonl"], tasks[0])
+    rows = read_examples([tmp_path / "rows.jsonl"], tasks[0])
 
     if leaks:
         with pytest.raises(Refused, match="repeats desk/triage/flue"):
-            check_holdout(rows, tasks)
+            check_decontamination(rows, tasks)
     else:
-        assert check_holdout(rows, tasks)["pairs"] == {"refuse": 0, "review": 0}
+        assert check_decontamination(rows, tasks)["pairs"] == {"refuse": 0, "review": 0}
 
 
 SOLD = "Dear sirs, we've sold the house and completion is the end of next month, so please end our CarePlan from then."
@@ -132,7 +132,7 @@ REWORDED = "Hello, our house is sold and we complete at the end of next month, p
 
 @pytest.fixture
 def sold(tmp_path, monkeypatch):
-    """Holds lines of rows, under waivers, against a unit with one longer message; says what went into the record."""
+    """Holds lines of rows, under exemptions, against a unit with one longer message; says what went into the record."""
     monkeypatch.chdir(tmp_path)
     cases = [{"id": "sold", "input": SOLD}, *({"id": str(n), "input": f"{n} {text}"} for n, text in enumerate(OTHERS))]
     write_unit(tmp_path, [], cases=[{**case, "expect": {"product": "boiler"}} for case in cases])
@@ -140,13 +140,13 @@ def sold(tmp_path, monkeypatch):
     recipe = tmp_path / "recipes/desk.yaml"
     recipe.parent.mkdir()
 
-    def sold(*lines, waivers=()):
+    def sold(*lines, exemptions=()):
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        head = {"version": 1, "task": "desk", "rows": ["../rows.jsonl"], "output": "out", "waivers": waivers}
+        head = {"version": 1, "task": "desk", "rows": ["../rows.jsonl"], "output": "out", "exemptions": exemptions}
         recipe.write_text(json.dumps(head, indent=1))
         read = read_recipe(recipe)
-        rows = read_rows(read.rows, tasks[0])
-        return check_holdout(rows, tasks, read.waivers, folder=recipe.parent)
+        rows = read_examples(read.rows, tasks[0])
+        return check_decontamination(rows, tasks, read.exemptions, folder=recipe.parent)
 
     return sold
 
@@ -178,9 +178,9 @@ def test_a_reworded_copy_is_refused_until_its_waiver_is_signed(sold):
         sold(row(REWORDED))
     assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
 
-    record = sold(row(REWORDED), waivers=[{**PAIR, "reason": " A test. "}])
+    record = sold(row(REWORDED), exemptions=[{**PAIR, "reason": " A test. "}])
 
-    assert record["waivers"] == [{**PAIR, "reason": "A test."}]
+    assert record["exemptions"] == [{**PAIR, "reason": "A test."}]
     assert record["pairs"] == {"refuse": 0, "review": 1}
     assert record["nearest"][0]["case"] == "desk/triage/sold"
     assert len(record["embedder"]) == 64
@@ -190,30 +190,30 @@ PAIR = {"row": "../rows.jsonl:1", "case": "desk/triage/sold"}
 
 
 @pytest.mark.parametrize(
-    ("text", "waiver", "said"),
+    ("text", "exemption", "said"),
     [
         (REWORDED, {"row": "../rows.jsonl:2"}, r"row: expected a row of this recipe, found '\.\./rows\.jsonl:2'; rows"),
         (REWORDED, {"case": "desk/triage/gone"}, r"case: expected a case of the fixtures, found 'desk/triage/gone'"),
-        (REWORDED, {"case": "desk/triage/1"}, "expected a pair to be reviewed, found one that needs no waiver"),
-        ("A cold room.", {}, "expected a pair to be reviewed, found one that needs no waiver; delete it"),
+        (REWORDED, {"case": "desk/triage/1"}, "expected a pair to be reviewed, found one that needs no exemption"),
+        ("A cold room.", {}, "expected a pair to be reviewed, found one that needs no exemption; delete it"),
         (SOLD, {}, "expected a pair to be reviewed, found one that is refused; no reason makes it innocent"),
         (REWORDED, {"reason": " \n"}, r"reason: expected text that is not empty, found ' \\n'; why the row"),
         (REWORDED, {"row": "../rows.jsonl"}, r"row: expected a row as FILE:LINE"),
     ],
     ids=["no-such-row", "no-such-case", "clear-pair", "clear-row", "refused", "blank", "no-line"],
 )
-def test_a_waiver_that_waives_nothing_is_a_mistake_with_its_line(sold, text, waiver, said):
-    with pytest.raises(AuthoringError, match=rf"recipes/desk\.yaml:\d+: waivers\[0\]\.?.*{said}"):
-        sold(row(text), waivers=[{**PAIR, "reason": "A test.", **waiver}])
+def test_a_waiver_that_waives_nothing_is_a_mistake_with_its_line(sold, text, exemption, said):
+    with pytest.raises(AuthoringError, match=rf"recipes/desk\.yaml:\d+: exemptions\[0\]\.?.*{said}"):
+        sold(row(text), exemptions=[{**PAIR, "reason": "A test.", **exemption}])
 
 
 def test_a_pair_is_waived_once(sold):
-    waiver = {**PAIR, "reason": "A test."}
+    exemption = {**PAIR, "reason": "A test."}
 
     with pytest.raises(
-        AuthoringError, match=r"waivers\[1\]: expected each pair once, found that of waivers\[0\] again"
+        AuthoringError, match=r"exemptions\[1\]: expected each pair once, found that of exemptions\[0\] again"
     ):
-        sold(row(REWORDED), waivers=[waiver, waiver])
+        sold(row(REWORDED), exemptions=[exemption, exemption])
 
 
 def test_what_all_rows_share_is_no_leak_and_hides_none(sold):

@@ -34,7 +34,7 @@ def place(whole, tmp_path) -> Killed:
 
 
 def chosen(place: Place) -> int:
-    return json.loads(place.read("adapter/training.json"))["training"]["chosen_step"]
+    return json.loads(place.read("adapter/training.json"))["training"]["best_step"]
 
 
 def test_the_adapter_is_that_of_the_best_pass(whole, place):
@@ -45,8 +45,8 @@ def test_the_adapter_is_that_of_the_best_pass(whole, place):
     assert (record["dev"]["rows"], record["training"]["steps"]) == (ASIDE, 8 * PASS)
     said = whole.read("said.txt")
     assert f"Training on {ROWS - ASIDE} rows, steps: {8 * PASS}\n" in said
-    assert f"  dev loss after step {PASS} of {8 * PASS}: {losses[PASS]:.4f}" in said
-    assert f"the adapter of step {chosen(whole)} is kept: its dev loss is the lowest\n" in said
+    assert f"  validation loss after step {PASS} of {8 * PASS}: {losses[PASS]:.4f}" in said
+    assert f"the adapter of step {chosen(whole)} is kept: its validation loss is the lowest\n" in said
 
     place.recipe(optim={**OPTIM, "epochs": chosen(whole) // PASS})  # ends with the step that was chosen
     place.finish()

@@ -20,7 +20,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.tokenize import tokenize
 from tunegate.trainers.training import loop as fit
 from tunegate.trainers.training.checkpoints import MARK, close_work, keep_only, mark, newest, open_work
@@ -121,7 +121,7 @@ def test_the_speed_after_a_resume_is_of_the_steps_that_were_taken_after_it(place
 def rows_tokens(place: Killed) -> int:
     """The tokens of all rows, as the trainer sees them."""
     recipe = read_recipe(place.path / "recipe.yaml")
-    rows = read_rows(recipe.rows, load_tasks(place.path / "fixtures")[0])
+    rows = read_examples(recipe.rows, load_tasks(place.path / "fixtures")[0])
     return sum(len(row.input_ids) for row in tokenize(rows, load_tokenizer(Path(recipe.model)), 1024))
 
 

@@ -18,7 +18,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, check_pairs, tokenize_for
 from tunegate.trainers.training.estimate import Estimate
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
@@ -70,8 +70,8 @@ def test_it_is_one_plain_adapter_that_the_suites_take(place, tiny_model):
     assert {path.name for path in better.iterdir()} == {
         "adapter_model.safetensors", "adapter_config.json", "training.json",
     }  # fmt: skip
-    (record,) = place.judge(tiny_model, adapters=(better,), against="baseline")
-    assert record.identity["subject"]["adapter"] == adapter_digest(better)
+    (record,) = place.evaluate(tiny_model, adapters=(better,), against="baseline")
+    assert record.fingerprint["subject"]["adapter"] == adapter_digest(better)
 
 
 def test_the_record_tells_what_it_went_on_from(preferred):
@@ -110,11 +110,11 @@ def test_progress_shows_the_margin_and_how_often_it_is_right():
     assert re.fullmatch(r"loss 0\.375, margin 0\.15, 75% right, \d+ tokens/s", told[1])
 
 
-def preferences(place: Place) -> list[Row]:
+def preferences(place: Place) -> list[Example]:
     """Its rows, without the guards."""
     rows = [json.loads(line) for line in place.read("pairs.jsonl").splitlines()]
     return [
-        Row((("system", "Sort it."), ("user", row["input"])), row["input"], row["output"], "pairs.jsonl", line,
+        Example((("system", "Sort it."), ("user", row["input"])), row["input"], row["output"], "pairs.jsonl", line,
             rejected=row["rejected"])
         for line, row in enumerate(rows, start=1)
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import validator
 from tunegate.harness.checks.schema.check import KIND, differences, load
@@ -462,7 +462,7 @@ def test_options_are_closed(tmp_path, options):
     path = tmp_path / "a.yaml"
     path.write_text("check: " + json.dumps(options))
 
-    assert check_shape(read_yaml(path), KIND.options, ("check",), options)
+    assert validate(read_yaml(path), KIND.options, ("check",), options)
 
 
 def test_expect_keys_must_be_text(tmp_path):
@@ -470,7 +470,7 @@ def test_expect_keys_must_be_text(tmp_path):
     path.write_text("expect:\n  a: 1\n  list:\n    - 1: 1\n")
     document = read_yaml(path)
 
-    (problem,) = check_shape(document, KIND.expect, ("expect",), document.data["expect"])
+    (problem,) = validate(document, KIND.expect, ("expect",), document.data["expect"])
 
     assert (problem.line, problem.found) == (4, "1")
-    assert check_shape(document, KIND.expect, ("expect",), {"a": [{"b": 1}]}) == []
+    assert validate(document, KIND.expect, ("expect",), {"a": [{"b": 1}]}) == []

@@ -10,7 +10,7 @@ from jsonschema_specifications import REGISTRY
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import differences
 from tunegate.harness.checks.schema.json_reader import json_path
-from tunegate.harness.checks.schema.lint import KEYWORDS, impossible, slips
+from tunegate.harness.checks.schema.lint import KEYWORDS, impossible, schema_typos
 from tunegate.harness.checks.schema.validator import violations
 
 ORDER = {
@@ -29,7 +29,7 @@ ORDER = {
 
 def told(schema, written=None, folder=Path()):
     document = Document(folder / "a.yaml", {}, {("check", "schema"): 3})
-    return [str(doubt) for doubt in slips(schema, written or schema, document, ("check", "schema"))]
+    return [str(warning) for warning in schema_typos(schema, written or schema, document, ("check", "schema"))]
 
 
 @pytest.mark.parametrize(

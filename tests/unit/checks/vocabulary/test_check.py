@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.validation import check_shape
+from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.registry import CHECKS, SUITES, measures
 from tunegate.harness.checks.vocabulary import check as vocabulary
@@ -45,7 +45,7 @@ def make(tmp_path):
     def build(text=TERMS, name="terms.yaml"):
         (tmp_path / "terms.yaml").write_text(text, "utf-8")
         path = tmp_path / "fixture.yaml"
-        path.write_text(f"suite: vocabulary\ncheck: {{terms: {name}}}\n")
+        path.write_text(f"suite: vocabulary\ncheck: {{terms: {0}}}\n")
         document = read_yaml(path)
         return load(document.data["check"], document, ("check",))
 
@@ -358,7 +358,7 @@ def test_expect_is_closed(tmp_path, expect):
     path = tmp_path / "a.yaml"
     path.write_text("a: 1\n")
 
-    assert check_shape(read_yaml(path), KIND.expect, ("expect",), expect)
+    assert validate(read_yaml(path), KIND.expect, ("expect",), expect)
 
 
 def test_references_change_with_the_content_only(make):

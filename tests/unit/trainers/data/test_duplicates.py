@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunegate.trainers.data.duplicates import NEAR, _grams, find_duplicates
-from tunegate.trainers.data.examples import Row
+from tunegate.trainers.data.examples import Example
 
 
-def row(asked: str, line: int, output: str = "boiler", unit: str = "triage", system: str = "Sort it.") -> Row:
-    return Row((("system", system), ("user", asked)), asked, output, "rows.jsonl", line, unit)
+def row(asked: str, line: int, output: str = "boiler", unit: str = "triage", system: str = "Sort it.") -> Example:
+    return Example((("system", system), ("user", asked)), asked, output, "rows.jsonl", line, unit)
 
 
-def found(*rows: Row) -> list[tuple[int, int, bool]]:
+def found(*rows: Example) -> list[tuple[int, int, bool]]:
     return [(pair.first.line, pair.second.line, pair.agrees) for pair in find_duplicates(rows)]
 
 
@@ -44,7 +44,7 @@ def test_texts_too_short_for_a_gram_are_the_same_only_when_equal():
 def test_the_filter_loses_no_pair_that_comparing_all_with_all_finds(texts):
     rows = [row(text, line) for line, text in enumerate(dict.fromkeys(" ".join(text.split()) for text in texts))]
 
-    def alike(one: Row, other: Row) -> float:
+    def alike(one: Example, other: Example) -> float:
         mine, others = _grams(one.input), _grams(other.input)
         return len(mine & others) / len(mine | others)
 

@@ -10,7 +10,7 @@ from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.prompts import messages
-from tunegate.trainers.data.examples import read_rows
+from tunegate.trainers.data.examples import read_examples
 
 ROW = {"unit": "triage", "input": "It drips.", "output": "{}"}
 
@@ -24,7 +24,7 @@ def read(tmp_path, monkeypatch):
     def read(*lines):
         text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
         Path("rows.jsonl").write_text(text, "utf-8")
-        return read_rows([Path("rows.jsonl")], task)
+        return read_examples([Path("rows.jsonl")], task)
 
     return read
 
@@ -55,7 +55,7 @@ def test_the_only_unit_of_a_task_need_not_be_named(tmp_path):
     write_unit(tmp_path, ["a"])
     (tmp_path / "rows.jsonl").write_text('{"input": "It drips.", "output": "{}"}')
 
-    assert read_rows([tmp_path / "rows.jsonl"], load_tasks(tmp_path)[0])[0].unit == "triage"
+    assert read_examples([tmp_path / "rows.jsonl"], load_tasks(tmp_path)[0])[0].unit == "triage"
 
 
 def test_a_row_of_messages_goes_as_it_is(read):
@@ -140,7 +140,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(b"\xff\xfe")
 
     with pytest.raises(AuthoringError, match="expected a readable UTF-8 file"):
-        read_rows([tmp_path / "rows.jsonl"], desk(tmp_path))
+        read_examples([tmp_path / "rows.jsonl"], desk(tmp_path))
 
 
 def test_a_unit_of_several_prompts_wants_messages(tmp_path):
@@ -152,7 +152,7 @@ def test_a_unit_of_several_prompts_wants_messages(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(ROW))
 
     with pytest.raises(AuthoringError, match=r'a unit with one prompt; triage has 2.*write the row as {"messages"'):
-        read_rows([tmp_path / "rows.jsonl"], load_tasks(tmp_path)[0])
+        read_examples([tmp_path / "rows.jsonl"], load_tasks(tmp_path)[0])
 
 
 def test_a_prompt_with_context_wants_it_in_the_row(tmp_path):
@@ -162,11 +162,11 @@ def test_a_prompt_with_context_wants_it_in_the_row(tmp_path):
     rows = tmp_path / "rows.jsonl"
 
     rows.write_text(json.dumps({**ROW, "context": "Page 9."}))
-    assert read_rows([rows], task)[0].messages == (("user", "Page 9.\nIt drips."),)
+    assert read_examples([rows], task)[0].messages == (("user", "Page 9.\nIt drips."),)
 
     rows.write_text(json.dumps(ROW))
     with pytest.raises(AuthoringError, match="expected a context, which the prompt of triage asks for, found none"):
-        read_rows([rows], task)
+        read_examples([rows], task)
 
 
 def test_a_row_cannot_be_of_a_unit_that_answers_nothing(tmp_path):
@@ -177,4 +177,4 @@ def test_a_row_cannot_be_of_a_unit_that_answers_nothing(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"unit": "passages", "input": "Fog", "output": "Rain"}))
 
     with pytest.raises(AuthoringError, match=r"expected a unit of the task \(triage\), found 'passages'"):
-        read_rows([tmp_path / "rows.jsonl"], load_tasks(tmp_path / "fixtures")[0])
+        read_examples([tmp_path / "rows.jsonl"], load_tasks(tmp_path / "fixtures")[0])

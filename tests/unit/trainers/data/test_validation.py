@@ -16,9 +16,9 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.trainers.config.recipe import DROP, Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.examples import Row, read_rows
+from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import Preference
-from tunegate.trainers.data.report import RowReport, grades_in_words, lengths_in_words, measured
+from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.tokenize import Tokens
 from tunegate.trainers.data.validation import grade, settle
 
@@ -32,8 +32,8 @@ BROKEN = {
 }
 
 
-def row(output: str, unit: str | None = None, line: int = 1, asked: str = "Hello?") -> Row:
-    return Row((("user", asked),), asked, output, "rows.jsonl", line, unit)
+def row(output: str, unit: str | None = None, line: int = 1, asked: str = "Hello?") -> Example:
+    return Example((("user", asked),), asked, output, "rows.jsonl", line, unit)
 
 
 def recipe(**changes) -> Recipe:
@@ -63,7 +63,7 @@ def test_what_hangs_on_an_expect_is_not_judged_and_said(graded):
 
 @pytest.mark.parametrize("rows", sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), ids=lambda path: path.stem)
 def test_the_rows_of_the_demo_pass(rows):
-    found = grade(read_rows([rows], TASK), TASK, quiet())
+    found = grade(read_examples([rows], TASK), TASK, quiet())
 
     assert [str(failure) for unit in found for failure in unit.failures] == []
     assert all(unit.graded for unit in found)
@@ -75,7 +75,7 @@ def test_a_rejected_answer_that_the_check_passes_is_told():
         replace(row(good, "replies", line), rejected=worse)
         for line, worse in enumerate(["We'll be there on the 18th!", "Kofi will be there on the 18th."], start=1)
     ]
-    report = RowReport(recipe(method="dpo"), 2, grade(rows, TASK, quiet()), [])
+    report = ExampleReport(recipe(method="dpo"), 2, grade(rows, TASK, quiet()), [])
 
     assert [row.line for row in report.passing] == [2]
     assert report.as_dict()["rejected_that_pass"] == [{"file": "rows.jsonl", "line": 2}]
@@ -90,9 +90,9 @@ def test_rejected_answers_of_another_length_are_told(grades):
 
     def told(length):
         found = measured(
-            RowReport(recipe(method="dpo"), 1, grades, []), [row("x")], [Preference(of(6), of(length))], TASK
+            ExampleReport(recipe(method="dpo"), 1, grades, []), [row("x")], [Preference(of(6), of(length))], TASK
         )
-        (line, *more) = lengths_in_words(found)
+        (line, *more) = render_lengths(found)
         return line, [warning for warning in more if "another length" in warning]
 
     assert told(8) == ("  tokens a row: 9 to 11, median 10; of its answer: 6 to 6, median 6; "
@@ -120,7 +120,7 @@ def test_a_unit_whose_cases_have_different_checks_is_not_graded(tmp_path):
 
 
 def test_every_check_that_generates_says_what_it_cannot_judge_without_an_expect():
-    assert [name for name, kind in CHECKS.items() if kind.asks == "generate" and not kind.rereads] == [
+    assert [name for name, kind in CHECKS.items() if kind.asks == "generate" and not kind.derived] == [
         name for name, kind in CHECKS.items() if kind.by_expect
     ]
 
@@ -143,14 +143,14 @@ def test_failing_rows_refuse_the_training_and_the_first_are_shown(grades):
     said = str(refused.value).splitlines()
     assert said[0].startswith("7 of 8 training rows fail the task's own checks")
     assert "`failing_rows: drop`" in said[0]
-    assert '`failing_rows: {waive: "the reason"}`' in said[0]
+    assert '`failing_rows: {override: "the reason"}`' in said[0]
     assert [line.split(": ")[0] for line in said[1:6]] == [f"  rows.jsonl:{line}" for line in range(2, 7)]
     assert said[6] == "  and 2 more; --report FILE.json lists them all"
 
 
 def test_a_recipe_may_drop_or_waive_them(grades):
     assert settle(ROWS, grades, recipe(failing_rows=DROP)) == ROWS[:1]
-    assert settle(ROWS, grades, recipe(failing_rows={"waive": "a format to come"})) == ROWS
+    assert settle(ROWS, grades, recipe(failing_rows={"override": "a format to come"})) == ROWS
 
 
 def test_nothing_left_after_dropping_is_refused():
@@ -163,12 +163,12 @@ def test_nothing_left_after_dropping_is_refused():
 # the report
 
 
-def report(grades, **changes) -> RowReport:
-    return RowReport(recipe(**changes), len(ROWS), grades, find_duplicates(ROWS))
+def report(grades, **changes) -> ExampleReport:
+    return ExampleReport(recipe(**changes), len(ROWS), grades, find_duplicates(ROWS))
 
 
 def test_the_report_in_words(grades):
-    said = list(grades_in_words(report(grades, failing_rows=DROP)))
+    said = list(render_grades(report(grades, failing_rows=DROP)))
 
     assert said[0] == "  triage: 8 rows, 7 fail; not judged: which values are right"
     assert said[1].startswith("    rows.jsonl:2: schema.required: ")
@@ -178,9 +178,9 @@ def test_the_report_in_words(grades):
 
 
 def test_a_waiver_is_said_with_its_reason(grades):
-    said = list(grades_in_words(report(grades, failing_rows={"waive": "a format to come"})))
+    said = list(render_grades(report(grades, failing_rows={"override": "a format to come"})))
 
-    assert said[-1] == "  7 rows waived, as the recipe says: a format to come"
+    assert said[-1] == "  7 rows exempted, as the recipe says: a format to come"
 
 
 def test_the_report_for_machines_has_every_failure_and_its_summary_has_its_digest(grades):
@@ -201,7 +201,7 @@ def test_lengths_and_warnings(grades):
 
     found = measured(report(grades), ROWS, tokens, TASK)
 
-    assert list(lengths_in_words(found)) == [
+    assert list(render_lengths(found)) == [
         "  tokens a row: 10 to 200, median 10; of its answer: 6 to 200, median 6",
         "  warning: 8 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
         "  warning: 1 answer is longer than the max_new_tokens of the unit (rows.jsonl:8 first): the suites would cut "
@@ -214,11 +214,11 @@ def test_lengths_and_warnings(grades):
 
 @pytest.mark.parametrize(("rows", "said"), [(199, "199 rows are few"), (5001, "5001 rows are many")])
 def test_too_few_and_too_many_rows_are_warned_of(rows, said):
-    (warning,) = RowReport(recipe(), rows, (), ()).warnings()
+    (warning,) = ExampleReport(recipe(), rows, (), ()).warnings()
 
     assert warning.startswith(said)
 
 
 @pytest.mark.parametrize("rows", [200, 5000])
 def test_a_few_hundred_to_a_few_thousand_are_right(rows):
-    assert list(RowReport(recipe(), rows, (), ()).warnings()) == []
+    assert list(ExampleReport(recipe(), rows, (), ()).warnings()) == []

@@ -156,7 +156,7 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
 
 
 def _read_recommendation(raw: Mapping[str, Any]) -> Recommendation:
-    return Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["steps"])))
+    return Recommendation(raw["remedy"], raw["advice"], raw["goal"], tuple(map(_read_rung, raw["rungs"])))
 
 
 def _read_rung(raw: Mapping[str, Any]) -> RungResult:

@@ -97,7 +97,7 @@ def _numbers(facts: UnitVerdict) -> str:
     text = f"{means} on {facts.n} cases{grouped}, {told}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
-    return f"{text}{f'; {facts.clamped} counted as ten margins, the most that counts' if facts.winsorised else ''}."
+    return f"{text}{f'; {facts.winsorised} counted as ten margins, the most that counts' if facts.winsorised else ''}."
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:

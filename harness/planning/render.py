@@ -15,7 +15,7 @@ from tunegate.harness.planning.plan import Plan
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
-    "unit", "cases", "margin", "flip_rate", "held\nif no\nchange", "cases\nto\nhold",
+    "unit", "cases", "margin", "flip\nrate", "held\nif no\nchange", "cases\nto\nhold",
     "least\nmargin\nheld", "least\ndrop\nfound", "least\ngain\nshown",
 )  # fmt: skip
 HALF = 30  # the cells of a strip on either side of no change, at most

@@ -277,7 +277,7 @@ MISTAKES: dict[str, list[Mistake]] = {
             ("No reason", ", reason: The ticket system needs it.", ""),
             ("Looks without a reason", "{value: 2, reason: Two tries.}", "2"),
             ("A misspelt key", "looks:", "look:"),
-            ("A rate for a unit that has none", "{role: guard,", "{role: guard, minimum_score: 0.5,"),
+            ("A rate for a unit that has none", "passages: {role:", "passages: {minimum_score: 0.5, role:"),
             ("No target", "role: target", "role: guard"),
             ("A unit that is not named", "  choice: {role: guard, margin: 0.1, reason: Kept.}\n", ""),
         ),

@@ -363,7 +363,7 @@ def test_a_looser_task_yaml_is_the_first_thing_an_update_tells(home):
     write(home, made(home, "101"))
     write_policy(home / "fixtures", triage={"margin": 0.2, "minimum_score": 0.5}, looks=2)
     loosened = "loosened task.yaml: margin 0.05 -> 0.2"
-    tightened = "tightened task.yaml: floor none -> 0.5, looks 1 -> 2"
+    tightened = "tightened task.yaml: minimum_score none -> 0.5, looks 1 -> 2"
     (told,) = write(home, made(home, "111"))
     assert told.startswith(f"desk/triage: updated: {loosened}; {tightened}; mean 0.667 -> 1.000 (")
 

@@ -40,7 +40,7 @@ def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> 
 
 
 def outlook(*verdicts: UnitVerdict, **more: object) -> messages.Outlook:
-    known: dict = {"task": "desk", "trained": True, "declared": True, "aimless": False, "unseen": [], "short": []}
+    known: dict = {"task": "desk", "trained": True, "declared": True, "no_target": False, "unseen": [], "short": []}
     blocking = [each for each in verdicts if each.blocks]
     return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | more))
 

@@ -59,7 +59,7 @@ def desk(tmp_path, monkeypatch) -> Desk:
     return Desk(tmp_path)
 
 
-def test_without_any_run_the_usual_churn_is_assumed(desk):
+def test_without_any_run_the_usual_flip_rate_is_assumed(desk):
     assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", None)
 
 
@@ -69,7 +69,7 @@ def test_a_baseline_alone_tells_what_passes(desk):
     assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60))
 
 
-def test_a_release_and_its_baseline_tell_the_churn(desk):
+def test_a_release_and_its_baseline_tell_the_flip_rate(desk):
     desk.baseline(BASE)
     desk.baseline(FLIPPED, released=True)
 
@@ -79,7 +79,7 @@ def test_a_release_and_its_baseline_tell_the_churn(desk):
     assert seen.source == "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, the last release against the baseline"
 
 
-def test_a_record_tells_the_churn_before_a_release_does(desk):
+def test_a_record_tells_the_flip_rate_before_a_release_does(desk):
     desk.baseline(BASE)
     desk.baseline(BASE, released=True)
 
@@ -111,13 +111,13 @@ def test_a_verdict_on_nothing_tells_nothing(desk):
     assert "assumed" in seen.source
 
 
-def test_a_gain_is_not_churn(desk):
+def test_a_gain_is_not_flip_rate(desk):
     seen = desk.seen(desk.compared("0" * 60, "1" * 50 + "0" * 10))
 
     assert seen.spread == flip_rate_bound(cases(0, 50, 60)) < 0.1
 
 
-def test_a_churn_that_is_given_counts_before_all_that_was_measured(desk):
+def test_a_flip_rate_that_is_given_counts_before_all_that_was_measured(desk):
     desk.baseline(BASE)
 
     seen = desk.seen(desk.compared(BASE, FLIPPED), flip_rate=0.02)
@@ -261,7 +261,7 @@ def test_a_damaged_baseline_is_refused(desk):
 
 
 @pytest.mark.parametrize("flip_rate", [-0.1, 1.0, 4.0, float("nan")])
-def test_a_churn_that_is_no_share_is_a_usage_error(desk, flip_rate):
+def test_a_flip_rate_that_is_no_share_is_a_usage_error(desk, flip_rate):
     with pytest.raises(
         UsageError, match=r"--flip-rate: expected a share from 0 to below 1, such as \.04 for 4 %, found"
     ):

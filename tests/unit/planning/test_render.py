@@ -169,7 +169,7 @@ def test_what_the_plans_rest_on_is_said_once(told, tmp_path):
     write_desk(tmp_path / "fixtures", 60)
     write_desk(tmp_path / "fixtures", 60, "replies")
 
-    assert told().endswith("\nChurn 4 %, assumed where none was measured: desk/replies, desk/triage.\n")
+    assert told().endswith("\nFlip rate 4 %, assumed where none was measured: desk/replies, desk/triage.\n")
 
 
 # continuous units

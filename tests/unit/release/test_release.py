@@ -17,7 +17,7 @@ from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Finding, write_diagnosis
+from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
@@ -30,7 +30,7 @@ T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}
 DIAGNOSIS = Diagnosis(
     "desk", LOCAL, {}, None, 40, 0, questions={},
-    units={unit: Finding("fine-tune for quality", "Fine-tune.", 0.9, ()) for unit in (T, "desk/replies")},
+    units={unit: Recommendation("fine-tune for quality", "Fine-tune.", 0.9, ()) for unit in (T, "desk/replies")},
 )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_any_text_is_a_pattern_or_is_refused(pattern, text):
 
 @given(st.text(min_size=1, max_size=8))
 def test_an_escaped_text_matches_itself_alone(text):
-    escaped = "".join(char if char.isalnum() or char == "_" else f"\\u{{{0}}}" for char in text)
+    escaped = "".join(char if char.isalnum() or char == "_" else f"\\u{{{ord(char):x}}}" for char in text)
 
     assert compiled(f"^{escaped}$").search(text)
     assert not compiled(f"^{escaped}$").search(text + "\n")

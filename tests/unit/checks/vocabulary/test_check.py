@@ -45,7 +45,7 @@ def make(tmp_path):
     def build(text=TERMS, name="terms.yaml"):
         (tmp_path / "terms.yaml").write_text(text, "utf-8")
         path = tmp_path / "fixture.yaml"
-        path.write_text(f"suite: vocabulary\ncheck: {{terms: {0}}}\n")
+        path.write_text(f"suite: vocabulary\ncheck: {{terms: {name}}}\n")
         document = read_yaml(path)
         return load(document.data["check"], document, ("check",))
 

@@ -47,7 +47,7 @@ def test_an_output_on_the_command_line_wins(write, tmp_path):
 
 @pytest.mark.parametrize("rate", ["5e-4", "5E-4", "0.0005", "5.0e-4"])
 def test_a_learning_rate_is_a_number_however_it_is_written(write, rate):
-    assert read_recipe(write(f"{SHORT}optim: {{lr: {1}}}\n")).optim.lr == 0.0005
+    assert read_recipe(write(f"{SHORT}optim: {{lr: {rate}}}\n")).optim.lr == 0.0005
 
 
 def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):

@@ -16,7 +16,7 @@ from tunegate.trainers.training.checkpoints import best_step
 
 
 def of(share: float, seed: int = 0) -> Recipe:
-    return Recipe(Path("recipe.yaml"), "desk", (), Path("out"), optim=Optim(validation=share), seed=seed)
+    return Recipe(Path("recipe.yaml"), "desk", (), Path("out"), optim=Optim(validation_split=share), seed=seed)
 
 
 def divide(rows: list, recipe: Recipe) -> Split:
@@ -61,7 +61,7 @@ def test_a_row_is_left_to_train_on_in_each_unit():
 
 def test_a_share_of_less_than_a_row_is_refused():
     with pytest.raises(
-        Refused, match=r"recipe.yaml: optim.validation_split: expected a share of at least one row in some unit"
+        Refused, match=r"recipe.yaml: optim.validation_split: expected a share of one row or more in a unit"
     ):
         divide([row("It drips.", 1)], of(0.1))
 

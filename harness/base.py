@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.adapters import load_adapter
 from harness.errors import CouldNotRun, Refused
+from harness.extras import need
 from harness.models import identify, resolve
 from harness.progress import Watch
 
@@ -101,10 +102,8 @@ def load_base(folder: Path) -> Any:
 
 
 def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
+    need("torch")  # without it transformers loads, and then has no models
+    transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
     return transformers
 

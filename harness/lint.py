@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.cases import Case, Task, Unit, is_fixture_file, load_tasks
 from harness.checks.outcome import Doubting
@@ -31,6 +32,15 @@ class Lint:
     def units(self) -> list[str]:
         """A line for each unit."""
         return [_counted(unit) for task in self.tasks for unit in task.units]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as JSON data."""
+        units = [unit for task in self.tasks for unit in task.units]
+        return {
+            "mistakes": [asdict(each) for each in self.mistakes],
+            "warnings": [asdict(each) for each in self.doubts],
+            "units": [{"unit": unit.key, "suite": unit.suite, "cases": len(unit.cases)} for unit in units],
+        }
 
     @property
     def summary(self) -> str:

@@ -143,7 +143,7 @@ def test_the_record_of_another_adapter_is_refused(place, run, tmp_path, make_ada
 def test_the_command(place, tmp_path, monkeypatch):
     monkeypatch.chdir(place)
     output = tmp_path / "merged"
-    arguments = ["export", "tuned", "--output", str(output), "--record", "run.json"]
+    arguments = ["export", "tuned", "--output", str(output), "--run", "run.json"]
 
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 # Data flows left to right: a module imports only what stands before it. `checks.*` are all checks not named here,
 # which may import one another without a circle.
 ORDER = [
-    "errors", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress", "models", "embed",
+    "errors", "extras", "crashes", "files", "document", "shape", "syntax", "plaindata", "yamlfile", "progress",
+    "models", "embed",
     "checks.outcome", "checks.*", "checks.table", "published", "policy", "placeholders", "units", "parts", "rereads",
     "cases", "subject", "prompts", "options", "replay", "cache", "adapters", "likelihood", "base", "prefix", "local",
     "distributions", "stats", "ratio", "timing", "power", "sizes", "record", "judge", "baselines", "changes",

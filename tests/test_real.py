@@ -115,7 +115,7 @@ def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
 
 
 def test_release_and_verify(copied: Place) -> None:
-    done = copied.run("harness", "release", "adapter", "--record=gate.json")
+    done = copied.run("harness", "release", "adapter", "--run=gate.json")
     assert done.returncode == 0, done.stderr
     assert copied.run("harness", "verify", "adapter").returncode == 0
     card = (copied.path / "adapter/README.md").read_text()
@@ -132,7 +132,7 @@ def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None
     done = copied.judge("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
     assert done.returncode == 1, done.stdout
     assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
-    refused = copied.run("harness", "release", "adapter", "--record=bad.json")
+    refused = copied.run("harness", "release", "adapter", "--run=bad.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
@@ -147,13 +147,13 @@ def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
 
 def test_release_refuses_another_adapters_record(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * 1.01)
-    refused = copied.run("harness", "release", "adapter", "--record=gate.json")
+    refused = copied.run("harness", "release", "adapter", "--run=gate.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
 
 def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
-    export = ("harness", "export", "adapter", "--record=gate.json", "--output=merged")
+    export = ("harness", "export", "adapter", "--run=gate.json", "--output=merged")
     done = copied.run(*export)
     assert done.returncode == 0, done.stdout + done.stderr
     same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.base import PROBE, load_base, load_tokenizer
-from harness.errors import CouldNotRun, Refused, show_path
+from harness.errors import Refused, show_path
 from harness.progress import Watch
 from trainers.checkpoints import KEPT
 from trainers.preference import Data, check_pairs
@@ -58,14 +58,12 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
 
 
 def _trainer(recipe: Recipe, base: Path, data: Data, dev: Data, work: Path) -> Any:
-    try:
-        from datasets import Dataset
-        from datasets.utils.logging import disable_progress_bar
-        from transformers.trainer_callback import PrinterCallback
+    from datasets import Dataset
+    from datasets.utils.logging import disable_progress_bar
+    from transformers.trainer_callback import PrinterCallback
 
-        from trainers.methods import trainer_of
-    except ImportError as error:
-        raise CouldNotRun(f"training needs the extra: pip install 'tunegate[train]' ({error})") from error
+    from trainers.methods import trainer_of
+
     disable_progress_bar()
     tokenizer = load_tokenizer(base)
     model, lora = _policy(recipe, base, tokenizer)

@@ -17,6 +17,7 @@ from harness.base import PROBE, load_base, load_tokenizer
 from harness.baselines import Baseline, digests
 from harness.cases import Task, load_tasks
 from harness.errors import Refused, show_path
+from harness.extras import check_train
 from harness.files import digest, file_digest, locked, stamped, write_json
 from harness.local import Local
 from harness.matching import matching
@@ -80,9 +81,11 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
         Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another lever,
             rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
             replaced.
+        CouldNotRun: what trains is not installed, or the model is not there.
     """
     _check_output(recipe.output)
     _check_batch(recipe)
+    check_train()
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
     every = for_method(read_rows(recipe.rows, task), recipe, say)

@@ -83,10 +83,12 @@ def test_a_real_model_up_the_ladder(tmp_path, tiny_model, monkeypatch):
     write_desk(tmp_path / "fixtures", 12, shots=SHOTS)
 
     done = CliRunner().invoke(
-        app, ["diagnose", "--model", str(tiny_model), "--larger", str(tiny_model), "--sample", "10"]
+        app, ["diagnose", "--model", str(tiny_model), "--larger", str(tiny_model), "--sample", "10", "--json"]
     )
 
     assert done.exit_code == 0, done.output
+    assert [each["task"] for each in json.loads(done.stdout)] == ["desk"]
+    assert "diagnosis, to be committed: baselines/" in done.stderr
     [path] = (tmp_path / "baselines").glob("*/desk/diagnosis.json")
     found = read_diagnosis(path)
     finding = found.units["desk/triage"]

@@ -151,6 +151,7 @@ def test_the_command(place, tmp_path, monkeypatch):
     assert "merged model: " in done.stdout
 
     damage(output)
-    spoilt = CliRunner().invoke(app, [*arguments, "--check"])
+    spoilt = CliRunner().invoke(app, [*arguments, "--check", "--json"])
     assert spoilt.exit_code == 1
+    assert json.loads(spoilt.stdout)["blocked"] is True
     assert "blocked: the merged model is not what was judged" in spoilt.stderr

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from harness.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from harness.baselines import baseline_path, read_baseline
 from harness.cases import load_tasks
+from harness.cli import app
 from harness.diagnosis import Diagnosis, Finding, write_diagnosis
 from harness.errors import Refused, TunegateError
 from harness.files import file_digest
@@ -569,3 +571,28 @@ def test_a_refusal_is_told_with_its_exit_code(desk):
     with pytest.raises(TunegateError) as error:
         verify(desk.adapter())
     assert error.value.exit_code == 4
+
+
+def test_the_commands_print_json(desk, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    desk.judge(desk.adapter(), {T: MOST})
+
+    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
+    verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
+
+    assert (released.exit_code, verified.exit_code) == (0, 0), released.stderr + verified.stderr
+    written = json.loads(released.stdout)
+    assert (written["manifest"], written["card"]) == ("adapter/release.json", "adapter/README.md")
+    assert [line.partition(":")[0] for line in written["baselines"]] == [T]
+    assert json.loads(verified.stdout) == json.loads((desk.home / "adapter/release.json").read_text())
+
+
+def test_the_commands_are_quiet(desk, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    desk.judge(desk.adapter(), {T: MOST})
+
+    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
+    verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])
+
+    assert released.stdout == "model card: adapter/README.md\nrelease manifest: adapter/release.json\n"
+    assert (verified.exit_code, verified.stdout) == (0, "")

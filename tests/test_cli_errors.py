@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def test_an_interrupted_command_ends_with_2(home, monkeypatch):
     done = CliRunner().invoke(app, ["plan"])
 
     assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to go on\n")
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["schema", "record"], ["lint"]])
+def test_a_reader_that_leaves_is_no_verdict(home, arguments: list[str]):
+    command = [sys.executable, "-m", "harness", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.close()
+        assert run.stderr.read() == ""
+    assert run.returncode == 3
 
 
 # --- pytest

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.commands.frame import (
     BASELINES,
@@ -16,6 +15,7 @@ from harness.commands.frame import (
     Baselines,
     Cases,
     Json,
+    Printer,
     Quiet,
     Run,
     chatter,
@@ -108,4 +108,4 @@ def plan(
     if as_json:
         print_json([each.as_dict() for each in plans])
     else:
-        show(Console(highlight=False), plans)
+        show(Printer(highlight=False), plans)

@@ -35,13 +35,22 @@ Json = Annotated[bool, shared("json")]
 Quiet = Annotated[bool, shared("quiet")]
 Adapter = Annotated[Path, typer.Argument(help="The adapter's folder.", metavar="ADAPTER")]
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Printer(Console):
+    """A console whose reader may leave, as `head` does."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave the exit code to `Command`: rich would end with 1, which means judged and blocked."""
+        raise BrokenPipeError
+
+
+console = Printer(highlight=False, soft_wrap=True)
+errors = Printer(stderr=True, highlight=False, soft_wrap=True)
 
 
 def chatter(quiet: bool, as_json: bool = False) -> Console:
     """Where progress and asides go: nowhere under --quiet, beside the results under --json."""
-    return Console(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
+    return Printer(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

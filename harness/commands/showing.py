@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from harness.commands.frame import Json, console, print_json, shared
+from harness.commands.frame import Json, Printer, console, print_json, shared
 
 
 def report(
@@ -35,6 +34,6 @@ def demo(home: Annotated[Path, shared("home")] = Path(".tunegate/demo")) -> None
     """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
     from harness.demo import run
 
-    code = run(Console(highlight=False), home)
+    code = run(Printer(highlight=False), home)
     if code:
         raise typer.Exit(code)

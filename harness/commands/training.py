@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from harness.commands.frame import (
     BASELINES,
@@ -16,6 +15,7 @@ from harness.commands.frame import (
     Baselines,
     Cases,
     Json,
+    Printer,
     Quiet,
     chatter,
     console,
@@ -49,7 +49,7 @@ def diagnose(
         found, records = run(task, model, larger, watch_on(aside), sample)
         every.append(found.as_dict())
         if not as_json:
-            show(Console(highlight=False), found)
+            show(Printer(highlight=False), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
         aside.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)

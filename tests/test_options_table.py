@@ -403,6 +403,17 @@ def test_a_document_names_no_option_of_pytest_that_is_not_there(page: Path, take
     assert found <= set(taken)
 
 
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
+    ours = {f"--{option.name}" for option in TABLE} | {f"--{name.replace('_', '-')}" for name in ALWAYS} | set(taken)
+    others = {"--tg-", "--lf", "--junitxml"}  # the prefix by itself, and pytest's own
+    accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
+
+    assert set(OPTION.findall(page.read_text())) - ours - others - accelerates == set()
+
+
 def test_pytest_is_given_no_option_by_its_old_name():
     old = {f"--{option.name}" for option in TABLE if option.suites}
     calls = [line for page in PAGES for line in re.findall(r"pytest suites/[^`#\n]*", page.read_text())]

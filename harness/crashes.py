@@ -6,7 +6,7 @@ import platform
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
@@ -75,6 +75,12 @@ def _details(error: BaseException) -> Iterator[str]:
     yield f"command: {sys.argv}"
     yield f"folder: {Path.cwd()}"
     yield f"python: {sys.version} on {platform.platform()}"
-    yield "packages: " + ", ".join(sorted(f"{each.name} {each.version}" for each in distributions()))
+    yield f"packages: {', '.join(sorted(_packages()))}"
     yield ""
     yield "".join(traceback.format_exception(error))
+
+
+def _packages() -> Iterator[str]:
+    for each in distributions():
+        with suppress(Exception):  # a damaged package must not hide the error that is told
+            yield f"{each.name} {each.version}"

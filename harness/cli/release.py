@@ -3,71 +3,108 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import BASELINES, FIXTURES, RUNS, Baselines, Cases, console, errors
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    RUNS,
+    Adapter,
+    Baselines,
+    Cases,
+    Json,
+    Quiet,
+    Run,
+    chatter,
+    console,
+    errors,
+    print_json,
+    project,
+    shared,
+)
 from tunegate.harness.core.errors import show_path
+
+if TYPE_CHECKING:
+    from tunegate.harness.evaluation.record import Record
 
 
 def release(
-    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
-    record: Annotated[
-        Path | None, typer.Option(help="The run to rest on (default: the newest of this adapter).")
-    ] = None,
+    adapter: Adapter,
+    run: Run = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Release an adapter: judge its outputs again, compute the verdict again, then write manifest and model card."""
+    """Release an adapter: judge its outputs again, compute the verdict again, then write manifest and model card.
+
+    Without --run it rests on the adapter's newest complete run.
+    """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.models.adapters import adapter_digest
-    from tunegate.harness.release.release import find_record
-    from tunegate.harness.release.release import release as run
+    from tunegate.harness.release.release import release as release_it
 
-    found = read_record(record) if record else find_record(RUNS, adapter_digest(adapter))
-    done = run(adapter, found, cases, baselines, watch_on(console))
+    aside = chatter(quiet, as_json)
+    done = release_it(adapter, _record_of(adapter, run), cases, baselines, watch_on(aside))
+    card, manifest = show_path(done.card), show_path(done.manifest)
+    if as_json:
+        print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})
+        return
     for line in done.files:
-        console.print(line, markup=False)
-    console.print(f"model card: {show_path(done.card)}")
-    console.print(f"release manifest: {show_path(done.manifest)}")
+        aside.print(line, markup=False)
+    console.print(f"model card: {card}")
+    console.print(f"release manifest: {manifest}")
 
 
-def verify(adapter: Annotated[Path, typer.Argument(help="The released adapter's folder.")]) -> None:
+def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:
     """Check a released adapter's digests again, on any machine, without torch."""
-    from tunegate.harness.release.release import verify as run
+    from tunegate.harness.release.release import read_manifest
+    from tunegate.harness.release.release import verify as check
 
-    for line in run(adapter):
-        console.print(line, markup=False)
+    lines = check(adapter)
+    if as_json:
+        print_json(read_manifest(adapter))
+        return
+    for line in lines:
+        chatter(quiet).print(line, markup=False)
 
 
 def export(
-    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
-    output: Annotated[Path, typer.Option(help="The merged model's folder.", metavar="DIR")],
-    record: Annotated[
-        Path | None, typer.Option(help="The adapter's run to compare with (default: its newest).")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Gate what is in DIR already: converted or quantized since, say.")
-    ] = False,
+    adapter: Adapter,
+    output: Annotated[Path, shared("output")],
+    run: Run = None,
+    check: Annotated[bool, shared("check")] = False,
     cases: Cases = FIXTURES,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Merge an adapter into a model folder, and gate that model against the adapter's own record; 1 if it blocks."""
+    """Merge an adapter into a model folder, and gate that model against the adapter's own record; 1 if it blocks.
+
+    Without --run it is compared with the adapter's newest complete run.
+    """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release import export as exports
-    from tunegate.harness.release.release import find_record
     from tunegate.harness.reporting.leaderboard import megabytes
     from tunegate.harness.reporting.record import show
 
-    found = read_record(record) if record else find_record(RUNS, adapter_digest(adapter))
-    run = exports.check if check else exports.export
-    done = run(adapter, output, found, cases, watch_on(console))
-    show(console, done.record)
-    console.print(f"{done.same} of {done.of} outputs are those of the adapter")
+    make = exports.check if check else exports.export
+    done = make(adapter, output, _record_of(adapter, run), cases, watch_on(chatter(quiet, as_json)))
+    if as_json:
+        print_json({"folder": show_path(done.folder), "blocked": done.blocked, "same": done.same, "of": done.of})
+    else:
+        show(console, done.record)
+        console.print(f"{done.same} of {done.of} outputs are those of the adapter")
     if done.blocked:
         errors.print(f"blocked: the merged model is not what was judged; {show_path(output)} is not to be served")
         raise typer.Exit(1)
-    console.print(f"merged model: {show_path(done.folder)} ({megabytes(done.folder):.1f} MB)", markup=False)
+    if not as_json:
+        console.print(f"merged model: {show_path(done.folder)} ({megabytes(done.folder):.1f} MB)", markup=False)
+
+
+def _record_of(adapter: Path, run: Path | None) -> Record:
+    from tunegate.harness.evaluation.record import read_record
+    from tunegate.harness.models.adapters import adapter_digest
+    from tunegate.harness.release.release import find_record
+
+    return read_record(run) if run else find_record(project() / RUNS, adapter_digest(adapter))

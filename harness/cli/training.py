@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from tunegate.harness.cli.common import BASELINES, FIXTURES, Baselines, Cases, console
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    Baselines,
+    Cases,
+    Json,
+    Printer,
+    Quiet,
+    chatter,
+    console,
+    print_json,
+    shared,
+)
 from tunegate.harness.core.errors import UsageError, show_path
 
 
 def diagnose(
-    tasks: Annotated[list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False)] = None,
-    model: Annotated[str, typer.Option(help="The model, as --model of the suites.")] = "smollm2",
-    larger: Annotated[str | None, typer.Option(help="A larger model, one more rung.", metavar="MODEL")] = None,
-    sample: Annotated[int, typer.Option(help="Cases of a unit to ask, hits and misses alike.", min=10)] = 40,
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False, metavar="TASK")
+    ] = None,
+    model: Annotated[str, shared("model")] = "smollm2",
+    larger: Annotated[str | None, shared("larger")] = None,
+    sample: Annotated[int, shared("sample")] = 40,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Ask a sample as it is, with examples, with the passage and step by step: which of them closes the gap?"""
     from tunegate.harness.core.progress import watch_on
@@ -28,30 +44,35 @@ def diagnose(
     from tunegate.harness.diagnosis.render import show
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
 
+    aside, every = chatter(quiet, as_json), []
     for task in find_tasks(load_tasks(cases), tasks or []):
-        found, records = run(task, model, larger, watch_on(console), sample)
-        show(Console(highlight=False), found)
+        found, records = run(task, model, larger, watch_on(aside), sample)
+        every.append(found.as_dict())
+        if not as_json:
+            show(Printer(highlight=False), found)
         for path in keep_records(records, task.name):
-            console.print(f"record: {show_path(path)}", markup=False)
-        console.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)
+            aside.print(f"record: {show_path(path)}", markup=False)
+        aside.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)
+    if as_json:
+        print_json(every)
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    output: Annotated[Path | None, typer.Option(help="Where the adapter goes, instead of the recipe's output.")] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Where the report on the rows goes.", metavar="FILE.json")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="All but the training, with an estimate of it.")] = False,
+    output: Annotated[Path | None, shared("output")] = None,
+    report: Annotated[Path | None, shared("report")] = None,
+    dry_run: Annotated[bool, shared("dry-run")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture."""
+    """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
+
+    Without --output the recipe says where the adapter goes.
+    """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.reporting.leaderboard import megabytes
     from tunegate.trainers.config.recipe import read_recipe, render
     from tunegate.trainers.pipeline import check
-    from tunegate.trainers.pipeline import train as run
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow
 
@@ -59,25 +80,34 @@ def train(
         follow()
         return
     with processes().leading():
-        watch, say = watch_on(console), functools.partial(console.print, markup=False)
+        aside = chatter(quiet)
+        say = functools.partial(aside.print, markup=False)
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
         read = read_recipe(recipe, output)
         for line in render(read):
             say(line)
+        watch = watch_on(aside)
         ready = check(read, cases, baselines, watch, say, report)
-        console.print(
-            f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}"
-        )
-        if dry_run:
-            from tunegate.trainers.training.estimate import estimate
+        say(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
+        (_estimate if dry_run else _fit)(ready, watch, say)
 
-            for line in estimate(read, ready.base.folder, ready.tokens, watch).render():
-                say(line)
-            say("nothing was trained: that was a dry run")
-            return
-        if processes().count > 1:
-            say(f"{processes().count} processes, rows a step in each: {read.optim.batch // processes().count}")
-        folder = run(ready, watch, say)
-        console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
-        console.print(f"next: pytest suites/ --adapter={show_path(folder)} --against baseline")
+
+def _estimate(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
+    from tunegate.trainers.training.estimate import estimate
+
+    for line in estimate(ready.recipe, ready.base.folder, ready.tokens, watch).render():
+        console.print(line, markup=False)
+    say("nothing was trained: that was a dry run")
+
+
+def _fit(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
+    from tunegate.harness.reporting.leaderboard import megabytes
+    from tunegate.trainers.pipeline import train as run
+    from tunegate.trainers.training.distributed import processes
+
+    if processes().count > 1:
+        say(f"{processes().count} processes, rows a step in each: {ready.recipe.optim.batch // processes().count}")
+    folder = run(ready, watch, say)
+    console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
+    say(f"next: pytest suites/ --tg-adapter={show_path(folder)} --tg-against baseline")

@@ -3,6 +3,7 @@
     TunegateError            a message for people; `exit_code` is what the process returns
     +-- UsageError      (2)  the command line cannot mean anything
     +-- CouldNotRun     (3)  no model, no memory, no server: nothing was judged
+    +-- Unexpected      (3)  a mistake of ours: its details are in a file
     +-- Refused         (4)  refused before generation; nothing was written
         +-- AuthoringError   mistakes in the files people edit, all of them at once
 
@@ -30,6 +31,12 @@ class UsageError(TunegateError):
 
 class CouldNotRun(TunegateError):
     """Something outside the fixtures is missing or broke; there is no record."""
+
+    exit_code = 3
+
+
+class Unexpected(TunegateError):
+    """An error that nobody foresaw. It must never end as 1, which means judged and blocked."""
 
     exit_code = 3
 

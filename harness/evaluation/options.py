@@ -1,22 +1,98 @@
-"""The options of a run, and the defaults that `[tool.tunegate]` of a project's pyproject.toml may set."""
+"""Every option, once, for pytest and for the commands; the standing values that pyproject.toml may set; a run's own."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.models.prompts import RungName
+
+if TYPE_CHECKING:
+    from tunegate.harness.models.prompts import (
+        RungName,  # too heavy for the plugin, which is loaded wherever pytest runs
+    )
 
 REPLAY = "replay:"
 BASELINE = "baseline"
-SETTINGS = ("model", "cases", "baselines", "inconclusive")
-INCONCLUSIVE = ("block", "warn")
+PROJECT = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: what it is called, what it says, what it takes.
+
+    It is `--tg-NAME` in pytest (where `suites`: pytest takes it), `--NAME` in every command that has it, and the key
+    NAME of `[tool.tunegate]` (where `stands`: a standing value makes sense). Without `takes` it is a flag. `least` is
+    the smallest number that it takes.
+    """
+
+    name: str
+    help: str
+    takes: str = ""
+    type: type = str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    least: int | None = None
+    many: bool = False
+    suites: bool = False
+    stands: bool = False
+
+    @property
+    def dest(self) -> str:
+        """Its attribute in pytest's options."""
+        return f"tg_{self.name}"
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it takes no value."""
+        return not self.takes
+
+
+#: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
+TABLE = (
+    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:FILE.jsonl", "MODEL",
+           default="smollm2", suites=True, stands=True),
+    Option("adapter", "Judge this LoRA adapter; may be repeated", "DIR", Path, many=True, suites=True),
+    Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
+    Option("baselines", "The folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),
+    Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
+    Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
+    Option("out", "Also write the record here; a folder if several adapters are judged", "RECORD.json", Path,
+           suites=True),
+    Option("rung", "Which rung of the ladder to prompt on", "as-is|few-shot|context|steps", default="as-is",
+           choices=("as-is", "few-shot", "context", "steps"), suites=True, stands=True),
+    Option("sealed", "Judge sealed units too: for the final look", suites=True, type=bool, default=False),
+    Option("repeats", "Answers per case, for sampled decoding only", "N", int, 1, least=1, suites=True, stands=True),
+    Option("timing", "Also time base and adapter, one prompt at a time; nothing gates on it", suites=True, type=bool,
+           default=False),
+    Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
+           choices=("block", "warn"), suites=True, stands=True),
+    Option("run", "The run to rest on, by its record", "RECORD.json", Path),
+    Option("larger", "A larger model, one more rung", "MODEL", stands=True),
+    Option("sample", "Cases of a unit to ask, hits and misses alike", "N", int, 40, least=10, stands=True),
+    Option("unit", "Only this unit", "TASK/UNIT"),
+    Option("margin", "Hold this, .05 for five points, not what is declared", "SHARE", float),
+    Option("gain", "Show this, .05 for five points", "SHARE", float),
+    Option("flip_rate", "Assume this, .04 for 4 %, not what was measured", "SHARE", float),
+    Option("output", "The folder that is made: the adapter, or the merged model", "DIR", Path),
+    Option("report", "Where the report on the rows goes", "FILE.json", Path),
+    Option("dry-run", "All but the training, with an estimate of it", type=bool, default=False),
+    Option("check", "Gate what is in the output folder already: converted or quantized since, say", type=bool,
+           default=False),
+    Option("format", "With github, annotations beside the lines of a pull request", "text|github", default="text",
+           choices=("text", "github")),
+    Option("strict", "Let warnings fail, too", type=bool, default=False, stands=True),
+    Option("report-card", "Show what each voice metric can do; takes seconds", type=bool, default=False),
+    Option("home", "Where the demo writes; emptied first", "DIR", Path, Path(".tunegate/demo")),
+    Option("json", "Print the results as JSON, and nothing else on stdout", type=bool, default=False),
+    Option("quiet", "No progress and no chatter: results and errors only", type=bool, default=False),
+)  # fmt: skip
+OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +166,39 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
 
 
-def read_settings(root: Path) -> dict[str, str]:
+def find_root(start: Path) -> Path:
+    """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
+    return next((folder for folder in (start, *start.parents) if _is_project(folder / PROJECT)), start)
+
+
+def _is_project(file: Path) -> bool:
+    try:
+        return "tunegate" in _tools(file)
+    except Refused:
+        return True  # it cannot be read, and whoever reads the settings says why
+
+
+def standing(root: Path) -> dict[str, Any]:
+    """What each option is where the command line is silent: what `[tool.tunegate]` of `root` says, else the default.
+
+    Paths count from `root`.
+
+    Raises:
+        Refused: see `read_settings`.
+    """
+    settings = read_settings(root)
+    values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
+    return {name: root / value if OPTIONS[name].type is Path else value for name, value in values.items()}
+
+
+def read_settings(root: Path) -> dict[str, Any]:
     """The `[tool.tunegate]` table of `root`'s pyproject.toml; empty where there is none.
 
     Raises:
         Refused: not TOML, or a key or value that means nothing; all of them.
     """
-    path = root / "pyproject.toml"
-    if not path.is_file():
-        return {}
-    try:
-        settings = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("tunegate", {})
-    except (ValueError, OSError) as error:
-        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
+    path = root / PROJECT
+    settings = _tools(path).get("tunegate", {})
     if not isinstance(settings, dict):
         raise Refused(f"{show_path(path)}: expected a table [tool.tunegate], found {settings!r}")
     wrong = [problem for key, value in settings.items() for problem in _setting_problems(key, value)]
@@ -111,12 +207,36 @@ def read_settings(root: Path) -> dict[str, str]:
     return settings
 
 
+def _tools(path: Path) -> dict[str, Any]:
+    """The tools' tables of a pyproject.toml; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+    except (ValueError, OSError) as error:
+        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
+    return tools if isinstance(tools, dict) else {}
+
+
 def _setting_problems(key: str, value: Any) -> Iterator[str]:
-    if key not in SETTINGS:
-        close = difflib.get_close_matches(key, SETTINGS, n=1)
+    option = OPTIONS.get(key)
+    if option is None or not option.stands:
+        known = [each.name for each in TABLE if each.stands]
+        close = difflib.get_close_matches(key, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        yield f"expected one of {', '.join(SETTINGS)}, found {key!r}{hint}"
-    elif not isinstance(value, str):
-        yield f"{key}: expected text in quotes, found {value!r}"
-    elif key == "inconclusive" and value not in INCONCLUSIVE:
-        yield f"{key}: expected {' or '.join(INCONCLUSIVE)}, found {value!r}"
+        yield f"expected one of {', '.join(known)}, found {key!r}{hint}"
+    elif not _fits(option, value):
+        yield f"{key}: expected {_expected(option)}, found {value!r}"
+
+
+def _fits(option: Option, value: Any) -> bool:
+    if option.type in (int, bool):  # exactly: to Python, true is a number
+        return type(value) is option.type and (option.least is None or value >= option.least)
+    return isinstance(value, str) and (not option.choices or value in option.choices)
+
+
+def _expected(option: Option) -> str:
+    if option.choices:
+        return f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+    words = {bool: "true or false", int: f"a whole number from {option.least}"}
+    return words.get(option.type, "text in quotes")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import HasWarnings
@@ -69,6 +70,15 @@ class Lint:
     def units(self) -> list[str]:
         """A line for each unit."""
         return [_counted(unit) for task in self.tasks for unit in task.units]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as JSON data."""
+        units = [unit for task in self.tasks for unit in task.units]
+        return {
+            "mistakes": [asdict(each) for each in self.mistakes],
+            "warnings": [asdict(each) for each in self.warnings],
+            "units": [{"unit": unit.key, "suite": unit.suite, "cases": len(unit.cases)} for unit in units],
+        }
 
     @property
     def summary(self) -> str:

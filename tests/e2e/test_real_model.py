@@ -116,7 +116,7 @@ def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
 
 
 def test_release_and_verify(copied: Place) -> None:
-    done = copied.run("tunegate", "release", "adapter", "--record=gate.json")
+    done = copied.run("tunegate", "release", "adapter", "--run=gate.json")
     assert done.returncode == 0, done.stderr
     assert copied.run("tunegate", "verify", "adapter").returncode == 0
     card = (copied.path / "adapter/README.md").read_text()
@@ -133,7 +133,7 @@ def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None
     done = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
     assert done.returncode == 1, done.stdout
     assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
-    refused = copied.run("tunegate", "release", "adapter", "--record=bad.json")
+    refused = copied.run("tunegate", "release", "adapter", "--run=bad.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
@@ -148,13 +148,13 @@ def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
 
 def test_release_refuses_another_adapters_record(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * 1.01)
-    refused = copied.run("tunegate", "release", "adapter", "--record=gate.json")
+    refused = copied.run("tunegate", "release", "adapter", "--run=gate.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
 
 
 def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
-    export = ("tunegate", "export", "adapter", "--record=gate.json", "--output=merged")
+    export = ("tunegate", "export", "adapter", "--run=gate.json", "--output=merged")
     done = copied.run(*export)
     assert done.returncode == 0, done.stdout + done.stderr
     same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)
@@ -212,7 +212,7 @@ def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     recipe = copied.path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.5, checkpoint_steps: 1"))
     process = subprocess.Popen(
-        copied.command("harness", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
+        copied.command("tunegate", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
     )
     wait_for(lambda: (copied.path / ".adapter.training/checkpoint-1/complete.json").exists(), process)
     process.send_signal(signal.SIGKILL)

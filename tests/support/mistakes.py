@@ -30,7 +30,7 @@ GATE = "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed"
 RECORD = "pytest suites/ --tg-record --tg-sealed"
 OUTPUTS = "pytest suites/ --tg-model=replay:outputs.jsonl --tg-against=base.json"
 RELEASE = "tunegate release tuned"
-OF_RUN = "tunegate release tuned --record=run.json"
+OF_RUN = "tunegate release tuned --run=run.json"
 VERIFY = "tunegate verify tuned"
 DIAGNOSIS = "baselines/*/desk/diagnosis.json"
 TRAIN = "tunegate train tuned.yaml --output=next"
@@ -250,7 +250,7 @@ MISTAKES = {
         caught("a verdict is edited", OF_RUN, 4, RUN_EDITED, put(RUN, "verdicts.desk/triage.verdict", "held")),
         caught("a partial record is called complete", OF_RUN, 4, RUN_EDITED,
                judged("--tg-sealed -k c03"), put(RUN, "partial", False)),
-        caught("a decision is edited", "tunegate release third --record=third.json", 4,
+        caught("a decision is edited", "tunegate release third --run=third.json", 4,
                "third.json: expected a record as it was written, found one that was edited",
                put("third.json", "tasks.desk.decision", "release"), passes=OF_RUN),
         caught("another tool wrote another output", OF_RUN, 4, OTHER_SCORES,
@@ -261,7 +261,7 @@ MISTAKES = {
         caught("another tool wrote the verdict", OF_RUN, 4,
                "computed again, the verdicts of desk/triage are not those of run.json",
                put(RUN, "verdicts.desk/triage.verdict", "held"), stamp(RUN)),
-        caught("another tool wrote the decision", "tunegate release third --record=third.json", 4,
+        caught("another tool wrote the decision", "tunegate release third --run=third.json", 4,
                "desk: not released. Blocked: desk/wording regressed",
                put("third.json", "tasks.desk.decision", "release"), stamp("third.json"), passes=OF_RUN),
         caught("the record is cut off", OF_RUN, 4, "run.json: expected a record (JSON)", cut(RUN)),
@@ -281,14 +281,14 @@ MISTAKES = {
         caught("the baseline is gone since the run", OF_RUN, 4, "desk/triage: expected a baseline at ... found none",
                remove(BASE)),
         caught("it was judged against a copy of the baselines without the last release",
-               "tunegate release second --record=second.json", 4, "desk: not released. Blocked: desk/triage regressed",
+               "tunegate release second --run=second.json", 4, "desk: not released. Blocked: desk/triage regressed",
                passes=OF_RUN),
         caught("inconclusive was let pass as a warning", OF_RUN, 4,
                "desk: not released. Blocked: desk/wording inconclusive",
                put(POLICY, "units.wording.margin", 0.05), judged("--tg-sealed --tg-inconclusive=warn")),
-        caught("the record is another adapter's", "tunegate release tuned --record=second.json", 4,
+        caught("the record is another adapter's", "tunegate release tuned --run=second.json", 4,
                "second.json: expected the record of this adapter ( ... ), found that of", passes=OF_RUN),
-        caught("the record is of outputs made elsewhere", "tunegate release tuned --record=base.json", 4,
+        caught("the record is of outputs made elsewhere", "tunegate release tuned --run=base.json", 4,
                "base.json: expected the record of this adapter ( ... ), found that of a model without an adapter",
                passes=OF_RUN),
         caught("the adapter was never judged", RELEASE, 4, NO_RUN, remove(".tunegate/runs")),

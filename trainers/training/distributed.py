@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 from tunegate.harness.core.errors import CouldNotRun, TunegateError
+from tunegate.harness.core.extras import need
 
 #: How many there are, as torchrun (which `accelerate launch` runs) and the kinds of MPI say it.
 LAUNCHED = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -106,11 +107,7 @@ def processes() -> Processes:
     """
     if not any(os.environ.get(name, "1") not in ("", "1") for name in LAUNCHED):
         return Processes()
-    try:
-        from accelerate import PartialState
-    except ImportError as error:
-        raise CouldNotRun(f"training needs the extra: pip install 'tunegate[train]' ({error})") from error
-    state = PartialState(cpu=on_cpu(), timeout=PATIENCE)
+    state = need("accelerate").PartialState(cpu=on_cpu(), timeout=PATIENCE)
     return Processes(state.num_processes, state.process_index)
 
 

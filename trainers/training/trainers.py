@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.huggingface import PROBE, load_base, load_tokenizer
 from tunegate.trainers.config.recipe import DPO, Recipe
@@ -58,14 +58,12 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
 
 
 def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Path) -> Any:
-    try:
-        from datasets import Dataset
-        from datasets.utils.logging import disable_progress_bar
-        from transformers.trainer_callback import PrinterCallback
+    from datasets import Dataset
+    from datasets.utils.logging import disable_progress_bar
+    from transformers.trainer_callback import PrinterCallback
 
-        from tunegate.trainers.training.methods import trainer_of
-    except ImportError as error:
-        raise CouldNotRun(f"training needs the extra: pip install 'tunegate[train]' ({error})") from error
+    from tunegate.trainers.training.methods import trainer_of
+
     disable_progress_bar()
     tokenizer = load_tokenizer(base)
     model, lora = _policy(recipe, base, tokenizer)

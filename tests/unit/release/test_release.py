@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, record, save, stamp, write_desk, write_policy
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
@@ -564,3 +566,28 @@ def test_a_refusal_is_told_with_its_exit_code(desk):
     with pytest.raises(TunegateError) as error:
         verify(desk.adapter())
     assert error.value.exit_code == 4
+
+
+def test_the_commands_print_json(desk, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    desk.evaluate(desk.adapter(), {T: MOST})
+
+    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
+    verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
+
+    assert (released.exit_code, verified.exit_code) == (0, 0), released.stderr + verified.stderr
+    written = json.loads(released.stdout)
+    assert (written["manifest"], written["card"]) == ("adapter/release.json", "adapter/README.md")
+    assert [line.partition(":")[0] for line in written["baselines"]] == [T]
+    assert json.loads(verified.stdout) == json.loads((desk.home / "adapter/release.json").read_text())
+
+
+def test_the_commands_are_quiet(desk, monkeypatch):
+    monkeypatch.chdir(desk.home)
+    desk.evaluate(desk.adapter(), {T: MOST})
+
+    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
+    verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])
+
+    assert released.stdout == "model card: adapter/README.md\nrelease manifest: adapter/release.json\n"
+    assert (verified.exit_code, verified.stdout) == (0, "")

@@ -1,0 +1,86 @@
+"""An error that nobody foresaw: one line for whoever meets it, and a file with the details for whoever mends it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from tunegate.harness.core import extras
+from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
+
+FOLDER = Path(".tunegate/errors")
+
+
+@contextmanager
+def ending(config: pytest.Config) -> Iterator[None]:
+    """End pytest's run with an error's own exit code, where pytest would call it its own internal error.
+
+    Not while it collects: there pytest takes whatever is raised for a failure of the module that it collects.
+    """
+    try:
+        yield
+    except pytest.UsageError:
+        raise
+    except Exception as error:
+        told = as_told(error, config.rootpath if config.inipath else config.invocation_params.dir)
+        if told.exit_code == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(str(told)) from error
+        pytest.exit(str(told), returncode=told.exit_code)
+
+
+def as_told(error: BaseException, root: Path) -> TunegateError:
+    """An error as it is told: ours says it itself, a missing extra how to install it, any other where its details are.
+
+    Args:
+        error: what was raised.
+        root: the project, which keeps the details of an unexpected one.
+    """
+    if isinstance(error, TunegateError):
+        return error
+    return extras.lacking_of(error) or _unexpected(error, root)
+
+
+def _unexpected(error: BaseException, root: Path) -> Unexpected:
+    said = next(iter(str(error).splitlines()), "")
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    kept = _keep("\n".join(_details(error)), root)
+    where = f"the details are in {show_path(kept)}" if kept else "no folder took the details"
+    return Unexpected(f"unexpected error ({what}): nothing was decided; {where}; please report it")
+
+
+def _keep(text: str, root: Path) -> Path | None:
+    """Write the details into the project, else where this user's programs keep such things."""
+    from platformdirs import user_state_path
+
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.txt"
+    for folder in (root / FOLDER, user_state_path("tunegate") / "errors"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return folder / name
+    return None
+
+
+def _details(error: BaseException) -> Iterator[str]:
+    yield f"command: {sys.argv}"
+    yield f"folder: {Path.cwd()}"
+    yield f"python: {sys.version} on {platform.platform()}"
+    yield f"packages: {', '.join(sorted(_packages()))}"
+    yield ""
+    yield "".join(traceback.format_exception(error))
+
+
+def _packages() -> Iterator[str]:
+    for each in distributions():
+        with suppress(Exception):  # a damaged package must not hide the error that is told
+            yield f"{each.name} {each.version}"

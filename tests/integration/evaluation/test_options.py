@@ -1,0 +1,423 @@
+"""One table of options: pytest, the commands, the settings and the documents say the same of each.
+
+After a change that is meant: TUNEGATE_GOLDEN=write pytest tests/test_options_table.py, then read the diff of
+docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from tests.support.paths import ROOT
+from tests.support.project import Project
+from tests.support.units import write_unit
+from tunegate.harness.cli.main import COMMANDS, app
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.options import OPTIONS, TABLE, Option, Options, find_root, read_settings, standing
+from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.pytest_plugin.plugin import pytest_addoption
+
+# pytest inside pytest forgets what it imported: import the heavy part once, out here
+importlib.import_module("tunegate.harness.pytest_plugin.items")
+
+GROUP = typer.main.get_command(app)
+BY_NAME = {command.__name__: GROUP.commands[command.__name__] for command, *_ in COMMANDS}
+ALWAYS = {"help", "version", "install_completion", "show_completion"}
+
+
+class Taken:
+    """Takes options as pytest's parser does, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, dict[str, Any]] = {}
+
+    def getgroup(self, *_: str) -> Taken:
+        return self
+
+    def addoption(self, name: str, **told: Any) -> None:
+        self.options[name] = told
+
+
+@pytest.fixture(scope="module")
+def taken() -> dict[str, dict[str, Any]]:
+    parser = Taken()
+    pytest_addoption(parser)  # type: ignore[arg-type]
+    return parser.options
+
+
+def params() -> list[tuple[str, Any]]:
+    """Every option of every command, with the command's name."""
+    return [
+        (name, each)
+        for name, command in BY_NAME.items()
+        for each in command.params
+        if each.param_type_name == "option" and each.name not in ALWAYS
+    ]
+
+
+# --- one table
+
+
+def test_pytest_takes_exactly_the_rows_that_are_for_suites(taken):
+    assert list(taken) == [f"--tg-{option.name}" for option in TABLE if option.suites]
+    assert all(told["dest"].startswith("tg_") for told in taken.values())
+
+
+@pytest.mark.parametrize("option", [option for option in TABLE if option.suites], ids=lambda each: each.name)
+def test_pytest_says_what_the_row_says(taken, option: Option):
+    told = taken[f"--tg-{option.name}"]
+
+    assert told["help"].startswith(option.help)
+    assert told.get("metavar", "") == option.takes
+    assert (told.get("action") == "store_true") == option.is_flag
+    assert option.default is None or option.is_flag or f"(default: {option.default})" in told["help"]
+
+
+@pytest.mark.parametrize(("command", "param"), params(), ids=lambda each: each if isinstance(each, str) else each.name)
+def test_a_command_says_what_the_row_says(command: str, param: Any):
+    option = OPTIONS[param.opts[0].removeprefix("--")]
+
+    assert param.opts == [f"--{option.name}"]
+    assert param.help == option.help
+    assert (param.metavar or "") == option.takes
+    assert bool(param.is_flag) == option.is_flag
+    assert (param.default if param.default is None else option.type(param.default)) == option.default
+
+
+def test_a_command_refuses_less_than_the_row_takes(home):
+    done = CliRunner().invoke(app, ["diagnose", "--sample", str(OPTIONS["sample"].least - 1)])
+
+    assert done.exit_code == 2
+    assert "--sample" in done.stderr
+
+
+def test_no_row_is_for_nothing():
+    used = {param.opts[0].removeprefix("--") for _, param in params()}
+
+    assert {option.name for option in TABLE} == used | {option.name for option in TABLE if option.suites}
+
+
+def test_the_defaults_are_those_of_a_run():
+    run, row = Options(Path()), OPTIONS
+
+    for name in ("model", "cases", "baselines", "rung", "repeats", "inconclusive", "record", "sealed", "timing"):
+        assert getattr(run, name) == row[name].default, name
+    assert OPTIONS["rung"].choices == RUNGS
+
+
+@pytest.mark.parametrize(("command", "example"), [(command.__name__, example) for command, _, example in COMMANDS])
+def test_every_command_has_an_example_that_it_takes(command: str, example: str):
+    program, name, *arguments = shlex.split(example.partition(" > ")[0])
+
+    assert (program, name) == ("tunegate", command)
+    BY_NAME[name].make_context(name, arguments)  # would refuse what it does not take
+    shown = CliRunner().invoke(app, [name, "-h"])
+    assert shown.exit_code == 0
+    assert f"Example: {example}" in " ".join(shown.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["", *BY_NAME])
+def test_the_help_fits_80_columns(command: str, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+    short, long = (CliRunner().invoke(app, [*command.split(), flag]).stdout for flag in ("-h", "--help"))
+
+    assert short == long
+    assert max(map(len, short.splitlines())) <= 80
+    assert "..." not in short.replace("]...", "").replace("}...", "")  # nothing is cut
+
+
+def test_the_version():
+    assert re.fullmatch(r"tunegate \d+\.\d+\.\d+\n", CliRunner().invoke(app, ["--version"]).stdout)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_there(shell: str, monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # else it asks which shell runs the tests
+    script = CliRunner().invoke(app, ["--show-completion", shell], prog_name="tunegate")
+
+    assert script.exit_code == 0
+    assert "_TUNEGATE_COMPLETE" in script.stdout
+
+
+def test_completion_knows_the_commands():
+    asked = {"_TUNEGATE_COMPLETE": "complete_bash", "COMP_WORDS": "tunegate re", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv[0] = 'tunegate'; from tunegate.harness.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True)
+
+    assert done.stdout.split() == ["release", "report"]
+
+
+# --- a host's own options
+
+
+def test_a_host_keeps_its_own_model_record_and_out(project: Project):
+    project.unit(["a"])
+    (project.path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    [parser.addoption(name) for name in ('--model', '--record', '--out')]"
+    )
+    (project.path / "test_host.py").write_text(
+        "def test_host(pytestconfig):\n    assert pytestconfig.getoption('model') == 'theirs'"
+    )
+    outputs = {"desk/triage/a": '{"product": "boiler"}'}
+
+    project.replay(outputs, "test_host.py", "--model=theirs", "--record=x", "--out=y").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("old", ["--record", "--model=x", "--against=baseline", "--out=x.json"])
+def test_an_old_name_is_refused_by_pytest(project: Project, old: str):
+    project.unit(["a"])
+    result = project.run(old)
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*unrecognized arguments: {old}*"])
+
+
+# --- settings
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A project whose fixtures lie elsewhere."""
+    write_unit(tmp_path / "mine", ["a"])
+    (tmp_path / "pyproject.toml").write_text('[tool.tunegate]\ncases = "mine"\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["lint", "plan"])
+def test_a_command_reads_the_settings(home, command: str):
+    done = CliRunner().invoke(app, [command])
+
+    assert done.exit_code == 0, done.stderr
+    assert "desk/triage" in done.stdout
+
+
+def test_the_command_line_beats_the_settings(home):
+    done = CliRunner().invoke(app, ["plan", "--cases", "fixtures"])
+
+    assert (done.exit_code, done.stderr[:42]) == (4, "fixtures: expected a folder of fixtures, f")
+
+
+def test_the_settings_count_from_their_own_folder(home, monkeypatch):
+    (home / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(home / "deep" / "er")
+
+    assert "desk/triage" in CliRunner().invoke(app, ["lint"]).stdout
+    assert find_root(Path.cwd()) == home
+
+
+def test_without_settings_the_project_is_where_one_stands(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\n")
+    (tmp_path / "inner").mkdir()
+
+    assert find_root(tmp_path / "inner") == tmp_path / "inner"
+
+
+def test_a_setting_decides_how_lint_ends(home):
+    assert CliRunner().invoke(app, ["lint"]).exit_code == 0  # with warnings: one case is few
+    (home / "pyproject.toml").write_text('[tool.tunegate]\ncases = "mine"\nstrict = true\n')
+
+    assert CliRunner().invoke(app, ["lint"]).exit_code == 4
+
+
+def test_settings_of_a_run(project: Project):
+    project.unit(["a"])
+    file = project.path / "pyproject.toml"
+    file.write_text(file.read_text() + '\n[tool.tunegate]\nrung = "steps"\nmodel = "replay:outputs.jsonl"\n')
+    outputs = {"desk/triage/a": '{"product": "boiler"}'}
+
+    assert "--tg-rung steps cannot change" in project.replay(outputs).stderr.str()
+    assert project.replay(outputs, "--tg-rung=as-is").ret == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sample = 3", "sample: expected a whole number from 10, found 3"),
+        ("repeats = true", "repeats: expected a whole number from 1, found True"),
+        ('strict = "yes"', "strict: expected true or false, found 'yes'"),
+        ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
+        ("record = true", "expected one of model, cases, baselines, rung, repeats, inconclusive, larger, sample, "),
+        ("cases = 1", "cases: expected text in quotes, found 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(home, text: str, told: str):
+    (home / "pyproject.toml").write_text(f"[tool.tunegate]\n{text}\n")
+    done = CliRunner().invoke(app, ["lint"])
+
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert f"pyproject.toml: [tool.tunegate] {told}" in done.stderr
+    assert CliRunner().invoke(app, ["lint", "-h"]).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["[tool.tunegate", "tool.tunegate = 3"])
+def test_what_is_no_table_is_refused(tmp_path, text: str):
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    with pytest.raises(Refused, match=r"pyproject\.toml: expected (TOML|a table \[tool\.tunegate\]), found"):
+        read_settings(find_root(tmp_path))
+
+
+def test_settings_stand_beside_defaults(home):
+    stands = standing(home)
+
+    assert stands["cases"] == home / "mine"
+    assert (stands["baselines"], stands["model"], stands["sample"]) == (home / "baselines", "smollm2", 40)
+
+
+# --- what a script and a quiet terminal get
+
+
+def test_lint_prints_json_and_nothing_else(home):
+    done = CliRunner().invoke(app, ["lint", "--json"])
+    found = json.loads(done.stdout)
+
+    assert (done.exit_code, done.stderr, found["mistakes"]) == (0, "", [])
+    assert found["units"] == [{"unit": "desk/triage", "suite": "schema", "cases": 1}]
+    assert found["warnings"][0].keys() == {"file", "line", "text"}
+
+
+def test_lint_prints_mistakes_as_json(home):
+    write_unit(home / "mine", ["a", "a"])
+    done = CliRunner().invoke(app, ["lint", "--json"])
+
+    [mistake] = json.loads(done.stdout)["mistakes"]
+    assert (done.exit_code, mistake["file"], mistake["found"]) == (
+        4,
+        "mine/desk/triage.yaml",
+        "'a' again (first on line 1)",
+    )
+
+
+def test_lint_is_quiet_about_what_is_right(home):
+    loud, quiet = (CliRunner().invoke(app, ["lint", *more]).stdout.splitlines() for more in ([], ["--quiet"]))
+
+    assert loud[0] == "desk/triage: 1 schema case"
+    assert quiet
+    assert set(quiet) == {line for line in loud if "warning:" in line and line[:4] == "mine"}
+
+
+def test_plan_prints_json(home):
+    done = CliRunner().invoke(app, ["plan", "--json"])
+    [planned] = json.loads(done.stdout)
+
+    assert (planned["unit"], planned["n"], planned["margin"]) == ("desk/triage", 1, 0.05)
+    assert planned["needed"] > 100
+
+
+def test_report_prints_the_records(project: Project):
+    project.unit(["a"])
+    project.replay({"desk/triage/a": '{"product": "boiler"}'}, "--tg-out=record.json")
+    done = CliRunner().invoke(app, ["report", "record.json", "--json"])
+
+    assert json.loads(done.stdout) == [json.loads((project.path / "record.json").read_text())]
+
+
+def test_no_color_is_honoured(home, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert "\x1b[3" not in CliRunner().invoke(app, ["plan"], color=True).stdout  # bold may stay, colours not
+
+
+# --- what the documents say
+
+
+def settings_table() -> str:
+    rows = [
+        f"| `{option.name}` | {option.help} | {_expected(option)} | {_default(option)} |"
+        for option in TABLE
+        if option.stands
+    ]
+    return "\n".join(["| key | what it says | it takes | default |", "|---|---|---|---|", *rows])
+
+
+def _expected(option: Option) -> str:
+    if option.choices:
+        return " or ".join(f'`"{choice}"`' for choice in option.choices)
+    return {bool: "`true` or `false`", int: f"a whole number from {option.least}", Path: "a path"}.get(
+        option.type, "text"
+    )
+
+
+def _default(option: Option) -> str:
+    if option.default is None:
+        return "none"
+    shown = option.default if isinstance(option.default, int) else str(option.default)
+    return f"`{json.dumps(shown)}`"
+
+
+def options_table() -> str:
+    rows = []
+    for option in TABLE:
+        takes = f" {option.takes}".replace("|", "\\|") if option.takes else ""
+        commands = [name for name, param in params() if param.opts[0] == f"--{option.name}"]
+        places = [*(["pytest"] if option.suites else []), *(f"`{name}`" for name in commands)]
+        named = [f"`--tg-{option.name}{takes}`"] if option.suites else []
+        named += [f"`--{option.name}{takes}`"] if commands else []
+        rows.append(f"| {', '.join(named)} | {option.help} | {', '.join(places)} |")
+    return "\n".join(["| option | what it does | in |", "|---|---|---|", *rows])
+
+
+@pytest.mark.parametrize(("name", "table"), [("settings", settings_table()), ("options", options_table())])
+def test_the_documents_table_is_the_table(name: str, table: str):
+    page = ROOT / "docs" / "configuration.md"
+    begin, end = f"<!-- {name}:begin -->\n", f"\n<!-- {name}:end -->"
+    before, _, rest = page.read_text().partition(begin)
+    found, _, after = rest.partition(end)
+    if os.environ.get("TUNEGATE_GOLDEN") == "write":
+        page.write_text(f"{before}{begin}{table}{end}{after}")
+        found = table
+    assert found == table
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".github/**/*.yml")]
+OPTION = re.compile(r"(?<![\w/-])--[a-z][a-z-]*")
+CALL = re.compile(rf"\btunegate (?P<command>{'|'.join(BY_NAME)})\b(?P<rest>[^`#\n]*)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_document_gives_a_command_no_option_that_it_does_not_have(page: Path):
+    for call in CALL.finditer(page.read_text()):
+        has = {f"--{param.opts[0].removeprefix('--')}" for name, param in params() if name == call["command"]}
+        unknown = set(OPTION.findall(call["rest"].partition("pytest ")[0])) - has - {"--help"}
+        assert not unknown, f"{page.name}: {call[0]}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_document_names_no_option_of_pytest_that_is_not_there(page: Path, taken):
+    found = {each for each in OPTION.findall(page.read_text()) if each.startswith("--tg-")} - {"--tg-"}
+
+    assert found <= set(taken)
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
+    ours = {f"--{option.name}" for option in TABLE} | {f"--{name.replace('_', '-')}" for name in ALWAYS} | set(taken)
+    others = {"--tg-", "--lf", "--junitxml"}  # the prefix by itself, and pytest's own
+    accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
+
+    assert set(OPTION.findall(page.read_text())) - ours - others - accelerates == set()
+
+
+def test_pytest_is_given_no_option_by_its_old_name():
+    old = {f"--{option.name}" for option in TABLE if option.suites}
+    calls = [line for page in PAGES for line in re.findall(r"pytest suites/[^`#\n]*", page.read_text())]
+
+    assert calls
+    assert [line for line in calls if old & set(OPTION.findall(line))] == []

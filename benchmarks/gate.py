@@ -42,10 +42,10 @@ CURVE_CHURN = 0.04  # of the figure
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run covers: numbers of cases, churns, draws of each kind, whole worlds for the gate, the sizes between."""
+    """What a run covers: numbers of cases, flip rates, draws of each kind, whole worlds for the gate."""
 
     sizes: tuple[int, ...]
-    churns: tuple[float, ...]
+    flip_rates: tuple[float, ...]
     draws: int
     worlds: int
     scores: Sizes
@@ -56,7 +56,7 @@ class Settings:
 
 FULL = Settings(
     sizes=(50, 100, 200, 400, 800),
-    churns=(0.02, 0.04, 0.1),
+    flip_rates=(0.02, 0.04, 0.1),
     draws=20_000,
     worlds=4,
     scores=Sizes(held=4_000, families=2_000, changed=200, worlds=3),
@@ -65,7 +65,7 @@ FULL = Settings(
 )
 QUICK = Settings(
     sizes=(50, 100),
-    churns=(0.04,),
+    flip_rates=(0.04,),
     draws=2_000,
     worlds=2,
     scores=Sizes(held=1_000, families=200, changed=50, worlds=1),
@@ -86,7 +86,7 @@ class Job:
 def jobs(settings: Settings) -> Iterator[Job]:
     """Everything there is to find, in the order of the tables."""
     for n in settings.sizes:
-        for flip_rate in settings.churns:
+        for flip_rate in settings.flip_rates:
             yield Job("passfail", gate_passfail.passfail, (n, flip_rate, settings.draws, settings.worlds))
             yield Job("gains", gate_passfail.gains, (n, flip_rate))
             for sizes in (gate_slices.SMALL, gate_slices.large(n)):
@@ -94,7 +94,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
             for shape in gate_scores.SHAPES:
                 yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
         yield Job("curves", gate_passfail.curve, (n, CURVE_CHURN, settings.curve))
-    for flip_rate in settings.churns:
+    for flip_rate in settings.flip_rates:
         yield Job("scans", gate_passfail.scan, (settings.between, flip_rate))
         for fall in gate_slices.FALLS:
             yield Job("collapses", gate_slices.collapse, (fall, flip_rate, settings.collapses))
@@ -132,7 +132,7 @@ def _collected(every: Iterable[Job], found: Mapping[Job, Any]) -> Results:
 def about(settings: Settings, command: str, seconds: float) -> list[str]:
     """With what, where and when it was made."""
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    cells = f"n in {_listed(settings.sizes)}; flip rate {_listed(f'{100 * rate:g}' for rate in settings.churns)} %"
+    cells = f"n in {_listed(settings.sizes)}; flip rate {_listed(f'{100 * rate:g}' for rate in settings.flip_rates)} %"
     return [
         f"    {command}",
         f"{datetime.now(UTC):%d %B %Y}, {machine()}, Python {platform.python_version()}, {libraries}; "

@@ -103,9 +103,9 @@ def _slices(results: Results) -> list[str]:
     innocents: dict[Key, list[str]] = {}
     for each in results.innocents:
         innocents.setdefault(key(each.cell), []).append(f"{100 * each.slice_blocks:.2f} / {100 * each.either:.2f}")
-    churns = dict.fromkeys(each.flip_rate for each in results.collapses)
+    flip_rates = dict.fromkeys(each.flip_rate for each in results.collapses)
     falls = dict.fromkeys(each.fall for each in results.collapses)
-    head = ["broken in the slice", *(f"flip rate {100 * flip_rate:g} %" for flip_rate in churns)]
+    head = ["broken in the slice", *(f"flip rate {100 * flip_rate:g} %" for flip_rate in flip_rates)]
     rows = [
         [str(fall), *(side_by_side(e.found, e.held, e.regressed) for e in results.collapses if e.fall == fall)]
         for fall in falls

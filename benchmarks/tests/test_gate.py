@@ -35,7 +35,7 @@ from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
 TINY = gate.Settings(
     sizes=(50,),
-    churns=(0.04,),
+    flip_rates=(0.04,),
     draws=200,
     worlds=1,
     scores=Sizes(held=200, families=40, changed=10, worlds=1),

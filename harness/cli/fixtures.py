@@ -92,7 +92,7 @@ def plan(
     unit: Annotated[str | None, shared("unit")] = None,
     margin: Annotated[float | None, shared("margin")] = None,
     gain: Annotated[float | None, shared("gain")] = None,
-    flip_rate: Annotated[float | None, shared("flip_rate")] = None,
+    flip_rate: Annotated[float | None, shared("flip-rate")] = None,
     as_json: Json = False,
 ) -> None:
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""

@@ -78,7 +78,7 @@ TABLE = (
     Option("unit", "Only this unit", "TASK/UNIT"),
     Option("margin", "Hold this, .05 for five points, not what is declared", "SHARE", float),
     Option("gain", "Show this, .05 for five points", "SHARE", float),
-    Option("flip_rate", "Assume this, .04 for 4 %, not what was measured", "SHARE", float),
+    Option("flip-rate", "Assume this, .04 for 4 %, not what was measured", "SHARE", float),
     Option("output", "The folder that is made: the adapter, or the merged model", "DIR", Path),
     Option("report", "Where the report on the rows goes", "FILE.json", Path),
     Option("dry-run", "All but the training, with an estimate of it", type=bool, default=False),

@@ -28,7 +28,7 @@ designs = st.fixed_dictionaries(
     {
         "n": st.integers(1, 22),
         "margin": st.floats(0.02, 0.6),
-        "flip rate": st.floats(0, 0.6),
+        "flip_rate": st.floats(0, 0.6),
         "rate": st.none() | st.floats(0, 1),
         "level": st.sampled_from([0.04, 0.04 / 3, 0.04 / 24]),
         "family": st.integers(1, 5),
@@ -61,7 +61,7 @@ def chances(n: int, margin: float, flips: Flips, level: float, family: int) -> d
     return found
 
 
-EXTREME = {"n": 11, "margin": 0.1, "flip rate": 0.0, "rate": None, "level": 0.04 / 24, "family": 5, "change": 0.9}
+EXTREME = {"n": 11, "margin": 0.1, "flip_rate": 0.0, "rate": None, "level": 0.04 / 24, "family": 5, "change": 0.9}
 
 
 @law
@@ -72,8 +72,8 @@ def test_the_chances_are_sums_over_all_tables(design):
     if rate is not None:
         change = min(change, 1 - rate)
     share = level / design["family"]
-    power = PassFail(design["flip rate"], rate, Levels(level, share, share))
-    flips = expected_flips(change, design["flip rate"], rate if change > 0 else None)
+    power = PassFail(design["flip_rate"], rate, Levels(level, share, share))
+    flips = expected_flips(change, design["flip_rate"], rate if change > 0 else None)
 
     expected = chances(n, margin, flips, level, design["family"])
 
@@ -85,7 +85,7 @@ def test_the_chances_are_sums_over_all_tables(design):
 @law
 @given(designs)
 def test_no_two_verdicts_at_once(design):
-    power = PassFail(design["flip rate"], None, Levels(design["level"], design["level"], design["level"]))
+    power = PassFail(design["flip_rate"], None, Levels(design["level"], design["level"], design["level"]))
     n, margin, change = 10 * design["n"], design["margin"], design["change"]
 
     assert power.prob_regressed(n, margin, change) + power.prob_held(n, margin, change) <= 1 + 1e-9
@@ -95,7 +95,7 @@ def test_no_two_verdicts_at_once(design):
 @law
 @given(designs)
 def test_a_larger_drop_is_found_and_a_larger_gain_shown_more_often(design):
-    power = PassFail(design["flip rate"])
+    power = PassFail(design["flip_rate"])
     n, margin, more = 10 * design["n"], design["margin"], abs(design["change"])
 
     assert power.prob_regressed(n, margin, -more / 2) <= power.prob_regressed(n, margin, -more) + 1e-9
@@ -106,21 +106,21 @@ def test_a_larger_drop_is_found_and_a_larger_gain_shown_more_often(design):
 # What flips.
 
 
-def test_churn_is_read_off_the_differences():
+def test_flip_rate_is_read_off_the_differences():
     assert flip_rate_seen(cases(3, 1, 100)) == pytest.approx(0.04)
     assert flip_rate_seen([0.5, -0.5, 0.0, 0.0]) == pytest.approx(0.125)
     assert flip_rate_seen([(0.1 + 0.2) - 0.3, 0.0]) == 0
 
 
-def test_the_bound_of_the_churn_takes_a_gain_or_a_drop_for_no_churn():
+def test_the_bound_of_the_flip_rate_takes_a_gain_or_a_drop_for_no_flips():
     assert flip_rate_bound(cases(2, 2, 100)) == wilson(4, 100).upper
     assert flip_rate_bound(cases(1, 40, 100)) == flip_rate_bound(cases(40, 1, 100)) == 2 * wilson(1, 100).upper
     assert flip_rate_bound(cases(0, 0, 100)) == wilson(0, 100).upper > 0
     assert flip_rate_bound([0.5, -0.5, 0.0, 0.0]) == wilson(0.5, 4).upper
 
 
-@pytest.mark.parametrize(("n", "flip rate", "gain"), [(60, 0.1, 0), (60, 0.1, 0.1), (120, 0.1, 0), (120, 0.04, 0.3)])
-def test_the_bound_covers_the_churn_as_often_as_it_says(n, flip_rate, gain):
+@pytest.mark.parametrize(("n", "flip_rate", "gain"), [(60, 0.1, 0), (60, 0.1, 0.1), (120, 0.1, 0), (120, 0.04, 0.3)])
+def test_the_bound_covers_the_flip_rate_as_often_as_it_says(n, flip_rate, gain):
     flips = expected_flips(gain, flip_rate)
     likely = [t for t in range(n + 1) if binom.pmf(t, n, flips.either) > 1e-6]
     covered = sum(
@@ -133,7 +133,7 @@ def test_the_bound_covers_the_churn_as_often_as_it_says(n, flip_rate, gain):
     assert covered >= (0.92 if gain else 0.88)
 
 
-def test_churn_goes_on_beside_a_change():
+def test_flip_rate_goes_on_beside_a_change():
     assert expected_flips(0.0, 0.04) == Flips(0.02, 0.02)
     assert expected_flips(0.1, 0.04) == Flips(0.02, pytest.approx(0.12))
     assert expected_flips(-0.1, 0.04) == Flips(pytest.approx(0.12), 0.02)
@@ -160,7 +160,7 @@ TABLE = [  # n, margin, flip rate; then regressed and held in %, for no change a
 ]
 
 
-@pytest.mark.parametrize(("n", "margin", "flip rate", "regressed", "holds"), TABLE)
+@pytest.mark.parametrize(("n", "margin", "flip_rate", "regressed", "holds"), TABLE)
 def test_the_table_of_the_rule(n, margin, flip_rate, regressed, holds):
     for drop, worse, kept in zip((0, margin / 2, margin, 2 * margin), regressed, holds, strict=True):
         beside = max(flip_rate - drop, 0.0)  # in the table a drop is part of the flip rate
@@ -173,14 +173,14 @@ def test_the_table_of_the_rule(n, margin, flip_rate, regressed, holds):
 
 
 @pytest.mark.parametrize(
-    ("n", "margin", "flip rate"), [(60, 0.1, 0.1), (80, 0.1, 0.25), (150, 0.05, 0.05), (150, 0.05, 0.2)]
+    ("n", "margin", "flip_rate"), [(60, 0.1, 0.1), (80, 0.1, 0.25), (150, 0.05, 0.05), (150, 0.05, 0.2)]
 )
 def test_a_drop_of_the_margin_is_seldom_held(n, margin, flip_rate):
     assert PassFail(flip_rate - margin if flip_rate > margin else 0.0).prob_held(n, margin, -margin) <= 0.05
 
 
 @pytest.mark.parametrize(
-    ("flip rate", "one", "five"), [(0.02, 109, 167), (0.04, 151, 248), (0.10, 289, 512)], ids=["2", "4", "10"]
+    ("flip_rate", "one", "five"), [(0.02, 109, 167), (0.04, 151, 248), (0.10, 289, 512)], ids=["2", "4", "10"]
 )
 def test_cases_for_five_points(flip_rate, one, five):
     # These were found by simulation, and lie up to ten cases above the smallest n of the exact enumeration.
@@ -232,7 +232,7 @@ def exact_mcnemar(n: int, flips: Flips) -> float:
 # Searches.
 
 
-@pytest.mark.parametrize(("flip rate", "margin"), [(0.0, 0.05), (0.02, 0.05), (0.1, 0.05), (0.3, 0.1)])
+@pytest.mark.parametrize(("flip_rate", "margin"), [(0.0, 0.05), (0.02, 0.05), (0.1, 0.05), (0.3, 0.1)])
 @pytest.mark.parametrize("power", [0.8, 0.95])
 def test_cases_to_hold_is_the_first_n(flip_rate, margin, power):
     unit = PassFail(flip_rate)
@@ -251,7 +251,7 @@ def test_cases_to_hold_can_be_asked_for_from_some_n_on():
     assert unit.cases_to_hold(0.1, least=n) == n
 
 
-@pytest.mark.parametrize(("flip rate", "rate", "gain"), [(0.0, 0.0, 0.1), (0.04, 0.5, 0.1), (0.1, None, 0.15)])
+@pytest.mark.parametrize(("flip_rate", "rate", "gain"), [(0.0, 0.0, 0.1), (0.04, 0.5, 0.1), (0.1, None, 0.15)])
 def test_cases_to_improve_is_the_first_n(flip_rate, rate, gain):
     unit = PassFail(flip_rate, rate)
     found = unit.cases_to_improve(0.1, gain)
@@ -287,7 +287,7 @@ def test_fewest_cases():
     assert fewest_cases(0.05, 0.04 / 24) == 164
 
 
-def test_a_stricter_level_or_more_churn_is_harder_to_hold():
+def test_a_stricter_level_or_more_flip_rate_is_harder_to_hold():
     assert PassFail(0.04, levels=Levels(held=0.02)).prob_held(300, 0.05) < PassFail(0.04).prob_held(300, 0.05)
     assert PassFail(0.08).prob_held(300, 0.05) < PassFail(0.04).prob_held(300, 0.05)
 

@@ -6,34 +6,15 @@ import platform
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-
-import pytest
 
 from tunegate.harness.core import extras
 from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
 
 FOLDER = Path(".tunegate/errors")
-
-
-@contextmanager
-def ending(config: pytest.Config) -> Iterator[None]:
-    """End pytest's run with an error's own exit code, where pytest would call it its own internal error.
-
-    Not while it collects: there pytest takes whatever is raised for a failure of the module that it collects.
-    """
-    try:
-        yield
-    except pytest.UsageError:
-        raise
-    except Exception as error:
-        told = as_told(error, config.rootpath if config.inipath else config.invocation_params.dir)
-        if told.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(told)) from error
-        pytest.exit(str(told), returncode=told.exit_code)
 
 
 def as_told(error: BaseException, root: Path) -> TunegateError:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tunegate.harness.core.crashes import ending
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.evaluation.options import BASELINE, Options, find_root, standing
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.reporting import leaderboard
 from tunegate.harness.reporting.record import case_failure, regressed_lines, show
 from tunegate.harness.session import Session

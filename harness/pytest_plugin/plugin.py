@@ -7,25 +7,28 @@ that takes `tunegate_gate` (one per unit, and the task's decision in its last fi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tunegate.harness.core.crashes import ending
 from tunegate.harness.evaluation.options import TABLE, Option
+from tunegate.harness.pytest_plugin.errors import ending
 
 if TYPE_CHECKING:
     from tunegate.harness.pytest_plugin.items import CaseItem, GateItem, State
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 FAILED: pytest.StashKey[Exception] = pytest.StashKey()  # what went wrong while it was made
+MARKED = re.compile(rb"^pytestmark\b.*\bpytest\.mark\.suite\(", re.MULTILINE)
 CASE, GATE = "tunegate_case", "tunegate_gate"
 NO_WORKERS = (
     "the suites generate in one batch before the first test, and each worker would do it all again; "
     "run them with -n0, and other tests apart"
 )
+OURS = "tunegate.suites"  # as --pyargs names the shipped suites
 PREFIX = "--tg-"  # a host repository may have a --model, a --record and a --out of its own
 
 
@@ -65,7 +68,7 @@ def _uses_options(config: pytest.Config) -> bool:
 
 
 def _names_suite(config: pytest.Config) -> bool:
-    if config.option.pyargs and any(argument.partition(".")[0] == "suites" for argument in config.args):
+    if config.option.pyargs and any(argument.startswith(OURS) for argument in config.args):
         return True
     return any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
 
@@ -73,7 +76,7 @@ def _names_suite(config: pytest.Config) -> bool:
 def _is_suite(path: Path) -> bool:
     # two levels show the usual `suites/`; what lies deeper, the workers refuse
     files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
-    return any(os.access(file, os.R_OK) and b"pytest.mark.suite(" in file.read_bytes() for file in files)
+    return any(os.access(file, os.R_OK) and MARKED.search(file.read_bytes()) for file in files)
 
 
 def state_of(config: pytest.Config) -> State:

@@ -184,11 +184,11 @@ def test_a_catastrophic_pattern_ends(make, monkeypatch, draft, keyword):
     monkeypatch.setattr(budget, "TEXT_SECONDS", 0.1)
     text = "a" * 5000 + "!"
     check = make({"$schema": draft, "items": {"$ref": "#/definitions/x"}, "definitions": {"x": keyword}})
-    started = time.perf_counter()
+    started = time.process_time()
 
     (finding,) = check(json.dumps([text, {text: 1}]), None, "").findings
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert finding.rule == "schema.limit"
     assert SLOW in finding.message
 
@@ -239,11 +239,11 @@ def test_the_deepest_allowed_answer_can_be_checked(make):
 )
 def test_large_answers_take_bounded_time_and_few_findings(make, rules, value):
     check = make(rules)
-    started = time.perf_counter()
+    started = time.process_time()
 
     findings = check(json.dumps(value), None, "").findings
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert 0 < len(findings) <= 20
     assert all(len(str(finding)) < 400 for finding in findings)
 

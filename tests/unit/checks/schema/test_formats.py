@@ -220,13 +220,13 @@ def test_every_format_is_tried_both_ways():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_long_texts_take_no_time(name):
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert not conforms(name, "x" * (MAX_TEXT + 1))
     for text in LONG:
         conforms(name, text)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.text(alphabet=st.characters(codec=None), max_size=20))

@@ -143,11 +143,11 @@ def test_repeated_keys_are_found_next_to_other_flaws():
 )
 def test_hostile_text_takes_bounded_time_and_few_findings(text):
     assert len(text) <= MAX_CHARS
-    started = time.perf_counter()
+    started = time.process_time()
 
     findings = read_json(text, "fenced").findings
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert len(findings) <= 20
     assert all(len(str(finding)) < 300 for finding in findings)
 

@@ -280,11 +280,11 @@ CHECK_DATA = {
 )  # fmt: skip
 def test_hostile_answers_take_bounded_time(make, output):
     check = make()
-    started = time.perf_counter()
+    started = time.process_time()
 
     outcome = check(output, {"terms": ["heat-pump"], "wording": ["gas"]}, "")
 
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert outcome.score == 0.0
     assert all(len(str(finding)) < 400 for finding in outcome.findings)
 

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
 # a worker a core, a thread a worker; who is done takes over half of what another has left
-PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal
+PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
 .PHONY: install demo suites unit test services golden lint clean
 
@@ -42,4 +42,4 @@ lint: install
 	mypy
 
 clean:
-	rm -rf $(VENV) .tunegate
+	rm -rf $(VENV) .tunegate .pytest_cache

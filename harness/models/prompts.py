@@ -53,6 +53,7 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
         raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {listed(bare)}")
     if repeats < 1:
         raise Refused(f"--tg-repeats {repeats}: expected at least 1")
+    # they do not here, on one machine in float32: the same batches give the same answers
     if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
         raise Refused(f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
 

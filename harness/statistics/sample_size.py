@@ -158,7 +158,7 @@ def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integer
 def _most_against(counts: Integers, level: float) -> Integers:
     """Return, for each number of flips, how many may go the other way with a change still shown (-1: none).
 
-    McNemar's mid-p and the score test of no change, as in `stats.p_better`.
+    McNemar's mid-p and the score test of no change, as in `paired.p_better`.
     """
     root = np.sqrt(np.maximum(counts, 1))
 

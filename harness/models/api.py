@@ -69,8 +69,8 @@ class Fingerprint:
 
     def generation(self, request: Request) -> str:
         """Digest of all that decides the output of a request; the rung is in its messages."""
-        # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's outputs.
-        # The model's name is left out, since a copy in another folder answers alike.
+        # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
+        # outputs. The model's name is left out, since a copy in another folder answers alike.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
         if request.texts:
             return digest([subject, dict(self.engine), request.messages, ["loglik", request.texts]])

@@ -39,8 +39,9 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     """
     import torch
 
-    # The padding stands behind what is shared: so one cache fits every row, and each prompt ends at the right edge, where
-    # `generate` goes on. The outputs are the same, few-shot 1.5 to 2.3 times as fast (benchmarks/results/prefix.md).
+    # The padding stands behind what is shared: so one cache fits every row, and each prompt ends at the right edge,
+    # where `generate` goes on. The outputs are the same, few-shot 1.5 to 2.3 times as fast
+    # (benchmarks/results/prefix.md).
     same, width = shared(rows), max(map(len, rows))
     gaps = [width - len(row) for row in rows]
     ids = [[*row[:same], *[pad] * gap, *row[same:]] for row, gap in zip(rows, gaps, strict=True)]

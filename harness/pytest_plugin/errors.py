@@ -22,6 +22,7 @@ def ending(config: pytest.Config) -> Iterator[None]:
         raise
     except Exception as error:
         told = as_told(error, config.rootpath if config.inipath else config.invocation_params.dir)
+        # pytest says it without a trace then, and gives the exit code itself
         if told.exit_code == pytest.ExitCode.USAGE_ERROR:
             raise pytest.UsageError(str(told)) from error
         pytest.exit(str(told), returncode=told.exit_code)

@@ -53,6 +53,7 @@ class CaseItem:
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
+        # no answer is never expected: it is neither a miss nor a zero
         if self.result.score is None:
             return ""
         if self.state.session.options.record:
@@ -66,7 +67,7 @@ class CaseItem:
     def _tolerated(self) -> bool:
         record = self.state.session.records[self.candidate]
         verdict = record.verdicts.get(self.unit.key)
-        if verdict is None or self.case.critical:
+        if verdict is None or self.case.critical:  # no verdict, as not all of the unit was judged: then a break counts
             return False
         soft = gate.excused(record, self.state.session.options.inconclusive)
         return not verdict["blocks"] or self.unit.key in soft
@@ -75,6 +76,8 @@ class CaseItem:
 @dataclass(frozen=True, eq=False)
 class GateItem:
     """One unit's verdict, or one task's decision, for one candidate."""
+
+    # Gates stand in the files of their cases: in a file of its own, a failed gate is all that `--lf` repeats, for ever.
 
     id: str
     state: State

@@ -58,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
+    # Here, for a UsageError in a worker is an INTERNALERROR of the run. (xdist, if it is installed, brings the option.)
     workers = getattr(config.option, "numprocesses", None)
     if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
         raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
@@ -150,6 +151,8 @@ def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
+    # The outermost wrapper: before the yield nothing has selected yet, after it everything has, plugins included. What
+    # counts as partial is then seen in what is left, and not guessed from options.
     with ending(config):
         if FAILED in config.stash:
             raise config.stash[FAILED]
@@ -164,6 +167,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     with ending(config):
         undecided = state.select([handle for item in items if (handle := handle_of(item))])
     if undecided:
+        # told, so that the counts of the summary add up
         config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
         items[:] = [item for item in items if handle_of(item) not in undecided]
 
@@ -171,7 +175,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Generate and judge everything that was selected, before the first test reports."""
+    # First of all hooks, and without a result: with one, pytest would take the loop for done and run no test. Judged
+    # here, `-x` cuts the report short but never the record, and an outage ends the run with 3; in a fixture it would
+    # be a failed test, which ends with 1.
     config, option = session.config, session.config.option
+    # `--co` and its like must not load a model; after an error of collection pytest ends the run by itself
     planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
     broken = session.testsfailed and not option.continue_on_collection_errors
     if STATE not in config.stash or planning or broken or not config.stash[STATE].chosen:
@@ -185,6 +193,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
+    # A report hook and no xfail mark: under `xfail_strict` a mark makes a case that is fixed a failure. This is how
+    # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats just the breaks.
     report = yield
     handle = handle_of(item)
     # only what `check` said: a suite's own assertions, and crashes, are always news

@@ -21,7 +21,7 @@ class Split:
 
     Attributes:
         train: the indices of the rows that are trained on, in order.
-        dev: those of the rows put aside, in order.
+        validation: those of the rows put aside, in order.
         units: how many are put aside, by unit.
         leaks: pairs of rows that ask nearly the same, one on either side.
     """
@@ -72,6 +72,7 @@ def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[Duplicat
         units[row.unit or "messages"].append(index)
     validation: set[int] = set()
     for unit, indices in units.items():
+        # each unit by itself, so that new rows of one unit put no others aside in another
         draw = random.Random(f"{recipe.seed}/{unit}")  # noqa: S311  (the same rows each time; nothing secret)
         validation.update(
             draw.sample(indices, min(round(recipe.optim.validation_split * len(indices)), len(indices) - 1))

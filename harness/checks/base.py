@@ -79,7 +79,7 @@ class CheckKind:
 
     `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the subject is asked
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
-    the keys of a fixture file that would mean nothing here, and are refused. `rereads` says that the answers are those
+    the keys of a fixture file that would mean nothing here, and are refused. `derived` says that the answers are those
     of the unit that the file's `of` names: nothing is asked, and what is judged is a `checks.cost.Call`.
 
     `by_expect` says what only a case's `expect` decides; without it, nothing can be judged where there is none.

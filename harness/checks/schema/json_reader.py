@@ -23,7 +23,7 @@ Extract = Literal["strict", "fenced"]
 
 MAX_CHARS = 1 << 20
 MAX_DEPTH = 64  # deep enough for any document, shallow enough for jsonschema's recursion
-MAX_DIGITS = 1_000
+MAX_DIGITS = 1_000  # reading a whole number takes a square of its digits, and Python itself refuses 4,300
 MAX_FINDINGS = 20
 
 _WHITE = " \t\r\n"
@@ -77,6 +77,7 @@ def read_json(text: str, extract: Extract = "strict") -> JsonText:
         if not block or _FENCE_LINE.search(block[1]):
             message = "the answer must be one code block and nothing else: a line ```json, the JSON, a line ```"
             return JsonText(None, (Finding("json.block", message),))
+        # all that is taken off, and only whole: readers that repair pass half an object, or make `ull` of `null`
         body, start = block[1], start + block.start(1)
     return _parse(body, text.count("\n", 0, start))
 
@@ -92,6 +93,7 @@ def _text_flaw(text: str) -> Finding | None:
 
 
 def _parse(body: str, lines_above: int) -> JsonText:
+    # before the decoder, which calls itself for each level
     if _depth(body) > MAX_DEPTH:
         return JsonText(None, (Finding("json.depth", f"nested more than {MAX_DEPTH} levels deep"),))
     try:

@@ -126,6 +126,7 @@ def inflections(word: str) -> list[str]:
     """
     if not word[-1:].isalpha():
         return [word, f"{word}'s"]
+    # Too many rather than too few: one that nobody writes does no harm, one that is missing lets a variant pass.
     forms = [word, f"{word}s", f"{word}'s", f"{word}s'", f"{word}ing"]
     stem = word.lower()
     if re.search(r"[^aeiou]y$", stem):

@@ -1,7 +1,7 @@
 """The voice suite: does an answer sound like the brand, keep the house rules, and say what it had to say?
 
 A reference file holds labelled pairs and house rules. Style is judged by a classifier on surface features, which must
-earn the right to judge (`voicemetric`); house rules veto; sentence embeddings judge the content only.
+earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embed, embedder_digest
 
-CONTENT = 0.4  # cosine: keeps 96 % of texts with the same content, lets 1.5 % of other topics through
+# Cosine of an answer to what its case says, for on-brand text with the wrong content passes every measure of style. It
+# keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
+CONTENT = 0.4
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `guards` allow
 LEAST_PAIRS = 20
@@ -257,6 +259,7 @@ def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
 
 
 def _never(texts: list[str]) -> re.Pattern[str]:
+    # the longest first, so that a message quotes `as per usual` and not `as per`
     return re.compile("|".join(_whole(plain(text)) for text in sorted(texts, key=len, reverse=True)), re.IGNORECASE)
 
 

@@ -166,6 +166,8 @@ def _symbols(text: Text) -> float:
     return _rate(sum(unicodedata.category(char) == "So" for char in text.plain), text)
 
 
+# Surface alone: sentence embeddings hear the topic. Where topic and label are confounded in the references, MiniLM's
+# AUC is .36, below chance; that of 24 surface features was 1.00.
 FEATURES: tuple[Feature, ...] = (
     Feature("sentence length", _sentence_length, "long sentences", "short sentences"),
     Feature("clipped sentences", _clipped, "clipped sentences of a word or three", "no short, punchy sentence"),

@@ -91,7 +91,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Record:
-    """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
+    """A run: who answered (`fingerprint`), what was asked (`questions`), what came back, and what the gate made of it.
 
     `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
     `timing` is what --tg-timing measured; nothing is decided by it.

@@ -18,6 +18,8 @@ from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.prompts import RungName, final, requests
 from tunegate.harness.statistics import paired as stats
 
+# No score, not a score of zero: a zero would pass for a wrong answer and move the mean, and whoever crashes would be
+# told of a regression instead of the crash.
 UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
@@ -143,6 +145,7 @@ def score_completion(case: Case, answer: Completion, rung: RungName, kind: Kind)
 
 
 def _cut(case: Case, answer: Completion, outcome: Outcome) -> tuple[Finding, ...]:
+    # a cut JSON answer looks like bad JSON: the finding says what to raise
     if answer.finish != "length" or outcome.score == 1.0:
         return ()
     limit = case.decoding.max_new_tokens
@@ -152,6 +155,7 @@ def _cut(case: Case, answer: Completion, outcome: Outcome) -> tuple[Finding, ...
 def _merge(repeats: Sequence[Result]) -> Result:
     if len(repeats) == 1:
         return repeats[0]
+    # One observation, the mean of its answers: repeats pooled as if they were cases take the errors to 8 to 16 %.
     scores = [each.score for each in repeats if each.score is not None]
     passed = [each.passed for each in repeats if each.passed is not None]
     complete = len(scores) == len(repeats)

@@ -16,14 +16,16 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.statistics.paired import critical
 from tunegate.harness.statistics.sample_size import flip_rate_bound
 
-USUAL_FLIP_RATE = 0.04  # the share of cases that flip between two tunes of equal quality, where none was measured
+# The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
+# demo's general questions flip 20 %.
+USUAL_FLIP_RATE = 0.04
 
 
 @dataclass(frozen=True)
 class Past:
     """Where to look: a record judged against another, and one model's folder of baselines.
 
-    `flip rate`, in [0, 1), is assumed instead of what they tell.
+    `flip_rate`, in [0, 1), is assumed instead of what they tell.
     """
 
     record: Record | None = None

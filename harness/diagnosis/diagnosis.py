@@ -42,7 +42,7 @@ class Recommendation:
 class Diagnosis:
     """A task's findings by unit key, who was asked, and which sample of which questions.
 
-    `unclimbed` are the units that no prompt can change: likelihoods, prices, sealed ones.
+    `unpromptable` are the units that no prompt can change: likelihoods, prices, sealed ones.
     """
 
     task: str

@@ -25,6 +25,7 @@ def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
     Chosen by a digest of the question, so that an added case displaces one at most; cases of one group stay together.
     """
     marks = {case.id: digest([seed, case.observation]) for case in unit.cases}
+    # by value and not by place, so that all cases of a group, which share a mark, stay
     last = sorted(marks.values())[min(n, len(marks)) - 1]
     return replace(unit, cases=tuple(case for case in unit.cases if marks[case.id] <= last))
 

@@ -126,8 +126,8 @@ def beside(facts: UnitVerdict) -> str:
 class Outlook:
     """What a task's decision rests on.
 
-    `short` are the targets that show no gain; `aimless` says that the adapter was trained for this task and it declares
-    no target; `unseen` are its sealed units if they were not judged.
+    `short` are the targets that show no gain; `no_target` says that the adapter was trained for this task and it
+    declares no target; `unseen` are its sealed units if they were not judged.
     """
 
     task: str

@@ -61,7 +61,7 @@ class Desk:
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
             "grading": {"trained": 42},
-            "dev": {"rows": 0},
+            "validation": {"rows": 0},
             "diagnosis": {
                 "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [],
                 "override": None,

@@ -60,6 +60,7 @@ class Ready:
             "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
             "model": digest(self.base.fingerprint.subject),
             "versions": digest([self.base.fingerprint.engine, _versions()]),
+            # their shares of a step decide in which order sums are taken, so the last bits differ
             "number of processes": str(processes().count),
         }
 
@@ -191,6 +192,7 @@ def train(ready: Ready, watch: Watch, say: Say) -> Path:
             _train(ready, work, watch, say)
             _check_output(output)  # again: the training took its time
             _replace(work / ADAPTER, output)
+        # nothing to go on from: what is refused now is refused again
         except Refused:
             shutil.rmtree(work)
             raise

@@ -27,6 +27,7 @@ def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | No
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
     options += ["--tg-sealed"] if unit.sealed else []
+    # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", "suites/", *options])
 
@@ -162,6 +163,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     """
     record = read_record(path)
     name = show_path(path)
+    # its missing cases may be the ones that fail
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge whole units")
     known = {unit.key for task in tasks for unit in task.units}

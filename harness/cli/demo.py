@@ -59,6 +59,7 @@ def run(console: Console, home: Path) -> int:
         console.print()
         console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
         console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
+        # by this interpreter: what the path calls `pytest` may belong to another environment
         code = subprocess.run((sys.executable, "-m", *_module(step.command))).returncode
         if code:
             console.print(f"stopped: exit code {code}", style="bold red")

@@ -128,6 +128,7 @@ def _closed_by(step: RungResult, first: RungResult, about_form: bool, knowledge:
         return CONTENT_REMEDY[step.rung]
     if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
         return "prompt"
+    # a token of a larger model costs more, so their number tells nothing of the price
     return "fine-tune for cost" if step.rung == LARGER or times(step, first) >= DEAR else "prompt"
 
 

@@ -59,6 +59,7 @@ def evaluate(
             done(1)
     results |= _score_derived(units, results, repeats, str(subject.fingerprint.subject.get("model")))
     by_case = {
+        # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
@@ -207,6 +208,7 @@ def _rates(results: Sequence[Result]) -> Mapping[str, float]:
 def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:
     counts = [(each.tokens_in, each.tokens_out) for each in results]
     known = [(before, after) for before, after in counts if before is not None and after is not None]
+    # of all answers or not at all: whoever counts tokens of the short ones only would look cheap
     if not known or len(known) < len(counts):
         return None
     return statistics.fmean(before for before, _ in known), statistics.fmean(after for _, after in known)

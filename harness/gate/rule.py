@@ -87,6 +87,7 @@ def _against(
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
     ]
+    # what cannot be compared blocks by itself, and what has no margin is not judged: neither takes a share of a level
     gated = [each for each in pairs if each.d]
     # Families, as without a correction some unchanged unit or slice is called worse up to 23 % of the time.
     worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], LEVEL)

@@ -60,6 +60,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     found = _read_object(path)
+    # the trainer's guards stand in it, and a release rests on them
     if not is_as_stamped(found):
         raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
     return found

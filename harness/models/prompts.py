@@ -79,4 +79,5 @@ def final(rung: RungName, output: str) -> str:
     """The part of an output that is judged: under `steps` what follows the last `Answer:`."""
     if rung != "steps":
         return output
+    # the last one, for the steps may use the word; without any the whole output is judged
     return output.rpartition("Answer:")[2].strip()

@@ -128,6 +128,7 @@ class State:
 
     def case_items(self, suite: str) -> list[CaseItem]:
         """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
+        # under the gate a sealed case as a test of its own would show its text when it fails
         gated = bool(self.session.options.against)
         return [
             CaseItem(f"{case.key}{suffix}", self, unit, case, index)

@@ -119,6 +119,7 @@ def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) 
     values = differences(d)
     # a case that did not move is the same under either sign, and tells nothing
     moved = values[values != 0]
+    # exact wherever it can be: pass/fail, and means of k answers, whose sums fall on few values
     steps = _on_lattice(moved)
     if steps is None:
         return _sampled_flips(moved, seed, flips)

@@ -165,6 +165,7 @@ class Recipe:
 
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
+        # no paths, so that a recipe has one digest on every machine; of the start its digest says which one it is
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,

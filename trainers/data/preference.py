@@ -86,6 +86,7 @@ def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     Raises:
         Refused: as `check_batch` does, or an answer stands beside another row's rejected one.
     """
+    # TRL's batches for dpo have a mask and no labels: made here, so that one probe serves both methods
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     halves = [
         dict(zip(("input_ids", "attention_mask", "labels"), parts, strict=True))

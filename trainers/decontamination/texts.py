@@ -60,6 +60,7 @@ def example_texts(row: Example, prompts: Iterable[Prompt]) -> dict[Side, list[st
     turns = [_unwrapped(text, prompts) for role, text in row.messages if role != "assistant"]
     # A template that all share makes texts alike that are not: unrelated ones then reach a coverage of .62.
     asked = [row.input, *turns] if row.unit else turns  # without a unit, the input is all turns joined
+    # a rejected answer is trained on as well: dpo moves away from it, and so shows it
     said = [row.output, row.rejected or "", *(text for role, text in row.messages if role == "assistant")]
     answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
     return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}

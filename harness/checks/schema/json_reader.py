@@ -70,6 +70,7 @@ def read_json(text: str, extract: Extract = "strict") -> JsonText:
     flaw = _text_flaw(text)
     if flaw:
         return JsonText(None, (flaw,))
+    # plain strip() would also take a no-break space, which is no white space of JSON
     body = text.strip(_WHITE)
     start = text.index(body)
     if extract == "fenced" and body.startswith("```"):
@@ -223,6 +224,7 @@ def _pieces(value: Any, plain: bool) -> Iterator[str]:
 
 def identity(value: Any) -> str:
     """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
+    # the quote keeps the text 1 apart from the number; json.dumps writes True as true, which Python takes for 1
     return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
 
 

@@ -163,6 +163,7 @@ def spoken(text: str) -> str:
 
 def wording_pattern(wanted: str) -> Any:
     """Exactly `wanted`, and not as a part of longer words."""
+    # letter case counts, unlike in a term: the wording is regulated
     return regex.compile(rf"(?<![\w\p{{M}}]){regex.escape(wanted)}(?![\w\p{{M}}])")
 
 

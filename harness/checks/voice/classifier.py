@@ -162,6 +162,7 @@ def fit_classifier(pairs: tuple[ReferencePair, ...]) -> Metric:
     scores = _out_of_fold(measured, labels)
     # out of fold: on texts that it was fitted to the classifier is too sure, and the threshold would be too high
     threshold = float(np.quantile(scores[:, 0], QUANTILE))
+    # on-brand and off-brand texts alternate
     usual = standard(measured.traits[::2], final.mean, final.scale).mean(axis=0)
     return Metric(final, char_ngrams, usual, _card(pairs, measured, scores, threshold))
 
@@ -195,6 +196,7 @@ def _train(measured: Measured, labels: npt.NDArray[np.int_]) -> Scorer:
     from sklearn.linear_model import LogisticRegression
 
     spread = measured.traits.std(axis=0)
+    # a trait in which the references never differ has no spread to divide by
     mean, scale = measured.traits.mean(axis=0), np.where(spread > 0, spread, 1.0)
     traits = standard(measured.traits, mean, scale)
     whole = hstack([csr_array(traits), measured.char_ngrams]).tocsr()

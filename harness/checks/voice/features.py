@@ -137,6 +137,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Text], float]:
 
 
 def _among(listed: Collection[str]) -> Callable[[Text], float]:
+    # `we'll` counts as `we`
     return lambda text: _rate(sum(word.partition("'")[0] in listed for word in text.words), text)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.core.extras import need
+from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.progress import Watch, quiet
 
@@ -156,6 +156,8 @@ def _packaged_file(source: Packaged) -> Path:
     spec = importlib.util.find_spec(source.package)
     path = Path(spec.origin).parent / source.file if spec and spec.origin else None
     if path is None or not path.is_file():
+        if importlib.util.find_spec("torch") is None:  # the extra first: the model alone would not help
+            raise lacking("torch")
         raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
     return path
 

@@ -185,7 +185,8 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["model"] == identify(str(tiny_model), tiny_model).as_dict()
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
-        "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
+        "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
+        "max_length": 1024,
         "checkpoint_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]

@@ -22,7 +22,7 @@ from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
-from tunegate.trainers.decontamination.search import compare
+from tunegate.trainers.decontamination.search import search
 
 FIXTURES = 300
 SIZES = (2_000, 10_000, 50_000)
@@ -70,7 +70,7 @@ def measure(size: int) -> dict[str, float]:
     timed = Timed()
     embed(["."])  # loading the model is not what grows
     processor, wall = time.process_time(), time.perf_counter()
-    compare(rows, tasks, quiet(), timed)
+    search(rows, tasks, quiet(), timed)
     return {
         "wording": time.process_time() - processor - timed.processor,
         "meaning": timed.processor,

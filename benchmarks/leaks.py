@@ -29,7 +29,7 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.harness.statistics.paired import wilson
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
-from tunegate.trainers.decontamination.search import Comparison, compare
+from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
 
 RESULT = Path(__file__).parent / "results/leaks.md"
@@ -76,7 +76,7 @@ def recall(planted: Sequence[Planted], around: Sequence[Example], tasks: Sequenc
            vectors: Embedded, clothes: str) -> dict[str, Found]:  # fmt: skip
     """What is found of each kind of leak, planted among innocent rows."""
     rows = dress([*(each.row for each in planted), *around], clothes)
-    worst = bands(rows, compare(rows, tasks, watch, vectors))
+    worst = bands(rows, search(rows, tasks, watch, vectors))
     return {kind: _found([worst.get(at) for at, each in enumerate(planted) if each.kind == kind]) for kind in KINDS}
 
 
@@ -85,7 +85,7 @@ def alarms(watch: Watch, vectors: Embedded, clothes: str) -> dict[str, Found]:
     told: dict[str, Found] = {}
     for group in innocent():
         rows = dress(group.rows, clothes)
-        worst = bands(rows, compare(rows, group.tasks, watch, vectors))
+        worst = bands(rows, search(rows, group.tasks, watch, vectors))
         found = _found([worst.get(at) for at in range(len(rows))])
         told[group.name] = told.get(group.name, Found(0, 0, 0)) + found
     return told

@@ -20,11 +20,11 @@ def train(*recipes: str) -> None:
 
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.pipeline import check, train
+    from tunegate.trainers.pipeline import prepare, train_adapter
 
     watch = watch_on(Console())
     for recipe in recipes:
-        train(check(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print)
+        train_adapter(prepare(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print)
 
 
 def judge(loaded: str, *arguments: str) -> int:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.schema_corpora import DOCUMENTS, FOLDERS, RIVAL, SUITE, Group, documents, fetch, groups, rival
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import SchemaCheck
-from tunegate.harness.checks.schema.json_reader import read_json
+from tunegate.harness.checks.schema.json_reader import read_json_text
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import write_atomically
@@ -101,7 +101,7 @@ def _documents(texts: dict[str, str]) -> tuple[Counter[str], list[str]]:
     counts: Counter[str] = Counter()
     wrong = []
     for name, text in texts.items():
-        rules = {finding.rule for finding in read_json(text).findings}
+        rules = {finding.rule for finding in read_json_text(text).findings}
         counts[f"{name[0]} {'refused' if rules else 'accepted'}"] += 1
         if name[0] == "n" and not rules:
             wrong.append(f"{name}: accepted")

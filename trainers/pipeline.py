@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render
+from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
@@ -64,7 +64,7 @@ class Ready:
         }
 
 
-def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
+def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
     """Everything that can refuse a training, cheapest first; writes nothing but the report.
 
     Args:
@@ -156,7 +156,7 @@ def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) 
     found = find_diagnosis(root, task, base.fingerprint.subject, recipe.model)
     eligible = eligibility(task, found, recipe.override, show_path(recipe.path))
     say("the diagnosis:")
-    for line in render(eligible):
+    for line in render_eligibility(eligible):
         say(line)
     return eligible
 
@@ -169,7 +169,7 @@ def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
     ]
 
 
-def train(ready: Ready, watch: Watch, say: Say) -> Path:
+def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
     """Train, prove, and put the adapter in its place in one move; a kill leaves the old one or none.
 
     What a training that was cut off had come to is kept beside the output, and the same training goes on from there.

@@ -25,7 +25,7 @@ from benchmarks.leaks import SURE, bands
 from tests.support.paths import ROOT
 from tunegate.harness.core.progress import quiet
 from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.search import compare
+from tunegate.trainers.decontamination.search import search
 
 RESULT = ROOT / "benchmarks/results/leaks.md"
 
@@ -83,7 +83,7 @@ def test_exact_and_respaced_copies_are_refused_by_their_wording_alone(clothes):
     around = next(iter(innocent())).rows[::4]
     rows = dress([*(each.row for each in planted), *around], clothes)
 
-    worst = bands(rows, compare(rows, tasks_as_they_were(), quiet(), no_meaning))
+    worst = bands(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning))
 
     assert {worst.get(at) for at in range(len(planted))} == {"refuse"}
     assert "refuse" not in {worst.get(at) for at in range(len(planted), len(rows))}
@@ -94,7 +94,7 @@ def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
 
     assert len({row.input for row in rows}) == 50
     assert len(tasks[0].units[0].cases) == 300
-    assert compare(rows, tasks, quiet(), no_meaning).band("refuse") == []
+    assert search(rows, tasks, quiet(), no_meaning).band("refuse") == []
 
 
 def test_the_committed_result_keeps_its_promises():

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
-from tunegate.harness.core.crashes import as_told
+from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.evaluation.options import OPTIONS, find_root, standing
 
@@ -91,6 +91,6 @@ def _ending() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:
-        told = as_told(error, project())
+        told = as_tunegate_error(error, project())
         errors.print(str(told), markup=False)
         raise typer.Exit(told.exit_code) from error

@@ -70,7 +70,7 @@ class Diagnosis:
         return stamped(json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})))
 
 
-def diagnose(
+def diagnose_task(
     task: Task, model: str, larger: str | None, watch: Watch, cases: int = SAMPLE, seed: int = SEED
 ) -> tuple[Diagnosis, dict[str, Record]]:
     """Run a sample of a task up the ladder.

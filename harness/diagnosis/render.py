@@ -16,15 +16,15 @@ from tunegate.harness.diagnosis.recommendation import RungResult, times
 COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
 
 
-def show(console: Console, found: Diagnosis) -> None:
+def print_diagnosis(console: Console, found: Diagnosis) -> None:
     """The table, then the advice for each unit and what it rests on."""
-    console.print(table(found))
+    console.print(diagnosis_table(found))
     console.print()
     for line in sentences(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(found: Diagnosis) -> Table:
+def diagnosis_table(found: Diagnosis) -> Table:
     """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:

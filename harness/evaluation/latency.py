@@ -106,7 +106,7 @@ def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
     return Speed(median, p95, tokens, tokens / total if total else 0.0)
 
 
-def told(timing: Mapping[str, Any]) -> list[str]:
+def render_timing(timing: Mapping[str, Any]) -> list[str]:
     """What was measured, in lines for people."""
     how = (
         f"timing, for information only: {timing['sample']} of {timing['of']} cases (seed {timing['seed']}), one prompt "

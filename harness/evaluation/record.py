@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, parse_json, stamped, write_json
-from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import Completion, Finish, LogProbs
 
 SCHEMA_VERSION = 1
@@ -234,7 +234,7 @@ def _read_summary(raw: Mapping[str, Any]) -> Summary:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schema(name))
+    return Draft202012Validator(published_schema(name))
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def evaluate(
     """
     rung = cast("RungName", subject.fingerprint.subject.get("rung") or "as-is")
     _check_able(units, subject)
-    prepare(units, watch)
+    prepare_checks(units, watch)
     asked = list(requests(units, rung, repeats))
     cases = {case.key: case for unit in units for case in unit.cases}
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
@@ -100,7 +100,7 @@ def score_call(case: Case, answered: Result, model: str) -> Result:
     return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
-def prepare(units: Iterable[Unit], watch: Watch) -> None:
+def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
     """Let every check that must earn the right to judge do so, before any model loads.
 
     Raises:

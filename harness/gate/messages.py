@@ -19,7 +19,7 @@ def ungated(unit: str) -> str:
     return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
 
 
-def critical_broke(facts: UnitVerdict) -> str:
+def critical_regressed(facts: UnitVerdict) -> str:
     """A cause of regressed."""
     return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} regressed ({listed(facts.critical)})"
 

@@ -213,7 +213,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
     below, may_be_below = _below_minimum(each)
     if facts.critical or (facts.lower and not held) or below:
         return "regressed", [
-            *([messages.critical_broke(facts)] if facts.critical else []),
+            *([messages.critical_regressed(facts)] if facts.critical else []),
             *([messages.worse(facts)] if facts.lower and not held else []),
             *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
         ]

@@ -15,7 +15,7 @@ LEAST = 16  # tokens; fewer are not worth a pass of their own
 Encoded = tuple[list[int], list[int]]
 
 
-def shared(rows: Sequence[list[int]]) -> int:
+def shared_prefix(rows: Sequence[list[int]]) -> int:
     """How many tokens all rows begin with, one of each left over at least; 0 where it is not worth it."""
     first, last = min(rows), max(rows)  # what these two share, all between them do
     room = min(map(len, rows)) - 1
@@ -36,7 +36,7 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     """
     import torch
 
-    same, width = shared(rows), max(map(len, rows))
+    same, width = shared_prefix(rows), max(map(len, rows))
     gaps = [width - len(row) for row in rows]
     ids = [[*row[:same], *[pad] * gap, *row[same:]] for row, gap in zip(rows, gaps, strict=True)]
     mask = [[1] * same + [0] * gap + [1] * (width - gap - same) for gap in gaps]

@@ -177,7 +177,7 @@ class Local:
     def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answers to prompts; a batch holds one kind of decoding."""
         tokenizer, _ = self._loaded
-        prompts = [render(tokenizer, request) for request in requests]
+        prompts = [render_prompt(tokenizer, request) for request in requests]
         rows = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         self._check_room(
             requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
@@ -190,7 +190,7 @@ class Local:
         tokenizer, model = self._loaded
         texts = [
             [
-                encode(tokenizer, render(tokenizer, request) if request.messages else None, text)
+                encode(tokenizer, render_prompt(tokenizer, request) if request.messages else None, text)
                 for text in request.texts
             ]
             for request in requests
@@ -257,7 +257,7 @@ def engine() -> dict[str, str]:
     }  # fmt: skip
 
 
-def render(tokenizer: Any, request: Request) -> str:
+def render_prompt(tokenizer: Any, request: Request) -> str:
     """The prompt text of a request, up to where the answer begins.
 
     Raises:

@@ -91,7 +91,7 @@ class Plan:
         }  # fmt: skip
 
 
-def plan(
+def plan_units(
     tasks: Sequence[Task], past: Past, only: str | None = None, margin: float | None = None, gain: float | None = None
 ) -> list[Plan]:
     """Plan every unit, or the one called `only`.

@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting import leaderboard
-from tunegate.harness.reporting.record import case_failure, regressed_lines, show
+from tunegate.harness.reporting.record import case_failure, regressed_lines, print_record
 from tunegate.harness.session import Session
 
 
@@ -195,10 +195,10 @@ class State:
         console = _console(reporter)
         for record in self.session.records:
             reporter.section("tunegate")
-            show(console, record)
+            print_record(console, record)
         if len(self.session.records) > 1:
             reporter.section("leaderboard")
-            leaderboard.show(console, self.session.records, self.session.base_folder)
+            leaderboard.print_leaderboard(console, self.session.records, self.session.base_folder)
         for line in [*_partial_lines(self.session), *self.session.notes]:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
 

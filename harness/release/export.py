@@ -40,7 +40,7 @@ class Exported:
         return gate.blocked(self.record)
 
 
-def export(adapter: Path, output: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, watch: Watch) -> Exported:
     """Merge an adapter into a model folder and gate it against the adapter's own record.
 
     Args:
@@ -65,7 +65,7 @@ def export(adapter: Path, output: Path, record: Record, cases: Path, watch: Watc
             check_base(adapter, base.model)
             with watch(f"Merging {adapter.name} into {base.model.name}"):
                 merge(base, adapter, work)
-            done = check(adapter, work, record, cases, watch)
+            done = check_export(adapter, work, record, cases, watch)
             if not done.blocked:
                 shutil.rmtree(output, ignore_errors=True)
                 os.replace(work, output)
@@ -87,7 +87,7 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
             shutil.copy(path, folder / path.name)
 
 
-def check(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch) -> Exported:
     """Gate a merged model that lies in `folder`, converted or quantized since perhaps; its record is kept there.
 
     Raises:

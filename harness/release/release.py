@@ -70,7 +70,7 @@ def _is_gated(record: Record) -> bool:
     return bool(references) and references <= {"baseline", "last release"} and not record.partial
 
 
-def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
+def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
     """Release `adapter` on the strength of `record`; writes nothing unless everything holds.
 
     Raises:
@@ -222,7 +222,7 @@ def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
         ) from None
 
 
-def verify(adapter: Path) -> list[str]:
+def verify_release(adapter: Path) -> list[str]:
     """Check a released adapter's digests again, on any machine, without torch; a line for each thing checked.
 
     Raises:

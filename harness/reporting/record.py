@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
 
 SHOWN_OUTPUT = 600
-SHOWN_BROKEN = 3  # cases under a verdict
+SHOWN_CASES = 3  # cases under a verdict
 ONE_LINE = 240  # characters of an output there
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
 COLUMNS = 100  # of a table, at least
@@ -26,13 +26,13 @@ SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it 
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
-def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) -> None:
+def print_record(console: Console, record: Record, broken: int | None = SHOWN_CASES) -> None:
     """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept.
 
     Under each verdict stand the cases that broke with both outputs, at most `broken` of them (None: all).
     """
     wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
-    console.print(Segments(console.render(table(record), wide)), crop=False, soft_wrap=True)
+    console.print(Segments(console.render(record_table(record), wide)), crop=False, soft_wrap=True)
     console.print()
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
@@ -40,7 +40,7 @@ def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) ->
             _line(console, line)
     for line in _rate_lines(record):
         _line(console, line)
-    for line in timing.told(record.timing) if record.timing else ():
+    for line in timing.render_timing(record.timing) if record.timing else ():
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
@@ -90,7 +90,7 @@ def _name(record: Record) -> str:
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
+def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_CASES) -> Iterator[str]:
     """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
     verdict = record.verdicts[unit]
     regressed_cases = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
@@ -123,7 +123,7 @@ def _rate_lines(record: Record) -> Iterator[str]:
             yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
 
 
-def table(record: Record) -> Table:
+def record_table(record: Record) -> Table:
     """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
     names = record.fingerprint.get("names", {})
     who = names.get("adapter") or names.get("model") or "record"

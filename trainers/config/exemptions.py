@@ -8,7 +8,7 @@ from pathlib import Path
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.core.errors import Problem, show_path
 
-SHAPE = {
+EXEMPTIONS_SCHEMA = {
     "type": "array",
     "description": "a list of {row: FILE:LINE, case: TASK/UNIT/ID, reason: why the row is innocent}",
     "items": {

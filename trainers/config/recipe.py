@@ -63,7 +63,7 @@ _OPTIM = {
     "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
 }
 _DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
-SHAPE = _mapping(
+RECIPE_SCHEMA = _mapping(
     {
         "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
         "task": _key("the task whose units the rows name: a folder of the fixtures", _TEXT),
@@ -86,7 +86,7 @@ SHAPE = _mapping(
                 "description": 'heed, or {override: "the reason"}',
             },
         ),
-        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", exemptions.SHAPE),
+        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", exemptions.EXEMPTIONS_SCHEMA),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
         "dpo": _key("what only dpo has", _mapping(_DPO)),
@@ -182,7 +182,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
     """
     document = read_yaml(path)
-    problems = validate(document, SHAPE)
+    problems = validate(document, RECIPE_SCHEMA)
     if problems:
         raise AuthoringError(problems)
     data = dict(document.data)
@@ -245,9 +245,9 @@ def _missing(document: Document, index: int, file: Path) -> Any:
     return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")
 
 
-def render(recipe: Recipe) -> Iterator[str]:
+def render_recipe(recipe: Recipe) -> Iterator[str]:
     """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
-    lines = list(_lines(recipe.effective(), SHAPE["properties"], recipe.given))
+    lines = list(_lines(recipe.effective(), RECIPE_SCHEMA["properties"], recipe.given))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     for name, value, about in lines:
         yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {about}".rstrip()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.scoring import prepare
+from tunegate.harness.evaluation.scoring import prepare_checks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
 from tunegate.trainers.data.examples import Example
@@ -55,7 +55,7 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
     units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
     grouped: dict[str, list[Example]] = {name: [row for row in rows if row.unit == name] for name in units}
     gradable = [units[name] for name, own in grouped.items() if own and not _why_not(units[name])]
-    prepare(gradable, watch)
+    prepare_checks(gradable, watch)
     with watch("Grading rows with the task's own checks", sum(len(grouped[unit.name]) for unit in gradable)) as done:
         found = []
         for name, own in grouped.items():

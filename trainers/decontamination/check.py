@@ -18,7 +18,7 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.exemptions import Exemption
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.search import Comparison, compare
+from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
 
 AROUND = 14  # words shown on each side of the common part
@@ -73,7 +73,7 @@ def check_decontamination(
         AuthoringError: exemptions that exempt nothing.
         CouldNotRun: there is no embedding model here.
     """
-    found = compare(rows, tasks, watch or quiet())
+    found = search(rows, tasks, watch or quiet())
     cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
     check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
     exempted = {exemption.pair for exemption in exemptions}

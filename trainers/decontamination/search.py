@@ -49,7 +49,7 @@ class Comparison:
         return [near for near in self.pairs if near.threshold == name]
 
 
-def compare(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
+def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
     """Hold every text of the rows against every text of the cases, inputs and outputs apart."""
     held, templates = eval_texts(tasks), prompts(tasks)
     texts = [(row, side, text) for row in rows for side, each in example_texts(row, templates).items() for text in each]

@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from referencing.jsonschema import lookup_recursive_ref
 
-from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show
+from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show_json
 
 
 def evaluated(validator: Any, value: Any, schema: Any) -> set[Any]:
@@ -86,7 +86,7 @@ Errors = Iterator[ValidationError]
 
 def _pattern(validator: Any, pattern: str, value: Any, _schema: Any) -> Errors:
     if isinstance(value, str) and not validator.format_checker.search(pattern, value):
-        yield ValidationError(f"{show(value)} does not match the pattern {show(pattern)}")
+        yield ValidationError(f"{show_json(value)} does not match the pattern {show_json(pattern)}")
 
 
 def _pattern_properties(validator: Any, patterns: Any, value: Any, _schema: Any) -> Errors:
@@ -144,7 +144,7 @@ def _extra(validator: Any, inner: Any, value: Any, where: str | int, words: str)
 
 def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
     if isinstance(value, str) and not validator.format_checker.conforms(name, value):
-        yield ValidationError(f"{show(value)} is not a valid {name}")
+        yield ValidationError(f"{show_json(value)} is not a valid {name}")
 
 
 def _unique_items(validator: Any, wanted: bool, value: Any, _schema: Any) -> Errors:
@@ -163,7 +163,7 @@ def _multiple_of(_validator: Any, divisor: float, value: Any, _schema: Any) -> E
     """Decimal, as written: 19.99 is a multiple of 0.01."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (Fraction(str(value)) / Fraction(str(divisor))).denominator != 1:
-        yield ValidationError(f"{show(value)} is not a multiple of {divisor}")
+        yield ValidationError(f"{show_json(value)} is not a multiple of {divisor}")
 
 
 def _any_of(validator: Any, alternatives: Any, value: Any, _schema: Any) -> Errors:
@@ -177,7 +177,7 @@ def _one_of(validator: Any, alternatives: Any, value: Any, _schema: Any) -> Erro
     if all(tried):
         yield _none_fits(tried)
     elif sum(not errors for errors in tried) > 1:
-        yield ValidationError(f"fits more than one of the alternatives, of which only one may fit: {show(value)}")
+        yield ValidationError(f"fits more than one of the alternatives, of which only one may fit: {show_json(value)}")
 
 
 def _tried(validator: Any, inner: Any, value: Any) -> list[ValidationError]:
@@ -192,7 +192,7 @@ def _none_fits(tried: list[list[ValidationError]]) -> ValidationError:
 
 def _not(validator: Any, inner: Any, value: Any, _schema: Any) -> Errors:
     if validator.evolve(schema=inner).is_valid(value):
-        yield ValidationError(f"fits what it must not fit: {show(value)}")
+        yield ValidationError(f"fits what it must not fit: {show_json(value)}")
 
 
 KEYWORDS = {

@@ -26,7 +26,7 @@ from referencing import Registry
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
-from tunegate.harness.checks.schema.json_reader import identity, json_path, show
+from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS
 
 MAX_VALUES = 10_000  # values in one answer
@@ -60,7 +60,7 @@ class Budget:
         if len(text) > MAX_SEARCHED:
             raise TooMuch(f"a text of more than {MAX_SEARCHED:,} characters has a pattern")
         return self._timed(
-            f"the pattern {show(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
+            f"the pattern {show_json(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
         )
 
     def conforms(self, name: str, text: str) -> bool:
@@ -81,15 +81,15 @@ class Budget:
     def identity(self, value: Any) -> str:
         """`identity` of a part of the answer; of a list or an object it is worked out once."""
         if not isinstance(value, dict | list):
-            return identity(value)
+            return equality_key(value)
         if id(value) not in self._identities:
-            self._identities[id(value)] = identity(value)
+            self._identities[id(value)] = equality_key(value)
         return self._identities[id(value)]
 
     def among(self, value: Any, choices: list[Any]) -> bool:
         """Whether a part of the answer equals one of the schema's `choices`."""
         if id(choices) not in self._choices:
-            self._choices[id(choices)] = frozenset(map(identity, choices))
+            self._choices[id(choices)] = frozenset(map(equality_key, choices))
         return self.identity(value) in self._choices[id(choices)]
 
 
@@ -115,7 +115,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
         if sum(1 for _ in islice(_values(value), MAX_VALUES + 1)) > MAX_VALUES:
             raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
         for error in _validator(schema).iter_errors(_brief(value)):
-            yield Finding(f"schema.{error.validator or 'closed'}", render(error), json_path(error.absolute_path))
+            yield Finding(f"schema.{error.validator or 'closed'}", render_error(error), json_path(error.absolute_path))
     except TooMuch as error:
         yield _limit(str(error))
     except RecursionError:
@@ -133,9 +133,9 @@ def _values(value: Any) -> Iterator[bool]:
         yield from _values(each)
 
 
-def render(error: Any) -> str:
+def render_error(error: Any) -> str:
     """A `ValidationError` in plain words."""
-    seen, wanted = show(error.instance), error.validator_value
+    seen, wanted = show_json(error.instance), error.validator_value
     match error.validator:
         case None:
             return f"the schema allows nothing here, found {seen}"
@@ -143,13 +143,13 @@ def render(error: Any) -> str:
             kinds = wanted if isinstance(wanted, list) else [wanted]
             return f"should be {' or '.join(KINDS[kind] for kind in kinds)}, is {seen}"
         case "enum":
-            return f"should be one of {', '.join(show(choice) for choice in islice(wanted, 20))}, is {seen}"
+            return f"should be one of {', '.join(show_json(choice) for choice in islice(wanted, 20))}, is {seen}"
         case "required":
             return f"the key {error.message.removesuffix(' is a required property')} is missing"
         case "anyOf" | "oneOf" if error.context:
             closest = max(error.context, key=lambda inner: len(inner.path))
             place = json_path(closest.path)
-            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{render(closest)}"
+            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{render_error(closest)}"
         case _:
             text = str(error.message).replace(repr(error.instance), seen)
             return text if len(text) <= 200 else text[:197] + "..."

@@ -18,7 +18,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration as guards
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.features import plain, words
+from tunegate.harness.checks.voice.features import plain_text, words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embed, embedder_digest
@@ -106,7 +106,7 @@ class Veto:
 
     def findings(self, text: str) -> Iterator[Finding]:
         """One finding for each different text that the rule forbids and `text` holds."""
-        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain(text))}
+        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain_text(text))}
         for hit in hits.values():
             yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
 
@@ -257,7 +257,7 @@ def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
 
 
 def _never(texts: list[str]) -> re.Pattern[str]:
-    return re.compile("|".join(_whole(plain(text)) for text in sorted(texts, key=len, reverse=True)), re.IGNORECASE)
+    return re.compile("|".join(_whole(plain_text(text)) for text in sorted(texts, key=len, reverse=True)), re.IGNORECASE)
 
 
 def _whole(text: str) -> str:

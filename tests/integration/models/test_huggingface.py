@@ -15,7 +15,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.batching import TOKEN_BUDGET, plan_prompts
-from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render
+from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render_prompt
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
@@ -81,7 +81,7 @@ def test_answers_are_what_the_model_itself_would_say(local, tiny_model):
 
     tokenizer, model = load_tokenizer(tiny_model), load_base(tiny_model)
     for request in requests():
-        ids = tokenizer(render(tokenizer, request), add_special_tokens=False, return_tensors="pt").input_ids
+        ids = tokenizer(render_prompt(tokenizer, request), add_special_tokens=False, return_tensors="pt").input_ids
         said = ids
         for _ in range(request.decoding.max_new_tokens):
             said = torch.cat([said, model(said).logits[:, -1:].argmax(-1)], dim=1)

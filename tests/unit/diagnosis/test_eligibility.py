@@ -9,7 +9,7 @@ import pytest
 from tests.support.records import LOCAL, write_desk, write_policy
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnosis_path, write_diagnosis
-from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render
+from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
@@ -43,7 +43,7 @@ def test_targets_decide_and_guards_do_not(task):
     leave = eligibility(task, diagnosis(task), None, "recipe.yaml")
     assert leave["remedies"] == {TRIAGE: "fine-tune for quality"}
     assert (leave["against"], leave["override"]) == ([], None)
-    assert render(leave) == ["  desk/triage: fine-tune for quality"]
+    assert render_eligibility(leave) == ["  desk/triage: fine-tune for quality"]
 
 
 @pytest.mark.parametrize("remedy", ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"])
@@ -62,7 +62,7 @@ def test_a_waiver_of_nothing_is_not_kept(task, remedy):
 def test_a_waiver_is_kept_with_what_it_waives(task):
     leave = eligibility(task, diagnosis(task, "retrieval"), "to show that it fails", "recipe.yaml")
     assert (leave["against"], leave["override"]) == ([TRIAGE], "to show that it fails")
-    assert render(leave)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
+    assert render_eligibility(leave)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
 
 
 def test_without_a_target_every_unit_decides(task):
@@ -75,7 +75,7 @@ def test_a_target_that_no_prompt_can_change_needs_none(task, tmp_path):
     found = replace(diagnosis(task), units={}, questions={}, unpromptable=(TRIAGE, FACTS))
     write_diagnosis(tmp_path, found)
     leave = eligibility(task, find_diagnosis(tmp_path, task, SUBJECT), None, "recipe.yaml")
-    assert render(leave) == ["  no target that a prompt can change"]
+    assert render_eligibility(leave) == ["  no target that a prompt can change"]
 
 
 def test_found(task, tmp_path):

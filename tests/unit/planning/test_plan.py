@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import Plan, plan
+from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.statistics.power import Levels
 
 T = "desk/triage"
@@ -33,7 +33,7 @@ def planned(root):
     """Plan the fixtures, with no past; the unit `desk/triage` unless it says otherwise."""
 
     def run(unit: str = T, past: Past | None = None, **more) -> Plan:
-        return next(each for each in plan(load_tasks(root), past or Past(), **more) if each.unit.key == unit)
+        return next(each for each in plan_units(load_tasks(root), past or Past(), **more) if each.unit.key == unit)
 
     return run
 
@@ -114,7 +114,7 @@ def test_from_a_baseline_of_nothing_a_gain_shows_sooner_and_from_one_of_all_neve
 
     def at(passed: int) -> Plan:
         save(tmp_path / "baselines", record(tasks, {T: "1" * passed + "0" * (120 - passed)}), [tasks[0].units[0]])
-        (found,) = plan(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"))
+        (found,) = plan_units(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"))
         return found
 
     none, half, almost, every = at(0), at(60), at(117), at(120)

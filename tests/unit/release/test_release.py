@@ -25,7 +25,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.release import MANIFEST, find_record, release, verify
+from tunegate.harness.release.release import MANIFEST, find_record, release_adapter, verify_release
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
@@ -88,7 +88,7 @@ class Desk:
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
     def release(self, adapter: Path, record: Record) -> Any:
-        return release(adapter, record, self.fixtures, self.home / "baselines", quiet())
+        return release_adapter(adapter, record, self.fixtures, self.home / "baselines", quiet())
 
     def refuses(self, adapter: Path, record: Record, why: str) -> None:
         """The release is refused with this message, and leaves every file as it was."""
@@ -494,7 +494,7 @@ def released(desk):
 def test_a_released_adapter_verifies_wherever_it_is_moved(released, tmp_path):
     moved = tmp_path / "elsewhere"
     released.rename(moved)
-    assert verify(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
+    assert verify_release(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
@@ -503,12 +503,12 @@ def test_any_file_that_changed_or_is_gone_is_named(released, name, how):
     path = released / name
     path.write_text(path.read_text() + " ") if how == "changed" else path.unlink()
     with pytest.raises(Refused, match=f"expected the files as they were released, found {name} changed or gone"):
-        verify(released)
+        verify_release(released)
 
 
 def test_an_unreleased_adapter_is_refused(desk):
     with pytest.raises(Refused, match=r"release\.json: expected a release manifest, found none"):
-        verify(desk.adapter())
+        verify_release(desk.adapter())
 
 
 @pytest.mark.parametrize(
@@ -525,14 +525,14 @@ def test_a_manifest_of_something_else_is_refused(released, change, told):
     path = released / MANIFEST
     stamp(path, json.loads(path.read_text()) | change)
     with pytest.raises(Refused, match=told):
-        verify(released)
+        verify_release(released)
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_a_damaged_manifest_is_refused(released, text):
     (released / MANIFEST).write_text(text)
     with pytest.raises(Refused, match="found a damaged file"):
-        verify(released)
+        verify_release(released)
 
 
 @pytest.mark.parametrize(
@@ -549,7 +549,7 @@ def test_a_manifest_that_was_edited_is_refused(released, edit):
     edit(manifest)
     path.write_text(json.dumps(manifest))
     with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
-        verify(released)
+        verify_release(released)
 
 
 def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, desk):
@@ -559,12 +559,12 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
     manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
     stamp(released / MANIFEST, manifest)
     with pytest.raises(Refused, match="the adapter is another one's"):
-        verify(released)
+        verify_release(released)
 
 
 def test_a_refusal_is_told_with_its_exit_code(desk):
     with pytest.raises(TunegateError) as error:
-        verify(desk.adapter())
+        verify_release(desk.adapter())
     assert error.value.exit_code == 4
 
 

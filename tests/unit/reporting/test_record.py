@@ -13,7 +13,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.reporting.record import case_failure, print_side_by_side, show
+from tunegate.harness.reporting.record import case_failure, print_side_by_side, print_record
 
 T = "desk/triage"
 
@@ -21,7 +21,7 @@ T = "desk/triage"
 def shown(record: Record, width: int = 100) -> list[str]:
     """The lines that a console of that width prints."""
     console = Console(file=io.StringIO(), width=width)
-    show(console, record)
+    print_record(console, record)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.recipe import SHAPE, Lora, Optim, read_recipe
+from tunegate.trainers.config.recipe import RECIPE_SCHEMA, Lora, Optim, read_recipe
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 
@@ -137,5 +137,5 @@ def keys(shape, prefix=""):
 def test_every_key_says_what_it_is_and_the_guide_has_it():
     guide = (ROOT / "docs/training.md").read_text()
 
-    for name, rule in keys(SHAPE):
+    for name, rule in keys(RECIPE_SCHEMA):
         assert f"| `{name}` | {rule['title']} |" in guide

@@ -24,7 +24,9 @@ def train(*recipes: str) -> None:
 
     watch = watch_on(Console())
     for recipe in recipes:
-        train_adapter(prepare(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print)
+        train_adapter(
+            prepare(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print
+        )
 
 
 def judge(loaded: str, *arguments: str) -> int:

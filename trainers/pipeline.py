@@ -96,20 +96,25 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     graded = ExampleReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, render_grades, say, report)
     rows = settle(every, graded.grades, recipe)
-    holdout = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
+    decontamination = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
     tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, render_lengths, say, report)
-    parts = split(rows, recipe, graded.duplicates)
-    for line in parts.render():
+    divided = split(rows, recipe, graded.duplicates)
+    for line in divided.render():
         say(line)
-    evidence = {"rows": files, "grading": graded.summary(), "decontamination": holdout, "validation": parts.as_dict()}
+    evidence = {
+        "rows": files,
+        "grading": graded.summary(),
+        "decontamination": decontamination,
+        "validation": divided.as_dict(),
+    }
     evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
-    return Ready(recipe, base, rows, *parts.apart(tokens), found, evidence)
+    return Ready(recipe, base, rows, *divided.apart(tokens), found, evidence)
 
 
-def _tell(found: ExampleReport, words: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
-    for line in words(found):
+def _tell(found: ExampleReport, lines: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
+    for line in lines(found):
         say(line)
     if report:
         write_json(report, stamped(found.as_dict()))

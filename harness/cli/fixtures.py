@@ -48,8 +48,7 @@ def lint(
 ) -> None:
     """Check every fixture file, reference and task.yaml, without a model."""
     from tunegate.harness.lint.github import annotation
-    from tunegate.harness.lint.rules import lint_fixtures
-    from tunegate.harness.lint.rules import report_cards
+    from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
     found = lint_fixtures(path or cases, baselines)
     cards = report_cards(found.tasks) if report_card else iter(())
@@ -76,8 +75,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
-    from tunegate.harness.fixtures.json_schemas import PUBLISHED
-    from tunegate.harness.fixtures.json_schemas import published_schema
+    from tunegate.harness.fixtures.json_schemas import PUBLISHED, published_schema
 
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)

@@ -38,7 +38,7 @@ def release(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Release an adapter: judge its outputs again, compute the verdict again, then write manifest and model card.
+    """Release an adapter: score its outputs again, compute the verdict again, then write manifest and model card.
 
     Without --run it rests on the adapter's newest complete run.
     """
@@ -59,8 +59,7 @@ def release(
 
 def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:
     """Check a released adapter's digests again, on any machine, without torch."""
-    from tunegate.harness.release.release import read_manifest
-    from tunegate.harness.release.release import verify_release
+    from tunegate.harness.release.release import read_manifest, verify_release
 
     lines = verify_release(adapter)
     if as_json:

@@ -39,8 +39,7 @@ def diagnose(
 ) -> None:
     """Ask a sample as it is, with examples, with the passage and step by step: which of them closes the gap?"""
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.diagnosis.diagnosis import diagnose_task
-    from tunegate.harness.diagnosis.diagnosis import keep_records, write_diagnosis
+    from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
 

@@ -30,14 +30,14 @@ def ending(config: pytest.Config) -> Iterator[None]:
     except pytest.UsageError:
         raise
     except Exception as error:
-        told = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
-        if told.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(told)) from error
-        pytest.exit(str(told), returncode=told.exit_code)
+        ours = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
+        if ours.exit_code == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(str(ours)) from error
+        pytest.exit(str(ours), returncode=ours.exit_code)
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
-    """An error as it is told: ours says it itself, a missing extra how to install it, any other where its details are.
+    """An error of ours in place of any: a missing extra says how to install it, any other where its details are.
 
     Args:
         error: what was raised.

@@ -40,7 +40,7 @@ class Result:
     logprobs: LogProbs = ()
 
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
-        """The answer that it judges, to be judged again."""
+        """The completion that it scores, to be scored again."""
         return Completion(
             key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
             generation=self.generation, logprobs=self.logprobs,
@@ -91,7 +91,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Record:
-    """A run: who answered (`identity`), what was asked (`questions`), what came back, and what the gate made of it.
+    """A run: who answered (`fingerprint`), what was asked (`questions`), what came back, and what the gate made of it.
 
     `policies` are what task.yaml held each unit to at the time; `claims` what came of comparing costs, by cost unit.
     `timing` is what --tg-timing measured; nothing is decided by it.
@@ -130,7 +130,7 @@ class Record:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON data, in the published shape."""
+        """The record as JSON data, by the published schema."""
         fingerprint = {**self.fingerprint, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
         return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,

@@ -91,10 +91,10 @@ def _held(facts: UnitVerdict) -> str:
 def _numbers(facts: UnitVerdict) -> str:
     means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
-    told = change(facts.difference, facts.kind) + _unit(facts)
+    moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        told += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
-    text = f"{means} on {facts.n} cases{grouped}, {told}"
+        moved += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
+    text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
     return f"{text}{f'; {facts.winsorised} counted as ten margins, the most that counts' if facts.winsorised else ''}."
@@ -117,16 +117,16 @@ def _remarks(facts: UnitVerdict) -> list[str]:
 
 def beside(facts: UnitVerdict) -> str:
     """What another reference makes of the same unit, behind the reason of the one that counts."""
-    told = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
-    return f"Against the {facts.reference}: {facts.verdict}{told}."
+    moved = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
+    return f"Against the {facts.reference}: {facts.verdict}{moved}."
 
 
 @dataclass(frozen=True)
 class Outlook:
     """What a task's decision rests on.
 
-    `short` are the targets that show no gain; `aimless` says that the adapter was trained for this task and it declares
-    no target; `unseen` are its sealed units if they were not judged.
+    `short` are the targets that show no gain; `no_target` says that the adapter was trained for this task and it
+    declares no target; `unseen` are its sealed units if they were not judged.
     """
 
     task: str

@@ -94,7 +94,7 @@ class Lint:
 def lint_fixtures(path: Path, baselines: Path = Path("baselines")) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in that.
 
-    Flip rate is taken from the last release, if `baselines` holds one model's.
+    The flip rate is taken from the last release, if `baselines` holds one model's.
 
     Raises:
         Refused: there are no fixtures, or a baseline is damaged.
@@ -151,7 +151,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         if unit.of:
             continue
         yield from _repeated(unit)
-        if unit.name in task.policy.targets and unit.row.asks == "generate" and not unit.shots:
+        if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not unit.shots:
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
             yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 

@@ -114,9 +114,9 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
-    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
-    if broken:
-        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {broken[0]}")
+    odd = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    if odd:
+        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {odd[0]}")
     return dict(weights)
 
 

@@ -27,7 +27,7 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     """What `generate` takes for prompts of different lengths.
 
     Args:
-        model: a transformers causal language model, also one that wears an adapter.
+        model: a transformers causal language model, also one with an adapter.
         rows: the prompts as token ids.
         pad: fills up shorter prompts, between what they share and what they do not.
 

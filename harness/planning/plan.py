@@ -98,7 +98,7 @@ def plan_units(
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        past: where flip rate and rates come from.
+        past: where flip rates and pass rates come from.
         only: `<task>/<unit>`.
         margin: what to hold instead of the declared margins, for pass/fail units and for the one called `only`.
         gain: what to show, for the same; None: five points where cases pass or fail.

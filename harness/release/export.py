@@ -94,7 +94,7 @@ def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch
         Refused: as `export`; or its tokenizer or chat template is not the one the adapter was judged with.
     """
     _check(adapter, record)
-    _check_text(identify(folder.name, folder), record.fingerprint["subject"], folder)
+    _check_tokenizer(identify(folder.name, folder), record.fingerprint["subject"], folder)
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
@@ -128,9 +128,9 @@ def _check_output(output: Path) -> None:
         raise Refused(f"{show_path(output)}: expected no folder there, or an export to replace, found something else")
 
 
-def _check_text(model: ModelFiles, judged: Mapping[str, str | None], folder: Path) -> None:
+def _check_tokenizer(model: ModelFiles, subject: Mapping[str, str | None], folder: Path) -> None:
     for part in ("tokenizer", "template"):
-        if getattr(model, part) != judged.get(part):
+        if getattr(model, part) != subject.get(part):
             raise Refused(f"{show_path(folder)}: expected the {part} that the adapter was judged with, found another")
 
 

@@ -12,7 +12,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
-from tunegate.trainers.config import exemptions as exemptions
+from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
 REFUSE, DROP = "refuse", "drop"
@@ -86,7 +86,7 @@ RECIPE_SCHEMA = _mapping(
                 "description": 'heed, or {override: "the reason"}',
             },
         ),
-        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", exemptions.EXEMPTIONS_SCHEMA),
+        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
         "dpo": _key("what only dpo has", _mapping(_DPO)),
@@ -114,7 +114,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How the steps are taken; each key is described in `SHAPE`."""
+    """How the steps are taken; each key is described in `RECIPE_SCHEMA`."""
 
     lr: float = 2e-4
     epochs: float = 3
@@ -128,7 +128,7 @@ class Optim:
 
 @dataclass(frozen=True, slots=True)
 class Dpo:
-    """What only preference optimisation has; each key is described in `SHAPE`."""
+    """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
 
     beta: float = 0.1
 
@@ -144,7 +144,7 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
-    exemptions: tuple[exemptions.Exemption, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
     start: Start | None = None
     method: str = SFT
     dpo: Dpo = field(default_factory=Dpo)
@@ -168,7 +168,7 @@ class Recipe:
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
-        """Of the effective values those that decide the adapter: how often it is saved, and leave to train, do not."""
+        """Of the effective values those that decide the adapter: how often it is saved does not, nor an override."""
         known = {key: value for key, value in self.effective().items() if key != "diagnosis"}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
@@ -201,7 +201,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     return Recipe(
         path=path,
         rows=rows,
-        exemptions=exemptions.read_exemptions(document),
+        exemptions=read_exemptions(document),
         given={**document.data, "lora": lora},
         output=place,
         start=start,

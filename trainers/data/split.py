@@ -21,7 +21,7 @@ class Split:
 
     Attributes:
         train: the indices of the rows that are trained on, in order.
-        dev: those of the rows put aside, in order.
+        validation: those of the rows put aside, in order.
         units: how many are put aside, by unit.
         leaks: pairs of rows that ask nearly the same, one on either side.
     """
@@ -90,9 +90,8 @@ def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[Duplicat
 
 
 def _leaks(rows: Sequence[Example], validation: set[int], duplicates: Sequence[DuplicatePair]) -> list[DuplicatePair]:
-    is_validation = {
-        (row.file, row.line): index in validation for index, row in enumerate(rows)
-    }  # dropped rows are in none
+    # rows that were dropped are in neither part
+    is_validation = {(row.file, row.line): index in validation for index, row in enumerate(rows)}
     found = []
     for pair in duplicates:
         sides = {is_validation.get((row.file, row.line)) for row in (pair.first, pair.second)}

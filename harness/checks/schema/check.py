@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
-from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, equality_key, json_path, read_json_text, show_json
+from tunegate.harness.checks.schema.json_reader import (
+    MAX_FINDINGS,
+    Extract,
+    equality_key,
+    json_path,
+    read_json_text,
+    show_json,
+)
 from tunegate.harness.checks.schema.lint import Impossible, impossible, schema_typos
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
@@ -39,7 +46,7 @@ EXPECT = {"description": "what the answer must match, a part of it unless `match
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """Judges adherence (JSON that satisfies the schema) and, where a case has an `expect`, exact."""
+    """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, exact."""
 
     schema: Mapping[str, Any]
     extract: Extract = "strict"
@@ -53,7 +60,7 @@ class SchemaCheck:
         return digest([self.schema, self.extract, self.match])
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Judge one output: it passes when it adheres and, if something is expected, matches it."""
+        """Score one output: it passes when it adheres and, if something is expected, matches it."""
         text = read_json_text(output, self.extract)
         flaws = text.findings or tuple(islice(violations(self.schema, text.value), MAX_FINDINGS))
         if expect is None:
@@ -73,8 +80,8 @@ class SchemaCheck:
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What no answer can match, since the schema refuses it."""
         return [
-            document.problem((*where, *slip.where), "what the schema allows", show_value(slip.value), slip.message)
-            for slip in self._impossible(expect)
+            document.problem((*where, *each.where), "what the schema allows", show_value(each.value), each.message)
+            for each in self._impossible(expect)
         ]
 
 
@@ -89,7 +96,9 @@ def mismatches(expect: Any, answer: Any, where: Where = (), *, whole: bool = Fal
             if key in answer:
                 yield from mismatches(wanted, answer[key], (*where, key), whole=whole)
             else:
-                yield Finding("expect", f"expected {show_json(wanted)}, but the key is missing", json_path((*where, key)))
+                yield Finding(
+                    "expect", f"expected {show_json(wanted)}, but the key is missing", json_path((*where, key))
+                )
         for key in [key for key in answer if whole and key not in expect]:
             message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
             yield Finding("expect", message, json_path((*where, key)))

@@ -105,8 +105,8 @@ def _parse(body: str, lines_above: int) -> JsonText:
 
 def _depth(body: str) -> int:
     """The deepest nesting up to the first mistake: brackets inside texts do not count."""
-    bare = _STRING.sub("", _ESCAPE.sub("", body))
-    return max(accumulate(_STEPS.get(char, 0) for char in bare), default=0)
+    outside = _STRING.sub("", _ESCAPE.sub("", body))
+    return max(accumulate(_STEPS.get(char, 0) for char in outside), default=0)
 
 
 def _syntax(error: json.JSONDecodeError, line: int) -> Finding:
@@ -162,7 +162,9 @@ def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
         yield from _half_characters(value, where)
     elif isinstance(value, dict):
         for key in getattr(value, "keys_twice", ()):
-            yield Finding("json.duplicate-key", f"the key {show_json(key)} stands here more than once", json_path(where))
+            yield Finding(
+                "json.duplicate-key", f"the key {show_json(key)} stands here more than once", json_path(where)
+            )
         for key, inner in value.items():
             where.append(key)
             yield from _half_characters(key, where)

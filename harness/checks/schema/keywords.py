@@ -50,7 +50,7 @@ def _indexes(validator: Any, value: list[Any], schema: Any) -> Iterator[int]:
 
 
 def _in_place(validator: Any, value: Any, schema: Any) -> Iterator[tuple[Any, Any]]:
-    """The subschemas that judge the same value and accept it, each with the validator that knows its references."""
+    """The subschemas that check the same value and accept it, each with the validator that knows its references."""
     for resolved in _referred(validator, schema):
         yield validator.evolve(schema=resolved.contents, _resolver=resolved.resolver), resolved.contents
     for inner in _applied(validator, value, schema):
@@ -135,9 +135,9 @@ def _known(validator: Any, value: Any, schema: Any, but: str) -> set[Any]:
     return evaluated(validator, value, {keyword: rule for keyword, rule in schema.items() if keyword != but})
 
 
-def _extra(validator: Any, inner: Any, value: Any, where: str | int, words: str) -> Errors:
+def _extra(validator: Any, inner: Any, value: Any, where: str | int, message: str) -> Errors:
     if inner is False:
-        yield ValidationError(words, path=[where])
+        yield ValidationError(message, path=[where])
     else:
         yield from validator.descend(value, inner, path=where)
 
@@ -150,13 +150,13 @@ def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
 def _unique_items(validator: Any, wanted: bool, value: Any, _schema: Any) -> Errors:
     if not wanted or not isinstance(value, list):
         return
-    if len(set(map(validator.format_checker.identity, value))) < len(value):
+    if len(set(map(validator.format_checker.equality_key, value))) < len(value):
         yield ValidationError("the same item stands in the list more than once")
 
 
 def _enum(validator: Any, choices: list[Any], value: Any, _schema: Any) -> Errors:
     if not validator.format_checker.among(value, choices):
-        yield ValidationError("none of the choices")  # `in_words` lists them
+        yield ValidationError("none of the choices")  # `render_error` lists them
 
 
 def _multiple_of(_validator: Any, divisor: float, value: Any, _schema: Any) -> Errors:

@@ -1,6 +1,6 @@
 """The schema of a fixture file: read, and refused with every mistake in it, before any model is loaded.
 
-References stay inside the schema's own file, patterns and formats can be checked here, and judging with it ends.
+References stay inside the schema's own file, patterns and formats can be checked here, and checking with it ends.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
 
 
 def _endless(schema: Mapping[str, Any], document: Document, where: Where) -> Iterator[Problem]:
-    """A schema that cannot even judge the simplest answers, because it refers to itself or doubles."""
+    """A schema that cannot even check the simplest answers, because it refers to itself or doubles."""
     simplest: list[Any] = [None, {}, [], "", 0]
     for finding in chain.from_iterable(violations(schema, value) for value in simplest):
         if finding.rule == LIMIT:
@@ -121,7 +121,9 @@ def _invalid(schema: Any, document: Document, where: Where, root: Mapping[str, A
             hint = did_you_mean(error.instance, KINDS)
             yield document.problem(place, f"one of {', '.join(KINDS)}", show_json(error.instance), hint)
         else:
-            yield document.problem(place, f"a valid JSON Schema ({_name(root)})", show_json(error.instance), render_error(error))
+            yield document.problem(
+                place, f"a valid JSON Schema ({_name(root)})", show_json(error.instance), render_error(error)
+            )
 
 
 def _name(schema: Mapping[str, Any]) -> str:

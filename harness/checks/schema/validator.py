@@ -45,7 +45,7 @@ class Budget:
     def __init__(self) -> None:
         self.steps = MAX_STEPS
         self.seconds = TEXT_SECONDS
-        self._identities: dict[int, str] = {}  # by id: the answer outlives this
+        self._keys: dict[int, str] = {}  # by id: the answer outlives this
         self._choices: dict[int, frozenset[str]] = {}
 
     def step(self) -> None:
@@ -78,19 +78,19 @@ class Budget:
         finally:
             self.seconds -= time.process_time() - started
 
-    def identity(self, value: Any) -> str:
-        """`identity` of a part of the answer; of a list or an object it is worked out once."""
+    def equality_key(self, value: Any) -> str:
+        """`equality_key` of a part of the answer; of a list or an object it is worked out once."""
         if not isinstance(value, dict | list):
             return equality_key(value)
-        if id(value) not in self._identities:
-            self._identities[id(value)] = equality_key(value)
-        return self._identities[id(value)]
+        if id(value) not in self._keys:
+            self._keys[id(value)] = equality_key(value)
+        return self._keys[id(value)]
 
     def among(self, value: Any, choices: list[Any]) -> bool:
         """Whether a part of the answer equals one of the schema's `choices`."""
         if id(choices) not in self._choices:
             self._choices[id(choices)] = frozenset(map(equality_key, choices))
-        return self.identity(value) in self._choices[id(choices)]
+        return self.equality_key(value) in self._choices[id(choices)]
 
 
 LIMIT = "schema.limit"  # the rule of a finding that says a bound was reached
@@ -162,13 +162,15 @@ def draft_of(schema: Mapping[str, Any]) -> Any:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that could run without end are bounded ones."""
-    bare = {key: value for key, value in schema.items() if key != "$schema"}  # a $schema would bring back the draft
-    return _bounded(draft_of(schema))(bare, registry=Registry(), format_checker=Budget())
+    undeclared = {
+        key: value for key, value in schema.items() if key != "$schema"
+    }  # a $schema would bring back the draft
+    return _bounded(draft_of(schema))(undeclared, registry=Registry(), format_checker=Budget())
 
 
 @cache
 def _bounded(draft: Any) -> Any:
-    """The draft's class with counted and bounded keywords: to make one takes longer than to judge with it."""
+    """The draft's class with counted and bounded keywords: to make one takes longer than to check with it."""
     newest = FROM_2020 if draft is Draft202012Validator else {}
     ours = {**KEYWORDS, **newest}
     known = draft.VALIDATORS.keys() | {"dependencies"}
@@ -187,12 +189,12 @@ def _counted(keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
 
 
 class _Brief:
-    """Said in one word: jsonschema puts the whole of what it judges into each message, told or not."""
+    """Said in one word: jsonschema puts the whole of what it checks into each message, told or not."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<answer>"  # which `in_words` replaces
+        return "<answer>"  # which `render_error` replaces
 
 
 class _Text(_Brief, str):

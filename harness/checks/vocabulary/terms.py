@@ -72,10 +72,10 @@ _HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011", "-"))
 
 
 def read_terms(path: Path) -> Mapping[str, Any]:
-    """The content of a terms file, in the shape of `SHAPE`.
+    """The content of a terms file, as `TERMS_SCHEMA` has it.
 
     Raises:
-        AuthoringError: wrong shape, repeated ids, a banned variant inside text that the house asks for.
+        AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house asks for.
     """
     terms = read_yaml(path)
     problems = validate(terms, TERMS_SCHEMA) or [*_repeated_ids(terms), *_contradictions(terms)]

@@ -115,7 +115,7 @@ def test_recorded_outputs_can_be_used_again_by_their_digest(home):
     repeats = Result(True, 1.0, repeats=(replace(one, generation="g1"), replace(one, generation="g2", finish=None)))
     cases = {f"{T}/c000": one, f"{T}/c001": unknown, f"{T}/c002": repeats}
     write(home, replace(made(home), cases=cases))
-    answers = read_baseline(file_of(home), T).answers
+    answers = read_baseline(file_of(home), T).completions
     assert sorted(answers) == ["g0", "g1", "g2"]
     assert (answers["g0"].output, answers["g0"].tokens_in, answers["g0"].finish) == ("yes", 3, "length")
     assert answers["g2"].finish is None

@@ -319,4 +319,4 @@ def test_fewer_tokens_are_no_loosened_rule(desk, tmp_path):
 
 def test_a_baseline_of_costs_serves_no_answers(desk, tmp_path):
     recorded(desk, tmp_path / "baselines", 10)
-    assert read_baseline(tmp_path / "baselines/tiny-12345678/desk/spend.json", "desk/spend").answers == {}
+    assert read_baseline(tmp_path / "baselines/tiny-12345678/desk/spend.json", "desk/spend").completions == {}

@@ -12,7 +12,13 @@ from tunegate.harness.baselines.lookup import check_vanished
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnose_task, read_diagnosis, write_diagnosis
+from tunegate.harness.diagnosis.diagnosis import (
+    Diagnosis,
+    Recommendation,
+    diagnose_task,
+    read_diagnosis,
+    write_diagnosis,
+)
 from tunegate.harness.diagnosis.recommendation import RungResult
 from tunegate.harness.diagnosis.render import print_diagnosis
 from tunegate.harness.fixtures.loader import load_tasks

@@ -27,7 +27,9 @@ def warnings(tmp_path, count, margin="0.1", policy="", **more):
 def said(*where):
     """What is warned of, without the places, and without what holds for nearly all small projects of these tests."""
     usual = ("without shots", "no unit is a target", "not named here")
-    return [warning.text for warning in lint_fixtures(*where).warnings if not any(each in warning.text for each in usual)]
+    return [
+        warning.text for warning in lint_fixtures(*where).warnings if not any(each in warning.text for each in usual)
+    ]
 
 
 def test_a_sound_unit_is_counted_and_nothing_is_warned_of(tmp_path):
@@ -200,7 +202,9 @@ def test_one_task_or_one_file_may_be_linted(desk):
         "fixtures/desk/orders.yaml",
         "fixtures/desk/triage.yaml",
     }
-    assert {warning.file for warning in lint_fixtures(desk / "desk" / "triage.yaml").warnings} == {"fixtures/desk/triage.yaml"}
+    assert {warning.file for warning in lint_fixtures(desk / "desk" / "triage.yaml").warnings} == {
+        "fixtures/desk/triage.yaml"
+    }
     assert lint_fixtures(desk / "shop" / "triage.yaml").mistakes == lint_fixtures(desk).mistakes
 
 

@@ -13,7 +13,7 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
-from tunegate.harness.planning.render import sentence, print_plans
+from tunegate.harness.planning.render import print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
 

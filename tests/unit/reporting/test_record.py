@@ -13,7 +13,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.reporting.record import case_failure, print_side_by_side, print_record
+from tunegate.harness.reporting.record import case_failure, print_record, print_side_by_side
 
 T = "desk/triage"
 

@@ -51,7 +51,7 @@ def chances(n: int, margin: float, flips: Flips, level: float, family: int) -> d
     found = {"held": 0.0, "regressed": 0.0, "improved": 0.0}
     for b in range(n + 1):
         for f in range(n + 1 - b):
-            chance = math.comb(n, b) * math.comb(n - b, f) * flips.broken**b * flips.fixed**f
+            chance = math.comb(n, b) * math.comb(n - b, f) * flips.regressed**b * flips.fixed**f
             chance *= max(1 - flips.either, 0.0) ** (n - b - f)
             worse, better, clear = judged(b, f, n)
             holds = held(cases(b, f, n), margin, level)
@@ -124,7 +124,7 @@ def test_the_bound_covers_the_flip_rate_as_often_as_it_says(n, flip_rate, gain):
     flips = expected_flips(gain, flip_rate)
     likely = [t for t in range(n + 1) if binom.pmf(t, n, flips.either) > 1e-6]
     covered = sum(
-        binom.pmf(t, n, flips.either) * binom.pmf(b, t, flips.broken / flips.either)
+        binom.pmf(t, n, flips.either) * binom.pmf(b, t, flips.regressed / flips.either)
         for t in likely
         for b in range(t + 1)
         if flip_rate_bound(cases(b, t - b, n)) >= flip_rate
@@ -226,7 +226,7 @@ def exact_mcnemar(n: int, flips: Flips) -> float:
     """P(exact one-sided p <= .05): over how many flip, the chance of few enough broken among them."""
     counts = np.arange(n + 1)
     most = [int((binom.cdf(np.arange(t + 1), t, 0.5) <= 0.05).sum()) - 1 for t in counts]
-    return float(binom.pmf(counts, n, flips.either) @ binom.cdf(most, counts, flips.broken / flips.either))
+    return float(binom.pmf(counts, n, flips.either) @ binom.cdf(most, counts, flips.regressed / flips.either))
 
 
 # Searches.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import validator
-from tunegate.harness.checks.schema.check import KIND, mismatches, load
+from tunegate.harness.checks.schema.check import KIND, load, mismatches
 from tunegate.harness.checks.schema.validator import DRAFTS, violations
 from tunegate.harness.core.errors import AuthoringError
 

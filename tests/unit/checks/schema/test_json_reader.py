@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.checks.schema.json_reader import MAX_CHARS, MAX_DEPTH, MAX_DIGITS, json_path, read_json_text, show_json
+from tunegate.harness.checks.schema.json_reader import (
+    MAX_CHARS,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    json_path,
+    read_json_text,
+    show_json,
+)
 
 MIB = 1 << 20
 JSON = st.recursive(

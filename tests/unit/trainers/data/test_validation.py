@@ -57,8 +57,8 @@ def test_what_hangs_on_an_expect_is_not_judged_and_said(graded):
     found = grade([row("Lisbon, of course.", "questions")], TASK, quiet())
 
     assert found[0].failures == ()
-    assert found[0].not_judged == "which answer is right"
-    assert {unit.not_judged for unit in graded.values()} > {"which values are right", "what was to be said"}
+    assert found[0].not_scored == "which answer is right"
+    assert {unit.not_scored for unit in graded.values()} > {"which values are right", "what was to be said"}
 
 
 @pytest.mark.parametrize("rows", sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), ids=lambda path: path.stem)
@@ -116,7 +116,7 @@ def test_a_unit_whose_cases_have_different_checks_is_not_graded(tmp_path):
 
     (found,) = grade([row("3", "triage")], task, quiet())
 
-    assert (found.graded, found.not_judged) == (False, "the unit's cases have 2 different checks")
+    assert (found.graded, found.not_scored) == (False, "the unit's cases have 2 different checks")
 
 
 def test_every_check_that_generates_says_what_it_cannot_judge_without_an_expect():

@@ -112,7 +112,7 @@ def test_shots_give_no_fact_away() -> None:
     assert [case.id for case in FACTS for text in shown if holds(text, case)] == []
 
 
-def test_the_handbook_climbs_every_rung_and_the_sums_all_but_context() -> None:
+def test_the_handbook_is_helped_by_every_rung_and_the_sums_by_all_but_context() -> None:
     offered = {key: [rung for rung in RUNGS if offers(unit, rung)] for key, unit in UNITS.items()}
     assert offered == {"handbook/facts": list(RUNGS), "rota/sums": ["as-is", "few-shot", "steps"]}
 

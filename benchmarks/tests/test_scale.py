@@ -69,7 +69,7 @@ def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
     assert told[2] == "end to end: a case takes 10.0 times as long at the largest size as at the one before"
 
 
-def test_a_command_that_does_not_judge_ends_the_run(tmp_path):
+def test_a_command_that_does_not_score_ends_the_run(tmp_path):
     write_project(tmp_path, 10)
 
     with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record, found no such file"):
@@ -98,7 +98,7 @@ def test_the_report_says_what_was_found():
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))
 
 
-def test_lint_is_measured_beside_bare_yaml(monkeypatch):
+def test_lint_is_measured_beside_plain_yaml(monkeypatch):
     monkeypatch.setattr(lint, "TIMES", 1)
 
     found = lint.measure([20], quiet())

@@ -23,7 +23,7 @@ from tunegate.trainers.training.distributed import Processes, processes
 # as launched on a machine with GPUs; on the CPU it starts two processes just as well, which --cpu does under MPI only
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 TRAIN = ["-m", "tunegate", "train", "recipe.yaml"]
-OPTIM = {**RECIPE["optim"], "epochs": 8, "checkpoint_steps": 8, "dev": 0.2}
+OPTIM = {**RECIPE["optim"], "epochs": 8, "checkpoint_steps": 8, "validation_split": 0.2}
 STEPS = 40  # 5 a pass
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
@@ -59,8 +59,8 @@ class Launched(Place):
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-        ranks = ({"RANK": index, "LOCAL_RANK": index} for index in "01")
-        return [self._start(TRAIN, **group, **rank) for rank in ranks]
+        places = ({"RANK": index, "LOCAL_RANK": index} for index in "01")
+        return [self._start(TRAIN, **group, **place) for place in places]
 
     def _start(self, command: list[str], **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -95,7 +95,7 @@ def trained(prepared, tmp_path_factory) -> Launched:
 
 def losses(place: Place) -> list[float]:
     training = json.loads(place.read("adapter/training.json"))["training"]
-    return [training["first_loss"], training["last_loss"], *(each["loss"] for each in training["dev"])]
+    return [training["first_loss"], training["last_loss"], *(each["loss"] for each in training["validation"])]
 
 
 def test_two_processes_train_what_one_does(trained, place):

@@ -46,7 +46,7 @@ def _imports(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
         yield from _imports(child, lazy, typing)
 
 
-def test_every_package_has_its_floor_in_the_contract():
+def test_every_package_has_its_layer_in_the_contract():
     [downwards, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     floors = {name.strip() for layer in downwards["layers"] for name in layer.split("|")}
     packages = {path.parent.name for path in (ROOT / "harness").glob("*/__init__.py")}

@@ -327,7 +327,7 @@ def passages(shift: float = 0.0) -> list[dict[str, Any]]:
     return [{"case": f"desk/passages/{case}", "logprobs": [-1 - shift, -3 - shift]} for case in PASSAGES]
 
 
-def test_log_probabilities_made_elsewhere_are_judged(project: Project) -> None:
+def test_log_probabilities_made_elsewhere_are_scored(project: Project) -> None:
     write_passages(project.fixtures)
     write_pairs(project.fixtures)
     result = replay(project, *passages(), {"case": "desk/pairs/who", "logprobs": [[-1, -1], [-2, -3]]})

@@ -130,7 +130,7 @@ def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
     assert record["grading"]["report"] == digest({key: report[key] for key in report if key != "digest"})
 
 
-def test_rows_that_the_recipe_waives_are_trained_on_and_the_reason_is_recorded(place):
+def test_rows_that_the_recipe_overrides_are_trained_on_and_the_reason_is_recorded(place):
     with_a_bad_row(place).recipe(failing_rows={"override": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
 
     result = place.train()
@@ -185,8 +185,8 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["model"] == identify(str(tiny_model), tiny_model).as_dict()
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
-        "lr": 5e-2, "epochs": 4, "batch": 4, "dev": 0.0, "warmup": 0.05, "schedule": "cosine", "max_length": 1024,
-        "checkpoint_steps": None,
+        "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
+        "max_length": 1024, "checkpoint_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)

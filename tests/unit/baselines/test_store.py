@@ -72,7 +72,7 @@ def test_recording_the_same_again_leaves_every_byte(home):
     assert (file_of(home).read_bytes(), file_of(home).stat().st_mtime_ns) == (before, stamp)
 
 
-def test_the_order_in_which_things_were_judged_leaves_no_trace(home):
+def test_the_order_in_which_things_were_scored_leaves_no_trace(home):
     first = made(home)
     rates = {"adherence": True, "exact": False}
     cases = {key: replace(result, rates=rates) for key, result in first.cases.items()}

@@ -46,7 +46,7 @@ def test_written_and_read_again(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_only_a_fine_tune_is_no_cheaper_lever():
+def test_only_a_fine_tune_is_no_cheaper_remedy():
     assert list(FOUND.cheaper) == ["desk/facts"]
 
 

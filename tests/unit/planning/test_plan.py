@@ -59,7 +59,7 @@ def test_the_units_of_a_task_have_to_hold_together(planned, root):
 
 
 def test_cases_of_a_group_are_one_observation(planned, root):
-    write_desk(root, 90, marks=lambda index: {"group": f"g{index // 3}"} if index < 60 else {})
+    write_desk(root, 90, case_keys=lambda index: {"group": f"g{index // 3}"} if index < 60 else {})
 
     assert planned().n == 20 + 30
 
@@ -203,7 +203,7 @@ def tunegate(monkeypatch):
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A project with fixtures, a baseline and a record against it: of 120 cases 2 broke and 50 were fixed."""
+    """A project with fixtures, a baseline and a record against it: of 120 cases 2 regressed and 50 were fixed."""
     monkeypatch.chdir(tmp_path)
     write_desk(tmp_path / "fixtures", 120)
     write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})

@@ -135,7 +135,7 @@ SENTENCES = {
         "shown four times in five, one of 5 points would take 110 cases.",
     ),
     "groups": (
-        {"n": 90, "margin": 0.1, "tags and critical flags": lambda index: {"group": f"g{index // 2}"}},
+        {"n": 90, "margin": 0.1, "case_keys": lambda index: {"group": f"g{index // 2}"}},
         "",
         "45 observations (90 cases) hold 10 points ",
     ),
@@ -151,7 +151,7 @@ SENTENCES = {
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_sentence(told, tmp_path, name):
     design, base, expected = SENTENCES[name]
-    write_desk(tmp_path / "fixtures", design["n"], marks=design.get("tags and critical flags"))
+    write_desk(tmp_path / "fixtures", design["n"], case_keys=design.get("case_keys"))
     write_policy(tmp_path / "fixtures", triage={"margin": design["margin"]})
 
     assert line(told(base=base), "desk/triage:").removeprefix("desk/triage: ").startswith(expected)

@@ -87,7 +87,7 @@ def test_a_price_that_the_tokens_do_not_bear_out_is_found(desk):
     record = judged(desk, adapter, 30)
     key = "desk/spend/c007"
     cheap = replace(record.cases[key], score=-1e-9)
-    with pytest.raises(Refused, match=f"judged again, these score otherwise than the record says: {key}"):
+    with pytest.raises(Refused, match=f"scored again, these score otherwise than the record says: {key}"):
         released(desk, adapter, replace(record, cases={**record.cases, key: cheap}))
 
 

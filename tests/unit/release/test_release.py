@@ -61,7 +61,7 @@ class Desk:
             },
             "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
             "grading": {"trained": 42},
-            "dev": {"rows": 0},
+            "validation": {"rows": 0},
             "diagnosis": {
                 "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [],
                 "override": None,
@@ -129,19 +129,19 @@ def test_an_adapter_is_released_when_everything_holds(desk):
     assert read_record(adapter / "record.json").tasks["desk"]["decision"] == "release"
 
 
-def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
-    leave = {
+def test_an_override_of_the_diagnosis_stands_in_the_model_card(desk):
+    eligible = {
         "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T],
         "override": "To show that it fails.",
     }  # fmt: skip
-    adapter = desk.adapter(diagnosis=leave)
+    adapter = desk.adapter(diagnosis=eligible)
     card = desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
     assert (
         "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
     )
 
 
-def test_without_a_waiver_the_model_card_is_silent_about_it(desk):
+def test_without_an_override_the_model_card_is_silent_about_it(desk):
     adapter = desk.adapter()
     assert "diagnosis" not in desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
 
@@ -171,7 +171,7 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert "put aside" not in body
 
 
-def test_the_model_card_tells_on_what_the_checkpoint_was_chosen(desk):
+def test_the_model_card_tells_on_what_the_checkpoint_was_kept(desk):
     adapter = desk.adapter(validation={"rows": 4}, training={"best_step": 10, "steps": 40})
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
@@ -336,13 +336,13 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
     desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
 
 
-def test_when_judged_again_a_score_differs(desk):
+def test_when_scored_again_a_score_differs(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), "judged again, these score otherwise than .* says: desk/triage/c059"
+        adapter, replace(judged, cases=changed), "scored again, these score otherwise than .* says: desk/triage/c059"
     )
 
 

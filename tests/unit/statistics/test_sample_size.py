@@ -37,13 +37,13 @@ designs = st.fixed_dictionaries(
 )
 
 
-# A second computation: every table of broken and fixed cases, judged by the statistics themselves.
+# A second computation: every table of regressed and fixed cases, decided by the statistics themselves.
 
 
 @cache
-def judged(broke: int, fixed: int, n: int) -> tuple[float, float, float]:
+def judged(regressed: int, fixed: int, n: int) -> tuple[float, float, float]:
     """The p of worse and of better, and the statistic of no change."""
-    d = cases(broke, fixed, n)
+    d = cases(regressed, fixed, n)
     return p_worse(d, seed=0).p, p_better(d, seed=0).p, score_statistic(d, 0.0)
 
 
@@ -188,13 +188,13 @@ def test_cases_for_five_points(flip_rate, one, five):
     assert five - 10 <= PassFail(flip_rate).cases_to_hold(0.05, 0.8 ** (1 / 5)) <= five
 
 
-@pytest.mark.parametrize(("broke", "fixed", "n", "settled"), [(0, 0, 40, 59), (3, 1, 60, None), (6, 2, 100, None)])
-def test_cases_to_settle_takes_what_was_seen_for_true(broke, fixed, n, settled):
-    margin, d = 0.05, cases(broke, fixed, n)
+@pytest.mark.parametrize(("regressed", "fixed", "n", "settled"), [(0, 0, 40, 59), (3, 1, 60, None), (6, 2, 100, None)])
+def test_cases_to_settle_takes_what_was_seen_for_true(regressed, fixed, n, settled):
+    margin, d = 0.05, cases(regressed, fixed, n)
     found = cases_to_settle(d, margin, 0.04)
     if settled:
         assert found == settled
-    change, design = (fixed - broke) / n, PassFail(2 * min(broke, fixed) / n)
+    change, design = (fixed - regressed) / n, PassFail(2 * min(regressed, fixed) / n)
 
     def chance(n):
         return design.prob_held(n, margin, change) + design.prob_regressed(n, margin, change)
@@ -223,7 +223,7 @@ def test_cases_to_show_that_95_became_99_percent(reverse, reference):
 
 
 def exact_mcnemar(n: int, flips: Flips) -> float:
-    """P(exact one-sided p <= .05): over how many flip, the chance of few enough broken among them."""
+    """P(exact one-sided p <= .05): over how many flip, the chance of few enough regressed among them."""
     counts = np.arange(n + 1)
     most = [int((binom.cdf(np.arange(t + 1), t, 0.5) <= 0.05).sum()) - 1 for t in counts]
     return float(binom.pmf(counts, n, flips.either) @ binom.cdf(most, counts, flips.regressed / flips.either))

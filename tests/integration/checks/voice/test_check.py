@@ -151,7 +151,7 @@ def test_a_metric_without_subtle_pairs_is_not_accepted():
     assert "100% of the subtle off-brand texts pass" in str(fit_classifier(pairs).card)
 
 
-def test_style_is_judged_and_not_topic():
+def test_style_is_scored_and_not_topic():
     """On-brand texts of three topics and off-brand ones of the others; judged on exactly the opposite."""
     data = references()["pairs"]
     on_topics = {"repair", "order", "hire"}
@@ -269,7 +269,7 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
     assert outcome.rates == {"style": True, "rules": True, "content": False}
 
 
-def test_the_same_references_judge_the_same_in_another_process_and_any_order(voice, tmp_path):
+def test_the_same_references_score_the_same_in_another_process_and_any_order(voice, tmp_path):
     script = (
         "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import load; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
         "v = load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"
@@ -308,7 +308,7 @@ def test_every_mistake_of_a_reference_file_is_reported_at_once(tmp_path):
     assert "pairs[4].on: expected an on-brand text that this check itself would pass, found 3 words" in said
 
 
-def test_shape_mistakes_come_with_their_place(tmp_path):
+def test_schema_mistakes_come_with_their_place(tmp_path):
     data = references(bran="x")
     data["pairs"][0]["on"] = " "
     data["rules"] = [{"id": "r", "never": [], "say": "x"}]
@@ -373,5 +373,5 @@ def test_loading_fits_nothing_and_importing_brings_in_neither_torch_nor_scikit_l
     assert loaded.stdout == "\n"
 
 
-def test_the_row_of_the_table_says_what_the_suite_needs():
+def test_the_kind_of_check_says_what_the_suite_needs():
     assert (KIND.kind, KIND.needs_expect, KIND.embeds) == ("pass/fail", True, True)

@@ -12,7 +12,15 @@ from tests.support.training import Place
 
 # a rate so high that the loss jumps about: the last step is not the best; no schedule, so that a step is the same step
 # however many come after it
-OPTIM = {"lr": 0.1, "epochs": 8, "batch": 4, "dev": 0.2, "schedule": "constant", "warmup": 0, "checkpoint_steps": 8}
+OPTIM = {
+    "lr": 0.1,
+    "epochs": 8,
+    "batch": 4,
+    "validation_split": 0.2,
+    "schedule": "constant",
+    "warmup": 0,
+    "checkpoint_steps": 8,
+}
 ROWS, ASIDE, PASS = 22, 4, 5
 
 
@@ -39,10 +47,10 @@ def chosen(place: Place) -> int:
 
 def test_the_adapter_is_that_of_the_best_pass(whole, place):
     record = json.loads(whole.read("adapter/training.json"))
-    losses = {each["step"]: each["loss"] for each in record["training"]["dev"]}
+    losses = {each["step"]: each["loss"] for each in record["training"]["validation"]}
     assert list(losses) == list(range(PASS, 8 * PASS + 1, PASS))
     assert losses[chosen(whole)] == min(losses.values()) < losses[8 * PASS]
-    assert (record["dev"]["rows"], record["training"]["steps"]) == (ASIDE, 8 * PASS)
+    assert (record["validation"]["rows"], record["training"]["steps"]) == (ASIDE, 8 * PASS)
     said = whole.read("said.txt")
     assert f"Training on {ROWS - ASIDE} rows, steps: {8 * PASS}\n" in said
     assert f"  validation loss after step {PASS} of {8 * PASS}: {losses[PASS]:.4f}" in said
@@ -64,6 +72,6 @@ def test_the_best_so_far_outlives_a_kill(whole, place):
 
     assert same(place.path / "adapter", whole.path / "adapter")
     assert (
-        json.loads(place.read("adapter/training.json"))["training"]["dev"]
-        == (json.loads(whole.read("adapter/training.json"))["training"]["dev"])
+        json.loads(place.read("adapter/training.json"))["training"]["validation"]
+        == (json.loads(whole.read("adapter/training.json"))["training"]["validation"])
     )

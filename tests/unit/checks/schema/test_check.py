@@ -139,7 +139,7 @@ def test_good_answers_pass(make, rules, output):
 
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize("end", ["", "#"])
-def test_each_draft_judges_with_local_references(make, draft, end):
+def test_each_draft_checks_with_local_references(make, draft, end):
     check = make({
         "$schema": draft + end,
         "definitions": {"node": {

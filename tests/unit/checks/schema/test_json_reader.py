@@ -45,7 +45,7 @@ def test_nothing_may_follow_the_value(value, tail):
 
 
 @given(st.text())
-def test_any_text_is_judged_without_an_exception(text):
+def test_any_text_is_checked_without_an_exception(text):
     for extract in ("strict", "fenced"):
         read = read_json_text(text, extract)
         assert read.value is None or not read.findings

@@ -46,13 +46,13 @@ def test_a_misspelt_keyword_is_told(wrong, meant):
     )
 
 
-def test_names_of_properties_values_and_own_keywords_are_no_slips():
+def test_names_of_properties_values_and_own_keywords_are_no_typos():
     properties = {"requried": {}, "itmes": {"enum": [{"typ": 1}]}}
 
     assert told({"properties": properties, "x-owner": "us", "default": {"tpye": 1}}) == []
 
 
-def test_a_slip_in_a_file_is_told_with_its_line(tmp_path, monkeypatch):
+def test_a_typo_in_a_file_is_told_with_its_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.schema.json").write_text('{\n  "type": "object",\n  "requried": []\n}\n')
 

@@ -1,4 +1,4 @@
-"""Time and memory of the hold-out, by the number of rows: the demo's rows, each with a sentence of another in it."""
+"""Time and memory of decontamination, by the number of rows: the demo's rows, each with a sentence of another in it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def generated(rows: int) -> tuple[list[Example], list[Task]]:
     made = [" ".join(_with_another(rng.choice(ours), rng.choice(ours), rng)) for _ in range(rows)]
     task = demo_tasks()[0]
     cases = [case for unit in task.units if not unit.of for case in unit.cases]
-    held = replace(task.units[0], cases=tuple(rng.sample(cases, FIXTURES)))
-    return [_row(text, at) for at, text in enumerate(made, 1)], [replace(task, units=(held,))]
+    fixtures = replace(task.units[0], cases=tuple(rng.sample(cases, FIXTURES)))
+    return [_row(text, at) for at, text in enumerate(made, 1)], [replace(task, units=(fixtures,))]
 
 
 def _with_another(mine: Sequence[str], other: Sequence[str], rng: random.Random) -> list[str]:

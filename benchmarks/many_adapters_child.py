@@ -1,7 +1,7 @@
 """A process of `many_adapters.py`: trains adapters one after the other, or runs pytest and counts what is loaded.
 
 python benchmarks/many_adapters_child.py train RECIPE.yaml ...
-python benchmarks/many_adapters_child.py judge LOADED.json suites/ ...    # arguments of pytest
+python benchmarks/many_adapters_child.py score LOADED.json suites/ ...    # arguments of pytest
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def train(*recipes: str) -> None:
         )
 
 
-def judge(loaded: str, *arguments: str) -> int:
+def score(loaded: str, *arguments: str) -> int:
     """Run pytest; then `loaded` holds the folder of every model that transformers loaded, as often as it did."""
     from transformers import PreTrainedModel
 
@@ -48,4 +48,4 @@ def judge(loaded: str, *arguments: str) -> int:
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parent.parent)  # as with python -m from the checkout
-    sys.exit({"train": train, "judge": judge}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit({"train": train, "score": score}[sys.argv[1]](*sys.argv[2:]))

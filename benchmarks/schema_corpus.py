@@ -82,7 +82,7 @@ def main(
     texts, wrong_texts = _documents(documents(corpora))
     tallies = {draft: Tally() for draft in FOLDERS}
     for group in read:
-        _judge(group, tallies[group.draft])
+        _score(group, tallies[group.draft])
     crossed, differing = _cross(corpora, read)
     report = [*_texts_report(texts, wrong_texts), *_suite_report(tallies), *_cross_report(crossed, differing)]
     write_atomically(out / "schema_corpus.md", "\n".join(report) + "\n")
@@ -120,7 +120,7 @@ def _refusal(problem: Problem) -> str:
     return next((why for start, why in REFUSALS.items() if problem.expected.startswith(start)), UNEXPECTED)
 
 
-def _judge(group: Group, tally: Tally) -> None:
+def _score(group: Group, tally: Tally) -> None:
     tally.groups += 1
     tally.instances += len(group.instances)
     try:

@@ -13,7 +13,7 @@ from typer import Exit
 
 from benchmarks import lint, scale
 from benchmarks.frame import Failed, carry_out, run_process
-from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Run, broken, findings, growths, report
+from benchmarks.scale import ALL, COMMANDS, GATE, LINT, PLAIN, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import quiet
 
@@ -35,7 +35,7 @@ def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
 
 
 def test_every_command_is_run_and_the_gate_in_its_stages(measured):
-    assert [each.what for each in measured] == [BARE, LINT, ALL, GATE]
+    assert [each.what for each in measured] == [PLAIN, LINT, ALL, GATE]
     assert all(each.cpu > 0 and each.peak > 10 for each in measured)
     assert tuple(measured[-1].stages) == STAGES
 

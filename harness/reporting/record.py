@@ -137,7 +137,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for index, name in enumerate(columns):
-        longest = max(len(str(cell)) for cell in (name, *(row[index] for row in rows)))
+        longest = max(len(line) for cell in (name, *(row[index] for row in rows)) for line in str(cell).split("\n"))
         kept = min(longest, SOFT.get(name, longest))
         justify: JustifyMethod = "left" if name in LEFT else "right"
         out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
@@ -147,7 +147,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 
 
 def _compared(record: Record, who: str) -> Table:
-    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "regressed/fixed", "verdict")
+    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "regressed/\nfixed", "verdict")
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),

@@ -340,7 +340,7 @@ MISTAKES = {
         caught("the fixtures changed since the diagnosis", TRAIN, 4,
                "desk/triage: ... diagnosis.json rests on other inputs; run: tunegate diagnose desk",
                put(TRIAGE, "cases.3.input", "How many?"), ran(RECORD)),
-        caught("a diagnosis is exempted without a reason", TRAIN, 4, 'expected heed, or {override: "the reason"}',
+        caught("a diagnosis is overridden without a reason", TRAIN, 4, 'expected heed, or {override: "the reason"}',
                put("tuned.yaml", "diagnosis", {"override": " "})),
         caught("a row repeats a fixture", TRAIN, 4,
                "1 of 8 training rows repeat fixtures; ... tuned.jsonl:4 repeats desk/triage/c03",

@@ -162,10 +162,10 @@ def _flipped(unit: Unit, changes: Mapping[str, float], what: str) -> Seen | None
     d = observed(unit, changes)
     if not d:
         return None
-    bound, regressed, fixed = flip_rate_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
+    bound, worse, better = flip_rate_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
     return Seen(
         bound,
-        f"Flip rate {100 * bound:.1f} % at most: {regressed} regressed, {fixed} fixed of {len(d)}, {what}",
+        f"Flip rate {100 * bound:.1f} % at most: {worse} regressed, {better} fixed of {len(d)}, {what}",
     )
 
 

@@ -52,7 +52,7 @@ FLAGS = "other tags and critical flags"
 LOOSER = "what units are held to is looser than when the baseline was recorded: ..."
 UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
 NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
-OTHER_SCORES = "judged again, these score otherwise than run.json says: desk/triage/c03"
+OTHER_SCORES = "scored again, these score otherwise than run.json says: desk/triage/c03"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ MISTAKES = {
         caught("a unit is added, without a baseline", GATE, 4, "desk/words: expected a baseline at ... found none",
                copy(WORDING, f"{DESK}/words.yaml"), put(f"{DESK}/words.yaml", "unit", "words")),
         caught("the folder of fixtures is empty", GATE, 4,
-               "expected <task>/*.yaml fixture files, found none; nothing to judge", remove(DESK)),
+               "expected <task>/*.yaml fixture files, found none; nothing to score", remove(DESK)),
         caught("a task's folder is empty", GATE, 4, "expected at least one fixture file (*.yaml), found none",
                remove(f"{DESK}/*.yaml")),
         caught("a fixture file has no cases", GATE, 4, "cases: expected a list of at least one case",

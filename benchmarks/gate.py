@@ -37,7 +37,7 @@ from tunegate.harness.core.progress import Watch, watch_on
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
-CURVE_CHURN = 0.04  # of the figure
+CURVE_FLIP_RATE = 0.04  # of the figure
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
                 yield Job("innocents", gate_slices.innocents, (n, flip_rate, sizes, settings.draws, settings.worlds))
             for shape in gate_scores.SHAPES:
                 yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
-        yield Job("curves", gate_passfail.curve, (n, CURVE_CHURN, settings.curve))
+        yield Job("curves", gate_passfail.curve, (n, CURVE_FLIP_RATE, settings.curve))
     for flip_rate in settings.flip_rates:
         yield Job("scans", gate_passfail.scan, (settings.between, flip_rate))
         for fall in gate_slices.FALLS:

@@ -47,9 +47,9 @@ def findings(results: Results) -> list[str]:
         f"The shipped gate judged {results.worlds:,} whole worlds, from records to the decision, and each verdict, "
         "fallen slice and decision was the one counted here.",
         "Promises broken: " + ("; ".join(f"{each.what}, {each}" for each in wrong) if wrong else "none") + ".",
-        "A limit: a continuous score counts up to ten margins a case. Measured before that clamp, a true change of "
+        "A limit: a continuous score counts up to ten margins a case. Before that, a true change of "
         f"-margin was held {percent(lost.raw_held)} of the time at worst ({lost.shape}, {show(lost.cell)}, where "
-        f"{percent(lost.met)} of the cases met the clamp).",
+        f"{percent(lost.met)} of the cases were winsorised).",
     ]
 
 

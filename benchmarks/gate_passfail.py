@@ -1,4 +1,4 @@
-"""Pass/fail units: every table of broken and fixed cases, summed exactly, and seeded families of five."""
+"""Pass/fail units: every table of regressed and fixed cases, summed exactly, and seeded families of five."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tables:
-    """The counts (broke, fixed) that a cell gives, likeliest first, with their chances."""
+    """The counts (regressed, fixed) that a cell gives, likeliest first, with their chances."""
 
     counts: tuple[tuple[int, int], ...]
     chance: Floats
@@ -64,15 +64,15 @@ class Tables:
 
 def tables(cell: Cell) -> Tables:
     """List the tables until less than 1e-9 is left."""
-    broken, fixed, _ = cell.chances
-    counts = np.stack(np.meshgrid(_likely(cell.n, broken), _likely(cell.n, fixed)), axis=-1).reshape(-1, 2)
+    regressed, fixed, _ = cell.chances
+    counts = np.stack(np.meshgrid(_likely(cell.n, regressed), _likely(cell.n, fixed)), axis=-1).reshape(-1, 2)
     counts = counts[counts.sum(axis=1) <= cell.n]
     whole = np.column_stack([counts, cell.n - counts.sum(axis=1)])
     chance = multinomial.pmf(whole, cell.n, cell.chances)
     order = np.argsort(-chance, kind="stable")
     enough = int(np.searchsorted(np.cumsum(chance[order]), 1 - NEGLIGIBLE / 2)) + 1
     kept = order[:enough]
-    return Tables(tuple((int(broke), int(fixed)) for broke, fixed in counts[kept]), chance[kept])
+    return Tables(tuple((int(regressed), int(fixed)) for regressed, fixed in counts[kept]), chance[kept])
 
 
 def _likely(n: int, chance: float) -> Integers:
@@ -82,14 +82,14 @@ def _likely(n: int, chance: float) -> Integers:
 
 
 @cache
-def seen(n: int, broke: int, fixed: int) -> Seen:
+def seen(n: int, regressed: int, fixed: int) -> Seen:
     """The shipped statistics of a table."""
-    return Seen(row(n, broke, fixed), MARGIN, p_worse)
+    return Seen(row(n, regressed, fixed), MARGIN, p_worse)
 
 
-def row(n: int, broke: int, fixed: int) -> Floats:
+def row(n: int, regressed: int, fixed: int) -> Floats:
     """A table as differences."""
-    return np.repeat([-1.0, 1.0, 0.0], [broke, fixed, n - broke - fixed])
+    return np.repeat([-1.0, 1.0, 0.0], [regressed, fixed, n - regressed - fixed])
 
 
 def alone(cell: Cell) -> dict[str, Rates]:

@@ -48,7 +48,7 @@ def _passfail(results: Results) -> list[str]:
         "## Pass/fail",
         f"Five suites of n cases, margin {100 * MARGIN:g} points; one of them changed, the other four did not. "
         "Regressed/held/inconclusive of the changed one, in %; held counts improved. Held and improved are exact, over "
-        f"every table of broken and fixed cases until less than {NEGLIGIBLE:g} of the mass is left (at most "
+        f"every table of regressed and fixed cases until less than {NEGLIGIBLE:g} of the mass is left (at most "
         f"{last:.1e} was); regressed depends on the other suites and comes of {draws:,} seeded families (standard "
         f"error at most {percent(standard_error(0.5, draws))}).",
         _verdicts(
@@ -86,7 +86,7 @@ def _rivals(results: Results) -> list[str]:
         "One pass/fail suite alone, exact, in %: held at -margin / not released without a change / regressed at "
         "-2 margins. The bootstrap is the percentile bootstrap of the mean change at one-sided .05, with endlessly "
         "many resamples: held if its lower bound is above -margin, regressed if its upper bound is below 0. *Any flip "
-        "blocks* counts broken cases, as snapshot tests do.",
+        "blocks* counts regressed cases, as snapshot tests do.",
         by_size(RULES, one),
         "Five unchanged suites: any of them called regressed, in %. The rivals judge each suite alone.",
         by_size(RULES, five),
@@ -105,7 +105,7 @@ def _slices(results: Results) -> list[str]:
         innocents.setdefault(key(each.cell), []).append(f"{100 * each.slice_blocks:.2f} / {100 * each.either:.2f}")
     flip_rates = dict.fromkeys(each.flip_rate for each in results.collapses)
     falls = dict.fromkeys(each.fall for each in results.collapses)
-    head = ["broken in the slice", *(f"flip rate {100 * flip_rate:g} %" for flip_rate in flip_rates)]
+    head = ["regressed in the slice", *(f"flip rate {100 * flip_rate:g} %" for flip_rate in flip_rates)]
     rows = [
         [str(fall), *(side_by_side(e.found, e.held, e.regressed) for e in results.collapses if e.fall == fall)]
         for fall in falls
@@ -132,14 +132,14 @@ def _scores(results: Results) -> list[str]:
         "The change of a case is counted in margins, its noise has the signal-to-noise ratio of pass/fail cases with "
         "the same flip rate (standard deviation sqrt(rate)/.05 margins). Three shapes: a bell; heavy tails (a t "
         "with 3 degrees of freedom); a rare collapse, 5 % of the cases falling by ten margins and the others making up "
-        "the mean. All go through the shipped clamp, which counts a case up to ten margins; the true change is the "
-        "mean of what it counts. Five suites, one changed: regressed/held/inconclusive in %. Held comes of "
+        "the mean. All are winsorised as the gate does it, so that a case counts up to ten margins; the true change "
+        "is the mean of what it counts. Five suites, one changed: regressed/held/inconclusive in %. Held comes of "
         f"{draws[0]:,} draws (standard error at most {errors[0]}, at 4 % {percent(standard_error(0.04, draws[0]))}); "
         f"regressed, since each needs 9,999 sign flips, of {draws[1]:,} units without and {draws[2]:,} with a "
         f"change (at most {errors[1]} and {errors[2]}), in {first.five.draws:,} families each.",
-        "The two columns on the right show the limit of the clamp: how many cases met it, and held where -margin is "
-        "the mean *before* the clamp. Where noise is so wide that a tenth of the cases meets it, what they lose beyond "
-        "ten margins is not seen; the gate says how many cases met the clamp for that reason.",
+        "The two columns on the right show the limit of winsorising: how many cases it met, and held where -margin is "
+        "the mean *before* it. Where noise is so wide that a tenth of the cases meets it, what they lose beyond "
+        "ten margins is not seen; the gate says how many cases it met for that reason.",
     ]
     return [*parts, *(part for shape in shapes for part in _shape(results, shape))]
 
@@ -147,7 +147,7 @@ def _scores(results: Results) -> list[str]:
 def _shape(results: Results, shape: str) -> list[str]:
     cells = [each for each in results.scores if each.shape == shape]
     more = {where: _beside(changes) for where, changes in _by_change(cells).items()}
-    head = ["any regressed, no change", "improved, no change", *RIVALS_OF_SCORES, "met the clamp", "held, before it"]
+    head = ["any regressed, no change", "improved, no change", *RIVALS_OF_SCORES, "winsorised", "held, before it"]
     return [
         f"### {shape.capitalize()}",
         _verdicts([(each.cell, each.five.regressed, each.held) for each in cells], head, more),

@@ -97,24 +97,24 @@ def _verdict(seen: Seen, lower: bool) -> Verdict:
 # The rivals. Each judges a unit alone.
 
 
-def observed_drop(broke: int, fixed: int, n: int) -> Verdict:
+def observed_drop(regressed: int, fixed: int, n: int) -> Verdict:
     """An observed drop of at most the margin releases, a larger one blocks."""
-    return "held" if (broke - fixed) / n <= MARGIN + ROUNDING else "regressed"
+    return "held" if (regressed - fixed) / n <= MARGIN + ROUNDING else "regressed"
 
 
-def any_flip(broke: int, fixed: int, n: int) -> Verdict:  # noqa: ARG001
+def any_flip(regressed: int, fixed: int, n: int) -> Verdict:  # noqa: ARG001
     """Any case that passed and now fails blocks, as in snapshot tests."""
-    return "regressed" if broke else "held"
+    return "regressed" if regressed else "held"
 
 
-def bootstrap(broke: int, fixed: int, n: int) -> Verdict:
+def bootstrap(regressed: int, fixed: int, n: int) -> Verdict:
     """Percentile bootstrap of the mean change, with endlessly many resamples: their sums' chances, by FFT.
 
     Held: the one-sided .05 lower bound is above -margin; regressed: the upper bound is below 0.
     """
     sums = np.arange(-n, n + 1)
     chances = np.zeros(2 * n + 1)
-    chances[[0, 1, -1]] = (n - broke - fixed) / n, fixed / n, broke / n
+    chances[[0, 1, -1]] = (n - regressed - fixed) / n, fixed / n, regressed / n
     chances = np.fft.ifft(np.fft.fft(chances) ** n).real[sums]
     below = float(chances[sums <= -MARGIN * n + ROUNDING].sum())
     return _bootstrapped(below, float(chances[sums >= 0].sum()))

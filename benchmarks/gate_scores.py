@@ -35,7 +35,7 @@ from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
 UNIT_MARGIN = 0.2  # of the scores, in their own unit
-STEPS = 20_001  # of the integral of a law over what the clamp leaves
+STEPS = 20_001  # of the integral of a law over what winsorising leaves
 COLLAPSED, FALL = 0.05, -10.0  # the share of the cases that collapse, and how far they fall, in margins
 
 
@@ -104,15 +104,15 @@ def place_of(shape: Shape, flip_rate: float, change: float) -> float:
     spread, most = spread_of(flip_rate), float(WINSOR_MARGINS)
     steps = np.linspace(-most, most, STEPS)
 
-    def clamped_mean(place: float) -> float:
+    def winsorised_mean(place: float) -> float:
         return most - float(trapezoid(shape.below(steps - place, spread), steps))
 
-    return float(brentq(lambda place: clamped_mean(place) - change, -most, most))
+    return float(brentq(lambda place: winsorised_mean(place) - change, -most, most))
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Seeded units of one cell, one a row: scores before and after, and `d` as the shipped clamp makes it."""
+    """Seeded units of one cell, one a row: scores before and after, and `d` winsorised as the gate does it."""
 
     before: Floats
     after: Floats
@@ -121,7 +121,7 @@ class Pool:
 
 
 def pool(shape: Shape, cell: Cell, size: int, random: np.random.Generator, *, raw: bool = False) -> Pool:
-    """Draw units whose true change is the cell's; `raw`: before the clamp, else after it."""
+    """Draw units whose true change is the cell's; `raw`: before it is winsorised, else after."""
     place = cell.change if raw else place_of(shape, cell.flip_rate, cell.change)
     change = place + shape.draw(random, (size, cell.n), spread_of(cell.flip_rate))
     before = random.normal(-3, 1, (size, cell.n))
@@ -147,7 +147,7 @@ class Sizes:
 class Scores:
     """One cell of a shape. `held` and the `rivals` come of `draws` units, `improved`, `five.regressed` of `targets`.
 
-    `raw_held` is held where the true change is the mean before the clamp, `met` the share of the cases that met it.
+    `raw_held` is held where the true change is the mean before it is winsorised, `met` the share of cases that it met.
     """
 
     shape: str

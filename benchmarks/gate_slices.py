@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
-from benchmarks.gate_worlds import World, check, judged, passfail_unit
+from benchmarks.gate_worlds import World, check, decided, passfail_unit
 from tunegate.harness.gate.rule import LEVEL, SEED, SLICE_LEVEL
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import PValue
@@ -27,13 +27,13 @@ def large(n: int) -> tuple[int, ...]:
 
 
 @cache
-def _slice_seen(n: int, broke: int, fixed: int) -> tuple[PValue, bool]:
-    d = row(n, broke, fixed)
+def _slice_seen(n: int, regressed: int, fixed: int) -> tuple[PValue, bool]:
+    d = row(n, regressed, fixed)
     return stats.p_worse(d, seed=SEED, mid=False), stats.held(d, MARGIN, LEVEL)
 
 
 def fallen(slices: Sequence[tuple[int, int, int]]) -> list[bool]:
-    """Which slices (cases, broke, fixed) block, in one family: significant, and not themselves held."""
+    """Which slices (cases, regressed, fixed) block, in one family: significant, and not themselves held."""
     found = [_slice_seen(*each) for each in slices]
     flags = stats.tarone_holm([p.p for p, _ in found], [p.smallest for p, _ in found], SLICE_LEVEL)
     return [flag and not held for flag, (_, held) in zip(flags, found, strict=True)]
@@ -70,10 +70,10 @@ def innocents(n: int, flip_rate: float, sizes: tuple[int, ...], draws: int, worl
 
 def _slices(units: Integers, n: int, sizes: Sequence[int], random: np.random.Generator) -> Integers:
     """The counts of random parts of units: (draws, units, 2) to (draws, units x sizes, 3)."""
-    broke, fixed = units[:, :, :1], units[:, :, 1:]
+    regressed, fixed = units[:, :, :1], units[:, :, 1:]
     size = np.broadcast_to(np.array(sizes), (*units.shape[:2], len(sizes)))
-    lost = random.hypergeometric(broke, n - broke, size)
-    gained = random.hypergeometric(fixed, n - broke - fixed, size - lost)
+    lost = random.hypergeometric(regressed, n - regressed, size)
+    gained = random.hypergeometric(fixed, n - regressed - fixed, size - lost)
     return np.stack([size, lost, gained], axis=-1).reshape(len(units), -1, 3)
 
 
@@ -105,19 +105,19 @@ def _counts(d: Floats) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Fall:
-    """What becomes of a slice of `size` cases: `broken` of them break, or each with a `chance`."""
+    """What becomes of a slice of `size` cases: `regressed` of them regress, or each with a `chance`."""
 
     size: int
-    broken: int = 0
+    regressed: int = 0
     chance: float = 0.0
 
     def __str__(self) -> str:
-        return f"each of {self.size} with chance {self.chance:g}" if self.chance else f"{self.broken} of {self.size}"
+        return f"each of {self.size} with chance {self.chance:g}" if self.chance else f"{self.regressed} of {self.size}"
 
     def draw(self, random: np.random.Generator) -> Floats:
         """The differences of the slice."""
-        broken = int(random.binomial(self.size, self.chance)) if self.chance else self.broken
-        return row(self.size, broken, 0)
+        regressed = int(random.binomial(self.size, self.chance)) if self.chance else self.regressed
+        return row(self.size, regressed, 0)
 
 
 FALLS = (Fall(10, 10), Fall(10, 9), Fall(7, 7), Fall(10, 7), Fall(10, chance=0.9), Fall(10, chance=0.7))
@@ -137,8 +137,8 @@ class Collapse:
 
 def collapse(fall: Fall, flip_rate: float, draws: int) -> Collapse:
     """Judge whole worlds by the shipped gate: 400 cases in 40 slices, one collapsed, the others in flip rate."""
-    random = np.random.default_rng([SEED, fall.size, fall.broken, round(100 * fall.chance), round(1e4 * flip_rate)])
-    found = [judged(_collapsed(fall, flip_rate, random)) for _ in range(draws)]
+    random = np.random.default_rng([SEED, fall.size, fall.regressed, round(100 * fall.chance), round(1e4 * flip_rate)])
+    found = [decided(_collapsed(fall, flip_rate, random)) for _ in range(draws)]
     verdict = [next(iter(each.verdicts.values())) for each in found]
     return Collapse(
         fall, flip_rate,

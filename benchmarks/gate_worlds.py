@@ -20,7 +20,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.verdict import Verdict
 
 TASK = "desk"
-IDENTITY = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}
+FINGERPRINT = {"subject": {"rung": "as-is"}, "engine": {}, "names": {"model": "simulated"}}
 
 
 class Mismatch(Exception):
@@ -52,7 +52,7 @@ def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
     return UnitWorld(before, before + d)
 
 
-def judged(world: World) -> Record:
+def decided(world: World) -> Record:
     """What the shipped gate makes of a world."""
     units = tuple(_unit(place, each) for place, each in enumerate(world.units))
     policies = {
@@ -71,7 +71,7 @@ def check(world: World, expected: Sequence[Verdict], what: str, fallen: frozense
     Raises:
         Mismatch: they differ; says which world.
     """
-    found = judged(world)
+    found = decided(world)
     verdicts = [each["verdict"] for each in found.verdicts.values()]
     slices = {name for each in found.verdicts.values() for name in each["worse_slices"]}
     sound = all(each in {"held", "improved"} for each in expected) and expected[0] == "improved" and not fallen
@@ -130,7 +130,7 @@ def _record(units: Sequence[Unit], scores: Sequence[Floats]) -> Record:
     cases = {case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)}
     return Record(
         partial=False,
-        fingerprint=IDENTITY,
+        fingerprint=FINGERPRINT,
         questions={unit.key: {"cases": "drawn"} for unit in units},
         cases=cases,
         units={unit.key: summarize(unit, results[unit.key]) for unit in units},

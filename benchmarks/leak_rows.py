@@ -1,4 +1,4 @@
-"""The rows of the leak benchmark: copies of fixtures in five kinds, innocent rows, and what they are dressed in."""
+"""The rows of the leak benchmark: copies of fixtures in five kinds, innocent rows, and what they are wrapped in."""
 
 from __future__ import annotations
 
@@ -148,19 +148,21 @@ def _sentences(task: Task) -> Iterator[Innocents]:
     """Every sentence of a passage against every other passage: half of them held out, then the other half."""
     unit = next(unit for unit in task.units if unit.name == "passages")
     for half in (0, 1):
-        held = replace(unit, cases=unit.cases[half::2])
-        told = [sentence for case in unit.cases[1 - half :: 2] for sentence in SENTENCE.split(case.input)]
-        rows = [_row(text, NO_ANSWER, "sentences.jsonl", at) for at, text in enumerate(dict.fromkeys(told), 1) if text]
-        yield Innocents("sentences of passages against other passages", rows, [replace(task, units=(held,))])
+        fixtures = replace(unit, cases=unit.cases[half::2])
+        sentences = [sentence for case in unit.cases[1 - half :: 2] for sentence in SENTENCE.split(case.input)]
+        rows = [
+            _row(text, NO_ANSWER, "sentences.jsonl", at) for at, text in enumerate(dict.fromkeys(sentences), 1) if text
+        ]
+        yield Innocents("sentences of passages against other passages", rows, [replace(task, units=(fixtures,))])
 
 
 def _row(text: str, output: str, file: str, line: int) -> Example:
     return Example((("user", text),), text, output, file, line)
 
 
-def dress(rows: Sequence[Example], name: str) -> list[Example]:
+def wrap(rows: Sequence[Example], name: str) -> list[Example]:
     """The rows under the same long system prompt, in the same template, or as they are."""
-    return [CLOTHES[name](row) for row in rows]
+    return [WRAPPINGS[name](row) for row in rows]
 
 
 def _under_a_system_prompt(row: Example) -> Example:
@@ -171,7 +173,7 @@ def _in_a_template(row: Example) -> Example:
     return replace(row, messages=(("user", TEMPLATE.replace("{input}", row.input)),), unit=None)
 
 
-CLOTHES: dict[str, Callable[[Example], Example]] = {
+WRAPPINGS: dict[str, Callable[[Example], Example]] = {
     "plain": lambda row: row,
     "under a system prompt": _under_a_system_prompt,
     "in a template": _in_a_template,

@@ -1,4 +1,4 @@
-"""Time and memory of the hold-out, by the number of rows: the demo's rows, each with a sentence of another in it."""
+"""Time and memory of decontamination, by the number of rows: the demo's rows, each with a sentence of another in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
-from tunegate.trainers.decontamination.search import compare
+from tunegate.trainers.decontamination.search import search
 
 FIXTURES = 300
 SIZES = (2_000, 10_000, 50_000)
@@ -35,8 +35,8 @@ def generated(rows: int) -> tuple[list[Example], list[Task]]:
     made = [" ".join(_with_another(rng.choice(ours), rng.choice(ours), rng)) for _ in range(rows)]
     task = demo_tasks()[0]
     cases = [case for unit in task.units if not unit.of for case in unit.cases]
-    held = replace(task.units[0], cases=tuple(rng.sample(cases, FIXTURES)))
-    return [_row(text, at) for at, text in enumerate(made, 1)], [replace(task, units=(held,))]
+    fixtures = replace(task.units[0], cases=tuple(rng.sample(cases, FIXTURES)))
+    return [_row(text, at) for at, text in enumerate(made, 1)], [replace(task, units=(fixtures,))]
 
 
 def _with_another(mine: Sequence[str], other: Sequence[str], rng: random.Random) -> list[str]:
@@ -70,7 +70,7 @@ def measure(size: int) -> dict[str, float]:
     timed = Timed()
     embed(["."])  # loading the model is not what grows
     processor, wall = time.process_time(), time.perf_counter()
-    compare(rows, tasks, quiet(), timed)
+    search(rows, tasks, quiet(), timed)
     return {
         "wording": time.process_time() - processor - timed.processor,
         "meaning": timed.processor,

@@ -1,4 +1,4 @@
-"""Which planted leaks the hold-out finds, and how many innocent rows it stops.
+"""Which planted leaks decontamination finds, and how many innocent rows it stops.
 
 python benchmarks/leaks.py            # some minutes; writes results/leaks.md
 """
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks.frame import made
 from benchmarks.gate_markdown import percent, table
-from benchmarks.leak_rows import CLOTHES, KINDS, Planted, dress, innocent, leaks, tasks_as_they_were
+from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, innocent, leaks, tasks_as_they_were, wrap
 from benchmarks.leak_scale import scale
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
@@ -29,7 +29,7 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.harness.statistics.paired import wilson
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
-from tunegate.trainers.decontamination.search import Comparison, compare
+from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
 
 RESULT = Path(__file__).parent / "results/leaks.md"
@@ -63,32 +63,32 @@ class Embedded:
         return rows
 
 
-def bands(rows: Sequence[Example], found: Comparison) -> dict[int, str]:
-    """The worst band of each row that is in one, by its number."""
+def nearness(rows: Sequence[Example], found: Comparison) -> dict[int, str]:
+    """The worst threshold that each row is beyond, by its number."""
     place = {(row.file, row.line): number for number, row in enumerate(rows)}
     worst: dict[int, str] = {}
     for near in found.pairs:  # the refused ones come first
-        worst.setdefault(place[near.pair[:2]], near.band)
+        worst.setdefault(place[near.pair[:2]], near.threshold)
     return worst
 
 
 def recall(planted: Sequence[Planted], around: Sequence[Example], tasks: Sequence[Task], watch: Watch,
-           vectors: Embedded, clothes: str) -> dict[str, Found]:  # fmt: skip
+           vectors: Embedded, wrapping: str) -> dict[str, Found]:  # fmt: skip
     """What is found of each kind of leak, planted among innocent rows."""
-    rows = dress([*(each.row for each in planted), *around], clothes)
-    worst = bands(rows, compare(rows, tasks, watch, vectors))
+    rows = wrap([*(each.row for each in planted), *around], wrapping)
+    worst = nearness(rows, search(rows, tasks, watch, vectors))
     return {kind: _found([worst.get(at) for at, each in enumerate(planted) if each.kind == kind]) for kind in KINDS}
 
 
-def alarms(watch: Watch, vectors: Embedded, clothes: str) -> dict[str, Found]:
+def alarms(watch: Watch, vectors: Embedded, wrapping: str) -> dict[str, Found]:
     """What is wrongly found among innocent rows, by where they come from."""
-    told: dict[str, Found] = {}
+    counts: dict[str, Found] = {}
     for group in innocent():
-        rows = dress(group.rows, clothes)
-        worst = bands(rows, compare(rows, group.tasks, watch, vectors))
+        rows = wrap(group.rows, wrapping)
+        worst = nearness(rows, search(rows, group.tasks, watch, vectors))
         found = _found([worst.get(at) for at in range(len(rows))])
-        told[group.name] = told.get(group.name, Found(0, 0, 0)) + found
-    return told
+        counts[group.name] = counts.get(group.name, Found(0, 0, 0)) + found
+    return counts
 
 
 def _found(worst: Sequence[str | None]) -> Found:
@@ -100,23 +100,25 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     start, load = time.monotonic(), os.getloadavg()[0]
     vectors, tasks, planted = Embedded(), tasks_as_they_were(), leaks()
     around = next(iter(innocent())).rows
-    found = {name: recall(planted, around, tasks, watch, vectors, name) for name in CLOTHES}
-    false = {name: alarms(watch, vectors, name) for name in CLOTHES}
-    yield "# The hold-out on planted leaks and innocent rows"
+    found = {name: recall(planted, around, tasks, watch, vectors, name) for name in WRAPPINGS}
+    false = {name: alarms(watch, vectors, name) for name in WRAPPINGS}
+    yield "# Decontamination on planted leaks and innocent rows"
     yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. see docs/decontamination.md."
     yield "## Planted leaks: refused + reviewed, of all"
     yield (
         "In brackets Wilson's 95 % interval. The limits were chosen with the paraphrases in sight; the fresh ones were "
         "written afterwards, and nothing was changed for them: they tell what to expect of other texts."
     )
-    head = ["kind", "planted", *CLOTHES]
-    yield table(head, ([kind, str(found["plain"][kind].rows), *(_share(found[name][kind]) for name in CLOTHES)]
+    head = ["kind", "planted", *WRAPPINGS]
+    yield table(head, ([kind, str(found["plain"][kind].rows), *(_share(found[name][kind]) for name in WRAPPINGS)]
                        for kind in KINDS))  # fmt: skip
     yield "## Innocent rows: refused + reviewed"
     total = {name: sum(groups.values(), Found(0, 0, 0)) for name, groups in false.items()}
-    lines = [[group, str(each.rows), *(_few(false[name][group]) for name in CLOTHES)]
+    lines = [[group, str(each.rows), *(_few(false[name][group]) for name in WRAPPINGS)]
              for group, each in false["plain"].items()]  # fmt: skip
-    yield table(["rows", "how many", *CLOTHES], [*lines, ["all", str(total["plain"].rows), *map(_few, total.values())]])
+    yield table(
+        ["rows", "how many", *WRAPPINGS], [*lines, ["all", str(total["plain"].rows), *map(_few, total.values())]]
+    )
     yield from _promises(found, total)
     if with_scale:
         yield "## Time and memory"

@@ -39,7 +39,7 @@ Outputs = Mapping[str, str | None]  # by case
 
 
 @dataclass(frozen=True)
-class Judged:
+class Scored:
     """A run of the suites: what it used, how often it loaded the base, and each adapter's outputs."""
 
     used: Usage
@@ -53,8 +53,8 @@ class Outcome:
 
     cases: int
     training: Usage
-    together: Judged
-    apart: Sequence[Judged]
+    together: Scored
+    apart: Sequence[Scored]
     distinct: int
     sizes: Sequence[float]
     base: float
@@ -101,7 +101,7 @@ def _write(path: Path, data: object) -> None:
 
 
 def measure(folder: Path, model: str, adapters: int, cases: int, watch: Watch) -> Outcome:
-    """Train the adapters, judge them together, then each by itself.
+    """Train the adapters, score them together, then each by itself.
 
     Raises:
         Failed: a command did not end as it should.
@@ -113,7 +113,7 @@ def measure(folder: Path, model: str, adapters: int, cases: int, watch: Watch) -
     with watch(f"Training {adapters} adapters"):
         recipes = [f"{name}.yaml" for name in names]
         training = run_process([CHILD, "train", *recipes], folder, folder / "log.txt")
-    together, leaderboard, apart = judge(folder, base, model, names, watch)
+    together, leaderboard, apart = score(folder, base, model, names, watch)
     sizes = [megabytes(folder / name) for name in names]
     distinct = len({adapter_digest(folder / name) for name in names})
     return Outcome(cases, training, together, apart, distinct, sizes, megabytes(base), leaderboard)
@@ -125,9 +125,9 @@ def record(folder: Path, base: Path, model: str, watch: Watch) -> None:
         _run(folder, base, [], model, "--tg-record")
 
 
-def judge(
+def score(
     folder: Path, base: Path, model: str, names: Sequence[str], watch: Watch
-) -> tuple[Judged, str, list[Judged]]:  # fmt: skip
+) -> tuple[Scored, str, list[Scored]]:  # fmt: skip
     """Judge adapters in one run, with its leaderboard, and then in a run each."""
     with watch("Judging them together"):
         together = _run(folder, base, names, model, "--tg-against=baseline")
@@ -139,7 +139,7 @@ def judge(
     return together, leaderboard, apart
 
 
-def _run(folder: Path, base: Path, names: Sequence[str], model: str, how: str) -> Judged:
+def _run(folder: Path, base: Path, names: Sequence[str], model: str, how: str) -> Scored:
     """Run the suites with an empty cache of generations, but with the model that was converted before."""
     models, cache, out, loaded = cache_folder() / "models", folder / "cache", folder / "out", folder / "loaded.json"
     for old in (cache, out):
@@ -151,14 +151,14 @@ def _run(folder: Path, base: Path, names: Sequence[str], model: str, how: str) -
     files = {name: out / f"{name}.json" for name in names}
     where = [f"--tg-out={out if len(names) > 1 else files[names[0]]}"] if names else []
     used = run_process(
-        [CHILD, "judge", loaded, "-q", "--tb=no", "-p", "no:cacheprovider", "-p", PLUGIN, "suites/",
+        [CHILD, "score", loaded, "-q", "--tb=no", "-p", "no:cacheprovider", "-p", PLUGIN, "suites/",
          f"--tg-model={model}", how, *where, *(f"--tg-adapter={name}" for name in names)],
         folder, folder / "log.txt", fine=(0, 1),
         TUNEGATE_CACHE=str(cache), COLUMNS="110", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )  # fmt: skip
     loads = [Path(each) for each in json.loads(loaded.read_text("utf-8"))]
     shown = {name: {key: case.output for key, case in read_record(file).cases.items()} for name, file in files.items()}
-    return Judged(used, sum(each.resolve() == base.resolve() for each in loads), shown)
+    return Scored(used, sum(each.resolve() == base.resolve() for each in loads), shown)
 
 
 def _leaderboard(said: str) -> str:
@@ -191,7 +191,7 @@ def report(found: Outcome, made: str) -> str:
     ]
     return "\n".join([
         "# Many adapters on one base", "",
-        f"- {count} adapters judged on {found.cases} cases in one run: the base was loaded "
+        f"- {count} adapters scored on {found.cases} cases in one run: the base was loaded "
         f"{_times(together.loads)}. It took {together.used.wall:.0f} s, and {wall:.0f} s in {count} runs of their own: "
         f"{wall / together.used.wall:.1f} times as long, and {cpu / together.used.cpu:.1f} times the processor time.",
         f"- {outputs - len(found.differing):,} of {outputs:,} outputs are the same in both, character by character. "

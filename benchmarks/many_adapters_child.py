@@ -1,7 +1,7 @@
 """A process of `many_adapters.py`: trains adapters one after the other, or runs pytest and counts what is loaded.
 
 python benchmarks/many_adapters_child.py train RECIPE.yaml ...
-python benchmarks/many_adapters_child.py judge LOADED.json suites/ ...    # arguments of pytest
+python benchmarks/many_adapters_child.py score LOADED.json suites/ ...    # arguments of pytest
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ def train(*recipes: str) -> None:
 
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.pipeline import check, train
+    from tunegate.trainers.pipeline import prepare, train_adapter
 
     watch = watch_on(Console())
     for recipe in recipes:
-        train(check(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print)
+        train_adapter(
+            prepare(read_recipe(Path(recipe)), Path("fixtures"), Path("baselines"), watch, print), watch, print
+        )
 
 
-def judge(loaded: str, *arguments: str) -> int:
+def score(loaded: str, *arguments: str) -> int:
     """Run pytest; then `loaded` holds the folder of every model that transformers loaded, as often as it did."""
     from transformers import PreTrainedModel
 
@@ -46,4 +48,4 @@ def judge(loaded: str, *arguments: str) -> int:
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parent.parent)  # as with python -m from the checkout
-    sys.exit({"train": train, "judge": judge}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit({"train": train, "score": score}[sys.argv[1]](*sys.argv[2:]))

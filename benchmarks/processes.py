@@ -112,8 +112,8 @@ def measure(folder: Path, model: str, rows: int, cases: int, watch: Watch) -> Ou
         two = run_process([*LAUNCH, *TRAIN, "two"], folder, log, **ON_CPU)
     with watch("Judging both"):  # a run each: one adapter is not picked among two
         for name in ("one", "two"):
-            judged = [named, f"--tg-adapter={name}", "--tg-against=baseline", f"--tg-out={name}.json"]
-            run_process([*SUITES, *judged], folder, log, fine=(0, 1))
+            scored = [named, f"--tg-adapter={name}", "--tg-against=baseline", f"--tg-out={name}.json"]
+            run_process([*SUITES, *scored], folder, log, fine=(0, 1))
     return Outcome(rows, _trained(folder, "one", one), _trained(folder, "two", two))
 
 

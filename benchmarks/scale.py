@@ -32,9 +32,9 @@ MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that th
 LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
 SUITES = (*PYTEST, "-p", PLUGIN, "suites/")
-BARE, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
+PLAIN, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
 COMMANDS = {
-    BARE: (*PYTEST, "test_bare.py"),
+    PLAIN: (*PYTEST, "test_bare.py"),
     LINT: ("harness", "lint", "fixtures"),
     ALL: (*SUITES, "--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json"),
     GATE: ("gate", "."),
@@ -122,15 +122,15 @@ def broken(runs: Sequence[Run]) -> Iterator[str]:
 def findings(runs: Sequence[Run]) -> Iterator[str]:
     """What the tables come to, for the largest size."""
     at, (few, many) = {(each.what, each.n): each for each in runs}, sorted({each.n for each in runs})[-2:]
-    bare, whole, stages, grown = at[BARE, many], at[ALL, many], at[GATE, many].stages, growths(runs)
+    plain, whole, stages, grown = at[PLAIN, many], at[ALL, many], at[GATE, many].stages, growths(runs)
     yield (
         f"End to end, a case among {many:,} takes {whole.each / 1e3:.2f} ms, a bare pytest test "
-        f"{bare.each / 1e3:.2f} ms: {whole.each / bare.each:.1f} times."
+        f"{plain.each / 1e3:.2f} ms: {whole.each / plain.each:.1f} times."
     )
     yield (
         f"A case among {many:,} takes {grown[ALL]:.2f} times as long as one among {few:,} (bare pytest: "
-        f"{grown[BARE]:.2f}), and adds {_memory(at, ALL, few, many):.1f} KB to the peak (bare pytest: "
-        f"{_memory(at, BARE, few, many):.1f} KB)."
+        f"{grown[PLAIN]:.2f}), and adds {_memory(at, ALL, few, many):.1f} KB to the peak (bare pytest: "
+        f"{_memory(at, PLAIN, few, many):.1f} KB)."
     )
     yield (
         f"The gate compares {many:,} paired cases in {stages['compare']['cpu']:.2f} s; each of the two records is read "
@@ -146,10 +146,10 @@ def _memory(at: Mapping[tuple[str, int], Run], what: str, few: int, many: int) -
 
 def report(runs: Sequence[Run], made: str) -> str:
     """The findings, the tables and how they were made, in Markdown."""
-    bare = {each.n: each.each for each in runs if each.what == BARE}
+    plain = {each.n: each.each for each in runs if each.what == PLAIN}
     commands = [
         [f"{each.n:,}", each.what, f"{each.wall:.1f}", f"{each.cpu:.1f}", f"{each.each / 1e3:.2f}",
-         f"{each.each / bare[each.n]:.1f}", f"{each.peak:.0f}"]
+         f"{each.each / plain[each.n]:.1f}", f"{each.peak:.0f}"]
         for each in runs
     ]  # fmt: skip
     stages = [

@@ -11,7 +11,7 @@ from typing import Any
 
 TASK, UNITS = "desk", ("faults", "visits", "billing", "advice", "orders")
 FILE_CASES = 1_000  # of a fixture file, at most; larger units go on in further files
-MISSED, BROKE, FIXED = 0.10, 0.016, 0.15  # of all answers before; of the good and of the bad ones, after
+MISSED, REGRESSED, FIXED = 0.10, 0.016, 0.15  # of all answers before; of the good and of the bad ones, after
 PRODUCTS = ("boiler", "heat_pump", "thermostat", "radiator", "account")
 KINDS, URGENCIES, CHANNELS = ("fault", "visit", "change"), ("urgent", "soon", "routine"), ("email", "sms", "chat")
 SCHEMA = {
@@ -63,7 +63,7 @@ CASE = """\
     expect: {{product: {product}, request: {{kind: {kind}, urgency: {urgency}}}, callback: {callback}}}
     tags: {{channel: {channel}, product: {product}}}
 """
-BARE = """\
+PLAIN = """\
 import pytest
 
 @pytest.mark.parametrize("case", [f"{task}/{{unit}}/{{unit}}-{{i:06}}" for unit in {units!r} for i in range({each})])
@@ -90,12 +90,12 @@ def write_project(home: Path, n: int) -> None:
                 (folder / f"{unit}-{start // FILE_CASES + 1:03}.yaml").write_text(text)
                 for case, (_, expect) in zip(ids, cases, strict=True):
                     missed, moved = dice.random() < MISSED, dice.random()
-                    flipped = moved < (FIXED if missed else BROKE)
+                    flipped = moved < (FIXED if missed else REGRESSED)
                     before.write(_line(f"{TASK}/{unit}/{case}", expect, missed))
                     after.write(_line(f"{TASK}/{unit}/{case}", expect, missed is not flipped))
     (home / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = ['--strict-markers']\n")
     shutil.copytree(Path(__file__).parent.parent / "suites", home / "suites", ignore=shutil.ignore_patterns("__*"))
-    (home / "test_bare.py").write_text(BARE.format(task=TASK, units=UNITS, each=each))
+    (home / "test_bare.py").write_text(PLAIN.format(task=TASK, units=UNITS, each=each))
 
 
 def _cases(ids: list[str], dice: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.schema_corpora import DOCUMENTS, FOLDERS, RIVAL, SUITE, Group, documents, fetch, groups, rival
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import SchemaCheck
-from tunegate.harness.checks.schema.json_reader import read_json
+from tunegate.harness.checks.schema.json_reader import read_json_text
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import write_atomically
@@ -82,7 +82,7 @@ def main(
     texts, wrong_texts = _documents(documents(corpora))
     tallies = {draft: Tally() for draft in FOLDERS}
     for group in read:
-        _judge(group, tallies[group.draft])
+        _score(group, tallies[group.draft])
     crossed, differing = _cross(corpora, read)
     report = [*_texts_report(texts, wrong_texts), *_suite_report(tallies), *_cross_report(crossed, differing)]
     write_atomically(out / "schema_corpus.md", "\n".join(report) + "\n")
@@ -101,7 +101,7 @@ def _documents(texts: dict[str, str]) -> tuple[Counter[str], list[str]]:
     counts: Counter[str] = Counter()
     wrong = []
     for name, text in texts.items():
-        rules = {finding.rule for finding in read_json(text).findings}
+        rules = {finding.rule for finding in read_json_text(text).findings}
         counts[f"{name[0]} {'refused' if rules else 'accepted'}"] += 1
         if name[0] == "n" and not rules:
             wrong.append(f"{name}: accepted")
@@ -120,7 +120,7 @@ def _refusal(problem: Problem) -> str:
     return next((why for start, why in REFUSALS.items() if problem.expected.startswith(start)), UNEXPECTED)
 
 
-def _judge(group: Group, tally: Tally) -> None:
+def _score(group: Group, tally: Tally) -> None:
     tally.groups += 1
     tally.instances += len(group.instances)
     try:

@@ -49,7 +49,7 @@ DEGENERATE: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class Scored:
     """A text, what it is, and what the suite made of it."""
 
     id: str
@@ -87,10 +87,10 @@ def texts(name: str, part: str = "texts") -> list[dict[str, Any]]:
     return list(read_yaml(TEXTS / f"{name}.yaml").data[part])
 
 
-def judge(voice: Voice, metric: Metric, entries: Sequence[Mapping[str, Any]]) -> list[Judged]:
+def score(voice: Voice, metric: Metric, entries: Sequence[Mapping[str, Any]]) -> list[Scored]:
     """What the suite makes of texts, each of which has to say what its `says` does."""
     return [
-        Judged(each["id"], each["kind"], metric.score(each["text"]), voice(each["text"], {"says": each["says"]}, ""))
+        Scored(each["id"], each["kind"], metric.score(each["text"]), voice(each["text"], {"says": each["says"]}, ""))
         for each in entries
     ]
 
@@ -127,7 +127,7 @@ def report(voice: Voice) -> Iterator[str]:
     yield from _swap(metric)
     yield "- Degenerate answers, and what speaks: " + "; ".join(_degenerate(voice)) + "."
     for name, told in SETS.items():
-        on, off = (judge(voice, metric, texts(f"{name}_{side}")) for side in ("on", "off"))
+        on, off = (score(voice, metric, texts(f"{name}_{side}")) for side in ("on", "off"))
         yield f"## {told}"
         yield (
             f"Style alone: AUC {area([each.score for each in on], [each.score for each in off])}. The whole suite "
@@ -139,11 +139,11 @@ def report(voice: Voice) -> Iterator[str]:
     yield "## How\n\n    python benchmarks/voice.py"
 
 
-def _share(judged: Sequence[Judged]) -> str:
-    return f"{sum(each.passed for each in judged)} of {len(judged)}"
+def _share(scored: Sequence[Scored]) -> str:
+    return f"{sum(each.passed for each in scored)} of {len(scored)}"
 
 
-def _kinds(off: Sequence[Judged]) -> Iterator[list[str]]:
+def _kinds(off: Sequence[Scored]) -> Iterator[list[str]]:
     for kind in dict.fromkeys(each.kind for each in off):
         same = [each for each in off if each.kind == kind]
         wrong = [each.id for each in same if each.passed]

@@ -42,10 +42,10 @@ RUNS = Path(".tunegate/runs")
 
 @dataclass(frozen=True)
 class Candidate:
-    """Who is judged, and against what: everything that is found before anything is generated."""
+    """Who is scored, and against what: everything that is found before anything is generated."""
 
     adapter: Path | None
-    subject: Model
+    model: Model
     references: Mapping[str, Record]
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
@@ -77,14 +77,14 @@ class Session:
         ]  # fmt: skip
 
     def select(self, cases: Iterable[Case], whole: Iterable[Unit]) -> None:
-        """Fix what will be judged: single cases, units that a gate item asks for whole, and what these reread."""
+        """Fix what will be scored: single cases, units that a gate item asks for whole, what these derive from."""
         self._selected = {}
         for case in cases:
             self._selected.setdefault(case.unit, set()).add(case.id)
         for unit in whole:
             self._selected[unit.key] = {case.id for case in unit.cases}
         for unit in self.units():
-            if unit.of and unit.key in self._selected:  # what it rereads must be asked
+            if unit.of and unit.key in self._selected:  # what it is derived from must be asked
                 self._selected.setdefault(unit.of, set()).update(self._selected[unit.key])
 
     @property
@@ -107,11 +107,11 @@ class Session:
 
     @property
     def base_folder(self) -> Path | None:
-        """The folder of the model that local subjects share, once there is one."""
+        """The folder of the model that local ones share, once there is one."""
         return self._base.folder if self._base else None
 
     def execute(self, watch: Watch) -> None:
-        """Judge every candidate, compare, and write the records (last, so that a record that exists is complete).
+        """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
 
         Raises:
             Refused: refused before generation; nothing was written.
@@ -143,21 +143,21 @@ class Session:
 
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
-        subject = self._subject(adapter, watch)
-        references = self._references(subject)
+        model = self._model(adapter, watch)
+        references = self._references(model)
         check_repeats(references, self.selected, self.options.repeats)
-        if not isinstance(subject, Local):
-            return Candidate(adapter, subject, references, trained)
-        baselines, slug, renews = self.options.baselines, subject.model.slug, False
+        if not isinstance(model, Local):
+            return Candidate(adapter, model, references, trained)
+        baselines, slug, renews = self.options.baselines, str(model.fingerprint.subject["model"]), False
         if self.options.record and adapter:
             check_released(baselines, slug, self.selected, adapter)
             renews = True
         # not under --tg-against: a base served its own baseline's outputs would always hold
         known = recorded_completions(baselines, slug, self.selected, renews) if self.options.record else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
-        return Candidate(adapter, subject, references, trained, known, seen)
+        return Candidate(adapter, model, references, trained, known, seen)
 
-    def _subject(self, adapter: Path | None, watch: Watch) -> Model:
+    def _model(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
         if options.replays:
             units = [unit for task in self.tasks for unit in task.units if not unit.of]
@@ -171,27 +171,27 @@ class Session:
         self._base = local.base  # many adapters, one base
         return local
 
-    def _references(self, subject: Model) -> dict[str, Record]:
+    def _references(self, model: Model) -> dict[str, Record]:
         options = self.options
         if not options.against:
             return {}
         if options.against == BASELINE:
-            fingerprint, root = subject.fingerprint, options.baselines
+            fingerprint, root = model.fingerprint, options.baselines
             return baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
         record = record_reference(Path(options.against), self.tasks, self.selected)
         self.notes += [
-            note for note in difference_notes(record, subject.fingerprint, self.tasks) if note not in self.notes
+            note for note in difference_notes(record, model.fingerprint, self.tasks) if note not in self.notes
         ]
         return {"record": record}
 
     def _evaluate(self, candidate: Candidate, watch: Watch) -> Record:
         # before what takes long: where two models do not fit in memory, it shows at once
         timing = self._time(candidate, watch) if self.options.timing else None
-        if isinstance(candidate.subject, Local):
+        if isinstance(candidate.model, Local):
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
-                record = self._ask(Cached(candidate.subject, store, candidate.known), watch)
+                record = self._ask(Cached(candidate.model, store, candidate.known), watch)
         else:
-            record = self._ask(candidate.subject, watch)
+            record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
         record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing)
         if not candidate.references:
@@ -202,17 +202,17 @@ class Session:
         made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
         return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made)
 
-    def _ask(self, subject: Model, watch: Watch) -> Record:
-        return evaluate(self._asked, subject, watch, self.options.repeats, bool(self.partial), self.options.sealed)
+    def _ask(self, model: Model, watch: Watch) -> Record:
+        return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
         base = Local(self.options.model, watch, rung=self.options.rung)  # of its own: no call waits for a change
-        return time_calls(self._asked, base, candidate.subject, self.options.rung, watch)
+        return time_calls(self._asked, base, candidate.model, self.options.rung, watch)
 
     @property
     def _asked(self) -> list[Unit]:
         """The selected units, with their selected cases alone."""
-        return [_part(unit, self._selected[unit.key]) for unit in self.selected]
+        return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
 
     def _keep(self, record: Record, adapter: Path | None) -> Record:
         # a name that sorts by time: a release without --run takes the last of its adapter
@@ -253,6 +253,6 @@ def trained_tasks(adapter: Path | None, tasks: Sequence[str]) -> tuple[str, ...]
     return (str(training["task"]),)
 
 
-def _part(unit: Unit, ids: set[str]) -> Unit:
+def _narrowed(unit: Unit, ids: set[str]) -> Unit:
     cases = tuple(case for case in unit.cases if case.id in ids)
     return unit if cases == unit.cases else replace(unit, cases=cases)  # the same unit knows its questions already

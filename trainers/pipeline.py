@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render
+from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
@@ -65,7 +65,7 @@ class Ready:
         }
 
 
-def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
+def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None = None) -> Ready:
     """Everything that can refuse a training, cheapest first; writes nothing but the report.
 
     Args:
@@ -97,20 +97,25 @@ def check(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, 
     graded = ExampleReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, render_grades, say, report)
     rows = settle(every, graded.grades, recipe)
-    holdout = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
+    decontamination = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
     tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, render_lengths, say, report)
-    parts = split(rows, recipe, graded.duplicates)
-    for line in parts.render():
+    divided = split(rows, recipe, graded.duplicates)
+    for line in divided.render():
         say(line)
-    evidence = {"rows": files, "grading": graded.summary(), "decontamination": holdout, "validation": parts.as_dict()}
+    evidence = {
+        "rows": files,
+        "grading": graded.summary(),
+        "decontamination": decontamination,
+        "validation": divided.as_dict(),
+    }
     evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
-    return Ready(recipe, base, rows, *parts.apart(tokens), found, evidence)
+    return Ready(recipe, base, rows, *divided.apart(tokens), found, evidence)
 
 
-def _tell(found: ExampleReport, words: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
-    for line in words(found):
+def _tell(found: ExampleReport, lines: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
+    for line in lines(found):
         say(line)
     if report:
         write_json(report, stamped(found.as_dict()))
@@ -158,7 +163,7 @@ def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) 
     found = find_diagnosis(root, task, base.fingerprint.subject, recipe.model)
     eligible = eligibility(task, found, recipe.override, show_path(recipe.path))
     say("the diagnosis:")
-    for line in render(eligible):
+    for line in render_eligibility(eligible):
         say(line)
     return eligible
 
@@ -171,7 +176,7 @@ def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
     ]
 
 
-def train(ready: Ready, watch: Watch, say: Say) -> Path:
+def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
     """Train, prove, and put the adapter in its place in one move; a kill leaves the old one or none.
 
     What a training that was cut off had come to is kept beside the output, and the same training goes on from there.

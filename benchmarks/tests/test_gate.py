@@ -64,7 +64,7 @@ def world(*changes):
 def test_the_tables_hold_all_but_a_billionth_of_the_mass_and_the_cells_change(flip_rate, change):
     cell = Cell(200, flip_rate, change)
     found = tables(cell)
-    mean = found.chance @ [(fixed - broke) / 200 for broke, fixed in found.counts]
+    mean = found.chance @ [(fixed - regressed) / 200 for regressed, fixed in found.counts]
 
     assert found.chance.sum() == pytest.approx(1, abs=1e-9)
     assert found.left_out < 1e-9
@@ -138,22 +138,22 @@ def test_the_short_cut_for_scores_changes_no_verdict():
 
 
 @pytest.mark.parametrize(
-    ("broke", "fixed", "expected"),
+    ("regressed", "fixed", "expected"),
     [(0, 0, ["held", "held", "held"]), (5, 0, ["held", "regressed", "regressed"]), (6, 0, ["regressed"] * 3)],
 )
-def test_what_the_rivals_say_of_100_cases(broke, fixed, expected):
-    assert [RIVALS[rule](broke, fixed, 100) for rule in (DROP, FLIP, BOOTSTRAP)] == expected
+def test_what_the_rivals_say_of_100_cases(regressed, fixed, expected):
+    assert [RIVALS[rule](regressed, fixed, 100) for rule in (DROP, FLIP, BOOTSTRAP)] == expected
 
 
-@pytest.mark.parametrize(("broke", "fixed"), [(4, 0), (1, 4), (7, 2), (2, 1), (3, 1), (9, 0)])
-def test_the_exact_bootstrap_is_scipys(broke, fixed):
-    d = row(100, broke, fixed)
+@pytest.mark.parametrize(("regressed", "fixed"), [(4, 0), (1, 4), (7, 2), (2, 1), (3, 1), (9, 0)])
+def test_the_exact_bootstrap_is_scipys(regressed, fixed):
+    d = row(100, regressed, fixed)
     bounds = scipy_stats.bootstrap(
         (d,), np.mean, confidence_level=0.9, method="percentile", n_resamples=9_999, rng=np.random.default_rng(1)
     ).confidence_interval
     expected = "held" if bounds.low > -MARGIN else "regressed" if bounds.high < 0 else "inconclusive"
 
-    assert RIVALS[BOOTSTRAP](broke, fixed, 100) == expected
+    assert RIVALS[BOOTSTRAP](regressed, fixed, 100) == expected
     assert bootstrap_of_scores(np.array([d]), MARGIN) == [expected]
 
 

@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 from tunegate.harness.diagnosis.ladder import offers
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Case
-from tunegate.harness.lint.rules import lint
+from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import Example, read_examples
@@ -50,7 +50,7 @@ def runs(text: str) -> set[tuple[str, ...]]:
 
 
 def test_lint_finds_sixty_cases_each_and_nothing_to_say(tmp_path: Path) -> None:
-    found = lint(ROOT, tmp_path)
+    found = lint_fixtures(ROOT, tmp_path)
     assert found.units == ["handbook/facts: 60 retention cases", "rota/sums: 60 retention cases"]
     assert (found.mistakes, found.warnings) == ((), ())
 
@@ -112,7 +112,7 @@ def test_shots_give_no_fact_away() -> None:
     assert [case.id for case in FACTS for text in shown if holds(text, case)] == []
 
 
-def test_the_handbook_climbs_every_rung_and_the_sums_all_but_context() -> None:
+def test_the_handbook_is_helped_by_every_rung_and_the_sums_by_all_but_context() -> None:
     offered = {key: [rung for rung in RUNGS if offers(unit, rung)] for key, unit in UNITS.items()}
     assert offered == {"handbook/facts": list(RUNGS), "rota/sums": ["as-is", "few-shot", "steps"]}
 

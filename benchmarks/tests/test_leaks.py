@@ -10,22 +10,22 @@ import pytest
 
 from benchmarks.leak_rows import (
     BY_HAND,
-    CLOTHES,
     KINDS,
+    WRAPPINGS,
     by_hand,
-    dress,
     edit,
     innocent,
     leaks,
     respaced,
     tasks_as_they_were,
+    wrap,
 )
 from benchmarks.leak_scale import generated
-from benchmarks.leaks import SURE, bands
+from benchmarks.leaks import SURE, nearness
 from tests.support.paths import ROOT
 from tunegate.harness.core.progress import quiet
 from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.search import compare
+from tunegate.trainers.decontamination.search import search
 
 RESULT = ROOT / "benchmarks/results/leaks.md"
 
@@ -77,13 +77,13 @@ def test_an_edited_text_has_other_numbers_days_and_names():
     assert not {"Owen", "Friday", "10"} & set(text.rstrip(".").split())
 
 
-@pytest.mark.parametrize("clothes", CLOTHES)
-def test_exact_and_respaced_copies_are_refused_by_their_wording_alone(clothes):
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_exact_and_respaced_copies_are_refused_by_their_wording_alone(wrapping):
     planted = [each for each in leaks() if each.kind in SURE[:2]][::4]
     around = next(iter(innocent())).rows[::4]
-    rows = dress([*(each.row for each in planted), *around], clothes)
+    rows = wrap([*(each.row for each in planted), *around], wrapping)
 
-    worst = bands(rows, compare(rows, tasks_as_they_were(), quiet(), no_meaning))
+    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning))
 
     assert {worst.get(at) for at in range(len(planted))} == {"refuse"}
     assert "refuse" not in {worst.get(at) for at in range(len(planted), len(rows))}
@@ -94,7 +94,7 @@ def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
 
     assert len({row.input for row in rows}) == 50
     assert len(tasks[0].units[0].cases) == 300
-    assert compare(rows, tasks, quiet(), no_meaning).band("refuse") == []
+    assert search(rows, tasks, quiet(), no_meaning).threshold("refuse") == []
 
 
 def test_the_committed_result_keeps_its_promises():

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import many_adapters
 from benchmarks.frame import Usage
-from benchmarks.many_adapters import Judged, Outcome, broken, judge, record, report, write_project
+from benchmarks.many_adapters import Outcome, Scored, broken, record, report, score, write_project
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.progress import quiet
 from tunegate.trainers.config.recipe import read_recipe
@@ -23,13 +23,13 @@ def judged(tmp_path_factory, tiny_model, make_adapter):
     for name in names:
         shutil.copytree(make_adapter(name), folder / name)
     record(folder, tiny_model, str(tiny_model), quiet())
-    return judge(folder, tiny_model, str(tiny_model), names, quiet())
+    return score(folder, tiny_model, str(tiny_model), names, quiet())
 
 
 def outcome(*apart: str, loads: int = 1) -> Outcome:
     """Two adapters that answered "a" and "b" together, and `apart` by themselves."""
-    together = Judged(USED, loads, {"adapter-01": {"t/u/x": "a"}, "adapter-02": {"t/u/x": "b"}})
-    alone = [Judged(USED, 1, {f"adapter-0{at}": {"t/u/x": said}}) for at, said in enumerate(apart, 1)]
+    together = Scored(USED, loads, {"adapter-01": {"t/u/x": "a"}, "adapter-02": {"t/u/x": "b"}})
+    alone = [Scored(USED, 1, {f"adapter-0{at}": {"t/u/x": said}}) for at, said in enumerate(apart, 1)]
     return Outcome(1, USED, together, alone, 2, [20.0, 20.0], 500.0, "the board")
 
 

@@ -13,7 +13,7 @@ from typer import Exit
 
 from benchmarks import lint, scale
 from benchmarks.frame import Failed, carry_out, run_process
-from benchmarks.scale import ALL, BARE, COMMANDS, GATE, LINT, Run, broken, findings, growths, report
+from benchmarks.scale import ALL, COMMANDS, GATE, LINT, PLAIN, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import quiet
 
@@ -35,7 +35,7 @@ def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
 
 
 def test_every_command_is_run_and_the_gate_in_its_stages(measured):
-    assert [each.what for each in measured] == [BARE, LINT, ALL, GATE]
+    assert [each.what for each in measured] == [PLAIN, LINT, ALL, GATE]
     assert all(each.cpu > 0 and each.peak > 10 for each in measured)
     assert tuple(measured[-1].stages) == STAGES
 
@@ -69,7 +69,7 @@ def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
     assert told[2] == "end to end: a case takes 10.0 times as long at the largest size as at the one before"
 
 
-def test_a_command_that_does_not_judge_ends_the_run(tmp_path):
+def test_a_command_that_does_not_score_ends_the_run(tmp_path):
     write_project(tmp_path, 10)
 
     with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record, found no such file"):
@@ -98,7 +98,7 @@ def test_the_report_says_what_was_found():
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))
 
 
-def test_lint_is_measured_beside_bare_yaml(monkeypatch):
+def test_lint_is_measured_beside_plain_yaml(monkeypatch):
     monkeypatch.setattr(lint, "TIMES", 1)
 
     found = lint.measure([20], quiet())

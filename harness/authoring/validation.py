@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -15,6 +15,14 @@ from tunegate.harness.authoring.document import TYPES, Document, Where, show_val
 from tunegate.harness.core.errors import Problem
 
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
+#: Keys of fixture files, task files and recipes that have another name now. The old ones are refused, never read.
+RENAMED: Mapping[str, str] = {
+    "floor": "minimum_score",
+    "reach": "target_score",
+    "waivers": "exemptions",
+    "waive": "override",
+    "dev": "validation_split",
+}
 
 
 def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
@@ -36,15 +44,24 @@ def _problems(error: ValidationError, document: Document, prefix: Where, whole: 
     if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
         known = sorted(schema.get("properties", {}))
         for key in [key for key in value if key not in known and isinstance(key, str)]:
-            expected = f"one of the keys {', '.join(known)}"
-            yield document.problem((*where, key), expected, f"{key!r}", did_you_mean(key, known))
+            yield _renamed(document, where, key, known) or document.problem(
+                (*where, key), f"one of the keys {', '.join(known)}", f"{key!r}", did_you_mean(key, known)
+            )
     elif error.validator == "required" and isinstance(value, dict):
         branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
         yield from _missing(document, where, {**whole, **schema} if branch else schema, value)
     elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
-        yield document.problem(where, schema["description"], show_value(value))
+        branches = {key for each in schema[error.validator] for key in each.get("properties", ())}
+        old = [_renamed(document, where, key, branches) for key in value] if isinstance(value, dict) else []
+        yield next(filter(None, old), document.problem(where, schema["description"], show_value(value)))
     else:
         yield document.problem(where, _expected(error, schema), show_value(value), _hint(error, schema))
+
+
+def _renamed(document: Document, where: Where, key: Any, known: Collection[str]) -> Problem | None:
+    """That a key stands here under its old name; None where it has no new one among those that are `known` here."""
+    new = RENAMED.get(key, "")
+    return document.problem((*where, key), new, f"{key} (its old name)") if new in known else None
 
 
 def _missing(document: Document, where: Where, schema: Mapping[str, Any], value: dict[Any, Any]) -> Iterator[Problem]:
@@ -92,7 +109,7 @@ _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
 
 
 def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    """What to do about a value: the schema's own `$comment`, or the usual slip behind such a mistake."""
+    """What to do about a value: the schema's own `$comment`, or the usual cause of such a mistake."""
     rule = error.validator
     value: Any = error.instance
     wanted: Any = error.validator_value

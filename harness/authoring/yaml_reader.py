@@ -32,7 +32,7 @@ class Inspection:
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
         self._brackets = 0
-        self._told = False
+        self._aliases_reported = False
 
     def size(self, node: yaml.Node, where: Where) -> int:
         """How many values `node` stands for with its aliases written out; each node is looked at once."""
@@ -52,8 +52,8 @@ class Inspection:
         self._brackets -= in_brackets
         self._open.remove(id(node))
         self._sizes[id(node)] = size
-        if size > len(self._sizes) + MAX_REPEATED and not self._told:
-            self._told = True
+        if size > len(self._sizes) + MAX_REPEATED and not self._aliases_reported:
+            self._aliases_reported = True
             self._say(node, where, "few aliases", f"aliases that stand for {size:,} values", "write the values out")
         return size
 
@@ -141,9 +141,9 @@ def syntax_problem(error: yaml.YAMLError, name: str) -> Problem:
     opening = opens.line + 1 if opens else line
     for pattern, expected, found, hint, at_opening in _SYNTAX:
         if seen := re.search(pattern, said):
-            words = (*seen.groups(), "")[0], opening
+            values = (*seen.groups(), "")[0], opening
             return Problem(
-                name, opening if at_opening else line, "", expected, found.format(*words), hint.format(*words)
+                name, opening if at_opening else line, "", expected, found.format(*values), hint.format(*values)
             )
     return Problem(name, line, "", "YAML", said, QUOTE)
 
@@ -194,7 +194,7 @@ def read_yaml(path: Path) -> Document:
     name = show_path(path)
     text = _read_text(path, name)
     if not _READ_OTHERWISE.search(text):
-        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `syntax` knows
+        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `_SYNTAX` knows
             return _plain_data(path, name, text, _FastLoader(text))
     try:
         return _plain_data(path, name, text, _Loader(text))

@@ -12,7 +12,7 @@ from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import policy_changes
 
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
-FIXED = ("base", "tokenizer", "template", "rung")
+MUST_EQUAL = ("base", "tokenizer", "template", "rung")
 NAMES = {"base": "base weights", "template": "chat template"}
 
 
@@ -20,7 +20,7 @@ def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     """What an update changed, most suspicious first: loosened rules, the questions, who answered, then the score."""
     asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
     subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
-    who = [_part_name(part) for part in (*FIXED, "adapter") if old.subject.get(part) != subject.get(part)]
+    who = [_part_name(part) for part in (*MUST_EQUAL, "adapter") if old.subject.get(part) != subject.get(part)]
     how = [
         f"{part} {old.engine.get(part)} -> {engine.get(part)}"
         for part in sorted({*old.engine, *engine})
@@ -71,7 +71,7 @@ def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None],
     return ", ".join(
         [
             *question_differences(baseline.questions, unit.questions, unit, baseline.results),
-            *(_part_name(part) for part in FIXED if baseline.subject.get(part) != subject.get(part)),
+            *(_part_name(part) for part in MUST_EQUAL if baseline.subject.get(part) != subject.get(part)),
             *(
                 f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
                 for part in sorted({*baseline.engine, *engine})

@@ -73,7 +73,7 @@ def _other_model(root: Path, slug: str, unit: Unit) -> str:
 
 
 def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
-    """Refuse baselines of units that the fixtures no longer have: a deleted unit must not pass unjudged.
+    """Refuse baselines of units that the fixtures no longer have: a deleted unit must not pass unscored.
 
     Raises:
         Refused: names them, and what to do.
@@ -213,7 +213,7 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
         f"run with --tg-repeats={found}, or record it again with --tg-repeats={repeats}"
         for name, reference in references.items()
         for unit in units
-        if unit.row.asks == "generate"
+        if unit.check_kind.asks == "generate"
         # the mean of three answers varies less than one answer: paired, the difference would be of the numbers, too
         for found in sorted({len(result.repeats) or 1 for result in reference.of_unit(unit.key).values()} - {repeats})
     ]
@@ -244,7 +244,7 @@ def recorded_completions(root: Path, slug: str, units: Sequence[Unit], released:
     found: dict[str, Completion] = {}
     for unit in units:
         try:
-            found |= read_baseline(baseline_path(root, slug, unit.key, released), unit.key).answers
+            found |= read_baseline(baseline_path(root, slug, unit.key, released), unit.key).completions
         except Refused:
             continue  # about to be written anew
     return found

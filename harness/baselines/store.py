@@ -28,7 +28,7 @@ class Baseline:
     path: Path
 
     @property
-    def answers(self) -> dict[str, Completion]:
+    def completions(self) -> dict[str, Completion]:
         """Its outputs by generation digest, for reuse where nothing that decides them has changed."""
         return {
             each.generation: each.as_completion(f"{self.unit}/{case}")
@@ -70,7 +70,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
 
 
 def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A baseline's JSON in the shape of a record, whose published schema then serves both."""
+    """A baseline's JSON in the form of a record, whose published schema then serves both."""
     unit = data["unit"]
     questions = {unit: data["questions"]}
     return {

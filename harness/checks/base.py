@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The judgement of one output.
+    """What one output came to.
 
     `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed) and is any finite number for continuous
     ones; higher is better. `rates` holds further yes/no questions that the unit reports side by side, such as
@@ -40,18 +40,18 @@ class Outcome:
 
 
 class Check(Protocol):
-    """A check with its references loaded, ready to judge."""
+    """A check with its references loaded, ready to score."""
 
     @property
     def references(self) -> str:
-        """Digest of every file and option that can change a judgement (part of the unit's questions)."""
+        """Digest of every file and option that can change an outcome (part of the unit's questions)."""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
-        """Judge one output; `expect` is the case's, `prompt` the text of the case's input.
+        """Score one output; `expect` is the case's, `prompt` the text of the case's input.
 
-        An output is a text or, where the row asks about `texts`, the log-probabilities of their tokens in nats, a
-        tuple for each text. Training rows have no `expect`: where the row of the table has `by_expect`, None is
-        judged by all the rest.
+        An output is a text or, where its kind asks about `texts`, the log-probabilities of their tokens in nats, a
+        tuple for each text. Training rows have no `expect`: where its kind has `by_expect`, None is
+        scored by all the rest.
         """
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
@@ -69,20 +69,20 @@ class HasWarnings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckKind:
-    """A row of the table: how a suite's checks are written down, loaded and run.
+    """A kind of check: how a suite's checks are written down, loaded and run.
 
     `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
     of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
     `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
     without one. `version` is raised when an outcome changes: it is part of the unit's questions, so that what an older
-    version judged is recorded again. It is a number and no digest of source text, which every rename would change.
+    version scored is recorded again. It is a number and no digest of source text, which every rename would change.
 
-    `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the subject is asked
+    `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the model is asked
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
     the keys of a fixture file that would mean nothing here, and are refused. `derived` says that the answers are those
-    of the unit that the file's `of` names: nothing is asked, and what is judged is a `checks.cost.Call`.
+    of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
 
-    `by_expect` says what only a case's `expect` decides; without it, nothing can be judged where there is none.
+    `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
     """
 
     kind: Kind
@@ -101,5 +101,5 @@ class CheckKind:
 
     @property
     def asks(self) -> Can:
-        """What a subject must be able to do."""
+        """What a model must be able to do."""
         return "loglik" if self.texts else "generate"

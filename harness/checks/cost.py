@@ -53,7 +53,7 @@ class Prices:
 
 
 def read_prices(data: Mapping[str, Any]) -> Prices:
-    """The `prices:` of a task.yaml, whose shape has been checked."""
+    """The `prices:` of a task.yaml, which have been checked."""
     models = {name: _price(each) for name, each in data.get("models", {}).items()}
     return Prices(data["currency"], _price(data), models)
 
@@ -73,7 +73,7 @@ class Call:
 
 @dataclass(frozen=True)
 class CostCheck:
-    """Judges what an answer cost, not what it says."""
+    """Scores what an answer cost, not what it says."""
 
     prices: Prices
 

@@ -31,17 +31,17 @@ EXPECT = {
 
 @dataclass(frozen=True)
 class LikelihoodCheck:
-    """Judges by the log-probabilities of a case's texts."""
+    """Scores by the log-probabilities of a case's texts."""
 
     measure: Measure
 
     @property
     def references(self) -> str:
-        """Nothing beside the case decides a judgement."""
+        """Nothing beside the case decides an outcome."""
         return ""
 
     def __call__(self, output: Sequence[Sequence[float]], expect: Any, prompt: str) -> Outcome:  # noqa: ARG002
-        """Judge the log-probabilities of the tokens of each text, in nats.
+        """Score the log-probabilities of the tokens of each text, in nats.
 
         A passage scores its mean: minus its negative log-likelihood per token. A pair scores the mean of the preferred
         text minus the mean of the other; above 0 the model prefers what the house does.

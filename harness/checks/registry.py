@@ -1,7 +1,7 @@
-"""Which check judges which suite: the one place where a suite's name meets its code.
+"""Which kind of check scores which suite: the one place where a suite's name meets its code.
 
-A row is named after its suite, or `suite/measure` where a suite measures several things: a fixture file then says
-`check: {measure: ...}`. A unit has one row.
+A kind of check is named after its suite, or `suite/measure` where a suite measures several things: a fixture file then
+says `check: {measure: ...}`. A unit has one kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUITES = tuple(dict.fromkeys(name.partition("/")[0] for name in CHECKS))
 
 
 def kind_name(suite: str, measure: str = "") -> str:
-    """The name of a row in the table."""
+    """The name of a kind of check."""
     return f"{suite}/{measure}" if measure else suite
 
 

@@ -40,15 +40,15 @@ EXPECT = {
 
 @dataclass(frozen=True)
 class QuestionCheck:
-    """Judges a short answer by what counts as right."""
+    """Scores a short answer by what counts as right."""
 
     @property
     def references(self) -> str:
-        """Nothing beside the case decides a judgement."""
+        """Nothing beside the case decides an outcome."""
         return ""
 
     def __call__(self, output: str, expect: Mapping[str, Sequence[str]] | None, prompt: str) -> Outcome:  # noqa: ARG002
-        """Judge one output: it is short, and one of the answers expected stands in it as words of their own."""
+        """Score one output: it is short, and one of the answers expected stands in it as words of their own."""
         if len(output) > MAX_CHARS:
             return Outcome(0.0, (Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most"),))
         found, counted = _plain(output), expect["answer"] if expect else ()
@@ -61,7 +61,7 @@ class QuestionCheck:
         return Outcome(0.0, (Finding("answer", f"expected {wanted}, found {show_value(output.strip()[:SHOWN])}"),))
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:  # noqa: ARG002
-        """Nothing: the shape of an `expect` says all."""
+        """Nothing: the schema of an `expect` says all."""
         return []
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
-from tunegate.harness.core.crashes import as_told
+from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.evaluation.options import OPTIONS, find_root, standing
 
@@ -23,9 +23,11 @@ FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate
 
 def shared(name: str) -> Any:
     """An option of a command, made from its row in the table, as pytest's is."""
-    row = OPTIONS[name]
-    told = row.default is not None and not row.is_flag
-    return typer.Option(f"--{name}", help=row.help, metavar=row.takes or None, min=row.least, show_default=told)
+    option = OPTIONS[name]
+    has_default = option.default is not None and not option.is_flag
+    return typer.Option(
+        f"--{name}", help=option.help, metavar=option.takes or None, min=option.least, show_default=has_default
+    )
 
 
 Cases = Annotated[Path, shared("cases")]
@@ -93,6 +95,6 @@ def _ending() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:
-        told = as_told(error, project())
-        errors.print(str(told), markup=False)
-        raise typer.Exit(told.exit_code) from error
+        ours = as_tunegate_error(error, project())
+        errors.print(str(ours), markup=False)
+        raise typer.Exit(ours.exit_code) from error

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.reporting.record import show
+from tunegate.harness.reporting.record import print_record
 
 RECIPE = Path("trainers/recipes/support.yaml")
 
@@ -73,7 +73,7 @@ def _close(console: Console, home: Path, seconds: float) -> None:
     console.rule("The result", align="left")
     record = home / "record.json"
     if record.is_file():
-        show(console, read_record(record))
+        print_record(console, read_record(record))
     for name, path in (("baselines", home / "baselines"), ("adapter", home / "adapter"),
                        ("release manifest", home / "adapter" / "release.json")):  # fmt: skip
         console.print(f"{name}: {path if path.exists() else 'none'}")

@@ -48,10 +48,9 @@ def lint(
 ) -> None:
     """Check every fixture file, reference and task.yaml, without a model."""
     from tunegate.harness.lint.github import annotation
-    from tunegate.harness.lint.rules import lint as check
-    from tunegate.harness.lint.rules import report_cards
+    from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
-    found = check(path or cases, baselines)
+    found = lint_fixtures(path or cases, baselines)
     cards = report_cards(found.tasks) if report_card else iter(())
     aside = chatter(quiet)
     if as_json:
@@ -76,13 +75,12 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
-    from tunegate.harness.fixtures.json_schemas import PUBLISHED
-    from tunegate.harness.fixtures.json_schemas import schema as published
+    from tunegate.harness.fixtures.json_schemas import PUBLISHED, published_schema
 
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)
         raise UsageError(f"schema: expected one of {', '.join(PUBLISHED)}, found {name!r}{hint and '; ' + hint}")
-    typer.echo(json.dumps(published(name), indent=2))
+    typer.echo(json.dumps(published_schema(name), indent=2))
 
 
 def plan(
@@ -99,13 +97,13 @@ def plan(
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.planning.history import find_past
-    from tunegate.harness.planning.plan import plan as made
-    from tunegate.harness.planning.render import show
+    from tunegate.harness.planning.plan import plan_units
+    from tunegate.harness.planning.render import print_plans
 
     tasks = load_tasks(cases)
     past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate)
-    plans = made(tasks, past, unit, margin, gain)
+    plans = plan_units(tasks, past, unit, margin, gain)
     if as_json:
         print_json([each.as_dict() for each in plans])
     else:
-        show(Printer(highlight=False), plans)
+        print_plans(Printer(highlight=False), plans)

@@ -38,15 +38,15 @@ def release(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Release an adapter: judge its outputs again, compute the verdict again, then write manifest and model card.
+    """Release an adapter: score its outputs again, compute the verdict again, then write manifest and model card.
 
     Without --run it rests on the adapter's newest complete run.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.release.release import release as release_it
+    from tunegate.harness.release.release import release_adapter
 
     aside = chatter(quiet, as_json)
-    done = release_it(adapter, _record_of(adapter, run), cases, baselines, watch_on(aside))
+    done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch_on(aside))
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})
@@ -59,10 +59,9 @@ def release(
 
 def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:
     """Check a released adapter's digests again, on any machine, without torch."""
-    from tunegate.harness.release.release import read_manifest
-    from tunegate.harness.release.release import verify as check
+    from tunegate.harness.release.release import read_manifest, verify_release
 
-    lines = check(adapter)
+    lines = verify_release(adapter)
     if as_json:
         print_json(read_manifest(adapter))
         return
@@ -86,14 +85,14 @@ def export(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.release import export as exports
     from tunegate.harness.reporting.leaderboard import megabytes
-    from tunegate.harness.reporting.record import show
+    from tunegate.harness.reporting.record import print_record
 
-    make = exports.check if check else exports.export
+    make = exports.check_export if check else exports.export_adapter
     done = make(adapter, output, _record_of(adapter, run), cases, watch_on(chatter(quiet, as_json)))
     if as_json:
         print_json({"folder": show_path(done.folder), "blocked": done.blocked, "same": done.same, "of": done.of})
     else:
-        show(console, done.record)
+        print_record(console, done.record)
         console.print(f"{done.same} of {done.of} outputs are those of the adapter")
     if done.blocked:
         errors.print(f"blocked: the merged model is not what was judged; {show_path(output)} is not to be served")

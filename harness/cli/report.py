@@ -17,9 +17,9 @@ def report(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show a record: its table, verdicts, decisions, every case that broke with both outputs. Several: side by side."""
+    """Show a record: its table, verdicts, decisions, every regressed case with both outputs. Several: side by side."""
     from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.reporting.record import print_side_by_side, show
+    from tunegate.harness.reporting.record import print_record, print_side_by_side
 
     records = [read_record(path) for path in record]
     if as_json:
@@ -27,7 +27,7 @@ def report(
     elif len(records) > 1:
         print_side_by_side(console, records)
     else:
-        show(console, records[0], broken=None)
+        print_record(console, records[0], limit=None)
 
 
 def demo(home: Annotated[Path, shared("home")] = Path(".tunegate/demo")) -> None:

@@ -39,17 +39,16 @@ def diagnose(
 ) -> None:
     """Ask a sample as it is, with examples, with the passage and step by step: which of them closes the gap?"""
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.diagnosis.diagnosis import diagnose as run
-    from tunegate.harness.diagnosis.diagnosis import keep_records, write_diagnosis
-    from tunegate.harness.diagnosis.render import show
+    from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
+    from tunegate.harness.diagnosis.render import print_diagnosis
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
 
     aside, every = chatter(quiet, as_json), []
     for task in find_tasks(load_tasks(cases), tasks or []):
-        found, records = run(task, model, larger, watch_on(aside), sample)
+        found, records = diagnose_task(task, model, larger, watch_on(aside), sample)
         every.append(found.as_dict())
         if not as_json:
-            show(Printer(highlight=False), found)
+            print_diagnosis(Printer(highlight=False), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
         aside.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)
@@ -71,8 +70,8 @@ def train(
     Without --output the recipe says where the adapter goes.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.trainers.config.recipe import read_recipe, render
-    from tunegate.trainers.pipeline import check
+    from tunegate.trainers.config.recipe import read_recipe, render_recipe
+    from tunegate.trainers.pipeline import prepare
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow
 
@@ -85,10 +84,10 @@ def train(
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
         read = read_recipe(recipe, output)
-        for line in render(read):
+        for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)
-        ready = check(read, cases, baselines, watch, say, report)
+        ready = prepare(read, cases, baselines, watch, say, report)
         say(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
         (_estimate if dry_run else _fit)(ready, watch, say)
 
@@ -103,11 +102,11 @@ def _estimate(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
 
 def _fit(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
     from tunegate.harness.reporting.leaderboard import megabytes
-    from tunegate.trainers.pipeline import train as run
+    from tunegate.trainers.pipeline import train_adapter
     from tunegate.trainers.training.distributed import processes
 
     if processes().count > 1:
         say(f"{processes().count} processes, rows a step in each: {ready.recipe.optim.batch // processes().count}")
-    folder = run(ready, watch, say)
+    folder = train_adapter(ready, watch, say)
     console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
     say(f"next: pytest suites/ --tg-adapter={show_path(folder)} --tg-against baseline")

@@ -17,7 +17,7 @@ from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
 FOLDER = Path(".tunegate/errors")
 
 
-def as_told(error: BaseException, root: Path) -> TunegateError:
+def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
     """An error as it is told: ours says it itself, a missing extra how to install it, any other where its details are.
 
     Args:

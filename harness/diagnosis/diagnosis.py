@@ -40,7 +40,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A task's findings by unit key, who was asked, and which sample of which questions.
+    """A task's recommendations by unit key, who was asked, and which sample of which questions.
 
     `unpromptable` are the units that no prompt can change: likelihoods, prices, sealed ones.
     """
@@ -70,7 +70,7 @@ class Diagnosis:
         return stamped(json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})))
 
 
-def diagnose(
+def diagnose_task(
     task: Task, model: str, larger: str | None, watch: Watch, cases: int = SAMPLE, seed: int = SEED
 ) -> tuple[Diagnosis, dict[str, Record]]:
     """Run a sample of a task up the ladder.
@@ -96,9 +96,9 @@ def diagnose(
     units = [sample(unit, cases, seed) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
         base = Base(model, watch)
-        rungs: dict[str, Callable[[], Model]] = {rung: partial(_subject, base, rung, store, watch) for rung in RUNGS}
+        rungs: dict[str, Callable[[], Model]] = {rung: partial(_model, base, rung, store, watch) for rung in RUNGS}
         if larger:
-            rungs[LARGER] = lambda: _subject(Base(larger, watch), RUNGS[0], store, watch)
+            rungs[LARGER] = lambda: _model(Base(larger, watch), RUNGS[0], store, watch)
         records = run_ladder(units, rungs, watch)
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
@@ -110,14 +110,14 @@ def diagnose(
     return found, records
 
 
-def _subject(base: Base, rung: str, store: Store, watch: Watch) -> Model:
+def _model(base: Base, rung: str, store: Store, watch: Watch) -> Model:
     return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:
     goal = task.policy.of(unit.name, unit.kind).target_score or GOAL
     evidence = rungs(unit, records)
-    chosen = remedy(evidence, goal, unit.row.knowledge)
+    chosen = remedy(evidence, goal, unit.check_kind.knowledge)
     return Recommendation(chosen, advice(chosen, evidence, goal), goal, tuple(evidence))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.diff import FIXED, NAMES
+from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
 from tunegate.harness.baselines.lookup import DEFAULT_MODEL
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
@@ -30,7 +30,7 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
     path = diagnosis_path(root, str(subject["model"]), task.name)
     how = how_to_diagnose(task, model)
     found = read_diagnosis(path, how)
-    if part := next((part for part in FIXED if found.subject.get(part) != subject.get(part)), None):
+    if part := next((part for part in MUST_EQUAL if found.subject.get(part) != subject.get(part)), None):
         part = NAMES.get(part, part)
         raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {part}; run: {how}")
     _check_complete(task, found, path, how)
@@ -98,7 +98,7 @@ def eligibility(task: Task, found: Diagnosis, override: str | None, where: str) 
     }
 
 
-def render(eligible: Mapping[str, Any]) -> list[str]:
+def render_eligibility(eligible: Mapping[str, Any]) -> list[str]:
     """What the training rests on, a line for each unit."""
     lines = [f"  {key}: {remedy}" for key, remedy in eligible["remedies"].items()] or [
         "  no target that a prompt can change"

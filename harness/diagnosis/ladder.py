@@ -24,15 +24,17 @@ def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
 
     Chosen by a digest of the question, so that an added case displaces one at most; cases of one group stay together.
     """
-    marks = {case.id: digest([seed, case.observation]) for case in unit.cases}
+    digests = {case.id: digest([seed, case.observation]) for case in unit.cases}
     # by value and not by place, so that all cases of a group, which share a mark, stay
-    last = sorted(marks.values())[min(n, len(marks)) - 1]
-    return replace(unit, cases=tuple(case for case in unit.cases if marks[case.id] <= last))
+    last = sorted(digests.values())[min(n, len(digests)) - 1]
+    return replace(unit, cases=tuple(case for case in unit.cases if digests[case.id] <= last))
 
 
 def promptable(units: Iterable[Unit]) -> list[Unit]:
     """The units that a prompt can change: those that generate, pass or fail, and are not sealed."""
-    return [unit for unit in units if unit.row.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed]
+    return [
+        unit for unit in units if unit.check_kind.asks == "generate" and unit.kind == "pass/fail" and not unit.sealed
+    ]
 
 
 def offers(unit: Unit, rung: str) -> bool:
@@ -45,18 +47,18 @@ def offers(unit: Unit, rung: str) -> bool:
 
 
 def run_ladder(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], watch: Watch) -> dict[str, Record]:
-    """Judge the units on each rung that they offer.
+    """Score the units on each rung that they offer.
 
     Args:
         units: what to ask, sampled already.
-        rungs: makes the subject of each rung, cheapest first; one at a time is alive.
+        rungs: makes the model of each rung, cheapest first; one at a time is alive.
         watch: shows the progress.
 
     Returns:
         A record for each rung that some unit offers; partial, so that nothing can be released on it.
     """
     records = {}
-    for rung, subject in rungs.items():
+    for rung, model in rungs.items():
         if offered := [unit for unit in units if offers(unit, rung)]:
-            records[rung] = evaluate(offered, subject(), watch, partial=True)
+            records[rung] = evaluate(offered, model(), watch, partial=True)
     return records

@@ -63,7 +63,7 @@ class RungResult:
 
 
 def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
-    """A unit on every rung that judged it, the first one as it is.
+    """A unit on every rung that scored it, the first one as it is.
 
     Raises:
         CouldNotRun: a rung left cases unscored.
@@ -100,7 +100,7 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     """The cheapest thing that closes the gap between a unit as it is and its goal.
 
     Args:
-        found: the unit's steps, cheapest first.
+        found: the unit's rungs, cheapest first.
         goal: the share of cases that should pass.
         knowledge: whether the suite asks what a model knows, and not how it says it.
     """
@@ -109,40 +109,40 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
         return "none needed"
     about_form = not knowledge and first.form < goal
     # beyond chance alone: of several prompts one is always a little ahead
-    better = [step for step in found if step.better]
-    closing = next((step for step in better if step.mean >= goal), None)
+    better = [result for result in found if result.better]
+    closing = next((result for result in better if result.mean >= goal), None)
     if closing:
         return _closed_by(closing, first, about_form, knowledge)
     # No rung closes the gap. If the passage or thinking helps most, that is where to go on; form that is missing can be
     # taught.
-    lead = max(better, key=lambda step: step.mean, default=None)  # the cheapest of equals
+    lead = max(better, key=lambda result: result.mean, default=None)  # the cheapest of equals
     if lead and lead.rung in CONTENT_REMEDY and not (about_form and lead.rung != "context"):
         return CONTENT_REMEDY[lead.rung]
     return "fine-tune for quality" if about_form else "none found"
 
 
-def _closed_by(step: RungResult, first: RungResult, about_form: bool, knowledge: bool) -> Remedy:
-    if step.rung == "context":
+def _closed_by(result: RungResult, first: RungResult, about_form: bool, knowledge: bool) -> Remedy:
+    if result.rung == "context":
         return "retrieval"
-    if step.rung in CONTENT_REMEDY and not about_form:
-        return CONTENT_REMEDY[step.rung]
+    if result.rung in CONTENT_REMEDY and not about_form:
+        return CONTENT_REMEDY[result.rung]
     if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
         return "prompt"
     # a token of a larger model costs more, so their number tells nothing of the price
-    return "fine-tune for cost" if step.rung == LARGER or times(step, first) >= DEAR else "prompt"
+    return "fine-tune for cost" if result.rung == LARGER or times(result, first) >= DEAR else "prompt"
 
 
-def times(step: RungResult, first: RungResult) -> float:
+def times(result: RungResult, first: RungResult) -> float:
     """How many times the tokens of a call as it is; 0 where they are not known."""
-    return step.tokens / first.tokens if step.tokens and first.tokens else 0.0
+    return result.tokens / first.tokens if result.tokens and first.tokens else 0.0
 
 
 def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
     """The remedy in one sentence, with its evidence."""
     first, *rest = found
-    better = [step for step in rest if step.better]
-    best = max(better, key=lambda step: step.mean, default=None)
-    closing = next((step for step in better if step.mean >= goal), best)
+    better = [result for result in rest if result.better]
+    best = max(better, key=lambda result: result.mean, default=None)
+    closing = next((result for result in better if result.mean >= goal), best)
     if chosen == "none needed":
         return f"Nothing to do: {percent(first.mean)} pass as it is, and {percent(goal)} are enough."
     if chosen == "fine-tune for quality":
@@ -153,20 +153,20 @@ def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
     return f"{opening}: {_moved(closing, first)}{end}."
 
 
-def _moved(step: RungResult, first: RungResult) -> str:
-    gain = difference(step.gain, step.interval, "pass/fail")
-    moved = f"takes it from {percent(first.mean)} to {percent(step.mean)} ({gain} points)"
-    return f"{HELP[step.rung]} {moved}{_cost(step, first)}"
+def _moved(result: RungResult, first: RungResult) -> str:
+    gain = difference(result.gain, result.interval, "pass/fail")
+    moved = f"takes it from {percent(first.mean)} to {percent(result.mean)} ({gain} points)"
+    return f"{HELP[result.rung]} {moved}{_cost(result, first)}"
 
 
-def _cost(step: RungResult, first: RungResult) -> str:
-    return f" for {times(step, first):.1f} times the tokens a call" if times(step, first) else ""
+def _cost(result: RungResult, first: RungResult) -> str:
+    return f" for {times(result, first):.1f} times the tokens a call" if times(result, first) else ""
 
 
 def _formed(found: Sequence[RungResult]) -> str:
     """Which prompt brings the form without the content, where one does."""
     first, *rest = found
-    best = max(rest, key=lambda step: step.form, default=first)
+    best = max(rest, key=lambda result: result.form, default=first)
     if best.form <= max(first.form, best.mean):
         return ""
     return f" ({HELP[best.rung]} brings that from {percent(first.form)} to {percent(best.form)}{_cost(best, first)})"

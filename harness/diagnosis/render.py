@@ -16,48 +16,48 @@ from tunegate.harness.diagnosis.recommendation import RungResult, times
 COLUMNS = ("unit, rung", "cases", "form", "pass", "difference,\npoints [95 %]", "tokens\na call", "times\nas is")
 
 
-def show(console: Console, found: Diagnosis) -> None:
+def print_diagnosis(console: Console, found: Diagnosis) -> None:
     """The table, then the advice for each unit and what it rests on."""
-    console.print(table(found))
+    console.print(diagnosis_table(found))
     console.print()
     for line in sentences(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(found: Diagnosis) -> Table:
+def diagnosis_table(found: Diagnosis) -> Table:
     """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         is_first = column is COLUMNS[0]
         out.add_column(column, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")
-    for unit, finding in found.units.items():
+    for unit, recommendation in found.units.items():
         out.add_row(Text(unit))
-        for row in _rows(finding):
+        for row in _rows(recommendation):
             out.add_row(*row)
     return out
 
 
-def _rows(finding: Recommendation) -> Iterator[tuple[Text, ...]]:
-    first = finding.rungs[0]
-    has_form = any(step.form != step.mean for step in finding.rungs)
-    for step in finding.rungs:
-        gain = difference(step.gain, step.interval, "pass/fail") if step is not first else ""
+def _rows(recommendation: Recommendation) -> Iterator[tuple[Text, ...]]:
+    first = recommendation.rungs[0]
+    has_form = any(result.form != result.mean for result in recommendation.rungs)
+    for result in recommendation.rungs:
+        gain = difference(result.gain, result.interval, "pass/fail") if result is not first else ""
         yield (
-            Text(f"  {step.rung}"), Text(str(step.n)), Text(percent(step.form) if has_form else ""),
-            Text(percent(step.mean)), Text(gain, style="bold" if step.better else "dim"), *_cost(step, first),
+            Text(f"  {result.rung}"), Text(str(result.n)), Text(percent(result.form) if has_form else ""),
+            Text(percent(result.mean)), Text(gain, style="bold" if result.better else "dim"), *_cost(result, first),
         )  # fmt: skip
 
 
-def _cost(step: RungResult, first: RungResult) -> tuple[Text, Text]:
-    if step.tokens is None:
+def _cost(result: RungResult, first: RungResult) -> tuple[Text, Text]:
+    if result.tokens is None:
         return Text("-"), Text("-")
-    return Text(f"{step.tokens:.0f}"), Text(f"{times(step, first):.1f}")
+    return Text(f"{result.tokens:.0f}"), Text(f"{times(result, first):.1f}")
 
 
 def sentences(found: Diagnosis) -> Iterator[str]:
     """A sentence for each unit, and one for those that no prompt can change."""
-    for unit, finding in found.units.items():
-        yield f"{unit}: {finding.advice}"
+    for unit, recommendation in found.units.items():
+        yield f"{unit}: {recommendation.advice}"
     if found.unpromptable:
         yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unpromptable)}."
     yield f"About {found.cases} cases a unit (seed {found.seed}), hits and misses alike; bold is beyond chance."

@@ -48,7 +48,7 @@ def time_calls(
     """Time both models on a sample of the cases of `units`; what comes back is as it stands in a record.
 
     Args:
-        units: the units that are judged; those that generate nothing have no calls.
+        units: the units that are scored; those that generate nothing have no calls.
         base: the model without the adapter, not wrapped in a cache.
         tuned: the model with it, likewise.
         rung: how both are prompted.
@@ -64,9 +64,9 @@ def time_calls(
         raise Refused("--tg-timing: expected cases that are answered by generating, found none among those selected")
     # sorted, so that the order of the files does not decide which cases are timed
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
-    warm_up, subjects = sample[:WARM_UP], {"base": base, "tuned": tuned}
-    _ask(subjects, warm_up, "Warming up base and adapter", watch, clock)
-    taken = _ask(subjects, sample, "Timing base and adapter, one prompt at a time", watch, clock)
+    warm_up, models = sample[:WARM_UP], {"base": base, "tuned": tuned}
+    _ask(models, warm_up, "Warming up base and adapter", watch, clock)
+    taken = _ask(models, sample, "Timing base and adapter, one prompt at a time", watch, clock)
     before, now = ([seconds for seconds, _ in taken[name]] for name in ("base", "tuned"))
     found = ratio(before, now)
     return {
@@ -78,26 +78,26 @@ def time_calls(
 
 
 def _ask(
-    subjects: Mapping[str, Model], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
+    models: Mapping[str, Model], calls: Sequence[Request], step: str, watch: Watch, clock: Clock
 ) -> dict[str, list[tuple[float, int]]]:
-    """Seconds and tokens out of each call, by subject; they take turns, and in who goes first as well."""
-    taken: dict[str, list[tuple[float, int]]] = {name: [] for name in subjects}
-    with watch(step, len(subjects) * len(calls)) as done:
+    """Seconds and tokens out of each call, by model; they take turns, and in who goes first as well."""
+    taken: dict[str, list[tuple[float, int]]] = {name: [] for name in models}
+    with watch(step, len(models) * len(calls)) as done:
         for turn, call in enumerate(calls):
-            for name in sorted(subjects, reverse=bool(turn % 2)):
-                answer, seconds = _timed(subjects[name], call, clock)
-                taken[name].append((seconds, answer.tokens_out or 0))
+            for name in sorted(models, reverse=bool(turn % 2)):
+                completion, seconds = _timed(models[name], call, clock)
+                taken[name].append((seconds, completion.tokens_out or 0))
                 done(1)
     return taken
 
 
-def _timed(subject: Model, call: Request, clock: Clock) -> tuple[Completion, float]:
+def _timed(model: Model, call: Request, clock: Clock) -> tuple[Completion, float]:
     start = clock()
-    answers = list(subject.answer([call]))
+    completions = list(model.answer([call]))
     seconds = clock() - start
-    if len(answers) != 1 or not answers[0].is_given:
+    if len(completions) != 1 or not completions[0].is_given:
         raise CouldNotRun(f"--tg-timing: expected an answer to {call.key}, found none")
-    return answers[0], seconds
+    return completions[0], seconds
 
 
 def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
@@ -107,7 +107,7 @@ def _speed(calls: Sequence[tuple[float, int]]) -> Speed:
     return Speed(median, p95, tokens, tokens / total if total else 0.0)
 
 
-def told(timing: Mapping[str, Any]) -> list[str]:
+def render_timing(timing: Mapping[str, Any]) -> list[str]:
     """What was measured, in lines for people."""
     how = (
         f"timing, for information only: {timing['sample']} of {timing['of']} cases (seed {timing['seed']}), one prompt "

@@ -143,7 +143,7 @@ class Options:
             yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
         if self.replays and (self.record or self.against == BASELINE or self.adapters):
             yield (
-                "--tg-model replay:FILE: the subject is the file, without baseline or adapter; "
+                "--tg-model replay:FILE: the model is the file, without baseline or adapter; "
                 "keep its record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
             )
         if self.replays and self.rung != "as-is":
@@ -239,5 +239,5 @@ def _fits(option: Option, value: Any) -> bool:
 def _expected(option: Option) -> str:
     if option.choices:
         return f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
-    words = {bool: "true or false", int: f"a whole number from {option.least}"}
-    return words.get(option.type, "text in quotes")
+    kinds = {bool: "true or false", int: f"a whole number from {option.least}"}
+    return kinds.get(option.type, "text in quotes")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, parse_json, stamped, write_json
-from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import Completion, Finish, LogProbs
 
 SCHEMA_VERSION = 1
@@ -40,7 +40,7 @@ class Result:
     logprobs: LogProbs = ()
 
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
-        """The answer that it judges, to be judged again."""
+        """The completion that it scores, to be scored again."""
         return Completion(
             key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
             generation=self.generation, logprobs=self.logprobs,
@@ -130,7 +130,7 @@ class Record:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON data, in the published shape."""
+        """The record as JSON data, by the published schema."""
         fingerprint = {**self.fingerprint, "questions": {unit: dict(asked) for unit, asked in self.questions.items()}}
         return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
@@ -234,7 +234,7 @@ def _read_summary(raw: Mapping[str, Any]) -> Summary:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schema(name))
+    return Draft202012Validator(published_schema(name))
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Units and a subject to a record: ask, judge each answer with its case's own check, sum up."""
+"""Units and a model to a record: ask, score each completion with its case's own check, sum up."""
 
 from __future__ import annotations
 
@@ -25,45 +25,46 @@ UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),
 
 def evaluate(
     units: Sequence[Unit],
-    subject: Model,
+    model: Model,
     watch: Watch,
     repeats: int = 1,
     partial: bool = False,
     sealed: bool = False,
 ) -> Record:
-    """Ask `subject` every case of `units` and judge what comes back.
+    """Ask `model` every case of `units` and score what comes back.
 
     Args:
         units: what to ask; a unit may hold a part of its cases, then say `partial`.
-        subject: who answers; its identity names the rung.
+        model: who answers; its fingerprint names the rung.
         watch: shows the progress.
         repeats: answers per case, for sampled decoding.
         partial: whether cases are missing that the fixtures hold.
         sealed: whether sealed units are among them.
 
     Raises:
-        Refused: a unit cannot be asked on this rung or of this subject.
+        Refused: a unit cannot be asked on this rung or of this model.
     """
-    rung = cast("RungName", subject.fingerprint.subject.get("rung") or "as-is")
-    _check_able(units, subject)
-    prepare(units, watch)
+    rung = cast("RungName", model.fingerprint.subject.get("rung") or "as-is")
+    _check_able(units, model)
+    prepare_checks(units, watch)
     asked = list(requests(units, rung, repeats))
     cases = {case.key: case for unit in units for case in unit.cases}
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
-    repeated = {unit.key: repeats if unit.row.asks == "generate" else 1 for unit in units}
-    who = subject.fingerprint.names.get("adapter") or subject.fingerprint.names["model"]
-    with watch(f"Judging {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
-        for answer in subject.answer(asked):
-            results[answer.key, answer.repeat] = score_completion(cases[answer.key], answer, rung, kinds[answer.key])
+    repeated = {unit.key: repeats if unit.check_kind.asks == "generate" else 1 for unit in units}
+    who = model.fingerprint.names.get("adapter") or model.fingerprint.names["model"]
+    with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
+        for completion in model.answer(asked):
+            key = completion.key
+            results[key, completion.repeat] = score_completion(cases[key], completion, rung, kinds[key])
             done(1)
-    results |= _score_derived(units, results, repeats, str(subject.fingerprint.subject.get("model")))
+    results |= _score_derived(units, results, repeats, str(model.fingerprint.subject.get("model")))
     by_case = {
         # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
-    fingerprint = subject.fingerprint
+    fingerprint = model.fingerprint
     return Record(
         partial=partial,
         fingerprint=fingerprint.as_dict(),
@@ -79,7 +80,7 @@ def evaluate(
 def _score_derived(
     units: Iterable[Unit], results: Mapping[tuple[str, int], Result], repeats: int, model: str
 ) -> dict[tuple[str, int], Result]:
-    """What units make of the answers to the units that they reread."""
+    """What units make of the answers to the units that they are derived from."""
     return {
         (case.key, repeat): score_call(case, results[source, repeat], model)
         for unit in units
@@ -91,7 +92,7 @@ def _score_derived(
 
 
 def score_call(case: Case, answered: Result, model: str) -> Result:
-    """Judge what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
+    """Score what an answer took; without an answer, or without both counts of its tokens, it is unscored."""
     tokens_in, tokens_out = answered.tokens_in, answered.tokens_out
     if answered.score is None:
         return UNANSWERED
@@ -103,7 +104,7 @@ def score_call(case: Case, answered: Result, model: str) -> Result:
     return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
-def prepare(units: Iterable[Unit], watch: Watch) -> None:
+def prepare_checks(units: Iterable[Unit], watch: Watch) -> None:
     """Let every check that must earn the right to judge do so, before any model loads.
 
     Raises:
@@ -116,38 +117,36 @@ def prepare(units: Iterable[Unit], watch: Watch) -> None:
                     check.prepare()
 
 
-def _check_able(units: Iterable[Unit], subject: Model) -> None:
+def _check_able(units: Iterable[Unit], model: Model) -> None:
     for unit in units:
-        if unit.row.asks not in subject.can:
-            wanted = "generate" if unit.row.asks == "generate" else "tell the likelihood of a text"
-            raise Refused(
-                f"{unit.key}: expected a subject that can {wanted}, {subject.fingerprint.names['model']} cannot"
-            )
+        if unit.check_kind.asks not in model.can:
+            wanted = "generate" if unit.check_kind.asks == "generate" else "tell the likelihood of a text"
+            raise Refused(f"{unit.key}: expected a model that can {wanted}, {model.fingerprint.names['model']} cannot")
 
 
-def score_completion(case: Case, answer: Completion, rung: RungName, kind: Kind) -> Result:
-    """Judge one answer; an answer without an output is unscored, and a continuous one neither passes nor fails."""
-    if not answer.is_given:
+def score_completion(case: Case, completion: Completion, rung: RungName, kind: Kind) -> Result:
+    """Score one completion; one without an output is unscored, and a continuous one neither passes nor fails."""
+    if not completion.is_given:
         return UNANSWERED
-    seen = answer.logprobs if answer.output is None else final(rung, answer.output)
+    seen = completion.logprobs if completion.output is None else final(rung, completion.output)
     outcome: Outcome = case.check(seen, case.expect, case.input)
     return Result(
         passed=outcome.score == 1.0 if kind == "pass/fail" else None,
         score=outcome.score,
-        findings=outcome.findings + _cut(case, answer, outcome),
+        findings=outcome.findings + _cut(case, completion, outcome),
         rates=outcome.rates,
-        output=answer.output,
-        tokens_in=answer.tokens_in,
-        tokens_out=answer.tokens_out,
-        finish=answer.finish,
-        generation=answer.generation,
-        logprobs=answer.logprobs,
+        output=completion.output,
+        tokens_in=completion.tokens_in,
+        tokens_out=completion.tokens_out,
+        finish=completion.finish,
+        generation=completion.generation,
+        logprobs=completion.logprobs,
     )
 
 
-def _cut(case: Case, answer: Completion, outcome: Outcome) -> tuple[Finding, ...]:
+def _cut(case: Case, completion: Completion, outcome: Outcome) -> tuple[Finding, ...]:
     # a cut JSON answer looks like bad JSON: the finding says what to raise
-    if answer.finish != "length" or outcome.score == 1.0:
+    if completion.finish != "length" or outcome.score == 1.0:
         return ()
     limit = case.decoding.max_new_tokens
     return (Finding("cut", f"the answer did not end within max_new_tokens ({limit})"),)
@@ -201,7 +200,7 @@ def _rates(results: Sequence[Result]) -> Mapping[str, float]:
     answers = sorted((name, value) for result in results for name, value in result.rates.items())
     return {
         name: statistics.fmean(float(value) for _, value in values)
-        for name, values in groupby(answers, key=lambda answer: answer[0])
+        for name, values in groupby(answers, key=lambda each: each[0])
     }
 
 

@@ -94,19 +94,19 @@ def claims(
 
 def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str, reference: Record) -> _Costs:
     both = pair(unit, task.policy, candidate, name, reference, trained=False)
-    bare = _Costs(unit, prices, task.policy.share, problem=_problem(both, candidate, name, reference))
-    if bare.problem:
-        return bare
+    costs = _Costs(unit, prices, task.policy.share, problem=_problem(both, candidate, name, reference))
+    if costs.problem:
+        return costs
     gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
     most = max(map(abs, gains))
     # scores are minus the prices; `0.0 -` never gives the -0.0 that a minus sign would
     before, after = (tuple(0.0 - score for score in side) for side in (both.before, both.after))
-    bare = replace(bare, before=before, after=after, ratio=ratio(before, after))
+    costs = replace(costs, before=before, after=after, ratio=ratio(before, after))
     if not most:
-        return bare
+        return costs
     d = [gain / most for gain in gains]  # the test looks at their order and signs, and wants them in [-1, 1]
-    clear = stats.score_statistic(d, 0.0) > stats.critical(BOUND_LEVEL / bare.share)
-    return replace(bare, p=stats.p_better(d, seed=SEED), clear=clear)
+    clear = stats.score_statistic(d, 0.0) > stats.critical(BOUND_LEVEL / costs.share)
+    return replace(costs, p=stats.p_better(d, seed=SEED), clear=clear)
 
 
 def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:
@@ -114,9 +114,9 @@ def _problem(both: PairedScores, candidate: Record, name: str, reference: Record
     for side, record in ((f"the {name}", reference), ("this run", candidate)):
         results, answers = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
         # An answer without token counts has no price. Were it left out, whoever counts no tokens would look cheap.
-        bare = [case for case, result in results.items() if result.score is None and case in answers]
-        if untold := [case for case in bare if answers[case].score is not None]:
-            return f"{side} has no token counts for {len(untold)} of {len(results)} answers ({listed(untold)})"
+        unpriced = [case for case, result in results.items() if result.score is None and case in answers]
+        if uncounted := [case for case in unpriced if answers[case].score is not None]:
+            return f"{side} has no token counts for {len(uncounted)} of {len(results)} answers ({listed(uncounted)})"
     if len(both.old) != len(both.new):
         return f"the {name} has {len(both.old)} cases, and this run {len(both.new)}"
     return both.problem

@@ -19,7 +19,7 @@ def ungated(unit: str) -> str:
     return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
 
 
-def critical_broke(facts: UnitVerdict) -> str:
+def critical_regressed(facts: UnitVerdict) -> str:
     """A cause of regressed."""
     return f"{'a critical case' if len(facts.critical) == 1 else 'critical cases'} regressed ({listed(facts.critical)})"
 
@@ -92,10 +92,10 @@ def _held(facts: UnitVerdict) -> str:
 def _numbers(facts: UnitVerdict) -> str:
     means = f"{level(facts.base, facts.kind)} -> {level(facts.mean, facts.kind)}"
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
-    told = change(facts.difference, facts.kind) + _unit(facts)
+    moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        told += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
-    text = f"{means} on {facts.n} cases{grouped}, {told}"
+        moved += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
+    text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
     return f"{text}{f'; {facts.winsorised} counted as ten margins, the most that counts' if facts.winsorised else ''}."
@@ -118,8 +118,8 @@ def _remarks(facts: UnitVerdict) -> list[str]:
 
 def beside(facts: UnitVerdict) -> str:
     """What another reference makes of the same unit, behind the reason of the one that counts."""
-    told = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
-    return f"Against the {facts.reference}: {facts.verdict}{told}."
+    moved = f", {change(facts.difference, facts.kind)}{_unit(facts)}" if facts.difference is not None else ""
+    return f"Against the {facts.reference}: {facts.verdict}{moved}."
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,14 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
         declared = replace(declared, role="guard")
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
-    bare = PairedScores(unit, declared, policy.share, old, new, problem)
+    sides = PairedScores(unit, declared, policy.share, old, new, problem)
     if problem:
-        return bare
+        return sides
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
-        return replace(bare, before=before, after=after)
+        return replace(sides, before=before, after=after)
     d, margin, winsorised = _differences(unit, before, after, declared.margin)
-    return replace(bare, before=before, after=after, d=d, margin=margin, winsorised=winsorised)
+    return replace(sides, before=before, after=after, d=d, margin=margin, winsorised=winsorised)
 
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:

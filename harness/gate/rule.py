@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import Policy
-from tunegate.harness.gate import messages as messages
+from tunegate.harness.gate import messages
 from tunegate.harness.gate.pairing import PairedScores, pair, skipped_tags, slices
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
@@ -26,11 +26,11 @@ SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the
 def compare(
     tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
 ) -> Record:
-    """Judge a candidate record against each reference and decide every task.
+    """Compare a candidate record with each reference and decide every task.
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        candidate: the record to judge. If it is partial, units that it does not hold have no verdict; else they block.
+        candidate: the record to decide on. If it is partial, units that it lacks have no verdict; else they block.
         references: records by name, the base first: a unit that the base lacks blocks, one that a later reference
             lacks is newer than it. A unit gets the worst of its verdicts.
         trained: the tasks the adapter was trained for; elsewhere targets guard.
@@ -43,21 +43,21 @@ def compare(
     for name, reference in references.items():
         for verdict in _against(tasks, candidate, name, reference, trained, name == base):
             found.setdefault(verdict.unit, []).append(verdict)
-    judged = {unit: _combined(verdicts) for unit, verdicts in found.items()}
+    by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
     decisions = {
-        task.name: _decide(task, candidate, judged, task.name in trained) for task in _with_vanished(tasks, judged)
+        task.name: _decide(task, candidate, by_unit, task.name in trained) for task in _with_vanished(tasks, by_unit)
     }
     return replace(
         candidate,
-        verdicts={unit: verdict.as_dict() for unit, verdict in judged.items()},
+        verdicts={unit: verdict.as_dict() for unit, verdict in by_unit.items()},
         tasks={task: decision for task, decision in decisions.items() if decision},
     )
 
 
-def _with_vanished(tasks: Sequence[Task], judged: Collection[str]) -> list[Task]:
+def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task]:
     """The tasks, and an empty one for each that only a reference still knows."""
     known = {task.name for task in tasks}
-    names = dict.fromkeys(unit.partition("/")[0] for unit in judged)
+    names = dict.fromkeys(unit.partition("/")[0] for unit in by_unit)
     return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
 
 
@@ -139,12 +139,12 @@ def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: f
 
 def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
     """The slices that block: significant in the family of all units' slices, and not themselves held."""
-    rows = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
+    found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     # exact p: slices are small, where mid-p is the more liberal one
-    values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in rows]
-    flags = _tarone_holm(values, [each.share for each, _, _ in rows], SLICE_LEVEL)
+    values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
+    flags = _tarone_holm(values, [each.share for each, _, _ in found], SLICE_LEVEL)
     fallen: dict[str, tuple[str, ...]] = {}
-    for (each, tag, d), flag in zip(rows, flags, strict=True):
+    for (each, tag, d), flag in zip(found, flags, strict=True):
         # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
         if flag and not stats.held(d, each.margin, LEVEL / each.share):
             fallen[each.unit.key] = (*fallen.get(each.unit.key, ()), tag)
@@ -229,7 +229,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
     below, may_be_below = _below_minimum(each)
     if facts.critical or (facts.lower and not held) or below:
         return "regressed", [
-            *([messages.critical_broke(facts)] if facts.critical else []),
+            *([messages.critical_regressed(facts)] if facts.critical else []),
             *([messages.worse(facts)] if facts.lower and not held else []),
             *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
         ]
@@ -265,16 +265,16 @@ def _reached(each: PairedScores) -> bool:
     return after >= target_score > before
 
 
-def _decide(task: Task, candidate: Record, judged: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
+def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
     """The task's decision, or None where one of its units has no verdict.
 
     What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
     and the decision blocks. A task that it was not trained for only has to hold.
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
-    verdicts = [each for key, each in judged.items() if key.partition("/")[0] == task.name]
+    verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
     # a unit that was not judged might turn any decision
-    if not verdicts or any(key not in judged for key in expected):
+    if not verdicts or any(key not in by_unit for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target"]
     outlook = messages.Outlook(
@@ -285,7 +285,7 @@ def _decide(task: Task, candidate: Record, judged: Mapping[str, UnitVerdict], tr
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
         no_target=trained and not targets,
-        unseen=[unit.key for unit in task.units if unit.key not in judged],
+        unseen=[unit.key for unit in task.units if unit.key not in by_unit],
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {

@@ -18,7 +18,7 @@ class UnitVerdict:
     `interval` is the 95 % interval of the difference; `bound` its lower bound at the level at which the gate holds it.
     `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
     names the critical cases that regressed, `already_failing` those the reference failed; `before` holds what the
-    reference answered to the cases that broke, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
+    reference answered to the regressed cases, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
     slices. `lower` says that it is worse beyond chance, `only_inconclusive` that nothing else makes it block.
     """
 

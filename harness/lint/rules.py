@@ -17,7 +17,7 @@ from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.planning.history import Past, model_folders
-from tunegate.harness.planning.plan import Plan, plan
+from tunegate.harness.planning.plan import Plan, plan_units
 
 _NOTES = {".md", ".txt"}
 _COPIES = (".bak", ".orig", ".old", ".rej", "~")
@@ -91,10 +91,10 @@ class Lint:
         return f"{', '.join(read)}: {', '.join(found)}" if self.tasks else ", ".join(found)
 
 
-def lint(path: Path, baselines: Path = Path("baselines")) -> Lint:
+def lint_fixtures(path: Path, baselines: Path = Path("baselines")) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in that.
 
-    Flip rate is taken from the last release, if `baselines` holds one model's.
+    The flip rate is taken from the last release, if `baselines` holds one model's.
 
     Raises:
         Refused: there are no fixtures, or a baseline is damaged.
@@ -151,7 +151,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         if unit.of:
             continue
         yield from _repeated(unit)
-        if unit.name in task.policy.targets and unit.row.asks == "generate" and not unit.shots:
+        if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not unit.shots:
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
             yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 
@@ -195,7 +195,7 @@ def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[LintWarning]:
     """Units that are too small for their margin."""
     folders = model_folders(baselines, tasks)
     folder = folders[0] if len(folders) == 1 and any(folders[0].rglob("*.released.json")) else None
-    for each in plan(tasks, Past(folder=folder)):
+    for each in plan_units(tasks, Past(folder=folder)):
         yield from _too_small(each)
 
 

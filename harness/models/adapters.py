@@ -119,9 +119,9 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     except SafetensorError as error:
         raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
     # a training that diverged leaves NaN, which loads like any other weight
-    broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
-    if broken:
-        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {broken[0]}")
+    odd = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    if odd:
+        raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {odd[0]}")
     return dict(weights)
 
 

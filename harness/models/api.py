@@ -51,7 +51,7 @@ class Completion:
 
     @property
     def is_given(self) -> bool:
-        """Whether there is anything to judge."""
+        """Whether there is anything to score."""
         return self.output is not None or bool(self.logprobs)
 
 
@@ -82,7 +82,7 @@ class Fingerprint:
 
 
 class Model(Protocol):
-    """Anything that can be judged."""
+    """Anything that answers."""
 
     @property
     def fingerprint(self) -> Fingerprint:

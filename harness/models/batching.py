@@ -17,7 +17,7 @@ LEAST = 16  # tokens; fewer are not worth a pass of their own
 Encoded = tuple[list[int], list[int]]
 
 
-def shared(rows: Sequence[list[int]]) -> int:
+def shared_prefix(rows: Sequence[list[int]]) -> int:
     """How many tokens all rows begin with, one of each left over at least; 0 where it is not worth it."""
     first, last = min(rows), max(rows)  # what these two share, all between them do
     # one token of each row is left over: `generate` begins with the logits of what is not in the cache
@@ -30,7 +30,7 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     """What `generate` takes for prompts of different lengths.
 
     Args:
-        model: a transformers causal language model, also one that wears an adapter.
+        model: a transformers causal language model, also one with an adapter.
         rows: the prompts as token ids.
         pad: fills up shorter prompts, between what they share and what they do not.
 
@@ -42,7 +42,7 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     # The padding stands behind what is shared: so one cache fits every row, and each prompt ends at the right edge,
     # where `generate` goes on. The outputs are the same, few-shot 1.5 to 2.3 times as fast
     # (benchmarks/results/prefix.md).
-    same, width = shared(rows), max(map(len, rows))
+    same, width = shared_prefix(rows), max(map(len, rows))
     gaps = [width - len(row) for row in rows]
     ids = [[*row[:same], *[pad] * gap, *row[same:]] for row, gap in zip(rows, gaps, strict=True)]
     mask = [[1] * same + [0] * gap + [1] * (width - gap - same) for gap in gaps]

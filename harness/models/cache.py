@@ -1,4 +1,4 @@
-"""Answers kept by content: the key holds everything that decided the output, so no model is served another's."""
+"""Completions kept by content: the key holds everything that decided the output, so no model is given another's."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Store:
             ) from error
 
     def get(self, key: str) -> Completion | None:
-        """The answer under a key, or None."""
+        """The completion under a key, or None."""
         row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
-        return _answer(json.loads(row[0])) if row else None
+        return _completion(json.loads(row[0])) if row else None
 
-    def put(self, key: str, answer: Completion) -> None:
-        """Keep an answer; its latency is left out, since a cached one would be a lie."""
-        text = json.dumps(asdict(replace(answer, latency_s=None)))
+    def put(self, key: str, completion: Completion) -> None:
+        """Keep a completion; its latency is left out, since a cached one would be a lie."""
+        text = json.dumps(asdict(replace(completion, latency_s=None)))
         self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class Store:
         self._connection.close()
 
 
-def _answer(raw: Mapping[str, Any]) -> Completion:
+def _completion(raw: Mapping[str, Any]) -> Completion:
     return Completion(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
 
 
@@ -65,26 +65,26 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class Cached:
-    """A subject that asks another one only for what is neither in the store nor among the `known` answers."""
+    """A model that asks another one only for what is neither in the store nor among the `known` completions."""
 
-    def __init__(self, subject: Model, store: Store, known: Mapping[str, Completion] | None = None) -> None:
-        self._subject = subject
+    def __init__(self, model: Model, store: Store, known: Mapping[str, Completion] | None = None) -> None:
+        self._model = model
         self._store = store
         self._known = known or {}
         self.reused = 0
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The identity of the subject behind it."""
-        return self._subject.fingerprint
+        """The fingerprint of the model behind it."""
+        return self._model.fingerprint
 
     @property
     def can(self) -> frozenset[Can]:
-        """What the subject behind it can do."""
-        return self._subject.can
+        """What the model behind it can do."""
+        return self._model.can
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield what is known at once, then what the subject answers, storing each as it comes."""
+        """Yield what is known at once, then what the model answers, storing each as it comes."""
         missing: list[Request] = []
         keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
         for request in requests:
@@ -96,8 +96,8 @@ class Cached:
             self.reused += 1
             yield replace(found, key=request.key, repeat=request.repeat, generation=key)
         if missing:
-            for answer in self._subject.answer(missing):
-                key = keys[answer.key, answer.repeat]
-                if answer.is_given:  # what was not answered is asked again
-                    self._store.put(key, answer)
-                yield replace(answer, generation=key)
+            for completion in self._model.answer(missing):
+                key = keys[completion.key, completion.repeat]
+                if completion.is_given:  # what was not answered is asked again
+                    self._store.put(key, completion)
+                yield replace(completion, generation=key)

@@ -1,4 +1,4 @@
-"""A transformers model, with or without a LoRA adapter, as a subject: prompts that begin alike go in one batch."""
+"""A transformers model, with or without a LoRA adapter: prompts that begin alike go in one batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capit
 
 
 class Base:
-    """A model in a folder, digested once and loaded once for all subjects on it; it wears one adapter at a time."""
+    """A model in a folder, digested once and loaded once for all that run on it; one adapter is active at a time."""
 
     # PEFT can mix adapters in one batch (`adapter_names`). But after an exception in such a call its hooks stay, and
     # the next call of the same size silently answers with the adapters of the one before.
@@ -43,7 +43,7 @@ class Base:
         return load_tokenizer(self.folder)
 
     def with_adapter(self, adapter: Path | None) -> Any:
-        """The model with this adapter and no other, proven to act; or bare.
+        """The model with this adapter and no other, proven to act; or the base alone.
 
         Raises:
             Refused: the adapter does not fit, load or act.
@@ -62,15 +62,14 @@ class Base:
         return model
 
     def _change(self, adapter: Path | None) -> None:
-        bare = self._in_memory.unload() if self._active else self._in_memory
-        # an adapter that fails leaves its layers: then the base is loaded anew
-        self._in_memory, self._active = None, None
+        base = self._in_memory.unload() if self._active else self._in_memory
+        self._in_memory = self._active = None  # an adapter that fails leaves its layers: the base is then loaded anew
         if adapter:
             with self._watch(f"Putting {adapter.name} on {self.model.name}"):
                 probe = self.tokenizer(PROBE, return_tensors="pt").input_ids
-                self._in_memory = load_adapter(bare, adapter, probe)
+                self._in_memory = load_adapter(base, adapter, probe)
         else:
-            self._in_memory = bare
+            self._in_memory = base
         self._active = adapter
 
 
@@ -138,7 +137,7 @@ ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
 class Local:
-    """A base model, and at most one adapter on it. Weights load at the first answer; subjects may share a `base`."""
+    """A base model, and at most one adapter on it. Weights load at the first answer; several may share a `base`."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
@@ -170,8 +169,8 @@ class Local:
 
     @property
     def _loaded(self) -> tuple[Any, Any]:
-        model = self.base.with_adapter(self._adapter)  # at each batch: another subject may have dressed it since
-        return self.base.tokenizer, model
+        # at each batch: another one may have changed the active adapter since
+        return self.base.tokenizer, self.base.with_adapter(self._adapter)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
@@ -181,7 +180,7 @@ class Local:
     def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answers to prompts; a batch holds one kind of decoding."""
         tokenizer, _ = self._loaded
-        prompts = [render(tokenizer, request) for request in requests]
+        prompts = [render_prompt(tokenizer, request) for request in requests]
         # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
         rows = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
         self._check_room(
@@ -195,7 +194,7 @@ class Local:
         tokenizer, model = self._loaded
         texts = [
             [
-                encode(tokenizer, render(tokenizer, request) if request.messages else None, text)
+                encode(tokenizer, render_prompt(tokenizer, request) if request.messages else None, text)
                 for text in request.texts
             ]
             for request in requests
@@ -264,7 +263,7 @@ def engine() -> dict[str, str]:
     }  # fmt: skip
 
 
-def render(tokenizer: Any, request: Request) -> str:
+def render_prompt(tokenizer: Any, request: Request) -> str:
     """The prompt text of a request, up to where the answer begins.
 
     Raises:

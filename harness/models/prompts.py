@@ -19,7 +19,7 @@ STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's ow
 
 
 def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) -> Iterator[Request]:
-    """Every request of the units on a rung, `repeats` times each; none of units that reread another one's answers.
+    """Every request of the units on a rung, `repeats` times each; none of units that are derived from another one.
 
     Raises:
         Refused: a unit lacks what the rung needs, or repeats were asked of greedy decoding.
@@ -27,7 +27,7 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
     for unit in units:
         if unit.of:
             continue
-        if unit.row.texts:
+        if unit.check_kind.texts:
             yield from (_about(unit, case, rung) for case in unit.cases)
             continue
         _check(unit, rung, repeats)
@@ -41,16 +41,17 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
 
 def _about(unit: Unit, case: Case, rung: RungName) -> Request:
     """A request for likelihoods: once, since they do not vary; texts by themselves know no rung."""
-    asked = messages(unit, case, rung) if unit.row.chat else ()
+    asked = messages(unit, case, rung) if unit.check_kind.chat else ()
     return Request(case.key, asked, case.decoding, texts=unit.texts(case))
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
     if rung == "few-shot" and not unit.shots:
         raise Refused(f"{unit.key}: --tg-rung few-shot needs `shots:` in its fixture file, found none")
-    bare = [case.id for case in unit.cases if not case.context]
-    if rung == "context" and bare:
-        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, found none on {listed(bare)}")
+    lacking = [case.id for case in unit.cases if not case.context]
+    if rung == "context" and lacking:
+        found = f"found none on {listed(lacking)}"
+        raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, {found}")
     if repeats < 1:
         raise Refused(f"--tg-repeats {repeats}: expected at least 1")
     # they do not here, on one machine in float32: the same batches give the same answers
@@ -76,7 +77,7 @@ def _turn(text: str, output: str) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def final(rung: RungName, output: str) -> str:
-    """The part of an output that is judged: under `steps` what follows the last `Answer:`."""
+    """The part of an output that is scored: under `steps` what follows the last `Answer:`."""
     if rung != "steps":
         return output
     # the last one, for the steps may use the word; without any the whole output is judged

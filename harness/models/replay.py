@@ -1,4 +1,4 @@
-"""Outputs made elsewhere as a subject: `replay:FILE.jsonl`, or the outputs of a record."""
+"""Outputs made elsewhere as a model: `replay:FILE.jsonl`, or the outputs of a record."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ LOOKED_THROUGH = 200_000  # names of cases, for what was probably meant: that ta
 
 
 class Replay:
-    """A subject that repeats answers it was given; a case without one is answered with None."""
+    """A model that repeats completions it was given; a case without one is answered with None."""
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
-    def __init__(self, answers: Mapping[tuple[str, int], Completion], fingerprint: Fingerprint) -> None:
-        self._answers = answers
+    def __init__(self, completions: Mapping[tuple[str, int], Completion], fingerprint: Fingerprint) -> None:
+        self._completions = completions
         self.fingerprint = fingerprint
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Yield the given answers, in the order of the requests."""
+        """Yield the given completions, in the order of the requests."""
         for request in requests:
-            known = self._answers.get((request.key, request.repeat))
+            known = self._completions.get((request.key, request.repeat))
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 
@@ -64,7 +64,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
     """
     problems: list[Problem] = []
-    answers: dict[tuple[str, int], Completion] = {}
+    completions: dict[tuple[str, int], Completion] = {}
     for number, text in enumerate(_read_text(path).split("\n"), start=1):  # splitlines would also split at U+2028
         if not text.strip():
             continue
@@ -74,15 +74,15 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
             problems.append(Problem(show_path(path), number, "", "one JSON object", _said(error)))
             continue
         hint = len(problems) * len(known) < LOOKED_THROUGH
-        found = validate(line, LINE) or list(_misplaced(line, known, answers, hint))
+        found = validate(line, LINE) or list(_misplaced(line, known, completions, hint))
         problems += found
         if not found:
-            answer = _answer(line.data)
-            answers[answer.key, answer.repeat] = answer
+            completion = _completion(line.data)
+            completions[completion.key, completion.repeat] = completion
     if problems:
         raise AuthoringError(problems)
     subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": "as-is"}
-    return Replay(answers, Fingerprint(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
+    return Replay(completions, Fingerprint(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
 
 
 def _read_text(path: Path) -> str:
@@ -101,13 +101,13 @@ def _said(error: Exception) -> str:
 
 
 def _misplaced(
-    line: Document, known: Mapping[str, int], answers: Mapping[tuple[str, int], Completion], hint: bool
+    line: Document, known: Mapping[str, int], completions: Mapping[tuple[str, int], Completion], hint: bool
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
         meant = did_you_mean(case, known) if hint else ""
         yield line.problem(("case",), "a case of the fixtures", repr(case), meant)
-    elif (case, repeat) in answers:
+    elif (case, repeat) in completions:
         yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
     else:
         yield from _unlike(line, known[case])
@@ -124,7 +124,7 @@ def _unlike(line: Document, texts: int) -> Iterator[Problem]:
         yield line.problem(("logprobs",), expected, f"those of {len(_logprobs(line.data))}")
 
 
-def _answer(line: Mapping[str, Any]) -> Completion:
+def _completion(line: Mapping[str, Any]) -> Completion:
     return Completion(
         line["case"], line.get("output"), line.get("tokens_in"), line.get("tokens_out"), line.get("latency_s"),
         repeat=line.get("repeat", 0), logprobs=_logprobs(line),

@@ -67,7 +67,7 @@ def find_past(
     if record and not record.verdicts:
         name = show_path(record.path) if record.path else "the record"
         raise Refused(
-            f"{name}: expected a record judged with --tg-against, found no verdict: flip rate takes two models"
+            f"{name}: expected a record judged with --tg-against, found no verdict: a flip rate takes two models"
         )
     if record:
         slug = str(record.fingerprint["subject"].get("model"))
@@ -164,10 +164,10 @@ def _flipped(unit: Unit, changes: Mapping[str, float], what: str) -> Seen | None
     d = observed(unit, changes)
     if not d:
         return None
-    bound, regressed_cases, fixed_cases = flip_rate_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
+    bound, worse, better = flip_rate_bound(d), sum(each < 0 for each in d), sum(each > 0 for each in d)
     return Seen(
         bound,
-        f"Flip rate {100 * bound:.1f} % at most: {regressed_cases} regressed, {fixed_cases} fixed of {len(d)}, {what}",
+        f"Flip rate {100 * bound:.1f} % at most: {worse} regressed, {better} fixed of {len(d)}, {what}",
     )
 
 

@@ -91,14 +91,14 @@ class Plan:
         }  # fmt: skip
 
 
-def plan(
+def plan_units(
     tasks: Sequence[Task], past: Past, only: str | None = None, margin: float | None = None, gain: float | None = None
 ) -> list[Plan]:
     """Plan every unit, or the one called `only`.
 
     Args:
         tasks: all tasks of the fixtures, with their policies.
-        past: where flip rate and rates come from.
+        past: where flip rates and pass rates come from.
         only: `<task>/<unit>`.
         margin: what to hold instead of the declared margins, for pass/fail units and for the one called `only`.
         gain: what to show, for the same; None: five points where cases pass or fail.

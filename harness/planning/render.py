@@ -26,9 +26,9 @@ LEGEND = (
 )
 
 
-def show(console: Console, plans: Sequence[Plan]) -> None:
+def print_plans(console: Console, plans: Sequence[Plan]) -> None:
     """The table, the strips, a sentence for each unit, and what they rest on; 80 columns do."""
-    console.print(table(plans))
+    console.print(plan_table(plans))
     drawn = list(strips(plans, console.width))
     for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
         console.print(line, soft_wrap=True)
@@ -37,7 +37,7 @@ def show(console: Console, plans: Sequence[Plan]) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(plans: Sequence[Plan]) -> Table:
+def plan_table(plans: Sequence[Plan]) -> Table:
     """Units down, numbers across: points where cases pass or fail, else the score's own unit."""
     gain = next((f"+{_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)

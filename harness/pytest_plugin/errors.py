@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tunegate.harness.core.crashes import as_told
+from tunegate.harness.core.crashes import as_tunegate_error
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def ending(config: pytest.Config) -> Iterator[None]:
     except pytest.UsageError:
         raise
     except Exception as error:
-        told = as_told(error, config.rootpath if config.inipath else config.invocation_params.dir)
+        told = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
         # pytest says it without a trace then, and gives the exit code itself
         if told.exit_code == pytest.ExitCode.USAGE_ERROR:
             raise pytest.UsageError(str(told)) from error

@@ -17,8 +17,8 @@ from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.pytest_plugin.errors import ending
-from tunegate.harness.reporting import leaderboard
-from tunegate.harness.reporting.record import case_failure, regressed_lines, show
+from tunegate.harness.reporting.leaderboard import print_leaderboard
+from tunegate.harness.reporting.record import case_failure, print_record, regressed_lines
 from tunegate.harness.session import Session
 
 
@@ -62,7 +62,7 @@ class CaseItem:
             return ""
         if not self.before.passed:
             return "missed before, misses now"
-        return "broke, within what its unit may lose" if self._tolerated() else ""
+        return "regressed, within what its unit may lose" if self._tolerated() else ""
 
     def _tolerated(self) -> bool:
         record = self.state.session.records[self.candidate]
@@ -199,10 +199,10 @@ class State:
         console = _console(reporter)
         for record in self.session.records:
             reporter.section("tunegate")
-            show(console, record)
+            print_record(console, record)
         if len(self.session.records) > 1:
             reporter.section("leaderboard")
-            leaderboard.show(console, self.session.records, self.session.base_folder)
+            print_leaderboard(console, self.session.records, self.session.base_folder)
         for line in [*_partial_lines(self.session), *self.session.notes]:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -181,8 +181,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     config, option = session.config, session.config.option
     # `--co` and its like must not load a model; after an error of collection pytest ends the run by itself
     planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
-    broken = session.testsfailed and not option.continue_on_collection_errors
-    if STATE not in config.stash or planning or broken or not config.stash[STATE].chosen:
+    failed = session.testsfailed and not option.continue_on_collection_errors
+    if STATE not in config.stash or planning or failed or not config.stash[STATE].chosen:
         return
     with ending(config):
         config.stash[STATE].execute()
@@ -208,9 +208,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Show a break that does not block as `broke`."""
-    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("regressed_cases"):
-        return "regressed_cases", "b", ("BROKE", {"yellow": True})
+    """Show a regression that does not block as `regressed`."""
+    if report.outcome == "skipped" and getattr(report, "wasxfail", "").startswith("regressed"):
+        return "regressed", "r", ("REGRESSED", {"yellow": True})
     return None
 
 

@@ -40,7 +40,7 @@ class Exported:
         return gate.blocked(self.record)
 
 
-def export(adapter: Path, output: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, watch: Watch) -> Exported:
     """Merge an adapter into a model folder and gate it against the adapter's own record.
 
     Args:
@@ -66,7 +66,7 @@ def export(adapter: Path, output: Path, record: Record, cases: Path, watch: Watc
             with watch(f"Merging {adapter.name} into {base.model.name}"):
                 merge(base, adapter, work)
             # Merging rounds, and what is served must be what was judged: the merged model answers every case again.
-            done = check(adapter, work, record, cases, watch)
+            done = check_export(adapter, work, record, cases, watch)
             if not done.blocked:
                 shutil.rmtree(output, ignore_errors=True)
                 os.replace(work, output)
@@ -89,14 +89,14 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
             shutil.copy(path, folder / path.name)
 
 
-def check(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch) -> Exported:
     """Gate a merged model that lies in `folder`, converted or quantized since perhaps; its record is kept there.
 
     Raises:
         Refused: as `export`; or its tokenizer or chat template is not the one the adapter was judged with.
     """
     _check(adapter, record)
-    _check_text(identify(folder.name, folder), record.fingerprint["subject"], folder)
+    _check_tokenizer(identify(folder.name, folder), record.fingerprint["subject"], folder)
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
@@ -130,9 +130,9 @@ def _check_output(output: Path) -> None:
         raise Refused(f"{show_path(output)}: expected no folder there, or an export to replace, found something else")
 
 
-def _check_text(model: ModelFiles, judged: Mapping[str, str | None], folder: Path) -> None:
+def _check_tokenizer(model: ModelFiles, subject: Mapping[str, str | None], folder: Path) -> None:
     for part in ("tokenizer", "template"):
-        if getattr(model, part) != judged.get(part):
+        if getattr(model, part) != subject.get(part):
             raise Refused(f"{show_path(folder)}: expected the {part} that the adapter was judged with, found another")
 
 

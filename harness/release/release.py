@@ -1,4 +1,4 @@
-"""Release an adapter: every output judged again, the verdict computed again, and only then the manifest."""
+"""Release an adapter: every output scored again, the verdict computed again, and only then the manifest."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _is_gated(record: Record) -> bool:
     return bool(references) and references <= {"baseline", "last release"} and not record.partial
 
 
-def release(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
+def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
     """Release `adapter` on the strength of `record`; writes nothing unless everything holds.
 
     Raises:
@@ -152,13 +152,13 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
 
 
 def _score_again(record: Record, units: Sequence[Unit], fingerprint: Fingerprint, watch: Watch) -> Record:
-    answers = {(key, repeat): each.as_completion(key, repeat) for key, repeat, each in results_of(record)}
-    again = evaluate(units, Replay(answers, fingerprint), watch, _repeats(record), sealed=record.sealed)
+    completions = {(key, repeat): each.as_completion(key, repeat) for key, repeat, each in results_of(record)}
+    again = evaluate(units, Replay(completions, fingerprint), watch, _repeats(record), sealed=record.sealed)
     # a case that only one of the two has differs as well
     scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
     differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
     if differ:
-        raise Refused(f"judged again, these score otherwise than {_name(record)} says: {listed(differ)}")
+        raise Refused(f"scored again, these score otherwise than {_name(record)} says: {listed(differ)}")
     return again
 
 
@@ -227,7 +227,7 @@ def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
         ) from None
 
 
-def verify(adapter: Path) -> list[str]:
+def verify_release(adapter: Path) -> list[str]:
     """Check a released adapter's digests again, on any machine, without torch; a line for each thing checked.
 
     Raises:

@@ -21,9 +21,9 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def show(console: Console, records: Sequence[Record], base: Path | None = None) -> None:
+def print_leaderboard(console: Console, records: Sequence[Record], base: Path | None = None) -> None:
     """The table, and what the adapters weigh beside the model they share (in the folder `base`)."""
-    console.print(table(records))
+    console.print(leaderboard_table(records))
     names = [name for record in records if (name := record.adapter)]
     if base and names:
         sizes = [megabytes(Path(name)) for name in names]
@@ -33,7 +33,7 @@ def show(console: Console, records: Sequence[Record], base: Path | None = None) 
         )
 
 
-def table(records: Sequence[Record]) -> Table:
+def leaderboard_table(records: Sequence[Record]) -> Table:
     """Adapters down, units across: the score, and the verdict where there is one; then the decision of each task."""
     units = list(dict.fromkeys(unit for record in records for unit in record.units))
     tasks = list(dict.fromkeys(task for record in records for task in record.tasks))

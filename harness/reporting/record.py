@@ -13,12 +13,12 @@ from rich.text import Text
 
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.formatting import difference, level, points, rates
-from tunegate.harness.evaluation import latency as timing
+from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
 
 SHOWN_OUTPUT = 600
-SHOWN_BROKEN = 3  # cases under a verdict
+SHOWN_CASES = 3  # cases under a verdict
 ONE_LINE = 240  # characters of an output there
 STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
 COLUMNS = 100  # of a table, at least
@@ -26,21 +26,21 @@ SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it 
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
-def show(console: Console, record: Record, broken: int | None = SHOWN_BROKEN) -> None:
+def print_record(console: Console, record: Record, limit: int | None = SHOWN_CASES) -> None:
     """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept.
 
-    Under each verdict stand the cases that broke with both outputs, at most `broken` of them (None: all).
+    Under each verdict stand the regressed cases with both outputs, at most `limit` of them (None: all).
     """
     wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
-    console.print(Segments(console.render(table(record), wide)), crop=False, soft_wrap=True)
+    console.print(Segments(console.render(record_table(record), wide)), crop=False, soft_wrap=True)
     console.print()
     for unit, verdict in record.verdicts.items():
         _line(console, f"{unit}: {verdict['reason']}")
-        for line in regressed_lines(record, unit, broken):
+        for line in regressed_lines(record, unit, limit):
             _line(console, line)
     for line in _rate_lines(record):
         _line(console, line)
-    for line in timing.told(record.timing) if record.timing else ():
+    for line in render_timing(record.timing) if record.timing else ():
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
@@ -90,14 +90,14 @@ def _name(record: Record) -> str:
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
-def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_BROKEN) -> Iterator[str]:
-    """The cases of a unit that broke, critical ones first, each with what the reference answered and what came now."""
+def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_CASES) -> Iterator[str]:
+    """The regressed cases of a unit, critical ones first, each with what the reference answered and what came now."""
     verdict = record.verdicts[unit]
     regressed_cases = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
     for case in regressed_cases[:limit]:
         result = record.cases[f"{unit}/{case}"]
         now = next((each for each in result.repeats if not each.passed), result)
-        yield f"  broke: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
+        yield f"  regressed: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
         yield f"    before: {_one_line(verdict['before'][case])}"
         yield f"    now:    {_one_line(now.output)}"
         yield from (f"    - {finding}" for finding in now.findings)
@@ -123,7 +123,7 @@ def _rate_lines(record: Record) -> Iterator[str]:
             yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
 
 
-def table(record: Record) -> Table:
+def record_table(record: Record) -> Table:
     """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
     names = record.fingerprint.get("names", {})
     who = names.get("adapter") or names.get("model") or "record"
@@ -137,7 +137,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for index, name in enumerate(columns):
-        longest = max(len(str(cell)) for cell in (name, *(row[index] for row in rows)))
+        longest = max(len(line) for cell in (name, *(row[index] for row in rows)) for line in str(cell).split("\n"))
         kept = min(longest, SOFT.get(name, longest))
         justify: JustifyMethod = "left" if name in LEFT else "right"
         out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
@@ -147,7 +147,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 
 
 def _compared(record: Record, who: str) -> Table:
-    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "broke/fixed", "verdict")
+    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "regressed/\nfixed", "verdict")
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),

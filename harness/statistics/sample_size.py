@@ -1,7 +1,7 @@
 """Sizes and power of pass/fail cases: how many a unit needs, and what the ones it has can see.
 
-All of it is exact: a sum over all tables of broken and fixed cases, each judged as the gate judges it. Flip rate is the
-share of cases that flip between two models where nothing changed, half of them in either direction.
+All of it is exact: a sum over all tables of regressed and fixed cases, each decided as the gate decides it. The flip
+rate is the share of cases that flip between two models where nothing changed, half of them in either direction.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def flip_rate_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
     """Return an upper bound of the flip rate that would go on without a change, in [0, 1].
 
     It is the smaller of two: Wilson's upper bound of all flips, and twice that of the rarer direction alone, for where
-    many cases were fixed and few broke, the fixed ones are gain and no flips. By enumeration (60 to 400 cases, flip
+    many cases were fixed and few regressed, the fixed ones are gain and no flips. By enumeration (60 to 400 cases, flip
     rate 2 to 20 %, gains up to 30 points) it covers the rate 88 times in 100 or more without a change, 92 with one.
     """
     values = differences(d)
@@ -46,21 +46,21 @@ def flip_rate_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
 
 @dataclass(frozen=True)
 class Flips:
-    """The chances that a case is broken and that it is fixed."""
+    """The chances that a case regresses and that it is fixed."""
 
-    broken: float
+    regressed: float
     fixed: float
 
     @property
     def either(self) -> float:
         """The chance that a case flips at all."""
-        return self.broken + self.fixed
+        return self.regressed + self.fixed
 
 
 def expected_flips(change: float, flip_rate: float, rate: float | None = None) -> Flips:
-    """Return the flips of a change with flip rate beside it, half of it each way as far as there is room.
+    """Return the flips of a change with a flip rate beside it, half of it each way as far as there is room.
 
-    Of a base that passes `rate`, no more than `rate` can be broken and no more than 1 - `rate` fixed.
+    Of a base that passes `rate`, no more than `rate` can regress and no more than 1 - `rate` fixed.
     """
     if not (-1 <= change <= 1 and 0 <= flip_rate <= 1):
         raise ValueError(f"expected a change in [-1, 1] and a flip rate in [0, 1], found {change} and {flip_rate}")
@@ -77,8 +77,8 @@ def expected_flips(change: float, flip_rate: float, rate: float | None = None) -
 class PassFail(Power):
     """Cases that pass or fail, at a flip rate.
 
-    `rate` is the share that the base passes: it limits how many a gain can fix, and how many break beside it. Drops and
-    holding do not look at it, since what is to be held next is the release, whatever that will pass.
+    `rate` is the share that the base passes: it limits how many a gain can fix, and how many regress beside it. Drops
+    and holding do not look at it, since what is to be held next is the release, whatever that will pass.
     """
 
     flip_rate: float
@@ -109,7 +109,7 @@ class PassFail(Power):
         return _chance(n, flips, counts, np.maximum(not_held, worse), counts)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
-        """Return P(few enough are broken for the mid-p and score tests of "better"); to 1e-11."""
+        """Return P(few enough regress for the mid-p and score tests of "better"); to 1e-11."""
         flips, counts = self._flips(n, margin, change)
         return _chance(n, flips, counts, 0 * counts, _most_against(counts, self.levels.better))
 
@@ -129,7 +129,7 @@ def fewest_cases(margin: float, level: float = LEVEL) -> int:
 def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool = False) -> int | None:
     """Return about how many observations like these would be held or regressed four times in five; None: over 100,000.
 
-    The change seen is taken for the true one. Of flips, those of the rarer direction count twice as flip rate.
+    The change seen is taken for the true one. Of flips, those of the rarer direction count twice, as the flip rate.
     """
     values, levels = differences(d), Levels(level, level, level)
     change = float(values.mean())
@@ -142,17 +142,17 @@ def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool 
 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:
-    """Return P(least <= broken <= most): the flips are Binomial(n, either), the broken among them Binomial again."""
+    """Return P(least <= regressed <= most): of Binomial(n, either) flips those that regress are Binomial again."""
     # any share does where nothing flips: there is only the count 0
-    share = flips.broken / flips.either if flips.either else 0.5
+    share = flips.regressed / flips.either if flips.either else 0.5
     among = binom_to(most, counts, share) - binom_to(least - 1, counts, share)
     return float(binom_at(counts, n, flips.either) @ np.maximum(among, 0.0))
 
 
 def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integers:
-    """Return, for each number of flips, how many may be broken with the margin still held (-1: none)."""
+    """Return, for each number of flips, how many may regress with the margin still held (-1: none)."""
     z = critical(level)
-    return _most(counts, lambda broken: _tango(broken, counts - broken, n, margin) > z)
+    return _most(counts, lambda regressed: _tango(regressed, counts - regressed, n, margin) > z)
 
 
 def _most_against(counts: Integers, level: float) -> Integers:
@@ -180,10 +180,10 @@ def _most(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> In
     return low
 
 
-def _tango(broken: Integers, fixed: Integers, n: int, margin: float) -> Floats:
+def _tango(regressed: Integers, fixed: Integers, n: int, margin: float) -> Floats:
     """Return Tango's statistic in closed form; q, the null's chance of a fix, solves 2nq^2 + bq + c = 0."""
-    b = (2 * n - broken + fixed) * margin - broken - fixed
+    b = (2 * n - regressed + fixed) * margin - regressed - fixed
     c = -fixed * margin * (1 - margin)
     q = (np.sqrt(np.maximum(b * b - 8 * n * c, 0)) - b) / (4 * n)
-    statistic: Floats = (n * margin - broken + fixed) / np.sqrt(n * (2 * q + margin * (1 - margin)))
+    statistic: Floats = (n * margin - regressed + fixed) / np.sqrt(n * (2 * q + margin * (1 - margin)))
     return statistic

@@ -105,7 +105,7 @@ def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
     assert follow("first-suite.md", tmp_path / "project", home) == 9
 
 
-def test_a_new_kind_of_suite_is_one_file_one_row_and_one_test_file(tmp_path, home):
+def test_a_new_kind_of_suite_is_one_file_one_kind_of_check_and_one_test_file(tmp_path, home):
     project = tmp_path / "project"
     for package in ("harness", "suites", "src"):  # with the links of src: it is a clone of this repository
         ignored = shutil.ignore_patterns("__pycache__")

@@ -55,7 +55,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def test_an_unexpected_error_of_a_command_is_one_line_and_a_file(home, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan", broken)
+    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan", "--unit", "desk/triage"])
 
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (3, "", 1)
@@ -66,7 +66,7 @@ def test_an_unexpected_error_of_a_command_is_one_line_and_a_file(home, monkeypat
 
 def test_details_go_to_the_users_folder_where_the_project_takes_none(home, monkeypatch):
     (home / ".tunegate").write_text("a file, not a folder")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan", broken)
+    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan"])
 
     assert done.exit_code == 3
@@ -76,7 +76,7 @@ def test_details_go_to_the_users_folder_where_the_project_takes_none(home, monke
 def test_details_that_no_folder_takes_are_said_to_be_lost(home, monkeypatch):
     for name in (".tunegate", "state"):
         (home / name).write_text("a file, not a folder")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan", broken)
+    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
     done = CliRunner().invoke(app, ["plan"])
 
     assert done.exit_code == 3
@@ -87,7 +87,7 @@ def test_details_lie_in_the_project_that_one_stands_in(home, monkeypatch):
     (home / "pyproject.toml").write_text("[tool.tunegate]\n")
     (home / "inner").mkdir()
     monkeypatch.chdir(home / "inner")
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan", broken)
+    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", broken)
 
     assert CliRunner().invoke(app, ["plan"]).exit_code == 3
     assert list((home / ".tunegate" / "errors").iterdir())
@@ -95,7 +95,7 @@ def test_details_lie_in_the_project_that_one_stands_in(home, monkeypatch):
 
 def test_an_error_of_ours_keeps_its_code_and_leaves_no_file(home, monkeypatch):
     monkeypatch.setattr(
-        "tunegate.harness.planning.plan.plan", lambda *_: (_ for _ in ()).throw(Refused("expected x, found y"))
+        "tunegate.harness.planning.plan.plan_units", lambda *_: (_ for _ in ()).throw(Refused("expected x, found y"))
     )
     done = CliRunner().invoke(app, ["plan"])
 
@@ -104,7 +104,7 @@ def test_an_error_of_ours_keeps_its_code_and_leaves_no_file(home, monkeypatch):
 
 
 def test_an_interrupted_command_ends_with_2(home, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.planning.plan.plan", interrupted)
+    monkeypatch.setattr("tunegate.harness.planning.plan.plan_units", interrupted)
     done = CliRunner().invoke(app, ["plan"])
 
     assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to go on\n")
@@ -219,7 +219,7 @@ def test_a_run_without_the_models_says_what_to_install(desk: Project, without, t
 
 def test_a_training_names_all_that_is_missing_before_it_works(home, without, tiny_model):
     from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.pipeline import check
+    from tunegate.trainers.pipeline import prepare
 
     write_outputs(home / "rows.jsonl", {})
     (home / "recipe.yaml").write_text(
@@ -228,7 +228,7 @@ def test_a_training_names_all_that_is_missing_before_it_works(home, without, tin
     without("trl", "datasets")
 
     with pytest.raises(CouldNotRun, match=r"a training needs trl, datasets, found none; .* 'tunegate\[train\]'$"):
-        check(read_recipe(home / "recipe.yaml", None), home / "fixtures", home / "baselines", None, print)
+        prepare(read_recipe(home / "recipe.yaml", None), home / "fixtures", home / "baselines", None, print)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_training_names_all_that_is_missing_before_it_works(home, without, tin
     ],
 )
 def test_a_missing_module_is_told_wherever_it_is_missed(tmp_path, error: ImportError, says: str):
-    found = crashes.as_told(error, tmp_path)
+    found = crashes.as_tunegate_error(error, tmp_path)
 
     assert isinstance(found, CouldNotRun)
     with pytest.raises(CouldNotRun, match=says):
@@ -249,7 +249,7 @@ def test_a_missing_module_is_told_wherever_it_is_missed(tmp_path, error: ImportE
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'x'", name="x"), ImportError("libtorch.so")])
 def test_another_import_error_is_unexpected(tmp_path, error: ImportError):
-    assert "unexpected error" in str(crashes.as_told(error, tmp_path))
+    assert "unexpected error" in str(crashes.as_tunegate_error(error, tmp_path))
 
 
 def test_the_extras_are_those_of_pyproject():

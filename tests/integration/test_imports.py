@@ -39,7 +39,7 @@ def test_lint_loads_nothing_heavy(tmp_path):
     assert loaded(code, str(ROOT / "fixtures"), folder=tmp_path) == []
 
 
-def test_judging_outputs_made_elsewhere_loads_nothing_heavy(tmp_path):
+def test_scoring_outputs_made_elsewhere_loads_nothing_heavy(tmp_path):
     write_unit(tmp_path / "fixtures", ["a"])
     write_outputs(tmp_path / "out.jsonl", {"desk/triage/a": '{"product": "boiler"}'})
     shutil.copytree(ROOT / "suites", tmp_path / "suites")

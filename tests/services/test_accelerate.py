@@ -59,8 +59,8 @@ class Launched(Place):
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-        ranks = ({"RANK": index, "LOCAL_RANK": index} for index in "01")
-        return [self._start(TRAIN, **group, **rank) for rank in ranks]
+        places = ({"RANK": index, "LOCAL_RANK": index} for index in "01")
+        return [self._start(TRAIN, **group, **place) for place in places]
 
     def _start(self, command: list[str], **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

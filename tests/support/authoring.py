@@ -277,6 +277,8 @@ MISTAKES: dict[str, list[Mistake]] = {
             ("No reason", ", reason: The ticket system needs it.", ""),
             ("Looks without a reason", "{value: 2, reason: Two tries.}", "2"),
             ("A misspelt key", "looks:", "look:"),
+            ("The old name of the minimum score", "role: target", "floor: 0.5, role: target"),
+            ("The old name of the target score", "role: target", "reach: 0.9, role: target"),
             ("A rate for a unit that has none", "passages: {role:", "passages: {minimum_score: 0.5, role:"),
             ("No target", "role: target", "role: guard"),
             ("A unit that is not named", "  choice: {role: guard, margin: 0.1, reason: Kept.}\n", ""),

@@ -241,7 +241,7 @@ LONG: Mapping[str, Callable[[], str]] = {
     "dots": lambda: "a." * 990,
     "colons": lambda: ":" * 1_999,
     "at signs": lambda: '"@' * 999,
-    "tags and critical flags": lambda: "e" + "\u0301\u0316" * 990,
+    "marks": lambda: "e" + "\u0301\u0316" * 990,
     "groups": lambda: "(" * 1_000 + "a" + ")*" * 490,
     "digits": lambda: "2020-01-01T00:00:00." + "9" * 1_900,
 }
@@ -269,7 +269,7 @@ WORDS: Mapping[str, Callable[[], str]] = {
     "one word, as long as is read": lambda: "x" * 19_999,
     "zero width": lambda: "\u200b" * 19_999,
     "zero-width joiners": lambda: "a\u200d" * 9_999,
-    "tags and critical flags": lambda: "e" + "\u0301\u0316" * 9_999,
+    "marks": lambda: "e" + "\u0301\u0316" * 9_999,
     "marks, in runs": lambda: ("e" + "\u0316\u0301" * 31) * 310,
     "a megabyte of marks": lambda: "\u0301\u0316" * 500_000,
     "jamo": lambda: "\u1100\u1161\u11a8" * 6_600,

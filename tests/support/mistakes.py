@@ -52,7 +52,7 @@ FLAGS = "other tags and critical flags"
 LOOSER = "what units are held to is looser than when the baseline was recorded: ..."
 UNKNOWN_UNITS = "baselines of units that the fixtures do not have (deleted? renamed?): ..."
 NO_RUN = "expected a complete run of this adapter against its baseline under .tunegate/runs, found none"
-OTHER_SCORES = "judged again, these score otherwise than run.json says: desk/triage/c03"
+OTHER_SCORES = "scored again, these score otherwise than run.json says: desk/triage/c03"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ MISTAKES = {
         caught("a unit is added, without a baseline", GATE, 4, "desk/words: expected a baseline at ... found none",
                copy(WORDING, f"{DESK}/words.yaml"), put(f"{DESK}/words.yaml", "unit", "words")),
         caught("the folder of fixtures is empty", GATE, 4,
-               "expected <task>/*.yaml fixture files, found none; nothing to judge", remove(DESK)),
+               "expected <task>/*.yaml fixture files, found none; nothing to score", remove(DESK)),
         caught("a task's folder is empty", GATE, 4, "expected at least one fixture file (*.yaml), found none",
                remove(f"{DESK}/*.yaml")),
         caught("a fixture file has no cases", GATE, 4, "cases: expected a list of at least one case",
@@ -136,7 +136,7 @@ MISTAKES = {
                drop(POLICY, "units.wording.minimum_score")),
         caught("a target becomes a guard", GATE, 4, f"{LOOSER} desk/triage: role target -> guard",
                put(POLICY, "units.triage.role", "guard")),
-        caught("a lower level counts as reached", GATE, 4, f"{LOOSER} desk/triage: reach none -> 0.3",
+        caught("a lower level counts as reached", GATE, 4, f"{LOOSER} desk/triage: target_score none -> 0.3",
                put(POLICY, "units.triage.target_score", 0.3)),
         caught("fewer looks are declared", GATE, 4, f"{LOOSER} desk/triage: looks 2 -> 1",
                put(POLICY, "looks.value", 1)),
@@ -340,7 +340,7 @@ MISTAKES = {
         caught("the fixtures changed since the diagnosis", TRAIN, 4,
                "desk/triage: ... diagnosis.json rests on other inputs; run: tunegate diagnose desk",
                put(TRIAGE, "cases.3.input", "How many?"), ran(RECORD)),
-        caught("a diagnosis is exempted without a reason", TRAIN, 4, 'expected heed, or {override: "the reason"}',
+        caught("a diagnosis is overridden without a reason", TRAIN, 4, 'expected heed, or {override: "the reason"}',
                put("tuned.yaml", "diagnosis", {"override": " "})),
         caught("a row repeats a fixture", TRAIN, 4,
                "1 of 8 training rows repeat fixtures; ... tuned.jsonl:4 repeats desk/triage/c03",
@@ -358,7 +358,7 @@ MISTAKES = {
         caught("an answer is null", OUTPUTS, 1, "the run left unscored 1 case (c03)", line("desk/triage/c03", None)),
         caught("the file is cut off", OUTPUTS, 4, "expected one JSON object", cut("outputs.jsonl")),
         caught("they are compared with a model's baseline", OUTPUTS.replace("base.json", "baseline"), 4,
-               "the subject is the file, without baseline or adapter", passes=OUTPUTS),
+               "the model is the file, without baseline or adapter", passes=OUTPUTS),
         caught("the record to compare with was asked otherwise", OUTPUTS, 4,
                "base.json: desk/triage was asked with other prompt", put(TRIAGE, "prompt.system", "Count well.")),
         caught("the record to compare with is partial", OUTPUTS, 4,

@@ -19,15 +19,16 @@ from tunegate.harness.fixtures.model import Task, Unit
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32", "device": "cpu"}
 
-Marks = Callable[[int], dict[str, Any]]
+CaseKeys = Callable[[int], dict[str, Any]]
 Scores = str | Sequence[Any]
 
 
-def write_desk(root: Path, n: int, name: str = "triage", marks: Marks | None = None, **more: Any) -> Path:
-    """A unit of `n` cases (c000, c001, ...), each with the further keys that `marks` gives it."""
+def write_desk(root: Path, n: int, name: str = "triage", case_keys: CaseKeys | None = None, **more: Any) -> Path:
+    """A unit of `n` cases (c000, c001, ...), each with the further keys that `case_keys` gives it."""
+    more_of = case_keys or (lambda index: {})
     ids = [f"c{index:03}" for index in range(n)]
     cases = [
-        {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}} | (marks(index) if marks else {})
+        {"id": case, "input": f"message {case}", "expect": {"product": "boiler"}} | more_of(index)
         for index, case in enumerate(ids)
     ]
     return write_unit(root, ids, name, cases=cases, **more)

@@ -1,4 +1,4 @@
-"""What is imported where: every package has its storey in the contract, and heavy libraries wait inside functions.
+"""What is imported where: every package has its layer in the contract, and heavy libraries wait inside functions.
 
 The contract itself, that packages import only downwards, is import-linter's: `make lint`, and
 tests/integration/test_imports.py.
@@ -46,13 +46,13 @@ def _imports(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
         yield from _imports(child, lazy, typing)
 
 
-def test_every_package_has_its_floor_in_the_contract():
+def test_every_package_has_its_layer_in_the_contract():
     [downwards, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    floors = {name.strip() for layer in downwards["layers"] for name in layer.split("|")}
+    layers = {name.strip() for layer in downwards["layers"] for name in layer.split("|")}
     packages = {path.parent.name for path in (ROOT / "harness").glob("*/__init__.py")}
     rooms = packages | {path.stem for path in (ROOT / "harness").glob("[!_]*.py")}
 
-    assert {f"harness.{room}" for room in rooms} | {"__main__", "trainers"} == floors
+    assert {f"harness.{room}" for room in rooms} | {"__main__", "trainers"} == layers
 
 
 @pytest.mark.parametrize("path", modules("harness") + modules("trainers"))

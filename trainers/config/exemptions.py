@@ -8,7 +8,7 @@ from pathlib import Path
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.core.errors import Problem, show_path
 
-SHAPE = {
+EXEMPTIONS_SCHEMA = {
     "type": "array",
     "description": "a list of {row: FILE:LINE, case: TASK/UNIT/ID, reason: why the row is innocent}",
     "items": {
@@ -30,7 +30,7 @@ SHAPE = {
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """One signed pair, and where in the recipe it stands."""
+    """One pair, signed, and where in the recipe it stands."""
 
     row: str
     case: str
@@ -52,7 +52,7 @@ class Exemption:
 
 
 def read_exemptions(document: Document) -> tuple[Exemption, ...]:
-    """The exemptions of a recipe whose shape has been checked."""
+    """The exemptions of a recipe that has been validated."""
     return tuple(
         Exemption(**raw, file=document.name, line=document.line(("exemptions", index)), where=f"exemptions[{index}]",
                folder=document.path.parent)

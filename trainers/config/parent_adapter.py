@@ -44,7 +44,7 @@ class Start:
         return {name: self.record.get(name) for name in INHERITED}
 
     def attach_to(self, model: Any, probe: torch.Tensor) -> Any:
-        """The base wearing it, trainable, proven to have loaded and to act.
+        """The base with it active, trainable, proven to have loaded and to act.
 
         Raises:
             Refused: it does not fit, load or act, or is another than when the recipe was read.

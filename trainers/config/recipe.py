@@ -12,7 +12,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
-from tunegate.trainers.config import exemptions as exemptions
+from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
 REFUSE, DROP = "refuse", "drop"
@@ -63,7 +63,7 @@ _OPTIM = {
     "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
 }
 _DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
-SHAPE = _mapping(
+RECIPE_SCHEMA = _mapping(
     {
         "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
         "task": _key("the task whose units the rows name: a folder of the fixtures", _TEXT),
@@ -86,7 +86,7 @@ SHAPE = _mapping(
                 "description": 'heed, or {override: "the reason"}',
             },
         ),
-        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", exemptions.SHAPE),
+        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
         "dpo": _key("what only dpo has", _mapping(_DPO)),
@@ -116,7 +116,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How the steps are taken; each key is described in `SHAPE`."""
+    """How the steps are taken; each key is described in `RECIPE_SCHEMA`."""
 
     # Also by evidence: rates from 1e-4 to 4e-4 are worth a try, batches of 8 to 16, and up to three passes if the
     # checkpoint is chosen on a validation split. Stronger updates buy score on the task with forgetting elsewhere.
@@ -133,7 +133,7 @@ class Optim:
 
 @dataclass(frozen=True, slots=True)
 class Dpo:
-    """What only preference optimisation has; each key is described in `SHAPE`."""
+    """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
 
     beta: float = 0.1  # as in TRL
 
@@ -149,7 +149,7 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
-    exemptions: tuple[exemptions.Exemption, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
     start: Start | None = None
     method: str = SFT
     dpo: Dpo = field(default_factory=Dpo)
@@ -174,7 +174,7 @@ class Recipe:
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
-        """Of the effective values those that decide the adapter: how often it is saved, and leave to train, do not."""
+        """Of the effective values those that decide the adapter: how often it is saved does not, nor an override."""
         known = {key: value for key, value in self.effective().items() if key != "diagnosis"}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
@@ -188,7 +188,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         Refused: the adapter to start from is missing, unknown, or the one that would be replaced.
     """
     document = read_yaml(path)
-    problems = validate(document, SHAPE)
+    problems = validate(document, RECIPE_SCHEMA)
     if problems:
         raise AuthoringError(problems)
     data = dict(document.data)
@@ -207,7 +207,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     return Recipe(
         path=path,
         rows=rows,
-        exemptions=exemptions.read_exemptions(document),
+        exemptions=read_exemptions(document),
         given={**document.data, "lora": lora},
         output=place,
         start=start,
@@ -251,9 +251,9 @@ def _missing(document: Document, index: int, file: Path) -> Any:
     return document.problem(("rows", index), "a JSONL file of rows, relative to the recipe", f"nothing at {file}")
 
 
-def render(recipe: Recipe) -> Iterator[str]:
+def render_recipe(recipe: Recipe) -> Iterator[str]:
     """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
-    lines = list(_lines(recipe.effective(), SHAPE["properties"], recipe.given))
+    lines = list(_lines(recipe.effective(), RECIPE_SCHEMA["properties"], recipe.given))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     for name, value, about in lines:
         yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {about}".rstrip()

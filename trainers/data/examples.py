@@ -59,7 +59,7 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
         AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
     """
     # the others answer nothing of their own
-    units = {unit.name: unit for unit in task.units if unit.row.asks == "generate" and not unit.of}
+    units = {unit.name: unit for unit in task.units if unit.check_kind.asks == "generate" and not unit.of}
     rows: list[Example] = []
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)

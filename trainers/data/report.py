@@ -153,11 +153,11 @@ def render_grades(report: ExampleReport) -> Iterator[str]:
     for unit in report.grades:
         name = unit.name or "messages"
         if not unit.graded:
-            yield f"  {name}: {_rows(unit.rows)}, not graded: {unit.not_judged}"
+            yield f"  {name}: {_rows(unit.rows)}, not graded: {unit.not_scored}"
             continue
         failed = len(unit.failures)
-        told = f"{failed} fail" if failed else "all pass"
-        yield f"  {name}: {_rows(unit.rows)}, {told}; not judged: {unit.not_judged}"
+        result = f"{failed} fail" if failed else "all pass"
+        yield f"  {name}: {_rows(unit.rows)}, {result}; not scored: {unit.not_scored}"
         yield from (f"    {failure}" for failure in unit.failures[:SHOWN])
     yield from _duplicates(report.duplicates)
     if report.failed:
@@ -188,14 +188,14 @@ def _consequence(report: ExampleReport) -> str:
         return f"  {_rows(report.failed)} dropped, as the recipe says; {report.trained} are trained on"
     if isinstance(rule, str):
         return f"  {_rows(report.failed)} to mend"
-    return f"  {_rows(report.failed)} exempted, as the recipe says: {rule['override']}"
+    return f"  {_rows(report.failed)} trained on all the same, as the recipe says: {rule['override']}"
 
 
 def _unit(unit: UnitGrades) -> dict[str, Any]:
     failed = len(unit.failures)
     passed = unit.rows - failed if unit.graded else 0
     return {"unit": unit.name or None, "rows": unit.rows, "passed": passed, "failed": failed,
-            "graded": unit.graded, "not_judged": unit.not_judged}  # fmt: skip
+            "graded": unit.graded, "not_scored": unit.not_scored}  # fmt: skip
 
 
 def _place(row: Example) -> dict[str, Any]:

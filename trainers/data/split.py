@@ -92,9 +92,8 @@ def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[Duplicat
 
 
 def _leaks(rows: Sequence[Example], validation: set[int], duplicates: Sequence[DuplicatePair]) -> list[DuplicatePair]:
-    is_validation = {
-        (row.file, row.line): index in validation for index, row in enumerate(rows)
-    }  # dropped rows are in none
+    # rows that were dropped are in neither part
+    is_validation = {(row.file, row.line): index in validation for index, row in enumerate(rows)}
     found = []
     for pair in duplicates:
         sides = {is_validation.get((row.file, row.line)) for row in (pair.first, pair.second)}

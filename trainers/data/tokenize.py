@@ -9,7 +9,7 @@ from typing import Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import render
+from tunegate.harness.models.huggingface import render_prompt
 from tunegate.trainers.data.examples import Example
 
 BATCH = ("input_ids", "attention_mask", "labels")
@@ -71,7 +71,7 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
 def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
     place = f"{row.file}:{row.line}"
     # By the very code that asks: a second way to build the prompt would drift from it, and the training aim elsewhere.
-    prompt = render(tokenizer, Request(place, row.messages, Decoding()))
+    prompt = render_prompt(tokenizer, Request(place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids
     # Apart from the prompt, for together a token may reach across the border: a prompt that ends in it is never sent.
     answer = tokenizer(row.output, add_special_tokens=False).input_ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.scoring import prepare
+from tunegate.harness.evaluation.scoring import prepare_checks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
 from tunegate.trainers.data.examples import Example
@@ -32,22 +32,22 @@ class Failure:
 class UnitGrades:
     """The grades of the rows of one unit; rows of messages have no unit and no name here.
 
-    `not_judged` is what could not be judged, in words; where nothing could, `graded` is false. `passing` are the rows
+    `not_scored` is what could not be scored, in words; where nothing could, `graded` is false. `passing` are the rows
     whose rejected answer passes too: the check does not see why it was rejected.
     """
 
     name: str
     rows: int
     failures: tuple[Failure, ...] = ()
-    not_judged: str = ""
+    not_scored: str = ""
     graded: bool = True
     passing: tuple[Example, ...] = ()
 
 
 def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]:
-    """Judge each row's answers with the check of the unit that the row names, in the order of the task's units.
+    """Score each row's answers with the check of the unit that the row names, in the order of the task's units.
 
-    A row has no `expect`, so that what hangs on one is not judged.
+    A row has no `expect`, so that what hangs on one is not scored.
 
     Raises:
         Refused: a voice metric cannot see the voice that it should judge.
@@ -55,7 +55,7 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
     units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
     grouped: dict[str, list[Example]] = {name: [row for row in rows if row.unit == name] for name in units}
     gradable = [units[name] for name, own in grouped.items() if own and not _why_not(units[name])]
-    prepare(gradable, watch)
+    prepare_checks(gradable, watch)
     with watch("Grading rows with the task's own checks", sum(len(grouped[unit.name]) for unit in gradable)) as done:
         found = []
         for name, own in grouped.items():
@@ -64,14 +64,14 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
                 done(len(own) if units[name] in gradable else 0)
     loose = sum(row.unit is None for row in rows)
     if loose:
-        found.append(UnitGrades("", loose, not_judged="rows of messages name no unit", graded=False))
+        found.append(UnitGrades("", loose, not_scored="rows of messages name no unit", graded=False))
     return found
 
 
 def _why_not(unit: Unit) -> str:
-    """Why the unit's rows cannot be judged at all; empty where they can."""
-    if not unit.row.by_expect:
-        return f"the {unit.suite} check can judge nothing without a case's expect"
+    """Why the unit's rows cannot be scored at all; empty where they can."""
+    if not unit.check_kind.by_expect:
+        return f"the {unit.suite} check can score nothing without a case's expect"
     # a row names a unit and not a case, so nobody knows which of them is its own
     checks = len({case.check.references for case in unit.cases})
     return f"the unit's cases have {checks} different checks" if checks > 1 else ""
@@ -79,19 +79,19 @@ def _why_not(unit: Unit) -> str:
 
 def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
     if reason := _why_not(unit):
-        return UnitGrades(unit.name, len(rows), not_judged=reason, graded=False)
+        return UnitGrades(unit.name, len(rows), not_scored=reason, graded=False)
     check = unit.cases[0].check
     outcomes = [(row, check(row.output, None, row.input)) for row in rows]
     failures = tuple(Failure(row, outcome.findings) for row, outcome in outcomes if outcome.score < 1.0)
     passing = tuple(row for row in rows if row.rejected and check(row.rejected, None, row.input).score == 1.0)
-    return UnitGrades(unit.name, len(rows), failures, unit.row.by_expect, passing=passing)
+    return UnitGrades(unit.name, len(rows), failures, unit.check_kind.by_expect, passing=passing)
 
 
 def settle(rows: Sequence[Example], grades: Sequence[UnitGrades], recipe: Recipe) -> list[Example]:
     """The rows to train on: all of them, or without the failing ones where the recipe drops them.
 
     Raises:
-        Refused: rows fail and the recipe neither drops nor exempts them, or none would be left.
+        Refused: rows fail and the recipe neither drops them nor overrides that, or none would be left.
     """
     failures = list(all_failures(grades))
     if failures and recipe.failing_rows == REFUSE:

@@ -1,4 +1,4 @@
-"""Proof that the fixtures are held out: no training row repeats a fixture, edited or reworded.
+"""Decontamination: the proof that the fixtures are held out: no training row repeats a fixture, edited or reworded.
 
 Every text of every row is held against every text of every case; `thresholds` says what is too near.
 """
@@ -18,15 +18,15 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.exemptions import Exemption
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import normalise
-from tunegate.trainers.decontamination.search import Comparison, compare
+from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
 
 AROUND = 14  # words shown on each side of the common part
 
 
-def side_by_side(row: str, held: str) -> tuple[str, str]:
+def side_by_side(row: str, fixture: str) -> tuple[str, str]:
     """Both texts, on one line each, their longest common part between »«."""
-    left, right = row.split(), held.split()
+    left, right = row.split(), fixture.split()
     matcher = SequenceMatcher(None, [normalise(word) for word in left], [normalise(word) for word in right], False)
     common = matcher.find_longest_match()
     return _shown(left, common.a, common.size), _shown(right, common.b, common.size)
@@ -73,7 +73,7 @@ def check_decontamination(
         AuthoringError: exemptions that exempt nothing.
         CouldNotRun: there is no embedding model here.
     """
-    found = compare(rows, tasks, watch or quiet())
+    found = search(rows, tasks, watch or quiet())
     cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
     # First, for an exemption that exempts nothing names a row that moved, or a text edited since somebody read it.
     check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
@@ -109,10 +109,10 @@ def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
 
 def _listed(pairs: Sequence[Near]) -> Iterator[str]:
     for near in pairs[:SHOWN]:
-        row, held = side_by_side(near.text, near.held.text)
-        yield f"  {near.place} repeats {near.held.case.key} ({near.held.case.place}): {near}"
+        row, fixture = side_by_side(near.text, near.eval_text.text)
+        yield f"  {near.place} repeats {near.eval_text.case.key} ({near.eval_text.case.place}): {near}"
         yield f"    row:     {row}"
-        yield f"    fixture: {held}"
+        yield f"    fixture: {fixture}"
     if len(pairs) > SHOWN:
         yield f"  and {len(pairs) - SHOWN} more"
 
@@ -122,8 +122,8 @@ def _evidence(found: Comparison, exemptions: Sequence[Exemption]) -> dict[str, A
         "rows": found.rows,
         "row_texts": found.example_texts,
         "fixture_texts": found.fixture_texts,
-        "phrases_of_boilerplate": found.stripped,
-        "bands": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
+        "common_phrases": found.common_phrases,
+        "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
         "pairs": {"refuse": 0, "review": len(found.threshold("review"))},
         "exemptions": [
             {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
@@ -142,7 +142,7 @@ def check_exemptions(
     Raises:
         AuthoringError: every exemption of an unknown row or case, of a pair that needs or may have none, or twice.
     """
-    bands = {near.pair: near.threshold for near in found}
+    nearness = {near.pair: near.threshold for near in found}
     seen: dict[tuple[str, int, str], Exemption] = {}
     problems = []
     for exemption in exemptions:
@@ -156,10 +156,10 @@ def check_exemptions(
             problems.append(
                 exemption.problem("case", "a case of the fixtures", repr(exemption.case), "delete the exemption")
             )
-        elif bands.get(exemption.pair) == "refuse":
+        elif nearness.get(exemption.pair) == "refuse":
             hint = "no reason makes it innocent: delete the row, or write it anew"
             problems.append(exemption.problem("", "a pair to be reviewed", "one that is refused", hint))
-        elif bands.get(exemption.pair) != "review":
+        elif nearness.get(exemption.pair) != "review":
             problems.append(exemption.problem("", "a pair to be reviewed", "one that needs no exemption", "delete it"))
     if problems:
         raise AuthoringError(problems)
@@ -168,4 +168,4 @@ def check_exemptions(
 def as_exemption(near: Near, folder: Path) -> str:
     """The line that would exempt a pair in a recipe of this folder."""
     row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
-    return f'- {{row: "{row}:{near.row.line}", case: {near.held.case.key}, reason: "..."}}'
+    return f'- {{row: "{row}:{near.row.line}", case: {near.eval_text.case.key}, reason: "..."}}'

@@ -68,13 +68,13 @@ def _weight(used: int, texts: int) -> float:
 class _Table:
     """Which held-out text holds which features, as a sparse matrix: features down, texts across."""
 
-    def __init__(self, held: Sequence[Set[str]], weights: Mapping[str, float] | None = None) -> None:
-        self.columns = {feature: at for at, feature in enumerate(sorted(set().union(*held)))}
+    def __init__(self, texts: Sequence[Set[str]], weights: Mapping[str, float] | None = None) -> None:
+        self.columns = {feature: at for at, feature in enumerate(sorted(set().union(*texts)))}
         known = [weights[each] if weights else 1.0 for each in self.columns] or [0.0]
         self.weights = np.array(known, dtype=np.float32)
-        self.unknown = _weight(0, len(held)) if weights else 1.0
-        self.held = (self._matrix(held) @ sparse.diags_array(self.weights)).T.tocsr()
-        self.totals = np.asarray(self.held.sum(axis=0), dtype=np.float32).ravel()
+        self.unknown = _weight(0, len(texts)) if weights else 1.0
+        self.matrix = (self._matrix(texts) @ sparse.diags_array(self.weights)).T.tocsr()
+        self.totals = np.asarray(self.matrix.sum(axis=0), dtype=np.float32).ravel()
 
     def coverage(self, rows: Sequence[Set[str]]) -> Matrix:
         """The share of each held-out text's features that a row has."""
@@ -89,7 +89,7 @@ class _Table:
         return shares
 
     def _shared(self, rows: Sequence[Set[str]]) -> Matrix:
-        dense: Matrix = (self._matrix(rows) @ self.held).toarray()
+        dense: Matrix = (self._matrix(rows) @ self.matrix).toarray()
         return dense
 
     def _totals(self, rows: Sequence[Set[str]]) -> npt.NDArray[np.float32]:

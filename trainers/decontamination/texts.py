@@ -43,7 +43,7 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
     # never so with inputs: an input that many cases share is a fixture all the same
-    few = {key: each for key, each in others.items() if len({held.case.key for held in each}) < CLOSED}
+    few = {key: each for key, each in others.items() if len({one.case.key for one in each}) < CLOSED}
     return [*inputs.values(), *(each[0] for key, each in few.items() if key not in inputs)]
 
 
@@ -113,12 +113,12 @@ LEAST = 5  # rows
 PARTICULAR = 2  # fixtures: a phrase of so few tells which fixture a row repeats, however often it does
 
 
-def common_phrases(rows: Iterable[Sequence[str]], held: Sequence[Wording]) -> dict[str, int]:
+def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording]) -> dict[str, int]:
     """The phrases (masked, five words) that very many rows share and that point at no fixture: by how many rows.
 
     Args:
         rows: the texts of each row.
-        held: the held-out texts.
+        eval_texts: the held-out texts.
     """
     hashes, count = [], 0
     for texts in rows:
@@ -127,17 +127,17 @@ def common_phrases(rows: Iterable[Sequence[str]], held: Sequence[Wording]) -> di
         hashes.append(np.fromiter(map(hash, runs), dtype=np.int64))
     many = max(LEAST, math.ceil(SHARE * count))
     values, numbers = np.unique(np.concatenate([*hashes, np.empty(0, np.int64)]), return_counts=True)
-    pointing = _particular(held)
+    pointing = _particular(eval_texts)
     shared = zip(values[numbers >= many].tolist(), numbers[numbers >= many].tolist(), strict=True)
     frequent = {value: number for value, number in shared if value not in pointing}
     return {phrase: frequent[hash(phrase)] for phrase in _spelt(rows, frequent)}
 
 
-def _particular(held: Sequence[Wording]) -> set[int]:
+def _particular(eval_texts: Sequence[Wording]) -> set[int]:
     """The phrases that at most two held-out texts hold, unless that is half of them."""
-    runs = [hash(run) for text in held for run in set(text.masked_runs)]
+    runs = [hash(run) for text in eval_texts for run in set(text.masked_runs)]
     values, numbers = np.unique(np.array(runs, dtype=np.int64), return_counts=True)
-    return set(values[(numbers <= PARTICULAR) & (2 * numbers < len(held))].tolist())
+    return set(values[(numbers <= PARTICULAR) & (2 * numbers < len(eval_texts))].tolist())
 
 
 def _spelt(rows: Iterable[Sequence[str]], hashes: Iterable[int]) -> Iterable[str]:

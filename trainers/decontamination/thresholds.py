@@ -42,7 +42,7 @@ class Near:
     """A row and a case that come near to each other: by which measure most, and every value."""
 
     row: Example
-    held: EvalText
+    eval_text: EvalText
     text: str
     threshold: Threshold
     measure: str
@@ -57,7 +57,7 @@ class Near:
     @property
     def pair(self) -> tuple[str, int, str]:
         """The row and the case, which an exemption names."""
-        return (self.row.file, self.row.line, self.held.case.key)
+        return (self.row.file, self.row.line, self.eval_text.case.key)
 
     def __str__(self) -> str:
         limits = {"refuse": REFUSE.get(self.measure), "review": REVIEW.get(self.measure)}
@@ -65,8 +65,9 @@ class Near:
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
+        case = self.eval_text.case
         return {
-            "row": self.place, "case": self.held.case.key, "fixture": self.held.case.place, "side": self.held.side,
+            "row": self.place, "case": case.key, "fixture": case.place, "side": self.eval_text.side,
             "threshold": self.threshold, "measure": self.measure, "value": round(self.value, 3),
             "values": {name: round(value, 3) for name, value in self.values.items()},
         }  # fmt: skip
@@ -77,7 +78,7 @@ class Pairs:
     """Pairs of a row's text and a held-out one, by their numbers, with every measure; one entry a pair."""
 
     rows: Numbers
-    held: Numbers
+    eval_texts: Numbers
     equal: Numbers
     coverage: Values
     letters: Values
@@ -110,14 +111,14 @@ class Pairs:
 
 
 def may_be_near(equal: Numbers, scores: Scores) -> Numbers:
-    """Which pairs can be in a band, before the meaning of a text was looked at: of shape (rows, held-out texts)."""
+    """Which pairs can be beyond a threshold, before the meaning is looked at: of shape (rows, held-out texts)."""
     spoke = (equal > 0) | (scores.coverage >= REVIEW["coverage"]) | (scores.letters >= REFUSE["letters"])
     near: Numbers = spoke | (scores.words >= WORDS)
     return near
 
 
 def decided_by(pairs: Pairs, at: int) -> tuple[Threshold, str, float]:
-    """A pair's band, the measure that stands highest against its limit, and its value."""
+    """The threshold that a pair is beyond, the measure that stands highest against its limit, and its value."""
     values = pairs.values(at)
     if pairs.equal[at]:
         return "refuse", EQUAL, 1.0

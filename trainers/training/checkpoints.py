@@ -128,7 +128,7 @@ def keep_best(work: Path, steps: int, say: Callable[[str], None]) -> Any:
     """
     from transformers import TrainerCallback
 
-    class Choosing(TrainerCallback):  # type: ignore[misc]
+    class KeepingBest(TrainerCallback):  # type: ignore[misc]
         """Asks transformers for the loss when a pass is over; what is saved in the same step is saved after it."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
@@ -144,7 +144,7 @@ def keep_best(work: Path, steps: int, say: Callable[[str], None]) -> Any:
             if processes().leads and (work / BEST).is_file():
                 shutil.copyfile(work / BEST, work / f"checkpoint-{state.global_step}" / BEST)
 
-    return Choosing()
+    return KeepingBest()
 
 
 def validation_losses(state: Any) -> list[tuple[int, float]]:

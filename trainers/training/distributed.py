@@ -66,7 +66,7 @@ class Processes:
         """The job, in a process that does not lead; it ends here where there is none."""
         job, code = self.tell((None, 0))
         if code:
-            self._leave(code)
+            self._exit(code)
         return job
 
     @contextmanager
@@ -80,7 +80,7 @@ class Processes:
             error = found
         failed = [each for each in self._gather(error) if each is not None]
         if failed and not self.leads:
-            self._leave(failed[0].exit_code)
+            self._exit(failed[0].exit_code)
         if failed:
             raise error or failed[0]
 
@@ -92,7 +92,7 @@ class Processes:
         found: list[T] = gather_object([value])
         return found
 
-    def _leave(self, code: int) -> NoReturn:
+    def _exit(self, code: int) -> NoReturn:
         """End silently, and not before the first process is gone: a launcher ends all when one ends, message or not."""
         with suppress(RuntimeError):
             self.wait()

@@ -146,12 +146,12 @@ def _facts(state: Any) -> dict[str, Any]:
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),
         **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
-        **_choice(state),
+        **_validation(state),
     }
 
 
-def _choice(state: Any) -> dict[str, Any]:
-    """The validation losses and the step that was chosen: nothing where no rows were put aside."""
+def _validation(state: Any) -> dict[str, Any]:
+    """The validation losses and the best step: nothing where no rows were put aside."""
     losses = [{"step": step, "loss": round(loss, 4)} for step, loss in validation_losses(state)]
     return {"validation": losses, "best_step": best_step(state)} if losses else {}
 

@@ -33,7 +33,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
     It would tokenize texts itself, prompt and answer as one, where a token may reach across the border. The probe
     proves that its batches hold the ids as they were given.
 
-    Its reference policy is the base or, where the model already wears an adapter, a frozen copy of that adapter, which
+    Its reference policy is the base or, where the model already has an adapter, a frozen copy of that adapter, which
     it names "ref".
     """
 

@@ -84,7 +84,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
 
 
 def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
-    """The model to train and the adapter that the trainer shall draw for it: none, where it wears one to start from."""
+    """The model to train and the adapter that the trainer shall draw for it: none, where it has one to start from."""
     from peft import LoraConfig
 
     if recipe.start:

@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
-from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, identity, json_path, read_json, show
+from tunegate.harness.checks.schema.json_reader import (
+    MAX_FINDINGS,
+    Extract,
+    equality_key,
+    json_path,
+    read_json_text,
+    show_json,
+)
 from tunegate.harness.checks.schema.lint import Impossible, impossible, schema_typos
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
@@ -39,7 +46,7 @@ EXPECT = {"description": "what the answer must match, a part of it unless `match
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """Judges adherence (JSON that satisfies the schema) and, where a case has an `expect`, exact."""
+    """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, exact."""
 
     schema: Mapping[str, Any]
     extract: Extract = "strict"
@@ -53,12 +60,12 @@ class SchemaCheck:
         return digest([self.schema, self.extract, self.match])
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Judge one output: it passes when it adheres and, if something is expected, matches it."""
-        text = read_json(output, self.extract)
+        """Score one output: it passes when it adheres and, if something is expected, matches it."""
+        text = read_json_text(output, self.extract)
         flaws = text.findings or tuple(islice(violations(self.schema, text.value), MAX_FINDINGS))
         if expect is None:
             return Outcome(float(not flaws), flaws, {"adherence": not flaws})
-        found = () if text.findings else differences(expect, text.value, whole=self.match == "whole")
+        found = () if text.findings else mismatches(expect, text.value, whole=self.match == "whole")
         misses = tuple(islice(found, MAX_FINDINGS))
         exact = not flaws and not misses
         return Outcome(float(exact), (flaws + misses)[:MAX_FINDINGS], {"adherence": not flaws, "exact": exact})
@@ -73,12 +80,12 @@ class SchemaCheck:
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What no answer can match, since the schema refuses it."""
         return [
-            document.problem((*where, *slip.where), "what the schema allows", show_value(slip.value), slip.message)
-            for slip in self._impossible(expect)
+            document.problem((*where, *each.where), "what the schema allows", show_value(each.value), each.message)
+            for each in self._impossible(expect)
         ]
 
 
-def differences(expect: Any, answer: Any, where: Where = (), *, whole: bool = False) -> Iterator[Finding]:
+def mismatches(expect: Any, answer: Any, where: Where = (), *, whole: bool = False) -> Iterator[Finding]:
     """Where `answer` does not match `expect`.
 
     Mappings match when every expected key matches and, if `whole`, no other key is there; lists when they are equally
@@ -87,28 +94,30 @@ def differences(expect: Any, answer: Any, where: Where = (), *, whole: bool = Fa
     if isinstance(expect, dict) and isinstance(answer, dict):
         for key, wanted in expect.items():
             if key in answer:
-                yield from differences(wanted, answer[key], (*where, key), whole=whole)
+                yield from mismatches(wanted, answer[key], (*where, key), whole=whole)
             else:
-                yield Finding("expect", f"expected {show(wanted)}, but the key is missing", json_path((*where, key)))
+                yield Finding(
+                    "expect", f"expected {show_json(wanted)}, but the key is missing", json_path((*where, key))
+                )
         for key in [key for key in answer if whole and key not in expect]:
-            message = f"expected no key {show_value(key)}, found {show(answer[key])}"
+            message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
             yield Finding("expect", message, json_path((*where, key)))
     elif isinstance(expect, list) and isinstance(answer, list):
         if len(expect) != len(answer):
             yield Finding("expect", _lengths(expect, answer, whole), json_path(where))
             return
         for index, wanted in enumerate(expect):
-            yield from differences(wanted, answer[index], (*where, index), whole=whole)
-    elif identity(expect) != identity(answer):
-        yield Finding("expect", f"expected {show(expect)}, found {show(answer)}", json_path(where))
+            yield from mismatches(wanted, answer[index], (*where, index), whole=whole)
+    elif equality_key(expect) != equality_key(answer):
+        yield Finding("expect", f"expected {show_json(expect)}, found {show_json(answer)}", json_path(where))
 
 
 def _lengths(expect: list[Any], answer: list[Any], whole: bool) -> str:
     """How two lists of different length differ, and from which item on."""
     pairs = enumerate(zip(expect, answer, strict=False))
-    parted = (index for index, (wanted, found) in pairs if any(differences(wanted, found, whole=whole)))
+    parted = (index for index, (wanted, found) in pairs if any(mismatches(wanted, found, whole=whole)))
     index = next(parted, min(len(expect), len(answer)))
-    wanted, found = (show(items[index]) if index < len(items) else "nothing" for items in (expect, answer))
+    wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, answer))
     plural = "" if len(expect) == 1 else "s"
     return f"expected {len(expect)} item{plural}, found {len(answer)}; at [{index}] expected {wanted}, found {found}"
 

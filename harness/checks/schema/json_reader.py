@@ -61,7 +61,7 @@ class _Repeated(dict[str, Any]):
     keys_twice: tuple[str, ...] = ()
 
 
-def read_json(text: str, extract: Extract = "strict") -> JsonText:
+def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
     """Read `text` as one JSON value.
 
     Every deviation from JSON is a finding, and so are repeated keys, more than `MAX_CHARS` characters, more than
@@ -108,8 +108,8 @@ def _parse(body: str, lines_above: int) -> JsonText:
 
 def _depth(body: str) -> int:
     """The deepest nesting up to the first mistake: brackets inside texts do not count."""
-    bare = _STRING.sub("", _ESCAPE.sub("", body))
-    return max(accumulate(_STEPS.get(char, 0) for char in bare), default=0)
+    outside = _STRING.sub("", _ESCAPE.sub("", body))
+    return max(accumulate(_STEPS.get(char, 0) for char in outside), default=0)
 
 
 def _syntax(error: json.JSONDecodeError, line: int) -> Finding:
@@ -165,7 +165,9 @@ def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
         yield from _half_characters(value, where)
     elif isinstance(value, dict):
         for key in getattr(value, "keys_twice", ()):
-            yield Finding("json.duplicate-key", f"the key {show(key)} stands here more than once", json_path(where))
+            yield Finding(
+                "json.duplicate-key", f"the key {show_json(key)} stands here more than once", json_path(where)
+            )
         for key, inner in value.items():
             where.append(key)
             yield from _half_characters(key, where)
@@ -180,11 +182,11 @@ def _flaws(value: Any, where: list[str | int]) -> Iterator[Finding]:
 
 def _half_characters(text: str, where: list[str | int]) -> Iterator[Finding]:
     if _SURROGATE.search(text):
-        message = f"half a character (a lone surrogate), which is not text, in {show(text)}"
+        message = f"half a character (a lone surrogate), which is not text, in {show_json(text)}"
         yield Finding("json.unicode", message, json_path(where))
 
 
-def show(value: Any) -> str:
+def show_json(value: Any) -> str:
     """A JSON value, short enough and safe enough for a message, whatever its size."""
     text = _start(value, plain=False)
     if not text.isprintable():
@@ -222,7 +224,7 @@ def _pieces(value: Any, plain: bool) -> Iterator[str]:
         yield json.dumps(short, ensure_ascii=plain, default=str)
 
 
-def identity(value: Any) -> str:
+def equality_key(value: Any) -> str:
     """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
     # the quote keeps the text 1 apart from the number; json.dumps writes True as true, which Python takes for 1
     return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
@@ -239,6 +241,6 @@ def _whole(value: Any) -> Any:
 def json_path(where: Sequence[str | int]) -> str:
     """A place in a JSON value as people write it: `request.items[2]["odd key"]`; empty for the whole value."""
     text = "".join(
-        f".{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"[{show(part)}]" for part in where
+        f".{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"[{show_json(part)}]" for part in where
     )
     return text.removeprefix(".")

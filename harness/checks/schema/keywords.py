@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from referencing.jsonschema import lookup_recursive_ref
 
-from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show
+from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show_json
 
 
 def evaluated(validator: Any, value: Any, schema: Any) -> set[Any]:
@@ -50,7 +50,7 @@ def _indexes(validator: Any, value: list[Any], schema: Any) -> Iterator[int]:
 
 
 def _in_place(validator: Any, value: Any, schema: Any) -> Iterator[tuple[Any, Any]]:
-    """The subschemas that judge the same value and accept it, each with the validator that knows its references."""
+    """The subschemas that check the same value and accept it, each with the validator that knows its references."""
     for resolved in _referred(validator, schema):
         yield validator.evolve(schema=resolved.contents, _resolver=resolved.resolver), resolved.contents
     for inner in _applied(validator, value, schema):
@@ -86,7 +86,7 @@ Errors = Iterator[ValidationError]
 
 def _pattern(validator: Any, pattern: str, value: Any, _schema: Any) -> Errors:
     if isinstance(value, str) and not validator.format_checker.search(pattern, value):
-        yield ValidationError(f"{show(value)} does not match the pattern {show(pattern)}")
+        yield ValidationError(f"{show_json(value)} does not match the pattern {show_json(pattern)}")
 
 
 def _pattern_properties(validator: Any, patterns: Any, value: Any, _schema: Any) -> Errors:
@@ -135,29 +135,29 @@ def _known(validator: Any, value: Any, schema: Any, but: str) -> set[Any]:
     return evaluated(validator, value, {keyword: rule for keyword, rule in schema.items() if keyword != but})
 
 
-def _extra(validator: Any, inner: Any, value: Any, where: str | int, words: str) -> Errors:
+def _extra(validator: Any, inner: Any, value: Any, where: str | int, message: str) -> Errors:
     if inner is False:
-        yield ValidationError(words, path=[where])
+        yield ValidationError(message, path=[where])
     else:
         yield from validator.descend(value, inner, path=where)
 
 
 def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
     if isinstance(value, str) and not validator.format_checker.conforms(name, value):
-        yield ValidationError(f"{show(value)} is not a valid {name}")
+        yield ValidationError(f"{show_json(value)} is not a valid {name}")
 
 
 def _unique_items(validator: Any, wanted: bool, value: Any, _schema: Any) -> Errors:
     if not wanted or not isinstance(value, list):
         return
     # jsonschema compares each item with each where they cannot be sorted: a square of time
-    if len(set(map(validator.format_checker.identity, value))) < len(value):
+    if len(set(map(validator.format_checker.equality_key, value))) < len(value):
         yield ValidationError("the same item stands in the list more than once")
 
 
 def _enum(validator: Any, choices: list[Any], value: Any, _schema: Any) -> Errors:
     if not validator.format_checker.among(value, choices):
-        yield ValidationError("none of the choices")  # `render` lists them
+        yield ValidationError("none of the choices")  # `render_error` lists them
 
 
 def _multiple_of(_validator: Any, divisor: float, value: Any, _schema: Any) -> Errors:
@@ -165,7 +165,7 @@ def _multiple_of(_validator: Any, divisor: float, value: Any, _schema: Any) -> E
     # as floats 19.99 / 0.01 is 1998.9999999999998
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (Fraction(str(value)) / Fraction(str(divisor))).denominator != 1:
-        yield ValidationError(f"{show(value)} is not a multiple of {divisor}")
+        yield ValidationError(f"{show_json(value)} is not a multiple of {divisor}")
 
 
 def _any_of(validator: Any, alternatives: Any, value: Any, _schema: Any) -> Errors:
@@ -180,7 +180,7 @@ def _one_of(validator: Any, alternatives: Any, value: Any, _schema: Any) -> Erro
     if all(tried):
         yield _none_fits(tried)
     elif sum(not errors for errors in tried) > 1:
-        yield ValidationError(f"fits more than one of the alternatives, of which only one may fit: {show(value)}")
+        yield ValidationError(f"fits more than one of the alternatives, of which only one may fit: {show_json(value)}")
 
 
 def _tried(validator: Any, inner: Any, value: Any) -> list[ValidationError]:
@@ -195,7 +195,7 @@ def _none_fits(tried: list[list[ValidationError]]) -> ValidationError:
 
 def _not(validator: Any, inner: Any, value: Any, _schema: Any) -> Errors:
     if validator.evolve(schema=inner).is_valid(value):
-        yield ValidationError(f"fits what it must not fit: {show(value)}")
+        yield ValidationError(f"fits what it must not fit: {show_json(value)}")
 
 
 KEYWORDS = {

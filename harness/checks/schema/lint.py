@@ -1,4 +1,4 @@
-"""Slips in a schema, and in what a case expects of it, that would be noticed late or never.
+"""Typos in a schema, and mistakes in what a case expects of it, that would be noticed late or never.
 
 A misspelt keyword means nothing to a validator: `requried` requires nothing. And a case that expects what its schema
 refuses can never pass.

@@ -1,6 +1,6 @@
 """The schema of a fixture file: read, and refused with every mistake in it, before any model is loaded.
 
-References stay inside the schema's own file, patterns and formats can be checked here, and judging with it ends.
+References stay inside the schema's own file, patterns and formats can be checked here, and checking with it ends.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.ecma_regex import NotAPattern, compiled
 from tunegate.harness.checks.schema.formats import FORMATS
-from tunegate.harness.checks.schema.json_reader import read_json, show
+from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
 from tunegate.harness.checks.schema.validator import (
     DEFAULT_DRAFT,
     DRAFTS,
     KINDS,
     LIMIT,
     draft_of,
-    render,
+    render_error,
     violations,
 )
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
@@ -64,7 +64,7 @@ def _read_json(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise AuthoringError([Problem(name, line, "", "UTF-8 text", str(error))]) from error
-    read = read_json(text)
+    read = read_json_text(text)
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
         read_yaml(path)  # refuses them too, and names their lines
     if read.findings:
@@ -81,12 +81,12 @@ def _read_json(path: Path) -> Document:
 
 def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
     if not isinstance(schema, dict):
-        return [document.problem(where, "a JSON Schema (a mapping)", show(schema))]
+        return [document.problem(where, "a JSON Schema (a mapping)", show_json(schema))]
     problems = validate(document, {}, where, schema)
     declared = schema.get("$schema", DEFAULT_DRAFT)
     if not isinstance(declared, str) or declared.removesuffix("#") not in DRAFTS:
         expected = f"one of {', '.join(DRAFTS)}"
-        problems.append(document.problem((*where, "$schema"), expected, show(declared)))
+        problems.append(document.problem((*where, "$schema"), expected, show_json(declared)))
     if problems:
         return problems
     try:
@@ -97,7 +97,7 @@ def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
 
 
 def _endless(schema: Mapping[str, Any], document: Document, where: Where) -> Iterator[Problem]:
-    """A schema that cannot even judge the simplest answers, because it refers to itself or doubles."""
+    """A schema that cannot even check the simplest answers, because it refers to itself or doubles."""
     # by trying: whether a schema ends depends on what its references and alternatives come to
     simplest: list[Any] = [None, {}, [], "", 0]
     for finding in chain.from_iterable(violations(schema, value) for value in simplest):
@@ -120,9 +120,11 @@ def _invalid(schema: Any, document: Document, where: Where, root: Mapping[str, A
         place = (*where, *error.absolute_path)
         if place and place[-1] == "type" and error.validator in {"anyOf", "enum"} and isinstance(error.instance, str):
             hint = did_you_mean(error.instance, KINDS)
-            yield document.problem(place, f"one of {', '.join(KINDS)}", show(error.instance), hint)
+            yield document.problem(place, f"one of {', '.join(KINDS)}", show_json(error.instance), hint)
         else:
-            yield document.problem(place, f"a valid JSON Schema ({_name(root)})", show(error.instance), render(error))
+            yield document.problem(
+                place, f"a valid JSON Schema ({_name(root)})", show_json(error.instance), render_error(error)
+            )
 
 
 def _name(schema: Mapping[str, Any]) -> str:
@@ -164,7 +166,7 @@ class _Walk:
 
     def _one(self, schema: dict[str, Any]) -> Iterator[Problem]:
         if "$schema" in schema and schema is not self.schema:
-            yield self._problem(schema, "$schema", "$schema at the top only", show(schema["$schema"]), "delete it")
+            yield self._problem(schema, "$schema", "$schema at the top only", show_json(schema["$schema"]), "delete it")
         patterns = [("patternProperties", key) for key in schema.get("patternProperties", {})]
         patterns += [("pattern", schema["pattern"])] if "pattern" in schema else []
         for keyword, pattern in patterns:
@@ -172,18 +174,18 @@ class _Walk:
                 compiled(pattern)
             except NotAPattern as error:
                 expected = "a regular expression of ECMA-262, the dialect of JSON Schema"
-                yield self._problem(schema, keyword, expected, f"{show(pattern)}: {error}")
+                yield self._problem(schema, keyword, expected, f"{show_json(pattern)}: {error}")
         if "format" in schema and schema["format"] not in FORMATS:
             expected = f"a format that can be checked here ({', '.join(FORMATS)})"
-            yield self._problem(schema, "format", expected, show(schema["format"]), "delete it, or use a pattern")
+            yield self._problem(schema, "format", expected, show_json(schema["format"]), "delete it, or use a pattern")
 
     def _lost(self, schema: dict[str, Any], keyword: str) -> Problem:
         reference = schema[keyword]
         expected = "a reference inside this schema, such as #/$defs/name"
         if str(reference).startswith("#"):
-            return self._problem(schema, keyword, expected, f"{show(reference)}, which leads nowhere")
+            return self._problem(schema, keyword, expected, f"{show_json(reference)}, which leads nowhere")
         hint = "nothing is fetched: copy what it names into this schema"
-        return self._problem(schema, keyword, expected, show(reference), hint)
+        return self._problem(schema, keyword, expected, show_json(reference), hint)
 
     def _problem(self, schema: dict[str, Any], keyword: str, expected: str, found: str, hint: str = "") -> Problem:
         return self.document.problem((*self.places[id(schema)], keyword), expected, found, hint)

@@ -26,7 +26,7 @@ from referencing import Registry
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
-from tunegate.harness.checks.schema.json_reader import identity, json_path, show
+from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS
 
 # With these, no answer takes more than a second of processor time and 200 MB, the interpreter included: a model writes
@@ -47,7 +47,7 @@ class Budget:
     def __init__(self) -> None:
         self.steps = MAX_STEPS
         self.seconds = TEXT_SECONDS
-        self._identities: dict[int, str] = {}  # by id: the answer outlives this
+        self._keys: dict[int, str] = {}  # by id: the answer outlives this
         self._choices: dict[int, frozenset[str]] = {}
 
     def step(self) -> None:
@@ -62,7 +62,7 @@ class Budget:
         if len(text) > MAX_SEARCHED:
             raise TooMuch(f"a text of more than {MAX_SEARCHED:,} characters has a pattern")
         return self._timed(
-            f"the pattern {show(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
+            f"the pattern {show_json(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
         )
 
     def conforms(self, name: str, text: str) -> bool:
@@ -81,19 +81,19 @@ class Budget:
         finally:
             self.seconds -= time.process_time() - started
 
-    def identity(self, value: Any) -> str:
-        """`identity` of a part of the answer; of a list or an object it is worked out once."""
+    def equality_key(self, value: Any) -> str:
+        """`equality_key` of a part of the answer; of a list or an object it is worked out once."""
         if not isinstance(value, dict | list):
-            return identity(value)
-        if id(value) not in self._identities:
-            self._identities[id(value)] = identity(value)
-        return self._identities[id(value)]
+            return equality_key(value)
+        if id(value) not in self._keys:
+            self._keys[id(value)] = equality_key(value)
+        return self._keys[id(value)]
 
     def among(self, value: Any, choices: list[Any]) -> bool:
         """Whether a part of the answer equals one of the schema's `choices`."""
         if id(choices) not in self._choices:
-            self._choices[id(choices)] = frozenset(map(identity, choices))
-        return self.identity(value) in self._choices[id(choices)]
+            self._choices[id(choices)] = frozenset(map(equality_key, choices))
+        return self.equality_key(value) in self._choices[id(choices)]
 
 
 LIMIT = "schema.limit"  # the rule of a finding that says a bound was reached
@@ -118,7 +118,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
         if sum(1 for _ in islice(_values(value), MAX_VALUES + 1)) > MAX_VALUES:
             raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
         for error in _validator(schema).iter_errors(_brief(value)):
-            yield Finding(f"schema.{error.validator or 'closed'}", render(error), json_path(error.absolute_path))
+            yield Finding(f"schema.{error.validator or 'closed'}", render_error(error), json_path(error.absolute_path))
     except TooMuch as error:
         yield _limit(str(error))
     except RecursionError:
@@ -136,9 +136,9 @@ def _values(value: Any) -> Iterator[bool]:
         yield from _values(each)
 
 
-def render(error: Any) -> str:
+def render_error(error: Any) -> str:
     """A `ValidationError` in plain words."""
-    seen, wanted = show(error.instance), error.validator_value
+    seen, wanted = show_json(error.instance), error.validator_value
     match error.validator:
         case None:
             return f"the schema allows nothing here, found {seen}"
@@ -146,13 +146,13 @@ def render(error: Any) -> str:
             kinds = wanted if isinstance(wanted, list) else [wanted]
             return f"should be {' or '.join(KINDS[kind] for kind in kinds)}, is {seen}"
         case "enum":
-            return f"should be one of {', '.join(show(choice) for choice in islice(wanted, 20))}, is {seen}"
+            return f"should be one of {', '.join(show_json(choice) for choice in islice(wanted, 20))}, is {seen}"
         case "required":
             return f"the key {error.message.removesuffix(' is a required property')} is missing"
         case "anyOf" | "oneOf" if error.context:
             closest = max(error.context, key=lambda inner: len(inner.path))
             place = json_path(closest.path)
-            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{render(closest)}"
+            return f"fits none of the alternatives; closest: {place}{': ' if place else ''}{render_error(closest)}"
         case _:
             text = str(error.message).replace(repr(error.instance), seen)
             return text if len(text) <= 200 else text[:197] + "..."
@@ -165,14 +165,16 @@ def draft_of(schema: Mapping[str, Any]) -> Any:
 
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that could run without end are bounded ones."""
-    bare = {key: value for key, value in schema.items() if key != "$schema"}  # a $schema would bring back the draft
+    undeclared = {
+        key: value for key, value in schema.items() if key != "$schema"
+    }  # a $schema would bring back the draft
     # an empty registry: jsonschema's own would fetch what a reference names from the network
-    return _bounded(draft_of(schema))(bare, registry=Registry(), format_checker=Budget())
+    return _bounded(draft_of(schema))(undeclared, registry=Registry(), format_checker=Budget())
 
 
 @cache
 def _bounded(draft: Any) -> Any:
-    """The draft's class with counted and bounded keywords: to make one takes longer than to judge with it."""
+    """The draft's class with counted and bounded keywords: to make one takes longer than to check with it."""
     newest = FROM_2020 if draft is Draft202012Validator else {}
     ours = {**KEYWORDS, **newest}
     known = draft.VALIDATORS.keys() | {"dependencies"}
@@ -191,12 +193,12 @@ def _counted(keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
 
 
 class _Brief:
-    """Said in one word: jsonschema puts the whole of what it judges into each message, told or not."""
+    """Said in one word: jsonschema puts the whole of what it checks into each message, told or not."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<answer>"  # which `render` replaces
+        return "<answer>"  # which `render_error` replaces
 
 
 class _Text(_Brief, str):

@@ -55,7 +55,7 @@ _MARKS = regex.compile(r"\p{M}{64}")
 
 @dataclass(frozen=True)
 class VocabularyCheck:
-    """Judges an answer by a terms file (its `data`, valid)."""
+    """Scores an answer by a terms file (its `data`, valid)."""
 
     data: Mapping[str, Any]
 
@@ -90,7 +90,7 @@ class VocabularyCheck:
         return {entry["id"]: entry["text"] for entry in self.data.get("wording", [])}
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Judge one output: every asked term and wording stands in it, and no banned variant does."""
+        """Score one output: every asked term and wording stands in it, and no banned variant does."""
         if len(output) > MAX_CHARS or _MARKS.search(output):
             message = f"the answer has more than {MAX_CHARS:,} characters, or is no text, and is not read"
             return Outcome(0.0, (Finding("vocabulary.limit", message),))

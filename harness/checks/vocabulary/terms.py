@@ -25,7 +25,7 @@ def _texts(what: str) -> dict[str, Any]:
     return {"type": "array", "description": what, "items": text_schema("text that is not empty")}
 
 
-SHAPE = {
+TERMS_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
     "required": ["version", "language"],
@@ -72,13 +72,13 @@ _HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011", "-"))
 
 
 def read_terms(path: Path) -> Mapping[str, Any]:
-    """The content of a terms file, in the shape of `SHAPE`.
+    """The content of a terms file, as `TERMS_SCHEMA` has it.
 
     Raises:
-        AuthoringError: wrong shape, repeated ids, a banned variant inside text that the house asks for.
+        AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house asks for.
     """
     terms = read_yaml(path)
-    problems = validate(terms, SHAPE) or [*_repeated_ids(terms), *_contradictions(terms)]
+    problems = validate(terms, TERMS_SCHEMA) or [*_repeated_ids(terms), *_contradictions(terms)]
     if problems:
         raise AuthoringError(problems)
     return dict(terms.data)

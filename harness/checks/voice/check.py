@@ -16,9 +16,9 @@ from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
-from tunegate.harness.checks.voice import degeneration as guards
+from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.features import plain, words
+from tunegate.harness.checks.voice.features import plain_text, words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embed, embedder_digest
@@ -27,7 +27,7 @@ from tunegate.harness.embeddings import embed, embedder_digest
 # keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
 CONTENT = 0.4
 SIDES = ("on", "off")
-MAX_CHARS = 4_000  # far more than the words that `guards` allow
+MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
 LEAST_PAIRS = 20
 LEAST_SUBTLE = 4
 
@@ -108,14 +108,14 @@ class Veto:
 
     def findings(self, text: str) -> Iterator[Finding]:
         """One finding for each different text that the rule forbids and `text` holds."""
-        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain(text))}
+        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain_text(text))}
         for hit in hits.values():
             yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A brand's voice, ready to judge; the classifier is fitted by `prepare` or at the first judgement."""
+    """A brand's voice, ready to judge; the classifier is fitted by `prepare` or at the first answer."""
 
     document: Document = field(repr=False)
     content: float = CONTENT
@@ -139,13 +139,13 @@ class Voice:
         self._metric()
 
     def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
-        """Judge style, house rules and, if expected, content; an empty or endless answer satisfies none of them."""
+        """Score style, house rules and, if expected, content; an empty or endless answer satisfies none of them."""
         if len(output) > MAX_CHARS:
             return _outcome(*[[Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]] * 3)
         if not output.strip():
             return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
-        style = [*self._style(output), *guards.degenerate(output)]
-        style += [*guards.echoed(output, prompt), *guards.copied(output, self._known)]
+        style = [*self._style(output), *degeneration.degenerate(output)]
+        style += [*degeneration.echoed(output, prompt), *degeneration.copied(output, self._known)]
         return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)))
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
@@ -189,9 +189,9 @@ class Voice:
         return _vetoes(self.document)
 
     @functools.cached_property
-    def _known(self) -> Mapping[str, guards.Grams]:
+    def _known(self) -> Mapping[str, degeneration.Grams]:
         pairs = self.document.data["pairs"]
-        return guards.known({f"{pair['id']}.{side}": pair[side] for pair in pairs for side in SIDES})
+        return degeneration.known({f"{pair['id']}.{side}": pair[side] for pair in pairs for side in SIDES})
 
     def _content(self, output: str, expect: Mapping[str, Any] | None) -> Iterator[Finding]:
         if expect is None:
@@ -205,7 +205,7 @@ class Voice:
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
-    """Read and check the reference file; fitting waits for `prepare` or the first judgement.
+    """Read and check the reference file; fitting waits for `prepare` or the first answer.
 
     Raises:
         AuthoringError: every mistake in the reference file.
@@ -235,7 +235,7 @@ def _mistakes(document: Document) -> Iterator[Problem]:
     yield from _repeats(document, sides, "a text that stands nowhere else in the file")
     vetoes = _vetoes(document)
     for index, pair in enumerate(pairs):  # an on-brand text that the check itself would fail teaches the wrong voice
-        for finding in [*_vetoed(pair["on"], vetoes), *guards.degenerate(pair["on"])]:
+        for finding in [*_vetoed(pair["on"], vetoes), *degeneration.degenerate(pair["on"])]:
             expected = "an on-brand text that this check itself would pass"
             yield document.problem(("pairs", index, "on"), expected, finding.message)
 
@@ -259,8 +259,11 @@ def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
 
 
 def _never(texts: list[str]) -> re.Pattern[str]:
-    # the longest first, so that a message quotes `as per usual` and not `as per`
-    return re.compile("|".join(_whole(plain(text)) for text in sorted(texts, key=len, reverse=True)), re.IGNORECASE)
+    return re.compile(
+        # the longest first, so that a message quotes `as per usual` and not `as per`
+        "|".join(_whole(plain_text(text)) for text in sorted(texts, key=len, reverse=True)),
+        re.IGNORECASE,
+    )
 
 
 def _whole(text: str) -> str:

@@ -1,7 +1,7 @@
 """The voice metric: a small classifier on surface features that must earn the right to judge.
 
-Named traits, standardised and clipped at 3, and beside them the character n-grams, for the habits that no trait
-names; logistic regression (L2, C = .1), every figure out of fold, with folds by pair.
+Named traits, standardised and clipped at 3, and beside them character n-grams (`CharNgrams`), for the habits that no
+trait names; logistic regression (L2, C = .1), every figure out of fold, with folds by pair.
 The interval of the AUC is Newcombe's Wilson form of Hanley and McNeil's variance (Newcombe 2006, Statistics in
 Medicine 25:559, method 5). A bootstrap by pair claims too much from few pairs: in simulations with 24 to 80 pairs its
 lower bound lay above the true AUC in 4 to 19 % of the draws instead of 2.5 %, and [1, 1] when the voices never overlap;
@@ -94,7 +94,7 @@ class ReportCard:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Texts as numbers: their traits (texts, features), and their spelling (texts, runs of letters), sparse."""
+    """Texts as numbers: their traits (texts, features), and their character n-grams (texts, runs), sparse."""
 
     traits: Floats
     char_ngrams: Any
@@ -105,7 +105,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """A fitted classifier: standardise and clip the traits, weigh them and the spelling, squash."""
+    """A fitted classifier: standardise and clip the traits, weigh them and the character n-grams, squash."""
 
     mean: Floats
     scale: Floats

@@ -1,4 +1,4 @@
-"""Guards of the voice suite: what degenerate answers fail, however on-brand they sound."""
+"""Degeneration checks of the voice suite: what degenerate answers fail, however on-brand they sound."""
 
 from __future__ import annotations
 

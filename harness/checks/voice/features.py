@@ -101,7 +101,7 @@ class Feature:
     less: str
 
 
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """`text` with one form for each character (NFKC), straight apostrophes and single spaces."""
     straight = unicodedata.normalize("NFKC", text).replace("\u2019", "'").replace("\u2018", "'")
     return re.sub(r"\s+", " ", straight)
@@ -109,7 +109,7 @@ def plain(text: str) -> str:
 
 def words(text: str) -> tuple[str, ...]:
     """The words and numbers of `text`, in lower case; a contraction is one word."""
-    return tuple(re.findall(r"\w+(?:'\w+)*", plain(text).lower()))
+    return tuple(re.findall(r"\w+(?:'\w+)*", plain_text(text).lower()))
 
 
 def function_share(found: Collection[str]) -> float:
@@ -120,7 +120,7 @@ def function_share(found: Collection[str]) -> float:
 def features(text: str) -> npt.NDArray[np.float64]:
     """Measure `text`: one number for each row of `FEATURES`, finite for any text."""
     sentences = tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
-    taken = Text(plain(text).lower(), words(text), sentences)
+    taken = Text(plain_text(text).lower(), words(text), sentences)
     return np.array([feature.measure(taken) for feature in FEATURES], dtype=np.float64)
 
 
@@ -207,7 +207,7 @@ SEEN = 4_000  # characters of a text; no reply is longer, and judging has to end
 
 def prepared(text: str) -> str:
     """`text` in one form, small, and with every digit the same: a price is no habit."""
-    return re.sub(r"\d", "0", plain(text[:SEEN]).lower())
+    return re.sub(r"\d", "0", plain_text(text[:SEEN]).lower())
 
 
 class CharNgrams:

@@ -44,7 +44,7 @@ def spending(project: Project) -> Project:
     return project
 
 
-def test_a_cost_unit_is_judged_beside_its_source(spending):
+def test_a_cost_unit_is_scored_beside_its_source(spending):
     result = run(spending, lines(40), "--tg-out=record.json")
     assert result.ret == 0
     result.assert_outcomes(passed=40)
@@ -86,7 +86,7 @@ def test_a_replayed_line_for_a_cost_case_is_refused(spending):
     assert "a case of the fixtures" in result.stderr.str()
 
 
-def test_selected_cost_cases_have_their_sources_cases_judged(spending):
+def test_selected_cost_cases_have_their_sources_cases_scored(spending):
     result = run(spending, lines(40), "-k", "desk/spend/case00 or desk/spend/case01", "--tg-out=part.json")
     assert result.ret == 0
     result.assert_outcomes(passed=2, deselected=38)

@@ -23,7 +23,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local, load_base, load_tokenizer, render
+from tunegate.harness.models.huggingface import Local, load_base, load_tokenizer
 from tunegate.harness.models.loglikelihood import encode
 
 MESSAGES = (("system", "Reply."), ("user", "It drips."))
@@ -69,7 +69,7 @@ def test_a_pair_is_scored_as_answers_to_the_prompt(local: Local, tiny_model: Pat
     request = Request("desk/pairs/who", MESSAGES, Decoding(), texts=tuple(PAIR.values()))
     (answer,) = local.answer([request])
     tokenizer = load_tokenizer(tiny_model)
-    before = tokenizer(render(tokenizer, request), add_special_tokens=False).input_ids
+    before = tokenizer(render_prompt(tokenizer, request), add_special_tokens=False).input_ids
     for text, found in zip(PAIR.values(), answer.logprobs, strict=True):
         expected = by_hand(tiny_model, before, tokenizer(text, add_special_tokens=False).input_ids)
         assert found == pytest.approx(expected, abs=1e-4)

@@ -64,4 +64,4 @@ def test_a_changed_outcome_without_a_raised_version_is_told():
 def test_questions_hold_the_version():
     units = [unit for task in load_tasks(ROOT / "fixtures") for unit in task.units]
 
-    assert {unit.questions["check version"] for unit in units} == {str(unit.row.version) for unit in units}
+    assert {unit.questions["check version"] for unit in units} == {str(unit.check_kind.version) for unit in units}

@@ -12,7 +12,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render
+from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [
@@ -31,8 +31,8 @@ def requests(decoding: Decoding = SHORT, texts=TEXTS) -> list[Request]:
     ]
 
 
-def answers(subject: Local, asked: list[Request]) -> dict:
-    return {(answer.key, answer.repeat): answer for answer in subject.answer(asked)}
+def answers(model: Local, asked: list[Request]) -> dict:
+    return {(answer.key, answer.repeat): answer for answer in model.answer(asked)}
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def edit(path: Path, **changes: object) -> None:
 
 @pytest.mark.parametrize("tuned", [False, True], ids=["base", "adapter"])
 def test_a_batch_answers_as_one_at_a_time(tiny_model, tiny_adapter, tuned):
-    subject = Local(str(tiny_model), quiet(), tiny_adapter if tuned else None)
-    together = answers(subject, requests())
+    model = Local(str(tiny_model), quiet(), tiny_adapter if tuned else None)
+    together = answers(model, requests())
 
     alone = {}
     for request in requests():
-        alone |= answers(subject, [request])
+        alone |= answers(model, [request])
 
     assert together == alone
     assert len({answer.output for answer in together.values()}) > 1
@@ -78,7 +78,7 @@ def test_answers_are_what_the_model_itself_would_say(local, tiny_model):
 
     tokenizer, model = load_tokenizer(tiny_model), load_base(tiny_model)
     for request in requests():
-        ids = tokenizer(render(tokenizer, request), add_special_tokens=False, return_tensors="pt").input_ids
+        ids = tokenizer(render_prompt(tokenizer, request), add_special_tokens=False, return_tensors="pt").input_ids
         said = ids
         for _ in range(request.decoding.max_new_tokens):
             said = torch.cat([said, model(said).logits[:, -1:].argmax(-1)], dim=1)
@@ -192,12 +192,12 @@ def test_a_prompt_that_the_model_cannot_see_whole_is_refused_before_anything_is_
 
 
 def test_a_failure_while_generating_is_no_answer_but_an_outage(tiny_model):
-    subject = Local(str(tiny_model), quiet())
+    model = Local(str(tiny_model), quiet())
     broken = replace(requests()[0], decoding=Decoding(temperature=float("nan")))
 
     with pytest.raises(CouldNotRun, match=r"failed on a batch of 1 \(desk/triage/0 \.\.\.\): "):
-        list(subject.answer([broken]))
-    assert list(subject.answer(requests()))  # and goes on
+        list(model.answer([broken]))
+    assert list(model.answer(requests()))  # and goes on
 
 
 def test_damaged_base_weights_are_an_outage(changed):
@@ -209,10 +209,10 @@ def test_damaged_base_weights_are_an_outage(changed):
 
 
 def test_nothing_loads_before_the_first_answer(tiny_model):
-    subject = Local(str(tiny_model), quiet())
+    model = Local(str(tiny_model), quiet())
 
-    assert subject.fingerprint.subject["adapter"] is None
-    assert "_loaded" not in vars(subject)
+    assert model.fingerprint.subject["adapter"] is None
+    assert "_loaded" not in vars(model)
 
 
 # one base, many adapters
@@ -239,10 +239,10 @@ def test_adapters_share_a_base_that_is_loaded_once(tiny_model, three, monkeypatc
     assert len({str(each) for each in alone}) == 4
 
 
-def test_subjects_on_one_base_may_take_turns(tiny_model, three):
+def test_models_on_one_base_may_take_turns(tiny_model, three):
     base = Base(str(tiny_model), quiet())
     one, two = (Local("tiny", quiet(), adapter, base=base) for adapter in three[:2])
-    wanted = [answers(subject, requests()) for subject in (one, two)]
+    wanted = [answers(model, requests()) for model in (one, two)]
 
     first, second = one.answer(requests(texts=TEXTS)), two.answer(requests(texts=TEXTS))
     turns = list(zip(first, second, strict=True))

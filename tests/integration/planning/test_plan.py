@@ -15,7 +15,7 @@ from tunegate.harness.gate.rule import compare
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A project with fixtures, a baseline and a record against it: of 120 cases 2 broke and 50 were fixed."""
+    """A project with fixtures, a baseline and a record against it: of 120 cases 2 regressed and 50 were fixed."""
     monkeypatch.chdir(tmp_path)
     write_desk(tmp_path / "fixtures", 120)
     write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})

@@ -71,8 +71,8 @@ def test_a_fixed_case_passes_although_xfail_is_strict(triage: Project) -> None:
 def test_a_break_in_a_unit_that_holds_is_shown_and_passes(triage: Project) -> None:
     result = gate(triage, answers(wrong=3), "-v")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case02[]] BROKE*"])
-    assert "19 passed, 2 xfailed, 1 broke" in told(result)
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case02[]] REGRESSED*"])
+    assert "19 passed, 2 xfailed, 1 regressed" in told(result)
 
 
 def test_a_regression_fails_its_breaks_its_unit_and_its_task(triage: Project) -> None:
@@ -83,7 +83,7 @@ def test_a_regression_fails_its_breaks_its_unit_and_its_task(triage: Project) ->
     assert triage.record()["tasks"]["desk"]["decision"] == "block"
 
 
-def test_a_break_fails_where_its_unit_was_not_judged_whole(triage: Project) -> None:
+def test_a_regression_fails_where_its_unit_was_not_scored_whole(triage: Project) -> None:
     result = gate(triage, answers(wrong=3), "-k", "case02 or case00")
     assert result.ret == 1
     result.assert_outcomes(failed=1, xfailed=1, deselected=20)
@@ -102,7 +102,7 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     project.replay(answers(wrong=2), "--tg-out=base.json")
     result = gate(project, answers(wrong=4))
     assert result.ret == 1
-    # case02 is critical; case03 broke beside it, in a unit that now blocks
+    # case02 is critical; case03 regressed beside it, in a unit that now blocks
     result.assert_outcomes(passed=16, failed=4, xfailed=2)
     assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
 
@@ -150,7 +150,7 @@ def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> Non
     assert triage.record()["verdicts"]["desk/triage"]["verdict"] == "inconclusive"
     warned = gate(triage, outputs, "--tg-inconclusive=warn")
     assert warned.ret == 0
-    assert "3 broke" in told(warned)
+    assert "3 regressed" in told(warned)
     assert triage.record()["tasks"]["desk"]["decision"] == "block"
     assert gate(triage, answers(wrong=17), "--tg-inconclusive=warn").ret == 1  # a regression is more than a warning
 
@@ -388,4 +388,4 @@ def test_what_only_the_last_release_could_do_is_a_break(
     released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
     stamp(baseline.with_suffix(".released.json"), released)
     result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-against=baseline", "-v")
-    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] BROKE*", "*case01[]] XFAIL*"])
+    result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] REGRESSED*", "*case01[]] XFAIL*"])

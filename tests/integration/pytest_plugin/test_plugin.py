@@ -100,7 +100,7 @@ def test_one_case_is_a_partial_run_without_a_verdict(project: Project) -> None:
     assert list(record["cases"]) == ["desk/triage/b"]
 
 
-def test_a_gate_selected_alone_judges_its_whole_unit(project: Project) -> None:
+def test_a_gate_selected_alone_scores_its_whole_unit(project: Project) -> None:
     project.unit(IDS)
     project.replay(answers(IDS), "--tg-out=base.json")
     result = project.replay(answers(IDS), "--tg-against=base.json", "-k", "gate and triage", "--tg-out=record.json")
@@ -108,7 +108,7 @@ def test_a_gate_selected_alone_judges_its_whole_unit(project: Project) -> None:
     assert list(project.record()["verdicts"]) == ["desk/triage"]
 
 
-def test_a_decision_selected_alone_judges_its_whole_task(project: Project) -> None:
+def test_a_decision_selected_alone_scores_its_whole_task(project: Project) -> None:
     project.unit(IDS)
     project.unit(IDS, "second")
     outputs = answers(IDS) | answers(IDS, unit="desk/second")
@@ -285,8 +285,8 @@ def test_a_replayed_case_that_does_not_exist_is_refused(project: Project) -> Non
     [
         (["--tg-record", "--tg-against=baseline"], "--tg-record writes the baseline that --tg-against compares with"),
         (["--tg-record", "--tg-adapter=x", "--tg-adapter=y"], "--tg-record with several --tg-adapter"),
-        (["--tg-model=replay:x", "--tg-record"], "the subject is the file, without baseline or adapter"),
-        (["--tg-model=replay:x", "--tg-adapter=x"], "the subject is the file, without baseline or adapter"),
+        (["--tg-model=replay:x", "--tg-record"], "the model is the file, without baseline or adapter"),
+        (["--tg-model=replay:x", "--tg-adapter=x"], "the model is the file, without baseline or adapter"),
         (["--tg-model=replay:x", "--tg-against=baseline"], "compare with --tg-against RECORD.json"),
         (["--tg-model=replay:x", "--tg-rung=steps"], "--tg-rung steps cannot change their prompts"),
         (["--tg-adapter=one/a", "--tg-adapter=two/a"], "expected folders of different names, found 2 named 'a'"),
@@ -370,7 +370,7 @@ def test_workers_are_refused_for_the_suites(project: Project, options: list[str]
     assert "run them with -n0" in told(result)
 
 
-def test_workers_that_meet_a_suite_judge_nothing(project: Project) -> None:
+def test_workers_that_meet_a_suite_score_nothing(project: Project) -> None:
     project.unit(IDS)
     (project.path / "far" / "away").mkdir(parents=True)
     (project.path / "suites").rename(project.path / "far" / "away" / "suites")

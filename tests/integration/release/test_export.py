@@ -15,7 +15,7 @@ from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
-from tunegate.harness.release.export import MANIFEST, RECORD, check, export
+from tunegate.harness.release.export import MANIFEST, RECORD, check_export, export_adapter
 from tunegate.harness.session import Session
 
 PASSAGES = """
@@ -58,7 +58,7 @@ def run(place):
 
 
 def do(place, output, run):
-    return export(place / "tuned", output, run, place / "fixtures", quiet())
+    return export_adapter(place / "tuned", output, run, place / "fixtures", quiet())
 
 
 def test_a_merged_model_answers_as_its_adapter_and_is_held(place, run, tmp_path):
@@ -109,7 +109,7 @@ def test_a_damaged_export_is_blocked_and_loses_its_manifest(place, run, tmp_path
     do(place, tmp_path / "merged", run)
     damage(tmp_path / "merged")
 
-    done = check(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
+    done = check_export(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
 
     assert done.blocked
     assert done.record.verdicts["desk/passages"]["verdict"] == "regressed"
@@ -130,14 +130,14 @@ def test_another_tokenizer_is_refused(place, run, tmp_path):
     do(place, tmp_path / "merged", run)
     (tmp_path / "merged/chat_template.jinja").write_text("{{ messages }}")
     with pytest.raises(Refused, match="expected the template that the adapter was judged with, found another"):
-        check(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
+        check_export(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
 
 
 def test_the_record_of_another_adapter_is_refused(place, run, tmp_path, make_adapter):
     other = shutil.copytree(place / "tuned", tmp_path / "other")
     shutil.copy(make_adapter("another") / "adapter_model.safetensors", other)
     with pytest.raises(Refused, match="expected a complete record of"):
-        export(other, tmp_path / "merged", run, place / "fixtures", quiet())
+        export_adapter(other, tmp_path / "merged", run, place / "fixtures", quiet())
 
 
 def test_the_command(place, tmp_path, monkeypatch):

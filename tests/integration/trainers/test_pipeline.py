@@ -130,7 +130,7 @@ def test_rows_that_the_recipe_drops_are_not_trained_on_and_counted(place):
     assert record["grading"]["report"] == digest({key: report[key] for key in report if key != "digest"})
 
 
-def test_rows_that_the_recipe_waives_are_trained_on_and_the_reason_is_recorded(place):
+def test_rows_that_the_recipe_overrides_are_trained_on_and_the_reason_is_recorded(place):
     with_a_bad_row(place).recipe(failing_rows={"override": "a format to come"}, optim={"lr": 5e-2, "epochs": 1})
 
     result = place.train()

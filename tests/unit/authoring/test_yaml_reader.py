@@ -315,7 +315,7 @@ def _problems(text: str, folder: Path) -> tuple[Problem, ...]:
     return ()
 
 
-def test_shapes_are_checked_in_a_part_of_a_document(tmp_path):
+def test_schemas_are_checked_in_a_part_of_a_document(tmp_path):
     document = read("version: 1\ncheck:\n  margin: 5\n  naem: x\n", tmp_path)
     shape = {
         "additionalProperties": False,

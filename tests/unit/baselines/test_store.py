@@ -72,7 +72,7 @@ def test_recording_the_same_again_leaves_every_byte(home):
     assert (file_of(home).read_bytes(), file_of(home).stat().st_mtime_ns) == (before, stamp)
 
 
-def test_the_order_in_which_things_were_judged_leaves_no_trace(home):
+def test_the_order_in_which_things_were_scored_leaves_no_trace(home):
     first = made(home)
     rates = {"adherence": True, "exact": False}
     cases = {key: replace(result, rates=rates) for key, result in first.cases.items()}
@@ -115,7 +115,7 @@ def test_recorded_outputs_can_be_used_again_by_their_digest(home):
     repeats = Result(True, 1.0, repeats=(replace(one, generation="g1"), replace(one, generation="g2", finish=None)))
     cases = {f"{T}/c000": one, f"{T}/c001": unknown, f"{T}/c002": repeats}
     write(home, replace(made(home), cases=cases))
-    answers = read_baseline(file_of(home), T).answers
+    answers = read_baseline(file_of(home), T).completions
     assert sorted(answers) == ["g0", "g1", "g2"]
     assert (answers["g0"].output, answers["g0"].tokens_in, answers["g0"].finish) == ("yes", 3, "length")
     assert answers["g2"].finish is None

@@ -1,4 +1,4 @@
-"""The cost suite: a unit that rereads another one's answers and prices them."""
+"""The cost suite: a unit that is derived from another one and prices its answers."""
 
 from __future__ import annotations
 
@@ -129,14 +129,14 @@ def test_an_unknown_unit_is_told_with_the_one_that_was_meant(desk):
     assert "found 'triagee'; did you mean 'triage'?" in problem
 
 
-def test_a_cost_unit_cannot_reread_a_cost_unit(desk):
+def test_a_cost_unit_cannot_be_derived_from_a_cost_unit(desk):
     write_cost(desk, "more", of="spend")
     (problem,) = mistakes(desk)
-    assert "more.yaml:5: of: expected a unit of this task whose answers can be read again (triage)" in problem
-    assert "'spend', which rereads another unit itself" in problem
+    assert "more.yaml:5: of: expected a unit of this task that generates (triage)" in problem
+    assert "'spend', which is derived from another unit itself" in problem
 
 
-def test_a_cost_unit_cannot_reread_likelihoods(desk):
+def test_a_cost_unit_cannot_be_derived_from_likelihoods(desk):
     passages = {"version": 1, "suite": "retention", "unit": "fog", "check": {"measure": "passages"}}
     (desk / "desk" / "fog.yaml").write_text(json.dumps({**passages, "cases": [{"id": "a", "input": "Fog lay."}]}))
     write_cost(desk, of="fog")
@@ -197,7 +197,7 @@ def test_two_cost_files_need_two_units(desk):
     path = desk / "desk" / "spend2.yaml"
     path.write_text("version: 1\nsuite: cost\nunit: spend\nof: orders\n")
     (problem,) = mistakes(desk)
-    assert problem.startswith(f"{path}:3: unit: expected one file for a unit that rereads")
+    assert problem.startswith(f"{path}:3: unit: expected one file for a derived unit")
     assert problem.endswith("give this file a unit: of its own")
 
 
@@ -282,7 +282,7 @@ def test_repeats_are_priced_one_by_one(tmp_path):
     assert result.score == pytest.approx(-100e-6)
 
 
-def test_judged_again_a_record_scores_the_same(desk):
+def test_scored_again_a_record_scores_the_same(desk):
     from tunegate.harness.evaluation.record import results_of
 
     first = judged(desk, {"a": answer("a", 100, 10), "b": answer("b", 50, 0)})
@@ -319,4 +319,4 @@ def test_fewer_tokens_are_no_loosened_rule(desk, tmp_path):
 
 def test_a_baseline_of_costs_serves_no_answers(desk, tmp_path):
     recorded(desk, tmp_path / "baselines", 10)
-    assert read_baseline(tmp_path / "baselines/tiny-12345678/desk/spend.json", "desk/spend").answers == {}
+    assert read_baseline(tmp_path / "baselines/tiny-12345678/desk/spend.json", "desk/spend").completions == {}

@@ -12,9 +12,15 @@ from tunegate.harness.baselines.lookup import check_vanished
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnose, read_diagnosis, write_diagnosis
+from tunegate.harness.diagnosis.diagnosis import (
+    Diagnosis,
+    Recommendation,
+    diagnose_task,
+    read_diagnosis,
+    write_diagnosis,
+)
 from tunegate.harness.diagnosis.recommendation import RungResult
-from tunegate.harness.diagnosis.render import show
+from tunegate.harness.diagnosis.render import print_diagnosis
 from tunegate.harness.fixtures.loader import load_tasks
 
 FOUND = Diagnosis(
@@ -40,7 +46,7 @@ def test_written_and_read_again(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_only_a_fine_tune_is_no_cheaper_lever():
+def test_only_a_fine_tune_is_no_cheaper_remedy():
     assert list(FOUND.cheaper) == ["desk/facts"]
 
 
@@ -67,7 +73,7 @@ def test_it_is_no_baseline_of_a_vanished_unit(tmp_path):
 
 def test_shown():
     console = Console(file=io.StringIO(), width=80)
-    show(console, FOUND)
+    print_diagnosis(console, FOUND)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert lines[3] == "desk/triage"
     assert lines[4].split() == ["as-is", "40", "0.0", "%", "0.0", "%", "60", "1.0"]
@@ -88,4 +94,4 @@ def test_nothing_to_diagnose(tmp_path):
     write_unit(tmp_path, ["one"], sealed=True)
     [task] = load_tasks(tmp_path)
     with pytest.raises(Refused, match="desk: expected a unit that generates and is not sealed, found none"):
-        diagnose(task, "smollm2", None, quiet())
+        diagnose_task(task, "smollm2", None, quiet())

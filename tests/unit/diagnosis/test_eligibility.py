@@ -1,4 +1,4 @@
-"""Leave to fine-tune: a diagnosis of this model and these questions that names no other remedy, or a reason."""
+"""Eligibility for a fine-tune: a diagnosis of this model and these questions names no other remedy, or a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.support.records import LOCAL, write_desk, write_policy
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnosis_path, write_diagnosis
-from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render
+from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
@@ -40,14 +40,14 @@ def diagnosis(task: Task, triage: Remedy = "fine-tune for quality", facts: Remed
 
 
 def test_targets_decide_and_guards_do_not(task):
-    leave = eligibility(task, diagnosis(task), None, "recipe.yaml")
-    assert leave["remedies"] == {TRIAGE: "fine-tune for quality"}
-    assert (leave["against"], leave["override"]) == ([], None)
-    assert render(leave) == ["  desk/triage: fine-tune for quality"]
+    eligible = eligibility(task, diagnosis(task), None, "recipe.yaml")
+    assert eligible["remedies"] == {TRIAGE: "fine-tune for quality"}
+    assert (eligible["against"], eligible["override"]) == ([], None)
+    assert render_eligibility(eligible) == ["  desk/triage: fine-tune for quality"]
 
 
 @pytest.mark.parametrize("remedy", ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"])
-def test_any_other_lever_is_refused(task, remedy):
+def test_any_other_remedy_is_refused(task, remedy):
     with pytest.raises(Refused) as refused:
         eligibility(task, diagnosis(task, remedy), None, "recipe.yaml")
     assert f"  desk/triage: {remedy.capitalize()}: so it is." in str(refused.value)
@@ -55,14 +55,14 @@ def test_any_other_lever_is_refused(task, remedy):
 
 
 @pytest.mark.parametrize("remedy", ["fine-tune for quality", "fine-tune for cost"])
-def test_a_waiver_of_nothing_is_not_kept(task, remedy):
+def test_an_override_of_nothing_is_not_kept(task, remedy):
     assert eligibility(task, diagnosis(task, remedy), "just in case", "recipe.yaml")["override"] is None
 
 
-def test_a_waiver_is_kept_with_what_it_waives(task):
-    leave = eligibility(task, diagnosis(task, "retrieval"), "to show that it fails", "recipe.yaml")
-    assert (leave["against"], leave["override"]) == ([TRIAGE], "to show that it fails")
-    assert render(leave)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
+def test_an_override_is_kept_with_what_it_overrides(task):
+    eligible = eligibility(task, diagnosis(task, "retrieval"), "to show that it fails", "recipe.yaml")
+    assert (eligible["against"], eligible["override"]) == ([TRIAGE], "to show that it fails")
+    assert render_eligibility(eligible)[1] == "  trained against the diagnosis of desk/triage: to show that it fails"
 
 
 def test_without_a_target_every_unit_decides(task):
@@ -74,8 +74,8 @@ def test_without_a_target_every_unit_decides(task):
 def test_a_target_that_no_prompt_can_change_needs_none(task, tmp_path):
     found = replace(diagnosis(task), units={}, questions={}, unpromptable=(TRIAGE, FACTS))
     write_diagnosis(tmp_path, found)
-    leave = eligibility(task, find_diagnosis(tmp_path, task, SUBJECT), None, "recipe.yaml")
-    assert render(leave) == ["  no target that a prompt can change"]
+    eligible = eligibility(task, find_diagnosis(tmp_path, task, SUBJECT), None, "recipe.yaml")
+    assert render_eligibility(eligible) == ["  no target that a prompt can change"]
 
 
 def test_found(task, tmp_path):
@@ -121,49 +121,49 @@ def test_of_fewer_units(task, tmp_path):
 
 
 @pytest.fixture
-def leave(task, tmp_path):
+def eligible(task, tmp_path):
     """What a training on a committed diagnosis keeps."""
     write_diagnosis(tmp_path, diagnosis(task))
     return eligibility(task, diagnosis(task), None, "recipe.yaml")
 
 
-def test_the_cited_diagnosis_stands(task, tmp_path, leave):
-    check_eligibility(tmp_path, task, SUBJECT, leave)
+def test_the_cited_diagnosis_stands(task, tmp_path, eligible):
+    check_eligibility(tmp_path, task, SUBJECT, eligible)
 
 
-def test_the_cited_diagnosis_stands_although_the_fixtures_grew(task, tmp_path, leave):
+def test_the_cited_diagnosis_stands_although_the_fixtures_grew(task, tmp_path, eligible):
     write_desk(tmp_path / "fixtures", 9)
     [grown] = load_tasks(tmp_path / "fixtures")
-    check_eligibility(tmp_path, grown, SUBJECT, leave)
+    check_eligibility(tmp_path, grown, SUBJECT, eligible)
 
 
-def test_the_cited_diagnosis_is_gone(task, tmp_path, leave):
+def test_the_cited_diagnosis_is_gone(task, tmp_path, eligible):
     diagnosis_path(tmp_path, LOCAL["model"], "desk").unlink()
     with pytest.raises(Refused, match=r"expected a diagnosis at .*; run: tunegate diagnose desk --model=\./m"):
-        check_eligibility(tmp_path, task, SUBJECT, leave, "./m")
+        check_eligibility(tmp_path, task, SUBJECT, eligible, "./m")
 
 
-def test_another_one_that_says_as_much(task, tmp_path, leave):
+def test_another_one_that_says_as_much(task, tmp_path, eligible):
     write_diagnosis(tmp_path, diagnosis(task, "fine-tune for cost"))
-    check_eligibility(tmp_path, task, SUBJECT, leave)
+    check_eligibility(tmp_path, task, SUBJECT, eligible)
 
 
-def test_another_one_that_names_a_cheaper_lever(task, tmp_path, leave):
+def test_another_one_that_names_a_cheaper_remedy(task, tmp_path, eligible):
     write_diagnosis(tmp_path, diagnosis(task, "prompt"))
     with pytest.raises(Refused, match="expected a diagnosis that names fine-tuning, found another remedy"):
-        check_eligibility(tmp_path, task, SUBJECT, leave)
+        check_eligibility(tmp_path, task, SUBJECT, eligible)
 
 
-def test_a_guard_that_became_a_target_is_looked_at_too(task, tmp_path, leave):
+def test_a_guard_that_became_a_target_is_looked_at_too(task, tmp_path, eligible):
     write_policy(tmp_path / "fixtures", triage={"role": "target"}, facts={"role": "target"})
     [now] = load_tasks(tmp_path / "fixtures")
     with pytest.raises(Refused, match="found another remedy:\n  desk/facts: Retrieval"):
-        check_eligibility(tmp_path, now, SUBJECT, leave)
+        check_eligibility(tmp_path, now, SUBJECT, eligible)
 
 
-def test_a_target_that_the_cited_diagnosis_never_saw(tmp_path, leave):
+def test_a_target_that_the_cited_diagnosis_never_saw(tmp_path, eligible):
     write_desk(tmp_path / "fixtures", 4, "later")
     write_policy(tmp_path / "fixtures", triage={"role": "target"}, later={"role": "target"})
     [now] = load_tasks(tmp_path / "fixtures")
     with pytest.raises(Refused, match="expected a diagnosis of desk/later, found none"):
-        check_eligibility(tmp_path, now, SUBJECT, leave)
+        check_eligibility(tmp_path, now, SUBJECT, eligible)

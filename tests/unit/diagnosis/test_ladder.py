@@ -39,7 +39,7 @@ def unit_of(root):
 
 
 def test_a_sample_is_the_same_each_time_and_keeps_groups_together(tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"group": f"g{index // 4}"})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"g{index // 4}"})
     unit = unit_of(tmp_path)
 
     first, again, other = sample(unit, 30), sample(unit, 30), sample(unit, 30, seed=1)
@@ -85,14 +85,14 @@ def test_who_can_climb(tmp_path):
 )
 def test_rungs_that_fixtures_offer(tmp_path, more, offered):
     shots = {"shots": more["shots"]} if "shots" in more else {}
-    marks = {"context": more["context"]} if "context" in more else {}
-    write_desk(tmp_path, 2, marks=lambda _: marks, **shots)
+    case_keys = {"context": more["context"]} if "context" in more else {}
+    write_desk(tmp_path, 2, case_keys=lambda _: case_keys, **shots)
     assert [rung for rung in LADDER if offers(unit_of(tmp_path), rung)] == offered
 
 
 def test_a_passage_that_the_prompt_holds_already_is_no_rung(tmp_path):
     prompt = {"template": "{context}\n{input}"}
-    write_desk(tmp_path, 2, marks=lambda _: {"context": "The boiler is old."}, prompt=prompt)
+    write_desk(tmp_path, 2, case_keys=lambda _: {"context": "The boiler is old."}, prompt=prompt)
     assert not offers(unit_of(tmp_path), "context")
 
 

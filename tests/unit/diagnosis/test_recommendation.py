@@ -73,7 +73,7 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
         ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No remedy found: no rung moves it"),
     ],
 )  # fmt: skip
-def test_the_lever_and_its_sentence(rungs, knowledge, chosen, says):
+def test_the_remedy_and_its_sentence(rungs, knowledge, chosen, says):
     assert remedy(rungs, GOAL, knowledge) == chosen
     assert advice(chosen, rungs, GOAL).startswith(says)
 

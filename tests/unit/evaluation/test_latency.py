@@ -11,7 +11,7 @@ import pytest
 from tests.support.units import write_unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, time_calls, told
+from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, render_timing, time_calls
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint, Request
@@ -98,7 +98,7 @@ def test_another_run_times_the_same_cases(units, measured):
 
 
 def test_what_people_read(measured):
-    lines = told(measured[0])
+    lines = render_timing(measured[0])
     assert "20 of 40 cases (seed 20260101), one prompt at a time" in lines[0]
     assert "for information only" in lines[0]
     assert lines[1].startswith("  base: median 4.")

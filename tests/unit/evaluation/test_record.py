@@ -15,7 +15,7 @@ from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import Record, Result, Summary, read_record, results_of
-from tunegate.harness.fixtures.json_schemas import schema
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 
@@ -94,8 +94,8 @@ def test_a_gated_record_comes_back_whole(judged, tmp_path):
 
 
 def test_it_satisfies_the_published_schema(judged):
-    Draft202012Validator.check_schema(schema("record"))
-    Draft202012Validator(schema("record")).validate(json.loads(json.dumps(judged.as_dict())))
+    Draft202012Validator.check_schema(published_schema("record"))
+    Draft202012Validator(published_schema("record")).validate(json.loads(json.dumps(judged.as_dict())))
 
 
 def test_it_is_plain_ascii_whatever_a_model_says(judged, tmp_path):

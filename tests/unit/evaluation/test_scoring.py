@@ -1,4 +1,4 @@
-"""From units and a subject to a record."""
+"""From units and a model to a record."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def answers(*given: Completion) -> Replay:
     return Replay({(each.key, each.repeat): each for each in given}, fingerprint)
 
 
-def test_every_answer_is_judged_by_its_own_case(tmp_path, units):
+def test_every_completion_is_scored_by_its_own_case(tmp_path, units):
     write_desk(tmp_path, 3)
     outputs = {f"{T}/c000": RIGHT, f"{T}/c001": WRONG, f"{T}/c002": "It is the boiler."}
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", outputs), dict.fromkeys(outputs, 0))
-    made = evaluate(units(), subject, quiet())
+    model = read_replay(write_outputs(tmp_path / "o.jsonl", outputs), dict.fromkeys(outputs, 0))
+    made = evaluate(units(), model, quiet())
     assert {key: result.passed for key, result in made.cases.items()} == {
         f"{T}/c000": True, f"{T}/c001": False, f"{T}/c002": False,
     }  # fmt: skip
@@ -47,8 +47,8 @@ def test_every_answer_is_judged_by_its_own_case(tmp_path, units):
 
 def test_no_answer_is_unscored_never_zero(tmp_path, units):
     write_desk(tmp_path, 3)
-    subject = answers(Completion(f"{T}/c000", RIGHT), Completion(f"{T}/c001", None))
-    made = evaluate(units(), subject, quiet())
+    model = answers(Completion(f"{T}/c000", RIGHT), Completion(f"{T}/c001", None))
+    made = evaluate(units(), model, quiet())
     assert [result.score for result in made.cases.values()] == [1.0, None, None]
     assert [str(finding) for finding in made.cases[f"{T}/c001"].findings] == ["unscored: no output for this case"]
     assert (made.units[T].unscored, made.units[T].mean) == (2, 1.0)
@@ -61,7 +61,7 @@ def test_a_unit_without_any_answer_has_no_mean(tmp_path, units):
 
 
 class Forgetful(Replay):
-    """A subject that leaves out what it does not know."""
+    """A model that leaves out what it does not know."""
 
     def answer(self, requests):
         return (answer for answer in super().answer(requests) if answer.output is not None)
@@ -69,8 +69,8 @@ class Forgetful(Replay):
 
 def test_an_answer_that_never_comes_is_unscored(tmp_path, units):
     write_desk(tmp_path, 2)
-    subject = Forgetful({(f"{T}/c000", 0): Completion(f"{T}/c000", RIGHT)}, answers().fingerprint)
-    assert [result.score for result in evaluate(units(), subject, quiet()).cases.values()] == [1.0, None]
+    model = Forgetful({(f"{T}/c000", 0): Completion(f"{T}/c000", RIGHT)}, answers().fingerprint)
+    assert [result.score for result in evaluate(units(), model, quiet()).cases.values()] == [1.0, None]
 
 
 def test_an_empty_answer_is_an_answer(tmp_path, units):
@@ -93,8 +93,8 @@ def sample(tmp_path, units):
 
     def run(*outputs: str | None):
         write_desk(tmp_path, 1, generate={"temperature": 0.7})
-        subject = answers(*(Completion(f"{T}/c000", output, repeat=index) for index, output in enumerate(outputs)))
-        return evaluate(units(), subject, quiet(), repeats=len(outputs))
+        model = answers(*(Completion(f"{T}/c000", output, repeat=index) for index, output in enumerate(outputs)))
+        return evaluate(units(), model, quiet(), repeats=len(outputs))
 
     return run
 
@@ -125,7 +125,7 @@ def test_a_continuous_score_neither_passes_nor_fails(tmp_path, units, monkeypatc
 
 
 def test_the_interval_counts_conversations_not_turns(tmp_path, units):
-    write_desk(tmp_path, 20, marks=lambda index: {"group": f"t{index % 2}"})
+    write_desk(tmp_path, 20, case_keys=lambda index: {"group": f"t{index % 2}"})
     given = answers(*(Completion(f"{T}/c{index:03}", RIGHT) for index in range(20)))
     lower, upper = evaluate(units(), given, quiet()).units[T].interval
     assert (round(lower, 3), upper) == (0.342, 1.0)  # Wilson's 95 % of 2 in 2
@@ -147,7 +147,7 @@ def test_the_record_says_who_was_asked_what(tmp_path, units):
     assert (made.partial, made.sealed) == (True, True)
 
 
-def test_step_by_step_judges_what_follows_the_last_answer_mark(tmp_path, units):
+def test_step_by_step_scores_what_follows_the_last_answer_mark(tmp_path, units):
     write_desk(tmp_path, 1)
     fingerprint = replace(answers().fingerprint, subject={"model": "x", "rung": "steps"})
     output = f"It is cold. Answer: perhaps. Answer: {RIGHT}"
@@ -156,7 +156,7 @@ def test_step_by_step_judges_what_follows_the_last_answer_mark(tmp_path, units):
     assert made.cases[f"{T}/c000"].output == output
 
 
-def test_judging_a_record_again_gives_the_same_record(tmp_path, units):
+def test_scoring_a_record_again_gives_the_same_record(tmp_path, units):
     write_desk(tmp_path, 2)
     given = answers(
         Completion(f"{T}/c000", RIGHT, 60, 8, finish="stop"), Completion(f"{T}/c001", WRONG, 62, 10, finish="length")

@@ -41,7 +41,7 @@ def verdict(judged: Record, unit: str = T) -> dict[str, Any]:
 
 
 def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
-    """A base and a tuned row: so many broke, so many fixed, so many fail in both, the others pass in both."""
+    """A base and a tuned row: so many regressed, so many fixed, so many fail in both, the others pass in both."""
     rest = n - regressed - fixed - failing
     return (
         "1" * regressed + "0" * fixed + "0" * failing + "1" * rest,
@@ -85,7 +85,7 @@ def test_worse_is_mcnemars_mid_p_below_four_percent(evaluate, tmp_path, regresse
     assert verdict(evaluate(*moved(100, regressed_cases, fixed_cases)))["lower"] is worse
 
 
-def test_four_broken_alone_cannot_be_chance_but_three_can(evaluate, tmp_path):
+def test_four_regressed_alone_cannot_be_chance_but_three_can(evaluate, tmp_path):
     write_desk(tmp_path, 60)
     assert verdict(evaluate(*moved(60, regressed=4)))["verdict"] == "regressed"  # mid-p .031
     assert verdict(evaluate(*moved(60, regressed=3)))["verdict"] == "inconclusive"
@@ -95,7 +95,7 @@ def test_four_broken_alone_cannot_be_chance_but_three_can(evaluate, tmp_path):
 
 
 def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"group": f"t{index // 20}"})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"t{index // 20}"})
     found = verdict(evaluate(*moved(100, regressed=20)))  # one conversation of five went wrong
     assert (found["n"], found["observations"]) == (100, 5)
     assert found["verdict"] == "inconclusive"
@@ -104,14 +104,14 @@ def test_cases_of_one_group_are_one_observation(evaluate, tmp_path):
 
 
 def test_a_group_counts_once_however_long_it_is(evaluate, tmp_path):
-    write_desk(tmp_path, 10, marks=lambda index: {"group": "long"} if index < 8 else {})
+    write_desk(tmp_path, 10, case_keys=lambda index: {"group": "long"} if index < 8 else {})
     found = verdict(evaluate("1" * 8 + "11", "0" * 8 + "11"))
     assert (found["base"], found["mean"]) == (1.0, pytest.approx(2 / 3))
     assert found["difference"] == pytest.approx(-1 / 3)
 
 
 def test_the_same_question_under_another_id_is_no_further_observation(evaluate, tmp_path):
-    write_desk(tmp_path, 80, marks=lambda index: {"input": f"message {index // 2}"})
+    write_desk(tmp_path, 80, case_keys=lambda index: {"input": f"message {index // 2}"})
     found = verdict(evaluate("1" * 80, "1" * 80))
     assert found["verdict"] == "inconclusive"  # forty questions
     assert "on 80 cases in 40 observations" in found["reason"]
@@ -127,7 +127,7 @@ def test_repeats_are_averaged_not_pooled(evaluate, tmp_path):
     assert found["difference"] == pytest.approx(-1 / 300)
 
 
-def test_an_unbounded_score_is_clamped_at_ten_margins_and_says_so(evaluate, tmp_path, monkeypatch):
+def test_an_unbounded_score_is_winsorised_at_ten_margins_and_says_so(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"margin": 0.5})
@@ -178,16 +178,16 @@ def test_units_too_quiet_to_be_worse_do_not_dilute_the_family(evaluate, tmp_path
 # rule 6: critical cases and the minimum score
 
 
-def test_one_broken_critical_case_is_regressed_by_itself(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
+def test_one_regressed_critical_case_is_regressed_by_itself(evaluate, tmp_path):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     found = verdict(evaluate(*moved(100, regressed=1)))
     assert found["verdict"] == "regressed"
     assert found["critical"] == ["c000"]
     assert found["reason"].startswith("Regressed: a critical case regressed (c000).")
 
 
-def test_a_critical_case_that_the_base_failed_is_unarmed_and_listed(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
+def test_a_critical_case_that_the_base_failed_is_already_failing_and_listed(evaluate, tmp_path):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     found = verdict(evaluate(*moved(100, failing=1)))
     assert (found["verdict"], found["critical"], found["already_failing"]) == ("held", [], ["c000"])
     assert "Critical, but already failing in the baseline: c000." in found["reason"]
@@ -203,17 +203,17 @@ def test_a_critical_case_that_the_base_failed_is_unarmed_and_listed(evaluate, tm
         ((1, 1, 0), (0, 0, 0), False, True),
     ],
 )
-def test_a_sampled_critical_case_is_armed_at_three_of_three_and_broke_at_two_running(
+def test_a_sampled_critical_case_is_armed_at_three_of_three_and_regresses_at_two_running(
     evaluate, tmp_path, before, after, regressed_cases, already_failing
 ):
-    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     steady = [(1, 1, 1)] * 99
     found = verdict(evaluate([before, *steady], [after, *steady]))
     assert (found["critical"] == ["c000"]) is regressed_cases
     assert (found["already_failing"] == ["c000"]) is already_failing
 
 
-def test_below_the_floor_is_regressed_whatever_the_base_was(evaluate, tmp_path):
+def test_below_the_minimum_score_is_regressed_whatever_the_base_was(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 70 + "0" * 30
@@ -222,7 +222,7 @@ def test_below_the_floor_is_regressed_whatever_the_base_was(evaluate, tmp_path):
     assert found["reason"].startswith("Regressed: below the minimum score of 90.0 %, whatever the baseline was.")
 
 
-def test_an_estimate_below_the_floor_is_at_best_inconclusive(evaluate, tmp_path):
+def test_an_estimate_below_the_minimum_score_is_at_best_inconclusive(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"minimum_score": 0.9})
     row = "1" * 88 + "0" * 12
@@ -233,15 +233,15 @@ def test_an_estimate_below_the_floor_is_at_best_inconclusive(evaluate, tmp_path)
     )
 
 
-def test_the_floor_sees_groups_not_cases(evaluate, tmp_path):
+def test_the_minimum_score_sees_groups_not_cases(evaluate, tmp_path):
     row = "1" * 70 + "0" * 30
-    write_desk(tmp_path, 100, marks=lambda index: {"group": f"t{index // 10}"})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"group": f"t{index // 10}"})
     write_policy(tmp_path, triage={"minimum_score": 0.8, "margin": 0.5})
     assert verdict(evaluate(row, row))["verdict"] == "inconclusive"  # 7 of 10, not 70 of 100
 
 
 def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 0})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
     write_policy(tmp_path, triage={"minimum_score": 0.95})
     reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
     assert reason.startswith(
@@ -356,7 +356,7 @@ def _channel(index: int) -> dict[str, Any]:
 
 
 def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
-    write_desk(tmp_path, 400, marks=_channel)
+    write_desk(tmp_path, 400, case_keys=_channel)
     write_policy(tmp_path, triage={})
     judged = evaluate(*moved(400, regressed=8), trained=())
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("held", ["channel=sms"])
@@ -368,19 +368,19 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
 
 @pytest.mark.parametrize(("regressed_cases", "fell"), [(5, []), (6, ["channel=sms"])])
 def test_a_slice_falls_by_its_exact_p(evaluate, tmp_path, regressed_cases, fell):
-    write_desk(tmp_path, 400, marks=_channel)
+    write_desk(tmp_path, 400, case_keys=_channel)
     assert (
         verdict(evaluate(*moved(400, regressed_cases)))["worse_slices"] == fell
     )  # 1/32 and 1/64 beside .02; mid-p is half of it
 
 
 def test_a_slice_that_is_itself_held_does_not_block(evaluate, tmp_path):
-    write_desk(tmp_path, 500, marks=lambda index: {"tags": {"channel": "sms" if index < 350 else "email"}})
+    write_desk(tmp_path, 500, case_keys=lambda index: {"tags": {"channel": "sms" if index < 350 else "email"}})
     assert verdict(evaluate(*moved(500, regressed=6)))["worse_slices"] == []
 
 
 def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=_channel)
+    write_desk(tmp_path, 100, case_keys=_channel)
     judged = evaluate("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
     assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("inconclusive", ["channel=sms"])
     assert not verdict(judged)["only_inconclusive"]
@@ -388,24 +388,24 @@ def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tm
 
 
 def test_a_tag_of_nearly_all_cases_is_no_slice(evaluate, tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"tags": {"channel": "sms" if index < 81 else "email"}})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"tags": {"channel": "sms" if index < 81 else "email"}})
     assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == []
-    write_desk(tmp_path, 100, marks=lambda index: {"tags": {"channel": "sms" if index < 80 else "email"}})
+    write_desk(tmp_path, 100, case_keys=lambda index: {"tags": {"channel": "sms" if index < 80 else "email"}})
     assert verdict(evaluate(*moved(100, regressed=20)))["worse_slices"] == ["channel=sms"]
 
 
 def test_the_slices_of_all_units_are_one_family(evaluate, tmp_path):
-    write_desk(tmp_path, 400, marks=_channel)
+    write_desk(tmp_path, 400, case_keys=_channel)
     base, tuned = moved(400, regressed=6)  # exact p 1/64 = .016
     assert verdict(evaluate(base, tuned))["worse_slices"] == ["channel=sms"]
-    write_desk(tmp_path, 400, "replies", marks=lambda index: {"tags": {"kind": f"k{index // 100}"}})
+    write_desk(tmp_path, 400, "replies", case_keys=lambda index: {"tags": {"kind": f"k{index // 100}"}})
     noisy = [row * 4 for row in moved(100, regressed=6, fixed=6)]
     judged = evaluate({T: base, G: noisy[0]}, {T: tuned, G: noisy[1]})
     assert verdict(judged)["worse_slices"] == []
 
 
 def test_a_conversation_is_one_observation_of_its_slice(evaluate, tmp_path):
-    write_desk(tmp_path, 400, marks=lambda index: _channel(index) | ({"group": "one"} if index < 8 else {}))
+    write_desk(tmp_path, 400, case_keys=lambda index: _channel(index) | ({"group": "one"} if index < 8 else {}))
     assert verdict(evaluate(*moved(400, regressed=8)))["worse_slices"] == []
 
 
@@ -466,17 +466,17 @@ def test_at_24_candidates_fewer_than_164_cases_never_hold(evaluate, tmp_path, co
 
 
 @pytest.mark.parametrize(
-    ("looks", "broke_verdict", "fixed_verdict"), [(1, "regressed", "improved"), (3, "inconclusive", "held")]
+    ("looks", "regressed_verdict", "fixed_verdict"), [(1, "regressed", "improved"), (3, "inconclusive", "held")]
 )
-def test_looks_divide_worse_and_better(evaluate, tmp_path, looks, broke_verdict, fixed_verdict):
+def test_looks_divide_worse_and_better(evaluate, tmp_path, looks, regressed_verdict, fixed_verdict):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"}, looks=looks)
-    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == broke_verdict
+    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == regressed_verdict
     assert verdict(evaluate(*moved(100, regressed=2, fixed=9)))["verdict"] == fixed_verdict
 
 
-def test_looks_divide_the_floor_the_reach_and_the_slices(evaluate, tmp_path):
-    write_desk(tmp_path, 200, marks=_channel)
+def test_looks_divide_the_minimum_score_the_target_score_and_the_slices(evaluate, tmp_path):
+    write_desk(tmp_path, 200, case_keys=_channel)
     once, often = {}, {}
     for looks, found in ((1, once), (20, often)):
         write_policy(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.paths import GOLDEN
-from tests.support.records import Marks, record, write_desk, write_policy
+from tests.support.records import CaseKeys, record, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
@@ -33,12 +33,12 @@ class Unit:
     tuned: Any
     last: Any = None
     policy: dict[str, Any] | None = None
-    marks: Marks | None = None
+    case_keys: CaseKeys | None = None
     more: dict[str, Any] | None = None
 
 
 def moved(n: int, regressed: int = 0, fixed: int = 0, failing: int = 0) -> tuple[str, str]:
-    """A base's and a tuned row: so many broke, so many fixed, so many fail in both, the others pass in both."""
+    """A base's and a tuned row: so many regressed, so many fixed, so many fail in both, the others pass in both."""
     rest = "1" * (n - regressed - fixed - failing)
     return "1" * regressed + "0" * (fixed + failing) + rest, "0" * regressed + "1" * fixed + "0" * failing + rest
 
@@ -56,8 +56,8 @@ def one(rows: Sequence[Any], **more: Any) -> dict[str, Unit]:
     return {"triage": Unit(rows[0], rows[1], **more)}
 
 
-def some(key: str, indices: Sequence[int], value: Any) -> Marks:
-    """Marks a few cases."""
+def some(key: str, indices: Sequence[int], value: Any) -> CaseKeys:
+    """Gives a few cases a further key."""
     return lambda index: {key: value} if index in indices else {}
 
 
@@ -86,13 +86,13 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     },
     "A clear drop": {"units": one(moved(200, regressed=24, fixed=3))},
     "One critical case regressed inside a green total": {
-        "units": one(moved(400, regressed=1), marks=some("critical", [0, 9], True)),
+        "units": one(moved(400, regressed=1), case_keys=some("critical", [0, 9], True)),
     },
     "A critical case that the base failed already": {
-        "units": one(moved(200, failing=1), marks=some("critical", [0], True)),
+        "units": one(moved(200, failing=1), case_keys=some("critical", [0], True)),
     },
     "Everything went wrong at once": {
-        "units": one(moved(200, regressed=80), policy={"minimum_score": 0.8}, marks=some("critical", [0], True)),
+        "units": one(moved(200, regressed=80), policy={"minimum_score": 0.8}, case_keys=some("critical", [0], True)),
     },
     "Below the minimum score, like the base": {"units": one(moved(200, failing=100), policy={"minimum_score": 0.8})},
     "Perhaps below the minimum score": {"units": one(moved(200, failing=42), policy={"minimum_score": 0.8})},
@@ -101,10 +101,10 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "units": one(moved(400, regressed=24, fixed=14)),
     },
     "A slice collapsed inside a green total": {
-        "units": one(("1" * 400, "0" * 8 + "1" * 392), marks=channel),
+        "units": one(("1" * 400, "0" * 8 + "1" * 392), case_keys=channel),
     },
     "Conversations count once": {
-        "units": one(moved(240, regressed=2), marks=lambda index: {"group": f"t{index // 3}"}),
+        "units": one(moved(240, regressed=2), case_keys=lambda index: {"group": f"t{index // 3}"}),
     },
     "Three answers a case": {
         "units": one(([("1", "1", "1")] * 100, [("1", "1", "0")] * 2 + [("1", "1", "1")] * 98)),
@@ -156,7 +156,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
         root = tmp_path / str(len(list(tmp_path.iterdir())))
         for unit, each in units.items():
-            write_desk(root, len(each.base), unit, each.marks, **(each.more or {}))
+            write_desk(root, len(each.base), unit, each.case_keys, **(each.more or {}))
         if declared:
             policies = {unit: each.policy or {} for unit, each in units.items()}
             write_policy(root, looks=looks, candidates=candidates, **policies)

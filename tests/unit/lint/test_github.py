@@ -21,7 +21,7 @@ def test_a_mistake_is_an_error_at_its_line():
     )
 
 
-def test_a_doubt_is_a_warning():
+def test_what_is_doubtful_is_a_warning():
     assert (
         annotation(LintWarning("a.yaml", 1, "no shots")) == "::warning file=a.yaml,line=1,title=tunegate lint::no shots"
     )

@@ -8,7 +8,7 @@ from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write
 from tests.support.units import write_unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.lint.rules import lint, report_cards
+from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
 T = "desk/triage"
 POLICY = "version: 1\nunits:\n  triage: {role: target, margin: MARGIN, reason: tickets}\n"
@@ -27,14 +27,16 @@ def warnings(tmp_path, count, margin="0.1", policy="", **more):
 def said(*where):
     """What is warned of, without the places, and without what holds for nearly all small projects of these tests."""
     usual = ("without shots", "no unit is a target", "not named here")
-    return [warning.text for warning in lint(*where).warnings if not any(each in warning.text for each in usual)]
+    return [
+        warning.text for warning in lint_fixtures(*where).warnings if not any(each in warning.text for each in usual)
+    ]
 
 
 def test_a_sound_unit_is_counted_and_nothing_is_warned_of(tmp_path):
     write_unit(tmp_path, cases(170))
     (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1"))
 
-    found = lint(tmp_path)
+    found = lint_fixtures(tmp_path)
 
     assert (found.units, said(tmp_path)) == (["desk/triage: 170 schema cases"], [])
     assert found.summary.startswith("1 task, 1 unit, 170 cases: no mistakes")
@@ -44,7 +46,7 @@ def test_critical_cases_are_counted(tmp_path):
     more = {"cases": [{"id": "a", "input": "hi", "critical": True}, {"id": "b", "input": "ho"}]}
     write_unit(tmp_path, [], **more)
 
-    assert lint(tmp_path).units == ["desk/triage: 2 schema cases, 1 critical"]
+    assert lint_fixtures(tmp_path).units == ["desk/triage: 2 schema cases, 1 critical"]
 
 
 def test_a_task_without_a_policy_is_warned_of(tmp_path):
@@ -136,7 +138,7 @@ def test_a_case_that_asks_what_another_asks_is_told_with_its_line(tmp_path):
         text + "".join(case.format(id=name, input=asked) for name, asked in zip("abc", ["hi", "ho", "hi"], strict=True))
     )
 
-    (warning,) = [each for each in lint(tmp_path).warnings if "asks" in each.text]
+    (warning,) = [each for each in lint_fixtures(tmp_path).warnings if "asks" in each.text]
 
     assert warning.text == "desk/schema/c asks what a asks (line 5), so the two count as one case"
     assert (warning.line, warning.file.endswith("triage.yaml")) == (7, True)
@@ -160,7 +162,7 @@ def test_what_a_task_file_leaves_open_is_told_with_its_line(tmp_path):
         "version: 1\nunits:\n  triage: {role: guard, margin: 0.1, reason: r}\n  general: {role: guard, reason: r}\n"
     )
 
-    found = lint(tmp_path)
+    found = lint_fixtures(tmp_path)
 
     assert [f"{where} {warning.text}" for where, warning in zip(place(found), found.warnings, strict=True)] == [
         "task.yaml:2 desk/other is not named here, so it guards with a margin of 5 points; name it, with the reason",
@@ -174,7 +176,7 @@ def test_a_target_without_shots_is_told_and_a_guard_without_is_not(tmp_path):
     for role, told in (("target", 1), ("guard", 0)):
         (tmp_path / "desk" / "task.yaml").write_text(POLICY.replace("MARGIN", "0.1").replace("target", role))
 
-        assert sum("shots" in warning.text for warning in lint(tmp_path).warnings) == told
+        assert sum("shots" in warning.text for warning in lint_fixtures(tmp_path).warnings) == told
 
 
 @pytest.fixture
@@ -188,36 +190,38 @@ def desk(tmp_path, monkeypatch):
 
 
 def test_mistakes_are_told_and_then_nothing_else_is(desk):
-    found = lint(desk)
+    found = lint_fixtures(desk)
 
     assert [problem.where for problem in found.mistakes] == ["cases[1].id"]
     assert (found.warnings, found.units, found.summary) == ((), [], "1 mistake")
 
 
 def test_one_task_or_one_file_may_be_linted(desk):
-    assert lint(desk / "desk").units == ["desk/orders: 1 schema case", "desk/triage: 3 schema cases"]
-    assert {warning.file for warning in lint(desk / "desk").warnings} == {
+    assert lint_fixtures(desk / "desk").units == ["desk/orders: 1 schema case", "desk/triage: 3 schema cases"]
+    assert {warning.file for warning in lint_fixtures(desk / "desk").warnings} == {
         "fixtures/desk/orders.yaml",
         "fixtures/desk/triage.yaml",
     }
-    assert {warning.file for warning in lint(desk / "desk" / "triage.yaml").warnings} == {"fixtures/desk/triage.yaml"}
-    assert lint(desk / "shop" / "triage.yaml").mistakes == lint(desk).mistakes
+    assert {warning.file for warning in lint_fixtures(desk / "desk" / "triage.yaml").warnings} == {
+        "fixtures/desk/triage.yaml"
+    }
+    assert lint_fixtures(desk / "shop" / "triage.yaml").mistakes == lint_fixtures(desk).mistakes
 
 
 def test_a_file_is_linted_with_the_mistakes_of_what_it_depends_on(desk):
     write_unit(desk, ["a"], "good", task="shop")
 
     with pytest.raises(Refused, match=r"triage\.yaml:1: cases\[1\]\.id"):
-        lint(desk / "shop" / "good.yaml")
+        lint_fixtures(desk / "shop" / "good.yaml")
 
 
 def test_a_thousand_cases_are_linted(tmp_path):
     write_unit(tmp_path, cases(1000))
 
-    assert lint(tmp_path).units == ["desk/triage: 1,000 schema cases"]
+    assert lint_fixtures(tmp_path).units == ["desk/triage: 1,000 schema cases"]
 
 
 def test_there_is_no_report_card_where_there_is_no_voice(tmp_path):
     write_unit(tmp_path, ["a"])
 
-    assert list(report_cards(lint(tmp_path).tasks)) == []
+    assert list(report_cards(lint_fixtures(tmp_path).tasks)) == []

@@ -52,7 +52,7 @@ def test_cases_in_another_format_are_told(told):
     assert list(told(cases_dot_jsonl="{}")) == ["cases.jsonl"]
 
 
-def test_notes_hidden_files_and_the_policy_are_no_strays(told):
+def test_notes_hidden_files_and_the_policy_are_not_unused(told):
     policy = "version: 1\nunits:\n  triage: {role: guard, reason: r}\n"
 
     assert told(README_dot_md="Notes.", _dot_DS_Store="x", refs___draft_dot_yaml="a: 1", task_dot_yaml=policy) == {}

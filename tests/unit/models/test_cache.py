@@ -14,17 +14,17 @@ from tunegate.harness.models.cache import Cached, Store
 
 SUBJECT = {"model": "tiny-1", "base": "b", "adapter": None, "tokenizer": "t", "template": "c", "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32"}
-IDENTITY = Fingerprint(SUBJECT, ENGINE, {"model": "tiny"})
+FINGERPRINT = Fingerprint(SUBJECT, ENGINE, {"model": "tiny"})
 GREEDY = Request("desk/triage/a", (("system", "Sort."), ("user", "It is cold.")), Decoding(max_new_tokens=8))
 SAMPLED = replace(GREEDY, decoding=Decoding(8, temperature=0.7, seed=1))
 
 
 class Counting:
-    """A subject that answers with its own count and remembers what it was asked."""
+    """A model that answers with its own count and remembers what it was asked."""
 
     can = frozenset({"generate"})
 
-    def __init__(self, fingerprint: Fingerprint = IDENTITY, silent: bool = False) -> None:
+    def __init__(self, fingerprint: Fingerprint = FINGERPRINT, silent: bool = False) -> None:
         self.fingerprint, self.silent, self.asked = fingerprint, silent, []
 
     def answer(self, requests):
@@ -41,13 +41,13 @@ def store(tmp_path):
 
 
 def test_what_was_answered_is_not_asked_again(store):
-    subject = Counting()
-    first = list(Cached(subject, store).answer([GREEDY]))
-    again = Cached(subject, store)
+    model = Counting()
+    first = list(Cached(model, store).answer([GREEDY]))
+    again = Cached(model, store)
     second = list(again.answer([GREEDY]))
-    assert (len(subject.asked), again.reused) == (1, 1)
+    assert (len(model.asked), again.reused) == (1, 1)
     assert [answer.output for answer in second] == [answer.output for answer in first] == ["answer 1"]
-    assert second[0].generation == first[0].generation == IDENTITY.generation(GREEDY)
+    assert second[0].generation == first[0].generation == FINGERPRINT.generation(GREEDY)
 
 
 def test_a_kept_answer_has_no_latency(store):
@@ -56,9 +56,9 @@ def test_a_kept_answer_has_no_latency(store):
 
 
 @pytest.mark.parametrize("part", ["base", "adapter", "tokenizer", "template"])
-def test_another_subject_gets_its_own_answers(store, part):
+def test_another_model_gets_its_own_answers(store, part):
     list(Cached(Counting(), store).answer([GREEDY]))
-    other = Counting(replace(IDENTITY, subject=SUBJECT | {part: "another"}))
+    other = Counting(replace(FINGERPRINT, subject=SUBJECT | {part: "another"}))
     list(Cached(other, store).answer([GREEDY]))
     assert len(other.asked) == 1
 
@@ -66,7 +66,7 @@ def test_another_subject_gets_its_own_answers(store, part):
 @pytest.mark.parametrize("part", ["backend", "torch", "dtype", "planner"])
 def test_another_engine_gets_its_own_answers(store, part):
     list(Cached(Counting(), store).answer([GREEDY]))
-    other = Counting(replace(IDENTITY, engine=ENGINE | {part: "another"}))
+    other = Counting(replace(FINGERPRINT, engine=ENGINE | {part: "another"}))
     list(Cached(other, store).answer([GREEDY]))
     assert len(other.asked) == 1
 
@@ -82,18 +82,18 @@ def test_another_engine_gets_its_own_answers(store, part):
     ],
 )
 def test_another_prompt_or_decoding_is_asked(store, request_):
-    subject = Counting()
-    list(Cached(subject, store).answer([GREEDY]))
-    list(Cached(subject, store).answer([request_]))
-    assert subject.asked == [GREEDY, request_]
+    model = Counting()
+    list(Cached(model, store).answer([GREEDY]))
+    list(Cached(model, store).answer([request_]))
+    assert model.asked == [GREEDY, request_]
 
 
 @pytest.mark.parametrize(
     "fingerprint",
     [
-        replace(IDENTITY, names={"model": "renamed", "adapter": "/elsewhere"}),
-        replace(IDENTITY, subject=SUBJECT | {"model": "moved-1"}),
-        replace(IDENTITY, subject=SUBJECT | {"rung": "few-shot"}),  # the rung is in the messages
+        replace(FINGERPRINT, names={"model": "renamed", "adapter": "/elsewhere"}),
+        replace(FINGERPRINT, subject=SUBJECT | {"model": "moved-1"}),
+        replace(FINGERPRINT, subject=SUBJECT | {"rung": "few-shot"}),  # the rung is in the messages
     ],
 )
 def test_names_do_not_matter(store, fingerprint):
@@ -106,9 +106,9 @@ def test_names_do_not_matter(store, fingerprint):
 def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
     list(Cached(Counting(), store).answer([GREEDY]))
     twin = replace(GREEDY, key="desk/other/b", decoding=replace(GREEDY.decoding, seed=7, top_p=0.5))
-    subject = Counting()
-    assert [answer.key for answer in Cached(subject, store).answer([twin])] == ["desk/other/b"]
-    assert subject.asked == []
+    model = Counting()
+    assert [answer.key for answer in Cached(model, store).answer([twin])] == ["desk/other/b"]
+    assert model.asked == []
 
 
 @pytest.mark.parametrize(
@@ -122,23 +122,23 @@ def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
     ],
 )
 def test_a_sampled_answer_is_of_its_case_repeat_and_seed_alone(store, other):
-    subject = Counting()
-    list(Cached(subject, store).answer([SAMPLED]))
-    list(Cached(subject, store).answer([SAMPLED]))
-    list(Cached(subject, store).answer([other]))
-    assert subject.asked == [SAMPLED, other]
+    model = Counting()
+    list(Cached(model, store).answer([SAMPLED]))
+    list(Cached(model, store).answer([SAMPLED]))
+    list(Cached(model, store).answer([other]))
+    assert model.asked == [SAMPLED, other]
 
 
 def test_what_was_not_answered_is_not_kept(store):
     silent = Counting(silent=True)
     assert [answer.output for answer in Cached(silent, store).answer([GREEDY])] == [None]
-    assert store.get(IDENTITY.generation(GREEDY)) is None
+    assert store.get(FINGERPRINT.generation(GREEDY)) is None
     assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 1"]
 
 
 def test_known_answers_come_before_the_store(store):
     list(Cached(Counting(), store).answer([GREEDY]))
-    known = {IDENTITY.generation(GREEDY): Completion("x", "from the baseline")}
+    known = {FINGERPRINT.generation(GREEDY): Completion("x", "from the baseline")}
     assert [answer.output for answer in Cached(Counting(), store, known).answer([GREEDY])] == ["from the baseline"]
 
 
@@ -147,9 +147,9 @@ def test_each_answer_is_kept_as_it_comes(store):
     answers = Cached(Counting(), store).answer([GREEDY, later])
     next(answers)
     answers.close()  # an interrupted run
-    subject = Counting()
-    list(Cached(subject, store).answer([GREEDY, later]))
-    assert subject.asked == [later]
+    model = Counting()
+    list(Cached(model, store).answer([GREEDY, later]))
+    assert model.asked == [later]
 
 
 def test_a_file_that_is_no_store_says_what_to_do(tmp_path):

@@ -101,7 +101,7 @@ def test_the_steps_rung_asks_for_steps_and_gives_them_room(tmp_path):
         ("Answer:", ""),
     ],
 )
-def test_under_steps_the_last_answer_is_judged(output, judged):
+def test_under_steps_the_last_answer_is_scored(output, judged):
     assert final("steps", output) == judged
     assert all(final(rung, output) == output for rung in RUNGS if rung != "steps")
 

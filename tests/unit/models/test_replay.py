@@ -27,15 +27,15 @@ def mistakes(tmp_path, *lines) -> list[str]:
 
 
 def test_outputs_are_given_back_in_the_order_asked(tmp_path):
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A", CASES[1]: "B"}), KNOWN)
+    model = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A", CASES[1]: "B"}), KNOWN)
 
-    assert [answer.output for answer in subject.answer(ask(CASES[1], CASES[0]))] == ["B", "A"]
+    assert [answer.output for answer in model.answer(ask(CASES[1], CASES[0]))] == ["B", "A"]
 
 
 def test_null_and_a_missing_case_are_unscored(tmp_path):
-    subject = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: None, CASES[1]: ""}), KNOWN)
+    model = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: None, CASES[1]: ""}), KNOWN)
 
-    assert [answer.output for answer in subject.answer(ask(*KNOWN))] == [None, "", None]
+    assert [answer.output for answer in model.answer(ask(*KNOWN))] == [None, "", None]
 
 
 def test_counts_times_and_repeats_are_kept(tmp_path):
@@ -135,7 +135,7 @@ def test_a_missing_file_and_one_that_is_not_utf_8_are_told(tmp_path):
             read_replay(tmp_path / f"{name}.jsonl", KNOWN)
 
 
-def test_the_subject_is_the_file(tmp_path):
+def test_the_model_is_the_file(tmp_path):
     one = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).fingerprint
     same = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "A"}), KNOWN).fingerprint
     other = read_replay(write_outputs(tmp_path / "o.jsonl", {CASES[0]: "B"}), KNOWN).fingerprint

@@ -25,9 +25,9 @@ BASE, FLIPPED = "1" * 40 + "0" * 20, "0" * 2 + "1" * 38 + "1" * 1 + "0" * 19  # 
 class Desk:
     """A unit of 60 cases; what a base and a tuned model made of it."""
 
-    def __init__(self, home: Path, marks=None, **more) -> None:
+    def __init__(self, home: Path, case_keys=None, **more) -> None:
         self.home = home
-        write_desk(home / "fixtures", 60, marks=marks, **more)
+        write_desk(home / "fixtures", 60, case_keys=case_keys, **more)
 
     @property
     def tasks(self):
@@ -147,8 +147,8 @@ def test_cases_added_since_do_not_hide_what_was_measured(desk):
 
 
 def test_cases_of_a_group_are_one_observation(tmp_path):
-    desk = Desk(tmp_path, marks=lambda index: {"group": f"g{index // 3}"})
-    half = "0" * 3 + "0" + "1" * 36 + "0" * 20  # one group broke whole, one in a third
+    desk = Desk(tmp_path, case_keys=lambda index: {"group": f"g{index // 3}"})
+    half = "0" * 3 + "0" + "1" * 36 + "0" * 20  # one group regressed whole, one in a third
 
     seen = desk.seen(desk.compared(BASE, half))
 

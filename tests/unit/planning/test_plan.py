@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import Plan, plan
+from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.statistics.power import Levels
 
 T = "desk/triage"
@@ -33,7 +33,7 @@ def planned(root):
     """Plan the fixtures, with no past; the unit `desk/triage` unless it says otherwise."""
 
     def run(unit: str = T, past: Past | None = None, **more) -> Plan:
-        return next(each for each in plan(load_tasks(root), past or Past(), **more) if each.unit.key == unit)
+        return next(each for each in plan_units(load_tasks(root), past or Past(), **more) if each.unit.key == unit)
 
     return run
 
@@ -59,7 +59,7 @@ def test_the_units_of_a_task_have_to_hold_together(planned, root):
 
 
 def test_cases_of_a_group_are_one_observation(planned, root):
-    write_desk(root, 90, marks=lambda index: {"group": f"g{index // 3}"} if index < 60 else {})
+    write_desk(root, 90, case_keys=lambda index: {"group": f"g{index // 3}"} if index < 60 else {})
 
     assert planned().n == 20 + 30
 
@@ -114,7 +114,7 @@ def test_from_a_baseline_of_nothing_a_gain_shows_sooner_and_from_one_of_all_neve
 
     def at(passed: int) -> Plan:
         save(tmp_path / "baselines", record(tasks, {T: "1" * passed + "0" * (120 - passed)}), [tasks[0].units[0]])
-        (found,) = plan(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"))
+        (found,) = plan_units(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"))
         return found
 
     none, half, almost, every = at(0), at(60), at(117), at(120)
@@ -203,7 +203,7 @@ def tunegate(monkeypatch):
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch) -> Path:
-    """A project with fixtures, a baseline and a record against it: of 120 cases 2 broke and 50 were fixed."""
+    """A project with fixtures, a baseline and a record against it: of 120 cases 2 regressed and 50 were fixed."""
     monkeypatch.chdir(tmp_path)
     write_desk(tmp_path / "fixtures", 120)
     write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})

@@ -12,8 +12,8 @@ from tests.support.records import record, save, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan
-from tunegate.harness.planning.render import sentence, show
+from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.planning.render import print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -29,7 +29,7 @@ def told(tmp_path):
         if base:
             save(tmp_path / "baselines", record(tasks, {T: base}), [tasks[0].units[0]])
         console = Console(file=io.StringIO(), width=width)
-        show(console, plan(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"), only, **more))
+        print_plans(console, plan_units(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"), only, **more))
         return console.file.getvalue()
 
     return run
@@ -135,7 +135,7 @@ SENTENCES = {
         "shown four times in five, one of 5 points would take 110 cases.",
     ),
     "groups": (
-        {"n": 90, "margin": 0.1, "tags and critical flags": lambda index: {"group": f"g{index // 2}"}},
+        {"n": 90, "margin": 0.1, "case_keys": lambda index: {"group": f"g{index // 2}"}},
         "",
         "45 observations (90 cases) hold 10 points ",
     ),
@@ -151,7 +151,7 @@ SENTENCES = {
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_sentence(told, tmp_path, name):
     design, base, expected = SENTENCES[name]
-    write_desk(tmp_path / "fixtures", design["n"], marks=design.get("tags and critical flags"))
+    write_desk(tmp_path / "fixtures", design["n"], case_keys=design.get("case_keys"))
     write_policy(tmp_path / "fixtures", triage={"margin": design["margin"]})
 
     assert line(told(base=base), "desk/triage:").removeprefix("desk/triage: ").startswith(expected)
@@ -184,7 +184,7 @@ def fluent(tmp_path, monkeypatch):
     def run(margin: float | None, sd: float | None):
         if margin:
             write_policy(tmp_path / "fixtures", triage={"margin": margin})
-        (found,) = plan(load_tasks(tmp_path / "fixtures"), Past())
+        (found,) = plan_units(load_tasks(tmp_path / "fixtures"), Past())
         return replace(found, power=Continuous(sd) if sd else None, seen=replace(found.seen, spread=sd))
 
     return run
@@ -193,7 +193,7 @@ def fluent(tmp_path, monkeypatch):
 def test_a_continuous_unit_speaks_in_its_own_unit(fluent):
     found = fluent(0.02, 0.07)
     console = Console(file=io.StringIO(), width=80)
-    show(console, [found])
+    print_plans(console, [found])
     text = console.file.getvalue()
 
     assert line(text, "desk/triage:").startswith(

@@ -22,7 +22,7 @@ from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.release import release, verify
+from tunegate.harness.release.release import release_adapter, verify_release
 
 N = 60
 
@@ -63,13 +63,13 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def released(desk: Desk, adapter: Path, record: Record) -> None:
-    release(adapter, record, desk.fixtures, desk.home / "baselines", quiet())
+    release_adapter(adapter, record, desk.fixtures, desk.home / "baselines", quiet())
 
 
 def test_a_cheaper_adapter_is_released_and_verified(desk):
     adapter = desk.adapter()
     released(desk, adapter, judged(desk, adapter, 30))
-    assert any("released for desk" in line for line in verify(adapter))
+    assert any("released for desk" in line for line in verify_release(adapter))
     manifest = json.loads((adapter / "release.json").read_text())
     assert manifest["verdicts"] == {"desk/triage": "improved", "desk/spend": "held"}
     assert "desk/spend" in (adapter / "README.md").read_text()
@@ -87,7 +87,7 @@ def test_a_price_that_the_tokens_do_not_bear_out_is_found(desk):
     record = judged(desk, adapter, 30)
     key = "desk/spend/c007"
     cheap = replace(record.cases[key], score=-1e-9)
-    with pytest.raises(Refused, match=f"judged again, these score otherwise than the record says: {key}"):
+    with pytest.raises(Refused, match=f"scored again, these score otherwise than the record says: {key}"):
         released(desk, adapter, replace(record, cases={**record.cases, key: cheap}))
 
 

@@ -25,7 +25,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.release import MANIFEST, find_record, release, verify
+from tunegate.harness.release.release import MANIFEST, find_record, release_adapter, verify_release
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
@@ -88,7 +88,7 @@ class Desk:
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
     def release(self, adapter: Path, record: Record) -> Any:
-        return release(adapter, record, self.fixtures, self.home / "baselines", quiet())
+        return release_adapter(adapter, record, self.fixtures, self.home / "baselines", quiet())
 
     def refuses(self, adapter: Path, record: Record, why: str) -> None:
         """The release is refused with this message, and leaves every file as it was."""
@@ -129,19 +129,19 @@ def test_an_adapter_is_released_when_everything_holds(desk):
     assert read_record(adapter / "record.json").tasks["desk"]["decision"] == "release"
 
 
-def test_a_waiver_of_the_diagnosis_stands_in_the_model_card(desk):
-    leave = {
+def test_an_override_of_the_diagnosis_stands_in_the_model_card(desk):
+    eligible = {
         "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T],
         "override": "To show that it fails.",
     }  # fmt: skip
-    adapter = desk.adapter(diagnosis=leave)
+    adapter = desk.adapter(diagnosis=eligible)
     card = desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
     assert (
         "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
     )
 
 
-def test_without_a_waiver_the_model_card_is_silent_about_it(desk):
+def test_without_an_override_the_model_card_is_silent_about_it(desk):
     adapter = desk.adapter()
     assert "diagnosis" not in desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
 
@@ -171,7 +171,7 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert "put aside" not in body
 
 
-def test_the_model_card_tells_on_what_the_checkpoint_was_chosen(desk):
+def test_the_model_card_tells_on_what_the_checkpoint_was_kept(desk):
     adapter = desk.adapter(validation={"rows": 4}, training={"best_step": 10, "steps": 40})
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
@@ -336,13 +336,13 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
     desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
 
 
-def test_when_judged_again_a_score_differs(desk):
+def test_when_scored_again_a_score_differs(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), "judged again, these score otherwise than .* says: desk/triage/c059"
+        adapter, replace(judged, cases=changed), "scored again, these score otherwise than .* says: desk/triage/c059"
     )
 
 
@@ -494,7 +494,7 @@ def released(desk):
 def test_a_released_adapter_verifies_wherever_it_is_moved(released, tmp_path):
     moved = tmp_path / "elsewhere"
     released.rename(moved)
-    assert verify(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
+    assert verify_release(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
@@ -503,12 +503,12 @@ def test_any_file_that_changed_or_is_gone_is_named(released, name, how):
     path = released / name
     path.write_text(path.read_text() + " ") if how == "changed" else path.unlink()
     with pytest.raises(Refused, match=f"expected the files as they were released, found {name} changed or gone"):
-        verify(released)
+        verify_release(released)
 
 
 def test_an_unreleased_adapter_is_refused(desk):
     with pytest.raises(Refused, match=r"release\.json: expected a release manifest, found none"):
-        verify(desk.adapter())
+        verify_release(desk.adapter())
 
 
 @pytest.mark.parametrize(
@@ -525,14 +525,14 @@ def test_a_manifest_of_something_else_is_refused(released, change, told):
     path = released / MANIFEST
     stamp(path, json.loads(path.read_text()) | change)
     with pytest.raises(Refused, match=told):
-        verify(released)
+        verify_release(released)
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_a_damaged_manifest_is_refused(released, text):
     (released / MANIFEST).write_text(text)
     with pytest.raises(Refused, match="found a damaged file"):
-        verify(released)
+        verify_release(released)
 
 
 @pytest.mark.parametrize(
@@ -549,7 +549,7 @@ def test_a_manifest_that_was_edited_is_refused(released, edit):
     edit(manifest)
     path.write_text(json.dumps(manifest))
     with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
-        verify(released)
+        verify_release(released)
 
 
 def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, desk):
@@ -559,12 +559,12 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
     manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
     stamp(released / MANIFEST, manifest)
     with pytest.raises(Refused, match="the adapter is another one's"):
-        verify(released)
+        verify_release(released)
 
 
 def test_a_refusal_is_told_with_its_exit_code(desk):
     with pytest.raises(TunegateError) as error:
-        verify(desk.adapter())
+        verify_release(desk.adapter())
     assert error.value.exit_code == 4
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.reporting.leaderboard import megabytes, show
+from tunegate.harness.reporting.leaderboard import megabytes, print_leaderboard
 
 
 def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
@@ -24,7 +24,7 @@ def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
         judged.append(compare(tasks, made, {"baseline": base}, ["desk"]))
     console = Console(file=io.StringIO(), width=100)
 
-    show(console, judged, base=tmp_path / "good")
+    print_leaderboard(console, judged, base=tmp_path / "good")
 
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
     names = [line.split()[0] for line in lines if line.split()[0] in {"good", "fair", "bad"}]

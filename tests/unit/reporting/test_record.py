@@ -13,7 +13,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.reporting.record import case_failure, print_side_by_side, show
+from tunegate.harness.reporting.record import case_failure, print_record, print_side_by_side
 
 T = "desk/triage"
 
@@ -21,7 +21,7 @@ T = "desk/triage"
 def shown(record: Record, width: int = 100) -> list[str]:
     """The lines that a console of that width prints."""
     console = Console(file=io.StringIO(), width=width)
-    show(console, record)
+    print_record(console, record)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -45,15 +45,15 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "unit role cases before tuned difference [95 %] broke/fixed verdict"
+HEADS = "unit role cases before tuned difference [95 %] regressed/ verdict fixed"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
     table = shown(gated)[: shown(gated).index("")]
     assert max(map(len, table)) <= 100
     assert table[0] == "tiny against baseline"
-    assert " ".join(table[1].split()) == HEADS
-    assert [" ".join(line.split()) for line in table[3:]] == [
+    assert " ".join(" ".join(table[1:3]).split()) == HEADS
+    assert [" ".join(line.split()) for line in table[4:]] == [
         "desk/first-contact- guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
         "replies",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
@@ -84,13 +84,13 @@ def test_sentences_rates_and_decision_follow_one_a_line(gated):
     lines = shown(gated)
     assert lines[lines.index("") + 1 :] == [
         f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
-        "  broke: desk/first-contact-replies/c057",
+        "  regressed: desk/first-contact-replies/c057",
         '    before: {"product": "boiler"}',
         "    now:    no idea",
-        "  broke: desk/first-contact-replies/c058",
+        "  regressed: desk/first-contact-replies/c058",
         '    before: {"product": "boiler"}',
         "    now:    no idea",
-        "  broke: desk/first-contact-replies/c059",
+        "  regressed: desk/first-contact-replies/c059",
         '    before: {"product": "boiler"}',
         "    now:    no idea",
         f"desk/triage: {gated.verdicts[T]['reason']}",
@@ -99,22 +99,22 @@ def test_sentences_rates_and_decision_follow_one_a_line(gated):
     ]
 
 
-def test_beyond_three_broken_cases_it_says_where_the_rest_are_and_critical_ones_come_first(tmp_path):
-    write_desk(tmp_path, 100, marks=lambda index: {"critical": index == 4})
+def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_ones_come_first(tmp_path):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 4})
     tasks = load_tasks(tmp_path)
     base = record(tasks, {T: "1" * 100})
     long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
     tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
     regressed_cases = [line for line in lines if line.startswith("  ") and "before" not in line]
-    assert regressed_cases[0] == f"  broke: {T}/c004 (critical)"
+    assert regressed_cases[0] == f"  regressed: {T}/c004 (critical)"
     assert regressed_cases[1].startswith("    now:    so very so very")
     assert regressed_cases[1].endswith("...")
     assert [line.split("/")[-1] for line in regressed_cases[2::2][:2]] == ["c000", "c001"]
     assert regressed_cases[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
 
 
-def test_the_cases_of_a_sealed_unit_that_broke_are_not_shown(tmp_path):
+def test_the_cases_of_a_sealed_unit_that_regressed_are_not_shown(tmp_path):
     write_desk(tmp_path, 100, sealed=True)
     tasks = load_tasks(tmp_path)
     base, tuned = record(tasks, {T: "1" * 100}, sealed=True), record(tasks, {T: "0" * 9 + "1" * 91}, sealed=True)
@@ -140,7 +140,7 @@ def test_a_kept_record_says_where(tasks, tmp_path, monkeypatch):
 
 
 def test_a_held_unit_that_blocks_says_so(tmp_path):
-    write_desk(tmp_path, 400, marks=lambda index: {"tags": {"channel": "sms" if index < 10 else "email"}})
+    write_desk(tmp_path, 400, case_keys=lambda index: {"tags": {"channel": "sms" if index < 10 else "email"}})
     tasks = load_tasks(tmp_path)
     base, tuned = record(tasks, {T: "1" * 400}), record(tasks, {T: "0" * 8 + "1" * 392})
     assert any(line.endswith("held, blocks") for line in shown(gate.compare(tasks, tuned, {"baseline": base}, [])))

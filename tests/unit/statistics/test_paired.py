@@ -37,8 +37,8 @@ families = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.2)), min_size=1, m
 )
 
 
-def cases(broke: int, fixed: int, n: int) -> list[float]:
-    return [-1.0] * broke + [1.0] * fixed + [0.0] * (n - broke - fixed)
+def cases(regressed: int, fixed: int, n: int) -> list[float]:
+    return [-1.0] * regressed + [1.0] * fixed + [0.0] * (n - regressed - fixed)
 
 
 def table(both: int, first: int, second: int, neither: int) -> list[float]:
@@ -49,15 +49,15 @@ def table(both: int, first: int, second: int, neither: int) -> list[float]:
 # Second computations, written from the papers and not from the module.
 
 
-def tango(broke: int, fixed: int, n: int, margin: float) -> float:
+def tango(regressed: int, fixed: int, n: int, margin: float) -> float:
     """Tango 1998, eq. 4 to 6, by maximizing the null likelihood over the chance of a fix."""
     low, high = 0.0, (1 - margin) / 2
 
     def slope(q: float) -> float:
-        rest = n - broke - fixed
-        return fixed / q + broke / (q + margin) - 2 * rest / (1 - 2 * q - margin) if rest else math.inf
+        rest = n - regressed - fixed
+        return fixed / q + regressed / (q + margin) - 2 * rest / (1 - 2 * q - margin) if rest else math.inf
 
-    if fixed == 0 and broke / margin <= 2 * (n - broke) / (1 - margin):
+    if fixed == 0 and regressed / margin <= 2 * (n - regressed) / (1 - margin):
         high = 0.0
     for _ in range(200):
         q = (low + high) / 2
@@ -65,7 +65,7 @@ def tango(broke: int, fixed: int, n: int, margin: float) -> float:
             low = q
         else:
             high = q
-    return (n * margin - broke + fixed) / math.sqrt(n * (2 * high + margin * (1 - margin)))
+    return (n * margin - regressed + fixed) / math.sqrt(n * (2 * high + margin * (1 - margin)))
 
 
 def literal_statistic(d: list[float], margin: float) -> float:
@@ -120,7 +120,7 @@ def test_cavo_mcnemar() -> None:
     assert 2 * sign_flip(d, seed=0).p_worse == pytest.approx(0.034690, abs=5e-7)
 
 
-def test_nine_broke_two_fixed() -> None:
+def test_nine_regressed_two_fixed() -> None:
     d = cases(9, 2, 100)
     assert sign_flip(d, seed=0, mid=False).p_worse == pytest.approx(0.032715, abs=5e-7)
     assert sign_flip(d, seed=0).p_worse == pytest.approx(0.019287, abs=5e-7)
@@ -149,13 +149,13 @@ def test_bound_without_a_flip(n: int) -> None:
 @law
 @given(tables, margins)
 def test_pass_fail_statistic_is_tangos(counts: tuple[int, int, int], margin: float) -> None:
-    broke, fixed, same = counts
-    n = broke + fixed + same
-    found = score_statistic(cases(broke, fixed, n), margin)
-    if (broke - fixed) / n >= margin:
+    regressed, fixed, same = counts
+    n = regressed + fixed + same
+    found = score_statistic(cases(regressed, fixed, n), margin)
+    if (regressed - fixed) / n >= margin:
         assert found == -math.inf or found == pytest.approx(0, abs=1e-6)
     else:
-        assert found == pytest.approx(tango(broke, fixed, n, margin), rel=1e-6, abs=1e-6)
+        assert found == pytest.approx(tango(regressed, fixed, n, margin), rel=1e-6, abs=1e-6)
 
 
 @law
@@ -174,10 +174,10 @@ def test_statistic_grows_with_the_margin(d: list[float], one: float, other: floa
 
 @law
 @given(tables, margins)
-def test_mending_a_broken_case_never_hurts(counts: tuple[int, int, int], margin: float) -> None:
-    broke, fixed, same = counts
-    n = broke + fixed + same + 1
-    before, after = cases(broke + 1, fixed, n), cases(broke, fixed, n)
+def test_mending_a_regressed_case_never_hurts(counts: tuple[int, int, int], margin: float) -> None:
+    regressed, fixed, same = counts
+    n = regressed + fixed + same + 1
+    before, after = cases(regressed + 1, fixed, n), cases(regressed, fixed, n)
     assert score_statistic(after, margin) >= score_statistic(before, margin)
 
 
@@ -214,8 +214,8 @@ def test_constant_scores_have_a_closed_form(constant: float, n: int, margin: flo
     [
         pytest.param([0.0], 0.5, 1.0, id="one unchanged case"),
         pytest.param([0.0] * 9, 0.0, -math.inf, id="nothing moved, no margin"),
-        pytest.param([-1.0], 0.5, -math.inf, id="one broken case"),
-        pytest.param([-1.0] * 30, 0.9, -math.inf, id="all broke"),
+        pytest.param([-1.0], 0.5, -math.inf, id="one regressed case"),
+        pytest.param([-1.0] * 30, 0.9, -math.inf, id="all regressed"),
         pytest.param([1.0], 0.0, 1.0, id="one fixed case"),
         pytest.param([1.0] * 9 + [-1.0] * 2, 0.0, 7 / math.sqrt(11), id="T(0) is McNemar's"),
         pytest.param([-0.05] * 20, 0.05, -math.inf, id="mean exactly at -margin"),
@@ -248,10 +248,10 @@ def test_sign_flip_is_all_sign_changes(lattice: tuple[int, list[int]], mid: bool
 
 @law
 @given(st.integers(0, 60), st.integers(0, 60))
-def test_pass_fail_sign_flip_is_mcnemars(broke: int, fixed: int) -> None:
-    found = sign_flip(cases(broke, fixed, 130), seed=0)
-    flips = broke + fixed
-    expected = binom.sf(broke, flips, 0.5) + binom.pmf(broke, flips, 0.5) / 2
+def test_pass_fail_sign_flip_is_mcnemars(regressed: int, fixed: int) -> None:
+    found = sign_flip(cases(regressed, fixed, 130), seed=0)
+    flips = regressed + fixed
+    expected = binom.sf(regressed, flips, 0.5) + binom.pmf(regressed, flips, 0.5) / 2
     assert found.p_worse == pytest.approx(expected, abs=1e-12)
     assert found.p_worse + found.p_better == pytest.approx(1)
 
@@ -393,8 +393,8 @@ def test_a_continuous_drop_of_the_margin_is_seldom_held(
 
 
 @cache
-def verdict_parts(broke: int, fixed: int, n: int) -> tuple[PValue, bool]:
-    d = cases(broke, fixed, n)
+def verdict_parts(regressed: int, fixed: int, n: int) -> tuple[PValue, bool]:
+    d = cases(regressed, fixed, n)
     return p_worse(d, seed=0), held(d, 0.05)
 
 
@@ -430,7 +430,7 @@ def test_simulation_table_verdicts(n: int, flip_rate: float, drop: float, regres
 # Unbounded scores and bad input.
 
 
-def test_clamp_counts_the_cases_it_met() -> None:
+def test_winsorising_counts_the_cases_it_met() -> None:
     found = winsorise_differences([0, 0, 5, 5], [1, -30, 5, 25], margin=2)
     assert found.d == (0.05, -1.0, 0.0, 1.0)
     assert (found.margin, found.met) == (0.1, 2)
@@ -438,7 +438,7 @@ def test_clamp_counts_the_cases_it_met() -> None:
 
 @law
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(1e-3, 1e3))
-def test_clamp_is_blind_to_the_unit(change: list[float], margin: float) -> None:
+def test_winsorising_is_blind_to_the_unit(change: list[float], margin: float) -> None:
     zero = [0.0] * len(change)
     found = winsorise_differences(zero, change, margin)
     scaled = winsorise_differences(zero, [8 * v for v in change], 8 * margin)

@@ -37,13 +37,13 @@ designs = st.fixed_dictionaries(
 )
 
 
-# A second computation: every table of broken and fixed cases, judged by the statistics themselves.
+# A second computation: every table of regressed and fixed cases, decided by the statistics themselves.
 
 
 @cache
-def judged(broke: int, fixed: int, n: int) -> tuple[float, float, float]:
+def judged(regressed: int, fixed: int, n: int) -> tuple[float, float, float]:
     """The p of worse and of better, and the statistic of no change."""
-    d = cases(broke, fixed, n)
+    d = cases(regressed, fixed, n)
     return p_worse(d, seed=0).p, p_better(d, seed=0).p, score_statistic(d, 0.0)
 
 
@@ -51,7 +51,7 @@ def chances(n: int, margin: float, flips: Flips, level: float, family: int) -> d
     found = {"held": 0.0, "regressed": 0.0, "improved": 0.0}
     for b in range(n + 1):
         for f in range(n + 1 - b):
-            chance = math.comb(n, b) * math.comb(n - b, f) * flips.broken**b * flips.fixed**f
+            chance = math.comb(n, b) * math.comb(n - b, f) * flips.regressed**b * flips.fixed**f
             chance *= max(1 - flips.either, 0.0) ** (n - b - f)
             worse, better, clear = judged(b, f, n)
             holds = held(cases(b, f, n), margin, level)
@@ -124,7 +124,7 @@ def test_the_bound_covers_the_flip_rate_as_often_as_it_says(n, flip_rate, gain):
     flips = expected_flips(gain, flip_rate)
     likely = [t for t in range(n + 1) if binom.pmf(t, n, flips.either) > 1e-6]
     covered = sum(
-        binom.pmf(t, n, flips.either) * binom.pmf(b, t, flips.broken / flips.either)
+        binom.pmf(t, n, flips.either) * binom.pmf(b, t, flips.regressed / flips.either)
         for t in likely
         for b in range(t + 1)
         if flip_rate_bound(cases(b, t - b, n)) >= flip_rate
@@ -188,13 +188,13 @@ def test_cases_for_five_points(flip_rate, one, five):
     assert five - 10 <= PassFail(flip_rate).cases_to_hold(0.05, 0.8 ** (1 / 5)) <= five
 
 
-@pytest.mark.parametrize(("broke", "fixed", "n", "settled"), [(0, 0, 40, 59), (3, 1, 60, None), (6, 2, 100, None)])
-def test_cases_to_settle_takes_what_was_seen_for_true(broke, fixed, n, settled):
-    margin, d = 0.05, cases(broke, fixed, n)
+@pytest.mark.parametrize(("regressed", "fixed", "n", "settled"), [(0, 0, 40, 59), (3, 1, 60, None), (6, 2, 100, None)])
+def test_cases_to_settle_takes_what_was_seen_for_true(regressed, fixed, n, settled):
+    margin, d = 0.05, cases(regressed, fixed, n)
     found = cases_to_settle(d, margin, 0.04)
     if settled:
         assert found == settled
-    change, design = (fixed - broke) / n, PassFail(2 * min(broke, fixed) / n)
+    change, design = (fixed - regressed) / n, PassFail(2 * min(regressed, fixed) / n)
 
     def chance(n):
         return design.prob_held(n, margin, change) + design.prob_regressed(n, margin, change)
@@ -223,10 +223,10 @@ def test_cases_to_show_that_95_became_99_percent(reverse, reference):
 
 
 def exact_mcnemar(n: int, flips: Flips) -> float:
-    """P(exact one-sided p <= .05): over how many flip, the chance of few enough broken among them."""
+    """P(exact one-sided p <= .05): over how many flip, the chance of few enough regressed among them."""
     counts = np.arange(n + 1)
     most = [int((binom.cdf(np.arange(t + 1), t, 0.5) <= 0.05).sum()) - 1 for t in counts]
-    return float(binom.pmf(counts, n, flips.either) @ binom.cdf(most, counts, flips.broken / flips.either))
+    return float(binom.pmf(counts, n, flips.either) @ binom.cdf(most, counts, flips.regressed / flips.either))
 
 
 # Searches.

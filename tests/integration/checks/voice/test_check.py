@@ -170,7 +170,7 @@ def test_an_on_brand_answer_about_something_else_fails_on_content_alone(voice):
     assert outcome.rates == {"style": True, "rules": True, "content": False}
 
 
-def test_the_same_references_judge_the_same_in_another_process_and_any_order(voice, tmp_path):
+def test_the_same_references_score_the_same_in_another_process_and_any_order(voice, tmp_path):
     script = (
         "import sys; from pathlib import Path; from tunegate.harness.checks.voice.check import load; from tunegate.harness.authoring.yaml_reader import read_yaml\n"
         "v = load({'references': 'voice.yaml'}, read_yaml(Path(sys.argv[1]) / 'replies.yaml'), ('check',))\n"

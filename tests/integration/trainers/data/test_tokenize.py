@@ -6,7 +6,7 @@ from tests.support.units import write_unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.huggingface import load_tokenizer, render
+from tunegate.harness.models.huggingface import load_tokenizer, render_prompt
 from tunegate.harness.models.prompts import requests
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.tokenize import Tokens, check_batch, tokenize
@@ -28,7 +28,7 @@ def test_what_is_trained_is_what_the_suites_ask(tmp_path, tokenizer):
     (row,) = tokenize(read_examples([tmp_path / "rows.jsonl"], task), tokenizer, 1000)
 
     (asked,) = requests(task.units)
-    sent = tokenizer(render(tokenizer, asked), add_special_tokens=False).input_ids
+    sent = tokenizer(render_prompt(tokenizer, asked), add_special_tokens=False).input_ids
     trained = [token for token, mask in zip(row.input_ids, row.completion_mask, strict=True) if mask]
     assert row.input_ids == [*sent, *trained]
     assert trained == [*tokenizer("boiler").input_ids, tokenizer.eos_token_id]
@@ -134,5 +134,5 @@ def test_a_batch_must_hold_the_prompt_that_the_suites_send(tokenizer):
 def test_decoding_is_no_part_of_the_prompt(tokenizer):
     from tunegate.harness.models.api import Request
 
-    texts = {render(tokenizer, Request("a", ROW.messages, Decoding(tokens))) for tokens in (1, 9)}
+    texts = {render_prompt(tokenizer, Request("a", ROW.messages, Decoding(tokens))) for tokens in (1, 9)}
     assert texts == {"<|start|>user\nIt drips.<|end|>\n<|start|>assistant\n"}

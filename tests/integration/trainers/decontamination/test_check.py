@@ -172,7 +172,7 @@ def test_an_edited_copy_is_refused_and_shown_beside_the_fixture(sold):
     assert "we've sold the house and completion is the end of« next month, so please" in said
 
 
-def test_a_reworded_copy_is_refused_until_its_waiver_is_signed(sold):
+def test_a_reworded_copy_is_refused_until_its_exemption_is_signed(sold):
     with pytest.raises(Refused, match="Training rows that may be fixtures in other words: 1\\. Read") as refused:
         sold(row(REWORDED))
     assert '- {row: "../rows.jsonl:1", case: desk/triage/sold, reason: "..."}' in str(refused.value)
@@ -201,12 +201,12 @@ PAIR = {"row": "../rows.jsonl:1", "case": "desk/triage/sold"}
     ],
     ids=["no-such-row", "no-such-case", "clear-pair", "clear-row", "refused", "blank", "no-line"],
 )
-def test_a_waiver_that_waives_nothing_is_a_mistake_with_its_line(sold, text, exemption, said):
+def test_an_exemption_that_exempts_nothing_is_a_mistake_with_its_line(sold, text, exemption, said):
     with pytest.raises(AuthoringError, match=rf"recipes/desk\.yaml:\d+: exemptions\[0\]\.?.*{said}"):
         sold(row(text), exemptions=[{**PAIR, "reason": "A test.", **exemption}])
 
 
-def test_a_pair_is_waived_once(sold):
+def test_a_pair_is_exempted_once(sold):
     exemption = {**PAIR, "reason": "A test."}
 
     with pytest.raises(
@@ -222,7 +222,7 @@ def test_what_all_rows_share_is_no_leak_and_hides_none(sold):
     )
     rows = [row(template.format(text)) for text in INNOCENT]
 
-    assert sold(*rows)["phrases_of_boilerplate"] > 10
+    assert sold(*rows)["common_phrases"] > 10
     with pytest.raises(Refused, match=f"rows.jsonl:{len(rows) + 1} repeats desk/triage/sold"):
         sold(*rows, row(template.format(SOLD.replace("next month", "April"))))
 

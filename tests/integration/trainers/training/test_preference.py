@@ -220,10 +220,10 @@ def batch_of(pairs, max_length=None):
 def test_both_answers_end_their_turn_after_the_prompt_that_the_suites_send(data, tokenizer):
     from tunegate.harness.fixtures.model import Decoding
     from tunegate.harness.models.api import Request
-    from tunegate.harness.models.huggingface import render
+    from tunegate.harness.models.huggingface import render_prompt
 
     asked = Request("a", (("system", "Sort it."), ("user", "Ticket 0, please help.")), Decoding())
-    sent = tokenizer(render(tokenizer, asked), add_special_tokens=False).input_ids
+    sent = tokenizer(render_prompt(tokenizer, asked), add_special_tokens=False).input_ids
     whole = [row.input_ids for row in (data[0].chosen, data[0].rejected)]
     texts = ['{"product": "boiler"}', "It is the boiler."]
     assert whole == [[*sent, *tokenizer(text).input_ids, tokenizer.eos_token_id] for text in texts]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import validator
-from tunegate.harness.checks.schema.check import KIND, differences, load
+from tunegate.harness.checks.schema.check import KIND, load, mismatches
 from tunegate.harness.checks.schema.validator import DRAFTS, violations
 from tunegate.harness.core.errors import AuthoringError
 
@@ -139,7 +139,7 @@ def test_good_answers_pass(make, rules, output):
 
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize("end", ["", "#"])
-def test_each_draft_judges_with_local_references(make, draft, end):
+def test_each_draft_checks_with_local_references(make, draft, end):
     check = make({
         "$schema": draft + end,
         "definitions": {"node": {
@@ -250,7 +250,7 @@ def test_large_answers_take_bounded_time_and_few_findings(make, rules, value):
 
 @given(JSON)
 def test_every_value_matches_itself_and_nothing_is_violated_by_the_open_schema(value):
-    assert list(differences(value, value)) == []
+    assert list(mismatches(value, value)) == []
     assert list(violations({}, value)) == []
     assert list(violations({"const": value}, value)) == []
 
@@ -259,10 +259,10 @@ def test_every_value_matches_itself_and_nothing_is_violated_by_the_open_schema(v
 def test_a_part_of_a_mapping_matches_it(value, data):
     kept = data.draw(st.sets(st.sampled_from(sorted(value)))) if value else set()
 
-    assert list(differences({key: value[key] for key in kept}, value)) == []
+    assert list(mismatches({key: value[key] for key in kept}, value)) == []
     for key in kept:
         without = {other: inner for other, inner in value.items() if other != key}
-        (found,) = differences({key: value[key]}, without)
+        (found,) = mismatches({key: value[key]}, without)
         assert "the key is missing" in found.message
 
 
@@ -270,7 +270,7 @@ def test_a_part_of_a_mapping_matches_it(value, data):
 def test_scalars_and_lists_match_only_their_equals(expect, answer):
     if not isinstance(expect, dict) and "{" not in json.dumps(expect):
         same = not any(violations({"const": expect}, answer))
-        assert (list(differences(expect, answer)) == []) == same
+        assert (list(mismatches(expect, answer)) == []) == same
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_scalars_and_lists_match_only_their_equals(expect, answer):
     ],
 )  # fmt: skip
 def test_differences_say_what_differs_where(expect, answer, said):
-    assert [str(finding) for finding in differences(expect, answer)] == said
+    assert [str(finding) for finding in mismatches(expect, answer)] == said
 
 
 @pytest.mark.parametrize(
@@ -307,14 +307,14 @@ def test_differences_say_what_differs_where(expect, answer, said):
     ],
 )
 def test_a_whole_match_allows_no_key_more(expect, answer, said):
-    assert [str(finding) for finding in differences(expect, answer, whole=True)] == said
+    assert [str(finding) for finding in mismatches(expect, answer, whole=True)] == said
 
 
 @given(JSON, JSON)
 def test_a_whole_match_is_equality_of_json(expect, answer):
     same = not any(violations({"const": expect}, answer))
 
-    assert (list(differences(expect, answer, whole=True)) == []) == same
+    assert (list(mismatches(expect, answer, whole=True)) == []) == same
 
 
 def test_match_is_an_option(make):

@@ -230,5 +230,5 @@ def test_long_texts_take_no_time(name):
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.text(alphabet=st.characters(codec=None), max_size=20))
-def test_any_text_is_judged_without_an_exception(name, text):
+def test_any_text_is_checked_without_an_exception(name, text):
     assert conforms(name, text) in {True, False}

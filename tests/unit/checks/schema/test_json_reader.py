@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.checks.schema.json_reader import MAX_CHARS, MAX_DEPTH, MAX_DIGITS, json_path, read_json, show
+from tunegate.harness.checks.schema.json_reader import (
+    MAX_CHARS,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    json_path,
+    read_json_text,
+    show_json,
+)
 
 MIB = 1 << 20
 JSON = st.recursive(
@@ -18,7 +25,7 @@ JSON = st.recursive(
 
 
 def rules(text, extract="strict"):
-    return [finding.rule for finding in read_json(text, extract).findings]
+    return [finding.rule for finding in read_json_text(text, extract).findings]
 
 
 @given(JSON, st.sampled_from([None, 2]), st.booleans())
@@ -26,7 +33,7 @@ def test_whatever_json_writes_is_read_back(value, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
     for spoken, extract in [(f" \t\r\n{text}\n", "strict"), (text, "fenced"), (f"```json\n{text}\n```\n", "fenced")]:
-        read = read_json(spoken, extract)
+        read = read_json_text(spoken, extract)
         assert read.findings == ()
         assert read.value == value
         assert json.dumps(read.value) == json.dumps(value)  # 1, 1.0 and true stay apart
@@ -34,13 +41,13 @@ def test_whatever_json_writes_is_read_back(value, indent, ascii_only):
 
 @given(JSON, st.text(min_size=1).filter(lambda text: text.strip(" \t\r\n")))
 def test_nothing_may_follow_the_value(value, tail):
-    assert read_json(f"{json.dumps(value)} {tail}").findings
+    assert read_json_text(f"{json.dumps(value)} {tail}").findings
 
 
 @given(st.text())
-def test_any_text_is_judged_without_an_exception(text):
+def test_any_text_is_checked_without_an_exception(text):
     for extract in ("strict", "fenced"):
-        read = read_json(text, extract)
+        read = read_json_text(text, extract)
         assert read.value is None or not read.findings
 
 
@@ -52,7 +59,7 @@ def test_what_is_accepted_is_what_strict_json_accepts(text):
     try:
         json.loads(text, parse_constant=refuse)
     except ValueError:
-        assert read_json(text).findings
+        assert read_json_text(text).findings
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,7 @@ def test_what_is_accepted_is_what_strict_json_accepts(text):
     ids=lambda value: repr(value[:20]),
 )
 def test_deviations_are_findings(text, rule, words):
-    read = read_json(text)
+    read = read_json_text(text)
 
     assert [finding.rule for finding in read.findings] == [rule]
     assert words in str(read.findings[0])
@@ -113,7 +120,7 @@ def test_deviations_are_findings(text, rule, words):
     ],
 )
 def test_a_finding_names_the_place(text, path, words):
-    (finding,) = read_json(text).findings
+    (finding,) = read_json_text(text).findings
 
     assert finding.path == path
     assert words in finding.message
@@ -146,7 +153,7 @@ def test_hostile_text_takes_bounded_time_and_few_findings(text):
     seconds = []
     while len(seconds) < 3 and min(seconds, default=1) >= 1:  # a busy neighbour slows even the processor's own clock
         started = time.process_time()
-        findings = read_json(text, "fenced").findings
+        findings = read_json_text(text, "fenced").findings
         seconds.append(time.process_time() - started)
 
     assert min(seconds) < 1
@@ -157,17 +164,17 @@ def test_hostile_text_takes_bounded_time_and_few_findings(text):
 def test_the_bounds_themselves_are_allowed():
     assert rules("[" * MAX_DEPTH + "]" * MAX_DEPTH) == []
     assert rules("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)) == ["json.depth"]
-    assert read_json("9" * MAX_DIGITS).value == int("9" * MAX_DIGITS)
+    assert read_json_text("9" * MAX_DIGITS).value == int("9" * MAX_DIGITS)
     assert rules("9" * (MAX_DIGITS + 1)) == ["json.number"]
     assert rules('"' + "x" * (MAX_CHARS - 2) + '"') == []
 
 
 def test_brackets_inside_texts_are_not_nesting():
-    assert read_json(json.dumps(["[" * 500, '"' + "{" * 500, "\\" * 5 + "["])).findings == ()
+    assert read_json_text(json.dumps(["[" * 500, '"' + "{" * 500, "\\" * 5 + "["])).findings == ()
 
 
 def test_pairs_of_surrogates_are_a_character():
-    assert read_json('"\\ud83d\\ude00"').value == "\U0001f600"
+    assert read_json_text('"\\ud83d\\ude00"').value == "\U0001f600"
 
 
 @pytest.mark.parametrize(
@@ -180,8 +187,8 @@ def test_pairs_of_surrogates_are_a_character():
     ],
 )
 def test_fenced_reads_one_block_or_bare_json(text, value):
-    assert read_json(text, "fenced").findings == ()
-    assert read_json(text, "fenced").value == value
+    assert read_json_text(text, "fenced").findings == ()
+    assert read_json_text(text, "fenced").value == value
 
 
 @pytest.mark.parametrize(
@@ -205,16 +212,16 @@ def test_fenced_allows_nothing_else(text, rule):
 
 
 def test_lines_are_counted_from_the_start_of_the_output():
-    read = read_json("\n```json\n{\n 'a': 1}\n```", "fenced")
+    read = read_json_text("\n```json\n{\n 'a': 1}\n```", "fenced")
 
     assert read.line == 4
     assert "line 4, column 2" in read.findings[0].message
 
 
 def test_messages_show_values_briefly_and_safely():
-    assert show("x" * 500).endswith("...")
-    assert len(show("x" * 500)) == 60
-    assert show("\x1b[31m\u202e") == '"\\u001b[31m\\u202e"'
-    assert show({"a": [True, None]}) == '{"a": [true, null]}'
+    assert show_json("x" * 500).endswith("...")
+    assert len(show_json("x" * 500)) == 60
+    assert show_json("\x1b[31m\u202e") == '"\\u001b[31m\\u202e"'
+    assert show_json({"a": [True, None]}) == '{"a": [true, null]}'
     assert json_path(["a", 0, "b c", "d"]) == 'a[0]["b c"].d'
     assert json_path([]) == ""

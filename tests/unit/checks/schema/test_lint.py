@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema_specifications import REGISTRY
 
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.checks.schema.check import differences
+from tunegate.harness.checks.schema.check import mismatches
 from tunegate.harness.checks.schema.json_reader import json_path
 from tunegate.harness.checks.schema.lint import KEYWORDS, impossible, schema_typos
 from tunegate.harness.checks.schema.validator import violations
@@ -46,13 +46,13 @@ def test_a_misspelt_keyword_is_told(wrong, meant):
     )
 
 
-def test_names_of_properties_values_and_own_keywords_are_no_slips():
+def test_names_of_properties_values_and_own_keywords_are_no_typos():
     properties = {"requried": {}, "itmes": {"enum": [{"typ": 1}]}}
 
     assert told({"properties": properties, "x-owner": "us", "default": {"tpye": 1}}) == []
 
 
-def test_a_slip_in_a_file_is_told_with_its_line(tmp_path, monkeypatch):
+def test_a_typo_in_a_file_is_told_with_its_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.schema.json").write_text('{\n  "type": "object",\n  "requried": []\n}\n')
 
@@ -123,6 +123,6 @@ VALUES = st.fixed_dictionaries(
 
 @given(expect=VALUES, answer=VALUES)
 def test_an_answer_that_passes_never_matches_what_is_impossible(expect, answer):
-    passes = not list(violations(ORDER, answer)) and not list(differences(expect, answer))
+    passes = not list(violations(ORDER, answer)) and not list(mismatches(expect, answer))
 
     assert not (passes and list(impossible(ORDER, expect)))

@@ -260,7 +260,7 @@ def test_a_letter_more_in_front_is_another_word(word):
 
 
 @given(st.text())
-def test_any_answer_is_judged_without_an_exception(output):
+def test_any_answer_is_scored_without_an_exception(output):
     outcome = VocabularyCheck(CHECK_DATA)(output, {"terms": ["t"], "wording": ["w"]}, "")
 
     assert (outcome.score == 1.0) == (not outcome.findings) == all(outcome.rates.values())

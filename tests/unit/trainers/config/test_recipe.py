@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.recipe import SHAPE, Lora, Optim, read_recipe
+from tunegate.trainers.config.recipe import RECIPE_SCHEMA, Lora, Optim, read_recipe
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 
@@ -92,6 +92,20 @@ def test_what_only_dpo_has_is_named_only_there(write):
         ("optim:\n  epochs: 0", "recipe.yaml:6: optim.epochs: expected a number above 0, found 0"),
         ("optim:\n  epochs: .inf", "recipe.yaml:6: optim.epochs: expected a finite number, found inf"),
         ("optim: {warmup: 1}", "recipe.yaml:5: optim.warmup: expected a number from 0, below 1, found 1"),
+        (
+            "failing_rows: {waive: a reason}",
+            "recipe.yaml:5: failing_rows.waive: expected override, found waive (its old",
+        ),
+        (
+            "diagnosis: {waive: a reason}",
+            "recipe.yaml:5: diagnosis.waive: expected override, found waive (its old name)",
+        ),
+        ("waivers: []", "recipe.yaml:5: waivers: expected exemptions, found waivers (its old name)"),
+        ("optim: {dev: 0.1}", "recipe.yaml:5: optim.dev: expected validation_split, found dev (its old name)"),
+        (
+            "lora: {dev: 0.1}",
+            "recipe.yaml:5: lora.dev: expected one of the keys alpha, dropout, r, target, found 'dev'",
+        ),
         ("task: again", "recipe.yaml:5: expected each key once, found 'task' again (first on line 2)"),
     ],
 )
@@ -99,6 +113,29 @@ def test_a_mistake_is_named_with_its_line(write, line, said):
     (mistake,) = mistakes(write(f"{SHORT}{line}\n"))
 
     assert mistake.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "new"),
+    [
+        ("failing_rows: {waive: a reason}", "failing_rows.waive", "override"),
+        ("diagnosis: {waive: a reason}", "diagnosis.waive", "override"),
+        ("waivers: []", "waivers", "exemptions"),
+        ("optim: {dev: 0.1}", "optim.dev", "validation_split"),
+    ],
+)
+def test_an_old_key_is_refused_with_the_new_one_named(write, line, where, new):
+    old = where.rpartition(".")[2]
+
+    assert mistakes(write(f"{SHORT}{line}\n")) == [
+        f"recipe.yaml:5: {where}: expected {new}, found {old} (its old name)"
+    ]
+
+
+def test_an_old_key_elsewhere_is_just_an_unknown_one(write):
+    (mistake,) = mistakes(write(f"{SHORT}lora: {{dev: 0.1}}\n"))
+
+    assert mistake == "recipe.yaml:5: lora.dev: expected one of the keys alpha, dropout, r, target, found 'dev'"
 
 
 def test_all_mistakes_are_told_at_once(write):
@@ -137,5 +174,5 @@ def keys(shape, prefix=""):
 def test_every_key_says_what_it_is_and_the_guide_has_it():
     guide = (ROOT / "docs/training.md").read_text()
 
-    for name, rule in keys(SHAPE):
+    for name, rule in keys(RECIPE_SCHEMA):
         assert f"| `{name}` | {rule['title']} |" in guide

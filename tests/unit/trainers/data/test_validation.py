@@ -53,12 +53,12 @@ def test_a_row_that_its_unit_would_fail_is_found(graded, unit, rule):
     assert str(failure).startswith("rows.jsonl:1: ")
 
 
-def test_what_hangs_on_an_expect_is_not_judged_and_said(graded):
+def test_what_hangs_on_an_expect_is_not_scored_and_said(graded):
     found = grade([row("Lisbon, of course.", "questions")], TASK, quiet())
 
     assert found[0].failures == ()
-    assert found[0].not_judged == "which answer is right"
-    assert {unit.not_judged for unit in graded.values()} > {"which values are right", "what was to be said"}
+    assert found[0].not_scored == "which answer is right"
+    assert {unit.not_scored for unit in graded.values()} > {"which values are right", "what was to be said"}
 
 
 @pytest.mark.parametrize("rows", sorted((ROOT / "trainers/recipes/rows").glob("*.jsonl")), ids=lambda path: path.stem)
@@ -116,10 +116,10 @@ def test_a_unit_whose_cases_have_different_checks_is_not_graded(tmp_path):
 
     (found,) = grade([row("3", "triage")], task, quiet())
 
-    assert (found.graded, found.not_judged) == (False, "the unit's cases have 2 different checks")
+    assert (found.graded, found.not_scored) == (False, "the unit's cases have 2 different checks")
 
 
-def test_every_check_that_generates_says_what_it_cannot_judge_without_an_expect():
+def test_every_check_that_generates_says_what_it_cannot_score_without_an_expect():
     assert [name for name, kind in CHECKS.items() if kind.asks == "generate" and not kind.derived] == [
         name for name, kind in CHECKS.items() if kind.by_expect
     ]
@@ -148,7 +148,7 @@ def test_failing_rows_refuse_the_training_and_the_first_are_shown(grades):
     assert said[6] == "  and 2 more; --report FILE.json lists them all"
 
 
-def test_a_recipe_may_drop_or_waive_them(grades):
+def test_a_recipe_may_drop_or_override_them(grades):
     assert settle(ROWS, grades, recipe(failing_rows=DROP)) == ROWS[:1]
     assert settle(ROWS, grades, recipe(failing_rows={"override": "a format to come"})) == ROWS
 
@@ -170,17 +170,17 @@ def report(grades, **changes) -> ExampleReport:
 def test_the_report_in_words(grades):
     said = list(render_grades(report(grades, failing_rows=DROP)))
 
-    assert said[0] == "  triage: 8 rows, 7 fail; not judged: which values are right"
+    assert said[0] == "  triage: 8 rows, 7 fail; not scored: which values are right"
     assert said[1].startswith("    rows.jsonl:2: schema.required: ")
     assert said[1].endswith("(and 2 more)")
     assert len([line for line in said if line.startswith("    rows.jsonl:")]) == 5
     assert said[-1] == "  7 rows dropped, as the recipe says; 1 are trained on"
 
 
-def test_a_waiver_is_said_with_its_reason(grades):
+def test_an_override_is_said_with_its_reason(grades):
     said = list(render_grades(report(grades, failing_rows={"override": "a format to come"})))
 
-    assert said[-1] == "  7 rows exempted, as the recipe says: a format to come"
+    assert said[-1] == "  7 rows trained on all the same, as the recipe says: a format to come"
 
 
 def test_the_report_for_machines_has_every_failure_and_its_summary_has_its_digest(grades):

@@ -1,0 +1,155 @@
+"""The field's words: names and keys that were retired do not come back, and one public name means one thing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tunegate.harness.authoring.validation import RENAMED
+
+#: Words that stand in no name and no key any more, whole or as a part of it, and what is said instead.
+WORDS = {
+    "aimless": "no target", "band": "threshold", "bands": "threshold", "bare": "base, or what is missing",
+    "boilerplate": "common phrases", "broke": "regressed", "broken": "regressed", "choosing": "best checkpoint",
+    "churn": "flip rate", "clamp": "winsorise", "clamped": "winsorised", "climb": "run the ladder",
+    "climbers": "promptable", "dev": "validation", "doubt": "warning", "doubts": "warnings",
+    "dressed": "active adapter", "heldout": "eval texts", "holdout": "decontamination", "identity": "fingerprint",
+    "judge": "score, evaluate", "judged": "scored", "judging": "scoring", "lever": "remedy", "levers": "remedies",
+    "ranks": "processes", "reread": "derived", "rereads": "derived", "shape": "schema, validate",
+    "shapes": "schemas", "slip": "typo", "slips": "typos", "spelling": "character n-grams", "stray": "unused",
+    "strays": "unused files", "subjects": "models", "told": "render, messages", "unarmed": "already failing",
+    "unclimbed": "unpromptable", "waive": "override", "waived": "overridden, exempted", "waiver": "exemption",
+    "waivers": "exemptions", "waives": "overrides, exempts", "warrant": "eligibility", "wearing": "active adapter",
+    "wears": "active adapter", "worn": "active adapter",
+}  # fmt: skip
+#: Whole names and keys that were retired, though their words live on in others.
+NAMES = {
+    "Answer": "Completion", "Band": "Threshold", "Doubt": "LintWarning", "HeldText": "EvalText",
+    "Identity": "Fingerprint", "Judged": "UnitVerdict", "Lever": "Remedy", "Part": "FixtureFile", "Row": "Example",
+    "Spelling": "CharNgrams", "Subject": "Model", "Waiver": "Exemption", "_slips": "_misspellings",
+    "_subject": "_model", "as_answer": "as_completion", "check_code": "version", "chosen_step": "best_step",
+    "fixed": "fixed_cases", "floor": "minimum_score", "guards": "degeneration", "in_words": "render",
+    "leave": "eligible", "marks": "tags and critical flags", "misshapen": "invalid", "not_judged": "not_scored",
+    "reach": "target_score", "read_part": "read_fixture_file", "read_rows": "read_examples",
+    "recorded_answers": "recorded_completions", "row_name": "kind_name",
+}  # fmt: skip
+#: Where a retired word means something else: the module (or schema), the name, and what it is there.
+ALLOWED = {
+    ("harness/authoring/validation.py", name): "the table of old keys itself" for name in RENAMED
+} | {
+    ("harness/checks/voice/classifier.py", "shape"): "of an array",
+    ("harness/cli/common.py", "BrokenPipeError"): "Python's",
+    ("harness/cli/common.py", "on_broken_pipe"): "rich's",
+    ("harness/core/formatting.py", "floor"): "math.floor",
+    ("harness/fixtures/record.schema.json", "aimless"): "a key of records, to be renamed with their next format",
+    ("harness/gate/rule.py", "aimless"): "the same key",
+    ("harness/models/huggingface.py", "shape"): "of a tensor",
+    ("harness/statistics/distributions.py", "floor"): "numpy's",
+    ("harness/statistics/paired.py", "shape"): "of an array",
+    ("harness/statistics/ratio.py", "shape"): "of an array",
+    ("harness/statistics/sample_size.py", "fixed"): "a chance and a count of fixed cases",
+    ("harness/statistics/sample_size.py", "floor"): "math.floor",
+    ("trainers/decontamination/overlap.py", "shape"): "of a sparse matrix",
+}  # fmt: skip
+PACKAGES = ("harness", "trainers", "suites")
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name, small: `HeldText`, `held_text` and `held texts` alike."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def is_retired(name: str) -> bool:
+    return name in NAMES or bool(words_of(name) & WORDS.keys())
+
+
+def names_in(source: str) -> Iterator[str]:
+    """Every name in a module, those inside f-strings too, and every text that is a key."""
+    for node in ast.walk(ast.parse(source)):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            name = getattr(node, field, None)
+            yield from name.split(".") if isinstance(name, str) else ()
+        keys = node.keys if isinstance(node, ast.Dict) else [node.slice] if isinstance(node, ast.Subscript) else []
+        yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def keys_in(schema: object) -> Iterator[str]:
+    """Every key that a JSON Schema lets stand in a file."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for inner in schema.values():
+            yield from keys_in(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from keys_in(inner)
+
+
+def found() -> Mapping[tuple[str, str], str]:
+    """Every retired name or key that stands somewhere, by file and name."""
+    modules = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    texts = [(path, names_in(path.read_text("utf-8"))) for path in modules]
+    schemas = sorted((ROOT / "harness" / "fixtures").glob("*.schema.json"))
+    texts += [(path, keys_in(json.loads(path.read_text("utf-8")))) for path in schemas]
+    return {(_shown(path), name): name for path, names in texts for name in names if is_retired(name)}
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_no_retired_name_or_key_comes_back():
+    assert sorted(found().keys() - ALLOWED.keys()) == []
+
+
+def test_every_exception_is_still_needed():
+    assert sorted(ALLOWED.keys() - found().keys()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("def read_waivers(): ...", "read_waivers"),
+        ("class HeldText: ...", "HeldText"),
+        ("from a import churn_seen as seen", "churn_seen"),
+        ("say(f'{task.floor:.1f} is least')", "floor"),
+        ("call(is_dev=True)", "is_dev"),
+        ("record['holdout']", "holdout"),
+        ("found = {'lever': remedy}", "lever"),
+    ],
+)
+def test_a_retired_name_is_seen_wherever_it_stands(source, name):
+    assert [each for each in names_in(source) if is_retired(each)] == [name]
+
+
+def test_a_retired_key_of_a_schema_is_seen_however_deep_it_stands():
+    schema = {"$defs": {"unit": {"anyOf": [{"properties": {"floor": {"type": "number"}}}]}}}
+
+    assert [key for key in keys_in(schema) if is_retired(key)] == ["floor"]
+
+
+@pytest.mark.parametrize("name", ["reached", "fixed_cases", "leaves", "device", "words", "row", "AnswerTrainer"])
+def test_what_only_resembles_one_is_none(name):
+    assert not is_retired(name)
+
+
+def test_old_keys_of_files_are_retired_and_new_ones_are_not():
+    assert all(map(is_retired, RENAMED))
+    assert not any(map(is_retired, RENAMED.values()))
+
+
+def test_no_two_modules_have_a_public_function_or_class_of_one_name():
+    homes = defaultdict(list)
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                    homes[node.name].append(_shown(path))
+    # `load` is what a kind of check calls its own, as the protocol in checks/base.py has it
+    assert {name: where for name, where in homes.items() if len(where) > 1 and name != "load"} == {}

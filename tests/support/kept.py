@@ -57,18 +57,18 @@ def kept(pytestconfig: pytest.Config) -> Kept:
 
 
 def _filled(place: Path, key: str, fill: Fill) -> Path:
-    """The folder of a key, whole or not there; those of other keys go, and what a killed run left."""
+    """A folder by the place's own name, whole or not there; those of other keys go, and what a killed run left."""
     made, part = place / key, place / "part"
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / "lock"):
         if not made.exists():
             for old in place.iterdir():
                 if old.is_dir():
                     shutil.rmtree(old)
-            part.mkdir()
-            fill(part)
+            (part / place.name).mkdir(parents=True)
+            fill(part / place.name)
             part.rename(made)
-    return made
+    return made / place.name  # an adapter is known by the name of its folder
 
 
 @cache

@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +42,35 @@ class Started:
     said: Path
     errors: Path
 
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.join()
+
     @property
     def returncode(self) -> int | None:
         return self.process.exitcode
 
+    @property
+    def stdout(self) -> Iterator[str]:
+        """The lines that it says, as they come."""
+        line, ended = "", False
+        with self.said.open() as stream:
+            while not ended:
+                ended = self.poll() is not None  # what it said until then is read once more
+                while part := stream.readline():
+                    line += part
+                    if line.endswith("\n"):
+                        yield line
+                        line = ""
+                time.sleep(0.01)
+
     def poll(self) -> int | None:
         return self.process.exitcode
+
+    def kill(self) -> None:
+        self.process.kill()
 
     def send_signal(self, number: int) -> None:
         os.kill(self.process.pid, number)

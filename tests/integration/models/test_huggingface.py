@@ -12,7 +12,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render_prompt
 
 SHORT = Decoding(max_new_tokens=12)
 TEXTS = [

@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
+# a worker a core, a thread a worker; who is done takes over half of what another has left
+PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
 .PHONY: install demo suites unit test services golden lint clean
 
@@ -23,10 +25,10 @@ suites: install
 	pytest suites/
 
 unit: install
-	pytest tests/unit
+	$(PARALLEL) tests/unit
 
 test: install
-	pytest
+	$(PARALLEL)
 
 services: install
 	pytest tests/services
@@ -38,6 +40,7 @@ lint: install
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) .tunegate
+	rm -rf $(VENV) .tunegate .pytest_cache

@@ -196,6 +196,7 @@ class Session:
         record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing)
         if not candidate.references:
             return record
+        # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
         evaluated = gate.compare(self.tasks, replace(record, units=whole), candidate.references, candidate.trained)
         made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
@@ -214,6 +215,7 @@ class Session:
         return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
 
     def _keep(self, record: Record, adapter: Path | None) -> Record:
+        # a name that sorts by time: a release without --run takes the last of its adapter
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         kept = record.write(self.options.root / RUNS / f"{name}.json")
         out = self.options.out_of(adapter)
@@ -243,6 +245,7 @@ def trained_tasks(adapter: Path | None, tasks: Sequence[str]) -> tuple[str, ...]
     if adapter is None:
         return ()
     training = training_record(adapter)
+    # where nobody knows what an adapter was trained for, it has to show a gain on every task that names a target
     if training is None:
         return tuple(tasks)
     if "task" not in training:

@@ -60,6 +60,7 @@ class Ready:
             "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
             "model": digest(self.base.fingerprint.subject),
             "versions": digest([self.base.fingerprint.engine, _versions()]),
+            # their shares of a step decide in which order sums are taken, so the last bits differ
             "number of processes": str(processes().count),
         }
 
@@ -122,6 +123,7 @@ def _tell(found: ExampleReport, lines: Callable[[ExampleReport], Iterable[str]],
 
 def _check_output(output: Path) -> None:
     """Refuse to replace what is not an adapter, or is a released one."""
+    # its manifest vouches for these very files
     if (output / RELEASE).exists():
         raise Refused(f"{show_path(output)} holds a released adapter; name another `output:` or --output")
     is_empty = output.is_dir() and not any(output.iterdir())
@@ -187,6 +189,7 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
         CouldNotRun: the libraries are not installed, or the machine gave up.
     """
     output = ready.recipe.output.resolve()
+    # two trainings of one output would write into one work folder
     with locked(output.with_name(f".{output.name}")):
         work = output.with_name(f".{output.name}.training")
         open_work(work, ready.training, say)
@@ -194,6 +197,7 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
             _train(ready, work, watch, say)
             _check_output(output)  # again: the training took its time
             _replace(work / ADAPTER, output)
+        # nothing to go on from: what is refused now is refused again
         except Refused:
             shutil.rmtree(work)
             raise
@@ -213,6 +217,7 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     restore(work, job.checkpoint)
     processes().hand_over(job)
     facts = fit(job, ready.base.folder, watch, say)
+    # From the disk and on a base that was loaded anew: the model in memory would prove nothing about the files.
     with watch("Proving that the adapter loads and acts"):
         probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
@@ -224,6 +229,7 @@ def _replace(new: Path, output: Path) -> None:
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
+        # os.replace takes no folder with files in it, so the old one steps aside; a kill in between leaves it there
         os.replace(output, old)
     os.replace(new, output)
     shutil.rmtree(old, ignore_errors=True)

@@ -16,7 +16,7 @@ from tunegate.harness.authoring.document import Document, Where, show_value, sho
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
 
 MAX_DEPTH = 100  # levels of nesting
-MAX_REPEATED = 100_000  # values that aliases may add to a file
+MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
 MAX_DIGITS = 300  # of one whole number; floats end there too
 TAG = "tag:yaml.org,2002:"
 TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
@@ -253,6 +253,7 @@ def _read_text(path: Path, name: str) -> str:
         raise AuthoringError([problem]) from error
     except OSError as error:
         raise AuthoringError([Problem(name, 1, "", "a file that can be read", error.strerror or str(error))]) from error
+    # before YAML, which would complain of something else on another line
     if torn := _MERGE.search(text):
         hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
         line = text.count("\n", 0, torn.start()) + 1

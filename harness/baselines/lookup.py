@@ -27,6 +27,7 @@ def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | No
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
     options += ["--tg-sealed"] if unit.sealed else []
+    # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", "suites/", *options])
 
@@ -64,6 +65,7 @@ def matching(
 
 
 def _other_model(root: Path, slug: str, unit: Unit) -> str:
+    # the usual reason for a missing baseline: there is one, of the model before
     others = sorted(path.relative_to(root).parts[0] for path in root.glob(f"*/{unit.key}.json"))
     if not others or slug in others:
         return ""
@@ -113,6 +115,7 @@ def baseline_references(
     found = matching(root, slug, units, subject, fingerprint.engine, model)
     _check_policies(root, slug, tasks, subject, model)
     baseline = as_reference(found)
+    # the released adapter itself is compared with the base alone: against its own outputs it would always hold
     released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
     return {"baseline": baseline} | ({"last release": as_reference(released)} if released else {})
 
@@ -127,6 +130,7 @@ def _check_policies(
     wrong = []
     for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
         path = baseline_path(root, slug, unit.key)
+        # without a baseline there is nothing to loosen; a unit that is judged is refused for that by `matching`
         known = read_baseline(path, unit.key).policy if path.exists() else policy
         if looser := policy_changes(known, policy, looser=True):
             how = how_to_record(unit, subject, model)
@@ -159,6 +163,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     """
     record = read_record(path)
     name = show_path(path)
+    # its missing cases may be the ones that fail
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge whole units")
     known = {unit.key for task in tasks for unit in task.units}
@@ -209,6 +214,7 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
         for name, reference in references.items()
         for unit in units
         if unit.check_kind.asks == "generate"
+        # the mean of three answers varies less than one answer: paired, the difference would be of the numbers, too
         for found in sorted({len(result.repeats) or 1 for result in reference.of_unit(unit.key).values()} - {repeats})
     ]
     if wrong:

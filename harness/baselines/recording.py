@@ -45,6 +45,7 @@ def _check_unchanged(
     Raises:
         Refused: names the files.
     """
+    # The lock alone does not do: a run takes minutes, and the later of two would write over answers that it never saw.
     now = state(root, slug, units, released)
     paths = {unit: baseline_path(root, slug, unit, released) for unit, sha in now.items() if sha != seen[unit]}
     lost = [path for unit, path in paths.items() if not path.is_file() or path.read_text("utf-8") != texts[unit]]
@@ -57,6 +58,7 @@ def _check_unchanged(
 
 def _write_unit(path: Path, record: Record, unit: Unit, text: str) -> str:
     old = _read_or_none(path, unit.key)
+    # left alone, so that neither git nor a build tool sees a change where there is none
     if old and path.read_text("utf-8") == text:
         return f"{unit.key}: unchanged ({show_path(path)})"
     write_atomically(path, text)
@@ -85,6 +87,8 @@ def _text(record: Record, unit: Unit) -> str:
         "summary": record.units[unit.key].as_dict(),
     }
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
+    # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
+    # did. No times, hosts or inputs, or a line would change although its answer did not.
     lines = [f"  {json.dumps(case)}: {json.dumps(results[case], sort_keys=True)}" for case in sorted(results)]
     head["digest"] = stamped({**head, "cases": results})["digest"]
     opening = json.dumps(head, indent=1, sort_keys=True).removesuffix("\n}")

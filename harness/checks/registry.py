@@ -6,9 +6,7 @@ says `check: {measure: ...}`. A unit has one kind.
 
 from __future__ import annotations
 
-from tunegate.harness.checks import cost
-from tunegate.harness.checks import loglikelihood as likelihood
-from tunegate.harness.checks import short_answer as questions
+from tunegate.harness.checks import cost, loglikelihood, short_answer
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.schema import check as schema
 from tunegate.harness.checks.vocabulary import check as vocabulary
@@ -18,10 +16,10 @@ CHECKS: dict[str, CheckKind] = {
     "schema": schema.KIND,
     "voice": voice.KIND,
     "vocabulary": vocabulary.KIND,
-    "vocabulary/pairs": likelihood.PAIRS,
+    "vocabulary/pairs": loglikelihood.PAIRS,
     "cost": cost.KIND,
-    "retention/passages": likelihood.PASSAGES,
-    "retention/questions": questions.KIND,
+    "retention/passages": loglikelihood.PASSAGES,
+    "retention/questions": short_answer.KIND,
 }
 SUITES = tuple(dict.fromkeys(name.partition("/")[0] for name in CHECKS))
 

@@ -75,6 +75,7 @@ class Command(TyperCommand):
         with _ending():
             for name, value in standing(project()).items():
                 source = ctx.get_parameter_source(name)
+                # the command line wins: only what it leaves at its default is looked up
                 if source and source.name == "DEFAULT":
                     ctx.params[name] = value
             return super().invoke(ctx)
@@ -88,6 +89,7 @@ def _ending() -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         errors.print("interrupted; run the same command again to go on")
+        # 2 as under pytest, for whoever interrupts a run
         raise typer.Exit(2) from None
     except BrokenPipeError:  # whoever read the output has left: the interpreter must not complain about it, too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

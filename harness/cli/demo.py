@@ -59,17 +59,13 @@ def run(console: Console, home: Path) -> int:
         console.print()
         console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
         console.print(f"$ {shlex.join(step.command)}", markup=False, soft_wrap=True)
-        code = subprocess.run((sys.executable, "-m", *_module(step.command))).returncode
+        # by this interpreter: what the path calls `pytest` may belong to another environment
+        code = subprocess.run((sys.executable, "-m", *step.command)).returncode
         if code:
             console.print(f"stopped: exit code {code}", style="bold red")
             break
     _close(console, home, time.monotonic() - start)
     return code
-
-
-def _module(command: tuple[str, ...]) -> tuple[str, ...]:
-    module = {"pytest": "pytest", "tunegate": "harness"}[command[0]]
-    return (module, *command[1:])
 
 
 def _close(console: Console, home: Path, seconds: float) -> None:

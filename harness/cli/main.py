@@ -13,7 +13,8 @@ from tunegate.harness.cli.release import export, release, verify
 from tunegate.harness.cli.report import demo, report
 from tunegate.harness.cli.training import diagnose, train
 
-#: The commands, in the order in which one needs them: what the list says of each, and an example.
+#: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
+#: works with when it is called, so that help and completion wait for none of it.
 COMMANDS = (
     (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
     (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),

@@ -6,12 +6,10 @@ import platform
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-
-import pytest
 
 from tunegate.harness.core import extras
 from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
@@ -19,25 +17,8 @@ from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
 FOLDER = Path(".tunegate/errors")
 
 
-@contextmanager
-def ending(config: pytest.Config) -> Iterator[None]:
-    """End pytest's run with an error's own exit code, where pytest would call it its own internal error.
-
-    Not while it collects: there pytest takes whatever is raised for a failure of the module that it collects.
-    """
-    try:
-        yield
-    except pytest.UsageError:
-        raise
-    except Exception as error:
-        ours = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
-        if ours.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(ours)) from error
-        pytest.exit(str(ours), returncode=ours.exit_code)
-
-
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
-    """An error of ours in place of any: a missing extra says how to install it, any other where its details are.
+    """An error as it is told: ours says it itself, a missing extra how to install it, any other where its details are.
 
     Args:
         error: what was raised.

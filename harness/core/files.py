@@ -20,6 +20,7 @@ CHUNK = 1 << 20
 
 def canonical(value: Any) -> str:
     """`value` as canonical JSON: sorted keys, no spaces, ASCII, NaN refused."""
+    # One text for one value on every machine: key order, white space and encoding must not make another digest.
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -42,12 +43,15 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Write `text`, or its pieces: a reader sees the old file or the whole new one, also after a kill or power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # beside the file, for a rename across file systems is no single move
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.writelines([text] if isinstance(text, str) else text)
             stream.flush()
+            # the bytes before the name: after a power cut the new name may else stand on an empty file
             os.fsync(stream.fileno())
+        # mkstemp lets nobody but its owner read, and baselines are for the whole team
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -66,6 +70,7 @@ def parse_json(text: str) -> Any:
 
 
 def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    # a bad merge leaves two lines for one case, of which Python's reader silently takes the last
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)

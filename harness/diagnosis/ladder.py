@@ -25,6 +25,7 @@ def sample(unit: Unit, n: int = SAMPLE, seed: int = SEED) -> Unit:
     Chosen by a digest of the question, so that an added case displaces one at most; cases of one group stay together.
     """
     digests = {case.id: digest([seed, case.observation]) for case in unit.cases}
+    # by value and not by place, so that all cases of a group, which share a mark, stay
     last = sorted(digests.values())[min(n, len(digests)) - 1]
     return replace(unit, cases=tuple(case for case in unit.cases if digests[case.id] <= last))
 

@@ -80,6 +80,7 @@ def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
 
 
 def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[float, ...]:
+    # an empty policy: the ladder asks what helps, and no declared margin is at stake
     found = pair(unit, Policy(), record, "first rung", first, trained=False)
     if found.problem:
         raise CouldNotRun(f"{unit.key}, rung {rung}: {found.problem}")
@@ -107,10 +108,13 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     if first.mean >= goal:
         return "none needed"
     about_form = not knowledge and first.form < goal
+    # beyond chance alone: of several prompts one is always a little ahead
     better = [result for result in found if result.better]
     closing = next((result for result in better if result.mean >= goal), None)
     if closing:
         return _closed_by(closing, first, about_form, knowledge)
+    # No rung closes the gap. If the passage or thinking helps most, that is where to go on; form that is missing can be
+    # taught.
     lead = max(better, key=lambda result: result.mean, default=None)  # the cheapest of equals
     if lead and lead.rung in CONTENT_REMEDY and not (about_form and lead.rung != "context"):
         return CONTENT_REMEDY[lead.rung]
@@ -124,6 +128,7 @@ def _closed_by(result: RungResult, first: RungResult, about_form: bool, knowledg
         return CONTENT_REMEDY[result.rung]
     if knowledge:  # how cheaply a model says what it knows is not what such a suite keeps
         return "prompt"
+    # a token of a larger model costs more, so their number tells nothing of the price
     return "fine-tune for cost" if result.rung == LARGER or times(result, first) >= DEAR else "prompt"
 
 

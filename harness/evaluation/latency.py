@@ -62,6 +62,7 @@ def time_calls(
     calls = [request for request in requests(units, rung) if not request.texts]
     if not calls:
         raise Refused("--tg-timing: expected cases that are answered by generating, found none among those selected")
+    # sorted, so that the order of the files does not decide which cases are timed
     sample = random.Random(SEED).sample(sorted(calls, key=lambda call: call.key), min(SAMPLE, len(calls)))  # noqa: S311
     warm_up, models = sample[:WARM_UP], {"base": base, "tuned": tuned}
     _ask(models, warm_up, "Warming up base and adapter", watch, clock)

@@ -154,6 +154,7 @@ class Options:
             yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
 
     def _bad_adapters(self) -> Iterator[str]:
+        # node ids and files of records carry the folder's name alone
         for name, count in Counter(adapter.name for adapter in self.adapters).items():
             if count > 1:
                 yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"

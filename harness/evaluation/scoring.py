@@ -18,6 +18,8 @@ from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.prompts import RungName, final, requests
 from tunegate.harness.statistics import paired as stats
 
+# No score, not a score of zero: a zero would pass for a wrong answer and move the mean, and whoever crashes would be
+# told of a regression instead of the crash.
 UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),))
 
 
@@ -58,6 +60,7 @@ def evaluate(
             done(1)
     results |= _score_derived(units, results, repeats, str(model.fingerprint.subject.get("model")))
     by_case = {
+        # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
@@ -142,6 +145,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
 
 
 def _cut(case: Case, completion: Completion, outcome: Outcome) -> tuple[Finding, ...]:
+    # a cut JSON answer looks like bad JSON: the finding says what to raise
     if completion.finish != "length" or outcome.score == 1.0:
         return ()
     limit = case.decoding.max_new_tokens
@@ -151,6 +155,7 @@ def _cut(case: Case, completion: Completion, outcome: Outcome) -> tuple[Finding,
 def _merge(repeats: Sequence[Result]) -> Result:
     if len(repeats) == 1:
         return repeats[0]
+    # One observation, the mean of its answers: repeats pooled as if they were cases take the errors to 8 to 16 %.
     scores = [each.score for each in repeats if each.score is not None]
     passed = [each.passed for each in repeats if each.passed is not None]
     complete = len(scores) == len(repeats)
@@ -202,6 +207,7 @@ def _rates(results: Sequence[Result]) -> Mapping[str, float]:
 def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:
     counts = [(each.tokens_in, each.tokens_out) for each in results]
     known = [(before, after) for before, after in counts if before is not None and after is not None]
+    # of all answers or not at all: whoever counts tokens of the short ones only would look cheap
     if not known or len(known) < len(counts):
         return None
     return statistics.fmean(before for before, _ in known), statistics.fmean(after for _, after in known)

@@ -79,6 +79,7 @@ def claims(
         for unit in task.units
         if task.policy.prices and unit.key in candidate.units and unit.of in candidate.verdicts
     ]
+    # Only the claims are corrected for their number; the two tests of one claim are not: see above.
     lower = stats.tarone_holm(
         [min(1.0, each.p.p * each.share) for each in found],
         [min(1.0, each.p.smallest * each.share) for each in found],
@@ -98,6 +99,7 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
         return costs
     gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
     most = max(map(abs, gains))
+    # scores are minus the prices; `0.0 -` never gives the -0.0 that a minus sign would
     before, after = (tuple(0.0 - score for score in side) for side in (both.before, both.after))
     costs = replace(costs, before=before, after=after, ratio=ratio(before, after))
     if not most:
@@ -111,6 +113,7 @@ def _problem(both: PairedScores, candidate: Record, name: str, reference: Record
     """Why two sides have no prices to compare, in words."""
     for side, record in ((f"the {name}", reference), ("this run", candidate)):
         results, answers = record.of_unit(both.unit.key), record.of_unit(both.unit.of)
+        # An answer without token counts has no price. Were it left out, whoever counts no tokens would look cheap.
         unpriced = [case for case, result in results.items() if result.score is None and case in answers]
         if uncounted := [case for case in unpriced if answers[case].score is not None]:
             return f"{side} has no token counts for {len(uncounted)} of {len(results)} answers ({listed(uncounted)})"

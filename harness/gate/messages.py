@@ -41,6 +41,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None) -> str:
     elif needed > facts.observations:
         advice = f"about {needed} {_noun(facts)} would settle it"
     else:
+        # as many cases settle it four times in five: this run was the fifth
         advice = f"a close call, for so many {_noun(facts)} settle it four times in five"
     return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
 

@@ -17,8 +17,8 @@ from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 
-LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets
-SLICE_LEVEL = 0.02
+LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
+SLICE_LEVEL = 0.02  # of all slices: with it five units and 40 slices give a false alarm 4.1 % of the time at most
 BOUND_LEVEL = 0.05  # one-sided, of better, of the minimum score and of what is reached
 SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
 
@@ -63,6 +63,7 @@ def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task
 
 def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
     """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
+    # Margins chain: held to the last release alone, each release could lose a margin more against the base.
     worst = max(verdicts, key=_severity)
     others = [messages.beside(each) for each in verdicts if each is not worst]
     return replace(worst, reason=" ".join([worst.reason, *others]))
@@ -71,6 +72,7 @@ def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
 def _severity(verdict: UnitVerdict) -> int:
     if not verdict.blocks:
         return 0
+    # lowest: what `--tg-inconclusive warn` excuses must not stand for a reference that blocks for more
     if verdict.only_inconclusive:
         return 1
     return 3 if verdict.verdict == "regressed" else 2
@@ -85,8 +87,11 @@ def _against(
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
     ]
+    # what cannot be compared blocks by itself, and what has no margin is not judged: neither takes a share of a level
     gated = [each for each in pairs if each.d]
+    # Families, as without a correction some unchanged unit or slice is called worse up to 23 % of the time.
     worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], LEVEL)
+    # guards need no gain, so they take no share of the targets' level
     targets = [each for each in gated if each.policy.role == "target"]
     better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], LEVEL)
     fallen = _fallen_slices(gated)
@@ -97,6 +102,7 @@ def _against(
 
 
 def _in_play(unit: Unit, candidate: Record) -> bool:
+    # a unit that a complete record lacks blocks; what `-k` left out of a partial one has no verdict at all
     asked = not candidate.partial and (candidate.sealed or not unit.sealed)
     return asked or unit.key in candidate.units
 
@@ -123,6 +129,7 @@ def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: f
     def weighed(p: float, share: int) -> float:
         return min(1.0, p * share)
 
+    # p times the share, not level / share: a family may hold tasks with other looks and candidates
     return stats.tarone_holm(
         [weighed(value.p, share) for value, share in zip(values, shares, strict=True)],
         [weighed(value.smallest, share) for value, share in zip(values, shares, strict=True)],
@@ -133,10 +140,12 @@ def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: f
 def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
     """The slices that block: significant in the family of all units' slices, and not themselves held."""
     found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
+    # exact p: slices are small, where mid-p is the more liberal one
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
     flags = _tarone_holm(values, [each.share for each, _, _ in found], SLICE_LEVEL)
     fallen: dict[str, tuple[str, ...]] = {}
     for (each, tag, d), flag in zip(found, flags, strict=True):
+        # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
         if flag and not stats.held(d, each.margin, LEVEL / each.share):
             fallen[each.unit.key] = (*fallen.get(each.unit.key, ()), tag)
     return fallen
@@ -150,6 +159,7 @@ def _unit_verdict(
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
     if each.policy.margin is None:
         return replace(facts, verdict="ungated", reason=messages.ungated(each.unit.key))
+    # The interval is for readers; `bound` is at the level that judges, so that the sentence agrees with the verdict.
     bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
     facts = replace(
         facts,
@@ -168,6 +178,7 @@ def _unit_verdict(
 
 def _blocking(facts: UnitVerdict, lower: Literal["allow", "block"]) -> UnitVerdict:
     """Whether it blocks. A sealed unit must not be worse, but need not be held."""
+    # held outweighs worse: the margin is the declared tolerance, unless task.yaml says `lower: block`
     fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
     unsettled = facts.verdict == "inconclusive" and not facts.sealed
     blocks = facts.verdict == "regressed" or unsettled or fell
@@ -182,6 +193,7 @@ def _facts(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
     critical = [case for case in both if case.critical]
     return UnitVerdict(
         unit.key, name, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
+        # where the two sides cannot be paired, the reference's own mean is still worth showing
         base=_mean(each.before) if each.before or not known else known.mean,
         mean=_mean(each.after),
         observations=len(each.after),
@@ -190,6 +202,7 @@ def _facts(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
         critical=tuple(case.id for case in critical if _regressed(each.old[case.id], each.new[case.id])),
         already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
         skipped=skipped_tags(unit),
+        # reports print what stands here, and no sealed text
         before={} if unit.sealed else {case: each.old[case].output for case in regressed_cases},
         sealed=unit.sealed,
         base_rates=known.rates if known else {},
@@ -202,6 +215,8 @@ def _mean(scores: Sequence[float]) -> float | None:
 
 def _regressed(old: Result, new: Result) -> bool:
     """Whether a critical case regressed: one failure of a greedy answer, two running of sampled ones."""
+    # Critical cases stand outside every level: five of them block one in ten equal models at a flip rate of 4 %.
+    # So one failure among sampled answers does not count, and a case that the reference missed even once is not armed.
     failed = [each.passed is False for each in new.repeats or (new,)]
     confirmed = failed[0] if len(failed) == 1 else any(first and second for first, second in pairwise(failed))
     return bool(old.passed) and confirmed
@@ -209,6 +224,7 @@ def _regressed(old: Result, new: Result) -> bool:
 
 def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict, list[str]]:
     """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
+    # Held needs no correction across units: a release takes all of them, so more units make a false one rarer.
     level, held = LEVEL / each.share, stats.held(each.d, each.margin, LEVEL / each.share)
     below, may_be_below = _below_minimum(each)
     if facts.critical or (facts.lower and not held) or below:
@@ -236,6 +252,7 @@ def _below_minimum(each: PairedScores) -> tuple[bool, bool]:
     if minimum_score is None:
         return False, False
     total, n = math.fsum(each.after), len(each.after)
+    # An estimate below the minimum may be chance, which is inconclusive; regressed takes the upper bound below it.
     return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < minimum_score, total / n < minimum_score
 
 
@@ -244,6 +261,7 @@ def _reached(each: PairedScores) -> bool:
     if target_score is None:
         return False
     before, after = (stats.wilson(math.fsum(side), len(side), level).lower for side in (each.before, each.after))
+    # the reference must not have been there: what was reached already is no gain of this candidate
     return after >= target_score > before
 
 
@@ -255,6 +273,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
     verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
+    # a unit that was not judged might turn any decision
     if not verdicts or any(key not in by_unit for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target"]
@@ -280,6 +299,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
 
 def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") -> bool:
     """Whether the gate's exit code is 1; under `warn` inconclusive units alone do not make it so."""
+    # the record's decision stays `block` under `warn`: only the exit code changes
     soft = excused(record, inconclusive)
     units = any(each["blocks"] and unit not in soft for unit, each in record.verdicts.items())
     return units or any(task_blocked(task, soft) for task in record.tasks.values())

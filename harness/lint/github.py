@@ -28,6 +28,7 @@ def _in_workspace(file: str) -> str:
 
 
 def _data(text: str) -> str:
+    # % first, or the escapes of the others would be escaped again
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINING = "training.json"
-#: Keys of adapter_config.json that say where or when it was made, not what it does.
+#: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
+#: adapter would be another one on the next machine, and after an upgrade of PEFT.
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 
@@ -59,6 +60,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     found = _read_object(path)
+    # the trainer's guards stand in it, and a release rests on them
     if not is_as_stamped(found):
         raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
     return found
@@ -71,6 +73,7 @@ def check_base(folder: Path, base: ModelFiles) -> None:
     if not isinstance(trained, dict):
         raise Refused(f"{folder / TRAINING}: expected the model it was trained on, found none; train it again")
     for part in ("base", "tokenizer", "template"):
+        # PEFT puts an adapter on any base of the same shape, without a warning: only digests tell
         if part in trained and trained[part] != getattr(base, part):
             raise Refused(
                 f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
@@ -100,6 +103,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
             tuned = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
+    # one that is to be trained comes back in training mode, where dropout would blur the proofs
     tuned.eval()
     _prove_loaded(tuned, folder, weights)
     _prove_acting(tuned, folder, probe)
@@ -114,6 +118,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise Refused(f"{folder / WEIGHTS}: expected safetensors, found a damaged file: {error}") from error
+    # a training that diverged leaves NaN, which loads like any other weight
     odd = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if odd:
         raise Refused(f"adapter {folder}: expected finite weights, found NaN or infinity in {odd[0]}")
@@ -127,10 +132,12 @@ def _prove_loaded(tuned: Any, folder: Path, wanted: Mapping[str, torch.Tensor]) 
     # "auto" would ask a hub whether the base's vocabulary was resized; the file itself says whether it holds embeddings
     embeddings = any(".lora_" not in name for name in wanted)
     loaded = get_peft_model_state_dict(tuned, save_embedding_layers=embeddings)
+    # PEFT only warns of missing keys: with 56 of 56 missing, the output was the base's, and no error came.
     if set(wanted) != set(loaded):
         odd = sorted(set(wanted) ^ set(loaded))
         raise Refused(f"adapter {folder}: expected every weight of the file in the model, {len(odd)} differ: {odd[0]}")
     for name, weight in wanted.items():
+        # in the file's own type: float32 holds its half-precision weights exactly, so any difference is one
         if not torch.equal(weight, loaded[name].to(weight.dtype).cpu()):
             raise Refused(f"adapter {folder}: expected {name} as in the file, found other values after loading")
 
@@ -139,6 +146,7 @@ def _prove_acting(tuned: Any, folder: Path, probe: torch.Tensor) -> None:
     import torch
 
     with torch.inference_mode():
+        # LoRA's second matrix begins at zero: an adapter saved before its first step loads whole, and does nothing.
         with_adapter = tuned(probe).logits
         with tuned.disable_adapter():
             without = tuned(probe).logits

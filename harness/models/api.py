@@ -69,10 +69,13 @@ class Fingerprint:
 
     def generation(self, request: Request) -> str:
         """Digest of all that decides the output of a request; the rung is in its messages."""
+        # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
+        # outputs. The model's name is left out, since a copy in another folder answers alike.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
         if request.texts:
             return digest([subject, dict(self.engine), request.messages, ["loglik", request.texts]])
         decoding = request.decoding
+        # a sampled answer is drawn by case and repeat; greedy ones are shared by all cases that ask the same
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, request.repeat, request.key]
         how = [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]
         return digest([subject, dict(self.engine), request.messages, how])

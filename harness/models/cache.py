@@ -53,6 +53,7 @@ def _completion(raw: Mapping[str, Any]) -> Completion:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    # Autocommit, so that a killed run keeps each answer that it had; WAL, so that runs beside each other do not wait.
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -21,6 +21,7 @@ def encode(tokenizer: Any, prompt: str | None, text: str) -> Encoded:
         before = [start]
     else:
         before = tokenizer(prompt, add_special_tokens=False).input_ids
+    # apart from the prompt: together, a token may reach across the border, and the text would not be what is scored
     return before, tokenizer(text, add_special_tokens=False).input_ids
 
 
@@ -39,6 +40,7 @@ def log_probabilities(model: Any, texts: Sequence[Encoded]) -> LogProbs:
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
         lost = cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").double()
     return tuple(
+        # + 0.0: a probability of 1 is 0.0, never -0.0, which is another text in a baseline
         tuple(round(-value, DECIMALS) + 0.0 for value in lost[row, len(before) - 1 :][: len(text)].tolist())
         for row, (before, text) in enumerate(texts)
     )

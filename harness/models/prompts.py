@@ -54,6 +54,7 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
         raise Refused(f"{unit.key}: --tg-rung context needs a `context:` on every case, {found}")
     if repeats < 1:
         raise Refused(f"--tg-repeats {repeats}: expected at least 1")
+    # they do not here, on one machine in float32: the same batches give the same answers
     if repeats > 1 and any(not case.decoding.temperature for case in unit.cases):
         raise Refused(f"{unit.key}: --tg-repeats needs `generate: {{temperature: ...}}`; greedy answers do not vary")
 
@@ -79,4 +80,5 @@ def final(rung: RungName, output: str) -> str:
     """The part of an output that is scored: under `steps` what follows the last `Answer:`."""
     if rung != "steps":
         return output
+    # the last one, for the steps may use the word; without any the whole output is judged
     return output.rpartition("Answer:")[2].strip()

@@ -16,7 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.core.extras import need
+from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.progress import Watch, quiet
 
@@ -107,6 +107,7 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
 def _from_hub(name: str) -> Path:
     snapshot_download = need("huggingface_hub").snapshot_download
     try:
+        # safetensors only: other weights are pickles, which `identify` does not digest
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
     except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
@@ -115,6 +116,7 @@ def _from_hub(name: str) -> Path:
 def _converted(name: str, source: Packaged, watch: Watch) -> Path:
     """The embedded model as safetensors, converted once: locked, checked against its digest, moved in when complete."""
     folder = cache_folder() / "models" / f"{name}-{source.sha256[:12]}"
+    # Dequantizing takes some 25 s at each load, what is saved once half a second.
     if _intact(folder):  # also in a cache that may only be read
         return folder
     with locked(folder):
@@ -142,6 +144,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 def _intact(folder: Path) -> bool:
     try:
+        # Sizes are enough: `identify` digests the weights, so damaged ones are another model's, which has no baseline.
         files = dict(json.loads((folder / MARKER).read_text("utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False  # missing or damaged: convert again
@@ -153,6 +156,8 @@ def _packaged_file(source: Packaged) -> Path:
     spec = importlib.util.find_spec(source.package)
     path = Path(spec.origin).parent / source.file if spec and spec.origin else None
     if path is None or not path.is_file():
+        if importlib.util.find_spec("torch") is None:  # the extra first: the model alone would not help
+            raise lacking("torch")
         raise CouldNotRun(f"expected the embedded model in the package {source.package}, found none; {source.install}")
     return path
 
@@ -192,6 +197,7 @@ def identify(name: str, folder: Path) -> ModelFiles:
     ends = _json(folder / "generation_config.json").get(ENDS)
     if ends is not None:
         config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
+    # Of this file what shapes tokens counts. The rest names classes and versions, and the template has its own digest.
     settings = _json(folder / "tokenizer_config.json")
     template = folder / "chat_template.jinja"
     return ModelFiles(
@@ -203,6 +209,7 @@ def identify(name: str, folder: Path) -> ModelFiles:
                 {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
             ]
         ),
+        # transformers prefers the file of its own, too
         template=digest(template.read_text("utf-8") if template.is_file() else settings.get("chat_template")),
     )
 

@@ -132,6 +132,7 @@ def _asked(
 
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
+    # sealed units need not be held, so a release does not wait for them
     together = sum(not each.sealed for each in _gated(task))
     power: Power | None = None
     if unit.kind == "pass/fail":
@@ -144,6 +145,7 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
 
 def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
     """What is left to a unit where any of all may fall, and any of its task's targets rise; Holm may leave it more."""
+    # the strictest share that it may get: how many units of the family hardly move, nobody knows before
     level = LEVEL / task.policy.share
     family = max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})

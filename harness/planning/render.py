@@ -125,6 +125,7 @@ def _expected(each: Plan, n: int, true: float) -> str:
     improved = each.power.prob_improved(n, each.margin, true)
     chances = {"R": regressed, "?": 1 - regressed - held, "H": held - improved, "I": improved}
     letter = max(chances, key=lambda letter: chances[letter])
+    # no verdict is likelier than not: a letter would promise one
     if chances[letter] <= 0.5:
         return "."
     return letter if chances[letter] >= POWER else letter.lower()

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tunegate.harness.core.crashes import ending
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.evaluation.options import BASELINE, Options, find_root, standing
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.reporting.leaderboard import print_leaderboard
 from tunegate.harness.reporting.record import case_failure, print_record, regressed_lines
 from tunegate.harness.session import Session
@@ -53,6 +53,7 @@ class CaseItem:
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
+        # no answer is never expected: it is neither a miss nor a zero
         if self.result.score is None:
             return ""
         if self.state.session.options.record:
@@ -66,7 +67,7 @@ class CaseItem:
     def _tolerated(self) -> bool:
         record = self.state.session.records[self.candidate]
         verdict = record.verdicts.get(self.unit.key)
-        if verdict is None or self.case.critical:
+        if verdict is None or self.case.critical:  # no verdict, as not all of the unit was judged: then a break counts
             return False
         soft = gate.excused(record, self.state.session.options.inconclusive)
         return not verdict["blocks"] or self.unit.key in soft
@@ -75,6 +76,8 @@ class CaseItem:
 @dataclass(frozen=True, eq=False)
 class GateItem:
     """One unit's verdict, or one task's decision, for one candidate."""
+
+    # Gates stand in the files of their cases: in a file of its own, a failed gate is all that `--lf` repeats, for ever.
 
     id: str
     state: State
@@ -125,6 +128,7 @@ class State:
 
     def case_items(self, suite: str) -> list[CaseItem]:
         """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
+        # under the gate a sealed case as a test of its own would show its text when it fails
         gated = bool(self.session.options.against)
         return [
             CaseItem(f"{case.key}{suffix}", self, unit, case, index)

@@ -7,25 +7,28 @@ that takes `tunegate_gate` (one per unit, and the task's decision in its last fi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tunegate.harness.core.crashes import ending
 from tunegate.harness.evaluation.options import TABLE, Option
+from tunegate.harness.pytest_plugin.errors import ending
 
 if TYPE_CHECKING:
     from tunegate.harness.pytest_plugin.items import CaseItem, GateItem, State
 
 STATE: pytest.StashKey[State] = pytest.StashKey()
 FAILED: pytest.StashKey[Exception] = pytest.StashKey()  # what went wrong while it was made
+MARKED = re.compile(rb"^pytestmark\b.*\bpytest\.mark\.suite\(", re.MULTILINE)
 CASE, GATE = "tunegate_case", "tunegate_gate"
 NO_WORKERS = (
     "the suites generate in one batch before the first test, and each worker would do it all again; "
     "run them with -n0, and other tests apart"
 )
+OURS = "tunegate.suites"  # as --pyargs names the shipped suites
 PREFIX = "--tg-"  # a host repository may have a --model, a --record and a --out of its own
 
 
@@ -55,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
+    # Here, for a UsageError in a worker is an INTERNALERROR of the run. (xdist, if it is installed, brings the option.)
     workers = getattr(config.option, "numprocesses", None)
     if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
         raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
@@ -65,7 +69,7 @@ def _uses_options(config: pytest.Config) -> bool:
 
 
 def _names_suite(config: pytest.Config) -> bool:
-    if config.option.pyargs and any(argument.partition(".")[0] == "suites" for argument in config.args):
+    if config.option.pyargs and any(argument.startswith(OURS) for argument in config.args):
         return True
     return any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
 
@@ -73,7 +77,7 @@ def _names_suite(config: pytest.Config) -> bool:
 def _is_suite(path: Path) -> bool:
     # two levels show the usual `suites/`; what lies deeper, the workers refuse
     files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
-    return any(os.access(file, os.R_OK) and b"pytest.mark.suite(" in file.read_bytes() for file in files)
+    return any(os.access(file, os.R_OK) and MARKED.search(file.read_bytes()) for file in files)
 
 
 def state_of(config: pytest.Config) -> State:
@@ -147,6 +151,8 @@ def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
+    # The outermost wrapper: before the yield nothing has selected yet, after it everything has, plugins included. What
+    # counts as partial is then seen in what is left, and not guessed from options.
     with ending(config):
         if FAILED in config.stash:
             raise config.stash[FAILED]
@@ -161,6 +167,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     with ending(config):
         undecided = state.select([handle for item in items if (handle := handle_of(item))])
     if undecided:
+        # told, so that the counts of the summary add up
         config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
         items[:] = [item for item in items if handle_of(item) not in undecided]
 
@@ -168,7 +175,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Generate and judge everything that was selected, before the first test reports."""
+    # First of all hooks, and without a result: with one, pytest would take the loop for done and run no test. Judged
+    # here, `-x` cuts the report short but never the record, and an outage ends the run with 3; in a fixture it would
+    # be a failed test, which ends with 1.
     config, option = session.config, session.config.option
+    # `--co` and its like must not load a model; after an error of collection pytest ends the run by itself
     planning = option.collectonly or getattr(option, "setupplan", False) or getattr(option, "setuponly", False)
     failed = session.testsfailed and not option.continue_on_collection_errors
     if STATE not in config.stash or planning or failed or not config.stash[STATE].chosen:
@@ -182,6 +193,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
+    # A report hook and no xfail mark: under `xfail_strict` a mark makes a case that is fixed a failure. This is how
+    # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats just the breaks.
     report = yield
     handle = handle_of(item)
     # only what `check` said: a suite's own assertions, and crashes, are always news

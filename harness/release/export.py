@@ -65,6 +65,7 @@ def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, wat
             check_base(adapter, base.model)
             with watch(f"Merging {adapter.name} into {base.model.name}"):
                 merge(base, adapter, work)
+            # Merging rounds, and what is served must be what was judged: the merged model answers every case again.
             done = check_export(adapter, work, record, cases, watch)
             if not done.blocked:
                 shutil.rmtree(output, ignore_errors=True)
@@ -78,6 +79,7 @@ def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, wat
 def merge(base: Base, adapter: Path, folder: Path) -> None:
     """Write the base with the adapter's weights added to its own, float32, as a standard model folder."""
     try:
+        # `safe_merge` looks for NaN in what it adds; without it they end in the weights, silently
         merged = base.with_adapter(adapter).merge_and_unload(safe_merge=True)
         merged.save_pretrained(folder)
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
@@ -136,6 +138,7 @@ def _check_tokenizer(model: ModelFiles, subject: Mapping[str, str | None], folde
 
 def _write_manifest(adapter: Path, done: Exported) -> None:
     path = done.folder / MANIFEST
+    # an earlier one must not vouch for a model that is blocked now
     path.unlink(missing_ok=True)
     if done.blocked:
         return

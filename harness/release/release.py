@@ -67,6 +67,7 @@ def _readable(path: Path) -> Record | None:
 
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
+    # one that was compared with a record shows nothing of the baseline
     return bool(references) and references <= {"baseline", "last release"} and not record.partial
 
 
@@ -82,6 +83,7 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     training = _training(adapter, digest, record)
     _check_fixtures(record, tasks, training["task"])
     units = [unit for task in tasks for unit in task.units]
+    # taken first: what another release writes while this one judges is then not overwritten
     seen = state(baselines, str(record.fingerprint["subject"]["model"]), units, released=True)
     fingerprint = Fingerprint(
         record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
@@ -91,6 +93,7 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     check_repeats(references, units, _repeats(record))
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
+    # Scores and verdicts in a record are only what a file says: both are computed again, and must come out the same.
     again = replace(_score_again(record, units, fingerprint, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])
     _check_decision(decided, record, tasks)
@@ -190,6 +193,8 @@ def _write(
     card = _card(adapter.resolve().name, training, decided)
     slug = str(decided.fingerprint["subject"]["model"])
     notes = write_baselines(baselines, slug, decided, units, seen, released=True)
+    # The manifest comes last and holds the digest of every other file: killed before it, nothing is released, and
+    # `verify` finds whatever changes after it.
     record = decided.write(adapter / RECORD)
     write_atomically(adapter / CARD, card)
     manifest = {
@@ -229,6 +234,7 @@ def verify_release(adapter: Path) -> list[str]:
         Refused: no manifest, or anything differs from it.
     """
     manifest = read_manifest(adapter)
+    # a manifest that leaves a file out would vouch for any
     missing = sorted(set(RELEASED) - set(manifest["files"]))
     wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
     if wrong:
@@ -243,6 +249,7 @@ def verify_release(adapter: Path) -> list[str]:
     ):
         if found != manifest["adapter"]:
             raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
+    # digests show that nothing changed, not that it was worth releasing
     if record.tasks.get(manifest["task"], {}).get("decision") != "release":
         raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]

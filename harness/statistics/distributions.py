@@ -19,6 +19,7 @@ def norm_below(z: ArrayLike) -> Floats:
 
 def norm_above(z: ArrayLike) -> Floats:
     """Return P(Z > z) of a standard normal Z, precise also where it is tiny."""
+    # not 1 - ndtr(z), which is 0 from about z = 8.3 on
     return np.asarray(ndtr(-np.asarray(z, float)))
 
 
@@ -30,6 +31,7 @@ def norm_exceeded(level: float) -> float:
 def binom_at(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
     """Return P(K = k) of K ~ Binomial(n, p), for 0 <= k <= n."""
     hits, trials = np.asarray(k, float), np.asarray(n, float)
+    # the binomial coefficient by its logarithm: as a float it overflows from n = 1,030 on
     ways = -betaln(trials - hits + 1, hits + 1) - np.log1p(trials)
     return np.asarray(np.exp(ways + xlogy(hits, p) + xlog1py(trials - hits, -p)))
 
@@ -55,6 +57,7 @@ def binom_range(n: int, p: float, tail: float) -> range:
 def _tail(of: Callable[..., Floats], k: ArrayLike, n: ArrayLike, p: float, *, below: float, above: float) -> Floats:
     """One tail, by the incomplete beta function where it is defined: for 0 <= k < n."""
     hits, trials = np.floor(np.asarray(k, float)), np.asarray(n, float)
+    # where it is not defined betainc gives NaN or a wrong value without a word: 1.0 is put there, and not used
     inside = (hits >= 0) & (hits < trials)
     found = of(np.where(inside, hits + 1, 1.0), np.where(inside, trials - hits, 1.0), p)
     return np.where(inside, found, np.where(hits < 0, below, above))

@@ -40,7 +40,8 @@ class Power(ABC):
     """
 
     levels: Levels
-    wavers: ClassVar[bool]  # whether a chance may fall a little as n grows
+    # Whether a chance may fall a little as n grows: flips come in whole numbers, so what is critical goes up in jumps.
+    wavers: ClassVar[bool]
 
     @abstractmethod
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
@@ -99,6 +100,7 @@ class Power(ABC):
         """A chance that wavers does so in teeth about 1 / margin cases wide: four are searched back from a crossing."""
         if not 0 < power < 1:
             raise ValueError(f"power must lie between 0 and 1, found {power}")
+        # doubled, then halved: a chance takes a sum over all likely tables, so few of them are asked
         high = least
         while chance(high) < power:
             high *= 2

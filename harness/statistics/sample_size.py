@@ -40,6 +40,7 @@ def flip_rate_bound(d: ArrayLike, level: float = BOUND_LEVEL) -> float:
     squares = values**2
     total, up = float(squares.sum()), float(squares[values > 0].sum())
     rarer, n = max(min(up, total - up), 0.0), len(values)
+    # an upper bound, as few cases say little: none of 60 flipped means up to 4.3 %
     return min(wilson(total, n, level).upper, 2 * wilson(rarer, n, level).upper)
 
 
@@ -64,6 +65,7 @@ def expected_flips(change: float, flip_rate: float, rate: float | None = None) -
     if not (-1 <= change <= 1 and 0 <= flip_rate <= 1):
         raise ValueError(f"expected a change in [-1, 1] and a flip rate in [0, 1], found {change} and {flip_rate}")
     loss, gain = max(-change, 0.0), max(change, 0.0)
+    # without a known rate the shares that do not change may flip either way
     room = (1 - loss - gain) / 2 if rate is None else min(rate - loss, 1 - rate - gain)
     if room < -ROUNDING:
         raise ValueError(f"a base that passes {rate} leaves no room for a change of {change}")
@@ -141,6 +143,7 @@ def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:
     """Return P(least <= regressed <= most): of Binomial(n, either) flips those that regress are Binomial again."""
+    # any share does where nothing flips: there is only the count 0
     share = flips.regressed / flips.either if flips.either else 0.5
     among = binom_to(most, counts, share) - binom_to(least - 1, counts, share)
     return float(binom_at(counts, n, flips.either) @ np.maximum(among, 0.0))

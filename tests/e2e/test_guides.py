@@ -70,8 +70,8 @@ def follow(guide: str, project: Path, home: Path) -> int:
 def run(command: Command, project: Path, home: Path) -> None:
     program, *arguments = command.line.replace("~", str(home)).split()
     what = [sys.executable, *PROGRAMS[program], *arguments] if program in PROGRAMS else [program, *arguments]
-    where = project if (project / "harness").exists() else ROOT
-    environment = {**os.environ, "PYTHONPATH": str(where), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    where = project if (project / "src").exists() else ROOT
+    environment = {**os.environ, "PYTHONPATH": str(where / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(
         what, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )  # fmt: skip
@@ -107,8 +107,9 @@ def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
 
 def test_a_new_kind_of_suite_is_one_file_one_kind_of_check_and_one_test_file(tmp_path, home):
     project = tmp_path / "project"
-    for package in ("harness", "suites"):
-        shutil.copytree(ROOT / package, project / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("harness", "suites", "src"):  # with the links of src: it is a clone of this repository
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, project / package, symlinks=True, ignore=ignored)
     before = set(project.rglob("*.py"))
 
     assert follow("new-suite.md", project, home) == 4

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.kept import Kept
 from tests.support.paths import ROOT
 
-CASES, ROWS = 30, 72
+CASES, ROWS = 30, 40
+TOKENS = 40  # a right answer has 32
 
 pytestmark = pytest.mark.real
 
@@ -28,7 +30,7 @@ version: 1
 task: support
 rows: [rows.jsonl]
 lora: {r: 16, alpha: 32}
-optim: {lr: 2e-3, epochs: 2, batch: 8, max_length: 400}
+optim: {lr: 2e-3, epochs: 1, batch: 4, max_length: 400}
 seed: 1
 output: adapter
 """
@@ -68,7 +70,7 @@ def fill(path: Path) -> Place:
     shutil.copytree(ROOT / "suites", path / "suites", ignore=shutil.ignore_patterns("__pycache__"))
     (task / "refs").mkdir(parents=True)
     shutil.copy(ROOT / "fixtures/support/refs/triage.schema.json", task / "refs")
-    (task / "triage.yaml").write_text(json.dumps({**data, "cases": cases}))
+    (task / "triage.yaml").write_text(json.dumps({**data, "cases": cases, "generate": {"max_new_tokens": TOKENS}}))
     (task / "task.yaml").write_text(POLICY)
     rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
     (path / "rows.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
@@ -77,10 +79,15 @@ def fill(path: Path) -> Place:
     return Place(path)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The small task with its baseline recorded, the adapter trained, and the adapter judged into `gate.json`."""
-    place = fill(tmp_path_factory.mktemp("real"))
+@pytest.fixture(scope="session")
+def place(once: Kept) -> Place:
+    """The small task with its baseline recorded, the adapter trained, and the adapter judged; to be copied."""
+    return Place(once("real", make_place))
+
+
+def make_place(folder: Path) -> None:
+    """Record, diagnose, train, and judge the adapter into `gate.json`."""
+    place = fill(folder)
     for done in (
         place.evaluate("--tg-record"),
         place.run("tunegate", "diagnose", "--sample=10"),
@@ -88,7 +95,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         place.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=gate.json"),
     ):
         assert done.returncode == 0, done.stdout + done.stderr
-    return place
 
 
 @pytest.fixture
@@ -210,7 +216,7 @@ def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place
 def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:
     shutil.rmtree(copied.path / "adapter")
     recipe = copied.path / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("epochs: 2", "epochs: 0.5, checkpoint_steps: 1"))
+    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 0.5, checkpoint_steps: 1"))
     process = subprocess.Popen(
         copied.command("tunegate", "train", "recipe.yaml"), cwd=copied.path, stdout=subprocess.DEVNULL
     )

@@ -23,30 +23,52 @@ Fill = Callable[[Path], object]
 Kept = Callable[[str, Fill], Path]
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run alone, the same for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> None:
     """Keep generations and models of the tests out of the user's cache; CI may keep the converted model."""
     own = tmp_path_factory.getbasetemp() / "cache"
+    if not own.exists():
+        own.mkdir()
+        (shared / "models").mkdir(exist_ok=True)
+        (own / "models").symlink_to(shared / "models")  # a model is converted once for all workers
     os.environ["TUNEGATE_CACHE"] = os.environ.get("TUNEGATE_TEST_CACHE", str(own))
 
 
 @pytest.fixture(scope="session")
+def once(shared: Path) -> Kept:
+    """Gives the folder of a name, filled by a function once a run, for all workers."""
+    return lambda name, fill: _filled(shared / name, "made", fill)
+
+
+@pytest.fixture(scope="session")
 def kept(pytestconfig: pytest.Config) -> Kept:
-    """Gives the folder of a name, filled by a function once: for all workers, and for later runs."""
+    """Gives the folder of a name, filled by a function once for all workers and for later runs."""
     home = pytestconfig.cache.mkdir("kept")  # `pytest --cache-clear` empties it
+    return lambda name, fill: _filled(home / name, _made_with(home, Path(fill.__code__.co_filename)), fill)
 
-    def folder(name: str, fill: Fill) -> Path:
-        place = home / name
-        made, part = place / _made_with(home, Path(fill.__code__.co_filename)), place / "part"
-        with FileLock(f"{place}.lock"):
-            if not made.exists():
-                shutil.rmtree(place, ignore_errors=True)
-                part.mkdir(parents=True)
-                fill(part)
-                part.rename(made)  # whole, or not there
-        return made
 
-    return folder
+def _filled(place: Path, key: str, fill: Fill) -> Path:
+    """A folder by the place's own name, whole or not there; those of other keys go, and what a killed run left."""
+    made, part = place / key, place / "part"
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / "lock"):
+        if not made.exists():
+            for old in place.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            (part / place.name).mkdir(parents=True)
+            fill(part / place.name)
+            part.rename(made)
+    return made / place.name  # an adapter is known by the name of its folder
 
 
 @cache

@@ -13,7 +13,7 @@ from tests.support.kept import Kept
 @pytest.fixture(scope="session")
 def tiny_model(kept: Kept) -> Path:
     """A random two-layer Llama, to be read and not changed."""
-    return kept("tiny-model", write_model)
+    return kept("tiny", write_model)
 
 
 def write_model(folder: Path) -> None:
@@ -58,7 +58,7 @@ def make_adapter(kept: Kept, tiny_model: Path) -> Callable[[str], Path]:
             torch.manual_seed(sum(name.encode()))
             get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_model), config).save_pretrained(folder)
 
-        return kept(f"adapter-{name}", fill)
+        return kept(f"adapters/{name}", fill)
 
     return make
 

@@ -48,21 +48,21 @@ def guarded() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
     """Test modules are imported under the guard."""
-    with guarded() if _is_unit(collector) else nullcontext():
+    with guarded():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Tests and their fixtures run under the guard."""
+    """Tests and their fixtures run under the guard; this hook alone is called for the tests of other folders too."""
     with guarded() if _is_unit(item) else nullcontext():
         return (yield)
 
 
-def _is_unit(node: pytest.Item | pytest.Collector) -> bool:
-    return node.path.is_relative_to(Path(__file__).parent)  # pytest calls these hooks for the tests beside them, too
+def _is_unit(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(Path(__file__).parent)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -49,6 +49,7 @@ class Start:
         Raises:
             Refused: it does not fit, load or act, or is another than when the recipe was read.
         """
+        # again: between the reading of the recipe and the training lie the guards, which take minutes
         _check_same(self.folder, self.digest, adapter_digest(self.folder))
         tuned = load_adapter(model, self.folder, probe, trainable=True)
         # it names the base as --model does; PEFT would look for that on a hub whenever a checkpoint is saved

@@ -106,6 +106,8 @@ RECIPE_SCHEMA = _mapping(
 class Lora:
     """The adapter's shape: rank, scale, dropout, and the modules it sits on."""
 
+    # the values with the best evidence for hundreds to thousands of rows
+
     r: int = 16
     alpha: int = 32
     dropout: float = 0.0
@@ -115,6 +117,9 @@ class Lora:
 @dataclass(frozen=True, slots=True)
 class Optim:
     """How the steps are taken; each key is described in `RECIPE_SCHEMA`."""
+
+    # Also by evidence: rates from 1e-4 to 4e-4 are worth a try, batches of 8 to 16, and up to three passes if the
+    # checkpoint is chosen on a validation split. Stronger updates buy score on the task with forgetting elsewhere.
 
     lr: float = 2e-4
     epochs: float = 3
@@ -130,7 +135,7 @@ class Optim:
 class Dpo:
     """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
 
-    beta: float = 0.1
+    beta: float = 0.1  # as in TRL
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ class Recipe:
 
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
+        # no paths, so that a recipe has one digest on every machine; of the start its digest says which one it is
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,

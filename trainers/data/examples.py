@@ -82,6 +82,7 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
 
 def _lines(path: Path) -> list[str]:
     try:
+        # not splitlines, which would also split inside a text, at U+2028 and its like
         return path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
@@ -135,6 +136,7 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
 
 
 def _repeated(rows: Sequence[Example]) -> list[Problem]:
+    # the same row twice is a slip of copying; rows that only ask the same are told by `find_duplicates`
     seen: dict[tuple[object, ...], Example] = {}
     problems = []
     for row in rows:

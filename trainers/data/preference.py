@@ -86,6 +86,7 @@ def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     Raises:
         Refused: as `check_batch` does, or an answer stands beside another row's rejected one.
     """
+    # TRL's batches for dpo have a mask and no labels: made here, so that one probe serves both methods
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     halves = [
         dict(zip(("input_ids", "attention_mask", "labels"), parts, strict=True))
@@ -95,6 +96,7 @@ def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     ]
     check_batch(halves[0], [pair.chosen for pair in data])
     check_batch(halves[1], [pair.rejected for pair in data])
+    # each half may be right while the pairs are shuffled: dpo would then compare answers to different questions
     known = {(tuple(pair.chosen.input_ids), tuple(pair.rejected.input_ids)) for pair in data}
     if any(pair not in known for pair in zip(*map(_wholes, halves), strict=True)):
         raise Refused(f"template probe: a batch compares the answers of two rows; {VERSION}")

@@ -72,8 +72,10 @@ def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[Duplicat
         units[row.unit or "messages"].append(index)
     validation: set[int] = set()
     for unit, indices in units.items():
+        # each unit by itself, so that new rows of one unit put no others aside in another
         draw = random.Random(f"{recipe.seed}/{unit}")  # noqa: S311  (the same rows each time; nothing secret)
         validation.update(
+            # a row of each unit stays at least, or the unit would be tested and never trained
             draw.sample(indices, min(round(recipe.optim.validation_split * len(indices)), len(indices) - 1))
         )
     if recipe.optim.validation_split and not validation:

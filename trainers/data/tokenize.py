@@ -70,8 +70,10 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
 
 def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
     place = f"{row.file}:{row.line}"
+    # By the very code that asks: a second way to build the prompt would drift from it, and the training aim elsewhere.
     prompt = render_prompt(tokenizer, Request(place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids
+    # Apart from the prompt, for together a token may reach across the border: a prompt that ends in it is never sent.
     answer = tokenizer(row.output, add_special_tokens=False).input_ids
     if end in answer:
         raise Refused(f"{place}: expected an answer alone, found {tokenizer.eos_token} in it; the trainer adds it")
@@ -90,6 +92,7 @@ def check_batch(batch: Any, rows: Sequence[Tokens]) -> None:
             where no loss is taken.
         rows: the rows, from which the batch was drawn.
     """
+    # by what the mask attends to, not by the pad token: that may be the end token, which belongs to the row
     wholes = {tuple(row.input_ids) for row in rows}
     answers = {row.answer for row in rows}
     for ids, attended, labels in zip(*(batch[name].tolist() for name in BATCH), strict=True):

@@ -72,6 +72,7 @@ def _why_not(unit: Unit) -> str:
     """Why the unit's rows cannot be scored at all; empty where they can."""
     if not unit.check_kind.by_expect:
         return f"the {unit.suite} check can score nothing without a case's expect"
+    # a row names a unit and not a case, so nobody knows which of them is its own
     checks = len({case.check.references for case in unit.cases})
     return f"the unit's cases have {checks} different checks" if checks > 1 else ""
 

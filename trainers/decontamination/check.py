@@ -75,6 +75,7 @@ def check_decontamination(
     """
     found = search(rows, tasks, watch or quiet())
     cases = {case.key for task in tasks for unit in task.units for case in unit.cases}
+    # First, for an exemption that exempts nothing names a row that moved, or a text edited since somebody read it.
     check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
     exempted = {exemption.pair for exemption in exemptions}
     open_pairs = [near for near in found.threshold("review") if near.pair not in exempted]
@@ -86,6 +87,7 @@ def check_decontamination(
 
 def _refusal(pairs: Sequence[Near], rows: int) -> Iterator[str]:
     if pairs:
+        # a row is told once, with the fixture that it is nearest to; reversed, so that the nearest is written last
         leaks = {near.pair[:2]: near for near in reversed(pairs)}
         yield (
             f"{len(leaks)} of {rows} training rows repeat fixtures; a score on cases the model was trained on means "

@@ -94,6 +94,7 @@ class _Table:
 
     def _totals(self, rows: Sequence[Set[str]]) -> npt.NDArray[np.float32]:
         known = self._matrix(rows)
+        # Features that no fixture has count in the union, too: a long row that holds a short fixture is not like it.
         strange = np.array([len(row) for row in rows], dtype=np.float32) - np.asarray(known.sum(axis=1)).ravel()
         totals: npt.NDArray[np.float32] = known @ self.weights + np.float32(self.unknown) * strange
         return totals

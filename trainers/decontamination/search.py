@@ -107,6 +107,7 @@ def _candidates(
             equals[form.key].add(at)
     blocks = []
     for start in range(0, len(texts), BLOCK):
+        # equal is looked for with the common phrases as well, as a text may be made of them alone
         whole = [wording(text) for text in texts[start : start + BLOCK]]
         short = [each.without(common) for each in whole]
         equal = np.zeros((len(whole), len(spelt)), dtype=bool)

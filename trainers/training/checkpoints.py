@@ -30,6 +30,7 @@ def open_work(work: Path, training: Mapping[str, str], say: Callable[[str], None
         say: is told what changed since, where that is why it starts afresh.
     """
     found = _read(work / OF)
+    # A checkpoint of other rows, another base or another library loads without a word and trains something else.
     changed = [name for name, value in training.items() if found.get(name) != value]
     if found and changed:
         names = " and ".join(changed)
@@ -53,6 +54,7 @@ def newest(work: Path) -> Path | None:
 
 def keep_only(work: Path, checkpoint: Path | None) -> None:
     """Remove every checkpoint but one: what was written in part would count among those that are kept."""
+    # transformers then deletes the oldest above `save_total_limit`, which may be the only whole one
     for other in work.glob("checkpoint-*"):
         if other != checkpoint:
             shutil.rmtree(other)
@@ -87,6 +89,7 @@ def saving(every: int | None) -> Any:
             is_due = (
                 state.global_step % every == 0 if every else processes().tell(self.last + SECONDS <= time.monotonic())
             )
+            # not after the last step: what comes then is the adapter itself
             control.should_save = is_due and state.global_step < state.max_steps
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
@@ -100,6 +103,7 @@ def saving(every: int | None) -> Any:
 
 def _is_whole(checkpoint: Path) -> bool:
     found = _read(checkpoint / MARK)
+    # a kill while it is written leaves no mark; a disk that lost a file later leaves another digest
     return bool(found) and found == _digests(checkpoint)
 
 
@@ -150,6 +154,7 @@ def validation_losses(state: Any) -> list[tuple[int, float]]:
 
 def best_step(state: Any) -> int:
     """The step with the lowest validation loss, the first of equal ones; a loss that is no number is the highest."""
+    # a loss that is NaN compares as neither less nor more, and `min` would keep it wherever it stands first
     step, _ = min(validation_losses(state), key=lambda each: each[1] if math.isfinite(each[1]) else math.inf)
     return step
 

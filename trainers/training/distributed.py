@@ -72,6 +72,7 @@ class Processes:
     @contextmanager
     def together(self) -> Iterator[None]:
         """A step that fails in every process if it fails in one; the first process says why."""
+        # A collective call waits for all: were one process to raise and leave, the others would hang until the timeout.
         error = None
         try:
             yield

@@ -101,6 +101,7 @@ def _rate(trainer: Any, sample: Sequence[int]) -> float:
     trainer.args.max_steps = STEPS
     trainer.add_callback(Clock())
     trainer.train()
+    # `num_tokens` is a running sum, so the difference leaves the first step out
     (first, before), (last, after) = seen[0], seen[-1]
     return (after - before) / (last - first)
 
@@ -111,6 +112,7 @@ def _peak() -> int:
 
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
+    # ru_maxrss is in bytes on macOS and in KiB on Linux
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

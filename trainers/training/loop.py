@@ -79,6 +79,7 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
             trainer.add_callback(speed := _progress(done))
             if job.validation:
                 trainer.add_callback(keep_best(job.work, pass_of(recipe, len(data)), say))
+            # last: callbacks run in this order, and the mark digests what those before it wrote into the checkpoint
             trainer.add_callback(saving(recipe.optim.checkpoint_steps))
             try:
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -108,6 +109,7 @@ def _progress(done: Advance) -> Any:
 
         def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             losses = _losses(state)
+            # transformers logs validation losses and a summary through the same hook
             if losses and "loss" in state.log_history[-1]:
                 self.rate = state.log_history[-1]["num_tokens"] / (time.monotonic() - self.start)
                 done(1, f"loss {_mean(losses[-SMOOTHED:]):.3f}{_rewards(state)}, {self.rate:.0f} tokens/s")

@@ -50,4 +50,6 @@ def arguments_of(recipe: Recipe) -> Callable[..., Any]:
     """What makes the trainer's arguments: those of the method are set, those that both share remain."""
     if recipe.method == DPO:
         return functools.partial(DPOConfig, beta=recipe.dpo.beta)
+    # Packed, several rows share a sequence, and the probe has no row to hold it against. The loss on answers is said
+    # outright: left to itself, TRL takes it on prompts as well where rows have no column `prompt`.
     return functools.partial(SFTConfig, packing=False, completion_only_loss=True)

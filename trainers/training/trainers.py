@@ -78,6 +78,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
         )  # fmt: skip
     except ValueError as error:
         raise Refused(f"{show_path(recipe.path)}: lora: expected modules of this model; PEFT says: {error}") from error
+    # it prints each step's numbers as a dict: ours shows them in a line
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -113,7 +114,7 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         per_device_eval_batch_size=1,  # each row counts alike, whatever stands beside it
         warmup_steps=optim.warmup,  # below 1 it is the share of all steps
         lr_scheduler_type=optim.schedule,
-        max_length=None,  # checked beforehand: nothing is cut
+        max_length=None,  # checked beforehand: TRL's default, 1024, silently cuts the tail, end of turn included
         # Grouped by length, one kind of row comes after the other: of the demo's 35 batches (280 rows, three kinds) 16
         # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
         # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).

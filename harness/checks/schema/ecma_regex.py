@@ -156,6 +156,7 @@ class _Translator:
         number = self.numbers.get(found[1], 0) if found[1] is not None else int(found[0])
         if not 0 < number <= self.groups:
             raise NotAPattern(f"\\{found[0]}, but there is no such group")
+        # asked for if the group took part: else the reference fails in `regex`, and succeeds in ECMA-262
         return f"(?({number})\\g<{number}>)"
 
     def _escape(self) -> str:
@@ -223,6 +224,7 @@ class _Translator:
 
 
 def _literal(char: str) -> str:
+    # by number, so that no sign means anything to `regex`, whose sets also know -- and &&
     return char if char.isascii() and char.isalnum() else f"\\U{ord(char):08x}"
 
 

@@ -54,6 +54,7 @@ def conforms(name: str, text: str) -> bool:
 
 def _is_date(text: str) -> bool:
     try:
+        # both: `fromisoformat` knows the calendar, but also takes 20260131 and 2026-W05-6
         return bool(_DATE.fullmatch(text) and date.fromisoformat(text))
     except ValueError:
         return False

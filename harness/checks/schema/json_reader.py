@@ -23,7 +23,7 @@ Extract = Literal["strict", "fenced"]
 
 MAX_CHARS = 1 << 20
 MAX_DEPTH = 64  # deep enough for any document, shallow enough for jsonschema's recursion
-MAX_DIGITS = 1_000
+MAX_DIGITS = 1_000  # reading a whole number takes a square of its digits, and Python itself refuses 4,300
 MAX_FINDINGS = 20
 
 _WHITE = " \t\r\n"
@@ -70,6 +70,7 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
     flaw = _text_flaw(text)
     if flaw:
         return JsonText(None, (flaw,))
+    # plain strip() would also take a no-break space, which is no white space of JSON
     body = text.strip(_WHITE)
     start = text.index(body)
     if extract == "fenced" and body.startswith("```"):
@@ -77,6 +78,7 @@ def read_json_text(text: str, extract: Extract = "strict") -> JsonText:
         if not block or _FENCE_LINE.search(block[1]):
             message = "the answer must be one code block and nothing else: a line ```json, the JSON, a line ```"
             return JsonText(None, (Finding("json.block", message),))
+        # all that is taken off, and only whole: readers that repair pass half an object, or make `ull` of `null`
         body, start = block[1], start + block.start(1)
     return _parse(body, text.count("\n", 0, start))
 
@@ -92,6 +94,7 @@ def _text_flaw(text: str) -> Finding | None:
 
 
 def _parse(body: str, lines_above: int) -> JsonText:
+    # before the decoder, which calls itself for each level
     if _depth(body) > MAX_DEPTH:
         return JsonText(None, (Finding("json.depth", f"nested more than {MAX_DEPTH} levels deep"),))
     try:
@@ -223,6 +226,7 @@ def _pieces(value: Any, plain: bool) -> Iterator[str]:
 
 def equality_key(value: Any) -> str:
     """A text that is equal exactly for JSON values that are equal: key order and 1 or 1.0 make no difference."""
+    # the quote keeps the text 1 apart from the number; json.dumps writes True as true, which Python takes for 1
     return f'"{value}' if isinstance(value, str) else json.dumps(_whole(value), sort_keys=True)
 
 

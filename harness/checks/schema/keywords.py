@@ -150,6 +150,7 @@ def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
 def _unique_items(validator: Any, wanted: bool, value: Any, _schema: Any) -> Errors:
     if not wanted or not isinstance(value, list):
         return
+    # jsonschema compares each item with each where they cannot be sorted: a square of time
     if len(set(map(validator.format_checker.equality_key, value))) < len(value):
         yield ValidationError("the same item stands in the list more than once")
 
@@ -161,12 +162,14 @@ def _enum(validator: Any, choices: list[Any], value: Any, _schema: Any) -> Error
 
 def _multiple_of(_validator: Any, divisor: float, value: Any, _schema: Any) -> Errors:
     """Decimal, as written: 19.99 is a multiple of 0.01."""
+    # as floats 19.99 / 0.01 is 1998.9999999999998
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and (Fraction(str(value)) / Fraction(str(divisor))).denominator != 1:
         yield ValidationError(f"{show_json(value)} is not a multiple of {divisor}")
 
 
 def _any_of(validator: Any, alternatives: Any, value: Any, _schema: Any) -> Errors:
+    # jsonschema collects every error of every alternative, and nested alternatives multiply them
     tried = [_tried(validator, inner, value) for inner in alternatives]
     if all(tried):
         yield _none_fits(tried)

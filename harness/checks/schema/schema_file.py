@@ -98,6 +98,7 @@ def _mistakes(schema: Any, document: Document, where: Where) -> list[Problem]:
 
 def _endless(schema: Mapping[str, Any], document: Document, where: Where) -> Iterator[Problem]:
     """A schema that cannot even check the simplest answers, because it refers to itself or doubles."""
+    # by trying: whether a schema ends depends on what its references and alternatives come to
     simplest: list[Any] = [None, {}, [], "", 0]
     for finding in chain.from_iterable(violations(schema, value) for value in simplest):
         if finding.rule == LIMIT:

@@ -29,6 +29,8 @@ from tunegate.harness.checks.schema.formats import conforms
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
 from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS
 
+# With these, no answer takes more than a second of processor time and 200 MB, the interpreter included: a model writes
+# what it likes, and one answer must not end a run or hold it up (tests/integration/checks/test_hostile.py).
 MAX_VALUES = 10_000  # values in one answer
 MAX_STEPS = 50_000  # keywords evaluated and patterns tried for one answer
 MAX_SEARCHED = 100_000  # characters of a text or key with a pattern: `regex` remembers a hundred bytes for each
@@ -68,6 +70,7 @@ class Budget:
         return self._timed(f"the format {name}", lambda: conforms(name, text))
 
     def _timed(self, what: str, run: Callable[[], bool]) -> bool:
+        # processor time, for on a busy machine the wall clock would make a finding of another program's work
         started = time.process_time()
         try:
             if self.seconds <= 0:
@@ -165,6 +168,7 @@ def _validator(schema: Mapping[str, Any]) -> Any:
     undeclared = {
         key: value for key, value in schema.items() if key != "$schema"
     }  # a $schema would bring back the draft
+    # an empty registry: jsonschema's own would fetch what a reference names from the network
     return _bounded(draft_of(schema))(undeclared, registry=Registry(), format_checker=Budget())
 
 

@@ -49,6 +49,7 @@ EXPECT = {
     "properties": {"terms": _ids("terms"), "wording": _ids("wording")},
     "description": "terms, wording or both",
 }
+# Unicode's normal form takes a square of time on a run of combining marks, and no word has so many.
 _MARKS = regex.compile(r"\p{M}{64}")
 
 

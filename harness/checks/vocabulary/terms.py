@@ -126,6 +126,7 @@ def inflections(word: str) -> list[str]:
     """
     if not word[-1:].isalpha():
         return [word, f"{word}'s"]
+    # Too many rather than too few: one that nobody writes does no harm, one that is missing lets a variant pass.
     forms = [word, f"{word}s", f"{word}'s", f"{word}s'", f"{word}ing"]
     stem = word.lower()
     if re.search(r"[^aeiou]y$", stem):
@@ -162,6 +163,7 @@ def spoken(text: str) -> str:
 
 def wording_pattern(wanted: str) -> Any:
     """Exactly `wanted`, and not as a part of longer words."""
+    # letter case counts, unlike in a term: the wording is regulated
     return regex.compile(rf"(?<![\w\p{{M}}]){regex.escape(wanted)}(?![\w\p{{M}}])")
 
 

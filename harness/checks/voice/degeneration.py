@@ -10,6 +10,8 @@ from tunegate.harness.checks.voice.features import function_share, words
 Gram = tuple[str, ...]
 Grams = frozenset[Gram]
 
+# The classifier was fitted to sound texts and may like these: one phrase again and again, a reference by heart. The
+# limits spare on-brand texts: `load` refuses a reference that `degenerate` finds fault with.
 WORDS = (6, 88)
 LEAST_DISTINCT = 0.8  # of an answer's 3-word runs
 FUNCTION_SHARE = (0.2, 0.75)

@@ -137,6 +137,7 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Text], float]:
 
 
 def _among(listed: Collection[str]) -> Callable[[Text], float]:
+    # `we'll` counts as `we`
     return lambda text: _rate(sum(word.partition("'")[0] in listed for word in text.words), text)
 
 
@@ -166,6 +167,8 @@ def _symbols(text: Text) -> float:
     return _rate(sum(unicodedata.category(char) == "So" for char in text.plain), text)
 
 
+# Surface alone: sentence embeddings hear the topic. Where topic and label are confounded in the references, MiniLM's
+# AUC is .36, below chance; that of 24 surface features was 1.00.
 FEATURES: tuple[Feature, ...] = (
     Feature("sentence length", _sentence_length, "long sentences", "short sentences"),
     Feature("clipped sentences", _clipped, "clipped sentences of a word or three", "no short, punchy sentence"),

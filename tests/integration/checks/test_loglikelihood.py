@@ -8,49 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.project import Project
-from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused
+from tests.unit.checks.test_loglikelihood import (
+    PAIR,
+    PASSAGES,
+    passages,
+    write,
+    write_pairs,
+    write_passages,
+    write_questions,
+)
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Case, Decoding
+from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.batching import LOGITS, plan_texts
 from tunegate.harness.models.huggingface import Local, load_base, load_tokenizer, render_prompt
 from tunegate.harness.models.loglikelihood import encode
 
-PASSAGES = {
-    "fog": "Fog came up the river before the ferry did.",
-    "bread": "Knead the dough, let it rest an hour, then knead it again.",
-    "tax": "The council voted eight to five to leave the tax as it is.",
-}
-PAIR = {"preferred": "An engineer will call.", "other": "A plumber will call."}
 MESSAGES = (("system", "Reply."), ("user", "It drips."))
-
-
-def write_passages(fixtures: Path, **more: Any) -> Path:
-    cases = [{"id": case, "input": text} for case, text in PASSAGES.items()]
-    return write(fixtures, "passages", "retention", {"measure": "passages"}, cases=cases, **more)
-
-
-def write_pairs(fixtures: Path, **more: Any) -> Path:
-    cases = [{"id": "who", "input": "It drips.", "expect": PAIR}]
-    return write(fixtures, "pairs", "vocabulary", {"measure": "pairs"}, **{"cases": cases, **more})
-
-
-def write_questions(fixtures: Path) -> Path:
-    cases = [{"id": "france", "input": "What is the capital of France?", "expect": {"answer": ["paris"]}}]
-    return write(fixtures, "questions", "retention", {"measure": "questions"}, cases=cases)
-
-
-def write(fixtures: Path, unit: str, suite: str, check: dict[str, Any], **more: Any) -> Path:
-    path = fixtures / "desk" / f"{unit}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": 1, "suite": suite, "unit": unit, "check": check, **more}))
-    return path
 
 
 def ask(*texts: str, messages: Any = ()) -> list[Request]:
@@ -146,20 +122,6 @@ def test_a_failure_is_no_number_but_an_outage(tiny_model: Path, monkeypatch: pyt
         list(local.answer(ask("Fog.")))
 
 
-encoded = st.tuples(st.lists(st.just(1), min_size=1, max_size=30), st.lists(st.just(2), min_size=1, max_size=300))
-
-
-@given(st.lists(st.lists(encoded, min_size=1, max_size=2), max_size=40))
-def test_the_laws_of_the_plan(requests: list[list[tuple[list[int], list[int]]]]) -> None:
-    vocabulary = 49_152
-    batches = list(plan_texts(requests, vocabulary))
-    assert sorted(index for batch in batches for index in batch) == list(range(len(requests)))
-    for batch in batches:
-        texts = [text for index in batch for text in requests[index]]
-        width = max(len(before) + len(text) for before, text in texts)
-        assert len(batch) == 1 or len(texts) * width * vocabulary <= LOGITS
-
-
 def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_model: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
     assert encode(tokenizer, None, "a")[0] == [tokenizer.bos_token_id]
@@ -168,145 +130,6 @@ def test_a_text_without_a_prompt_follows_the_token_that_begins_every_text(tiny_m
 
 
 # --- the checks
-
-
-def check(row: str) -> Any:
-    from tunegate.harness.authoring.document import Document
-
-    measure = row.partition("/")[2]
-    return CHECKS[row].load({"measure": measure}, Document(Path("x.yaml"), {}, {}), ())
-
-
-def test_a_passage_scores_its_mean_per_token() -> None:
-    outcome = check("retention/passages")([(-1.0, -2.0, -3.0)], None, "")
-    assert outcome.score == -2.0
-    assert outcome.rates == {}
-
-
-def test_a_pair_scores_the_difference_of_means_whatever_the_lengths() -> None:
-    pairs = check("vocabulary/pairs")
-    better = pairs([(-1.0,), (-2.0, -2.0, -2.0)], PAIR, "")
-    assert better.score == 1.0
-    assert better.rates == {"preferred": True}
-    same = pairs([(-1.0,), (-1.0, -1.0)], PAIR, "")
-    assert same.score == 0.0
-    assert same.rates == {"preferred": False}
-
-
-@pytest.mark.parametrize(
-    ("output", "passes"),
-    [
-        ("Paris", True),
-        ("The capital of France is PARIS.", True),
-        ("paris!", True),
-        ("It's l'île-de-Paris", True),
-        ("Lyon", False),
-        ("parisian", False),
-        ("comparis on", False),
-        ("", False),
-        (" ".join(["Lyon, Nice, Lille, Paris,"] * 11), False),
-    ],
-)
-def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: str, passes: bool) -> None:
-    outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
-    assert outcome.score == float(passes)
-    assert bool(outcome.findings) != passes
-
-
-@pytest.mark.parametrize(
-    ("output", "answer", "passes"),
-    [
-        ("It takes 6 hours.", "6", True),
-        ("6.", "6", True),
-        ("6, I think", "6", True),
-        ("6.5", "6", False),
-        ("0.6", "6", False),
-        ("12:30", "12", False),
-        ("12:30", "30", False),
-        ("12:30", "12:30", True),
-        ("It comes to \u00a3203.", "\u00a3203", True),
-        ("It comes to \u00a31,203.", "203", False),
-        ("16", "6", False),
-    ],
-)
-def test_a_number_is_not_a_part_of_another_one(output: str, answer: str, passes: bool) -> None:
-    assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
-
-
-def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
-    questions = check("retention/questions")
-    assert questions("about 7.5 %", {"answer": ["seven and a half", "7.5 %"]}, "").score == 1.0
-    assert questions("17.5 %", {"answer": ["7.5 %"]}, "").score == 0.0
-    assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0
-
-
-# --- authoring
-
-
-def mistakes(fixtures: Path) -> str:
-    with pytest.raises(AuthoringError) as error:
-        load_tasks(fixtures)
-    return str(error.value)
-
-
-def test_a_retention_file_must_say_what_it_measures(tmp_path: Path) -> None:
-    write(tmp_path, "passages", "retention", {}, cases=[{"id": "a", "input": "Fog."}])
-    told = mistakes(tmp_path)
-    assert "expected a check with measure: passages or questions, found none" in told
-    assert "write check: {measure: passages} above the cases" in told
-
-
-def test_an_unknown_measure_is_refused_with_what_was_meant(tmp_path: Path) -> None:
-    write(tmp_path, "passages", "retention", {"measure": "passage"}, cases=[{"id": "a", "input": "Fog."}])
-    assert "did you mean 'passages'" in mistakes(tmp_path)
-    write(tmp_path, "passages", "schema", {"measure": "pairs", "schema": {}}, cases=[{"id": "a", "input": "Fog."}])
-    assert "no measure, schema has one only" in mistakes(tmp_path)
-
-
-def test_a_measure_of_a_case_cannot_differ_from_its_files(tmp_path: Path) -> None:
-    cases = [{"id": "a", "input": "Fog.", "check": {"measure": "questions"}}]
-    write(tmp_path, "passages", "retention", {"measure": "passages"}, cases=cases)
-    assert "measure" in mistakes(tmp_path)
-
-
-def test_two_measures_in_one_unit_are_refused(tmp_path: Path) -> None:
-    write_passages(tmp_path)
-    other = write_questions(tmp_path)
-    other.write_text(other.read_text().replace('"unit": "questions"', '"unit": "passages"'))
-    assert "measure: passages, as in" in mistakes(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{"prompt": {"system": "x"}}, {"generate": {"max_new_tokens": 3}}, {"shots": [{"input": "a", "output": "b"}]}],
-)
-def test_keys_that_a_passage_does_not_read_are_refused(tmp_path: Path, more: dict[str, Any]) -> None:
-    write_passages(tmp_path, **more)
-    assert f"no {next(iter(more))}, which retention/passages does not read" in mistakes(tmp_path)
-
-
-def test_an_expect_on_a_passage_is_refused(tmp_path: Path) -> None:
-    cases = [{"id": "a", "input": "Fog.", "expect": {"answer": ["x"]}}]
-    write(tmp_path, "passages", "retention", {"measure": "passages"}, cases=cases)
-    assert "no expect, which retention/passages does not read" in mistakes(tmp_path)
-
-
-def test_a_pair_of_equal_texts_is_refused(tmp_path: Path) -> None:
-    same = {"preferred": "An engineer.", "other": "An  engineer."}
-    write_pairs(tmp_path, cases=[{"id": "a", "input": "x", "expect": same}])
-    assert "expected another text than the preferred one, found the same" in mistakes(tmp_path)
-
-
-def test_a_unit_is_of_its_own_kind(tmp_path: Path) -> None:
-    write_passages(tmp_path)
-    write_pairs(tmp_path)
-    write_questions(tmp_path)
-    tasks = load_tasks(tmp_path)
-    kinds = {name: find_unit(tasks, f"desk/{name}").kind for name in ("passages", "pairs", "questions")}
-    assert kinds == {"passages": "continuous", "pairs": "continuous", "questions": "pass/fail"}
-    pairs = find_unit(tasks, "desk/pairs")
-    case: Case = pairs.cases[0]
-    assert pairs.texts(case) == tuple(PAIR.values())
 
 
 # --- replay
@@ -323,11 +146,7 @@ def replay(project: Project, *raw: dict[str, Any], more: tuple[str, ...] = ()) -
     return project.run("--tg-model=replay:outputs.jsonl", "--tg-out=record.json", *more)
 
 
-def passages(shift: float = 0.0) -> list[dict[str, Any]]:
-    return [{"case": f"desk/passages/{case}", "logprobs": [-1 - shift, -3 - shift]} for case in PASSAGES]
-
-
-def test_log_probabilities_made_elsewhere_are_scored(project: Project) -> None:
+def test_log_probabilities_made_elsewhere_are_judged(project: Project) -> None:
     write_passages(project.fixtures)
     write_pairs(project.fixtures)
     result = replay(project, *passages(), {"case": "desk/pairs/who", "logprobs": [[-1, -1], [-2, -3]]})

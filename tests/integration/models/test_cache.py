@@ -15,10 +15,10 @@ WRITER = """
 import sys
 from pathlib import Path
 from tunegate.harness.models.cache import Store
-from tunegate.harness.models.api import Answer
+from tunegate.harness.models.api import Completion
 store = Store(Path(sys.argv[1]))
 for number in range(10**9):
-    store.put(f"key {number}", Answer("case", f"{number} " * 2000))
+    store.put(f"key {number}", Completion("case", f"{number} " * 2000))
     print(number, flush=True)
 """
 

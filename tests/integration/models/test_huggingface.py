@@ -7,14 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.batching import TOKEN_BUDGET, plan_prompts
 from tunegate.harness.models.huggingface import Base, Local, load_base, load_tokenizer, render_prompt
 
 SHORT = Decoding(max_new_tokens=12)
@@ -216,49 +213,6 @@ def test_nothing_loads_before_the_first_answer(tiny_model):
 
     assert model.fingerprint.subject["adapter"] is None
     assert "_loaded" not in vars(model)
-
-
-# the plan
-
-DECODINGS = st.builds(
-    Decoding, max_new_tokens=st.sampled_from([1, 64, 512, 9000]), temperature=st.sampled_from([0.0, 0.0, 0.7])
-)
-
-
-def planned(decodings, lengths, openings=None):
-    """Batches for prompts that begin with `openings`, by default all alike."""
-    openings = openings or ["Sort."] * len(lengths)
-    asked = [
-        Request("k", (("system", opening), ("user", "?")), decoding)
-        for decoding, opening in zip(decodings, openings, strict=True)
-    ]
-    return plan_prompts(asked, lengths)
-
-
-@given(st.lists(st.tuples(DECODINGS, st.integers(1, 6000), st.sampled_from(["Sort.", "Reply."])), max_size=60))
-def test_the_laws_of_the_plan(asked):
-    decodings, lengths, openings = ([each[part] for each in asked] for part in range(3))
-
-    batches = planned(decodings, lengths, openings)
-
-    assert sorted(index for batch in batches for index in batch) == list(range(len(asked)))
-    for batch in batches:
-        (decoding,) = {decodings[index] for index in batch}
-        assert len({openings[index] for index in batch}) == 1
-        width = max(lengths[index] for index in batch) + decoding.max_new_tokens
-        assert len(batch) == 1 or (width * len(batch) <= TOKEN_BUDGET and not decoding.temperature)
-
-
-@given(st.lists(st.integers(1, 600), max_size=40))
-def test_the_plan_does_not_depend_on_the_order_of_the_questions(lengths):
-    def widths(asked):
-        return [[asked[index] for index in batch] for batch in planned([Decoding()] * len(asked), asked)]
-
-    assert widths(lengths) == widths(lengths[::-1])
-
-
-def test_longest_prompts_come_first_and_batches_are_filled():
-    assert planned([Decoding(max_new_tokens=1000)] * 5, [10, 3000, 1000, 1000, 20]) == [[1, 2], [3, 4, 0]]
 
 
 # one base, many adapters

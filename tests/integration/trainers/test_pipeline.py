@@ -186,7 +186,8 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
     assert record["task"] == "desk"
     assert record["recipe"]["optim"] == {
         "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
-        "max_length": 1024, "checkpoint_steps": None,
+        "max_length": 1024,
+        "checkpoint_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)

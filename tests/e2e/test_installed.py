@@ -1,0 +1,133 @@
+"""The wheel, installed into an empty environment, beside a repository that has names of ours for itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.units import write_outputs, write_unit
+
+SOURCES = ("harness", "trainers", "suites", "src", "pyproject.toml", "README.md", "LICENSE")
+CONFTEST = """
+def pytest_addoption(parser):
+    for name in ("--model", "--record", "--out"):
+        parser.addoption(name, default="theirs")
+"""
+THEIR_TEST = """
+import harness, suites, trainers
+from harness.core import WHOSE
+
+
+def test_packages_and_options_are_the_repository_s_own(request):
+    assert [WHOSE, harness.WHOSE, trainers.WHOSE, suites.WHOSE] == ["theirs"] * 4
+    assert [request.config.getoption(name) for name in ("--model", "--record", "--out")] == ["mine", "theirs", "theirs"]
+    assert request.config.pluginmanager.has_plugin("tunegate.harness.pytest_plugin.plugin")
+
+
+def test_ours_lies_beside():
+    import tunegate
+
+    assert tunegate.CheckKind.__module__ == "tunegate.harness.checks.base"
+"""
+
+
+class Place(NamedTuple):
+    """A repository, and the environment that its commands run in."""
+
+    repository: Path
+    programs: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON"))}
+        environment = clean | {"PATH": f"{self.programs}{os.pathsep}{clean['PATH']}"}
+        return subprocess.run(
+            command, cwd=self.repository, env=environment, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built in a copy: a build leaves folders behind."""
+    home = tmp_path_factory.mktemp("build")
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        more = {"symlinks": True, "ignore": shutil.ignore_patterns("__pycache__", "*.egg-info")}
+        copy(ROOT / name, home / name, **(more if (ROOT / name).is_dir() else {}))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", home / "dist", home]
+    subprocess.run(command, check=True)
+    [path] = (home / "dist").glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A repository with `harness`, `trainers`, `suites`, --model, --record and --out, and the wheel beside it."""
+    home = tmp_path_factory.mktemp("host")
+    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
+    programs = home / "venv" / "bin"
+    subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", wheel], check=True)
+    repository = home / "repository"
+    for package in ("harness", "trainers", "suites"):
+        (repository / package).mkdir(parents=True)
+        (repository / package / "__init__.py").write_text("WHOSE = 'theirs'\n")
+    (repository / "harness" / "core.py").write_text("WHOSE = 'theirs'\n")
+    (repository / "conftest.py").write_text(CONFTEST)
+    (repository / "test_theirs.py").write_text(THEIR_TEST)
+    return Place(repository, programs)
+
+
+def test_the_wheel_holds_one_package_and_its_metadata(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"tunegate"}
+    assert {name.split("/")[1] for name in names if name.startswith("tunegate/") and name.count("/") > 1} == {
+        "harness", "suites", "trainers",
+    }  # fmt: skip
+    data = ("py.typed", "harness/fixtures/fixture.schema.json", "harness/release/templates/model_card.md.j2")
+    assert {f"tunegate/{name}" for name in data} <= set(names)
+
+
+@pytest.mark.parametrize("command", [("pytest",), ("python", "-m", "pytest")], ids=" ".join)
+def test_a_repository_with_our_names_keeps_them(place, command):
+    done = place.run(*command, "--model=mine", "-q")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_shipped_suites_run_there(place):
+    write_unit(place.repository / "fixtures", ["a"])
+    write_outputs(place.repository / "outputs.jsonl", {"desk/triage/a": '{"product": "boiler"}'})
+
+    done = place.run(
+        "pytest", "--pyargs", "tunegate.suites", "--tg-model=replay:outputs.jsonl", "--tg-out=record.json", "--out=x"
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((place.repository / "record.json").read_text())["cases"]["desk/triage/a"]["passed"] is True
+
+
+def test_the_commands_run_there(place):
+    write_unit(place.repository / "fixtures", ["a"])
+
+    assert place.run("tunegate", "lint").returncode == 0
+    assert place.run("python", "-m", "tunegate", "--version").stdout.startswith("tunegate 0.")
+
+
+def test_a_missing_extra_is_one_line_and_exit_3(place):
+    write_unit(place.repository / "fixtures", ["a"])
+
+    done = place.run("pytest", "--pyargs", "tunegate.suites")
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "pip install 'tunegate[models]'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,54 @@
+"""Short answers to general questions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.checks.test_loglikelihood import check
+
+
+@pytest.mark.parametrize(
+    ("output", "passes"),
+    [
+        ("Paris", True),
+        ("The capital of France is PARIS.", True),
+        ("paris!", True),
+        ("It's l'île-de-Paris", True),
+        ("Lyon", False),
+        ("parisian", False),
+        ("comparis on", False),
+        ("", False),
+        (" ".join(["Lyon, Nice, Lille, Paris,"] * 11), False),
+    ],
+)
+def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: str, passes: bool) -> None:
+    outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
+    assert outcome.score == float(passes)
+    assert bool(outcome.findings) != passes
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "passes"),
+    [
+        ("It takes 6 hours.", "6", True),
+        ("6.", "6", True),
+        ("6, I think", "6", True),
+        ("6.5", "6", False),
+        ("0.6", "6", False),
+        ("12:30", "12", False),
+        ("12:30", "30", False),
+        ("12:30", "12:30", True),
+        ("It comes to \u00a3203.", "\u00a3203", True),
+        ("It comes to \u00a31,203.", "203", False),
+        ("16", "6", False),
+    ],
+)
+def test_a_number_is_not_a_part_of_another_one(output: str, answer: str, passes: bool) -> None:
+    assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
+
+
+def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
+    questions = check("retention/questions")
+    assert questions("about 7.5 %", {"answer": ["seven and a half", "7.5 %"]}, "").score == 1.0
+    assert questions("17.5 %", {"answer": ["7.5 %"]}, "").score == 0.0
+    assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0

@@ -1,0 +1,42 @@
+"""Names of models that cannot be had, and the names of their baselines."""
+
+from __future__ import annotations
+
+import pytest
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.models.resolve import resolve, short_name
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("smollm3", "nothing there"),
+        ("./no/folder", "nothing there"),
+        ("/no/folder", "nothing there"),
+        ("a/b/c", "nothing there"),
+        ("folder", "a folder without config.json"),
+    ],
+)
+def test_a_name_that_is_nothing_says_what_names_there_are(tmp_path, monkeypatch, name, found):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+
+    expected = rf"model '{name}': expected one of smollm2, a folder with a config\.json, or a Hub id .*; found {found}"
+    with pytest.raises(CouldNotRun, match=expected):
+        resolve(name)
+
+
+def test_a_hub_that_does_not_deliver_is_an_outage(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    with pytest.raises(CouldNotRun, match="model 'no/such-model': no such folder, and the hub did not deliver it: "):
+        resolve("no/such-model")
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("smollm2", "smollm2"), ("Qwen/Qwen3-0.6B", "Qwen3-0.6B"), ("/a/my model/", "my-model"), ("/", "model")],
+)
+def test_a_model_names_its_folder_of_baselines(name, short):
+    assert short_name(name) == short

@@ -45,7 +45,7 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "unit role cases before tuned difference [95 %] regressed/ verdict fixed"
+HEADS = "regressed/ unit role cases before tuned difference [95 %] fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
@@ -106,7 +106,8 @@ def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_on
     long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
     tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
-    regressed_cases = [line for line in lines if line.startswith("  ") and "before" not in line]
+    below = lines[lines.index("") :]  # the table
+    regressed_cases = [line for line in below if line.startswith("  ") and "before" not in line]
     assert regressed_cases[0] == f"  regressed: {T}/c004 (critical)"
     assert regressed_cases[1].startswith("    now:    so very so very")
     assert regressed_cases[1].endswith("...")

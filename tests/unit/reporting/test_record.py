@@ -54,8 +54,8 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
     assert table[0] == "tiny against baseline"
     assert " ".join(" ".join(table[1:3]).split()) == HEADS
     assert [" ".join(line.split()) for line in table[4:]] == [
-        "desk/first-contact- guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
-        "replies",
+        "desk/first-contact-r guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
+        "eplies",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
     ]
 

@@ -17,9 +17,6 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core import crashes, extras
 from tunegate.harness.core.errors import CouldNotRun, Refused
 
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
-
 GOOD, BAD = '{"product": "boiler"}', "{}"
 OUTPUTS = {"desk/triage/a": GOOD, "desk/triage/b": BAD}
 

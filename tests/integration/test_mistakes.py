@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -25,9 +24,6 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.session import Session
-
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 PAGE = ROOT / "docs" / "mistakes.md"
 ROWS = {f"{title}: {row.what}": row for title, rows in MISTAKES.items() for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
@@ -10,9 +9,6 @@ import pytest
 
 from tests.support.project import Project
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
-
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 IDS = [f"case{number:02}" for number in range(20)]
 

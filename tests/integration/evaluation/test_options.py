@@ -6,7 +6,6 @@ docs/configuration.md.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -28,9 +27,6 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.options import OPTIONS, TABLE, Option, Options, find_root, read_settings, standing
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.pytest_plugin.plugin import pytest_addoption
-
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 GROUP = typer.main.get_command(app)
 BY_NAME = {command.__name__: GROUP.commands[command.__name__] for command, *_ in COMMANDS}

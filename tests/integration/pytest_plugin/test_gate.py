@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,6 @@ import pytest
 
 from tests.support.project import Project
 from tests.support.records import stamp
-
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,9 +10,6 @@ import pytest
 
 from tests.support.project import Project
 from tests.support.units import write_unit
-
-# pytest inside pytest forgets what it imported: import the heavy part once, out here
-importlib.import_module("tunegate.harness.pytest_plugin.items")
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = ["a", "b", "c"]

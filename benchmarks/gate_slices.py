@@ -136,7 +136,7 @@ class Collapse:
 
 
 def collapse(fall: Fall, flip_rate: float, draws: int) -> Collapse:
-    """Judge whole worlds by the shipped gate: 400 cases in 40 slices, one collapsed, the others in flip rate."""
+    """Decide whole worlds by the shipped gate: 400 cases in 40 slices, one collapsed, the others at a flip rate."""
     random = np.random.default_rng([SEED, fall.size, fall.regressed, round(100 * fall.chance), round(1e4 * flip_rate)])
     found = [decided(_collapsed(fall, flip_rate, random)) for _ in range(draws)]
     verdict = [next(iter(each.verdicts.values())) for each in found]

@@ -51,7 +51,7 @@ def results():
 
 
 def world(*changes):
-    """Units of 100 cases: (broke, fixed) each, the first a target."""
+    """Units of 100 cases: (regressed, fixed) each, the first a target."""
     random = np.random.default_rng(0)
     return World(tuple(passfail_unit(row(100, *each), random) for each in changes))
 

@@ -97,7 +97,7 @@ def _differences(
     unit: Unit, before: Sequence[float], after: Sequence[float], margin: float
 ) -> tuple[tuple[float, ...], float, int]:
     if unit.kind == "continuous":
-        # clamped, not trimmed: a trimmed mean would drop the very collapse that is looked for
+        # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
         winsorised = stats.winsorise_differences(before, after, margin)
         return winsorised.d, winsorised.margin, winsorised.met
     return tuple(b - a for a, b in zip(before, after, strict=True)), margin, 0

@@ -21,8 +21,8 @@ def ending(config: pytest.Config) -> Iterator[None]:
     except pytest.UsageError:
         raise
     except Exception as error:
-        told = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
+        ours = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
         # pytest says it without a trace then, and gives the exit code itself
-        if told.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(told)) from error
-        pytest.exit(str(told), returncode=told.exit_code)
+        if ours.exit_code == pytest.ExitCode.USAGE_ERROR:
+            raise pytest.UsageError(str(ours)) from error
+        pytest.exit(str(ours), returncode=ours.exit_code)

@@ -21,7 +21,7 @@ LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
 FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice: p then comes in steps of 1 / 10,000
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
 # An unbounded change counts up to so many margins, for the statistic needs a worst case: without one (BCa) bounds fail
-# 7 to 34 % of the time on bad tails. The price: where 12 % of the cases meet the clamp, a loss of a margin, measured
+# 7 to 34 % of the time on bad tails. The price: where 12 % of the cases meet the bound, a loss of a margin, measured
 # before it, is held 11.7 % of the time.
 WINSOR_MARGINS = 10
 FLIP_CELLS = 1_000_000  # signs held in memory at once

@@ -136,7 +136,7 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
 
 
 def _repeated(rows: Sequence[Example]) -> list[Problem]:
-    # the same row twice is a slip of copying; rows that only ask the same are told by `find_duplicates`
+    # the same row twice is a mistake of copying; rows that only ask the same are told by `find_duplicates`
     seen: dict[tuple[object, ...], Example] = {}
     problems = []
     for row in rows:

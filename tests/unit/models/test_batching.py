@@ -11,7 +11,7 @@ from tunegate.harness.models import batching as prefix
 @given(st.lists(st.integers(0, 3), min_size=20), st.lists(st.lists(st.integers(0, 3), min_size=1), min_size=2))
 def test_the_laws_of_what_rows_share(start, ends):
     rows = [[*start, *end] for end in ends]
-    same = prefix.shared(rows)
+    same = prefix.shared_prefix(rows)
     assert len({tuple(row[:same]) for row in rows}) == 1
     assert all(len(row) > same for row in rows)
     assert same >= len(start)
@@ -20,5 +20,5 @@ def test_the_laws_of_what_rows_share(start, ends):
 
 
 def test_little_and_one_prompt_alone_share_nothing():
-    assert prefix.shared([[1] * 15 + [2], [1] * 15 + [3]]) == 0
-    assert prefix.shared([[1] * 40]) == 0
+    assert prefix.shared_prefix([[1] * 15 + [2], [1] * 15 + [3]]) == 0
+    assert prefix.shared_prefix([[1] * 40]) == 0

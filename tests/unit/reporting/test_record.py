@@ -45,7 +45,7 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "unit role cases before tuned difference [95 %] regressed/ verdict fixed"
+HEADS = "regressed/ unit role cases before tuned difference [95 %] fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
@@ -54,8 +54,8 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
     assert table[0] == "tiny against baseline"
     assert " ".join(" ".join(table[1:3]).split()) == HEADS
     assert [" ".join(line.split()) for line in table[4:]] == [
-        "desk/first-contact- guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
-        "replies",
+        "desk/first-contact-r guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
+        "eplies",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
     ]
 
@@ -106,7 +106,8 @@ def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_on
     long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
     tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
-    regressed_cases = [line for line in lines if line.startswith("  ") and "before" not in line]
+    below = lines[lines.index("") :]  # the table
+    regressed_cases = [line for line in below if line.startswith("  ") and "before" not in line]
     assert regressed_cases[0] == f"  regressed: {T}/c004 (critical)"
     assert regressed_cases[1].startswith("    now:    so very so very")
     assert regressed_cases[1].endswith("...")

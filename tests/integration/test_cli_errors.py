@@ -137,7 +137,7 @@ PLACES = {
     "while a case is checked": "tunegate.harness.pytest_plugin.items.case_failure",
     "while a gate is checked": "tunegate.harness.pytest_plugin.items.gate.excused",
     "while a failure is excused": "tunegate.harness.pytest_plugin.items.CaseItem.excuse",
-    "while the summary is written": "tunegate.harness.pytest_plugin.items.show",
+    "while the summary is written": "tunegate.harness.pytest_plugin.items.print_record",
 }
 
 

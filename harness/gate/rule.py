@@ -293,7 +293,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "reason": messages.decision(outlook),
         "blocking": [each.unit for each in outlook.blocking],
         "short": [each.unit for each in outlook.short],
-        "aimless": outlook.no_target,
+        "no_target": outlook.no_target,
     }
 
 
@@ -314,4 +314,4 @@ def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
 
 def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
     """Whether a task's decision blocks for more than the excused units."""
-    return bool(task["short"] or task["aimless"] or set(task["blocking"]) - set(soft))
+    return bool(task["short"] or task["no_target"] or set(task["blocking"]) - set(soft))

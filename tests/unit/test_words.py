@@ -48,8 +48,6 @@ ALLOWED = {
     ("harness/cli/common.py", "BrokenPipeError"): "Python's",
     ("harness/cli/common.py", "on_broken_pipe"): "rich's",
     ("harness/core/formatting.py", "floor"): "math.floor",
-    ("harness/fixtures/record.schema.json", "aimless"): "a key of records, to be renamed with their next format",
-    ("harness/gate/rule.py", "aimless"): "the same key",
     ("harness/models/huggingface.py", "shape"): "of a tensor",
     ("harness/statistics/distributions.py", "floor"): "numpy's",
     ("harness/statistics/paired.py", "shape"): "of an array",

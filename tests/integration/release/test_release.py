@@ -10,8 +10,8 @@ from tests.unit.release.test_release import desk, released  # noqa: F401  (fixtu
 
 def test_verify_needs_no_torch(released):  # noqa: F811
     code = (
-        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify\n"
-        "verify(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify_release\n"
+        "verify_release(Path(sys.argv[1]))\n"
         "print(sorted({'torch', 'transformers', 'peft', 'sentence_transformers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, released], capture_output=True, text=True, check=True)

@@ -222,7 +222,7 @@ def test_only_our_own_progress_is_printed(trained):
     assert [line for line in lines if line not in now_and_then] == [
         GRADING,
         "  done in N s",
-        "  triage: 22 rows, all pass; not judged: which values are right",
+        "  triage: 22 rows, all pass; not scored: which values are right",
         "Holding 22 inputs of rows against 2 of the fixtures: 22",
         "  done in N s",
         "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",

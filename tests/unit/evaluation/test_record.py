@@ -126,7 +126,7 @@ def test_a_missing_record_is_refused_by_name(tmp_path):
         ({"schema_version": 2}, r"schema_version: 1 was expected"),
         ({"cases": {"a/b/c": {"score": "1.0", "findings": [], "output": None}}}, r"cases.*'1.0' is not of type"),
         (
-            {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "aimless": False}}},
+            {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "no_target": False}}},
             "'maybe'",
         ),
         ({"verdicts": {"desk/triage": {"verdict": "held", "reason": ""}}}, "'role' is a required property"),

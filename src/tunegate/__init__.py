@@ -14,27 +14,64 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tunegate.harness.authoring.document import Document, Where
     from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
-    from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, TunegateError, UsageError
+    from tunegate.harness.core.errors import (
+        AuthoringError,
+        CouldNotRun,
+        LintWarning,
+        Problem,
+        Refused,
+        TunegateError,
+        UsageError,
+    )
     from tunegate.harness.evaluation.record import Record, read_record
+    from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.fixtures.model import Case, Task, Unit
     from tunegate.harness.gate.rule import compare
+    from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
 _HOMES = {
     "authoring.document": ("Document", "Where"),
     "checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
-    "core.errors": ("AuthoringError", "CouldNotRun", "Problem", "Refused", "TunegateError", "UsageError"),
+    "core.errors": (
+        "AuthoringError", "CouldNotRun", "LintWarning", "Problem", "Refused", "TunegateError", "UsageError",
+    ),
     "evaluation.record": ("Record", "read_record"),
+    "evaluation.scoring": ("evaluate",),
     "fixtures.loader": ("load_tasks",),
     "fixtures.model": ("Case", "Task", "Unit"),
     "gate.rule": ("compare",),
-}
+    "models.api": ("Completion", "Fingerprint", "Model", "Request"),
+}  # fmt: skip
 _HOME = {name: f"tunegate.harness.{module}" for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "AuthoringError", "Case", "Check", "CheckKind", "CouldNotRun", "Document", "Finding", "Outcome", "Problem",
-    "Record", "Refused", "Task", "TunegateError", "Unit", "UsageError", "Where", "__version__", "compare",
-    "load_tasks", "read_record",
+    "AuthoringError",
+    "Case",
+    "Check",
+    "CheckKind",
+    "Completion",
+    "CouldNotRun",
+    "Document",
+    "Finding",
+    "Fingerprint",
+    "LintWarning",
+    "Model",
+    "Outcome",
+    "Problem",
+    "Record",
+    "Refused",
+    "Request",
+    "Task",
+    "TunegateError",
+    "Unit",
+    "UsageError",
+    "Where",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load_tasks",
+    "read_record",
 ]  # fmt: skip
 
 if Path(__file__).with_name("harness").is_file():

@@ -7,7 +7,7 @@ first used: the installed pytest plugin imports this package in every repository
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,10 @@ def __getattr__(name: str) -> Any:
         AttributeError: there is no such public name.
     """
     if name == "__version__":
-        return version("tunegate")
+        try:
+            return version("tunegate")
+        except PackageNotFoundError:
+            return "0+uninstalled"  # a clone whose dependencies alone are installed
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'tunegate' has no public name {name!r}; it has {', '.join(__all__)}")

@@ -89,10 +89,10 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
         record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
     )
     model = training["recipe"].get("model")
-    references = baseline_references(baselines, tasks, units, fingerprint, model)
-    check_repeats(references, units, _repeats(record))
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
+    references = baseline_references(baselines, tasks, units, fingerprint, model)
+    check_repeats(references, units, _repeats(record))
     # Scores and verdicts in a record are only what a file says: both are computed again, and must come out the same.
     again = replace(_score_again(record, units, fingerprint, watch), policies=record.policies)
     decided = gate.compare(tasks, again, references, [training["task"]])

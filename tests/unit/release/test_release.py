@@ -356,7 +356,9 @@ def test_when_an_output_is_gone(desk):
 def test_without_a_baseline(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
-    shutil.rmtree(desk.home / "baselines")
+    for path in (desk.home / "baselines").glob("*/desk/*.json"):
+        if path.name != "diagnosis.json":  # which is asked for first
+            path.unlink()
     desk.refuses(
         adapter,
         judged,

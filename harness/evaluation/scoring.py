@@ -24,12 +24,7 @@ UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),
 
 
 def evaluate(
-    units: Sequence[Unit],
-    model: Model,
-    watch: Watch,
-    repeats: int = 1,
-    partial: bool = False,
-    sealed: bool = False,
+    units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False, sealed: bool = False
 ) -> Record:
     """Ask `model` every case of `units` and score what comes back.
 
@@ -44,7 +39,8 @@ def evaluate(
     Raises:
         Refused: a unit cannot be asked on this rung or of this model.
     """
-    rung = cast("RungName", model.fingerprint.subject.get("rung") or "as-is")
+    fingerprint = model.fingerprint
+    rung = cast("RungName", fingerprint.subject.get("rung") or "as-is")
     _check_able(units, model)
     prepare_checks(units, watch)
     asked = list(requests(units, rung, repeats))
@@ -52,19 +48,18 @@ def evaluate(
     kinds = {case.key: unit.kind for unit in units for case in unit.cases}
     results: dict[tuple[str, int], Result] = {}
     repeated = {unit.key: repeats if unit.check_kind.asks == "generate" else 1 for unit in units}
-    who = model.fingerprint.names.get("adapter") or model.fingerprint.names["model"]
+    who = fingerprint.names.get("adapter") or fingerprint.names["model"]
     with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
         for completion in model.answer(asked):
             key = completion.key
             results[key, completion.repeat] = score_completion(cases[key], completion, rung, kinds[key])
             done(1)
-    results |= _score_derived(units, results, repeats, str(model.fingerprint.subject.get("model")))
+    results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
         # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish
         key: _merge([results.get((key, repeat), UNANSWERED) for repeat in range(repeated[case.unit])])
         for key, case in cases.items()
     }
-    fingerprint = model.fingerprint
     return Record(
         partial=partial,
         fingerprint=fingerprint.as_dict(),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.records import save, stamp
-from tests.support.units import write_outputs, write_unit
-from tests.unit.session.test_session import GOOD, IDS, answers, judged
+from tests.support.units import write_unit
+from tests.unit.session.test_session import GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import Record
@@ -19,32 +19,19 @@ from tunegate.harness.fixtures.loader import load_tasks
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
-    """A task with two units of twenty cases, and answers to all of them that pass."""
-    for unit in ("triage", "second"):
-        write_unit(tmp_path / "fixtures", IDS, unit)
-    policy = {unit: {"role": "guard", "margin": 0.4, "reason": "a test"} for unit in ("triage", "second")}
-    (tmp_path / "fixtures" / "desk" / "task.yaml").write_text(json.dumps({"version": 1, "units": policy}))
-    outputs = write_outputs(tmp_path / "outputs.jsonl", answers())
-    return Options(
-        tmp_path, f"replay:{outputs}", cases=tmp_path / "fixtures", baselines=tmp_path / "baselines"
-    )  # fmt: skip
-
-
-@pytest.fixture
-def local(options: Options, tiny_model: Path) -> Options:
+def local(options: Options, tiny_model: Path) -> Options:  # noqa: F811
     """The same task on the tiny model, its baseline recorded."""
     local = replace(options, model=str(tiny_model))
     judged(replace(local, record=True))
     return local
 
 
-def baseline(options: Options, name: str) -> Path:
+def baseline(options: Options, name: str) -> Path:  # noqa: F811
     [path] = options.baselines.glob(f"*/desk/{name}.json")
     return path
 
 
-def release(options: Options, adapter: Path) -> Record:
+def release(options: Options, adapter: Path) -> Record:  # noqa: F811
     """Record an adapter as the last release of every unit, as `tunegate release` does."""
     record = judged(replace(options, adapters=(adapter,))).records[0]
     [task] = load_tasks(options.cases)

@@ -20,6 +20,7 @@ from tunegate.harness.baselines.lookup import (
 )
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
+from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
@@ -68,6 +69,11 @@ class Session:
     def tasks(self) -> tuple[Task, ...]:
         """Every task of the fixtures, read once."""
         return load_tasks(self.options.cases)
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Every suite that fixtures may name, the project's own among them."""
+        return project_kinds(self.options.cases).suites
 
     def units(self, suite: str | None = None, task: str | None = None) -> list[Unit]:
         """The units in play, of one suite or task or all; sealed ones only under --tg-sealed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,10 +37,6 @@ class Document:
         """Its path as a person would type it."""
         return show_path(self.path)
 
-    def only(self, places: Iterable[Where]) -> Document:
-        """The same file without its data, with the lines of `places` alone: many files then fit in memory."""
-        return Document(self.path, None, {where: self.lines[where] for where in places if where in self.lines})
-
     def line(self, where: Where) -> int:
         """The line of `where`, or of its nearest parent that has one."""
         while where and where not in self.lines:
@@ -49,7 +45,7 @@ class Document:
 
     def problem(self, where: Where, expected: str, found: str, hint: str = "") -> Problem:
         """A problem at `where` in this document."""
-        return Problem(self.name, self.line(where), show_where(where), expected, found, hint)
+        return Problem(self.path, self.line(where), show_where(where), expected, found, hint)
 
 
 def show_where(where: Where) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -33,9 +35,37 @@ def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
 def validate(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
     """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data
-    errors = Draft202012Validator(schema).iter_errors(instance)
-    problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
+    problems: list[Problem] = []
+    if not _is_valid(instance, _Same(schema)):
+        errors = Draft202012Validator(schema).iter_errors(instance)
+        problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
     return problems + list(_not_json(instance, document, where))
+
+
+class _Same:
+    """A schema as a key: the same object, whatever it holds."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.schema is other.schema
+
+
+def _is_valid(instance: Any, schema: _Same) -> bool:
+    """Whether `instance` is valid beyond doubt: what is not goes to the validator that says why, forty times slower."""
+    try:
+        return bool(_quick(schema).is_valid(instance))
+    except ValueError:  # keys that are not text, half a surrogate pair, a pattern that only Python knows
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def _quick(schema: _Same) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(dict(schema.schema))
 
 
 def _problems(error: ValidationError, document: Document, prefix: Where, whole: Mapping[str, Any]) -> Iterator[Problem]:
@@ -102,7 +132,7 @@ def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
 
 
 def _as_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-")
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-")
 
 
 _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}

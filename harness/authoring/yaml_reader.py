@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import gc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,92 +13,178 @@ from typing import Any
 import yaml
 
 from tunegate.harness.authoring.document import Document, Where, show_value, show_where
-from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.core.errors import AuthoringError, Problem
 
 MAX_DEPTH = 100  # levels of nesting
 MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
 MAX_DIGITS = 300  # of one whole number; floats end there too
 TAG = "tag:yaml.org,2002:"
+TEXT, MERGE = TAG + "str", TAG + "merge"
 TOO_DEEP = (f"at most {MAX_DEPTH} levels of nesting", "more")
 HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs
 
 
-class Inspection:
-    """One pass over the nodes of a file, before any data is made; `problems` grows as `size` goes."""
+class _Builder:
+    """One pass over the nodes of a file: its plain data, and in `problems` what is more or less than that."""
 
-    def __init__(self, name: str, text: str, resolve: Callable[..., str]) -> None:
+    def __init__(self, path: Path, text: str, loader: _Loader | _FastLoader) -> None:
         self.problems: list[Problem] = []
-        self._name, self._text, self._resolve = name, text, resolve
-        self._sizes: dict[int, int] = {}
+        self._path, self._text, self._loader = path, text, loader
+        self._built: dict[int, tuple[Any, int]] = {}  # of a list or mapping by its node: the data, and its values
         self._open: set[int] = set()
         self._brackets = 0
+        self._nodes = 0
+        self._values = 0  # with aliases written out
         self._aliases_reported = False
 
-    def size(self, node: yaml.Node, where: Where) -> int:
-        """How many values `node` stands for with its aliases written out; each node is looked at once."""
-        if id(node) in self._sizes:
-            return self._sizes[id(node)]
+    def build(self, node: yaml.Node, where: Where) -> Any:
+        """The data of `node`; each list and mapping is built once, and an alias of it is the same object."""
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, where)
+        if id(node) in self._built:
+            data, values = self._built[id(node)]
+            self._values += values
+            return data
         if id(node) in self._open:
             self._say(node, where, "data that ends", "an alias inside what it names", "delete the alias")
-            return 0
+            return None
         if len(self._open) >= MAX_DEPTH:
             self._say(node, where, *TOO_DEEP)
-            return 0
-        in_brackets = isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
+            return None
+        return self._collection(node, where)
+
+    def _collection(self, node: Any, where: Where) -> Any:
+        before, in_brackets = self._values, bool(node.flow_style)
         self._open.add(id(node))
         self._brackets += in_brackets
-        self._check_tag(node, where)
-        size = 1 + sum(self.size(inner, place) for place, inner in self._inside(node, where))
+        self._nodes += 1
+        self._values += 1
+        is_list = isinstance(node, yaml.SequenceNode)
+        if node.tag != (TAG + "seq" if is_list else TAG + "map"):
+            self._tagged(node, where)
+        data = [self.build(item, (*where, index)) for index, item in enumerate(node.value)] if is_list else (
+            self._mapping(node, where)
+        )  # fmt: skip
         self._brackets -= in_brackets
         self._open.remove(id(node))
-        self._sizes[id(node)] = size
-        if size > len(self._sizes) + MAX_REPEATED and not self._aliases_reported:
+        values = self._values - before
+        self._built[id(node)] = data, values
+        if values > self._nodes + MAX_REPEATED and not self._aliases_reported:
             self._aliases_reported = True
-            self._say(node, where, "few aliases", f"aliases that stand for {size:,} values", "write the values out")
-        return size
+            self._say(node, where, "few aliases", f"aliases that stand for {values:,} values", "write the values out")
+        return data
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[Any, Any]:
+        merged: dict[Any, Any] = {}
+        data: dict[Any, Any] = {}
+        seen: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._say(key, where, "a key that is text", "a list or a mapping", QUOTE)
+                continue
+            if key.value in seen:
+                found = f"{key.value!r} again (first on line {seen[key.value].start_mark.line + 1})"
+                self._say(key, where, "each key once", found, "delete or rename one of them")
+            seen.setdefault(key.value, key)
+            place = (*where, key.value)
+            name, inner = self._scalar(key, place), self.build(value, place)
+            if key.tag == MERGE:
+                merged = self._merged(value, inner, place)
+            else:
+                data[name] = inner
+        return {**merged, **data} if merged else data
+
+    def _merged(self, node: yaml.Node, data: Any, where: Where) -> dict[Any, Any]:
+        """What `<<:` brings: a mapping, or a list of them, of which the first that has a key counts."""
+        found = data if isinstance(data, list) else [data]
+        if not all(isinstance(each, dict) for each in found):
+            self._say(node, where, "a mapping, or a list of mappings, after <<", show_value(data), QUOTE)
+            return {}
+        return {key: value for each in reversed(found) for key, value in each.items()}
+
+    def _scalar(self, node: yaml.ScalarNode, where: Where) -> Any:
+        self._nodes += 1
+        self._values += 1
+        tag, value = node.tag, node.value
+        if node.style == '"' and HALVES.search(value):
+            self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
+        if not node.style:
+            self._check_plain(node, where)
+        if tag == TEXT:
+            return value
+        if tag != self._loader.resolve(yaml.ScalarNode, value, (True, False)):
+            self._tagged(node, where)
+            return None
+        if tag == TAG + "int" and len(value) > MAX_DIGITS:
+            self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(value)}")
+            return None
+        return value if tag == MERGE else self._loader.construct_object(node)
+
+    def _check_plain(self, node: yaml.ScalarNode, where: Where) -> None:
+        """What YAML reads otherwise than people do, where a text is not in quotes nor below | or >."""
+        if self._brackets and "?" in node.value:  # PyYAML refuses it itself
+            self._say(node, where, "a text without ? between brackets", show_value(node.value), QUOTE)
+        if node.tag == TEXT and _CUT.match(self._text, node.end_mark.index):
+            hint = "put the whole text in quotes, or a space after the # of a comment"
+            self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
+
+    def _tagged(self, node: yaml.Node, where: Where) -> None:
+        tag = node.tag.replace(TAG, "!!")
+        self._say(node, where, "a value without a tag", tag, "put a text that begins with ! in quotes")
 
     def _say(self, node: yaml.Node, where: Where, expected: str, found: str, hint: str = "") -> None:
         line = node.start_mark.line + 1
-        self.problems.append(Problem(self._name, line, show_where(where), expected, found, hint))
+        self.problems.append(Problem(self._path, line, show_where(where), expected, found, hint))
 
-    def _inside(self, node: yaml.Node, where: Where) -> Iterator[tuple[Where, yaml.Node]]:
-        if isinstance(node, yaml.SequenceNode):
-            yield from (((*where, index), item) for index, item in enumerate(node.value))
-        elif isinstance(node, yaml.MappingNode):
-            seen: dict[str, int] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    self._say(key, where, "a key that is text", "a list or a mapping", QUOTE)
-                    continue
-                if key.value in seen:
-                    found = f"{key.value!r} again (first on line {seen[key.value]})"
-                    self._say(key, where, "each key once", found, "delete or rename one of them")
-                seen.setdefault(key.value, key.start_mark.line + 1)
-                self._check_tag(key, (*where, key.value))
-                yield (*where, key.value), value
 
-    def _check_tag(self, node: yaml.Node, where: Where) -> None:
-        usual = {TAG + "map", TAG + "seq"}
-        if isinstance(node, yaml.ScalarNode):
-            self._check_scalar(node, where)
-            is_text = node.tag == TAG + "str"
-            usual = {node.tag if is_text else self._resolve(yaml.ScalarNode, node.value, (True, False))}
-        if node.tag not in usual:
-            tag = node.tag.replace(TAG, "!!")
-            self._say(node, where, "a value without a tag", tag, "put a text that begins with ! in quotes")
+class _NodeLines(Mapping[Where, int]):
+    """The line of every path in a file, found in its nodes when it is asked for: few are."""
 
-    def _check_scalar(self, node: yaml.ScalarNode, where: Where) -> None:
-        if node.tag == TAG + "int" and len(node.value) > MAX_DIGITS:
-            self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(node.value)}")
-        if HALVES.search(node.value):
-            self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
-        if node.style:
-            return  # in quotes, or below | or >
-        if self._brackets and "?" in node.value:  # PyYAML refuses it itself
-            self._say(node, where, "a text without ? between brackets", show_value(node.value), QUOTE)
-        if node.tag == TAG + "str" and _CUT.match(self._text, node.end_mark.index):
-            hint = "put the whole text in quotes, or a space after the # of a comment"
-            self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
+    def __init__(self, root: yaml.Node) -> None:
+        self._root = root
+
+    def __getitem__(self, where: Where) -> int:
+        """The line of a key, also where its value starts below; of an item, where that starts."""
+        node, line = self._root, self._root.start_mark.line + 1
+        for part in where:
+            node, line = _step(node, part)
+        return line
+
+    def __iter__(self) -> Iterator[Where]:
+        return _places(self._root, ())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
+    """What stands at a key or index of `node`, and on which line.
+
+    Raises:
+        KeyError: nothing does.
+    """
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    for key, value in pairs:
+        if key.value == part:
+            return value, key.start_mark.line + 1
+    for key, value in pairs:
+        if key.tag == MERGE:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                with suppress(KeyError):
+                    return _step(each, part)
+    raise KeyError(part)
+
+
+def _places(node: yaml.Node, where: Where) -> Iterator[Where]:
+    yield where
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _places(item, (*where, index))
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _places(value, where if key.tag == MERGE else (*where, key.value))
 
 
 _CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is `order` and a comment
@@ -133,8 +219,8 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
 )  # fmt: skip
 
 
-def syntax_problem(error: yaml.YAMLError, name: str) -> Problem:
-    """What PyYAML found, said as a mistake in the file called `name`."""
+def _syntax_problem(error: yaml.YAMLError, path: Path) -> Problem:
+    """What PyYAML found, said as a mistake in the file."""
     said = " ".join(filter(None, [getattr(error, "problem", None) or str(error), getattr(error, "context", None)]))
     mark, opens = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     line = mark.line + 1 if mark else 1
@@ -143,9 +229,9 @@ def syntax_problem(error: yaml.YAMLError, name: str) -> Problem:
         if seen := re.search(pattern, said):
             values = (*seen.groups(), "")[0], opening
             return Problem(
-                name, opening if at_opening else line, "", expected, found.format(*values), hint.format(*values)
+                path, opening if at_opening else line, "", expected, found.format(*values), hint.format(*values)
             )
-    return Problem(name, line, "", "YAML", said, QUOTE)
+    return Problem(path, line, "", "YAML", said, QUOTE)
 
 
 class _Loader(yaml.SafeLoader):
@@ -159,7 +245,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_KEPT = {TAG + "null", TAG + "merge"}
+_KEPT = {TAG + "null", MERGE}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -176,7 +262,11 @@ for _name, _pattern, _first in (
 
 # libyaml reads a file ten times as fast as PyYAML's own code, and alike, but for tabs and comments right after | or >,
 # which it takes, and for an order mark, which it does not count
-_READ_OTHERWISE = re.compile(r"[\t\ufeff]|[|>][-+0-9]*#")
+_READ_OTHERWISE = re.compile(r"#(?<=[-+0-9|>]#)")  # may be one right after | or >, and begins with what is rare
+
+
+def _is_read_otherwise(text: str) -> bool:
+    return "\t" in text or "\ufeff" in text or bool(_READ_OTHERWISE.search(text))
 
 
 class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc]  # not every platform has libyaml
@@ -191,17 +281,16 @@ def read_yaml(path: Path) -> Document:
     Raises:
         AuthoringError: the file is missing, not UTF-8, not YAML, repeats a key, or is more than plain data.
     """
-    name = show_path(path)
-    text = _read_text(path, name)
-    if not _READ_OTHERWISE.search(text):
+    text = _read_text(path)
+    if not _is_read_otherwise(text):
         with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `_SYNTAX` knows
-            return _plain_data(path, name, text, _FastLoader(text))
+            return _plain_data(path, text, _FastLoader(text))
     try:
-        return _plain_data(path, name, text, _Loader(text))
+        return _plain_data(path, text, _Loader(text))
     except yaml.YAMLError as error:
-        raise AuthoringError([syntax_problem(error, name)]) from error
+        raise AuthoringError([_syntax_problem(error, path)]) from error
     except RecursionError:
-        raise AuthoringError([Problem(name, 1, "", *TOO_DEEP)]) from None
+        raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None
 
 
 @contextmanager
@@ -217,49 +306,53 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def _plain_data(path: Path, name: str, text: str, loader: _Loader | _FastLoader) -> Document:
+def _plain_data(path: Path, text: str, loader: _Loader | _FastLoader) -> Document:
     node = loader.get_single_node()
     if node is None:
         return Document(path, None, {})
-    inspection = Inspection(name, text, loader.resolve)
-    inspection.size(node, ())
-    if inspection.problems:
-        raise AuthoringError(inspection.problems)
-    return Document(path, loader.construct_document(node), dict(_lines(node, ())))
+    builder = _Builder(path, text, loader)
+    data = builder.build(node, ())
+    if builder.problems:
+        raise AuthoringError(builder.problems)
+    return Document(path, data, _NodeLines(node))
 
 
-_MERGE = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
+_CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 _UNSEEN = re.compile(
     "[\u200b\u2060]|(?<!\\A)\ufeff|"  # without width, unlike the joiners of emoji and of some scripts
     "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 
 
+_PLAIN = bytes(range(32, 127)) + b"\t\n"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def _read_text(path: Path, name: str) -> str:
+def _read_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise AuthoringError([Problem(name, 1, "", "a file", "nothing there")]) from None
+        raise AuthoringError([Problem(path, 1, "", "a file", _nothing(path))]) from None
     except UnicodeDecodeError as error:
         line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
         hint = "save the file with the encoding UTF-8"
         found = f"the byte 0x{byte:02x}, which is something else"
         if error.object.startswith(_UTF16):
             line, found = 1, "UTF-16, as some editors of Windows save it"
-        problem = Problem(name, line, "", "UTF-8 text", found, hint)
+        problem = Problem(path, line, "", "UTF-8 text", found, hint)
         raise AuthoringError([problem]) from error
     except OSError as error:
-        raise AuthoringError([Problem(name, 1, "", "a file that can be read", error.strerror or str(error))]) from error
+        raise AuthoringError([Problem(path, 1, "", "a file that can be read", error.strerror or str(error))]) from error
     # before YAML, which would complain of something else on another line
-    if torn := _MERGE.search(text):
+    if torn := _CONFLICT.search(text):
         hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
         line = text.count("\n", 0, torn.start()) + 1
-        raise AuthoringError([Problem(name, line, "", "one version of the text", "a merge conflict", hint)])
+        raise AuthoringError([Problem(path, line, "", "one version of the text", "a merge conflict", hint)])
+    # most text is plain ASCII, which is deleted far faster than an expression walks over it
+    if not _UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
+        return text
     unseen = [
-        Problem(name, text.count("\n", 0, seen.start()) + 1, "", "characters that can be seen",
+        Problem(path, text.count("\n", 0, seen.start()) + 1, "", "characters that can be seen",
                 f"the character U+{ord(seen[0]):04X}, which cannot", "delete it or put a space or line break there")
         for seen in _UNSEEN.finditer(text)
     ]  # fmt: skip
@@ -268,13 +361,6 @@ def _read_text(path: Path, name: str) -> str:
     return text
 
 
-def _lines(node: yaml.Node, where: Where) -> Iterator[tuple[Where, int]]:
-    yield where, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*where, str(key.value))
-            yield from _lines(value, inner)
-            yield inner, key.start_mark.line + 1  # the key's line, also where its value starts below
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _lines(item, (*where, index))
+def _nothing(path: Path) -> str:
+    """What stands at a path where no file can be read: a link is there, and what it names is not."""
+    return f"a link to {path.readlink()}, where nothing is" if path.is_symlink() else "nothing there"

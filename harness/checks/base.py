@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.core.errors import LintWarning, Problem
+from tunegate.harness.authoring.validation import validate
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
@@ -67,6 +68,14 @@ class HasWarnings(Protocol):
         """Each of them, with its place."""
 
 
+@runtime_checkable
+class HasExpectWarnings(Protocol):
+    """A check that can say what of a case's `expect` is allowed and probably not meant: `tunegate lint` tells."""
+
+    def expect_warnings(self, expect: Any) -> tuple[str, ...]:
+        """A sentence each, with the place inside the case."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckKind:
     """A kind of check: how a suite's checks are written down, loaded and run.
@@ -98,6 +107,17 @@ class CheckKind:
     derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
+
+    def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
+        """The check of `options`, held against their schema first.
+
+        Raises:
+            AuthoringError: every mistake in them, or in what they name.
+        """
+        wrong = validate(document, self.options, where, options)
+        if wrong:
+            raise AuthoringError(wrong)
+        return self.load(options, document, where)
 
     @property
     def asks(self) -> Can:

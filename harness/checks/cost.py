@@ -52,16 +52,6 @@ class Prices:
         )
 
 
-def read_prices(data: Mapping[str, Any]) -> Prices:
-    """The `prices:` of a task.yaml, which have been checked."""
-    models = {name: _price(each) for name, each in data.get("models", {}).items()}
-    return Prices(data["currency"], _price(data), models)
-
-
-def _price(data: Mapping[str, Any]) -> Price:
-    return Price(float(data["input_per_million"]), float(data["output_per_million"]))
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """What was used for one answer, and whose it is."""

@@ -16,7 +16,8 @@ from typer.core import TyperCommand
 
 from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.evaluation.options import OPTIONS, find_root, standing
+from tunegate.harness.core.project import find_root
+from tunegate.harness.evaluation.options import OPTIONS, standing
 
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
 

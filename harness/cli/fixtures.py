@@ -21,9 +21,12 @@ from tunegate.harness.cli.common import (
     chatter,
     console,
     print_json,
+    project,
     shared,
 )
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.progress import watch_on
+from tunegate.harness.evaluation.options import standing
 
 
 class Format(StrEnum):
@@ -50,7 +53,7 @@ def lint(
     from tunegate.harness.lint.github import annotation
     from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
-    found = lint_fixtures(path or cases, baselines)
+    found = lint_fixtures(path or cases, baselines, watch_on(chatter(quiet, as_json=True)))
     cards = report_cards(found.tasks) if report_card else iter(())
     aside = chatter(quiet)
     if as_json:
@@ -75,12 +78,16 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
-    from tunegate.harness.fixtures.json_schemas import PUBLISHED, published_schema
+    from tunegate.harness.checks.registry import project_kinds
+    from tunegate.harness.fixtures.json_schemas import PUBLISHED, fixture_schema, published_schema
 
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)
         raise UsageError(f"schema: expected one of {', '.join(PUBLISHED)}, found {name!r}{hint and '; ' + hint}")
-    typer.echo(json.dumps(published_schema(name), indent=2))
+    # as it ships, unless the project has kinds of check of its own
+    kinds = project_kinds(project() / standing(project())["cases"])
+    made = fixture_schema(kinds) if name == "fixture" else published_schema(name)
+    typer.echo(json.dumps(made, indent=2))
 
 
 def plan(

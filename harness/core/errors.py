@@ -12,9 +12,14 @@ A message names the place, what was expected, what was found and what to do next
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+MOST_LINES = 100  # of different mistakes in one message: whoever has more mends these first
+FEW = 3  # mistakes of one sort are told one by one; more of them once, with their number
 
 
 class TunegateError(Exception):
@@ -51,32 +56,43 @@ class Refused(TunegateError):
 class Problem:
     """One mistake in a file that a person edits.
 
-    `where` is the path inside the document (`cases[3].expect`), empty for the file as a whole.
+    `line` counts from 1; 0 is the file or folder itself. `where` is the path inside the document (`cases[3].expect`),
+    empty for the file as a whole.
     """
 
-    file: str
+    file: Path
     line: int
     where: str
     expected: str
     found: str
     hint: str = ""
 
+    @property
+    def place(self) -> str:
+        """The file and the line, as terminals and editors make links of them."""
+        return f"{show_path(self.file)}:{self.line}" if self.line else show_path(self.file)
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " + (f"{self.where}: " if self.where else "")
+        where = f"{self.where}: " if self.where else ""
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{place}expected {self.expected}, found {self.found}{hint}"
+        return f"{self.place}: {where}expected {self.expected}, found {self.found}{hint}"
+
+    @property
+    def sort(self) -> tuple[Path, str, str, str]:
+        """What it shares with the mistakes of its sort: the file, the place without its numbers, what is expected."""
+        return (self.file, re.sub(r"\[\d+\]", "[]", self.where), self.expected, self.hint)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class LintWarning:
     """Something in a file that a person edits which is allowed, and probably not what was meant."""
 
-    file: str
+    file: Path
     line: int
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: warning: {self.text}"
+        return f"{show_path(self.file)}:{self.line}: warning: {self.text}"
 
 
 class AuthoringError(Refused):
@@ -84,9 +100,25 @@ class AuthoringError(Refused):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        lines = [f"  {problem}" for problem in self.problems]
-        count = f"{len(lines)} mistake{'s' if len(lines) != 1 else ''}"
-        super().__init__("\n".join([f"{count} to fix before anything can run:", *lines]))
+        lines, count = list(_lines(self.problems)), len(self.problems)
+        more = [f"  and {len(lines) - MOST_LINES:,} more lines like these"] if len(lines) > MOST_LINES else []
+        first = f"{count:,} mistake{'s' if count != 1 else ''} to fix before anything can run:"
+        super().__init__("\n".join([first, *(f"  {line}" for line in lines[:MOST_LINES]), *more]))
+
+
+def _lines(problems: Sequence[Problem]) -> Iterator[str]:
+    """A line a mistake, in their order; of one sort more than a few are told once, with their number and lines."""
+    sorts = {
+        sort: list(same) for sort, same in groupby(sorted(problems, key=lambda each: each.sort), lambda each: each.sort)
+    }
+    for problem in problems:
+        same = sorts[problem.sort]
+        if len(same) <= FEW:
+            yield str(problem)
+        elif problem is same[0]:
+            lines = ", ".join(str(each.line) for each in same[1 : 1 + FEW])
+            rest = ", ..." if len(same) > FEW + 1 else ""
+            yield f"{problem} (and {len(same) - 1:,} more like it: lines {lines}{rest})"
 
 
 def show_path(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.project import PROJECT, project_table
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 REPLAY = "replay:"
 BASELINE = "baseline"
-PROJECT = "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ TABLE = (
            default="smollm2", suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter; may be repeated", "DIR", Path, many=True, suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
+    Option("checks", "A Python file of yours with further kinds of check", "FILE.py", Path, stands=True),
     Option("baselines", "The folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),
     Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
@@ -167,18 +167,6 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
 
 
-def find_root(start: Path) -> Path:
-    """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
-    return next((folder for folder in (start, *start.parents) if _is_project(folder / PROJECT)), start)
-
-
-def _is_project(file: Path) -> bool:
-    try:
-        return "tunegate" in _tools(file)
-    except Refused:
-        return True  # it cannot be read, and whoever reads the settings says why
-
-
 def standing(root: Path) -> dict[str, Any]:
     """What each option is where the command line is silent: what `[tool.tunegate]` of `root` says, else the default.
 
@@ -189,7 +177,10 @@ def standing(root: Path) -> dict[str, Any]:
     """
     settings = read_settings(root)
     values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
-    return {name: root / value if OPTIONS[name].type is Path else value for name, value in values.items()}
+    return {
+        name: root / value if OPTIONS[name].type is Path and value is not None else value
+        for name, value in values.items()
+    }
 
 
 def read_settings(root: Path) -> dict[str, Any]:
@@ -198,25 +189,11 @@ def read_settings(root: Path) -> dict[str, Any]:
     Raises:
         Refused: not TOML, or a key or value that means nothing; all of them.
     """
-    path = root / PROJECT
-    settings = _tools(path).get("tunegate", {})
-    if not isinstance(settings, dict):
-        raise Refused(f"{show_path(path)}: expected a table [tool.tunegate], found {settings!r}")
+    path, settings = root / PROJECT, project_table(root)
     wrong = [problem for key, value in settings.items() for problem in _setting_problems(key, value)]
     if wrong:
         raise Refused("\n".join(f"{show_path(path)}: [tool.tunegate] {problem}" for problem in wrong))
     return settings
-
-
-def _tools(path: Path) -> dict[str, Any]:
-    """The tools' tables of a pyproject.toml; none where there is no such file."""
-    if not path.is_file():
-        return {}
-    try:
-        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-    except (ValueError, OSError) as error:
-        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
-    return tools if isinstance(tools, dict) else {}
 
 
 def _setting_problems(key: str, value: Any) -> Iterator[str]:

@@ -8,23 +8,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tunegate.harness.core.errors import LintWarning, Problem
+from tunegate.harness.core.errors import LintWarning, Problem, show_path
 
 
 def annotation(found: Problem | LintWarning) -> str:
     """One workflow command: `::error file=..,line=..,title=..::..` of a mistake, `::warning ..` of a warning."""
-    file, line = _property(_in_workspace(found.file)), found.line
+    file, line = _property(_in_workspace(found.file)), max(found.line, 1)
     if isinstance(found, LintWarning):
         return f"::warning file={file},line={line},title=tunegate lint::{_data(found.text)}"
-    said = str(found).removeprefix(f"{found.file}:{found.line}: ")
+    said = str(found).removeprefix(f"{found.place}: ")
     return f"::error file={file},line={line},title=tunegate lint::{_data(said)}"
 
 
-def _in_workspace(file: str) -> str:
+def _in_workspace(file: Path) -> str:
     """A path as GitHub wants it: from the root of the checkout, also where the command ran below it."""
-    path = Path(file).resolve()
+    path = file.resolve()
     root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(file)
 
 
 def _data(text: str) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.base import HasWarnings
+from tunegate.harness.checks.base import HasExpectWarnings, HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, show_path
 from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
@@ -32,7 +33,7 @@ def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
         if hidden or not path.is_file() or path.suffix.lower() in _NOTES or path.resolve() in read:
             continue
         if len(inside.parts) > 1 or not is_fixture_file(path):
-            yield LintWarning(show_path(path), 1, f"nothing reads this file; {_advice(path, folder)}")
+            yield LintWarning(path, 1, f"nothing reads this file; {_advice(path, folder)}")
 
 
 def _named(folder: Path, task: Task) -> Iterator[Path]:
@@ -75,8 +76,8 @@ class Lint:
         """What was found, as JSON data."""
         units = [unit for task in self.tasks for unit in task.units]
         return {
-            "mistakes": [asdict(each) for each in self.mistakes],
-            "warnings": [asdict(each) for each in self.warnings],
+            "mistakes": [_as_dict(each) for each in self.mistakes],
+            "warnings": [_as_dict(each) for each in self.warnings],
             "units": [{"unit": unit.key, "suite": unit.suite, "cases": len(unit.cases)} for unit in units],
         }
 
@@ -91,7 +92,11 @@ class Lint:
         return f"{', '.join(read)}: {', '.join(found)}" if self.tasks else ", ".join(found)
 
 
-def lint_fixtures(path: Path, baselines: Path = Path("baselines")) -> Lint:
+def _as_dict(found: Problem | LintWarning) -> dict[str, Any]:
+    return {**asdict(found), "file": show_path(found.file)}
+
+
+def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in that.
 
     The flip rate is taken from the last release, if `baselines` holds one model's.
@@ -101,27 +106,32 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines")) -> Lint:
     """
     root, only, file = _scope(path)
     try:
-        tasks = load_tasks(root, only)
+        tasks = load_tasks(root, only, watch)
     except AuthoringError as error:
-        mistakes = tuple(each for each in error.problems if not file or each.file == file)
+        mistakes = tuple(each for each in error.problems if file is None or _is_same(each.file, file))
         if not mistakes:  # they are in other files of the task, on which this one may depend
             raise
         return Lint(mistakes=mistakes)
     warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)} | set(
         _sizes(tasks, baselines)
     )
-    return Lint(tasks, warnings=tuple(sorted(warning for warning in warnings if not file or warning.file == file)))
+    kept = sorted(warning for warning in warnings if file is None or _is_same(warning.file, file))
+    return Lint(tasks, warnings=tuple(kept))
 
 
-def _scope(path: Path) -> tuple[Path, str, str]:
-    """The folder of tasks, the name of the only task that counts, the only file that does; empty: all."""
+def _is_same(one: Path, other: Path) -> bool:
+    return show_path(one) == show_path(other)
+
+
+def _scope(path: Path) -> tuple[Path, str, Path | None]:
+    """The folder of tasks, the name of the only task that counts (empty: all), the only file that does (None: all)."""
     if path.is_file():
         above = [folder for folder in path.resolve().parents if (folder / POLICY).exists()]
         task = above[0] if above else path.resolve().parent
-        return task.parent, task.name, show_path(path)
+        return task.parent, task.name, path
     if path.is_dir() and any(is_fixture_file(each) for each in path.iterdir()) and not _holds_tasks(path):
-        return path.resolve().parent, path.resolve().name, ""
-    return path, "", ""
+        return path.resolve().parent, path.resolve().name, None
+    return path, "", None
 
 
 def _holds_tasks(folder: Path) -> bool:
@@ -151,6 +161,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         if unit.of:
             continue
         yield from _repeated(unit)
+        yield from _expects(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not unit.shots:
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
             yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
@@ -162,18 +173,18 @@ def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
         text = "no task.yaml, so every unit guards and nothing can be released"
         yield LintWarning(_place(task.units[0].cases[0])[0], 1, f"{task.name}: {text}")
         return
-    document, name = read_yaml(path), show_path(path)
+    document = read_yaml(path)
     if not task.policy.targets:
         text = "no unit is a target, so nothing has to improve and no tune can show what it is for"
-        yield LintWarning(name, document.line(("units",)), text)
+        yield LintWarning(path, document.line(("units",)), text)
     for unit in task.units:
         line = document.line(("units", unit.name))
         if unit.name not in task.policy.units:
             usual = f"guards with a margin of {100 * DEFAULT_MARGIN:g} points"
             held = usual if unit.kind == "pass/fail" else "is not gated"
-            yield LintWarning(name, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
+            yield LintWarning(path, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
         elif task.policy.of(unit.name, unit.kind).margin is None:
-            yield LintWarning(name, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
+            yield LintWarning(path, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
 
 
 def _repeated(unit: Unit) -> Iterator[LintWarning]:
@@ -186,9 +197,17 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
             yield LintWarning(*_place(case), text)
 
 
-def _place(case: Case) -> tuple[str, int]:
+def _expects(unit: Unit) -> Iterator[LintWarning]:
+    """What cases expect that is allowed and probably not meant."""
+    for case in unit.cases:
+        if case.expect is not None and isinstance(case.check, HasExpectWarnings):
+            for text in case.check.expect_warnings(case.expect):
+                yield LintWarning(*_place(case), f"{case.key}: {text}")
+
+
+def _place(case: Case) -> tuple[Path, int]:
     file, _, line = case.place.rpartition(":")
-    return file, int(line)
+    return Path(file), int(line)
 
 
 def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[LintWarning]:

@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import file_digest, parse_json
 from tunegate.harness.models.api import Completion, Fingerprint, LogProbs, Request
 
@@ -71,7 +71,7 @@ def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
         try:
             line = Document(path, parse_json(text), {(): number})
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(show_path(path), number, "", "one JSON object", _said(error)))
+            problems.append(Problem(path, number, "", "one JSON object", _said(error)))
             continue
         hint = len(problems) * len(known) < LOOKED_THROUGH
         found = validate(line, LINE) or list(_misplaced(line, known, completions, hint))
@@ -89,9 +89,9 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise AuthoringError([Problem(show_path(path), 1, "", "a JSONL file of outputs", "nothing there")]) from None
+        raise AuthoringError([Problem(path, 1, "", "a JSONL file of outputs", "nothing there")]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
+        raise AuthoringError([Problem(path, 1, "", "a readable UTF-8 file", str(error))]) from error
 
 
 def _said(error: Exception) -> str:

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.evaluation.options import BASELINE, Options, find_root, standing
+from tunegate.harness.core.project import find_root
+from tunegate.harness.evaluation.options import BASELINE, Options, standing
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate

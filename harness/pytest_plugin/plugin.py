@@ -114,12 +114,11 @@ def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
     """The suite that the module is marked with; anything else is an error of its collection."""
     if hasattr(metafunc.config, "workerinput"):
         pytest.fail(NO_WORKERS, pytrace=False)
-    from tunegate.harness.checks.registry import SUITES
-
     marker = metafunc.definition.get_closest_marker("suite")
     suite = marker.args[0] if marker and marker.args else None
-    if suite not in SUITES:
-        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(SUITES)}"
+    suites = state_of(metafunc.config).session.suites
+    if suite not in suites:
+        expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(suites)}"
         pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)
     return str(suite)
 

@@ -35,7 +35,7 @@ class Exemption:
     row: str
     case: str
     reason: str
-    file: str
+    file: Path
     line: int
     where: str
     folder: Path
@@ -54,7 +54,7 @@ class Exemption:
 def read_exemptions(document: Document) -> tuple[Exemption, ...]:
     """The exemptions of a recipe that has been validated."""
     return tuple(
-        Exemption(**raw, file=document.name, line=document.line(("exemptions", index)), where=f"exemptions[{index}]",
+        Exemption(**raw, file=document.path, line=document.line(("exemptions", index)), where=f"exemptions[{index}]",
                folder=document.path.parent)
         for index, raw in enumerate(document.data.get("exemptions", []))
     )  # fmt: skip

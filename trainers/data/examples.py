@@ -66,7 +66,7 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     for path in paths:
         lines = _lines(path)
         if not any(text.strip() for text in lines):
-            problems.append(Problem(show_path(path), 1, "", "at least one row", "an empty file"))
+            problems.append(Problem(path, 1, "", "at least one row", "an empty file"))
         for number, text in enumerate(lines, start=1):
             if text.strip():
                 found = _row(text, show_path(path), number, units, validator)
@@ -85,7 +85,7 @@ def _lines(path: Path) -> list[str]:
         # not splitlines, which would also split inside a text, at U+2028 and its like
         return path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise AuthoringError([Problem(show_path(path), 1, "", "a readable UTF-8 file", str(error))]) from error
+        raise AuthoringError([Problem(path, 1, "", "a readable UTF-8 file", str(error))]) from error
 
 
 def _row(
@@ -95,13 +95,13 @@ def _row(
         raw: Any = json.loads(text)
         json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
     except (ValueError, RecursionError) as error:
-        return Problem(file, line, "", "one JSON object a line", str(error))
+        return Problem(Path(file), line, "", "one JSON object a line", str(error))
     if not validator.is_valid(raw):
-        return Problem(file, line, "", FORMS, text[:60])
+        return Problem(Path(file), line, "", FORMS, text[:60])
     found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
     if isinstance(found, Example) and found.rejected is not None and found.rejected.split() == found.output.split():
         return Problem(
-            file, line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
+            Path(file), line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
         )
     return found
 
@@ -109,7 +109,7 @@ def _row(
 def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Example | Problem:
     turns: Sequence[Mapping[str, str]] = raw["messages"]
     if turns[-1]["role"] != "assistant":
-        return Problem(file, line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
+        return Problem(Path(file), line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
     messages = tuple((turn["role"], turn["content"]) for turn in turns[:-1])
     asked = "\n".join(content for role, content in messages if role == "user")
     return Example(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
@@ -122,14 +122,14 @@ def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str
         close = difflib.get_close_matches(name, units, n=1)
         hint = f"did you mean {close[0]!r}?" if close else ""
         found = repr(name) if name else "none"
-        return Problem(file, line, "unit", f"a unit of the task ({', '.join(units)})", found, hint)
+        return Problem(Path(file), line, "unit", f"a unit of the task ({', '.join(units)})", found, hint)
     prompts = {case.prompt for case in unit.cases}
     if len(prompts) > 1:
-        return Problem(file, line, "unit", f"a unit with one prompt; {name} has {len(prompts)}", repr(name),
+        return Problem(Path(file), line, "unit", f"a unit with one prompt; {name} has {len(prompts)}", repr(name),
                        'write the row as {"messages": [...]}')  # fmt: skip
     prompt = next(iter(prompts))
     if "{context}" in prompt.template and "context" not in raw:
-        return Problem(file, line, "", f"a context, which the prompt of {name} asks for", "none")
+        return Problem(Path(file), line, "", f"a context, which the prompt of {name} asks for", "none")
     user = ("user", prompt.fill(raw["input"], raw.get("context")))
     system = (("system", prompt.system),) if prompt.system is not None else ()
     return Example((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
@@ -142,5 +142,6 @@ def _repeated(rows: Sequence[Example]) -> list[Problem]:
     for row in rows:
         first = seen.setdefault((row.messages, row.output, row.rejected), row)
         if first is not row:
-            problems.append(Problem(row.file, row.line, "", "each row once", f"the row of {first.file}:{first.line}"))
+            found = f"the row of {first.file}:{first.line}"
+            problems.append(Problem(Path(row.file), row.line, "", "each row once", found))
     return problems

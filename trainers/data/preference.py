@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused
@@ -51,7 +52,7 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
 
 
 def _missing(row: Example) -> Problem:
-    return Problem(row.file, row.line, "", "a `rejected` answer, as method dpo compares two", "none",
+    return Problem(Path(row.file), row.line, "", "a `rejected` answer, as method dpo compares two", "none",
                    "write the worse one, or train with method sft")  # fmt: skip
 
 

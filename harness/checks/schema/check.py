@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
+from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.json_reader import (
     MAX_FINDINGS,
     Extract,
@@ -53,6 +54,7 @@ class SchemaCheck:
     match: Match = "subset"
     warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def references(self) -> str:
@@ -83,6 +85,13 @@ class SchemaCheck:
             document.problem((*where, *each.where), "what the schema allows", show_value(each.value), each.message)
             for each in self._impossible(expect)
         ]
+
+    def expect_warnings(self, expect: Any) -> tuple[str, ...]:
+        """Keys of a case's `expect` that the schema does not name."""
+        key = canonical(expect)
+        if key not in self._keys_looked_at:
+            self._keys_looked_at[key] = tuple(unknown_keys(self.schema, expect))
+        return self._keys_looked_at[key]
 
 
 def mismatches(expect: Any, answer: Any, where: Where = (), *, whole: bool = False) -> Iterator[Finding]:

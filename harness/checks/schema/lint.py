@@ -16,7 +16,7 @@ from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.json_reader import json_path
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import AuthoringError, LintWarning, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning
 
 # of all drafts, and what OpenAPI adds
 _ONE = {
@@ -54,7 +54,7 @@ def schema_typos(schema: Any, written: Any, document: Document, where: Where) ->
             document = read_yaml(path)
     for place, meant in found:
         text = f"{json_path((*where, *place))}: {place[-1]!r} is no keyword of JSON Schema and checks nothing"
-        yield LintWarning(show_path(document.path), document.line((*where, *place)), f"{text}; did you mean {meant!r}?")
+        yield LintWarning(document.path, document.line((*where, *place)), f"{text}; did you mean {meant!r}?")
 
 
 def _alike(key: str) -> list[str]:

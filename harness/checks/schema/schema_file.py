@@ -58,18 +58,17 @@ _TRAILING = re.compile(r",\s*[}\]]")
 
 def _read_json(path: Path) -> Document:
     """JSON, and its lines as YAML counts them: YAML reads nearly all JSON, but not tabs."""
-    name = show_path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise AuthoringError([Problem(name, line, "", "UTF-8 text", str(error))]) from error
+        raise AuthoringError([Problem(path, line, "", "UTF-8 text", str(error))]) from error
     read = read_json_text(text)
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
         read_yaml(path)  # refuses them too, and names their lines
     if read.findings:
         hint = "JSON has no comma after the last entry" if _TRAILING.search(text) else ""
-        problems = [Problem(name, read.line, flaw.path, "JSON", flaw.message, hint) for flaw in read.findings]
+        problems = [Problem(path, read.line, flaw.path, "JSON", flaw.message, hint) for flaw in read.findings]
         raise AuthoringError(
             [replace(problem, found=problem.found.replace("not JSON", "a mistake", 1)) for problem in problems]
         )

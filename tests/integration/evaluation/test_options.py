@@ -24,7 +24,8 @@ from tests.support.project import Project
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import COMMANDS, app
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.evaluation.options import OPTIONS, TABLE, Option, Options, find_root, read_settings, standing
+from tunegate.harness.core.project import find_root
+from tunegate.harness.evaluation.options import OPTIONS, TABLE, Option, Options, read_settings, standing
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.pytest_plugin.plugin import pytest_addoption
 
@@ -102,7 +103,8 @@ def test_a_command_refuses_less_than_the_row_takes(home):
 def test_no_row_is_for_nothing():
     used = {param.opts[0].removeprefix("--") for _, param in params()}
 
-    assert {option.name for option in TABLE} == used | {option.name for option in TABLE if option.suites}
+    elsewhere = {option.name for option in TABLE if option.suites} | {"checks"}  # a setting, and no option
+    assert {option.name for option in TABLE} == used | elsewhere
 
 
 def test_the_defaults_are_those_of_a_run():
@@ -246,7 +248,10 @@ def test_settings_of_a_run(project: Project):
         ("repeats = true", "repeats: expected a whole number from 1, found True"),
         ('strict = "yes"', "strict: expected true or false, found 'yes'"),
         ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
-        ("record = true", "expected one of model, cases, baselines, rung, repeats, inconclusive, larger, sample, "),
+        (
+            "record = true",
+            "expected one of model, cases, checks, baselines, rung, repeats, inconclusive, larger, sample, ",
+        ),
         ("cases = 1", "cases: expected text in quotes, found 1"),
     ],
 )
@@ -364,6 +369,8 @@ def options_table() -> str:
         places = [*(["pytest"] if option.suites else []), *(f"`{name}`" for name in commands)]
         named = [f"`--tg-{option.name}{takes}`"] if option.suites else []
         named += [f"`--{option.name}{takes}`"] if commands else []
+        if not named:
+            continue  # a setting only
         rows.append(f"| {', '.join(named)} | {option.help} | {', '.join(places)} |")
     return "\n".join(["| option | what it does | in |", "|---|---|---|", *rows])
 

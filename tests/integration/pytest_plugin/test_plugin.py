@@ -327,7 +327,7 @@ def test_settings_stand_in_for_options(project: Project) -> None:
     [
         (
             'modell = "x"',
-            "[tool.tunegate] expected one of model, cases, baselines, rung, repeats, inconclusive, "
+            "[tool.tunegate] expected one of model, cases, checks, baselines, rung, repeats, inconclusive, "
             "larger, sample, strict, found 'modell'; did you mean 'model'?",
         ),
         ("model = 3", "[tool.tunegate] model: expected text in quotes, found 3"),
@@ -397,8 +397,8 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
 
         def test_idle():
             ours = {name for name in sys.modules if name.startswith("tunegate.") and name.count(".") > 2}
-            light = ["core.errors", "core.extras", "core.crashes", "evaluation.options", "pytest_plugin.errors",
-                     "pytest_plugin.plugin"]
+            light = ["core.errors", "core.project", "core.extras", "core.crashes", "evaluation.options",
+                     "pytest_plugin.errors", "pytest_plugin.plugin"]
             assert ours == {f"tunegate.harness.{name}" for name in light}
             assert not {"torch", "scipy", "numpy", "yaml", "rich"} & set(sys.modules)
         """

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.core.errors import show_path
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import unused_files
 
@@ -20,7 +21,10 @@ def told(tmp_path, monkeypatch):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         (task,) = load_tasks(tmp_path / "fixtures")
-        return {warning.file.removeprefix("fixtures/desk/"): warning.text for warning in unused_files(folder, task)}
+        return {
+            show_path(warning.file).removeprefix("fixtures/desk/"): warning.text
+            for warning in unused_files(folder, task)
+        }
 
     return tell
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.registry import CHECKS, SUITES, measures
+from tunegate.harness.checks.registry import CHECKS, shipped_kinds
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
 from tunegate.harness.checks.vocabulary.terms import inflections, normal
@@ -314,7 +313,7 @@ def test_mistakes_in_a_terms_file_name_their_line(make, old, new, line, where, e
 
     problem = mistakes(make, TERMS.replace(old, new))[0]
 
-    assert Path(problem.file).name == "terms.yaml"
+    assert problem.file.name == "terms.yaml"
     assert (problem.line, problem.where) == (line, where)
     assert expected in problem.expected
     assert found in problem.found
@@ -335,7 +334,7 @@ def test_a_file_without_terms_and_wording_is_refused(make):
 def test_a_missing_file_is_told_where_it_is_named(make):
     (problem,) = mistakes(make, TERMS, "refs/none.yaml")
 
-    assert (Path(problem.file).name, problem.line, problem.where) == ("fixture.yaml", 2, "check.terms")
+    assert (problem.file.name, problem.line, problem.where) == ("fixture.yaml", 2, "check.terms")
     assert problem.found.endswith("refs/none.yaml")
 
 
@@ -367,7 +366,8 @@ def test_references_change_with_the_content_only(make):
 
 
 def test_the_table_names_every_suite():
-    assert SUITES == ("schema", "voice", "vocabulary", "cost", "retention")
+    kinds = shipped_kinds()
+    assert kinds.suites == ("schema", "voice", "vocabulary", "cost", "retention")
     assert CHECKS["vocabulary"] is vocabulary.KIND
-    assert measures("vocabulary") == ["", "pairs"]
-    assert measures("retention") == ["passages", "questions"]
+    assert kinds.measures("vocabulary") == ["", "pairs"]
+    assert kinds.measures("retention") == ["passages", "questions"]

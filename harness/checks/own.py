@@ -1,0 +1,68 @@
+"""A project's own kinds of check: a Python file of theirs, loaded as the module that it is."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from tunegate.harness.checks.base import CheckKind
+from tunegate.harness.core.errors import AuthoringError, Problem
+
+NAME = "CHECKS"
+EXPECTED = f'{NAME} = {{"name": CheckKind(...), ...}}'
+
+
+def load_own(path: Path) -> Mapping[str, CheckKind]:
+    """The kinds of check in a file of the project, by name.
+
+    Raises:
+        AuthoringError: no such file, it fails when it is loaded, or it holds no `CHECKS` of that shape.
+    """
+    if not path.is_file():
+        raise AuthoringError([Problem(path, 0, "", "a Python file with kinds of check", "nothing there")])
+    found = getattr(_module(path.resolve(), path.stat().st_mtime_ns), NAME, None)
+    if not isinstance(found, dict):
+        raise AuthoringError([Problem(path, 1, "", EXPECTED, f"no {NAME}" if found is None else type(found).__name__)])
+    wrong = [
+        Problem(path, 1, f"{NAME}[{name!r}]", "a CheckKind under a name that is text", type(kind).__name__)
+        for name, kind in found.items()
+        if not (isinstance(name, str) and isinstance(kind, CheckKind))
+    ]
+    if wrong:
+        raise AuthoringError(wrong)
+    return found
+
+
+@functools.cache
+def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file that changes is loaded again)
+    # by its path: two projects in one process may each have a checks.py
+    name = f"tunegate.checks of {path}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise AuthoringError([Problem(path, 0, "", "a Python file (*.py)", path.name)])
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        problem = Problem(path, _line(error, path), "", "Python that can be loaded", _said(error))
+        raise AuthoringError([problem]) from error
+    return module
+
+
+def _line(error: BaseException, path: Path) -> int:
+    """The last line of the file that was at work; that of a syntax error."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 1
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] or 1 if lines else 1
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"

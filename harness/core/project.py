@@ -1,0 +1,47 @@
+"""A project's own settings: the nearest pyproject.toml with a `[tool.tunegate]` table."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+
+PROJECT = "pyproject.toml"
+
+
+def find_root(start: Path) -> Path:
+    """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
+    return next((folder for folder in (start, *start.parents) if _is_project(folder / PROJECT)), start)
+
+
+def project_table(root: Path) -> dict[str, Any]:
+    """The `[tool.tunegate]` table of `root`'s pyproject.toml, as it stands; empty where there is none.
+
+    Raises:
+        Refused: not TOML, or no table.
+    """
+    path = root / PROJECT
+    table = _tools(path).get("tunegate", {})
+    if not isinstance(table, dict):
+        raise Refused(f"{show_path(path)}: expected a table [tool.tunegate], found {table!r}")
+    return table
+
+
+def _is_project(file: Path) -> bool:
+    try:
+        return "tunegate" in _tools(file)
+    except Refused:
+        return True  # it cannot be read, and whoever reads the settings says why
+
+
+def _tools(path: Path) -> dict[str, Any]:
+    """The tools' tables of a pyproject.toml; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+    except (ValueError, OSError) as error:
+        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
+    return tools if isinstance(tools, dict) else {}

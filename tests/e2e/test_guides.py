@@ -102,7 +102,7 @@ def home(tmp_path):
 def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
     (tmp_path / "project").mkdir()
 
-    assert follow("first-suite.md", tmp_path / "project", home) == 9
+    assert follow("first-suite.md", tmp_path / "project", home) == 8
 
 
 def test_a_new_kind_of_suite_is_one_file_one_kind_of_check_and_one_test_file(tmp_path, home):

@@ -13,7 +13,7 @@ PROJECT = "pyproject.toml"
 
 def find_root(start: Path) -> Path:
     """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
-    return next((folder for folder in (start, *start.parents) if _is_project(folder / PROJECT)), start)
+    return next((folder for folder in (start, *start.parents) if is_project(folder)), start)
 
 
 def project_table(root: Path) -> dict[str, Any]:
@@ -29,9 +29,10 @@ def project_table(root: Path) -> dict[str, Any]:
     return table
 
 
-def _is_project(file: Path) -> bool:
+def is_project(folder: Path) -> bool:
+    """Whether its pyproject.toml has a `[tool.tunegate]` table, or cannot be read."""
     try:
-        return "tunegate" in _tools(file)
+        return "tunegate" in _tools(folder / PROJECT)
     except Refused:
         return True  # it cannot be read, and whoever reads the settings says why
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.project import PROJECT, project_table
+from tunegate.harness.core.project import PROJECT, is_project, project_table
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -165,6 +165,20 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
         if self.out and self.out.is_file() and several:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
+
+
+def configured_cases(root: Path) -> Path | None:
+    """The folder of fixtures where `root`'s pyproject.toml has `[tool.tunegate]`; None without that table.
+
+    Nothing is refused here: whoever reads the settings says what is wrong with them.
+    """
+    if not is_project(root):
+        return None
+    try:
+        cases = project_table(root).get("cases")
+    except Refused:
+        cases = None
+    return root / (cases if isinstance(cases, str) else OPTIONS["cases"].default)
 
 
 def standing(root: Path) -> dict[str, Any]:

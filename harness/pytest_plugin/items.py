@@ -5,19 +5,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.core.project import find_root
-from tunegate.harness.evaluation.options import BASELINE, Options, standing
 from tunegate.harness.evaluation.record import Result
+from tunegate.harness.fixtures.loader import find_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.pytest_plugin.errors import ending
+from tunegate.harness.pytest_plugin.options import read_options
 from tunegate.harness.reporting.leaderboard import print_leaderboard
 from tunegate.harness.reporting.record import case_failure, print_record, regressed_lines
 from tunegate.harness.session import Session
@@ -32,6 +32,16 @@ class CaseItem:
     unit: Unit
     case: Case
     candidate: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in its fixture file: the case's id."""
+        return self.id.removeprefix(f"{self.unit.key}/")
+
+    @property
+    def line(self) -> int:
+        """The line of its fixture file, from 1."""
+        return self.case.line
 
     def check(self) -> None:
         """Fail with the findings if the answer is unscored or did not pass."""
@@ -82,10 +92,22 @@ class GateItem:
 
     id: str
     state: State
-    suite: str
+    suite: str  # the suite whose module shows it; empty in a fixture file
     task: Task
     unit: Unit | None
     candidate: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in its fixture file; no case can have such an id."""
+        if self.unit:
+            return "@gate" + self.id.removeprefix(self.unit.key)
+        return "@decision" + self.id.removeprefix(self.task.name)
+
+    @property
+    def line(self) -> int:
+        """The line of its fixture file, from 1: the first, as it is the verdict on all of them."""
+        return 1
 
     def check(self) -> None:
         """Fail if the verdict or the decision blocks, with its sentence."""
@@ -120,6 +142,7 @@ class State:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.chosen = False
+        self.repeated: Sequence[pytest.Item] = ()  # items of fixture files that a suite's own module has as well
         self._suites: tuple[str, ...] = ()
         # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
         gc.unfreeze()  # those of an earlier run in this process
@@ -129,27 +152,66 @@ class State:
 
     def case_items(self, suite: str) -> list[CaseItem]:
         """Every case of a suite, for every candidate; what is sealed shows no cases beside its gate."""
-        # under the gate a sealed case as a test of its own would show its text when it fails
-        gated = bool(self.session.options.against)
         return [
-            CaseItem(f"{case.key}{suffix}", self, unit, case, index)
-            for index, suffix in enumerate(self._suffixes())
+            item
+            for candidate in self._candidates
             for unit in self.session.units(suite)
-            if not (unit.sealed and gated)
-            for case in unit.cases
+            for item in self._cases(unit, unit.cases, *candidate)
         ]
 
     def gate_items(self, suite: str) -> list[GateItem]:
         """A gate for every unit of a suite and for every task that has one, for every candidate."""
-        if not self.session.options.against:
-            return []
         return [
-            GateItem(f"{unit.key if unit else task.name}{suffix}", self, suite, task, unit, index)
-            for index, suffix in enumerate(self._suffixes())
+            self._gate(suite, task, unit, *candidate)
+            for candidate in self._candidates
+            if self.session.options.against
             for task in self.session.tasks
             if (units := self.session.units(suite, task.name))
             for unit in [*units, None]
         ]
+
+    def file_items(self, task: str, file: str) -> list[CaseItem | GateItem]:
+        """The cases of a fixture file, for every candidate, and what ends it: see `_ends`."""
+        if (task, file) not in self._files:  # task.yaml, one that is sealed, or of a folder that is no task
+            return []
+        unit, cases = self._files[task, file]
+        items: list[CaseItem | GateItem] = []
+        for candidate in self._candidates:
+            items += self._cases(unit, cases, *candidate)
+        for candidate in self._candidates:
+            items += self._ends(unit, file, *candidate)
+        return items
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], tuple[Unit, list[Case]]]:
+        """By task and name, what stands in each fixture file: its unit, and those of the unit's cases that it holds."""
+        files: dict[tuple[str, str], tuple[Unit, list[Case]]] = {}
+        for unit in self.session.units():
+            for case in unit.cases:
+                files.setdefault((unit.task, case.file), (unit, []))[1].append(case)
+        return files
+
+    def _cases(self, unit: Unit, cases: Iterable[Case], suffix: str, candidate: int) -> Iterator[CaseItem]:
+        # under the gate a sealed case as a test of its own would show its text when it fails
+        if not (unit.sealed and self.session.options.against):
+            yield from (CaseItem(f"{case.key}{suffix}", self, unit, case, candidate) for case in cases)
+
+    def _ends(self, unit: Unit, file: str, suffix: str, candidate: int) -> Iterator[GateItem]:
+        """The unit's gate in its last file, and the task's decision in its own, whatever else is collected."""
+        if not self.session.options.against or file != unit.cases[-1].file:
+            return
+        [task] = find_tasks(self.session.tasks, [unit.task])
+        yield self._gate("", task, unit, suffix, candidate)
+        if file == max(each.cases[-1].file for each in self.session.units(task=task.name)):
+            yield self._gate("", task, None, suffix, candidate)
+
+    def _gate(self, suite: str, task: Task, unit: Unit | None, suffix: str, candidate: int) -> GateItem:
+        return GateItem(f"{unit.key if unit else task.name}{suffix}", self, suite, task, unit, candidate)
+
+    @property
+    def _candidates(self) -> list[tuple[str, int]]:
+        """What the names of each candidate's items end with, and its number."""
+        return [(suffix, number) for number, suffix in enumerate(self._suffixes())]
 
     def _suffixes(self) -> list[str]:
         adapters = self.session.options.adapters
@@ -161,7 +223,7 @@ class State:
 
     def is_early(self, handle: CaseItem | GateItem | None) -> bool:
         """Whether this is a task's decision in a suite that is not the task's last."""
-        if not isinstance(handle, GateItem) or handle.unit:
+        if not isinstance(handle, GateItem) or handle.unit or not handle.suite:
             return False
         last = [suite for suite in self._suites if self.session.units(suite, handle.task.name)][-1]
         return handle.suite != last
@@ -222,36 +284,3 @@ def _console(reporter: Any) -> Console:
     wide = writer.fullwidth if writer else 80
     file = writer._file if writer else None
     return Console(file=file, width=max(wide, 80), force_terminal=bool(writer and writer.hasmarkup))
-
-
-def read_options(config: pytest.Config) -> Options:
-    """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
-
-    Raises:
-        Refused: a setting that cannot be.
-    """
-    given, here = config.option, config.invocation_params.dir
-    root = find_project(config)
-    stands = standing(root)
-    against = given.tg_against
-    return Options(
-        root=root,
-        model=given.tg_model or stands["model"],
-        adapters=tuple(here / adapter for adapter in given.tg_adapter),
-        cases=here / given.tg_cases if given.tg_cases else stands["cases"],
-        baselines=here / given.tg_baselines if given.tg_baselines else stands["baselines"],
-        out=here / given.tg_out if given.tg_out else None,
-        against=against if against in (None, BASELINE) else str(here / against),
-        record=given.tg_record,
-        rung=given.tg_rung or stands["rung"],
-        sealed=given.tg_sealed,
-        repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
-        timing=given.tg_timing,
-        inconclusive=given.tg_inconclusive or stands["inconclusive"],
-    )
-
-
-def find_project(config: pytest.Config) -> Path:
-    """The project's folder: pytest's root where a file configures it, else as the commands find it."""
-    # without any configuration file pytest guesses its root from all arguments, a model's folder included
-    return config.rootpath if config.inipath else find_root(config.invocation_params.dir)

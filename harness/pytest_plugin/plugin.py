@@ -1,7 +1,8 @@
-"""The pytest plugin: it wires a `Session` to pytest's hooks and does nothing until a suite asks.
+"""The pytest plugin: it wires a `Session` to pytest's hooks and does nothing until fixtures or a suite ask.
 
-A suite is a module marked `suite(name)` with a test that takes `tunegate_case` (one per case) and, at its end, one
-that takes `tunegate_gate` (one per unit, and the task's decision in its last file). See `suites/`.
+`pytest fixtures/` collects the fixture files themselves (see `yaml_files`). A suite of one's own is a module marked
+`suite(name)` with a test that takes `tunegate_case` (one per case) and, at its end, one that takes `tunegate_gate` (one
+per unit, and the task's decision in its last file). See `suites/`. Where both are collected, the suites' tests run.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ import pytest
 
 from tunegate.harness.evaluation.options import TABLE, Option
 from tunegate.harness.pytest_plugin.errors import ending
+from tunegate.harness.pytest_plugin.stash import (
+    CASE,
+    FAILED,
+    GATE,
+    NO_WORKERS,
+    STATE,
+    YAML,
+    collected,
+    handle_of,
+    params_of,
+    repeated_in_yaml,
+)
 
 if TYPE_CHECKING:
     from tunegate.harness.pytest_plugin.items import CaseItem, GateItem, State
+    from tunegate.harness.pytest_plugin.yaml_files import YamlFile
 
-STATE: pytest.StashKey[State] = pytest.StashKey()
-FAILED: pytest.StashKey[Exception] = pytest.StashKey()  # what went wrong while it was made
 MARKED = re.compile(rb"^pytestmark\b.*\bpytest\.mark\.suite\(", re.MULTILINE)
-CASE, GATE = "tunegate_case", "tunegate_gate"
-NO_WORKERS = (
-    "the suites generate in one batch before the first test, and each worker would do it all again; "
-    "run them with -n0, and other tests apart"
-)
 OURS = "tunegate.suites"  # as --pyargs names the shipped suites
 PREFIX = "--tg-"  # a host repository may have a --model, a --record and a --out of its own
 
@@ -60,7 +67,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Refuse `-n` where it shows at once; a suite that only a worker finds is refused there."""
     # Here, for a UsageError in a worker is an INTERNALERROR of the run. (xdist, if it is installed, brings the option.)
     workers = getattr(config.option, "numprocesses", None)
-    if workers and not config.option.collectonly and (_uses_options(config) or _names_suite(config)):
+    if workers and not config.option.collectonly and (_uses_options(config) or _names_ours(config)):
         raise pytest.UsageError(f"-n {workers}: {NO_WORKERS}")
 
 
@@ -68,10 +75,12 @@ def _uses_options(config: pytest.Config) -> bool:
     return any(getattr(config.option, option.dest) for option in TABLE if option.suites)
 
 
-def _names_suite(config: pytest.Config) -> bool:
+def _names_ours(config: pytest.Config) -> bool:
+    from tunegate.harness.pytest_plugin.yaml_files import names_fixtures
+
     if config.option.pyargs and any(argument.startswith(OURS) for argument in config.args):
         return True
-    return any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
+    return names_fixtures(config) or any(_is_suite(Path(argument.partition("::")[0])) for argument in config.args)
 
 
 def _is_suite(path: Path) -> bool:
@@ -80,13 +89,27 @@ def _is_suite(path: Path) -> bool:
     return any(os.access(file, os.R_OK) and MARKED.search(file.read_bytes()) for file in files)
 
 
-def state_of(config: pytest.Config) -> State:
-    """The run's state, made when the first suite asks."""
-    if STATE not in config.stash:
-        from tunegate.harness.pytest_plugin.items import State
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Tell what is wrong with the fixtures, where pytest would say that it found no test of such a name in them."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        with ending(session.config):
+            if FAILED in session.config.stash:
+                raise session.config.stash[FAILED] from None
+        from tunegate.harness.pytest_plugin.yaml_files import not_found_hints
 
-        config.stash[STATE] = State(config)
-    return config.stash[STATE]
+        raise pytest.UsageError(*error.args, *not_found_hints(session.config)) from None
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> YamlFile | None:
+    """Collect a fixture file that the command line or the project asks for."""
+    if file_path.suffix.lower() not in YAML:
+        return None
+    from tunegate.harness.pytest_plugin.yaml_files import collect_yaml
+
+    return collect_yaml(file_path, parent)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -99,24 +122,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _handles(metafunc: pytest.Metafunc, name: str) -> Sequence[CaseItem | GateItem]:
-    if FAILED in metafunc.config.stash:
-        return []
-    try:
-        suite = _suite_of(metafunc, name)
-        state = state_of(metafunc.config)
-        return state.case_items(suite) if name == CASE else state.gate_items(suite)
-    except Exception as error:  # raised here, it would be the failure of this one module: told after collection
-        metafunc.config.stash[FAILED] = error
-        return []
-
-
-def _suite_of(metafunc: pytest.Metafunc, name: str) -> str:
-    """The suite that the module is marked with; anything else is an error of its collection."""
     if hasattr(metafunc.config, "workerinput"):
         pytest.fail(NO_WORKERS, pytrace=False)
+
+    def make(state: State) -> Sequence[CaseItem | GateItem]:
+        suite = _suite_of(state, metafunc, name)
+        return state.case_items(suite) if name == CASE else state.gate_items(suite)
+
+    return collected(metafunc.config, make)
+
+
+def _suite_of(state: State, metafunc: pytest.Metafunc, name: str) -> str:
+    """The suite that the module is marked with; anything else is an error of its collection."""
     marker = metafunc.definition.get_closest_marker("suite")
     suite = marker.args[0] if marker and marker.args else None
-    suites = state_of(metafunc.config).session.suites
+    suites = state.session.suites
     if suite not in suites:
         expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(suites)}"
         pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)
@@ -132,19 +152,9 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
     return made
 
 
-def _params(item: pytest.Item | pytest.Collector) -> dict[str, Any]:
-    return getattr(getattr(item, "callspec", None), "params", {})
-
-
 def _is_placeholder(item: pytest.Item | pytest.Collector) -> bool:
-    params = _params(item)
+    params = params_of(item)
     return any(name in params and params[name] is None for name in (CASE, GATE))
-
-
-def handle_of(item: pytest.Item) -> CaseItem | GateItem | None:
-    """The case or gate that a test item stands for; None for other tests."""
-    params = _params(item)
-    return params.get(CASE) or params.get(GATE)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -164,11 +174,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not state.is_early(handle_of(item))]
     yield
     with ending(config):
+        state.repeated = repeated_in_yaml(items)
+        _deselect(config, items, state.repeated)
         undecided = state.select([handle for item in items if (handle := handle_of(item))])
-    if undecided:
-        # told, so that the counts of the summary add up
-        config.hook.pytest_deselected(items=[item for item in items if handle_of(item) in undecided])
-        items[:] = [item for item in items if handle_of(item) not in undecided]
+        _deselect(config, items, [item for item in items if handle_of(item) in undecided])
+
+
+def _deselect(config: pytest.Config, items: list[pytest.Item], which: Sequence[pytest.Item]) -> None:
+    if which:  # told, so that the counts of the summary add up
+        config.hook.pytest_deselected(items=which)
+        gone = set(which)
+        items[:] = [item for item in items if item not in gone]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
+    """Say which tests of fixture files the suites have as well, so that they run once."""
+    repeated = len(config.stash[STATE].repeated) if STATE in config.stash else 0
+    if not repeated:
+        return None
+    return f"tunegate: {repeated} tests of fixture files stand in suites too, and run there: deselected"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -213,11 +237,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     return None
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """End with the table of units, the decisions and the paths of what was written."""
     if STATE in config.stash:
         with ending(config):
             config.stash[STATE].summarize(terminalreporter)
+    elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _uses_options(config):
+        from tunegate.harness.pytest_plugin.yaml_files import where_files_lie
+
+        terminalreporter.write_line(f"tunegate: no suite and no fixture file was collected; {where_files_lie(config)}")
 
 
 @pytest.fixture

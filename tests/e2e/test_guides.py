@@ -100,7 +100,7 @@ def home(tmp_path):
 def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
     (tmp_path / "project").mkdir()
 
-    assert follow("first-suite.md", tmp_path / "project", home) == 9
+    assert follow("first-suite.md", tmp_path / "project", home) == 8
 
 
 def test_a_kind_of_check_of_ones_own_is_one_file_and_a_line_of_settings(tmp_path, home):

@@ -116,6 +116,39 @@ def test_the_shipped_suites_run_there(place):
     assert json.loads((place.repository / "record.json").read_text())["cases"]["desk/triage/a"]["passed"] is True
 
 
+def test_fixture_files_run_there_without_a_suite(place):
+    write_unit(place.repository / "fixtures", ["a", "b"])
+    outputs = {"desk/triage/a": '{"product": "boiler"}', "desk/triage/b": "a boiler"}
+    write_outputs(place.repository / "outputs.jsonl", outputs)
+    model = "--tg-model=replay:outputs.jsonl"
+
+    done = place.run("pytest", "fixtures/", model, "--tg-out=base.json", "-v", "--out=x")
+    one = place.run("pytest", "fixtures/desk/triage.yaml::a", model)
+    gated = place.run("pytest", "fixtures/", model, "--tg-against=base.json", "-v")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "fixtures/desk/triage.yaml::a PASSED" in done.stdout
+    assert "fixtures/desk/triage.yaml::b FAILED" in done.stdout
+    assert "1 passed in" in one.stdout, one.stdout + one.stderr
+    assert gated.returncode == 1, gated.stdout + gated.stderr  # two cases can hold nothing
+    assert "fixtures/desk/triage.yaml::b XFAIL" in gated.stdout
+    assert "fixtures/desk/triage.yaml::@decision FAILED" in gated.stdout
+
+
+def test_nothing_is_read_where_nothing_is_asked(place, tmp_path):
+    strange = place._replace(repository=tmp_path)
+    for folder in ("shop/fixtures/shop", "fixtures/shop"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "products.yaml").write_text("- model: shop.product\n  fields: {name: Kettle\n")
+    (tmp_path / "test_shop.py").write_text("def test_shop(): pass\n")
+
+    assert "1 passed" in strange.run("pytest").stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".pytest_cache", "__pycache__", "fixtures", "shop", "test_shop.py",
+    ]  # fmt: skip
+    assert strange.run("pytest", "fixtures/").returncode == 4  # who names them, asks
+
+
 def test_the_commands_run_there(place):
     write_unit(place.repository / "fixtures", ["a"])
 

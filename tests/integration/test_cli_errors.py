@@ -152,6 +152,15 @@ def test_an_unexpected_error_of_ours_ends_pytest_with_3(desk: Project, monkeypat
     assert "INTERNALERROR" not in text
 
 
+@pytest.mark.parametrize("named", ["fixtures", "fixtures/desk/triage.yaml::a"])
+def test_so_does_one_while_a_fixture_file_is_collected(desk: Project, monkeypatch, named: str):
+    monkeypatch.setattr("tunegate.harness.pytest_plugin.items.State.file_items", broken)
+    result = desk.pytester.runpytest(named, "--tg-model=replay:outputs.jsonl")
+
+    assert result.ret == 3
+    told(result.stdout.str() + result.stderr.str(), desk.path / ".tunegate")
+
+
 def test_it_leaves_no_record(desk: Project, monkeypatch):
     before = desk.runs()
     monkeypatch.setattr("tunegate.harness.session.Session._evaluate", broken)

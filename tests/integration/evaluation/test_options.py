@@ -25,7 +25,15 @@ from tests.support.units import write_unit
 from tunegate.harness.cli.main import COMMANDS, app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.project import find_root
-from tunegate.harness.evaluation.options import OPTIONS, TABLE, Option, Options, read_settings, standing
+from tunegate.harness.evaluation.options import (
+    OPTIONS,
+    TABLE,
+    Option,
+    Options,
+    configured_cases,
+    read_settings,
+    standing,
+)
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.pytest_plugin.plugin import pytest_addoption
 
@@ -224,6 +232,25 @@ def test_without_settings_the_project_is_where_one_stands(tmp_path, monkeypatch)
     assert find_root(tmp_path / "inner") == tmp_path / "inner"
 
 
+@pytest.mark.parametrize(
+    ("text", "cases"),
+    [
+        ("[tool.tunegate]\n", "fixtures"),
+        ('[tool.tunegate]\ncases = "evals"\n', "evals"),
+        ("[tool.tunegate]\ncases = 3\n", "fixtures"),
+        ("[tool]\ntunegate = 3\n", "fixtures"),
+        ("[tool.other]\n", None),
+        ("[tool.tunegate\n", "fixtures"),
+        ("", None),
+    ],
+)
+def test_the_folder_of_fixtures_is_found_without_refusing_anything(tmp_path, text: str, cases: str | None):
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    assert configured_cases(tmp_path) == (tmp_path / cases if cases else None)
+    assert configured_cases(tmp_path / "none") is None
+
+
 def test_a_setting_decides_how_lint_ends(home):
     assert CliRunner().invoke(app, ["lint"]).exit_code == 0  # with warnings: one case is few
     (home / "pyproject.toml").write_text('[tool.tunegate]\ncases = "mine"\nstrict = true\n')
@@ -412,7 +439,7 @@ def test_a_document_names_no_option_of_pytest_that_is_not_there(page: Path, take
 )
 def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
     ours = {f"--{option.name}" for option in TABLE} | {f"--{name.replace('_', '-')}" for name in ALWAYS} | set(taken)
-    others = {"--tg-", "--lf", "--junitxml"}  # the prefix by itself, and pytest's own
+    others = {"--tg-", "--lf", "--junitxml", "--pyargs"}  # the prefix by itself, and pytest's own
     accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
 
     assert set(OPTION.findall(page.read_text())) - ours - others - accelerates == set()
@@ -420,7 +447,7 @@ def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
 
 def test_pytest_is_given_no_option_by_its_old_name():
     old = {f"--{option.name}" for option in TABLE if option.suites}
-    calls = [line for page in PAGES for line in re.findall(r"pytest suites/[^`#\n]*", page.read_text())]
+    calls = [line for page in PAGES for line in re.findall(r"pytest (?:suites|fixtures)/[^`#\n]*", page.read_text())]
 
     assert calls
     assert [line for line in calls if old & set(OPTION.findall(line))] == []

@@ -1,0 +1,43 @@
+"""The options of a run as pytest was given them, and the project that it runs in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunegate.harness.core.project import find_root
+from tunegate.harness.evaluation.options import BASELINE, Options, standing
+
+
+def read_options(config: pytest.Config) -> Options:
+    """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
+
+    Raises:
+        Refused: a setting that cannot be.
+    """
+    given, here = config.option, config.invocation_params.dir
+    root = find_project(config)
+    stands = standing(root)
+    against = given.tg_against
+    return Options(
+        root=root,
+        model=given.tg_model or stands["model"],
+        adapters=tuple(here / adapter for adapter in given.tg_adapter),
+        cases=here / given.tg_cases if given.tg_cases else stands["cases"],
+        baselines=here / given.tg_baselines if given.tg_baselines else stands["baselines"],
+        out=here / given.tg_out if given.tg_out else None,
+        against=against if against in (None, BASELINE) else str(here / against),
+        record=given.tg_record,
+        rung=given.tg_rung or stands["rung"],
+        sealed=given.tg_sealed,
+        repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
+        timing=given.tg_timing,
+        inconclusive=given.tg_inconclusive or stands["inconclusive"],
+    )
+
+
+def find_project(config: pytest.Config) -> Path:
+    """The project's folder: pytest's root where a file configures it, else as the commands find it."""
+    # without any configuration file pytest guesses its root from all arguments, a model's folder included
+    return config.rootpath if config.inipath else find_root(config.invocation_params.dir)

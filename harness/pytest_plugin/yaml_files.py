@@ -1,0 +1,140 @@
+"""Fixture files as pytest's own test files: each case is a test, the gate and the decision stand below the last ones.
+
+Other people's YAML is left alone: a file is collected where the command line names it, its task or the whole folder of
+fixtures, or where the project has said that it uses Tunegate, by `[tool.tunegate]` or `--tg-cases`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.evaluation.options import OPTIONS, configured_cases
+from tunegate.harness.pytest_plugin.options import find_project
+from tunegate.harness.pytest_plugin.stash import HANDLE, NO_WORKERS, YAML, collected
+
+if TYPE_CHECKING:
+    from tunegate.harness.pytest_plugin.items import CaseItem, GateItem
+
+
+class YamlFile(pytest.File):
+    """A fixture file. One of those that hold no case (task.yaml, a sealed one) has no items."""
+
+    def collect(self) -> Iterator[YamlItem]:
+        """An item for each case, then the gate of a unit whose last file this is, and the decision of such a task.
+
+        Raises:
+            CollectError: this is a worker of pytest-xdist.
+        """
+        if hasattr(self.config, "workerinput"):
+            raise self.CollectError(NO_WORKERS)
+        handles = collected(self.config, lambda state: state.file_items(self.path.parent.name, self.path.name))
+        suites = {handle.unit.suite for handle in handles if handle.unit}
+        for suite in suites:  # one, as a file holds one unit
+            self.add_marker(pytest.mark.suite(suite))
+        self.extra_keyword_matches |= suites
+        for handle in handles:
+            yield YamlItem.from_parent(self, name=handle.name, handle=handle)
+
+
+class YamlItem(pytest.Item):
+    """A case, a gate or a decision of a fixture file."""
+
+    def __init__(self, *, handle: CaseItem | GateItem, **more: Any) -> None:
+        super().__init__(**more)
+        self.stash[HANDLE] = self.handle = handle
+        self.extra_keyword_matches.add(handle.id)  # so that `-k` takes <task>/<unit>, whatever the file is called
+
+    def runtest(self) -> None:
+        """Fail with the findings, or with the sentence of the verdict."""
+        self.handle.check()
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it is written (lines from 0, as pytest counts), and the heading of its failure."""
+        kind = f"{self.name} of " if self.name.startswith("@") else ""
+        return self.path, self.handle.line - 1, f"{kind}{self.handle.id}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which fixture files a run asks for: those below `paths`, each of which is the folder `cases` or lies in it."""
+
+    cases: Path
+    paths: frozenset[Path]
+
+    def holds(self, file: Path) -> bool:
+        """Whether a file is asked for, by where it lies: in a task, or beside the tasks, which its reader refuses."""
+        task, cases = file.parent, file.parent.parent
+        if self.paths.isdisjoint((file, task, cases)):
+            return False
+        return any(folder == self.cases or folder.resolve() == self.cases.resolve() for folder in (cases, task))
+
+
+ASKED: pytest.StashKey[Asked] = pytest.StashKey()
+
+
+def collect_yaml(path: Path, parent: pytest.Collector) -> YamlFile | None:
+    """The collector of a fixture file that the run asks for; None for any other file."""
+    return YamlFile.from_parent(parent, path=path) if _asked(parent.config).holds(path) else None
+
+
+def names_fixtures(config: pytest.Config) -> bool:
+    """Whether pytest's arguments lead to fixture files that the run asks for; looks which files there are."""
+    asked = _asked(config)
+    near = [file for path in asked.paths for file in (path, *path.glob("*"), *path.glob("*/*"))]
+    files = [file for file in near if file.suffix.lower() in YAML and asked.holds(file)]
+    return any(_leads_to(file, path, config) for path in _arguments(config) for file in files)
+
+
+def where_files_lie(config: pytest.Config) -> str:
+    """Where a run would look for fixture files, for whoever named none of them."""
+    cases = show_path(_asked(config).cases)
+    return f"fixture files are {cases}/<task>/*.yaml; those of another folder take --tg-cases DIR"
+
+
+def not_found_hints(config: pytest.Config) -> Iterator[str]:
+    """What may help somebody to whom pytest says that an argument was not found."""
+    files = [path for path in _arguments(config) if path.suffix.lower() in YAML]
+    if any(path.is_file() and not _asked(config).holds(path) for path in files):
+        yield f"tunegate: {where_files_lie(config)}"
+    if not config.option.tg_against and any("::@" in argument for argument in config.args):
+        yield "tunegate: gates and decisions are there under --tg-against"
+
+
+def _leads_to(file: Path, path: Path, config: pytest.Config) -> bool:
+    if not file.is_relative_to(path):
+        return False
+    closed = config.getini("norecursedirs")
+    return not any(fnmatch(name, pattern) for name in file.relative_to(path).parts[:-1] for pattern in closed)
+
+
+def _asked(config: pytest.Config) -> Asked:
+    """What a run asks for, found once."""
+    if ASKED not in config.stash:
+        here, given, root = config.invocation_params.dir, config.option.tg_cases, find_project(config)
+        configured = here / given if given else configured_cases(root)
+        cases = _absolute(configured or root / OPTIONS["cases"].default)
+        # what somebody typed: `testpaths`, or the folder where one stands, names no fixture file
+        typed = _arguments(config) if config.args_source is pytest.Config.ArgsSource.ARGS else []
+        named = [path for path in typed if _is_within(path, cases)]
+        config.stash[ASKED] = Asked(cases, frozenset([*named, cases] if configured else named))
+    return config.stash[ASKED]
+
+
+def _arguments(config: pytest.Config) -> list[Path]:
+    return [_absolute(config.invocation_params.dir / argument.partition("::")[0]) for argument in config.args]
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (as pytest does: without dots, and with links as they are)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())

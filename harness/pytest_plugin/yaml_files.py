@@ -50,6 +50,8 @@ class YamlItem(pytest.Item):
     def __init__(self, *, handle: CaseItem | GateItem, **more: Any) -> None:
         super().__init__(**more)
         self.stash[HANDLE] = self.handle = handle
+        # JUnit's usual format drops a test's own file and line, and keeps these
+        self.user_properties += [("file", self.nodeid.partition("::")[0]), ("line", handle.line)]
         self.extra_keyword_matches.add(handle.id)  # so that `-k` takes <task>/<unit>, whatever the file is called
 
     def runtest(self) -> None:

@@ -113,7 +113,7 @@ def _documents(texts: dict[str, str]) -> tuple[Counter[str], list[str]]:
 
 
 def _check(group: Group) -> SchemaCheck:
-    return SchemaCheck(read_schema(group.schema, Document(Path(group.file), group.schema, {}), ()))
+    return SchemaCheck(read_schema(group.schema, Document(Path(group.file), group.schema, {}), ()).schema)
 
 
 def _refusal(problem: Problem) -> str:

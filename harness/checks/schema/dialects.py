@@ -35,12 +35,12 @@ DRAFTS: dict[str, Draft] = {
 DEFAULT_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def _bare(uri: str) -> str:
-    return uri.removesuffix("#").partition("://")[2]
+def _without_scheme(uri: str) -> str:
+    return uri.removesuffix("#").removeprefix("http:").removeprefix("https:")
 
 
 _URIS = {draft: uri for uri, draft in DRAFTS.items()}
-_BY_NAME = {_bare(uri): draft for uri, draft in DRAFTS.items()}
+_BY_NAME = {_without_scheme(uri): draft for uri, draft in DRAFTS.items()}
 
 # the keywords that hold schemas, in any draft: one, a list of them, or some by name
 _ONE = {
@@ -66,7 +66,7 @@ class Embedded(dict[str, Any]):
 
 def draft_named(uri: Any) -> Draft | None:
     """The draft that a `$schema` names, be it with http or https; None if it is none of `DRAFTS`."""
-    return _BY_NAME.get(_bare(uri)) if isinstance(uri, str) else None
+    return _BY_NAME.get(_without_scheme(uri)) if isinstance(uri, str) else None
 
 
 def draft_of(schema: Mapping[str, Any]) -> Any:

@@ -38,7 +38,6 @@ _PLAIN = {
 KEYWORDS = HOLD_SCHEMAS | _PLAIN
 ALIKE = 0.8  # of difflib's ratio: `requried` is .88 of `required`
 
-
 # what other languages and older drafts call a format that JSON Schema has
 _ALSO_CALLED = {"guid": "uuid", "host": "hostname", "ip": "ipv4", "ip-address": "ipv4", "url": "uri"}
 
@@ -86,7 +85,7 @@ def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
     return ""
 
 
-def told_once(notes: Iterable[Note], document: Document) -> Iterator[LintWarning]:
+def warn_once(notes: Iterable[Note], document: Document) -> Iterator[LintWarning]:
     """Each different note as one warning, at the first of its places."""
     places: dict[str, list[Where]] = {}
     for where, text in notes:

@@ -17,7 +17,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.dialects import DRAFTS, Dialects, draft_named
 from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
-from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, told_once
+from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.validator import LIMIT, violations
 from tunegate.harness.checks.schema.walk import Walk, invalid
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
@@ -96,7 +96,7 @@ def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
     walk = Walk(settled, document, where, dialects.whole)
     _raise(walk.problems())
     _raise(_endless(settled, document, where))
-    once = told_once([*dialect_notes(schema, dialects, where), *walk.notes], document)
+    once = warn_once([*dialect_notes(schema, dialects, where), *walk.notes], document)
     return SchemaFile(settled, (*schema_typos(schema, document, where), *once))
 
 
@@ -113,7 +113,8 @@ def _unfit(schema: Any, document: Document, where: Where) -> list[Problem]:
     problems = validate(document, {}, where, schema)
     if "$schema" in schema and draft_named(schema["$schema"]) is None:
         expected = f"one of {', '.join(DRAFTS)}"
-        problems.append(document.problem((*where, "$schema"), expected, show_json(schema["$schema"])))
+        hint = "name the draft that it is written in"
+        problems.append(document.problem((*where, "$schema"), expected, show_json(schema["$schema"]), hint))
     return problems
 
 

@@ -89,8 +89,10 @@ def test_any_schema_is_judged_with_or_refused_and_nothing_else_is_raised(draft, 
         outcome = check(json.dumps(answer), None, "")
         assert isinstance(outcome, Outcome)
         assert outcome.score in {0.0, 1.0}
+        check.expect_problems(answer, Document(Path("a.yaml"), {}, {}), ())
+        check.expect_warnings(answer)
     event("judged" if check else "refused")
     assert check is None or len(check.references) == 64
-    assert all(problem.file == "a.yaml" and problem.expected and problem.found for problem in problems)
+    assert all(problem.file == Path("a.yaml") and problem.expected and problem.found for problem in problems)
     assert not any(problem.expected == UNFORESEEN for problem in problems)
     assert time.process_time() - started < SECONDS

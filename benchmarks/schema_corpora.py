@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tunegate.harness.checks.schema.validator import DRAFTS
+from tunegate.harness.checks.schema.dialects import DRAFTS
 
 SUITE = "jsonschema==4.26.0"  # its sdist carries the JSON Schema organisation's test suite
 DOCUMENTS = "pyjson5==2.0.1"  # its sdist carries JSONTestSuite, by Nicolas Seriot

@@ -24,8 +24,8 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks import short_answer as questions
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.schema import check as schema
+from tunegate.harness.checks.schema.dialects import DRAFTS
 from tunegate.harness.checks.schema.formats import FORMATS
-from tunegate.harness.checks.schema.validator import DRAFTS
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
 

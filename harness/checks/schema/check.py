@@ -18,7 +18,7 @@ from tunegate.harness.checks.schema.json_reader import (
     read_json_text,
     show_json,
 )
-from tunegate.harness.checks.schema.lint import Impossible, impossible, schema_typos
+from tunegate.harness.checks.schema.lint import Impossible, impossible
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.errors import LintWarning, Problem
@@ -133,9 +133,8 @@ def _lengths(expect: list[Any], answer: list[Any], whole: bool) -> str:
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
     """Read the schema of a `check:` mapping; raises `AuthoringError` as `read_schema` does."""
-    schema = read_schema(options["schema"], document, (*where, "schema"))
-    warnings = tuple(schema_typos(schema, options["schema"], document, (*where, "schema")))
-    return SchemaCheck(schema, options.get("extract", "strict"), options.get("match", "subset"), warnings)
+    read = read_schema(options["schema"], document, (*where, "schema"))
+    return SchemaCheck(read.schema, options.get("extract", "strict"), options.get("match", "subset"), read.warnings)
 
 
 KIND = CheckKind(

@@ -37,7 +37,7 @@ _QUANTIFIER = regex.compile(r"(?:[*+?]|\{([0-9]+)(?:,([0-9]*))?\})\??")
 _GROUP = regex.compile(r"\((?:\?(?:[:=!]|<[=!]|<(?<name>[^\W\d][\w$]*)>)|(?!\?))")
 _TOKEN = regex.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\((?:\?<(?<name>[^=!>][^>]*)>|(?!\?))", regex.DOTALL)
 _NOTHING, _ANYTHING = "(?!)", r"[\s\S]"
-_INSTEAD = {"A": "^", "Z": "$", "z": "$"}
+_INSTEAD = {"A": "^", "Z": "$", "z": "$", "_": "_"}
 
 
 class NotAPattern(ValueError):

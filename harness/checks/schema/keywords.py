@@ -14,7 +14,21 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from referencing.jsonschema import lookup_recursive_ref
 
+from tunegate.harness.checks.schema.dialects import reads_beside_references
+from tunegate.harness.checks.schema.formats import FORMATS
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show_json
+
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_ROOM = 40  # calls
+
+
+def leave_room(calls: int = _ROOM) -> None:
+    """Raise `RecursionError` here if the stack has no room for a look-up of a reference.
+
+    It is done in Rust, which turns a `RecursionError` of its own into a panic: no `Exception`, and the end of the run.
+    """
+    if calls:
+        leave_room(calls - 1)
 
 
 def evaluated(validator: Any, value: Any, schema: Any) -> set[Any]:
@@ -22,10 +36,18 @@ def evaluated(validator: Any, value: Any, schema: Any) -> set[Any]:
     validator.format_checker.step()
     if not isinstance(schema, dict):
         return set()
+    schema = _known_keywords(validator, schema)
     found = set(_keys(validator, value, schema) if isinstance(value, dict) else _indexes(validator, value, schema))
     for inner_validator, inner in _in_place(validator, value, schema):
         found |= evaluated(inner_validator, value, inner)
     return found
+
+
+def _known_keywords(validator: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    """What the subschema's draft reads of it: an embedded one may be of a draft without `unevaluatedProperties`."""
+    if "$ref" in schema and not reads_beside_references(validator):
+        return {"$ref": schema["$ref"]}
+    return {key: rule for key, rule in schema.items() if key in validator.VALIDATORS or key in {"then", "else"}}
 
 
 def _keys(validator: Any, value: dict[str, Any], schema: Any) -> Iterator[str]:
@@ -58,6 +80,7 @@ def _in_place(validator: Any, value: Any, schema: Any) -> Iterator[tuple[Any, An
 
 
 def _referred(validator: Any, schema: Any) -> Iterator[Any]:
+    leave_room()
     for keyword in ("$ref", "$dynamicRef"):
         if keyword in schema and keyword in validator.VALIDATORS:
             yield validator._resolver.lookup(schema[keyword])
@@ -143,7 +166,8 @@ def _extra(validator: Any, inner: Any, value: Any, where: str | int, message: st
 
 
 def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
-    if isinstance(value, str) and not validator.format_checker.conforms(name, value):
+    # an unknown one is an annotation, as JSON Schema says: lint warns of it
+    if isinstance(value, str) and name in FORMATS and not validator.format_checker.conforms(name, value):
         yield ValidationError(f"{show_json(value)} is not a valid {name}")
 
 

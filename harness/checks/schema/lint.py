@@ -1,32 +1,32 @@
-"""Typos in a schema, and mistakes in what a case expects of it, that would be noticed late or never.
+"""What a schema says in vain, and mistakes in what a case expects of it, that would be noticed late or never.
 
-A misspelt keyword means nothing to a validator: `requried` requires nothing. And a case that expects what its schema
-refuses can never pass.
+A misspelt keyword means nothing to a validator: `requried` requires nothing, and neither does an unknown format. And a
+case that expects what its schema refuses can never pass.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.schema.json_reader import json_path
+from tunegate.harness.authoring.document import Document, Where, show_where
+from tunegate.harness.checks.schema.dialects import (
+    HOLD_SCHEMAS,
+    Dialects,
+    id_keyword,
+    name_of,
+    reads_beside_references,
+    subschemas,
+    uri_of,
+)
+from tunegate.harness.checks.schema.formats import FORMATS
+from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import AuthoringError, LintWarning
+from tunegate.harness.core.errors import LintWarning
 
-# of all drafts, and what OpenAPI adds
-_ONE = {
-    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
-    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
-}  # fmt: skip
-_MANY = {"allOf", "anyOf", "items", "oneOf", "prefixItems"}
-_NAMED = {
-    "$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties",
-}  # fmt: skip
+# beside those that hold schemas: of all drafts, and what OpenAPI adds
 _PLAIN = {
     "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$ref",
     "$schema", "$vocabulary", "const", "contentEncoding", "contentMediaType", "default", "dependentRequired",
@@ -35,46 +35,73 @@ _PLAIN = {
     "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "nullable",
     "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly", "xml",
 }  # fmt: skip
-KEYWORDS = _ONE | _MANY | _NAMED | _PLAIN
+KEYWORDS = HOLD_SCHEMAS | _PLAIN
 ALIKE = 0.8  # of difflib's ratio: `requried` is .88 of `required`
 
+# what other languages and older drafts call a format that JSON Schema has
+_ALSO_CALLED = {"guid": "uuid", "host": "hostname", "ip": "ipv4", "ip-address": "ipv4", "url": "uri"}
 
-def schema_typos(schema: Any, written: Any, document: Document, where: Where) -> Iterator[LintWarning]:
-    """Keywords of a valid schema that mean nothing and resemble one that does.
-
-    `written` is what stands at `where` in `document`: the schema, or the path of its file.
-    """
-    found = [(place, close[0]) for place in _unknown(schema, ()) if (close := _alike(str(place[-1])))]
-    if not found:
-        return
-    if isinstance(written, str):
-        path, where = document.path.parent / written, ()
-        document = Document(path, schema, {})
-        with suppress(AuthoringError):  # JSON with tabs is no YAML: then it has no lines
-            document = read_yaml(path)
-    for place, meant in found:
-        text = f"{json_path((*where, *place))}: {place[-1]!r} is no keyword of JSON Schema and checks nothing"
-        yield LintWarning(document.path, document.line((*where, *place)), f"{text}; did you mean {meant!r}?")
+Note = tuple[Where, str]  # the place of something in a document, and what is said of it
 
 
-def _alike(key: str) -> list[str]:
-    return difflib.get_close_matches(key, KEYWORDS, n=1, cutoff=ALIKE)
+def schema_typos(schema: Any, document: Document, where: Where) -> Iterator[LintWarning]:
+    """Keywords of a schema, which stands at `where`, that mean nothing and resemble one that does."""
+    for place, each in subschemas(schema, where):
+        for key in [key for key in each if key not in KEYWORDS and not key.startswith("x-")]:
+            if close := _alike(str(key), KEYWORDS):
+                text = f"{key!r} is no keyword of JSON Schema and checks nothing; did you mean {close!r}?"
+                yield _warning(document, (*place, key), text)
 
 
-def _unknown(schema: Any, where: Where) -> Iterator[Where]:
-    """The places of unknown keywords, in this schema and those inside it."""
-    for key, value in schema.items() if isinstance(schema, dict) else ():
-        here = (*where, key)
-        if key not in KEYWORDS:
-            yield here
-        if key in _ONE:
-            yield from _unknown(value, here)
-        if key in _MANY and isinstance(value, list):
-            for index, inner in enumerate(value):
-                yield from _unknown(inner, (*here, index))
-        if key in _NAMED and isinstance(value, dict):
-            for name, inner in value.items():
-                yield from _unknown(inner, (*here, name))
+def dialect_notes(schema: Mapping[str, Any], dialects: Dialects, where: Where) -> Iterator[Note]:
+    """The `$schema` of a schema that stands at `where`, and of those in it, that mean little, or another draft."""
+    declared, exact = schema.get("$schema"), uri_of(dialects.whole)
+    if declared is not None and declared.removesuffix("#") != exact:
+        text = f"{show_json(declared)} is read as {name_of(dialects.whole)}, and other tools may not; write {exact}"
+        yield (*where, "$schema"), text
+    for place in dialects.ignored:
+        draft = dialects.draft(place)
+        text = f"this $schema is ignored, and {name_of(draft)} goes on: inside a schema one counts only beside an"
+        yield (*where, *place, "$schema"), f"{text} {id_keyword(draft)}, and only if it names a known draft"
+    for place, draft in dialects.embedded.items():
+        text = f"from here on {name_of(draft)} judges, as this $schema beside an {id_keyword(draft)} says"
+        yield (*where, *place, "$schema"), text
+
+
+def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
+    """Why the `format` of a subschema checks nothing; empty where it does, or there is none."""
+    name = schema.get("format")
+    if not isinstance(name, str):
+        return ""
+    shown, kinds = show_json(name), schema.get("type", "string")
+    if name not in FORMATS:
+        meant = _ALSO_CALLED.get(name.lower()) or _alike(name.lower(), FORMATS)
+        hint = f"did you mean {show_json(meant)}?" if meant else "a pattern, or bounds, would be"
+        return f"{shown} is no format of JSON Schema, so it is an annotation and not checked; {hint}"
+    if "$ref" in schema and not reads_beside_references(draft):
+        return f"{shown} is not checked: in {name_of(draft)} nothing beside a $ref counts; put both into an allOf"
+    if "string" not in kinds:
+        return f"{shown} is not checked: it is a format of texts, and the type here is {show_json(kinds)}"
+    return ""
+
+
+def warn_once(notes: Iterable[Note], document: Document) -> Iterator[LintWarning]:
+    """Each different note as one warning, at the first of its places."""
+    places: dict[str, list[Where]] = {}
+    for where, text in notes:
+        places.setdefault(text, []).append(where)
+    for text, found in places.items():
+        more = f" ({len(found)} times in this schema)" if len(found) > 1 else ""
+        yield _warning(document, min(found, key=document.line), f"{text}{more}")
+
+
+def _warning(document: Document, where: Where, text: str) -> LintWarning:
+    return LintWarning(document.path, document.line(where), f"{show_where(where)}: {text}")
+
+
+def _alike(key: str, known: Iterable[str]) -> str:
+    """The one of `known` that `key` resembles; empty where none does."""
+    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=ALIKE)), "")
 
 
 # what an answer cannot put right by saying more than the case expects

@@ -12,22 +12,16 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from jsonschema import (
-    Draft4Validator,
-    Draft6Validator,
-    Draft7Validator,
-    Draft201909Validator,
-    Draft202012Validator,
-)
-from jsonschema.protocols import Validator
+from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 from referencing import Registry
 
 from tunegate.harness.checks.base import Finding
+from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
-from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS
+from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS, REFERENCES, leave_room
 
 # With these, no answer takes more than a second of processor time and 200 MB, the interpreter included: a model writes
 # what it likes, and one answer must not end a run or hold it up (tests/integration/checks/test_hostile.py).
@@ -42,9 +36,13 @@ class TooMuch(Exception):
 
 
 class Budget:
-    """The steps and seconds that are left for one answer, and what was already worked out about it."""
+    """The steps and seconds that are left for one answer, and what was already worked out about it.
 
-    def __init__(self) -> None:
+    `draft` is the schema's; it stands here to be at hand in every subschema.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
         self.steps = MAX_STEPS
         self.seconds = TEXT_SECONDS
         self._keys: dict[int, str] = {}  # by id: the answer outlives this
@@ -98,14 +96,6 @@ class Budget:
 
 LIMIT = "schema.limit"  # the rule of a finding that says a bound was reached
 
-DRAFTS: dict[str, type[Validator]] = {
-    "http://json-schema.org/draft-04/schema": Draft4Validator,
-    "http://json-schema.org/draft-06/schema": Draft6Validator,
-    "http://json-schema.org/draft-07/schema": Draft7Validator,
-    "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
-    "https://json-schema.org/draft/2020-12/schema": Draft202012Validator,
-}
-DEFAULT_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 KINDS = {
     "object": "an object", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a whole number",
     "number": "a number", "null": "null",
@@ -158,18 +148,11 @@ def render_error(error: Any) -> str:
             return text if len(text) <= 200 else text[:197] + "..."
 
 
-def draft_of(schema: Mapping[str, Any]) -> Any:
-    """The jsonschema class of the draft that `schema` declares."""
-    return DRAFTS[schema.get("$schema", DEFAULT_DRAFT).removesuffix("#")]
-
-
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that could run without end are bounded ones."""
-    undeclared = {
-        key: value for key, value in schema.items() if key != "$schema"
-    }  # a $schema would bring back the draft
+    draft = draft_of(schema)
     # an empty registry: jsonschema's own would fetch what a reference names from the network
-    return _bounded(draft_of(schema))(undeclared, registry=Registry(), format_checker=Budget())
+    return _bounded(draft)(schema, registry=Registry(), format_checker=Budget(draft))
 
 
 @cache
@@ -179,14 +162,27 @@ def _bounded(draft: Any) -> Any:
     ours = {**KEYWORDS, **newest}
     known = draft.VALIDATORS.keys() | {"dependencies"}
     keywords = {**draft.VALIDATORS, **{name: keyword for name, keyword in ours.items() if name in known}}
-    return extend(draft, {name: _counted(keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
+    bounded: Any = extend(draft, {name: _counted(name, keyword) for name, keyword in keywords.items()})  # type: ignore[no-untyped-call]  # its stub is
+    bounded.evolve = _evolve
+    return bounded
 
 
-def _counted(keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
+def _evolve(self: Any, *, schema: Any, _resolver: Any = None) -> Any:
+    """The validator of a subschema: bounded too, whatever `$schema` stands there, and of the draft it belongs to."""
+    # jsonschema's own gives a subschema with a `$schema` that draft's unbounded keywords
+    return _bounded(draft_at(schema, self.format_checker.draft))(
+        schema, format_checker=self.format_checker, _resolver=_resolver or self._resolver
+    )
+
+
+def _counted(name: str, keyword: Any) -> Callable[[Any, Any, Any, Any], Any]:
     """`keyword`, each evaluation of which takes a step."""
+    refers = name in REFERENCES
 
     def run(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
         validator.format_checker.step()
+        if refers:
+            leave_room()
         return keyword(validator, value, instance, schema)
 
     return run

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.schema import validator
+from tunegate.harness.checks.schema import schema_file, validator
 from tunegate.harness.checks.schema.check import KIND, load, mismatches
-from tunegate.harness.checks.schema.validator import DRAFTS, violations
+from tunegate.harness.checks.schema.dialects import DRAFTS
+from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.errors import AuthoringError
 
 D4, D6, D7, D2019, D2020 = DRAFTS
@@ -344,7 +345,6 @@ def test_references_change_with_schema_and_option(make):
         ({"$schema": D4, "required": []}, "check.schema.required", "a valid JSON Schema (draft 4)", "[]"),
         ({"$schema": "http://json-schema.org/draft-03/schema#"}, "check.schema.$schema", D7, "draft-03"),
         ({"$schema": 7}, "check.schema.$schema", D7, "7"),
-        ({"properties": {"a": {"$schema": D7}}}, "check.schema.properties.a.$schema", "at the top only", "draft-07"),
         ({"items": {"$ref": "https://example.org/x.json"}}, "check.schema.items.$ref", "inside this schema", "example"),
         ({"$ref": "other.json#/a"}, "check.schema.$ref", "inside this schema", "other.json"),
         ({"$ref": D7 + "#"}, "check.schema.$ref", "inside this schema", "draft-07"),
@@ -360,7 +360,13 @@ def test_references_change_with_schema_and_option(make):
         ({"pattern": r"a\Z"}, "check.schema.pattern", "of ECMA-262", r"\Z, which ECMA-262 does not have; write $"),
         ({"pattern": "(?P<a>b)"}, "check.schema.pattern", "of ECMA-262", "(?P<, a group that ECMA-262 does not have"),
         ({"$schema": D4, "patternProperties": {"(": {}}}, "check.schema.patternProperties", "regular expression", "("),
-        ({"format": "dat"}, "check.schema.format", "a format that can be checked here (date,", '"dat"'),
+        ({"pattern": r"a\_b"}, "check.schema.pattern", "of ECMA-262", r"\_, which ECMA-262 does not have; write _"),
+        ({"$id": "http://[", "$ref": "#"}, "check.schema.$id", "a URI", "Invalid IPv6 URL"),
+        ({"$schema": D4, "not": {"id": "http://["}}, "check.schema.not.id", "a URI", "Invalid IPv6 URL"),
+        ({"x": {"properties": 5}, "$ref": "#/x"}, "check.schema.x.properties", "a valid JSON Schema", "5"),
+        ({"x": {"allOf": [{"items": 5}]}, "$ref": "#/x/allOf/0"}, "check.schema.x.allOf[0].items", "a valid JSON", "5"),
+        ({"$schema": D4, "$ref": {"a": 1}}, "check.schema.$ref", "inside this schema", '{"a": 1}'),
+        ({"x": {"items": {"$id": "b"}}, "$ref": "#/x"}, "check.schema.x.items.$id", "no $id", "are not looked for"),
         ({"$ref": "#"}, "check.schema", "comes to an end", "too deep"),
         ({"allOf": [{"$ref": "#/allOf/1"}, {"$ref": "#/allOf/0"}]}, "check.schema", "comes to an end", "too deep"),
     ],
@@ -372,6 +378,66 @@ def test_mistakes_in_a_schema_are_refused(make, rules, where, expected, found):
     assert (problem.line, problem.where) == (3, where)
     assert expected in problem.expected
     assert found in problem.found
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"not": {"$ref": "#"}},
+        {"$dynamicAnchor": "a", "not": {"$dynamicRef": "#a"}},
+        {"$schema": D2019, "$recursiveAnchor": True, "not": {"$recursiveRef": "#"}},
+        {"unevaluatedProperties": False, "allOf": [{"$ref": "#/$defs/a"}],
+         "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, True]}}},
+    ],
+)  # fmt: skip
+def test_a_schema_without_end_is_told_wherever_the_stack_ends(schema):
+    def deeper(calls):
+        return deeper(calls - 1) if calls else list(violations(schema, {}))
+
+    # the Rust of a library panics if the stack ends within it: it would, at one depth in five
+    for calls in range(20):
+        (finding,) = deeper(calls)
+        assert "too deep" in finding.message
+
+
+def test_what_many_references_name_is_looked_at_once(make):
+    rows = {f"key{number}": {"type": "string", "maxLength": number} for number in range(300)}
+    many = {f"at{number}": {"$ref": "#/x"} for number in range(300)}
+    started = time.process_time()
+
+    make({"properties": many, "x": {"properties": rows}})
+
+    assert time.process_time() - started < 10
+
+
+def test_what_a_library_breaks_at_is_refused(make, monkeypatch):
+    monkeypatch.setattr(schema_file.Walk, "problems", lambda _: 1 / 0)
+
+    (problem,) = mistakes(make, {"type": "null"})
+
+    assert (problem.line, problem.where, problem.expected) == (3, "check.schema", schema_file.UNFORESEEN)
+    assert problem.found == "one at which its library breaks (ZeroDivisionError: division by zero)"
+
+
+@pytest.mark.parametrize("draft", [D4, D6, D7, D2019, D2020])
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_dependencies_may_be_keys_and_schemas_side_by_side(make, draft, names):
+    dependent = {"a": {"properties": {"x": {"$ref": "#/definitions/text"}}}, "b": ["y"]}
+    check = make({
+        "$schema": draft, "definitions": {"text": {"type": "string"}},
+        "properties": {"z": {"$ref": "#/definitions/text"}},
+        "dependencies": {name: dependent[name] for name in names},
+    })  # fmt: skip
+
+    assert check('{"a": 1, "b": 1, "x": "", "y": 1}', None, "").score == 1.0
+    assert check('{"a": 1, "x": 1}', None, "").score == 0.0
+    assert check('{"b": 1}', None, "").score == 0.0
+
+
+def test_an_unknown_format_checks_nothing(make):
+    check = make({"items": {"format": "int32", "type": ["integer", "string"]}})
+
+    assert check('[1, "2", "x"]', None, "").score == 1.0
 
 
 def test_all_mistakes_are_told_at_once(make):

@@ -9,10 +9,11 @@ from jsonschema_specifications import REGISTRY
 
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.checks.schema.check import mismatches
-from tunegate.harness.checks.schema.json_reader import json_path
-from tunegate.harness.checks.schema.lint import KEYWORDS, impossible, schema_typos
+from tunegate.harness.checks.schema.lint import KEYWORDS, impossible
+from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
 
+D7 = "http://json-schema.org/draft-07/schema#"
 ORDER = {
     "type": "object",
     "additionalProperties": False,
@@ -27,9 +28,10 @@ ORDER = {
 }  # fmt: skip
 
 
-def told(schema, written=None, folder=Path()):
-    document = Document(folder / "a.yaml", {}, {("check", "schema"): 3})
-    return [str(warning) for warning in schema_typos(schema, written or schema, document, ("check", "schema"))]
+def told(schema):
+    """What lint says of a schema that stands on line 3 of a fixture file."""
+    document = Document(Path("a.yaml"), {}, {("check", "schema"): 3})
+    return [str(warning) for warning in read_schema(schema, document, ("check", "schema")).warnings]
 
 
 @pytest.mark.parametrize(
@@ -41,24 +43,83 @@ def test_a_misspelt_keyword_is_told(wrong, meant):
     (said,) = told({"properties": {"a": {wrong: 1}}})
 
     assert said == (
-        f"a.yaml:3: warning: {json_path(('check', 'schema', 'properties', 'a', wrong))}: {wrong!r} is no keyword of "
-        f"JSON Schema and checks nothing; did you mean {meant!r}?"
+        f"a.yaml:3: warning: check.schema.properties.a.{wrong}: {wrong!r} is no keyword of JSON Schema and checks "
+        f"nothing; did you mean {meant!r}?"
     )
 
 
 def test_names_of_properties_values_and_own_keywords_are_no_typos():
     properties = {"requried": {}, "itmes": {"enum": [{"typ": 1}]}}
 
-    assert told({"properties": properties, "x-owner": "us", "default": {"tpye": 1}}) == []
+    assert told({"properties": properties, "x-owner": "us", "x-title": "T", "default": {"tpye": 1}}) == []
 
 
-def test_a_typo_in_a_file_is_told_with_its_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "indent", "line"), [("a.json", "  ", 3), ("a.json", "\t", 1), ("a.yaml", "  ", 3)])
+def test_what_is_said_of_a_file_names_its_line(tmp_path, monkeypatch, name, indent, line):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.schema.json").write_text('{\n  "type": "object",\n  "requried": []\n}\n')
+    Path(name).write_text(f'{{\n{indent}"type": "string",\n{indent}"format": "dat-time", "requried": []\n}}\n')
 
-    (said,) = told({"type": "object", "requried": []}, "a.schema.json", tmp_path)
+    typo, form = read_schema(name, Document(tmp_path / "fixture.yaml", {}, {}), ("check", "schema")).warnings
 
-    assert said.startswith("a.schema.json:3: warning: requried: ")
+    assert str(typo).startswith(f"{name}:{line}: warning: requried: ")
+    assert str(form) == (
+        f'{name}:{line}: warning: format: "dat-time" is no format of JSON Schema, so it is an annotation and not '
+        'checked; did you mean "date-time"?'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("dat-time", 'did you mean "date-time"?'), ("datetime", 'did you mean "date-time"?'),
+     ("Email", 'did you mean "email"?'), ("url", 'did you mean "uri"?'), ("guid", 'did you mean "uuid"?'),
+     ("int32", "a pattern, or bounds, would be"), ("decimal", "a pattern, or bounds, would be"),
+     ("", "a pattern, or bounds, would be"), ("AWS::VPC.Id", "a pattern, or bounds, would be")],
+)  # fmt: skip
+def test_an_unknown_format_is_an_annotation_and_told(name, hint):
+    (said,) = told({"properties": {"a": {"format": name}}})
+
+    assert said == (
+        f'a.yaml:3: warning: check.schema.properties.a.format: "{name}" is no format of JSON Schema, so it is an '
+        f"annotation and not checked; {hint}"
+    )
+
+
+def test_each_unknown_format_is_told_once_with_its_number():
+    named = {"a": {"format": "int64"}, "b": {"format": "int64"}, "c": {"format": "url"}, "d": {"$ref": "#/x/a"}}
+    url, wide = sorted(told({"properties": named, "x": {"a": {"format": "int64"}}}), key=lambda said: "int64" in said)
+
+    assert wide.endswith("would be (3 times in this schema)")
+    assert '"url" is no format' in url
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "integer", "format": "date"}, 'it is a format of texts, and the type here is "integer"'),
+        ({"type": ["object", "null"], "format": "uri"}, 'the type here is ["object", "null"]'),
+        ({"$schema": D7, "definitions": {"a": {}}, "properties": {"b": {"$ref": "#/definitions/a", "format": "date"}}},
+         "in draft 7 nothing beside a $ref counts; put both into an allOf"),
+    ],
+)  # fmt: skip
+def test_a_known_format_that_checks_nothing_is_told(schema, why):
+    (said,) = told(schema)
+
+    assert "is not checked: " in said
+    assert said.endswith(why)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"format": "date"},
+        {"type": "string", "format": "uri"},
+        {"type": ["string", "null"], "format": "date"},
+        {"$defs": {"a": {}}, "$ref": "#/$defs/a", "format": "date"},
+        {"properties": {"format": {"const": {"format": "int32"}}}, "default": {"format": "url"}},
+    ],
+)
+def test_a_format_that_is_asserted_and_what_is_none_are_not_told(schema):
+    assert told(schema) == []
 
 
 def test_every_keyword_of_every_draft_is_known():

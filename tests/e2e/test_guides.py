@@ -1,8 +1,8 @@
 """The guides: every block of code in them is done in order, in a project of its own, and shows what the guide shows.
 
-A path in backticks on a line of its own names the file of the blocks below: `yaml`, `toml`, `python` and `json` blocks are
-the file, `diff` blocks change it. In a `console` block `$` begins a command; the lines below it stand in its output, in
-that order, and `exit code N` is what it ends with (0 where nothing is said).
+A path in backticks on a line of its own names the file of the blocks below: `yaml`, `toml`, `python` and `json` blocks
+are the file. In a `console` block `$` begins a command; the lines below it stand in its output, in that order, and
+`exit code N` is what it ends with (0 where nothing is said).
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ def follow(guide: str, project: Path, home: Path) -> int:
             for command in commands(text):
                 run(command, project, home)
                 count += 1
-        elif kind == "diff":
-            change(project / file, text)
         else:
             (project / file).parent.mkdir(parents=True, exist_ok=True)
             (project / file).write_text(text, "utf-8")
@@ -78,15 +76,6 @@ def run(command: Command, project: Path, home: Path) -> None:
     for line in command.says:
         assert line in rest, f"$ {command.line}\nshould go on with {line!r}:\n{rest}"
         rest = rest.partition(line)[2]
-
-
-def change(path: Path, diff: str) -> None:
-    """Apply a diff: the lines that it removes or keeps stand in the file once, as they are."""
-    lines = diff.splitlines()
-    old, new = ("".join(f"{line[1:]}\n" for line in lines if line[0] in f" {mark}") for mark in "-+")
-    text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{path.name} does not hold what the guide changes:\n{old}"
-    path.write_text(text.replace(old, new), "utf-8")
 
 
 @pytest.fixture

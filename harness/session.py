@@ -24,7 +24,7 @@ from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
-from tunegate.harness.evaluation.options import BASELINE, REPLAY, Options
+from tunegate.harness.evaluation.options import BASELINE, Options, split_replay
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
@@ -35,7 +35,8 @@ from tunegate.harness.models.adapters import TRAINING, training_record
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
-from tunegate.harness.models.replay import read_replay
+from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
 
 RUNS = Path(".tunegate/runs")
@@ -152,8 +153,6 @@ class Session:
         model = self._model(adapter, watch)
         references = self._references(model)
         check_repeats(references, self.selected, self.options.repeats)
-        if not isinstance(model, Local):
-            return Candidate(adapter, model, references, trained)
         baselines, slug, renews = self.options.baselines, str(model.fingerprint.subject["model"]), False
         if self.options.record and adapter:
             check_released(baselines, slug, self.selected, adapter)
@@ -166,9 +165,7 @@ class Session:
     def _model(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
         if options.replays:
-            units = [unit for task in self.tasks for unit in task.units if not unit.of]
-            known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
-            return read_replay(Path(options.model.removeprefix(REPLAY)), known)
+            return self._replay()
         if options.model.startswith("openai:"):
             raise CouldNotRun(
                 "--tg-model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
@@ -176,6 +173,23 @@ class Session:
         local = Local(options.model, watch, adapter, options.rung, self._base)
         self._base = local.base  # many adapters, one base
         return local
+
+    def _replay(self) -> Replay:
+        """The outputs of a file, if they answer what the cases ask now, as far as their digests tell."""
+        options, (name, path) = self.options, split_replay(self.options.model)
+        units = [unit for task in self.tasks for unit in task.units if not unit.of]
+        known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
+        outputs = read_replay(path, known, name, options.rung)
+        given = read_digests(options.requests) if options.requests else {}
+        # a baseline outlives the run, and without a digest nothing says that another rung was asked
+        needed = options.record or options.rung != "as-is"
+        without = check_digests(outputs, units, options.rung, given, needed)
+        if without and options.against:
+            self.notes.append(
+                f"{without} of {len(outputs.sources)} outputs carry no digest (tunegate prompts writes them): nothing "
+                "here shows which prompts they answer"
+            )
+        return outputs
 
     def _references(self, model: Model) -> dict[str, Record]:
         options = self.options
@@ -204,9 +218,15 @@ class Session:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
-        evaluated = gate.compare(self.tasks, replace(record, units=whole), candidate.references, candidate.trained)
+        judged = replace(record, units=whole)
+        evaluated = gate.compare(self.tasks, judged, candidate.references, candidate.trained, self._targets_stay)
         made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
         return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made)
+
+    @property
+    def _targets_stay(self) -> bool:
+        """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
+        return (self.options.replays or self.options.against != BASELINE) and not self.options.hold_only
 
     def _ask(self, model: Model, watch: Watch) -> Record:
         return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)
@@ -233,7 +253,10 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     lines = write_baselines(options.baselines, slug, record, scored, seen, bool(options.adapters))
-    return lines + [f"{unit.key}: NOT recorded, it has unscored cases" for unit in units if unit not in scored]
+    left = {unit.key: record.units[unit.key] for unit in units if unit not in scored}
+    return lines + [
+        f"{unit}: NOT recorded, {each.unscored} of {each.n} cases are unscored" for unit, each in left.items()
+    ]
 
 
 def check_candidates(task: Task, found: int) -> None:

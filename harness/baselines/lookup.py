@@ -10,11 +10,12 @@ from pathlib import Path
 from tunegate.harness.baselines.diff import differing, question_differences
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
@@ -23,6 +24,10 @@ EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one wo
 
 def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | None = None) -> str:
     """The command that records one unit for a subject; `model` is its `--tg-model` where that is not the default."""
+    if model and model.startswith(REPLAY):
+        options = ["--from=OUTPUTS.jsonl", f"--name={split_replay(model)[0]}"]
+        options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
+        return shlex.join(["tunegate", "record", *options, *(["--sealed"] if unit.sealed else []), unit.key])
     options = ["--tg-record"]
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
@@ -55,13 +60,28 @@ def matching(
         except Refused as error:
             wrong.append(f"{_other_model(root, slug, unit) or error}; record it: {how}")
             continue
-        if differences := differing(baseline, unit, subject, engine):
+        if _is_supplied(baseline.engine) != _is_supplied(engine):
+            where, kinds = show_path(baseline.path), ("generated", "supplied")
+            before, now = (kinds[_is_supplied(each)] for each in (baseline.engine, engine))
+            wrong.append(
+                f"{unit.key}: the baseline ({where}) holds outputs that were {before}, and those of this run were "
+                f"{now}; the two are not compared; record it again: {how}"
+            )
+        elif differences := differing(baseline, unit, subject, engine):
             where = show_path(baseline.path)
             wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; record it again: {how}")
         found.append(baseline)
     if wrong:
+        if _is_supplied(engine):
+            wrong.append(
+                "to compare supplied outputs with a model's, name the model's record: --tg-against=RECORD.json"
+            )
         raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
     return found
+
+
+def _is_supplied(engine: Mapping[str, str]) -> bool:
+    return engine.get("backend") == SUPPLIED
 
 
 def _other_model(root: Path, slug: str, unit: Unit) -> str:
@@ -158,8 +178,8 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
     """The record at `path`, if it asked the very questions that `units` ask; subject and engine may differ.
 
     Raises:
-        Refused: not a complete record, or other questions: names what differs for every unit, and the units that the
-            fixtures (`tasks`) no longer have.
+        Refused: not a complete record, other questions, or a task.yaml that became looser since: names what differs for
+            every unit, and the units that the fixtures (`tasks`) no longer have.
     """
     record = read_record(path)
     name = show_path(path)
@@ -179,6 +199,12 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
             record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
         ):
             wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --tg-out")
+    for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
+        if looser := policy_changes(record.policies.get(key, policy), policy, looser=True):
+            wrong.append(
+                f"{name}: {key} is held to less than when it was judged ({', '.join(looser)}); "
+                "if that is meant, judge it again with --tg-out"
+            )
     if wrong:
         raise Refused("\n".join(wrong))
     return record
@@ -196,9 +222,8 @@ def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[T
             for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]  # fmt: skip
     for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
-        for how, looser in (("looser", True), ("stricter", False)):
-            if changed := policy_changes(record.policies.get(key, policy), policy, looser):
-                notes.append(f"task.yaml is {how} for {key}: {', '.join(changed)}")
+        if changed := policy_changes(record.policies.get(key, policy), policy, looser=False):
+            notes.append(f"task.yaml is stricter for {key}: {', '.join(changed)}")
     return notes
 
 

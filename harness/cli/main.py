@@ -9,6 +9,7 @@ import typer
 
 from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
+from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, release, verify
 from tunegate.harness.cli.report import demo, report
 from tunegate.harness.cli.training import diagnose, train
@@ -19,6 +20,8 @@ COMMANDS = (
     (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
     (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
     (plan, "Say how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
+    (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
+    (record, "Record outputs made elsewhere.", "tunegate record --from outputs.jsonl --name gpt"),
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),

@@ -81,7 +81,7 @@ def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
 
 def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[float, ...]:
     # an empty policy: the ladder asks what helps, and no declared margin is at stake
-    found = pair(unit, Policy(), record, "first rung", first, trained=False)
+    found = pair(unit, Policy(), record, "first rung", first, aimed=False)
     if found.problem:
         raise CouldNotRun(f"{unit.key}, rung {rung}: {found.problem}")
     return found.d

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 REPLAY = "replay:"
 BASELINE = "baseline"
+NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
+NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Option:
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:FILE.jsonl", "MODEL",
+    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:[NAME=]FILE.jsonl", "MODEL",
            default="smollm2", suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter; may be repeated", "DIR", Path, many=True, suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
@@ -64,6 +67,8 @@ TABLE = (
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
     Option("out", "Also write the record here; a folder if several adapters are judged", "RECORD.json", Path,
            suites=True),
+    Option("requests", "What outputs without a digest answer: the file that tunegate prompts wrote", "REQUESTS.jsonl",
+           Path, suites=True),
     Option("rung", "Which rung of the ladder to prompt on", "as-is|few-shot|context|steps", default="as-is",
            choices=("as-is", "few-shot", "context", "steps"), suites=True, stands=True),
     Option("sealed", "Judge sealed units too: for the final look", suites=True, type=bool, default=False),
@@ -72,6 +77,9 @@ TABLE = (
            default=False),
     Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
+    Option("from", "Outputs made elsewhere, one a line", "OUTPUTS.jsonl", Path),
+    Option("name", "What the outputs are called; their baselines lie in replay-NAME/", "NAME"),
+    Option("render", "Also write each prompt as this model's chat template does: smollm2, a folder, a Hub id", "MODEL"),
     Option("run", "The run to rest on, by its record", "RECORD.json", Path),
     Option("larger", "A larger model, one more rung", "MODEL", stands=True),
     Option("sample", "Cases of a unit to ask, hits and misses alike", "N", int, 40, least=10, stands=True),
@@ -97,7 +105,10 @@ OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`."""
+    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`.
+
+    Without an option of its own: under `hold_only` targets guard, for what is judged is the reference in another form.
+    """
 
     root: Path
     model: str = "smollm2"
@@ -107,11 +118,13 @@ class Options:
     out: Path | None = None
     against: str | None = None
     record: bool = False
+    requests: Path | None = None
     rung: RungName = "as-is"
     sealed: bool = False
     repeats: int = 1
     inconclusive: Literal["block", "warn"] = "block"
     timing: bool = False
+    hold_only: bool = False
 
     @property
     def replays(self) -> bool:
@@ -130,7 +143,7 @@ class Options:
         Raises:
             Refused: names the options and what to do.
         """
-        wrong = [*self._clashes(), *self._bad_adapters(), *self._bad_out()]
+        wrong = [*self._clashes(), *self._bad_replay(), *self._bad_adapters(), *self._bad_out()]
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
         if wrong:
@@ -141,17 +154,30 @@ class Options:
             yield "--tg-record writes the baseline that --tg-against compares with: use one of them"
         if self.record and len(self.adapters) > 1:
             yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
-        if self.replays and (self.record or self.against == BASELINE or self.adapters):
-            yield (
-                "--tg-model replay:FILE: the model is the file, without baseline or adapter; "
-                "keep its record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
-            )
-        if self.replays and self.rung != "as-is":
-            yield f"--tg-model replay:FILE: its outputs are there, --tg-rung {self.rung} cannot change their prompts"
         if self.timing and self.replays:
             yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:
             yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
+
+    def _bad_replay(self) -> Iterator[str]:
+        if not self.replays:
+            if self.requests:
+                yield "--tg-requests: expected --tg-model replay:FILE, whose lines answer them, found another model"
+            return
+        given, (name, path) = self.model.removeprefix(REPLAY), split_replay(self.model)
+        if self.adapters:
+            yield "--tg-model replay:FILE with --tg-adapter: the model is the file, and takes no adapter"
+        if (self.record or self.against == BASELINE) and not name:
+            yield (
+                "--tg-model replay:FILE: outputs have a baseline under a name of their own: replay:NAME=FILE; "
+                "or keep their record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
+            )
+        if not path.name:
+            yield f"--tg-model {self.model}: expected a file of outputs, found no name of one"
+        elif name and not path.exists() and Path(given).exists():
+            yield f"--tg-model {self.model}: read as {path} called {name}; for the file {given} write replay:./{given}"
+        elif "=" in given and not name and not path.exists():
+            yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
 
     def _bad_adapters(self) -> Iterator[str]:
         # node ids and files of records carry the folder's name alone
@@ -179,6 +205,13 @@ def configured_cases(root: Path) -> Path | None:
     except Refused:
         cases = None
     return root / (cases if isinstance(cases, str) else OPTIONS["cases"].default)
+
+
+def split_replay(model: str) -> tuple[str, Path]:
+    """The name and the file of `replay:NAME=FILE`; the name is empty in `replay:FILE`, whose file may hold a `=`."""
+    given = model.removeprefix(REPLAY)
+    name, _, path = given.partition("=")
+    return (name, Path(path)) if path and NAME.fullmatch(name) else ("", Path(given))
 
 
 def standing(root: Path) -> dict[str, Any]:

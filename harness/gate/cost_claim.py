@@ -93,7 +93,7 @@ def claims(
 
 
 def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str, reference: Record) -> _Costs:
-    both = pair(unit, task.policy, candidate, name, reference, trained=False)
+    both = pair(unit, task.policy, candidate, name, reference, aimed=False)
     costs = _Costs(unit, prices, task.policy.share, problem=_problem(both, candidate, name, reference))
     if costs.problem:
         return costs

@@ -126,22 +126,36 @@ def beside(facts: UnitVerdict) -> str:
 class Outlook:
     """What a task's decision rests on.
 
-    `short` are the targets that show no gain; `no_target` says that the adapter was trained for this task and it
-    declares no target; `unseen` are its sealed units if they were not judged.
+    `aimed` says that a gain has to be shown; `short` are the targets that show none; `no_target` says that the adapter
+    was trained for this task and it declares no target; `unseen` are its sealed units if they were not judged;
+    `supplied` says that the candidate's outputs were made elsewhere.
     """
 
     task: str
-    trained: bool
+    aimed: bool
     declared: bool
     verdicts: Sequence[UnitVerdict]
     blocking: Sequence[UnitVerdict]
     short: Sequence[UnitVerdict]
     no_target: bool
     unseen: Sequence[str]
+    supplied: bool
+
+
+def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
+    """A remark where outputs were made elsewhere: nobody here saw which model gave them, or to which prompts."""
+    if candidate_is:
+        return " Outputs supplied, not generated."
+    return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
 
 
 def decision(outlook: Outlook) -> str:
     """A task's decision in a sentence or two; it promises a release only where one is possible."""
+    remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
+    return _decision(outlook) + remark
+
+
+def _decision(outlook: Outlook) -> str:
     undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
     if outlook.blocking:
         gain = f"; no gain on {listed([each.unit for each in outlook.short])}" if outlook.short else ""
@@ -154,9 +168,11 @@ def decision(outlook: Outlook) -> str:
         return f"Blocked: no gain on {names}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
-    if not outlook.trained:
+    if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
     won = listed([each.unit for each in outlook.verdicts if each.role == "target"])
+    if outlook.supplied:
+        return f"Passed: {won} improved or reached; {_kept(outlook)}."
     unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {won} improved or reached; {_kept(outlook)}.{unseen}"
 
@@ -164,7 +180,7 @@ def decision(outlook: Outlook) -> str:
 def _kept(outlook: Outlook) -> str:
     ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
     unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
-    aimed = outlook.trained and not outlook.no_target
+    aimed = outlook.aimed and not outlook.no_target
     kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
     return (
         (f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard")

@@ -40,10 +40,10 @@ class PairedScores:
         return (self.policy.margin or 0.0) / self.margin
 
 
-def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, trained: bool) -> PairedScores:
-    """Put a unit of the candidate beside the reference called `name`; where its task was not trained for, it guards."""
+def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, aimed: bool) -> PairedScores:
+    """Put a unit of the candidate beside the reference called `name`; a target that is not `aimed` at guards."""
     declared = policy.of(unit.name, unit.kind)
-    if not trained:
+    if not aimed:
         declared = replace(declared, role="guard")
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)

@@ -24,7 +24,11 @@ SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the
 
 
 def compare(
-    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
+    tasks: Sequence[Task],
+    candidate: Record,
+    references: Mapping[str, Record],
+    trained: Sequence[str],
+    targets_stay: bool = False,
 ) -> Record:
     """Compare a candidate record with each reference and decide every task.
 
@@ -33,15 +37,17 @@ def compare(
         candidate: the record to decide on. If it is partial, units that it lacks have no verdict; else they block.
         references: records by name, the base first: a unit that the base lacks blocks, one that a later reference
             lacks is newer than it. A unit gets the worst of its verdicts.
-        trained: the tasks the adapter was trained for; elsewhere targets guard.
+        trained: the tasks the adapter was trained for: they must have a target. Elsewhere targets guard.
+        targets_stay: targets are targets everywhere, as where the candidate is no adapter on the reference.
 
     Returns:
         The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
     """
     found: dict[str, list[UnitVerdict]] = {}
     base = next(iter(references), None)
+    aimed = [task.name for task in tasks if targets_stay or task.name in trained]
     for name, reference in references.items():
-        for verdict in _against(tasks, candidate, name, reference, trained, name == base):
+        for verdict in _against(tasks, candidate, name, reference, aimed, name == base):
             found.setdefault(verdict.unit, []).append(verdict)
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
     decisions = {
@@ -79,10 +85,10 @@ def _severity(verdict: UnitVerdict) -> int:
 
 
 def _against(
-    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, trained: Sequence[str], is_base: bool
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
 ) -> Iterator[UnitVerdict]:
     pairs = [
-        pair(unit, task.policy, candidate, name, reference, task.name in trained)
+        pair(unit, task.policy, candidate, name, reference, task.name in aimed)
         for task in tasks
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
@@ -95,9 +101,11 @@ def _against(
     targets = [each for each in gated if each.policy.role == "target"]
     better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], LEVEL)
     fallen = _fallen_slices(gated)
+    remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     for each in pairs:
         key = each.unit.key
-        yield _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+        verdict = _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+        yield replace(verdict, reason=verdict.reason + remark)
     yield from _vanished(tasks, candidate, name, reference)
 
 
@@ -269,7 +277,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     """The task's decision, or None where one of its units has no verdict.
 
     What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
-    and the decision blocks. A task that it was not trained for only has to hold.
+    and the decision blocks. A task without targets, or whose targets guard, only has to hold.
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
     verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
@@ -279,13 +287,14 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     targets = [each for each in verdicts if each.role == "target"]
     outlook = messages.Outlook(
         task=task.name,
-        trained=trained,
+        aimed=trained or bool(targets),
         declared=task.policy.declared,
         verdicts=verdicts,
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
         no_target=trained and not targets,
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
+        supplied=candidate.is_supplied,
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {

@@ -13,6 +13,7 @@ from tunegate.harness.fixtures.model import Decoding
 Finish = Literal["stop", "length"]
 Messages = tuple[tuple[str, str], ...]
 LogProbs = tuple[tuple[float, ...], ...]
+SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,21 @@ class Request:
     decoding: Decoding
     repeat: int = 0
     texts: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> list[Any]:
+        """All that it asks, whoever answers: the messages, in which the rung is, and how an answer is decoded."""
+        if self.texts:
+            return [self.messages, ["loglik", self.texts]]
+        decoding = self.decoding
+        # a sampled answer is drawn by case and repeat; greedy ones are shared by all cases that ask the same
+        sampled = [decoding.temperature, decoding.top_p, decoding.seed, self.repeat, self.key]
+        return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that it asks: whoever answers elsewhere gives it back, to show what was answered."""
+        return digest(self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +88,7 @@ class Fingerprint:
         # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
         # outputs. The model's name is left out, since a copy in another folder answers alike.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
-        if request.texts:
-            return digest([subject, dict(self.engine), request.messages, ["loglik", request.texts]])
-        decoding = request.decoding
-        # a sampled answer is drawn by case and repeat; greedy ones are shared by all cases that ask the same
-        sampled = [decoding.temperature, decoding.top_p, decoding.seed, request.repeat, request.key]
-        how = [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]
-        return digest([subject, dict(self.engine), request.messages, how])
+        return digest([subject, dict(self.engine), *request.asked])
 
 
 class Model(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -279,6 +279,22 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
         raise Refused(
             f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
         ) from error
+
+
+def prompt_renderer(name: str, watch: Watch) -> Callable[[Request], tuple[str, int]]:
+    """What writes the prompt of a request as a model's chat template does, with the number of its tokens.
+
+    Raises:
+        CouldNotRun: there is no such model, or its tokenizer cannot be read.
+        Refused: it has no chat template.
+    """
+    tokenizer = load_tokenizer(resolve(name, watch))
+
+    def render(request: Request) -> tuple[str, int]:
+        prompt = render_prompt(tokenizer, request)
+        return prompt, len(tokenizer(prompt, add_special_tokens=False).input_ids)
+
+    return render
 
 
 def _settings(decoding: Decoding) -> dict[str, Any]:

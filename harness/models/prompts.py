@@ -27,22 +27,22 @@ def requests(units: Iterable[Unit], rung: RungName = "as-is", repeats: int = 1) 
     for unit in units:
         if unit.of:
             continue
-        if unit.check_kind.texts:
-            yield from (_about(unit, case, rung) for case in unit.cases)
-            continue
-        _check(unit, rung, repeats)
-        for case in unit.cases:
-            decoding = case.decoding
-            if rung == "steps":
-                decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
-            for repeat in range(repeats):
-                yield Request(case.key, messages(unit, case, rung), decoding, repeat)
+        if not unit.check_kind.texts:
+            _check(unit, rung, repeats)
+        # likelihoods are asked for once, since they do not vary
+        times = 1 if unit.check_kind.texts else repeats
+        yield from (request(unit, case, rung, repeat) for case in unit.cases for repeat in range(times))
 
 
-def _about(unit: Unit, case: Case, rung: RungName) -> Request:
-    """A request for likelihoods: once, since they do not vary; texts by themselves know no rung."""
-    asked = messages(unit, case, rung) if unit.check_kind.chat else ()
-    return Request(case.key, asked, case.decoding, texts=unit.texts(case))
+def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -> Request:
+    """What a case asks on a rung: an answer to its messages, or the likelihood of texts."""
+    if unit.check_kind.texts:
+        asked = messages(unit, case, rung) if unit.check_kind.chat else ()
+        return Request(case.key, asked, case.decoding, texts=unit.texts(case))
+    decoding = case.decoding
+    if rung == "steps":
+        decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
+    return Request(case.key, messages(unit, case, rung), decoding, repeat)
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document
+from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.core.files import file_digest, parse_json
-from tunegate.harness.models.api import Completion, Fingerprint, LogProbs, Request
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogProbs, Request
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
+DIGEST = {
+    "type": "string", "pattern": "^[0-9a-f]{64}$",
+    "description": "the digest that stands in its request, 64 digits from 0 to f",
+}  # fmt: skip
 _LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "maximum": 0}}
 LINE = {
     "type": "object",
@@ -32,19 +37,39 @@ LINE = {
         "tokens_out": _COUNT,
         "latency_s": {"type": "number", "minimum": 0, "description": "a number of seconds from 0"},
         "repeat": _COUNT,
+        "digest": DIGEST,
     },
 }
 LOOKED_THROUGH = 200_000  # names of cases, for what was probably meant: that takes seconds; 20 lines of 10,000 cases
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer stands: its line in the file, and the digest of its request if the line has one."""
+
+    line: int
+    digest: str
+
+
 class Replay:
-    """A model that repeats completions it was given; a case without one is answered with None."""
+    """A model that repeats completions it was given; a case without one is answered with None.
+
+    What was read from a file has its `path` and the `sources` of its answers, by case key and repeat.
+    """
 
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
-    def __init__(self, completions: Mapping[tuple[str, int], Completion], fingerprint: Fingerprint) -> None:
+    def __init__(
+        self,
+        completions: Mapping[tuple[str, int], Completion],
+        fingerprint: Fingerprint,
+        path: Path = Path(),
+        sources: Mapping[tuple[str, int], Source] | None = None,
+    ) -> None:
         self._completions = completions
         self.fingerprint = fingerprint
+        self.path = path
+        self.sources = sources or {}
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield the given completions, in the order of the requests."""
@@ -53,51 +78,42 @@ class Replay:
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 
-def read_replay(path: Path, known: Mapping[str, int]) -> Replay:
+def read_replay(path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is") -> Replay:
     """Read a file of outputs, one JSON object a line, and check it against all cases that exist.
 
     Args:
         path: the file.
         known: by case key how many texts it asks the likelihood of; 0 where it asks for an output.
+        name: what the outputs are called, whatever file they are in; without it they are known by the file.
+        rung: the rung of the prompts that they answer.
 
     Raises:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
     """
     problems: list[Problem] = []
     completions: dict[tuple[str, int], Completion] = {}
-    for number, text in enumerate(_read_text(path).split("\n"), start=1):  # splitlines would also split at U+2028
-        if not text.strip():
-            continue
-        try:
-            line = Document(path, parse_json(text), {(): number})
-        except (ValueError, RecursionError) as error:
-            problems.append(Problem(path, number, "", "one JSON object", _said(error)))
-            continue
+    sources: dict[tuple[str, int], Source] = {}
+    for line in read_json_lines(path, "outputs", problems):
         hint = len(problems) * len(known) < LOOKED_THROUGH
         found = validate(line, LINE) or list(_misplaced(line, known, completions, hint))
         problems += found
         if not found:
             completion = _completion(line.data)
             completions[completion.key, completion.repeat] = completion
+            sources[completion.key, completion.repeat] = Source(line.line(()), line.data.get("digest", ""))
     if problems:
         raise AuthoringError(problems)
-    subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": "as-is"}
-    return Replay(completions, Fingerprint(subject, {"backend": "replay"}, {"model": f"replay:{path}"}))
+    return Replay(completions, _fingerprint(path, name, rung), path, sources)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise AuthoringError([Problem(path, 1, "", "a JSONL file of outputs", "nothing there")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuthoringError([Problem(path, 1, "", "a readable UTF-8 file", str(error))]) from error
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"a mistake in column {error.colno} ({error.msg})"
-    return "nesting without end" if isinstance(error, RecursionError) else str(error)
+def _fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
+    if name:
+        # without the file's digest: its outputs stand in the baseline, of which one line would else change every unit
+        subject, names = {"model": f"replay-{name}", "rung": rung}, {"model": f"replay:{name}", "file": str(path)}
+    else:
+        subject = {"model": f"replay:{path.name}", "file": file_digest(path), "rung": rung}
+        names = {"model": f"replay:{path}"}
+    return Fingerprint(subject, {"backend": SUPPLIED}, names)
 
 
 def _misplaced(

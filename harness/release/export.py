@@ -100,7 +100,7 @@ def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
-        repeats=max(repeat for _, repeat, _ in results_of(record)) + 1,
+        repeats=max(repeat for _, repeat, _ in results_of(record)) + 1, hold_only=True,
     )  # fmt: skip
     session = Session(options)
     session.select([], session.units())

@@ -104,6 +104,8 @@ def _check_record(record: Record, digest: str) -> None:
     name, found = _name(record), record.fingerprint["subject"].get("adapter")
     if record.partial:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
+    if record.is_supplied:
+        raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
     if found != digest:
         other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
         raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")

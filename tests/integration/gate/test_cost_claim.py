@@ -33,3 +33,15 @@ def test_a_part_of_a_unit_makes_no_claim(project: Project):
     run(project, lines(90), "--tg-out=few.json")
     run(project, lines(30), "--tg-against=few.json", "--tg-out=part.json", "-k", "test_cost and case01")
     assert json.loads((project.path / "part.json").read_text())["claims"] == {}
+
+
+def test_a_target_that_only_equals_the_costlier_record_is_blocked_beside_its_claim(project: Project):
+    project.unit([f"case{number:02}" for number in range(20)])
+    write_task(project.fixtures, triage={"role": "target", "margin": 0.4})
+    write_cost(project.fixtures)
+    run(project, lines(90), "--tg-out=few.json")
+    result = run(project, lines(30), "--tg-against=few.json")
+    assert result.ret == 1
+    told = result.stdout.str()
+    assert "the claim: desk/triage: quality held" in told
+    assert "desk: Blocked: no gain on desk/triage; nothing regressed" in told

@@ -34,7 +34,7 @@ def place(tmp_path_factory, tiny_model, tiny_adapter):
     write_desk(home / "fixtures", 40, generate={"max_new_tokens": 6})
     lines = [f'  - {{id: p{index:02}, input: "The {index}th boiler hums in the cellar."}}' for index in range(40)]
     (home / "fixtures/desk/passages.yaml").write_text(PASSAGES + "\n".join(lines) + "\n")
-    write_policy(home / "fixtures", triage={"margin": 0.3}, passages={"margin": 0.05})
+    write_policy(home / "fixtures", triage={"role": "target", "margin": 0.3}, passages={"margin": 0.05})
     adapter = home / "tuned"
     shutil.copytree(tiny_adapter, adapter)
     model = Base(str(tiny_model), quiet()).model.as_dict()

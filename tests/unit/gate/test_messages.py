@@ -40,9 +40,9 @@ def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> 
 
 
 def outlook(*verdicts: UnitVerdict, **more: object) -> messages.Outlook:
-    known: dict = {"task": "desk", "trained": True, "declared": True, "no_target": False, "unseen": [], "short": []}
+    known: dict = {"task": "desk", "aimed": True, "declared": True, "no_target": False, "unseen": [], "short": []}
     blocking = [each for each in verdicts if each.blocks]
-    return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | more))
+    return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": False} | more))
 
 
 def test_only_a_released_task_is_told_to_be_released():
@@ -53,10 +53,22 @@ def test_only_a_released_task_is_told_to_be_released():
         messages.decision(outlook(judged(role="target"), short=[judged(role="target")])),
         messages.decision(outlook(judged(), no_target=True)),
         messages.decision(outlook(judged(), no_target=True, declared=False)),
-        messages.decision(outlook(judged(), trained=False)),
-        messages.decision(outlook(judged(), trained=False, declared=False)),
+        messages.decision(outlook(judged(), aimed=False)),
+        messages.decision(outlook(judged(), aimed=False, declared=False)),
     }
     assert [text for text in said if text.startswith("Release")] == [messages.decision(outlook(target))]
+
+
+def test_supplied_outputs_are_never_told_to_be_released():
+    target = judged("improved", role="target")
+    passed = messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
+    assert passed == (
+        "Passed: desk/triage improved or reached; desk has no guard. "
+        "Outputs supplied, not generated: they are gated, and never released."
+    )
+    blocked = messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
+    assert blocked.startswith("Blocked: no gain on desk/triage")
+    assert "Outputs supplied, not generated" in blocked
 
 
 @pytest.mark.parametrize(

@@ -695,3 +695,53 @@ def test_the_verdict_repeats(evaluate, tmp_path, monkeypatch):
     base = [-3.0 - 0.013 * index for index in range(60)]
     tuned = [score - 0.07 * (index % 5) for index, score in enumerate(base)]
     assert evaluate(base, tuned).verdicts == evaluate(base, tuned).verdicts
+
+
+# against a record
+
+
+def stays(tmp_path, base: str, tuned: str, **policy) -> Record:
+    """What a model without an adapter comes to, where targets stay targets."""
+    write_desk(tmp_path, len(base))
+    if policy:
+        write_policy(tmp_path, triage=policy)
+    tasks = load_tasks(tmp_path)
+    return gate.compare(tasks, record(tasks, {T: tuned}), {"record": record(tasks, {T: base})}, [], targets_stay=True)
+
+
+def test_a_target_that_stays_must_gain(tmp_path):
+    base, tuned = moved(100, fixed=30)
+    assert stays(tmp_path, base, tuned, role="target", margin=0.1).tasks["desk"]["decision"] == "release"
+    judged = stays(tmp_path, base, base, role="target", margin=0.1)
+    assert (verdict(judged)["role"], verdict(judged)["verdict"]) == ("target", "held")
+    assert judged.tasks["desk"]["short"] == [T]
+    assert gate.blocked(judged)
+
+
+def test_a_target_that_stays_may_be_reached(tmp_path):
+    base, tuned = moved(100, fixed=30)
+    judged = stays(tmp_path, base, tuned, role="target", margin=0.1, target_score=0.9)
+    assert verdict(judged)["reached"]
+
+
+@pytest.mark.parametrize("policy", [{}, {"margin": 0.1}])
+def test_a_task_without_a_target_need_not_have_one(tmp_path, policy):
+    judged = stays(tmp_path, "1" * 100, "1" * 100, **policy)
+    assert judged.tasks["desk"]["decision"] == "release"
+    assert not judged.tasks["desk"]["no_target"]
+    assert judged.tasks["desk"]["reason"].startswith("No target here")
+
+
+def test_supplied_outputs_are_told(tmp_path):
+    write_desk(tmp_path, 100)
+    tasks = load_tasks(tmp_path)
+    made = record(tasks, {T: "1" * 100})
+    supplied = replace(made, fingerprint={**made.fingerprint, "engine": {"backend": "replay"}})
+
+    def reason(candidate: Record, reference: Record) -> str:
+        return str(verdict(gate.compare(tasks, candidate, {"record": reference}, []))["reason"])
+
+    assert reason(supplied, supplied).endswith(" Outputs supplied, not generated.")
+    assert reason(supplied, made).endswith(" Outputs supplied, not generated.")
+    assert reason(made, supplied).endswith(" The outputs of the record were supplied, not generated.")
+    assert "supplied" not in reason(made, made)

@@ -85,7 +85,7 @@ LINES = {
     ),
     "a misspelt key": (
         {"case": "desk/triage/a", "ouput": "A"},
-        "ouput: expected one of the keys case, latency_s, logprobs, output, repeat, "
+        "ouput: expected one of the keys case, digest, latency_s, logprobs, output, repeat, "
         "tokens_in, tokens_out, found 'ouput'; "
         "did you mean 'output'?",
     ),
@@ -133,6 +133,33 @@ def test_a_missing_file_and_one_that_is_not_utf_8_are_told(tmp_path):
     for name, message in [("none", "a JSONL file of outputs, found nothing there"), ("latin", "a readable UTF-8 file")]:
         with pytest.raises(AuthoringError, match=message):
             read_replay(tmp_path / f"{name}.jsonl", KNOWN)
+
+
+def test_a_line_may_say_which_request_it_answers(tmp_path):
+    path = tmp_path / "o.jsonl"
+    lines = [{"case": CASES[0], "output": "A", "digest": "a" * 64}, {"case": CASES[1], "output": "B"}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    sources = read_replay(path, KNOWN).sources
+
+    assert {key: (source.line, source.digest) for key, source in sources.items()} == {
+        (CASES[0], 0): (1, "a" * 64), (CASES[1], 0): (2, ""),
+    }  # fmt: skip
+    assert mistakes(tmp_path, {**lines[0], "digest": "A" * 64})[0].startswith(
+        "1: digest: expected the digest that stands in its request, 64 digits from 0 to f"
+    )
+
+
+def test_a_name_stands_for_any_file_of_its_outputs(tmp_path):
+    one, two = (
+        read_replay(
+            write_outputs(tmp_path / f"{output}.jsonl", {CASES[0]: output}), KNOWN, "gpt", "few-shot"
+        ).fingerprint
+        for output in "AB"
+    )
+
+    assert one.subject == two.subject == {"model": "replay-gpt", "rung": "few-shot"}
+    assert one.names == {"model": "replay:gpt", "file": str(tmp_path / "A.jsonl")}
 
 
 def test_the_model_is_the_file(tmp_path):

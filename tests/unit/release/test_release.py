@@ -414,7 +414,7 @@ def test_a_record_of_outputs_made_elsewhere(desk):
     adapter = desk.adapter()
     subject = {"model": "replay:o.jsonl", "file": "f" * 64, "rung": "as-is", "adapter": adapter_digest(adapter)}
     judged = desk.record(adapter, {T: MOST}, fingerprint={"subject": subject, "engine": {"backend": "replay"}})
-    desk.refuses(adapter, judged, "it was trained on another base weights than the one that was judged")
+    desk.refuses(adapter, judged, "its outputs were supplied, not generated: they are gated, and never released")
 
 
 # the second release

@@ -1,0 +1,138 @@
+"""The file of requests that is answered elsewhere: written, read back, and held against what came.
+
+Each request carries a digest of all that it asks. Outputs that give it back are known to answer the present prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.authoring.validation import validate
+from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.fixtures.model import Case, Decoding, Unit
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.prompts import RUNGS, RungName, request
+from tunegate.harness.models.replay import DIGEST, Replay
+
+Digests = Mapping[tuple[str, int], str]  # by case key and repeat
+NO_DIGEST = "none"
+#: What is read of a line; the rest of it is for whoever answers.
+LINE = {
+    "type": "object",
+    "$comment": "tunegate prompts writes such lines",
+    "required": ["case", "digest"],
+    "properties": {
+        "case": {"type": "string", "description": "the case that asks"},
+        "digest": DIGEST,
+        "repeat": {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
+    },
+}
+
+
+def request_line(
+    asked: Request, rung: RungName, render: Callable[[Request], tuple[str, int]] | None = None
+) -> dict[str, Any]:
+    """A request as a line of JSON.
+
+    Args:
+        asked: the request.
+        rung: the rung that its messages are of.
+        render: gives the prompt as a model's chat template writes it, and its tokens; without it, messages alone.
+    """
+    line: dict[str, Any] = {"case": asked.key, "rung": rung}
+    if asked.repeat:
+        line["repeat"] = asked.repeat
+    if asked.messages:
+        line["messages"] = [{"role": role, "content": text} for role, text in asked.messages]
+    if asked.messages and render:
+        line["prompt"], line["tokens_in"] = render(asked)
+    return line | _wanted(asked) | {"digest": asked.digest}
+
+
+def _wanted(asked: Request) -> dict[str, Any]:
+    if asked.texts:
+        return {"texts": list(asked.texts)}
+    decoding = asked.decoding
+    sampled = {"top_p": decoding.top_p, "seed": _seed(decoding, asked.repeat)} if decoding.temperature else {}
+    return {"max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, **sampled}
+
+
+def _seed(decoding: Decoding, repeat: int) -> int:
+    return decoding.seed + repeat  # with one seed for all, a server gives every repeat the same answer
+
+
+def read_digests(path: Path) -> dict[tuple[str, int], str]:
+    """The digests of a file of requests.
+
+    Raises:
+        AuthoringError: a missing file, a line that is no request, a request that stands there twice; all of them.
+    """
+    problems: list[Problem] = []
+    found: dict[tuple[str, int], str] = {}
+    for line in read_json_lines(path, "requests", problems):
+        if mistakes := validate(line, LINE):
+            problems += mistakes
+            continue
+        key = line.data["case"], line.data.get("repeat", 0)
+        if found.setdefault(key, line.data["digest"]) != line.data["digest"]:
+            problems.append(line.problem(("case",), "each case and repeat once", f"{key[0]!r} again, asked otherwise"))
+    if problems:
+        raise AuthoringError(problems)
+    return found
+
+
+def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given: Digests, needed: bool) -> int:
+    """Refuse outputs that answer another request than their case makes now; returns how many have no digest.
+
+    Args:
+        outputs: what came; each line may carry the digest of its request.
+        units: all units that ask.
+        rung: the rung that the outputs are said to answer.
+        given: digests for the lines without one.
+        needed: refuse lines that have none at all.
+
+    Raises:
+        AuthoringError: one problem for each unit and what is wrong with its digests.
+    """
+    cases = {case.key: (unit, case) for unit in units for case in unit.cases}
+    wrong: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    without = 0
+    for (key, repeat), source in outputs.sources.items():
+        unit, case = cases[key]
+        found = source.digest or given.get((key, repeat), "")
+        without += not found
+        trouble = _trouble(unit, case, rung, repeat, found) if found else NO_DIGEST if needed else ""
+        if trouble:
+            wrong.setdefault((unit.key, trouble), []).append((source.line, case.id))
+    if wrong:
+        raise AuthoringError([_problem(outputs, rung, *each, lines) for each, lines in wrong.items()])
+    return without
+
+
+def _trouble(unit: Unit, case: Case, rung: RungName, repeat: int, found: str) -> str:
+    """Which request a digest is of, where it is not that of the present one."""
+    if request(unit, case, rung, repeat).digest == found:
+        return ""
+    other = (each for each in RUNGS if each != rung and request(unit, case, each, repeat).digest == found)
+    return next((f"that of the {each} rung" for each in other), "that of another request")
+
+
+def _problem(outputs: Replay, rung: RungName, unit: str, trouble: str, lines: Sequence[tuple[int, str]]) -> Problem:
+    """One mistake of many lines, told once."""
+    first, ids = min(lines)[0], list(dict.fromkeys(case for _, case in lines))
+    found = f"{trouble} on {len(lines)} line{'s' if len(lines) > 1 else ''} ({listed(ids)})"
+    if trouble == NO_DIGEST:
+        on = "" if rung == "as-is" else f" on the {rung} rung"
+        expected = f"the digest of the request of each answer to {unit}{on}"
+        hint = "copy it from the request's line, or name the file of requests: --requests (pytest: --tg-requests)"
+    elif trouble.endswith("rung"):
+        expected = f"the digest of what {unit} asks on the {rung} rung"
+        hint = "name the rung that was answered: --rung (pytest: --tg-rung)"
+    else:
+        expected = f"the digest of what {unit} asks now"
+        hint = "the prompt or the decoding changed since; write the requests again (tunegate prompts) and answer those"
+    return Problem(outputs.path, first, "digest", expected, found, hint)

@@ -1,8 +1,8 @@
 """The guides: every block of code in them is done in order, in a project of its own, and shows what the guide shows.
 
 A path in backticks on a line of its own names the file of the blocks below: `yaml`, `toml`, `python` and `json` blocks
-are the file. In a `console` block `$` begins a command; the lines below it stand in its output, in that order, and
-`exit code N` is what it ends with (0 where nothing is said).
+are the file. In a `console` block `$` begins a command, of which ` > FILE` takes what goes to stdout; the lines below it
+stand in its output, in that order, and `exit code N` is what it ends with (0 where nothing is said).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.support.paths import ROOT
 
 BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = {
+    "python": [],
     "tunegate": ["-m", "tunegate"],
     "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin"],
 }
@@ -65,14 +66,18 @@ def follow(guide: str, project: Path, home: Path) -> int:
 
 
 def run(command: Command, project: Path, home: Path) -> None:
-    program, *arguments = command.line.replace("~", str(home)).split()
+    line, _, into = command.line.replace("~", str(home)).partition(" > ")
+    program, *arguments = line.split()
     what = [sys.executable, *PROGRAMS[program], *arguments] if program in PROGRAMS else [program, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(
-        what, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        what, cwd=project, env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if into else subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == command.code, f"$ {command.line}\n{ended.stdout}"
-    rest = ended.stdout
+    if into:
+        (project / into).write_text(ended.stdout, "utf-8")
+    rest = ended.stderr if into else ended.stdout
     for line in command.says:
         assert line in rest, f"$ {command.line}\nshould go on with {line!r}:\n{rest}"
         rest = rest.partition(line)[2]
@@ -90,6 +95,12 @@ def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
     (tmp_path / "project").mkdir()
 
     assert follow("first-suite.md", tmp_path / "project", home) == 8
+
+
+def test_a_model_that_answers_elsewhere_is_recorded_and_gated_as_its_guide_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("recorded.md", tmp_path / "project", home) == 9
 
 
 def test_a_kind_of_check_of_ones_own_is_one_file_and_a_line_of_settings(tmp_path, home):

@@ -23,6 +23,7 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.core.errors import UsageError
+from tunegate.harness.core.formatting import listed
 
 if TYPE_CHECKING:
     from tunegate.harness.fixtures.model import Task, Unit
@@ -72,7 +73,10 @@ def prompts(
     for request in asked:
         typer.echo(json.dumps(request_line(request, on, rendered)))
     for unit in hidden:
-        errors.print(f"{unit.key}: sealed, its {len(unit.cases)} requests are not written; --sealed does", markup=False)
+        ids = listed([case.id for case in unit.cases])
+        errors.print(
+            f"{unit.key}: sealed, so not written: {len(unit.cases)} cases ({ids}); --sealed does", markup=False
+        )
 
 
 def record(

@@ -218,8 +218,8 @@ class Session:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
-        judged = replace(record, units=whole)
-        evaluated = gate.compare(self.tasks, judged, candidate.references, candidate.trained, self._targets_stay)
+        decidable = replace(record, units=whole)
+        evaluated = gate.compare(self.tasks, decidable, candidate.references, candidate.trained, self._targets_stay)
         made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
         return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made)
 

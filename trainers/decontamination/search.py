@@ -23,7 +23,7 @@ from tunegate.trainers.decontamination.texts import (
     common_phrases,
     eval_texts,
     example_texts,
-    prompts,
+    prompt_templates,
 )
 from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, decided_by, may_be_near, nearest_first
 
@@ -51,7 +51,7 @@ class Comparison:
 
 def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
     """Hold every text of the rows against every text of the cases, inputs and outputs apart."""
-    every, templates = eval_texts(tasks), prompts(tasks)
+    every, templates = eval_texts(tasks), prompt_templates(tasks)
     texts = [(row, side, text) for row in rows for side, each in example_texts(row, templates).items() for text in each]
     common = common_phrases(_by_row(texts), [wording(each.text) for each in every])
     near: list[Near] = []

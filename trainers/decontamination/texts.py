@@ -66,7 +66,7 @@ def example_texts(row: Example, prompts: Iterable[Prompt]) -> dict[Side, list[st
     return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}
 
 
-def prompts(tasks: Iterable[Task]) -> list[Prompt]:
+def prompt_templates(tasks: Iterable[Task]) -> list[Prompt]:
     """Every prompt of the tasks, the longest template first."""
     found = {case.prompt for task in tasks for unit in task.units for case in unit.cases}
     return sorted(found, key=lambda prompt: (-len(prompt.template), prompt.template, prompt.system or ""))

@@ -121,8 +121,9 @@ def _misplaced(
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
+        # with what was found and not as the hint: the same slip on every line is one mistake, to be told once
         meant = did_you_mean(case, known) if hint else ""
-        yield line.problem(("case",), "a case of the fixtures", repr(case), meant)
+        yield line.problem(("case",), "a case of the fixtures", f"{case!r}{meant and '; ' + meant}")
     elif (case, repeat) in completions:
         yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
     else:
@@ -134,7 +135,7 @@ def _unlike(line: Document, texts: int) -> Iterator[Problem]:
     wanted, other = ("logprobs", "output") if texts else ("output", "logprobs")
     if other in line.data or wanted not in line.data:
         found = " and ".join(key for key in ("output", "logprobs") if key in line.data) or "neither"
-        yield line.problem((), f"{wanted}, which is what {line.data['case']} asks for", found)
+        yield line.problem((), f"{wanted}, which is what its case asks for", f"{found} ({line.data['case']})")
     elif texts and line.data["logprobs"] is not None and len(_logprobs(line.data)) != texts:
         expected = f"log-probabilities of {texts} text{'s' if texts > 1 else ''}"
         yield line.problem(("logprobs",), expected, f"those of {len(_logprobs(line.data))}")

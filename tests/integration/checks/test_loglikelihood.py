@@ -170,8 +170,8 @@ def test_a_null_is_unscored_and_fails(project: Project) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ({"output": "fog"}, "expected logprobs, which is what desk/pairs/who asks for, found output"),
-        ({}, "expected logprobs, which is what desk/pairs/who asks for, found neither"),
+        ({"output": "fog"}, "expected logprobs, which is what its case asks for, found output (desk/pairs/who)"),
+        ({}, "expected logprobs, which is what its case asks for, found neither (desk/pairs/who)"),
         ({"logprobs": [-1.0]}, "expected log-probabilities of 2 texts, found those of 1"),
         ({"logprobs": [[-1.0], [0.5]]}, "none above 0"),
         ({"logprobs": []}, "none above 0"),

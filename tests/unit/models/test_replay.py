@@ -81,7 +81,7 @@ LINES = {
     ),
     "no output": (
         {"case": "desk/triage/a"},
-        "expected output, which is what desk/triage/a asks for, found neither",
+        "expected output, which is what its case asks for, found neither (desk/triage/a)",
     ),
     "a misspelt key": (
         {"case": "desk/triage/a", "ouput": "A"},
@@ -170,3 +170,29 @@ def test_the_model_is_the_file(tmp_path):
     assert one.subject == same.subject
     assert one.subject["file"] != other.subject["file"]
     assert one.subject["model"] == "replay:o.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        ({"case": "desk/triaje/{}", "output": "A"}, "found 'desk/triaje/a'; did you mean 'desk/triage/a'?"),
+        (
+            {"case": "desk/triage/{}", "logprobs": [-1]},
+            "expected output, which is what its case asks for, found logprobs (desk/triage/a)",
+        ),
+        ({"case": "desk/triage/{}", "ouput": "A"}, "ouput: expected one of the keys"),
+    ],
+)
+def test_one_slip_on_every_line_is_told_once_with_its_number(tmp_path, slip, said):
+    known = {f"desk/triage/{letter}": 0 for letter in "abcdefgh"}
+    lines = [slip | {"case": slip["case"].format(letter)} for letter in "abcdefgh"]
+    path = tmp_path / "out.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    with pytest.raises(AuthoringError) as caught:
+        read_replay(path, known)
+
+    first, line = str(caught.value).splitlines()
+    assert first == "8 mistakes to fix before anything can run:"
+    assert said in line
+    assert line.endswith("(and 7 more like it: lines 2, 3, 4, ...)")

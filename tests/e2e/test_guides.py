@@ -1,8 +1,8 @@
 """The guides: every block of code in them is done in order, in a project of its own, and shows what the guide shows.
 
 A path in backticks on a line of its own names the file of the blocks below: `yaml`, `toml`, `python` and `json` blocks
-are the file. In a `console` block `$` begins a command, of which ` > FILE` takes what goes to stdout; the lines below it
-stand in its output, in that order, and `exit code N` is what it ends with (0 where nothing is said).
+are the file. In a `console` block `$` begins a command, of which ` > FILE` takes its stdout; the lines below it stand
+in its output, in that order, and `exit code N` is what it ends with (0 where nothing is said).
 """
 
 from __future__ import annotations

@@ -34,7 +34,13 @@ def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | No
     options += ["--tg-sealed"] if unit.sealed else []
     # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
-    return shlex.join(["pytest", "suites/", *options])
+    return shlex.join(["pytest", f"{_folder(unit)}/", *options])
+
+
+def _folder(unit: Unit) -> str:
+    """The folder of fixtures, as the unit's cases were found in it."""
+    file = Path(unit.cases[0].place.rpartition(":")[0]) if unit.cases else Path()
+    return file.parent.parent.as_posix() if len(file.parts) > 2 else "fixtures"
 
 
 def matching(
@@ -168,7 +174,7 @@ def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
             if changed := question_differences(released.questions, unit.questions, unit, released.results):
                 raise Refused(
                     f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; "
-                    "renew it: pytest suites/ --tg-record --tg-adapter=<the released adapter>"
+                    "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter>"
                 )
             found.append(released)
     return found

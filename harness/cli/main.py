@@ -35,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
-    "pytest suites/ --tg-record, then pytest suites/ --tg-adapter=DIR --tg-against=baseline.",
+    "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
 for command, short, example in COMMANDS:
     app.command(cls=Command, short_help=short, epilog=f"Example: {example}")(command)

@@ -109,4 +109,4 @@ def _fit(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
         say(f"{processes().count} processes, rows a step in each: {ready.recipe.optim.batch // processes().count}")
     folder = train_adapter(ready, watch, say)
     console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
-    say(f"next: pytest suites/ --tg-adapter={show_path(folder)} --tg-against baseline")
+    say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline")

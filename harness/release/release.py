@@ -54,7 +54,7 @@ def find_record(runs: Path, adapter: str) -> Record:
             return record
     raise Refused(
         f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
-        "run: pytest suites/ --tg-adapter=DIR --tg-against baseline"
+        "run: pytest fixtures/ --tg-adapter=DIR --tg-against baseline"
     )
 
 

@@ -276,7 +276,7 @@ def test_without_a_baseline_there_is_no_gate(project: Project, tiny_model: Path)
     result = project.run(f"--tg-model={tiny_model}", "--tg-against=baseline")
     assert result.ret == 4
     assert "desk/triage: expected a baseline at baselines/tiny" in told(result)
-    assert f"pytest suites/ --tg-record --tg-model={tiny_model}" in told(result)
+    assert f"pytest fixtures/ --tg-record --tg-model={tiny_model}" in told(result)
     assert project.runs() == []
 
 

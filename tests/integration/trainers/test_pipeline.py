@@ -44,7 +44,7 @@ def test_no_baseline_no_training(place, tiny_model):
     refuses(
         place,
         f"desk/triage: expected a baseline at baselines/{slug}/desk/triage.json, found none; record it",
-        f"pytest suites/ --tg-record --tg-model={tiny_model} -k desk/triage",
+        f"pytest fixtures/ --tg-record --tg-model={tiny_model} -k desk/triage",
     )
 
 
@@ -239,7 +239,7 @@ def test_only_our_own_progress_is_printed(trained):
         "Proving that the adapter loads and acts ...",
         "  done in N s",
         "adapter: adapter (N MB)",
-        "next: pytest suites/ --tg-adapter=adapter --tg-against baseline",
+        "next: pytest fixtures/ --tg-adapter=adapter --tg-against baseline",
     ]
 
 

@@ -307,15 +307,15 @@ def test_a_release_whose_unit_vanished_is_refused_too(home):
 @pytest.mark.parametrize(
     ("subject", "model", "command"),
     [
-        ({}, None, "pytest suites/ --tg-record -k desk/triage"),
-        ({}, "smollm2", "pytest suites/ --tg-record -k desk/triage"),
-        ({"rung": "as-is"}, "my model/", "pytest suites/ --tg-record '--tg-model=my model/' -k desk/triage"),
-        ({"rung": "few-shot"}, None, "pytest suites/ --tg-record --tg-rung=few-shot -k desk/triage"),
+        ({}, None, "pytest fixtures/ --tg-record -k desk/triage"),
+        ({}, "smollm2", "pytest fixtures/ --tg-record -k desk/triage"),
+        ({"rung": "as-is"}, "my model/", "pytest fixtures/ --tg-record '--tg-model=my model/' -k desk/triage"),
+        ({"rung": "few-shot"}, None, "pytest fixtures/ --tg-record --tg-rung=few-shot -k desk/triage"),
     ],
 )
 def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject, model, command):
     (unit,) = read_units(home)
-    assert how_to_record(unit, subject, model) == command
+    assert how_to_record(unit, subject, model) == command.replace("fixtures", f"{home}/fixtures")
 
 
 def test_the_command_for_a_sealed_unit_unseals_it(home):
@@ -326,7 +326,7 @@ def test_the_command_for_a_sealed_unit_unseals_it(home):
 def test_a_task_that_k_cannot_name_is_recorded_with_the_rest(home):
     write_desk(home / "fixtures", 3, task="front desk")
     unit = find_unit(load_tasks(home / "fixtures"), "front desk/triage")
-    assert how_to_record(unit, {}) == "pytest suites/ --tg-record"
+    assert how_to_record(unit, {}) == f"pytest {home}/fixtures/ --tg-record"
 
 
 def test_what_another_writer_wrote_meanwhile_is_not_lost(home):

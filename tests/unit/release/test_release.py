@@ -79,7 +79,7 @@ class Desk:
         save(self.home / "baselines", self.record(None, scores), units)
 
     def evaluate(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
-        """What `pytest suites/ --tg-adapter --tg-against baseline` keeps."""
+        """What `pytest fixtures/ --tg-adapter --tg-against baseline` keeps."""
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
         fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
@@ -362,7 +362,7 @@ def test_without_a_baseline(desk):
     desk.refuses(
         adapter,
         judged,
-        r"expected a baseline at .*, found none; record it: pytest suites/ --tg-record --tg-model=\./tiny",
+        r"expected a baseline at .*, found none; record it: pytest .*/fixtures/ --tg-record --tg-model=\./tiny",
     )
 
 

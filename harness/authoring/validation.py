@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -39,7 +38,7 @@ def validate(document: Document, schema: Mapping[str, Any], where: Where = (), d
     if not _is_valid(instance, _Same(schema)):
         errors = Draft202012Validator(schema).iter_errors(instance)
         problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
-    return problems + list(_not_json(instance, document, where))
+    return problems
 
 
 class _Same:
@@ -167,17 +166,3 @@ def _type_hint(kinds: Sequence[str], value: Any) -> str:
         return "write it without quotes"
     usual = {"object": "write `key: value` lines, indented", "array": "write its items on lines that begin with `- `"}
     return usual.get(kinds[0], "")
-
-
-def _not_json(value: Any, document: Document, where: Where) -> Iterator[Problem]:
-    """Keys that are not text and numbers that are not finite, which YAML has and JSON has not."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield document.problem(where, "a finite number", str(value))
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str):
-                yield document.problem((*where, str(key)), "a key that is text", str(key), "put it in quotes")
-            yield from _not_json(inner, document, (*where, str(key)))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _not_json(inner, document, (*where, index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gc
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -88,6 +89,8 @@ class _Builder:
             seen.setdefault(key.value, key)
             place = (*where, key.value)
             name, inner = self._scalar(key, place), self.build(value, place)
+            if key.tag not in {TEXT, MERGE}:
+                self._say(key, place, "a key that is text", key.value, "put it in quotes")
             if key.tag == MERGE:
                 merged = self._merged(value, inner, place)
             else:
@@ -118,7 +121,12 @@ class _Builder:
         if tag == TAG + "int" and len(value) > MAX_DIGITS:
             self._say(node, where, f"a number of at most {MAX_DIGITS} digits", f"one of {len(value)}")
             return None
-        return value if tag == MERGE else self._loader.construct_object(node)
+        if tag == MERGE:
+            return value
+        found = self._loader.construct_object(node)
+        if tag == TAG + "float" and not math.isfinite(found):
+            self._say(node, where, "a finite number", str(found))
+        return found
 
     def _check_plain(self, node: yaml.ScalarNode, where: Where) -> None:
         """What YAML reads otherwise than people do, where a text is not in quotes nor below | or >."""
@@ -294,8 +302,8 @@ def read_yaml(path: Path) -> Document:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Nodes are many and none of them is garbage: to look for some among them would take as long as to read them."""
+def no_collection() -> Iterator[None]:
+    """Look for no garbage: nodes and cases are many and none of them is some; to look takes as long as to read them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -305,7 +313,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-@_no_collection()
+@no_collection()
 def _plain_data(path: Path, text: str, loader: _Loader | _FastLoader) -> Document:
     node = loader.get_single_node()
     if node is None:

@@ -199,9 +199,15 @@ def _repeated(unit: Unit) -> Iterator[LintWarning]:
 
 def _expects(unit: Unit) -> Iterator[LintWarning]:
     """What cases expect that is allowed and probably not meant."""
+    by_check: dict[int, list[Case]] = {}
     for case in unit.cases:
-        if case.expect is not None and isinstance(case.check, HasExpectWarnings):
-            for text in case.check.expect_warnings(case.expect):
+        by_check.setdefault(id(case.check), []).append(case)
+    for cases in by_check.values():
+        check: object = cases[0].check
+        if not isinstance(check, HasExpectWarnings):
+            continue
+        for case in cases:
+            for text in check.expect_warnings(case.expect) if case.expect is not None else ():
                 yield LintWarning(*_place(case), f"{case.key}: {text}")
 
 

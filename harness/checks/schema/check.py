@@ -22,7 +22,7 @@ from tunegate.harness.checks.schema.lint import Impossible, impossible
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.errors import LintWarning, Problem
-from tunegate.harness.core.files import canonical, digest
+from tunegate.harness.core.files import digest
 
 Match = Literal["subset", "whole"]
 
@@ -74,7 +74,7 @@ class SchemaCheck:
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
         """Many cases expect the same: each different one is looked at once."""
-        key = canonical(expect)
+        key = repr(expect)
         if key not in self._looked_at:
             self._looked_at[key] = tuple(impossible(self.schema, expect))
         return self._looked_at[key]
@@ -88,7 +88,7 @@ class SchemaCheck:
 
     def expect_warnings(self, expect: Any) -> tuple[str, ...]:
         """Keys of a case's `expect` that the schema does not name."""
-        key = canonical(expect)
+        key = repr(expect)
         if key not in self._keys_looked_at:
             self._keys_looked_at[key] = tuple(unknown_keys(self.schema, expect))
         return self._keys_looked_at[key]

@@ -528,14 +528,3 @@ def test_options_are_closed(tmp_path, options):
     path.write_text("check: " + json.dumps(options))
 
     assert validate(read_yaml(path), KIND.options, ("check",), options)
-
-
-def test_expect_keys_must_be_text(tmp_path):
-    path = tmp_path / "b.yaml"
-    path.write_text("expect:\n  a: 1\n  list:\n    - 1: 1\n")
-    document = read_yaml(path)
-
-    (problem,) = validate(document, KIND.expect, ("expect",), document.data["expect"])
-
-    assert (problem.line, problem.found) == (4, "1")
-    assert validate(document, KIND.expect, ("expect",), {"a": [{"b": 1}]}) == []

@@ -1,0 +1,131 @@
+"""To begin: a task of one's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    Baselines,
+    Cases,
+    Quiet,
+    console,
+    project,
+    shared,
+)
+from tunegate.harness.core.errors import UsageError, show_path
+
+if TYPE_CHECKING:
+    from tunegate.harness.scaffold.examples import Columns
+    from tunegate.harness.scaffold.table import Table
+    from tunegate.harness.scaffold.writing import Changes
+
+
+class Suite(StrEnum):
+    """The suites that `tunegate init` can begin, and those of which it says what they need first."""
+
+    schema = "schema"
+    vocabulary = "vocabulary"
+    retention = "retention"
+    voice = "voice"
+    cost = "cost"
+
+
+def init(
+    task: Annotated[str | None, typer.Argument(help="The task's name, and its folder's.", metavar="TASK")] = None,
+    suite: Annotated[Suite, shared("suite")] = Suite.schema,
+    source: Annotated[Path | None, shared("from")] = None,
+    column: Annotated[str | None, shared("input")] = None,
+    expect: Annotated[list[str] | None, shared("expect")] = None,
+    names: Annotated[str | None, shared("id")] = None,
+    system: Annotated[str | None, shared("system")] = None,
+    goal: Annotated[str | None, shared("goal")] = None,
+    limit: Annotated[int, shared("limit")] = 200,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    quiet: Quiet = False,
+) -> None:
+    """Begin a task: fixtures from a table of examples, their references, task.yaml, a guide and a workflow.
+
+    On a terminal it asks for what the command line leaves open. Nothing is overwritten.
+    """
+    from tunegate.harness.scaffold.task import Asked, check_name, check_suite, new_task
+    from tunegate.harness.scaffold.writing import write_task
+
+    asks = task is None and source is None and _asks()
+    name = task or _answer("TASK", "Name of the task", asks)
+    check_name(name)
+    check_suite(suite.value)
+    if asks:
+        source = _file()
+        goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
+    table, columns = _table(source, column, expect or (), names)
+    made = new_task(Asked(name, suite.value, table, columns, system, goal or None, limit))
+    changes = write_task(made, project(), cases, baselines)
+    if not quiet:
+        _tell(changes, made.notes)
+
+
+def _asks() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _answer(option: str, question: str, asks: bool) -> str:
+    if not asks and not _asks():
+        raise UsageError(f"{option}: expected it on the command line, found none, and no terminal to ask on")
+    return str(typer.prompt(question))
+
+
+def _file() -> Path | None:
+    said = typer.prompt("A table of examples, .csv, .tsv or .jsonl (Enter: none yet)", default="", show_default=False)
+    return Path(said).expanduser() if said else None
+
+
+def _table(
+    source: Path | None, column: str | None, expect: Sequence[str], names: str | None
+) -> tuple[Table | None, Columns | None]:
+    """The table and which columns hold what; asked for where somebody is there to answer."""
+    from tunegate.harness.scaffold.examples import Columns
+    from tunegate.harness.scaffold.table import read_table
+
+    given = {"--input": column, "--expect": ", ".join(expect), "--id": names}
+    if source is None:
+        if unread := [option for option, value in given.items() if value]:
+            raise UsageError(f"{unread[0]}: expected --from FILE beside it, whose column it names, found none")
+        return None, None
+    table = read_table(source, list(filter(None, [column, *expect, names])))
+    missing = [option for option in ("--input", "--expect") if not given[option]]
+    there = ", ".join(filter(None, table.columns))
+    if missing and not _asks():
+        named = " and ".join(missing)
+        raise UsageError(f"{named}: expected the name of a column of {table.name} ({there}), found none")
+    if missing:
+        console.print(f"{table.name}: {len(table.rows):,} rows, with the columns {there}", markup=False)
+    column = column or str(typer.prompt("Which column holds what is asked"))
+    table.check_columns("--input", [column])
+    said = "" if expect else str(typer.prompt("Which columns hold what is expected (with commas between them)"))
+    return table, Columns(column, tuple(expect) or _split(table, said), names)
+
+
+def _split(table: Table, said: str) -> tuple[str, ...]:
+    """The columns that an answer names: one whose own name holds a comma, or several."""
+    return (said.strip(),) if said.strip() in table.columns else tuple(each.strip() for each in said.split(","))
+
+
+def _tell(changes: Changes, notes: Sequence[str]) -> None:
+    for path in changes.new:
+        console.print(f"wrote {show_path(path)}", markup=False)
+    for path in changes.added:
+        console.print(f"added to {show_path(path)}", markup=False)
+    for note in (*notes, *changes.notes):
+        console.print(f"note: {note}", markup=False)
+    guide = next(path for path in changes.new if path.name == "README.md")
+    console.print(f"next: tunegate lint, then pytest; {show_path(guide)} goes on from there", markup=False)

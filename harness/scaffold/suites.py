@@ -1,0 +1,167 @@
+"""What each suite makes of examples: its check and references, what a case expects, and an answer that meets that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.scaffold.examples import Example, Examples
+from tunegate.harness.scaffold.json_shape import DIALECT, in_words, is_prose, object_schema, typed
+
+LEAST_TOKENS, TOKEN_STEP = 32, 16
+SENTENCES = 128  # tokens, where what is expected is a part of the answer
+LONGEST_TERM = 60  # characters
+
+
+@dataclass(frozen=True)
+class Suite:
+    """How a suite reads examples. `answer` is the text of an answer that meets what `expect` says.
+
+    Where that is no answer that anyone would give, it is no `model_answer`, and shows no model how to answer.
+    """
+
+    check: Mapping[str, Any]
+    system: str
+    expect: Callable[[Example], Any]
+    answer: Callable[[Example], str]
+    role: str = "target"
+    references: Mapping[str, str] = field(default_factory=dict)
+    model_answer: bool = True
+
+    def tokens(self, examples: Sequence[Example]) -> int:
+        """Room for answers twice as long as the longest expected one, at two characters a token."""
+        if not self.model_answer:
+            return SENTENCES
+        longest = max(len(self.answer(each)) for each in examples)
+        return max(LEAST_TOKENS, -(-longest // TOKEN_STEP) * TOKEN_STEP)
+
+
+def schema(examples: Examples) -> Suite:
+    """JSON with a key for each expected column, or the very object that the one column holds.
+
+    Raises:
+        Refused: a column holds prose, which no exact match can judge.
+    """
+    values = {column: _column(examples, column) for column in examples.columns.expect}
+    for column, found in values.items():
+        if is_prose([value for value in found if value is not None]):
+            raise Refused(_prose(examples, column))
+    if _is_object(examples):
+        rows = [each.expected[examples.columns.expect[0]] for each in examples.all]
+    else:
+        rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
+    shape = object_schema(rows)
+    answers = {each.line: row for each, row in zip(examples.all, rows, strict=True)}
+    match = {"match": "whole"} if set(shape["properties"]) - set(shape["required"]) else {}
+    return Suite(
+        check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
+        system=f"Reply with JSON only: {in_words(shape)}",
+        expect=lambda each: answers[each.line],
+        answer=lambda each: json.dumps(answers[each.line], ensure_ascii=False),
+        references={
+            "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | shape, indent=2, ensure_ascii=False)}\n"
+        },
+    )
+
+
+def _column(examples: Examples, column: str) -> list[Any]:
+    """The values of a column, of the kind that all of them are; None where a cell is empty."""
+    cells = [each.expected.get(column) for each in examples.all]
+    if examples.table.typed:
+        return cells
+    filled = iter(typed([cell for cell in cells if cell is not None]))
+    return [None if cell is None else next(filled) for cell in cells]
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def _is_object(examples: Examples) -> bool:
+    """Whether one column holds the whole answer, as an object."""
+    return len(examples.columns.expect) == 1 and all(
+        isinstance(value, dict) for each in examples.all for value in each.expected.values()
+    )
+
+
+def _prose(examples: Examples, column: str) -> str:
+    longest = max((str(each.expected.get(column, "")) for each in examples.all), key=len)
+    return (
+        f"{examples.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
+        f"({len(longest)} characters at most), of which no two answers are alike. It can be judged by the house's "
+        "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled pairs "
+        "of texts (docs/voice.md)"
+    )
+
+
+def retention(examples: Examples) -> Suite:
+    """Short answers; several columns are answers that count alike."""
+    for each in examples.all:
+        if not all(re.search(r"\w", str(value)) for value in each.expected.values()):
+            raise Refused(f"{examples.table.name}:{each.line}: expected an answer with a letter or digit, found none")
+    return Suite(
+        check={"measure": "questions"},
+        system="Answer in a few words.",
+        expect=lambda each: {"answer": list(dict.fromkeys(str(value) for value in each.expected.values()))},
+        answer=lambda each: str(next(iter(each.expected.values()))),
+        role="guard",
+    )
+
+
+def vocabulary(examples: Examples) -> Suite:
+    """Terms that the answer must use; each column holds one."""
+    terms: dict[str, str] = {}
+    for each in examples.all:
+        for value in each.expected.values():
+            terms.setdefault(str(value).casefold(), str(value))
+    ids = _ids(terms)
+    long = [term for term in terms.values() if len(term) > LONGEST_TERM or "\n" in term]
+    if long:
+        raise Refused(
+            f"{examples.table.name}: --expect {', '.join(examples.columns.expect)}: expected terms of at most "
+            f"{LONGEST_TERM} characters, found {listed([repr(term[:LONGEST_TERM] + '...') for term in long])}"
+        )
+
+    def due(each: Example) -> list[str]:
+        return list(dict.fromkeys(str(value).casefold() for value in each.expected.values()))
+
+    entries = [{"id": ids[key], "preferred": term} for key, term in terms.items()]
+    return Suite(
+        check={"terms": "refs/terms.yaml"},
+        system="Answer in our own terms.",
+        expect=lambda each: {"terms": [ids[key] for key in due(each)]},
+        answer=lambda each: ", ".join(terms[key] for key in due(each)),
+        model_answer=False,
+        references={"terms.yaml": write_yaml({"version": 1, "language": "en", "terms": entries})},
+    )
+
+
+def _ids(terms: Mapping[str, str]) -> dict[str, str]:
+    """An id for each term, made of its letters and digits."""
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for key, term in terms.items():
+        stem = re.sub(r"[\W_]+", "-", term.casefold()).strip("-") or "term"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(terms) + 2)))
+        ids[key] = next(name for name in names if name not in taken)
+        taken.add(ids[key])
+    return ids
+
+
+#: The suites that examples alone can begin.
+SUITES: Mapping[str, Callable[[Examples], Suite]] = {
+    "schema": schema,
+    "vocabulary": vocabulary,
+    "retention": retention,
+}
+#: What the others need first.
+NOT_FROM_EXAMPLES = {
+    "voice": "needs labelled pairs of texts, on-brand and off-brand, before it can judge (docs/voice.md)",
+    "cost": "prices the answers of a unit that is there: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
+}

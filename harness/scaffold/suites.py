@@ -95,8 +95,8 @@ def _prose(examples: Examples, column: str) -> str:
     return (
         f"{examples.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
         f"({len(longest)} characters at most), of which no two answers are alike. It can be judged by the house's "
-        "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled pairs "
-        "of texts (docs/voice.md)"
+        "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled "
+        "pairs of texts (docs/voice.md)"
     )
 
 

@@ -21,6 +21,7 @@ ODD = st.sampled_from(
      "x" * 130]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=20), st.lists(ODD, max_size=6).map("".join), st.lists(ODD | st.text()).map("".join))
+LONG = "One long message of a customer who has a lot to say, and says it about a boiler that is cold"
 NUMBER = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
 DATA = st.recursive(
     st.none() | st.booleans() | NUMBER | TEXT,
@@ -57,7 +58,7 @@ def test_it_reads_as_if_a_person_had_written_it():
         "cases": [
             {"id": "a", "input": "It drips.", "expect": {"team": "repairs", "urgent": True}},
             {"id": "b", "input": "First line\nsecond: line", "expect": {"team": "yes"}},
-            {"id": "c", "input": "One long message of a customer who has a lot to say on a boiler: it is cold."},
+            {"id": "c", "input": f"{LONG}: again."},
         ],
     }
 
@@ -76,7 +77,7 @@ cases:
     expect: {team: 'yes'}
   - id: c
     input: >-
-      One long message of a customer who has a lot to say on a boiler: it is cold.
+      One long message of a customer who has a lot to say, and says it about a boiler that is cold: again.
 """
     )
 

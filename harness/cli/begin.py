@@ -1,4 +1,4 @@
-"""To begin: a task of one's own."""
+"""To begin: a first look, and a task of one's own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ if TYPE_CHECKING:
     from tunegate.harness.scaffold.examples import Columns
     from tunegate.harness.scaffold.table import Table
     from tunegate.harness.scaffold.writing import Changes
+
+
+def tour(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Where the repository of the tour is written: a new or empty folder.", metavar="FOLDER"),
+    ] = Path("tunegate-tour"),
+) -> None:
+    """Walk through the gate on recorded answers of three real models: no model, no network, under a minute.
+
+    It writes a small repository, and shows each command that it runs there.
+    """
+    from tunegate.harness.tour.walk import walk
+
+    code = walk(console, folder)
+    if code:
+        raise typer.Exit(code)
 
 
 class Suite(StrEnum):

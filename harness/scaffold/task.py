@@ -46,6 +46,15 @@ class Asked:
     goal: str | None
     limit: int
 
+    @property
+    def about(self) -> str:
+        """What the task is, in a sentence."""
+        if self.goal:
+            return self.goal
+        if self.table:
+            return f"Made from {Path(self.table.name).name}."  # the name alone: others have it elsewhere
+        return "An example, to be replaced by cases of your own."
+
 
 @dataclass(frozen=True)
 class NewTask:
@@ -126,13 +135,12 @@ def _case(suite: Suite, example: Example) -> dict[str, Any]:
 
 
 def _policy(asked: Asked, suite: Suite, cases: Sequence[Example], margin: float) -> str:
-    source = f"Made from {asked.table.name}." if asked.table else "An example, to be replaced by cases of your own."
     reason = (
         f"A first guess, for {len(cases)} cases: say here what a wrong answer costs, and with it how many points more "
         "of them would be too many."
     )
     unit = {"role": suite.role, "margin": margin, "reason": reason}
-    return write_yaml({"version": 1, "about": asked.goal or source, "units": {asked.suite: unit}})
+    return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
 def _proven(task: str, files: Mapping[str, str], answers: Mapping[str, str]) -> Task:

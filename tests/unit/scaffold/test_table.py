@@ -108,5 +108,5 @@ def test_a_column_that_is_not_there_or_twice(tmp_path):
 
     with pytest.raises(UsageError, match=r"--input txt: .*\(text, team, team\), found none.*did you mean 'text'"):
         read.check_columns("--input", ["txt"])
-    with pytest.raises(UsageError, match="--expect team: expected one column of that name .* found several"):
+    with pytest.raises(UsageError, match=r"--expect team: expected one column of that name .* found several"):
         read.check_columns("--expect", ["team"])

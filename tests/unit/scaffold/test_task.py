@@ -128,7 +128,7 @@ def test_names_come_from_a_column_or_are_numbers(tmp_path):
     named = [row | {"ticket": f"T/{n} x"} for n, row in enumerate(rows(30))]
 
     assert fixture(begin(named, names="ticket", limit=1), tmp_path)["cases"][0]["id"].startswith("T-")
-    assert list(begin(rows(30)).answers)[0] == "desk/schema/case-001"
+    assert next(iter(begin(rows(30)).answers)) == "desk/schema/case-001"
     with pytest.raises(AuthoringError, match=r"mail.csv:3: text: expected an id that is unique, found 'a-b' again \(f"):
         begin([{"text": "a b", "team": "x"}, {"text": "a/b", "team": "x"}], names="text")
 

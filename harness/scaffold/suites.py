@@ -102,24 +102,37 @@ def _prose(examples: Examples, column: str) -> str:
 
 def retention(examples: Examples) -> Suite:
     """Short answers; several columns are answers that count alike."""
-    for each in examples.all:
-        if not all(re.search(r"\w", str(value)) for value in each.expected.values()):
-            raise Refused(f"{examples.table.name}:{each.line}: expected an answer with a letter or digit, found none")
+    answers = {each.line: _texts(examples, each) for each in examples.all}
+    for line, texts in answers.items():
+        if not all(re.search(r"\w", text) for text in texts):
+            raise Refused(f"{examples.table.name}:{line}: expected answers with a letter or digit, found {texts}")
     return Suite(
         check={"measure": "questions"},
         system="Answer in a few words.",
-        expect=lambda each: {"answer": list(dict.fromkeys(str(value) for value in each.expected.values()))},
-        answer=lambda each: str(next(iter(each.expected.values()))),
+        expect=lambda each: {"answer": answers[each.line]},
+        answer=lambda each: answers[each.line][0],
         role="guard",
     )
 
 
+def _texts(examples: Examples, example: Example) -> list[str]:
+    """The texts that the expected columns of a row hold, each once; a cell of JSONL may be a list of them.
+
+    Raises:
+        Refused: it holds something else.
+    """
+    cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
+    if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
+        raise Refused(f"{examples.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")
+    return list(dict.fromkeys(map(str, cells)))
+
+
 def vocabulary(examples: Examples) -> Suite:
-    """Terms that the answer must use; each column holds one."""
+    """Terms that the answer must use; each column holds one, or a cell of JSONL a list of them."""
+    asked = {each.line: _texts(examples, each) for each in examples.all}
     terms: dict[str, str] = {}
-    for each in examples.all:
-        for value in each.expected.values():
-            terms.setdefault(str(value).casefold(), str(value))
+    for term in (term for texts in asked.values() for term in texts):
+        terms.setdefault(term.casefold(), term)
     ids = _ids(terms)
     long = [term for term in terms.values() if len(term) > LONGEST_TERM or "\n" in term]
     if long:
@@ -129,7 +142,7 @@ def vocabulary(examples: Examples) -> Suite:
         )
 
     def due(each: Example) -> list[str]:
-        return list(dict.fromkeys(str(value).casefold() for value in each.expected.values()))
+        return list(dict.fromkeys(term.casefold() for term in asked[each.line]))
 
     entries = [{"id": ids[key], "preferred": term} for key, term in terms.items()]
     return Suite(

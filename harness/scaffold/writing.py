@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.evaluation.options import PROJECT, read_settings
+from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.scaffold.task import NewTask, render
 
 ANSWERS = Path("outputs/expected.jsonl")
@@ -40,6 +41,7 @@ def write_task(task: NewTask, root: Path, cases: Path, baselines: Path) -> Chang
         Refused: a file is there already, or pyproject.toml cannot be read; nothing was written.
         CouldNotRun: the disk did not take it; what was written is gone again.
     """
+    _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
     _settle_settings(changes, task, root, cases)
     _settle_workflow(changes, root, cases, baselines)
@@ -50,6 +52,21 @@ def write_task(task: NewTask, root: Path, cases: Path, baselines: Path) -> Chang
     return changes
 
 
+def _refuse_others_files(root: Path, cases: Path) -> None:
+    """Where nobody has used Tunegate yet, a folder of the same name may hold something else."""
+    if "tunegate" in _tools(root / PROJECT) or not cases.is_dir():
+        return
+    try:
+        load_tasks(cases)
+    except AuthoringError as error:
+        raise Refused(
+            f"{show_path(cases)}: expected a folder for fixtures alone, found other files in it "
+            f"({error.problems[0].file}); nothing was written; name another one: --cases evals"
+        ) from error
+    except Refused:
+        return  # there are no tasks yet
+
+
 def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path) -> None:
     """Let `pytest` find the fixtures and a model: in a table of its own, unless there is one."""
     settings, file, answers = read_settings(root), root / PROJECT, root / ANSWERS
@@ -58,7 +75,9 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path) -
         changes.added[answers] = _line_end(answers.read_bytes()) + lines
         return
     if "tunegate" in _tools(file):
-        changes.notes.append(f"{show_path(file)} has a table [tool.tunegate], which stays as it is")
+        changes.notes.append(
+            f"{show_path(file)} has a table [tool.tunegate], which stays as it is: `pytest` asks its model"
+        )
         return
     table = SETTINGS
     if (folder := _relative(cases, root)) != "fixtures":

@@ -115,6 +115,21 @@ def test_nothing_is_overwritten(shop, there):
     assert there.removesuffix("/other.yaml") in done.stderr
 
 
+@pytest.mark.parametrize("theirs", ["users.yaml", "shop/users.yaml"])
+def test_a_folder_of_fixtures_of_another_kind_is_left_alone(shop, theirs):
+    (shop / "fixtures" / theirs).parent.mkdir(parents=True)
+    (shop / "fixtures" / theirs).write_text("- model: auth.user\n  pk: 1\n")
+    before = files(shop)
+
+    refused, done = init(shop, "desk", *FLAGS), init(shop, "desk", *FLAGS, "--cases", "evals")
+
+    assert (refused.returncode, done.returncode) == (4, 0), refused.stderr + done.stderr
+    assert f"found other files in it (fixtures/{theirs})" in refused.stderr
+    assert "name another one: --cases evals" in refused.stderr
+    assert before.items() <= files(shop).items()
+    assert lint(shop) == 0
+
+
 def test_a_place_that_takes_no_file_leaves_nothing_behind(shop):
     (shop / ".github").write_text("a file")
     (shop / "pyproject.toml").write_text("[project]\n")

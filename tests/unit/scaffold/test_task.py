@@ -147,6 +147,15 @@ def test_a_suite_that_needs_more_than_examples_says_what():
         check_suite("cost")
 
 
+def test_a_list_of_jsonl_holds_answers_that_count_alike(tmp_path):
+    answers = [{"text": f"m{n}", "team": [n, "none"]} for n in range(30)]
+    data = fixture(begin(answers, suite="retention", typed=True), tmp_path)
+
+    assert {"answer": ["3", "none"]} in [case["expect"] for case in data["cases"]]
+    with pytest.raises(Refused, match=r"mail.csv:2: expected texts or a list of them, found \{'a': 1\}"):
+        begin([{"text": "m", "team": {"a": 1}}], suite="retention", typed=True)
+
+
 def test_terms_become_a_terms_file_and_no_model_answers(tmp_path):
     terms = [{"text": f"m{n}", "team": ("Flow temp", "flow  temp", "C++", "flow-temp")[n % 4]} for n in range(24)]
     data = fixture(begin(terms, suite="vocabulary"), tmp_path)

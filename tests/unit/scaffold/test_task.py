@@ -148,10 +148,10 @@ def test_a_suite_that_needs_more_than_examples_says_what():
 
 
 def test_a_list_of_jsonl_holds_answers_that_count_alike(tmp_path):
-    answers = [{"text": f"m{n}", "team": [n, "none"]} for n in range(30)]
+    answers = [{"text": f"m{n}", "team": [7, "seven"]} for n in range(9)]
     data = fixture(begin(answers, suite="retention", typed=True), tmp_path)
 
-    assert {"answer": ["3", "none"]} in [case["expect"] for case in data["cases"]]
+    assert data["cases"][0]["expect"] == {"answer": ["7", "seven"]}
     with pytest.raises(Refused, match=r"mail.csv:2: expected texts or a list of them, found \{'a': 1\}"):
         begin([{"text": "m", "team": {"a": 1}}], suite="retention", typed=True)
 

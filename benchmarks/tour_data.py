@@ -16,7 +16,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from tunegate.harness.evaluation.record import read_record  # noqa: E402
 from tunegate.harness.fixtures.loader import load_tasks  # noqa: E402
+from tunegate.harness.models.prompts import requests  # noqa: E402
 
 DATA = ROOT / "harness" / "tour" / "data"
 FIXTURES = ROOT / "fixtures" / "support"
@@ -42,11 +43,11 @@ def main() -> int:
     (here / "questions.yaml").write_text(without_schema((FIXTURES / "questions.yaml").read_text("utf-8")), "utf-8")
     shutil.copy(FIXTURES / "refs" / "triage.schema.json", here / "refs")
     [task] = load_tasks(here.parent)
-    keys = [case.key for unit in task.units for case in unit.cases]
-    write("base", base_answers(), keys)
+    digests = {asked.key: asked.digest for asked in requests(task.units, "as-is", repeats=1)}
+    write("base", base_answers(), digests)
     for name, path in (("tuned", given.tuned), ("narrow", given.narrow)):
         record = read_record(path)
-        write(name, {key: vars_of(record.cases[key]) for key in keys}, keys)
+        write(name, {key: vars_of(record.cases[key]) for key in digests}, digests)
     print("\n".join(f"{path.stat().st_size:8,} {path.relative_to(ROOT)}" for path in sorted(DATA.rglob("*.*"))))
     return 0
 
@@ -74,10 +75,11 @@ def vars_of(result: Any) -> Mapping[str, Any]:
     return {"output": result.output, "tokens_in": result.tokens_in, "tokens_out": result.tokens_out}
 
 
-def write(name: str, answers: Mapping[str, Mapping[str, Any]], keys: Iterable[str]) -> None:
-    """One line a case, as `replay:` reads them."""
+def write(name: str, answers: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -> None:
+    """One line a case, as `replay:` reads them, each with the digest of what was asked."""
     lines = (
-        {"case": key} | {part: answers[key][part] for part in ("output", "tokens_in", "tokens_out")} for key in keys
+        {"case": key} | {part: answers[key][part] for part in ("output", "tokens_in", "tokens_out")} | {"digest": asked}
+        for key, asked in digests.items()
     )
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (DATA / "outputs" / f"{name}.jsonl").write_text(text, "utf-8")

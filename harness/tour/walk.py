@@ -16,8 +16,6 @@ from rich.console import Console
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 
-PYTEST = ("pytest", "--pyargs", "tunegate.suites")
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -37,19 +35,20 @@ STEPS = (
     ),
     Step(
         "The baseline: what the base model makes of them",
-        (*PYTEST, "--tg-model=replay:outputs/base.jsonl", "--tg-out=base.json"), 1,
-        "SmolLM2-135M knows most of the answers and writes no JSON. It was asked once, elsewhere: outputs/base.jsonl.",
+        ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "smollm2"), 0,
+        "SmolLM2-135M knows most answers to the questions, and writes no JSON. It was asked once, elsewhere; what it "
+        "answered is in outputs/base.jsonl, and now in baselines/, to be committed beside the fixtures.",
     ),
     Step(
         "The gate on a tuned model: better where it should be, and not worse elsewhere?",
-        (*PYTEST, "--tg-model=replay:outputs/tuned.jsonl", "--tg-against=base.json"), 0,
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
         "It passes: the gain is beyond chance, and what was lost of the rest is within the margin.",
     ),
     Step(
-        "The gate on another one: tuned on the target alone, three times as hard",
-        (*PYTEST, "--tg-model=replay:outputs/narrow.jsonl", "--tg-against=base.json"), 1,
-        "It blocks, with exit code 1, which is what stops a pull request: the target improved even more, and the model "
-        "forgot what it knew.",
+        "The gate on another one: tuned in the same way, but on triage rows alone",
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/narrow.jsonl", "--tg-against=baseline"), 1,
+        "It blocks: the target improved as well, and the model forgot everything else. A look at the target alone "
+        "would have released it.",
     ),
 )  # fmt: skip
 

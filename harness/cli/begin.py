@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunegate.harness.cli.common import (
-    BASELINES,
     FIXTURES,
-    Baselines,
     Cases,
     Quiet,
     console,
@@ -66,7 +64,6 @@ def init(
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
     cases: Cases = FIXTURES,
-    baselines: Baselines = BASELINES,
     quiet: Quiet = False,
 ) -> None:
     """Begin a task: fixtures from a table of examples, their references, task.yaml, a guide and a workflow.
@@ -74,7 +71,7 @@ def init(
     On a terminal it asks for what the command line leaves open. Nothing is overwritten.
     """
     from tunegate.harness.scaffold.task import Asked, check_name, check_suite, new_task
-    from tunegate.harness.scaffold.writing import write_task
+    from tunegate.harness.scaffold.writing import relative, write_task
 
     asks = task is None and source is None and _asks()
     name = task or _answer("TASK", "Name of the task", asks)
@@ -84,8 +81,9 @@ def init(
         source = _file()
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
-    made = new_task(Asked(name, suite.value, table, columns, system, goal or None, limit))
-    changes = write_task(made, project(), cases, baselines)
+    fixtures = relative(cases, project())
+    made = new_task(Asked(name, suite.value, table, columns, system, goal or None, limit, fixtures))
+    changes = write_task(made, project(), cases)
     if not quiet:
         _tell(changes, made.notes)
 

@@ -36,7 +36,10 @@ WIDEST_MARGIN = 0.3  # of a first guess: with so few cases that they hold no les
 
 @dataclass(frozen=True)
 class Asked:
-    """What a task is begun from. Without a `table` it is an example of its suite, to be replaced."""
+    """What a task is begun from. Without a `table` it is an example of its suite, to be replaced.
+
+    `fixtures` is the folder of all tasks, as a guide names it.
+    """
 
     task: str
     suite: str
@@ -45,6 +48,7 @@ class Asked:
     system: str | None
     goal: str | None
     limit: int
+    fixtures: str = "fixtures"
 
     @property
     def about(self) -> str:

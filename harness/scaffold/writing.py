@@ -34,7 +34,7 @@ class Changes:
     notes: list[str] = field(default_factory=list)
 
 
-def write_task(task: NewTask, root: Path, cases: Path, baselines: Path) -> Changes:
+def write_task(task: NewTask, root: Path, cases: Path) -> Changes:
     """Write a task below `cases`, and what its repository needs once, below `root`.
 
     Raises:
@@ -44,7 +44,7 @@ def write_task(task: NewTask, root: Path, cases: Path, baselines: Path) -> Chang
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
     _settle_settings(changes, task, root, cases)
-    _settle_workflow(changes, root, cases, baselines)
+    _settle_workflow(changes, root, cases)
     if not (ignored := root / ".tunegate" / ".gitignore").exists():
         changes.new[ignored] = "# runs, made anew at any time\n*\n"
     _refuse_standing(changes, cases / task.name)
@@ -80,7 +80,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path) -
         )
         return
     table = SETTINGS
-    if (folder := _relative(cases, root)) != "fixtures":
+    if (folder := relative(cases, root)) != "fixtures":
         table += f"cases = {json.dumps(folder)}\n"
     if file.is_file():
         changes.added[file] = _as_end(file, table)
@@ -114,21 +114,22 @@ def _as_end(file: Path, table: str) -> str:
     return added
 
 
-def _settle_workflow(changes: Changes, root: Path, cases: Path, baselines: Path) -> None:
+def _settle_workflow(changes: Changes, root: Path, cases: Path) -> None:
     """A workflow lives at the top of the checkout, also where the project is a folder in it."""
     top = next((folder for folder in (root, *root.resolve().parents) if (folder / ".git").exists()), root)
     file = top / WORKFLOW
     if file.exists():
         changes.notes.append(f"{show_path(file)} is there and stays as it is")
         return
-    folder = _relative(root, top)
+    folder = relative(root, top)
     changes.new[file] = render(
-        "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=_relative(cases, root),
-        baselines=_relative(baselines, top),
+        "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
+        outputs=relative(root / ANSWERS.parent, top),
     )  # fmt: skip
 
 
-def _relative(path: Path, start: Path) -> str:
+def relative(path: Path, start: Path) -> str:
+    """`path` as it is typed in the folder `start`."""
     return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
 
 

@@ -151,7 +151,7 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
     assert done.returncode == 0, done.stderr
     workflow = (shop / ".github/workflows/tunegate.yml").read_text()
     assert "working-directory: models" in workflow
-    assert "hashFiles('models/baselines/**') != ''" in workflow
+    assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunegate.harness.authoring.document import show_value
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
@@ -68,15 +69,18 @@ def read_examples(table: Table, columns: Columns) -> Examples:
     _check_inputs(table, columns)
     kept, notes = _each_once(table, columns)
     if not kept:
-        raise AuthoringError([Problem(table.name, 1, "", "rows with an input and what is expected", "none")])
+        raise AuthoringError([Problem(table.path, 1, "", "rows with an input and what is expected", "none")])
     return Examples(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
 
 
 def _check_inputs(table: Table, columns: Columns) -> None:
-    wrong = [row for row in table.rows if not isinstance(row.cells.get(columns.input, ""), str)]
+    wrong = [
+        Problem(table.path, row.line, columns.input, "text", show_value(row.cells[columns.input]))
+        for row in table.rows
+        if not isinstance(row.cells.get(columns.input, ""), str)
+    ]
     if wrong:
-        found = f"{canonical(wrong[0].cells[columns.input])[:40]}{_also(wrong[1:])}"
-        raise AuthoringError([Problem(table.name, wrong[0].line, columns.input, "text", found)])
+        raise AuthoringError(wrong)
 
 
 def _each_once(table: Table, columns: Columns) -> tuple[list[Row], list[str]]:
@@ -117,14 +121,11 @@ def _lines(rows: Sequence[Row]) -> str:
     return listed([str(line) for line in sorted(row.line for row in rows)])
 
 
-def _also(rows: Sequence[Row]) -> str:
-    return f" (also on line {_lines(rows)})" if rows else ""
-
-
 def _named(table: Table, columns: Columns, rows: Sequence[Row]) -> Iterator[Example]:
     """Each row as an example; with a column of ids its case is named so."""
     seen: dict[str, Row] = {}
     problems = []
+    hint = "without --id the cases are numbered"
     for row in rows:
         name = ""
         if columns.id:
@@ -132,16 +133,15 @@ def _named(table: Table, columns: Columns, rows: Sequence[Row]) -> Iterator[Exam
             name = _NO_NAME.sub("-", found).strip("-._+")
             other = seen.setdefault(name, row)
             if not name:
-                problems.append(Problem(table.name, row.line, columns.id, "an id with a letter or digit", repr(found)))
+                problems.append(
+                    Problem(table.path, row.line, columns.id, "an id with a letter or digit", repr(found), hint)
+                )
             elif other is not row:
                 again = f"{name!r} again (first on line {other.line})"
-                problems.append(Problem(table.name, row.line, columns.id, "an id that is unique", again))
+                problems.append(Problem(table.path, row.line, columns.id, "an id that is unique", again, hint))
         yield Example(row.line, row.cells[columns.input], _expected(row, columns), name)
     if problems:
-        first, rest = problems[0], problems[1:]
-        more = f", and {len(rest):,} more such rows" if rest else ""
-        hint = "without --id the cases are numbered"
-        raise AuthoringError([replace(first, found=first.found + more, hint=hint)])
+        raise AuthoringError(problems)
 
 
 def sample(examples: Examples, limit: int, with_shots: bool = True) -> tuple[list[Example], list[Example]]:

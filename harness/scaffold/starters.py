@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tunegate.harness.scaffold.examples import Columns
 from tunegate.harness.scaffold.table import Row, Table
@@ -10,7 +11,7 @@ from tunegate.harness.scaffold.table import Row, Table
 
 def _starter(columns: Sequence[str], *rows: Sequence[str]) -> tuple[Table, Columns]:
     cells = (dict(zip(columns, row, strict=True)) for row in rows)
-    table = Table("example", tuple(columns), tuple(Row(line, row) for line, row in enumerate(cells, start=1)))
+    table = Table(Path("example"), tuple(columns), tuple(Row(line, row) for line, row in enumerate(cells, start=1)))
     return table, Columns(columns[0], tuple(columns[1:]))
 
 

@@ -14,9 +14,9 @@ from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
 from tunegate.harness.core.files import parse_json
-from tunegate.harness.core.formatting import listed
 
-DELIMITERS = ",;\t|"
+TAB = "\t"
+DELIMITERS = f",;{TAB}|"
 KINDS = (".csv", ".tsv", ".jsonl")
 
 
@@ -32,10 +32,15 @@ class Row:
 class Table:
     """Rows, and the columns that they may have. In a `typed` table (JSONL) a value is of the kind that it is."""
 
-    name: str
+    path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     typed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its path as a person would type it."""
+        return show_path(self.path)
 
     def check_columns(self, option: str, names: Sequence[str]) -> None:
         """See that the columns are there, each once.
@@ -73,22 +78,23 @@ def read_table(path: Path, named: Collection[str] = ()) -> Table:
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, found {kind or 'no ending'}; "
             "a spreadsheet saves as CSV (UTF-8)"
         )
-    name, text = show_path(path), read_utf8(path).removeprefix("\ufeff")
+    text = read_utf8(path).removeprefix("\ufeff")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise AuthoringError([Problem(name, line, "", "text", "the byte 0, which no text holds", "export it again")])
-    table = _jsonl(name, text) if kind == ".jsonl" else _csv(name, text, named)
+        raise AuthoringError([Problem(path, line, "", "text", "the byte 0, which no text holds", "export it again")])
+    table = _jsonl(path, text) if kind == ".jsonl" else _csv(path, text, named)
     if not table.rows:
-        raise AuthoringError([Problem(name, 1, "", "rows below the header" if kind != ".jsonl" else "rows", "none")])
+        raise AuthoringError([Problem(path, 1, "", "rows below the header" if kind != ".jsonl" else "rows", "none")])
     return table
 
 
-def _csv(name: str, text: str, named: Collection[str]) -> Table:
+def _csv(path: Path, text: str, named: Collection[str]) -> Table:
     delimiter = _delimiter(text, named)
+    hint = f"a text that holds {'a tab' if delimiter == TAB else repr(delimiter)} or a line break stands in quotes"
     header: list[str] = []
     rows: list[Row] = []
-    torn: dict[int, list[int]] = {}
-    for line, cells in _records(name, text, delimiter):
+    torn: list[Problem] = []
+    for line, cells in _records(path, text, delimiter):
         filled = [cell.strip() for cell in cells]
         while len(filled) > max(len(header), 1) and header and not filled[-1]:
             filled.pop()  # a delimiter too many, as spreadsheets leave them below a wider row
@@ -97,12 +103,12 @@ def _csv(name: str, text: str, named: Collection[str]) -> Table:
         if not header:
             header = filled
         elif len(filled) != len(header):
-            torn.setdefault(len(filled), []).append(line)
+            torn.append(Problem(path, line, "", f"{len(header)} cells, as the header has", str(len(filled)), hint))
         else:
             rows.append(Row(line, {column: cell for column, cell in zip(header, filled, strict=True) if cell}))
     if torn:
-        raise AuthoringError(list(_torn(name, len(header), torn, delimiter)))
-    return Table(name, tuple(header), tuple(rows))
+        raise AuthoringError(torn)
+    return Table(path, tuple(header), tuple(rows))
 
 
 def _delimiter(text: str, named: Collection[str]) -> str:
@@ -118,7 +124,7 @@ def _delimiter(text: str, named: Collection[str]) -> str:
     return max(DELIMITERS, key=found)
 
 
-def _records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line where it begins: a cell in quotes may go on over several."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     line = 1
@@ -128,18 +134,10 @@ def _records(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[s
             line = reader.line_num + 1
     except csv.Error as error:
         hint = 'is there a quote that nothing closes? Inside quotes write "" for "'
-        raise AuthoringError([Problem(name, line, "", "a row of CSV", f"{error}", hint)]) from error
+        raise AuthoringError([Problem(path, line, "", "a row of CSV", f"{error}", hint)]) from error
 
 
-def _torn(name: str, width: int, torn: Mapping[int, Sequence[int]], delimiter: str) -> Iterator[Problem]:
-    shown = {"\t": "a tab"}.get(delimiter, f"{delimiter!r}")
-    for cells, lines in torn.items():
-        also = f" (also on line {listed([str(line) for line in lines[1:]])})" if len(lines) > 1 else ""
-        hint = f"a text that holds {shown} or a line break stands in quotes"
-        yield Problem(name, lines[0], "", f"{width} cells, as the header has", f"{cells}{also}", hint)
-
-
-def _jsonl(name: str, text: str) -> Table:
+def _jsonl(path: Path, text: str) -> Table:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     problems: list[Problem] = []
@@ -149,15 +147,13 @@ def _jsonl(name: str, text: str) -> Table:
         try:
             cells = {key: _clean(value) for key, value in _object(line).items()}
         except ValueError as error:
-            problems.append(Problem(name, number, "", "one JSON object a line", str(error)))
+            problems.append(Problem(path, number, "", "one JSON object a line", str(error)))
             continue
         columns |= dict.fromkeys(cells)
         rows.append(Row(number, {key: value for key, value in cells.items() if value not in (None, "")}))
     if problems:
-        rest = f" (also on line {listed([str(each.line) for each in problems[1:]])})" if problems[1:] else ""
-        first = problems[0]
-        raise AuthoringError([Problem(name, first.line, "", first.expected, f"{first.found}{rest}")])
-    return Table(name, tuple(columns), tuple(rows), typed=True)
+        raise AuthoringError(problems)
+    return Table(path, tuple(columns), tuple(rows), typed=True)
 
 
 def _object(line: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Asked:
         if self.goal:
             return self.goal
         if self.table:
-            return f"Made from {Path(self.table.name).name}."  # the name alone: others have it elsewhere
+            return f"Made from {self.table.path.name}."  # the name alone: others have it elsewhere
         return "An example, to be replaced by cases of your own."
 
 

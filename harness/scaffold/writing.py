@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
-from tunegate.harness.evaluation.options import PROJECT, read_settings
+from tunegate.harness.core.project import PROJECT
+from tunegate.harness.evaluation.options import read_settings
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.scaffold.task import NewTask, render
 
@@ -61,7 +62,7 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
     except AuthoringError as error:
         raise Refused(
             f"{show_path(cases)}: expected a folder for fixtures alone, found other files in it "
-            f"({error.problems[0].file}); nothing was written; name another one: --cases evals"
+            f"({show_path(error.problems[0].file)}); nothing was written; name another one: --cases evals"
         ) from error
     except Refused:
         return  # there are no tasks yet

@@ -27,7 +27,7 @@ def rows(count=60, **more):
 
 def table(rows, typed=False):
     columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    return Table("mail.csv", columns, tuple(Row(line, row) for line, row in enumerate(rows, start=2)), typed)
+    return Table(Path("mail.csv"), columns, tuple(Row(line, row) for line, row in enumerate(rows, start=2)), typed)
 
 
 def begin(rows, expect=("team",), suite="schema", *, names=None, limit=200, typed=False, **more) -> NewTask:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,7 +18,7 @@ from tunegate.harness.cli.common import (
     project,
     shared,
 )
-from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.examples import Columns
@@ -41,6 +41,9 @@ def tour(
     code = walk(console, folder)
     if code:
         raise typer.Exit(code)
+
+
+Answer = TypeVar("Answer")
 
 
 class Suite(StrEnum):
@@ -74,11 +77,12 @@ def init(
     from tunegate.harness.scaffold.writing import relative, write_task
 
     asks = task is None and source is None and _asks()
-    name = task or _answer("TASK", "Name of the task", asks)
-    check_name(name)
     check_suite(suite.value)
+    if task is None and not _asks():
+        raise UsageError("TASK: expected it on the command line, found none, and no terminal to ask on")
+    name = check_name(task) if task is not None else _answer("Name of the task", check_name)
     if asks:
-        source = _file()
+        source = _answer("A table of examples, .csv, .tsv or .jsonl (Enter: none yet)", _file)
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
     fixtures = relative(cases, project())
@@ -93,15 +97,22 @@ def _asks() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _answer(option: str, question: str, asks: bool) -> str:
-    if not asks and not _asks():
-        raise UsageError(f"{option}: expected it on the command line, found none, and no terminal to ask on")
-    return str(typer.prompt(question))
+def _answer(question: str, read: Callable[[str], Answer]) -> Answer:
+    """What somebody answers, asked again while it means nothing."""
+    while True:
+        try:
+            return read(str(typer.prompt(question, default="", show_default=False)).strip())
+        except TunegateError as error:
+            console.print(str(error), markup=False)
 
 
-def _file() -> Path | None:
-    said = typer.prompt("A table of examples, .csv, .tsv or .jsonl (Enter: none yet)", default="", show_default=False)
-    return Path(said).expanduser() if said else None
+def _file(said: str) -> Path | None:
+    from tunegate.harness.scaffold.table import read_table
+
+    path = Path(said).expanduser() if said else None
+    if path:
+        read_table(path)  # whoever is there to be asked is told now that it is none
+    return path
 
 
 def _table(
@@ -124,15 +135,17 @@ def _table(
         raise UsageError(f"{named}: expected the name of a column of {table.name} ({there}), found none")
     if missing:
         console.print(f"{table.name}: {len(table.rows):,} rows, with the columns {there}", markup=False)
-    column = column or str(typer.prompt("Which column holds what is asked"))
-    table.check_columns("--input", [column])
-    said = "" if expect else str(typer.prompt("Which columns hold what is expected (with commas between them)"))
-    return table, Columns(column, tuple(expect) or _split(table, said), names)
+    column = column or _answer("Which column holds what is asked", lambda said: _columns(table, "--input", said))[0]
+    several = "Which columns hold what is expected (with commas between them)"
+    expected = tuple(expect) or _answer(several, lambda said: _columns(table, "--expect", said))
+    return table, Columns(column, expected, names)
 
 
-def _split(table: Table, said: str) -> tuple[str, ...]:
-    """The columns that an answer names: one whose own name holds a comma, or several."""
-    return (said.strip(),) if said.strip() in table.columns else tuple(each.strip() for each in said.split(","))
+def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
+    """The columns that an answer names: one, whose own name may hold a comma, or several."""
+    names = (said,) if said in table.columns else tuple(each.strip() for each in said.split(","))
+    table.check_columns(option, names)
+    return names
 
 
 def _tell(changes: Changes, notes: Sequence[str]) -> None:

@@ -72,14 +72,15 @@ class NewTask:
     notes: tuple[str, ...]
 
 
-def check_name(task: str) -> None:
-    """Refuse a name that is no folder of a task.
+def check_name(task: str) -> str:
+    """A name, if it can be the folder of a task.
 
     Raises:
         UsageError: says what a name may hold.
     """
     if not NAME.fullmatch(task):
         raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
+    return task
 
 
 def check_suite(suite: str) -> None:

@@ -184,13 +184,25 @@ def test_what_it_cannot_know_is_a_usage_error_that_names_the_option(shop, argume
 
 
 def test_on_a_terminal_it_asks_for_what_is_open(shop):
-    answers = ["desk", "mail.csv", "Sort the mail.", "text", "team"]
+    answers = ["a desk", "desk", "male.csv", "mail.csv", "Sort the mail.", "txt", "text", "team"]
 
     code, shown = on_a_terminal([*COMMAND], shop, "".join(f"{each}\n" for each in answers))
 
     assert code == 0, shown
+    assert "TASK: expected a name of letters, digits and . _ + -, found 'a desk'" in shown
+    assert "male.csv: expected a file, found nothing there" in shown.replace(":1:", ":")
     assert "mail.csv: 30 rows, with the columns text, team" in shown
+    assert "did you mean 'text'?" in shown
     assert "about: Sort the mail." in (shop / "fixtures/desk/task.yaml").read_text()
+
+
+def test_whoever_leaves_a_question_leaves_with_2_and_nothing_written(shop):
+    before = files(shop)
+
+    code, shown = on_a_terminal([*COMMAND, "desk", *FLAGS[:2]], shop, "\x04")
+
+    assert (code, files(shop)) == (2, before), shown
+    assert "interrupted" in shown
 
 
 def test_on_a_terminal_flags_that_say_all_are_asked_nothing(shop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -232,10 +233,18 @@ def standing(root: Path) -> dict[str, Any]:
     """
     settings = read_settings(root)
     values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
-    return {
-        name: root / value if OPTIONS[name].type is Path and value is not None else value
-        for name, value in values.items()
-    }
+    return {name: _from(root, name, value) for name, value in values.items()}
+
+
+def _from(root: Path, name: str, value: Any) -> Any:
+    """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    if OPTIONS[name].type is Path and value is not None:
+        return root / value
+    if name == "model" and value.startswith(REPLAY):
+        called, file = split_replay(value)
+        # as it would be typed here: it is shown, and most runs start at the root
+        return f"{REPLAY}{called}{'=' if called else ''}{os.path.relpath(root / file)}"
+    return value
 
 
 def read_settings(root: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
-from tunegate.harness.core.files import parse_json
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
@@ -78,14 +79,18 @@ def read_table(path: Path, named: Collection[str] = ()) -> Table:
             f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, found {kind or 'no ending'}; "
             "a spreadsheet saves as CSV (UTF-8)"
         )
+    table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
+    if not table.rows:
+        raise AuthoringError([Problem(path, 1, "", "rows" if table.typed else "rows below the header", "none")])
+    return table
+
+
+def _text(path: Path) -> str:
     text = read_utf8(path).removeprefix("\ufeff")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise AuthoringError([Problem(path, line, "", "text", "the byte 0, which no text holds", "export it again")])
-    table = _jsonl(path, text) if kind == ".jsonl" else _csv(path, text, named)
-    if not table.rows:
-        raise AuthoringError([Problem(path, 1, "", "rows below the header" if kind != ".jsonl" else "rows", "none")])
-    return table
+    return text
 
 
 def _csv(path: Path, text: str, named: Collection[str]) -> Table:
@@ -137,38 +142,31 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         raise AuthoringError([Problem(path, line, "", "a row of CSV", f"{error}", hint)]) from error
 
 
-def _jsonl(path: Path, text: str) -> Table:
+def _jsonl(path: Path) -> Table:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     problems: list[Problem] = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would also split at U+2028
-        if not line.strip():
+    for line in read_json_lines(path, "examples", problems):
+        if found := _no_cells(line.data):
+            problems.append(line.problem((), "one JSON object", found))
             continue
-        try:
-            cells = {key: _clean(value) for key, value in _object(line).items()}
-        except ValueError as error:
-            problems.append(Problem(path, number, "", "one JSON object a line", str(error)))
-            continue
+        cells = {key: _clean(value) for key, value in line.data.items()}
         columns |= dict.fromkeys(cells)
-        rows.append(Row(number, {key: value for key, value in cells.items() if value not in (None, "")}))
+        rows.append(Row(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
     if problems:
         raise AuthoringError(problems)
     return Table(path, tuple(columns), tuple(rows), typed=True)
 
 
-def _object(line: str) -> dict[str, Any]:
+def _no_cells(data: Any) -> str:
+    """What a line holds instead of an object of texts that a file can hold; empty where it is one."""
+    if not isinstance(data, dict):
+        return show_value(data)
     try:
-        value = parse_json(line)
-        json.dumps(value, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise ValueError(f"a mistake in column {error.colno} ({error.msg})") from None
+        json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("half a surrogate pair") from None
-    except RecursionError:
-        raise ValueError("nesting without end") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"no object but {line.strip()[:40]}")
-    return value
+        return "half a surrogate pair"
+    return ""
 
 
 def _clean(value: Any) -> Any:

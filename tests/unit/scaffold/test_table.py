@@ -81,7 +81,7 @@ def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
     ("content", "line", "said"),
     [
         ('{"a": 1}\n{"a": \n[1]\n', 2, "a mistake in column"),
-        ('{"a": 1}\n["a"]\n3\n', 2, 'found no object but ["a"]'),
+        ('{"a": 1}\n["a"]\n3\n', 2, 'found ["a"]'),
         ('{"a": 1, "a": 2}\n', 1, "the key 'a' twice"),
         ('{"a": NaN}\n', 1, "NaN"),
         ('{"a": "\\ud83d"}\n', 1, "half a surrogate pair"),

@@ -21,7 +21,7 @@ from tunegate.harness.cli.common import (
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 
 if TYPE_CHECKING:
-    from tunegate.harness.scaffold.examples import Columns
+    from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import Table
     from tunegate.harness.scaffold.writing import Changes
 
@@ -43,7 +43,7 @@ def tour(
         raise typer.Exit(code)
 
 
-Answer = TypeVar("Answer")
+Given = TypeVar("Given")
 
 
 class Suite(StrEnum):
@@ -73,7 +73,7 @@ def init(
 
     On a terminal it asks for what the command line leaves open. Nothing is overwritten.
     """
-    from tunegate.harness.scaffold.task import Asked, check_name, check_suite, new_task
+    from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
     asks = task is None and source is None and _asks()
@@ -86,7 +86,7 @@ def init(
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
     fixtures = relative(cases, project())
-    made = new_task(Asked(name, suite.value, table, columns, system, goal or None, limit, fixtures))
+    made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures))
     changes = write_task(made, project(), cases)
     if not quiet:
         _tell(changes, made.notes)
@@ -97,7 +97,7 @@ def _asks() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _answer(question: str, read: Callable[[str], Answer]) -> Answer:
+def _answer(question: str, read: Callable[[str], Given]) -> Given:
     """What somebody answers, asked again while it means nothing."""
     while True:
         try:
@@ -119,7 +119,7 @@ def _table(
     source: Path | None, column: str | None, expect: Sequence[str], names: str | None
 ) -> tuple[Table | None, Columns | None]:
     """The table and which columns hold what; asked for where somebody is there to answer."""
-    from tunegate.harness.scaffold.examples import Columns
+    from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import read_table
 
     given = {"--input": column, "--expect": ", ".join(expect), "--id": names}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunegate.harness.scaffold.examples import Columns
-from tunegate.harness.scaffold.table import Row, Table
+from tunegate.harness.scaffold.drafts import Columns
+from tunegate.harness.scaffold.table import Table, TableRow
 
 
 def _starter(columns: Sequence[str], *rows: Sequence[str]) -> tuple[Table, Columns]:
     cells = (dict(zip(columns, row, strict=True)) for row in rows)
-    table = Table(Path("example"), tuple(columns), tuple(Row(line, row) for line, row in enumerate(cells, start=1)))
+    table = Table(
+        Path("example"), tuple(columns), tuple(TableRow(line, row) for line, row in enumerate(cells, start=1))
+    )
     return table, Columns(columns[0], tuple(columns[1:]))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.scaffold.examples import Example, Examples
-from tunegate.harness.scaffold.json_shape import DIALECT, in_words, is_prose, object_schema, typed
+from tunegate.harness.scaffold.drafts import Draft, Drafts
+from tunegate.harness.scaffold.infer import DIALECT, is_prose, object_schema, render_schema, typed
 
 LEAST_TOKENS, TOKEN_STEP = 32, 16
 SENTENCES = 128  # tokens, where what is expected is a part of the answer
@@ -20,7 +20,7 @@ LONGEST_TERM = 60  # characters
 
 
 @dataclass(frozen=True)
-class Suite:
+class SuiteDraft:
     """How a suite reads examples. `answer` is the text of an answer that meets what `expect` says.
 
     Where that is no answer that anyone would give, it is no `model_answer`, and shows no model how to answer.
@@ -28,13 +28,13 @@ class Suite:
 
     check: Mapping[str, Any]
     system: str
-    expect: Callable[[Example], Any]
-    answer: Callable[[Example], str]
+    expect: Callable[[Draft], Any]
+    answer: Callable[[Draft], str]
     role: str = "target"
     references: Mapping[str, str] = field(default_factory=dict)
     model_answer: bool = True
 
-    def tokens(self, examples: Sequence[Example]) -> int:
+    def tokens(self, examples: Sequence[Draft]) -> int:
         """Room for answers twice as long as the longest expected one, at two characters a token."""
         if not self.model_answer:
             return SENTENCES
@@ -42,38 +42,38 @@ class Suite:
         return max(LEAST_TOKENS, -(-longest // TOKEN_STEP) * TOKEN_STEP)
 
 
-def schema(examples: Examples) -> Suite:
+def schema_suite(drafts: Drafts) -> SuiteDraft:
     """JSON with a key for each expected column, or the very object that the one column holds.
 
     Raises:
         Refused: a column holds prose, which no exact match can judge.
     """
-    values = {column: _column(examples, column) for column in examples.columns.expect}
+    values = {column: _column(drafts, column) for column in drafts.columns.expect}
     for column, found in values.items():
         if is_prose([value for value in found if value is not None]):
-            raise Refused(_prose(examples, column))
-    if _is_object(examples):
-        rows = [each.expected[examples.columns.expect[0]] for each in examples.all]
+            raise Refused(_prose(drafts, column))
+    if _is_object(drafts):
+        rows = [each.expected[drafts.columns.expect[0]] for each in drafts.all]
     else:
         rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
-    shape = object_schema(rows)
-    answers = {each.line: row for each, row in zip(examples.all, rows, strict=True)}
-    match = {"match": "whole"} if set(shape["properties"]) - set(shape["required"]) else {}
-    return Suite(
+    schema = object_schema(rows)
+    answers = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
+    match = {"match": "whole"} if set(schema["properties"]) - set(schema["required"]) else {}
+    return SuiteDraft(
         check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
-        system=f"Reply with JSON only: {in_words(shape)}",
+        system=f"Reply with JSON only: {render_schema(schema)}",
         expect=lambda each: answers[each.line],
         answer=lambda each: json.dumps(answers[each.line], ensure_ascii=False),
         references={
-            "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | shape, indent=2, ensure_ascii=False)}\n"
+            "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | schema, indent=2, ensure_ascii=False)}\n"
         },
     )
 
 
-def _column(examples: Examples, column: str) -> list[Any]:
+def _column(drafts: Drafts, column: str) -> list[Any]:
     """The values of a column, of the kind that all of them are; None where a cell is empty."""
-    cells = [each.expected.get(column) for each in examples.all]
-    if examples.table.typed:
+    cells = [each.expected.get(column) for each in drafts.all]
+    if drafts.table.typed:
         return cells
     filled = iter(typed([cell for cell in cells if cell is not None]))
     return [None if cell is None else next(filled) for cell in cells]
@@ -83,30 +83,30 @@ def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in row.items() if value is not None}
 
 
-def _is_object(examples: Examples) -> bool:
+def _is_object(drafts: Drafts) -> bool:
     """Whether one column holds the whole answer, as an object."""
-    return len(examples.columns.expect) == 1 and all(
-        isinstance(value, dict) for each in examples.all for value in each.expected.values()
+    return len(drafts.columns.expect) == 1 and all(
+        isinstance(value, dict) for each in drafts.all for value in each.expected.values()
     )
 
 
-def _prose(examples: Examples, column: str) -> str:
-    longest = max((str(each.expected.get(column, "")) for each in examples.all), key=len)
+def _prose(drafts: Drafts, column: str) -> str:
+    longest = max((str(each.expected.get(column, "")) for each in drafts.all), key=len)
     return (
-        f"{examples.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
+        f"{drafts.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
         f"({len(longest)} characters at most), of which no two answers are alike. It can be judged by the house's "
         "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled "
         "pairs of texts (docs/voice.md)"
     )
 
 
-def retention(examples: Examples) -> Suite:
+def retention_suite(drafts: Drafts) -> SuiteDraft:
     """Short answers; several columns are answers that count alike."""
-    answers = {each.line: _texts(examples, each) for each in examples.all}
+    answers = {each.line: _texts(drafts, each) for each in drafts.all}
     for line, texts in answers.items():
         if not all(re.search(r"\w", text) for text in texts):
-            raise Refused(f"{examples.table.name}:{line}: expected answers with a letter or digit, found {texts}")
-    return Suite(
+            raise Refused(f"{drafts.table.name}:{line}: expected answers with a letter or digit, found {texts}")
+    return SuiteDraft(
         check={"measure": "questions"},
         system="Answer in a few words.",
         expect=lambda each: {"answer": answers[each.line]},
@@ -115,7 +115,7 @@ def retention(examples: Examples) -> Suite:
     )
 
 
-def _texts(examples: Examples, example: Example) -> list[str]:
+def _texts(drafts: Drafts, example: Draft) -> list[str]:
     """The texts that the expected columns of a row hold, each once; a cell of JSONL may be a list of them.
 
     Raises:
@@ -123,13 +123,13 @@ def _texts(examples: Examples, example: Example) -> list[str]:
     """
     cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
     if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
-        raise Refused(f"{examples.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")
+        raise Refused(f"{drafts.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")
     return list(dict.fromkeys(map(str, cells)))
 
 
-def vocabulary(examples: Examples) -> Suite:
+def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
     """Terms that the answer must use; each column holds one, or a cell of JSONL a list of them."""
-    asked = {each.line: _texts(examples, each) for each in examples.all}
+    asked = {each.line: _texts(drafts, each) for each in drafts.all}
     terms: dict[str, str] = {}
     for term in (term for texts in asked.values() for term in texts):
         terms.setdefault(term.casefold(), term)
@@ -137,15 +137,15 @@ def vocabulary(examples: Examples) -> Suite:
     long = [term for term in terms.values() if len(term) > LONGEST_TERM or "\n" in term]
     if long:
         raise Refused(
-            f"{examples.table.name}: --expect {', '.join(examples.columns.expect)}: expected terms of at most "
+            f"{drafts.table.name}: --expect {', '.join(drafts.columns.expect)}: expected terms of at most "
             f"{LONGEST_TERM} characters, found {listed([repr(term[:LONGEST_TERM] + '...') for term in long])}"
         )
 
-    def due(each: Example) -> list[str]:
+    def due(each: Draft) -> list[str]:
         return list(dict.fromkeys(term.casefold() for term in asked[each.line]))
 
     entries = [{"id": ids[key], "preferred": term} for key, term in terms.items()]
-    return Suite(
+    return SuiteDraft(
         check={"terms": "refs/terms.yaml"},
         system="Answer in our own terms.",
         expect=lambda each: {"terms": [ids[key] for key in due(each)]},
@@ -168,10 +168,10 @@ def _ids(terms: Mapping[str, str]) -> dict[str, str]:
 
 
 #: The suites that examples alone can begin.
-SUITES: Mapping[str, Callable[[Examples], Suite]] = {
-    "schema": schema,
-    "vocabulary": vocabulary,
-    "retention": retention,
+SUITES: Mapping[str, Callable[[Drafts], SuiteDraft]] = {
+    "schema": schema_suite,
+    "vocabulary": vocabulary_suite,
+    "retention": retention_suite,
 }
 #: What the others need first.
 NOT_FROM_EXAMPLES = {

@@ -22,7 +22,7 @@ KINDS = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row: the line where it begins, and its cells by column; a cell that is empty is not there."""
 
     line: int
@@ -35,7 +35,7 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     typed: bool = False
 
     @property
@@ -97,7 +97,7 @@ def _csv(path: Path, text: str, named: Collection[str]) -> Table:
     delimiter = _delimiter(text, named)
     hint = f"a text that holds {'a tab' if delimiter == TAB else repr(delimiter)} or a line break stands in quotes"
     header: list[str] = []
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     torn: list[Problem] = []
     for line, cells in _records(path, text, delimiter):
         filled = [cell.strip() for cell in cells]
@@ -110,7 +110,7 @@ def _csv(path: Path, text: str, named: Collection[str]) -> Table:
         elif len(filled) != len(header):
             torn.append(Problem(path, line, "", f"{len(header)} cells, as the header has", str(len(filled)), hint))
         else:
-            rows.append(Row(line, {column: cell for column, cell in zip(header, filled, strict=True) if cell}))
+            rows.append(TableRow(line, {column: cell for column, cell in zip(header, filled, strict=True) if cell}))
     if torn:
         raise AuthoringError(torn)
     return Table(path, tuple(header), tuple(rows))
@@ -122,7 +122,7 @@ def _delimiter(text: str, named: Collection[str]) -> str:
     def found(delimiter: str) -> tuple[int, int]:
         try:
             columns = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter), [])]
-        except csv.Error:  # told, with its line, when all of it is read
+        except csv.Error:  # left_out, with its line, when all of it is read
             columns = []
         return len(set(named) & set(columns)), len(columns)
 
@@ -144,7 +144,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
 
 def _jsonl(path: Path) -> Table:
     columns: dict[str, None] = {}
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     problems: list[Problem] = []
     for line in read_json_lines(path, "examples", problems):
         if found := _no_cells(line.data):
@@ -152,7 +152,7 @@ def _jsonl(path: Path) -> Table:
             continue
         cells = {key: _clean(value) for key, value in line.data.items()}
         columns |= dict.fromkeys(cells)
-        rows.append(Row(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
+        rows.append(TableRow(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
     if problems:
         raise AuthoringError(problems)
     return Table(path, tuple(columns), tuple(rows), typed=True)

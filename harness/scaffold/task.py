@@ -24,9 +24,9 @@ from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
-from tunegate.harness.scaffold.examples import Columns, Example, Examples, read_examples, sample
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
 from tunegate.harness.scaffold.starters import STARTERS
-from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, Suite
+from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
 from tunegate.harness.scaffold.table import Table
 
 ONE_LINE = ("check", "expect", "generate")
@@ -35,7 +35,7 @@ WIDEST_MARGIN = 0.3  # of a first guess: with so few cases that they hold no les
 
 
 @dataclass(frozen=True)
-class Asked:
+class InitOptions:
     """What a task is begun from. Without a `table` it is an example of its suite, to be replaced.
 
     `fixtures` is the folder of all tasks, as a guide names it.
@@ -93,7 +93,7 @@ def check_suite(suite: str) -> None:
         raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
 
 
-def new_task(asked: Asked) -> NewTask:
+def new_task(asked: InitOptions) -> NewTask:
     """Make the files of a task, and see that they hold.
 
     Raises:
@@ -103,9 +103,9 @@ def new_task(asked: Asked) -> NewTask:
     check_name(asked.task)
     check_suite(asked.suite)
     table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
-    examples = read_examples(table, columns)
-    suite = SUITES[asked.suite](examples)
-    cases, shots = sample(examples, asked.limit, suite.model_answer)
+    drafts = read_drafts(table, columns)
+    suite = SUITES[asked.suite](drafts)
+    cases, shots = draw(drafts, asked.limit, suite.model_answer)
     files = _files(asked, suite, cases, shots)
     unit = f"{asked.task}/{asked.suite}"
     answers = {f"{unit}/{each.name}": suite.answer(each) for each in cases}
@@ -115,11 +115,11 @@ def new_task(asked: Asked) -> NewTask:
         "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit,
         case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
-    notes = [*examples.notes, *_left(examples, cases, shots)] if asked.table else []
+    notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []
     return NewTask(asked.task, asked.suite, files | {POLICY: policy, "README.md": guide}, answers, margin, tuple(notes))
 
 
-def _files(asked: Asked, suite: Suite, cases: Sequence[Example], shots: Sequence[Example]) -> dict[str, str]:
+def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots: Sequence[Draft]) -> dict[str, str]:
     said = f"{asked.goal} {suite.system}" if asked.goal else suite.system
     data: dict[str, Any] = {
         "version": 1,
@@ -135,11 +135,11 @@ def _files(asked: Asked, suite: Suite, cases: Sequence[Example], shots: Sequence
     return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
 
 
-def _case(suite: Suite, example: Example) -> dict[str, Any]:
+def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     return {"id": example.name, "input": example.input, "expect": suite.expect(example)}
 
 
-def _policy(asked: Asked, suite: Suite, cases: Sequence[Example], margin: float) -> str:
+def _policy(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], margin: float) -> str:
     reason = (
         f"A first guess, for {len(cases)} cases: say here what a wrong answer costs, and with it how many points more "
         "of them would be too many."
@@ -178,12 +178,12 @@ def _margin(task: Task) -> float:
     return round(min(WIDEST_MARGIN, max(1, steps) * DEFAULT_MARGIN), 2)
 
 
-def _left(examples: Examples, cases: Sequence[Example], shots: Sequence[Example]) -> list[str]:
-    left = len(examples.all) - len(cases) - len(shots)
+def _left(drafts: Drafts, cases: Sequence[Draft], shots: Sequence[Draft]) -> list[str]:
+    left = len(drafts.all) - len(cases) - len(shots)
     if not left:
         return []
     return [
-        f"{len(cases):,} of {len(examples.all):,} rows are cases (--limit), {left:,} are not used: they may train, "
+        f"{len(cases):,} of {len(drafts.all):,} rows are cases (--limit), {left:,} are not used: they may train, "
         "cases and shots may not"
     ]
 

@@ -18,7 +18,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Stop:
     """A command of the tour: why it comes now, the exit code that it ends with, and what there is to see in it."""
 
     why: str
@@ -27,24 +27,24 @@ class Step:
     seen: str
 
 
-STEPS = (
-    Step(
+STOPS = (
+    Stop(
         "Fixtures come first, and are checked without a model", ("tunegate", "lint"), 0,
         "A support desk: messages to be sorted into strict JSON (the target: it must improve), and general questions "
         "(a guard: it must hold). fixtures/support/task.yaml says so, with the reasons.",
     ),
-    Step(
+    Stop(
         "The baseline: what the base model makes of them",
         ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "smollm2"), 0,
         "SmolLM2-135M knows most answers to the questions, and writes no JSON. It was asked once, elsewhere; what it "
         "answered is in outputs/base.jsonl, and now in baselines/, to be committed beside the fixtures.",
     ),
-    Step(
+    Stop(
         "The gate on a tuned model: better where it should be, and not worse elsewhere?",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
         "It passes: the gain is beyond chance, and what was lost of the rest is within the margin.",
     ),
-    Step(
+    Stop(
         "The gate on another one: tuned in the same way, but on triage rows alone",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/narrow.jsonl", "--tg-against=baseline"), 1,
         "It blocks: the target improved as well, and the model forgot everything else. A look at the target alone "
@@ -70,15 +70,15 @@ def walk(console: Console, folder: Path) -> int:
     start = time.monotonic()
     _write(folder)
     console.print(f"A small repository with recorded answers of three real models: {show_path(folder)}", markup=False)
-    for number, step in enumerate(STEPS, start=1):
+    for number, stop in enumerate(STOPS, start=1):
         console.print()
-        console.print(f"{number} of {len(STEPS)}: {step.why}", style="bold", markup=False)
-        console.print(f"$ {shlex.join(step.command)}", markup=False)
-        code = _run(step.command, folder)
-        if code != step.code:
-            console.print(f"stopped: expected exit code {step.code}, found {code}", style="bold red")
+        console.print(f"{number} of {len(STOPS)}: {stop.why}", style="bold", markup=False)
+        console.print(f"$ {shlex.join(stop.command)}", markup=False)
+        code = _run(stop.command, folder)
+        if code != stop.code:
+            console.print(f"stopped: expected exit code {stop.code}, found {code}", style="bold red")
             return CouldNotRun.exit_code
-        console.print(f"exit code {code}. {step.seen}", style="italic", markup=False)
+        console.print(f"exit code {code}. {stop.seen}", style="italic", markup=False)
     console.print()
     console.print(NEXT.format(folder=show_path(folder)), markup=False)
     console.print(f"The tour took {time.monotonic() - start:.0f} seconds.")

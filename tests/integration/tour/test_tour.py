@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from tunegate.harness.tour.walk import STEPS, walk
+from tunegate.harness.tour.walk import STOPS, walk
 
 COMMAND = [sys.executable, "-m", "tunegate", "tour"]
 
@@ -28,8 +28,8 @@ def test_it_shows_its_commands_a_baseline_a_release_and_a_block(tmp_path):
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     shown = done.stdout
-    for step in STEPS:
-        assert f"$ {' '.join(step.command)}" in shown
+    for stop in STOPS:
+        assert f"$ {' '.join(stop.command)}" in shown
     good, bad = shown.split("$ pytest")[1:]
     assert "support/triage: Improved on the baseline" in good
     assert "support/triage: Improved on the baseline" in bad
@@ -52,8 +52,8 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
 
 
 def test_a_step_that_ends_otherwise_stops_it(tmp_path, monkeypatch):
-    step = replace(STEPS[0], command=("tunegate", "lint", "nowhere"))
-    monkeypatch.setattr("tunegate.harness.tour.walk.STEPS", (step,))
+    stop = replace(STOPS[0], command=("tunegate", "lint", "nowhere"))
+    monkeypatch.setattr("tunegate.harness.tour.walk.STOPS", (stop,))
     shown = io.StringIO()
 
     assert walk(Console(file=shown, width=200), tmp_path / "tour") == 3

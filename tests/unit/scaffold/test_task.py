@@ -13,10 +13,10 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
-from tunegate.harness.scaffold.examples import Columns
+from tunegate.harness.scaffold.drafts import Columns
 from tunegate.harness.scaffold.suites import SUITES
-from tunegate.harness.scaffold.table import Row, Table
-from tunegate.harness.scaffold.task import Asked, NewTask, check_suite, new_task
+from tunegate.harness.scaffold.table import Table, TableRow
+from tunegate.harness.scaffold.task import InitOptions, NewTask, check_suite, new_task
 
 TEAMS = ("billing", "repairs", "sales")
 
@@ -27,12 +27,14 @@ def rows(count=60, **more):
 
 def table(rows, typed=False):
     columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    return Table(Path("mail.csv"), columns, tuple(Row(line, row) for line, row in enumerate(rows, start=2)), typed)
+    return Table(Path("mail.csv"), columns, tuple(TableRow(line, row) for line, row in enumerate(rows, start=2)), typed)
 
 
 def begin(rows, expect=("team",), suite="schema", *, names=None, limit=200, typed=False, **more) -> NewTask:
     asked = {"system": None, "goal": None} | more
-    return new_task(Asked("desk", suite, table(rows, typed), Columns("text", expect, names), limit=limit, **asked))
+    return new_task(
+        InitOptions("desk", suite, table(rows, typed), Columns("text", expect, names), limit=limit, **asked)
+    )
 
 
 def fixture(task: NewTask, folder: Path) -> dict:
@@ -66,7 +68,7 @@ def test_it_is_linted_without_a_mistake_or_a_warning(tmp_path):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_without_a_table_it_is_an_example_of_its_suite(tmp_path, suite):
-    task = new_task(Asked("desk", suite, None, None, None, None, 200))
+    task = new_task(InitOptions("desk", suite, None, None, None, None, 200))
     fixture(task, tmp_path)
 
     [loaded] = load_tasks(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.scaffold.json_shape import in_words, is_prose, object_schema, schema_of, typed
+from tunegate.harness.scaffold.infer import is_prose, object_schema, render_schema, schema_of, typed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -22,7 +22,7 @@ def test_every_value_satisfies_the_schema_made_of_it(values):
 
     for value in values:
         jsonschema.validate(value, schema, jsonschema.Draft202012Validator)
-    assert in_words(schema)
+    assert render_schema(schema)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_key_that_some_lack_is_not_required_and_no_other_is_allowed():
 
     assert schema["required"] == ["a"]
     assert schema["additionalProperties"] is False
-    assert in_words(schema) == '{"a": a number, "b": true|false (left out where there is none)}'
+    assert render_schema(schema) == '{"a": a number, "b": true|false (left out where there is none)}'
 
 
 def test_prose_is_what_no_two_people_write_alike():

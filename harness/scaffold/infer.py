@@ -76,14 +76,14 @@ def _labels(texts: Sequence[str]) -> list[str]:
     return different if few and all(len(text) <= LONGEST_LABEL and "\n" not in text for text in different) else []
 
 
-def in_words(schema: Mapping[str, Any]) -> str:
+def render_schema(schema: Mapping[str, Any]) -> str:
     """A schema as a prompt says it: `{"team": "billing"|"sales", "urgent": true|false}`."""
     if "enum" in schema:
         return "|".join(map(_json, schema["enum"]))
     if "properties" in schema:
         return f"{{{', '.join(_properties(schema))}}}"
     if "items" in schema:
-        return f"[{in_words(schema['items'])}, ...]"
+        return f"[{render_schema(schema['items'])}, ...]"
     kinds: list[str] = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     words = {"boolean": "true|false", "integer": "a whole number", "number": "a number", "string": "text"}
     return "|".join(words.get(kind, kind) for kind in kinds)
@@ -92,7 +92,7 @@ def in_words(schema: Mapping[str, Any]) -> str:
 def _properties(schema: Mapping[str, Any]) -> Iterator[str]:
     for key, inner in schema["properties"].items():
         optional = "" if key in schema["required"] else " (left out where there is none)"
-        yield f"{_json(key)}: {in_words(inner)}{optional}"
+        yield f"{_json(key)}: {render_schema(inner)}{optional}"
 
 
 def _json(value: Any) -> str:

@@ -12,9 +12,8 @@ from tunegate.harness.authoring.document import show_value
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.scaffold.table import Row, Table
+from tunegate.harness.scaffold.table import Table, TableRow
 
-ENOUGH = 200  # cases that hold a margin of five points; more take longer and show little more
 SHOTS = ((20, 3), (6, 1))  # with so many examples, so many are spared for `shots`
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 
@@ -29,8 +28,8 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """An input and what is expected of its answer, by column; `name` is empty until it is a case."""
+class Draft:
+    """A case in the making: an input, and what is expected of its answer, by column; `name` may be empty yet."""
 
     line: int
     input: str
@@ -39,21 +38,16 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Examples:
+class Drafts:
     """All that can be used of a table, and notes on what cannot."""
 
     table: Table
     columns: Columns
-    all: tuple[Example, ...]
+    all: tuple[Draft, ...]
     notes: tuple[str, ...]
 
-    @property
-    def optional(self) -> set[str]:
-        """The columns in which some cell is empty."""
-        return {column for column in self.columns.expect if any(column not in each.expected for each in self.all)}
 
-
-def read_examples(table: Table, columns: Columns) -> Examples:
+def read_drafts(table: Table, columns: Columns) -> Drafts:
     """What the rows of a table ask and expect: each question once, and none that several rows answer differently.
 
     Raises:
@@ -70,7 +64,7 @@ def read_examples(table: Table, columns: Columns) -> Examples:
     kept, notes = _each_once(table, columns)
     if not kept:
         raise AuthoringError([Problem(table.path, 1, "", "rows with an input and what is expected", "none")])
-    return Examples(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
+    return Drafts(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
 
 
 def _check_inputs(table: Table, columns: Columns) -> None:
@@ -83,10 +77,10 @@ def _check_inputs(table: Table, columns: Columns) -> None:
         raise AuthoringError(wrong)
 
 
-def _each_once(table: Table, columns: Columns) -> tuple[list[Row], list[str]]:
+def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str]]:
     """The rows that count, and a note for each way in which others do not."""
     empty = [row for row in table.rows if not _is_whole(row, columns)]
-    by_input: dict[str, list[Row]] = {}
+    by_input: dict[str, list[TableRow]] = {}
     for row in table.rows:
         if _is_whole(row, columns):
             by_input.setdefault(row.cells[columns.input], []).append(row)
@@ -97,33 +91,33 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[Row], list[str]]:
         else:
             kept.append(rows[0])
             repeated += rows[1:]
-    told = (
+    left_out = (
         (empty, "without an input, or with nothing expected"),
         (repeated, "asked before"),
         (disputed, "asked twice with different expectations: decide which is right"),
     )
-    return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in told if rows]
+    return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in left_out if rows]
 
 
-def _is_whole(row: Row, columns: Columns) -> bool:
+def _is_whole(row: TableRow, columns: Columns) -> bool:
     return columns.input in row.cells and bool(_expected(row, columns))
 
 
-def _expected(row: Row, columns: Columns) -> dict[str, Any]:
+def _expected(row: TableRow, columns: Columns) -> dict[str, Any]:
     return {column: row.cells[column] for column in columns.expect if column in row.cells}
 
 
-def _rows(rows: Sequence[Row]) -> str:
+def _rows(rows: Sequence[TableRow]) -> str:
     return f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
 
 
-def _lines(rows: Sequence[Row]) -> str:
+def _lines(rows: Sequence[TableRow]) -> str:
     return listed([str(line) for line in sorted(row.line for row in rows)])
 
 
-def _named(table: Table, columns: Columns, rows: Sequence[Row]) -> Iterator[Example]:
+def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator[Draft]:
     """Each row as an example; with a column of ids its case is named so."""
-    seen: dict[str, Row] = {}
+    seen: dict[str, TableRow] = {}
     problems = []
     hint = "without --id the cases are numbered"
     for row in rows:
@@ -139,18 +133,18 @@ def _named(table: Table, columns: Columns, rows: Sequence[Row]) -> Iterator[Exam
             elif other is not row:
                 again = f"{name!r} again (first on line {other.line})"
                 problems.append(Problem(table.path, row.line, columns.id, "an id that is unique", again, hint))
-        yield Example(row.line, row.cells[columns.input], _expected(row, columns), name)
+        yield Draft(row.line, row.cells[columns.input], _expected(row, columns), name)
     if problems:
         raise AuthoringError(problems)
 
 
-def sample(examples: Examples, limit: int, with_shots: bool = True) -> tuple[list[Example], list[Example]]:
+def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draft], list[Draft]]:
     """The examples that become cases, at most `limit`, and the few that become `shots`.
 
     Which ones is decided by a digest of the input alone: the same today and tomorrow, whatever order the rows have, and
     no row that is added moves more than one other.
     """
-    drawn = sorted(examples.all, key=lambda each: hashlib.sha256(each.input.encode()).hexdigest())
+    drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.input.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
     shots = _differing(drawn)[:spared]
     rest = [each for each in drawn if each not in shots]
@@ -161,10 +155,10 @@ def sample(examples: Examples, limit: int, with_shots: bool = True) -> tuple[lis
     ], shots
 
 
-def _differing(drawn: Sequence[Example]) -> list[Example]:
+def _differing(drawn: Sequence[Draft]) -> list[Draft]:
     """The first few that expect different things, as examples for a prompt should; short ones, which cost less."""
     middle = sorted(len(each.input) for each in drawn)[len(drawn) // 2]
-    first: dict[str, Example] = {}
+    first: dict[str, Draft] = {}
     for each in drawn:
         if len(each.input) <= middle:
             first.setdefault(canonical(each.expected), each)

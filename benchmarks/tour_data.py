@@ -1,12 +1,13 @@
 """The data of `tunegate tour`, made anew: part of the demo's fixtures, and what three models answered to it.
 
-    tunegate demo                                               # the base and the tuned model; see below
-    tunegate train benchmarks/tour_recipe.yaml                  # the other: triage alone, three times as hard
-    pytest suites/ -k 'triage and not cost or questions' --tg-adapter=.tunegate/tour/triage-alone --tg-out=narrow.json
-    python benchmarks/tour_data.py .tunegate/demo/record.json narrow.json
+    tunegate train benchmarks/tour_recipes/tuned.yaml
+    tunegate train benchmarks/tour_recipes/overtuned.yaml
+    pytest suites/ -k 'support/triage/ or support/questions' --tg-out=.tunegate/tour/records
+        --tg-adapter=.tunegate/tour/tuned --tg-adapter=.tunegate/tour/overtuned
+    python benchmarks/tour_data.py .tunegate/tour/records
 
-The base's answers come from baselines/, the tuned model's from the record of the demo. Nothing is chosen: these are the
-first hundred cases of triage and all general questions, in the order of the files.
+The base's answers come from baselines/. Nothing is chosen: these are the first hundred cases of triage and all general
+questions, in the order of the files.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ TRIAGE_CASES = 100
 def main() -> int:
     """Write the fixtures and the outputs of the three models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tuned", type=Path, help="a record of the demo's adapter")
-    parser.add_argument("narrow", type=Path, help="a record of the adapter that was tuned on triage alone")
-    given = parser.parse_args()
+    parser.add_argument("records", type=Path, help="the folder of the records of tuned and overtuned")
+    records = parser.parse_args().records
     here = DATA / "fixtures" / "support"
     (here / "triage.yaml").write_text(first_cases((FIXTURES / "triage.yaml").read_text("utf-8")), "utf-8")
     (here / "questions.yaml").write_text(without_schema((FIXTURES / "questions.yaml").read_text("utf-8")), "utf-8")
@@ -45,8 +45,8 @@ def main() -> int:
     [task] = load_tasks(here.parent)
     digests = {asked.key: asked.digest for asked in requests(task.units, "as-is", repeats=1)}
     write("base", base_answers(), digests)
-    for name, path in (("tuned", given.tuned), ("narrow", given.narrow)):
-        record = read_record(path)
+    for name in ("tuned", "overtuned"):
+        record = read_record(records / f"{name}.json")
         write(name, {key: vars_of(record.cases[key]) for key in digests}, digests)
     print("\n".join(f"{path.stat().st_size:8,} {path.relative_to(ROOT)}" for path in sorted(DATA.rglob("*.*"))))
     return 0

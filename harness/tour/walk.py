@@ -45,10 +45,10 @@ STOPS = (
         "It passes: the gain is beyond chance, and what was lost of the rest is within the margin.",
     ),
     Stop(
-        "The gate on another one: tuned in the same way, but on triage rows alone",
-        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/narrow.jsonl", "--tg-against=baseline"), 1,
-        "It blocks: the target improved as well, and the model forgot everything else. A look at the target alone "
-        "would have released it.",
+        "The gate on another one: the same training rows, but three passes at three times the rate",
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline"), 1,
+        "It blocks, and would stop a pull request: the target is far better still, and snow is grey now. Whoever looks "
+        "at the target alone would have shipped it.",
     ),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 FLAGS = ("--from", "mail.csv", "--input", "text", "--expect", "team")
 COMMAND = [sys.executable, "-m", "tunegate", "init"]
@@ -150,7 +151,9 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
 
     assert done.returncode == 0, done.stderr
     workflow = (shop / ".github/workflows/tunegate.yml").read_text()
-    assert "working-directory: models" in workflow
+    gate = yaml.safe_load(workflow)["jobs"]["gate"]
+    assert gate["defaults"] == {"run": {"working-directory": "models"}}
+    assert [each["run"].split()[0] for each in gate["steps"] if "run" in each] == ["pip", "tunegate", "pytest"]
     assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
 
 

@@ -42,13 +42,14 @@ STOPS = (
     Stop(
         "The gate on a tuned model: better where it should be, and not worse elsewhere?",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
-        "It passes: the gain is beyond chance, and what was lost of the rest is within the margin.",
+        "It passes. One gentle pass over 400 rows taught the form, JSON every time, and six right ones in a hundred: a "
+        "gain beyond chance, however small. What it knew before is kept.",
     ),
     Stop(
         "The gate on another one: the same training rows, but three passes at three times the rate",
         ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline"), 1,
-        "It blocks, and would stop a pull request: the target is far better still, and snow is grey now. Whoever looks "
-        "at the target alone would have shipped it.",
+        "It blocks, and would stop a pull request: ten times as many are right, and snow is grey now. Whoever looks at "
+        "the target alone would have shipped it. What to try is between the two: fewer passes, more general rows.",
     ),
 )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gc
 import math
 import re
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from tunegate.harness.authoring.document import Document, Where, show_value, show_where
+from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 MAX_DEPTH = 100  # levels of nesting
@@ -253,18 +253,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_KEPT = {TAG + "null", MERGE}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _name, _pattern, _first in (
+#: Plain values that are no text: their kind, their pattern, and what they may begin with.
+SCALARS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
     # YAML 1.1 reads 5e-4 as text; everyone who writes a learning rate means the number
     ("float", r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-.0123456789"),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
-):
+)
+_KEPT = {TAG + "null", MERGE}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, _pattern, _first in SCALARS:
     _Loader.add_implicit_resolver(TAG + _name, re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
@@ -326,49 +328,31 @@ def _plain_data(path: Path, text: str, loader: _Loader | _FastLoader) -> Documen
 
 
 _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
-_UNSEEN = re.compile(
+#: Characters that nobody sees. A fixture may hold them as escapes between double quotes.
+UNSEEN = re.compile(
     "[\u200b\u2060]|(?<!\\A)\ufeff|"  # without width, unlike the joiners of emoji and of some scripts
     "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 
 
 _PLAIN = bytes(range(32, 127)) + b"\t\n"
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _read_text(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise AuthoringError([Problem(path, 1, "", "a file", _nothing(path))]) from None
-    except UnicodeDecodeError as error:
-        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
-        hint = "save the file with the encoding UTF-8"
-        found = f"the byte 0x{byte:02x}, which is something else"
-        if error.object.startswith(_UTF16):
-            line, found = 1, "UTF-16, as some editors of Windows save it"
-        problem = Problem(path, line, "", "UTF-8 text", found, hint)
-        raise AuthoringError([problem]) from error
-    except OSError as error:
-        raise AuthoringError([Problem(path, 1, "", "a file that can be read", error.strerror or str(error))]) from error
+    text = read_utf8(path)
     # before YAML, which would complain of something else on another line
     if torn := _CONFLICT.search(text):
         hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
         line = text.count("\n", 0, torn.start()) + 1
         raise AuthoringError([Problem(path, line, "", "one version of the text", "a merge conflict", hint)])
     # most text is plain ASCII, which is deleted far faster than an expression walks over it
-    if not _UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
+    if not UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
         return text
     unseen = [
         Problem(path, text.count("\n", 0, seen.start()) + 1, "", "characters that can be seen",
                 f"the character U+{ord(seen[0]):04X}, which cannot", "delete it or put a space or line break there")
-        for seen in _UNSEEN.finditer(text)
+        for seen in UNSEEN.finditer(text)
     ]  # fmt: skip
     if unseen:
         raise AuthoringError(unseen)
     return text
-
-
-def _nothing(path: Path) -> str:
-    """What stands at a path where no file can be read: a link is there, and what it names is not."""
-    return f"a link to {path.readlink()}, where nothing is" if path.is_symlink() else "nothing there"

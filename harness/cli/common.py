@@ -86,9 +86,9 @@ class Command(TyperCommand):
 def _ending() -> Iterator[None]:
     try:
         yield
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # an abort is that at a question
         errors.print("interrupted; run the same command again to go on")
         # 2 as under pytest, for whoever interrupts a run
         raise typer.Exit(2) from None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.recorded import prompts, record
@@ -17,6 +18,8 @@ from tunegate.harness.cli.training import diagnose, train
 #: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
 #: works with when it is called, so that help and completion wait for none of it.
 COMMANDS = (
+    (tour, "See the whole gate at work, in a minute.", "tunegate tour try-it"),
+    (init, "Begin a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
     (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
     (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
     (plan, "Say how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),

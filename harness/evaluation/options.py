@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -77,9 +78,18 @@ TABLE = (
            default=False),
     Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
-    Option("from", "Outputs made elsewhere, one a line", "OUTPUTS.jsonl", Path),
     Option("name", "What the outputs are called; their baselines lie in replay-NAME/", "NAME"),
     Option("render", "Also write each prompt as this model's chat template does: smollm2, a folder, a Hub id", "MODEL"),
+    Option("suite", "Which suite scores the new cases", "schema|vocabulary|retention", default="schema",
+           choices=("schema", "vocabulary", "retention")),
+    Option("from", "What it is made from: outputs for record, one a line; a table of examples for init", "FILE", Path),
+    Option("input", "The column that holds what is asked", "COLUMN"),
+    Option("expect", "A column that holds what is expected; may be repeated", "COLUMN", many=True),
+    Option("id", "The column that holds the names of cases; without it they are numbered", "COLUMN"),
+    Option("system", "The system message of the prompt; without it, one that asks for what is expected", "TEXT"),
+    Option("goal", "What the task is for, in a sentence, for whoever reviews it", "TEXT"),
+    # 200 cases hold a margin of five points; more take longer and show little more
+    Option("limit", "Cases to make at most, the same ones every time", "N", int, 200, least=1),
     Option("run", "The run to rest on, by its record", "RECORD.json", Path),
     Option("larger", "A larger model, one more rung", "MODEL", stands=True),
     Option("sample", "Cases of a unit to ask, hits and misses alike", "N", int, 40, least=10, stands=True),
@@ -224,10 +234,18 @@ def standing(root: Path) -> dict[str, Any]:
     """
     settings = read_settings(root)
     values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
-    return {
-        name: root / value if OPTIONS[name].type is Path and value is not None else value
-        for name, value in values.items()
-    }
+    return {name: _from(root, name, value) for name, value in values.items()}
+
+
+def _from(root: Path, name: str, value: Any) -> Any:
+    """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    if OPTIONS[name].type is Path and value is not None:
+        return root / value
+    if name == "model" and value.startswith(REPLAY):
+        called, file = split_replay(value)
+        # as it would be typed here: it is shown, and most runs start at the root
+        return f"{REPLAY}{called}{'=' if called else ''}{os.path.relpath(root / file)}"
+    return value
 
 
 def read_settings(root: Path) -> dict[str, Any]:

@@ -97,6 +97,12 @@ def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
     assert follow("first-suite.md", tmp_path / "project", home) == 8
 
 
+def test_a_table_becomes_a_verdict_as_its_guide_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("from-a-table.md", tmp_path / "project", home) == 7
+
+
 def test_a_model_that_answers_elsewhere_is_recorded_and_gated_as_its_guide_says(tmp_path, home):
     (tmp_path / "project").mkdir()
 

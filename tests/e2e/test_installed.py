@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -164,3 +165,29 @@ def test_a_missing_extra_is_one_line_and_exit_3(place):
     assert done.returncode == 3, done.stdout + done.stderr
     assert "pip install 'tunegate[models]'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_tour_shows_a_release_and_a_block_without_torch(place, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    done = place._replace(repository=tmp_path).run("tunegate", "tour")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 45  # of a processor; 15 are usual
+    assert "support/questions: Held" in done.stdout
+    assert "support/questions: Regressed" in done.stdout
+    assert "support: Blocked: support/questions regressed" in done.stdout
+    assert "No module named 'torch'" in place.run("python", "-c", "import torch").stderr
+
+
+def test_a_task_begun_from_a_table_is_linted_and_green_at_once(place, tmp_path):
+    lines = [f"Message number {n},{('billing', 'repairs', 'sales')[n % 3]}" for n in range(60)]
+    (tmp_path / "mail.csv").write_text("\n".join(["text,team", *lines]))
+    here = place._replace(repository=tmp_path)
+
+    begun = here.run("tunegate", "init", "desk", "--from", "mail.csv", "--input", "text", "--expect", "team")
+    linted, scored = here.run("tunegate", "lint", "--strict"), here.run("pytest")
+
+    assert [each.returncode for each in (begun, linted, scored)] == [0, 0, 0], begun.stderr + scored.stdout
+    assert "57 passed" in scored.stdout

@@ -258,6 +258,17 @@ def test_a_setting_decides_how_lint_ends(home):
     assert CliRunner().invoke(app, ["lint"]).exit_code == 4
 
 
+@pytest.mark.parametrize("model", ["replay:out/base.jsonl", "replay:base=out/base.jsonl"])
+def test_the_outputs_of_a_standing_model_lie_in_the_project_wherever_one_stands(tmp_path, monkeypatch, model):
+    (tmp_path / "pyproject.toml").write_text(f'[tool.tunegate]\nmodel = "{model}"\n')
+    (tmp_path / "inside").mkdir()
+
+    monkeypatch.chdir(tmp_path)
+    assert standing(Path())["model"] == standing(tmp_path)["model"] == model
+    monkeypatch.chdir(tmp_path / "inside")
+    assert standing(tmp_path)["model"] == model.replace("out/", "../out/")
+
+
 def test_settings_of_a_run(project: Project):
     project.unit(["a"])
     file = project.path / "pyproject.toml"

@@ -1,0 +1,165 @@
+"""From rows to examples: what is asked and what is expected, each question once, and a sample of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
+from tunegate.harness.core.files import canonical
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.scaffold.table import Table, TableRow
+
+SHOTS = ((20, 3), (6, 1))  # with so many examples, so many are spared for `shots`
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns hold what."""
+
+    input: str
+    expect: tuple[str, ...]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A case in the making: an input, and what is expected of its answer, by column; `name` may be empty yet."""
+
+    line: int
+    input: str
+    expected: dict[str, Any]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """All that can be used of a table, and notes on what cannot."""
+
+    table: Table
+    columns: Columns
+    all: tuple[Draft, ...]
+    notes: tuple[str, ...]
+
+
+def read_drafts(table: Table, columns: Columns) -> Drafts:
+    """What the rows of a table ask and expect: each question once, and none that several rows answer differently.
+
+    Raises:
+        UsageError: a column is not there.
+        AuthoringError: no row can be used, an input is no text, or ids are none.
+    """
+    table.check_columns("--input", [columns.input])
+    table.check_columns("--expect", columns.expect)
+    if columns.id:
+        table.check_columns("--id", [columns.id])
+    if columns.input in columns.expect or len(set(columns.expect)) < len(columns.expect):
+        raise UsageError("--input, --expect: expected a column each, found one twice")
+    _check_inputs(table, columns)
+    kept, notes = _each_once(table, columns)
+    if not kept:
+        raise AuthoringError([Problem(table.path, 1, "", "rows with an input and what is expected", "none")])
+    return Drafts(table, columns, tuple(_named(table, columns, kept)), tuple(notes))
+
+
+def _check_inputs(table: Table, columns: Columns) -> None:
+    wrong = [
+        Problem(table.path, row.line, columns.input, "text", show_value(row.cells[columns.input]))
+        for row in table.rows
+        if not isinstance(row.cells.get(columns.input, ""), str)
+    ]
+    if wrong:
+        raise AuthoringError(wrong)
+
+
+def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str]]:
+    """The rows that count, and a note for each way in which others do not."""
+    empty = [row for row in table.rows if not _is_whole(row, columns)]
+    by_input: dict[str, list[TableRow]] = {}
+    for row in table.rows:
+        if _is_whole(row, columns):
+            by_input.setdefault(row.cells[columns.input], []).append(row)
+    kept, repeated, disputed = [], [], []
+    for rows in by_input.values():
+        if len({canonical(_expected(row, columns)) for row in rows}) > 1:
+            disputed += rows
+        else:
+            kept.append(rows[0])
+            repeated += rows[1:]
+    left_out = (
+        (empty, "without an input, or with nothing expected"),
+        (repeated, "asked before"),
+        (disputed, "asked twice with different expectations: decide which is right"),
+    )
+    return kept, [f"left out: {_rows(rows)} {why} (line {_lines(rows)})" for rows, why in left_out if rows]
+
+
+def _is_whole(row: TableRow, columns: Columns) -> bool:
+    return columns.input in row.cells and bool(_expected(row, columns))
+
+
+def _expected(row: TableRow, columns: Columns) -> dict[str, Any]:
+    return {column: row.cells[column] for column in columns.expect if column in row.cells}
+
+
+def _rows(rows: Sequence[TableRow]) -> str:
+    return f"{len(rows):,} row{'s' if len(rows) > 1 else ''}"
+
+
+def _lines(rows: Sequence[TableRow]) -> str:
+    return listed([str(line) for line in sorted(row.line for row in rows)])
+
+
+def _named(table: Table, columns: Columns, rows: Sequence[TableRow]) -> Iterator[Draft]:
+    """Each row as an example; with a column of ids its case is named so."""
+    seen: dict[str, TableRow] = {}
+    problems = []
+    hint = "without --id the cases are numbered"
+    for row in rows:
+        name = ""
+        if columns.id:
+            found = str(row.cells.get(columns.id, ""))
+            name = _NO_NAME.sub("-", found).strip("-._+")
+            other = seen.setdefault(name, row)
+            if not name:
+                problems.append(
+                    Problem(table.path, row.line, columns.id, "an id with a letter or digit", repr(found), hint)
+                )
+            elif other is not row:
+                again = f"{name!r} again (first on line {other.line})"
+                problems.append(Problem(table.path, row.line, columns.id, "an id that is unique", again, hint))
+        yield Draft(row.line, row.cells[columns.input], _expected(row, columns), name)
+    if problems:
+        raise AuthoringError(problems)
+
+
+def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draft], list[Draft]]:
+    """The examples that become cases, at most `limit`, and the few that become `shots`.
+
+    Which ones is decided by a digest of the input alone: the same today and tomorrow, whatever order the rows have, and
+    no row that is added moves more than one other.
+    """
+    drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.input.encode()).hexdigest())
+    spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
+    shots = _differing(drawn)[:spared]
+    rest = [each for each in drawn if each not in shots]
+    cases = sorted(rest[:limit], key=lambda each: each.line)
+    width = max(3, len(str(len(cases))))
+    return [
+        replace(each, name=each.name or f"case-{number:0{width}}") for number, each in enumerate(cases, start=1)
+    ], shots
+
+
+def _differing(drawn: Sequence[Draft]) -> list[Draft]:
+    """The first few that expect different things, as examples for a prompt should; short ones, which cost less."""
+    middle = sorted(len(each.input) for each in drawn)[len(drawn) // 2]
+    first: dict[str, Draft] = {}
+    for each in drawn:
+        if len(each.input) <= middle:
+            first.setdefault(canonical(each.expected), each)
+    return list(first.values())

@@ -1,0 +1,99 @@
+"""The JSON Schema of some values, and the words that ask a model for such an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MOST_LABELS = 20  # different texts that are labels, however few rows there are
+ALL_LABELS = 100  # more than that are no labels, however many rows there are
+LONGEST_LABEL = 60  # characters
+PROSE = 8  # words on average, beyond which texts are not matched word for word
+_WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})"), re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
+_TRUTHS = {"true": True, "false": False}
+
+
+def typed(values: Sequence[str]) -> list[Any]:
+    """The cells of one column of a CSV as what they all are: truths, whole numbers, numbers, or texts."""
+    if all(value.lower() in _TRUTHS for value in values):
+        return [_TRUTHS[value.lower()] for value in values]
+    if all(_WHOLE.fullmatch(value) for value in values):
+        return [int(value) for value in values]
+    if all(_DECIMAL.fullmatch(value) for value in values):
+        return [float(value) for value in values]
+    return list(values)
+
+
+def is_prose(values: Sequence[Any]) -> bool:
+    """Whether these are texts that no two people would write alike."""
+    texts = [value for value in values if isinstance(value, str)]
+    if not texts or len(set(texts)) <= min(MOST_LABELS, len(texts) // 2):
+        return False
+    return any("\n" in text for text in texts) or sum(len(text.split()) for text in texts) > PROSE * len(texts)
+
+
+def schema_of(values: Sequence[Any]) -> dict[str, Any]:
+    """The JSON Schema that all the values satisfy: few different texts are listed, the keys of objects named."""
+    kinds = {_kind(value) for value in values}
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    if len(kinds) > 1:
+        return {"type": sorted(kinds)}
+    [kind] = kinds
+    if kind == "object":
+        return object_schema(values)
+    if kind == "array":
+        items = [item for value in values for item in value]
+        return {"type": "array"} | ({"items": schema_of(items)} if items else {})
+    if kind == "string" and (labels := _labels(values)):
+        return {"enum": labels}
+    return {"type": kind}
+
+
+def object_schema(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The schema of objects: a key that one of them lacks is not required, and no other key is allowed."""
+    keys = list(dict.fromkeys(key for value in values for key in value))
+    return {
+        "type": "object",
+        "properties": {key: schema_of([value[key] for value in values if key in value]) for key in keys},
+        "required": [key for key in keys if all(key in value for value in values)],
+        "additionalProperties": False,
+    }
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
+    return kinds.get(type(value), "null")
+
+
+def _labels(texts: Sequence[str]) -> list[str]:
+    """The different texts, where they are labels: short and few, or few for that many rows; else none."""
+    different = sorted(set(texts))
+    few = len(different) <= MOST_LABELS or (len(different) <= ALL_LABELS and 2 * len(different) <= len(texts))
+    return different if few and all(len(text) <= LONGEST_LABEL and "\n" not in text for text in different) else []
+
+
+def render_schema(schema: Mapping[str, Any]) -> str:
+    """A schema as a prompt says it: `{"team": "billing"|"sales", "urgent": true|false}`."""
+    if "enum" in schema:
+        return "|".join(map(_json, schema["enum"]))
+    if "properties" in schema:
+        return f"{{{', '.join(_properties(schema))}}}"
+    if "items" in schema:
+        return f"[{render_schema(schema['items'])}, ...]"
+    kinds: list[str] = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    words = {"boolean": "true|false", "integer": "a whole number", "number": "a number", "string": "text"}
+    return "|".join(words.get(kind, kind) for kind in kinds)
+
+
+def _properties(schema: Mapping[str, Any]) -> Iterator[str]:
+    for key, inner in schema["properties"].items():
+        optional = "" if key in schema["required"] else " (left out where there is none)"
+        yield f"{_json(key)}: {render_schema(inner)}{optional}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,180 @@
+"""What each suite makes of examples: its check and references, what a case expects, and an answer that meets that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.scaffold.drafts import Draft, Drafts
+from tunegate.harness.scaffold.infer import DIALECT, is_prose, object_schema, render_schema, typed
+
+LEAST_TOKENS, TOKEN_STEP = 32, 16
+SENTENCES = 128  # tokens, where what is expected is a part of the answer
+LONGEST_TERM = 60  # characters
+
+
+@dataclass(frozen=True)
+class SuiteDraft:
+    """How a suite reads examples. `answer` is the text of an answer that meets what `expect` says.
+
+    Where that is no answer that anyone would give, it is no `model_answer`, and shows no model how to answer.
+    """
+
+    check: Mapping[str, Any]
+    system: str
+    expect: Callable[[Draft], Any]
+    answer: Callable[[Draft], str]
+    role: str = "target"
+    references: Mapping[str, str] = field(default_factory=dict)
+    model_answer: bool = True
+
+    def tokens(self, examples: Sequence[Draft]) -> int:
+        """Room for answers twice as long as the longest expected one, at two characters a token."""
+        if not self.model_answer:
+            return SENTENCES
+        longest = max(len(self.answer(each)) for each in examples)
+        return max(LEAST_TOKENS, -(-longest // TOKEN_STEP) * TOKEN_STEP)
+
+
+def schema_suite(drafts: Drafts) -> SuiteDraft:
+    """JSON with a key for each expected column, or the very object that the one column holds.
+
+    Raises:
+        Refused: a column holds prose, which no exact match can judge.
+    """
+    values = {column: _column(drafts, column) for column in drafts.columns.expect}
+    for column, found in values.items():
+        if is_prose([value for value in found if value is not None]):
+            raise Refused(_prose(drafts, column))
+    if _is_object(drafts):
+        rows = [each.expected[drafts.columns.expect[0]] for each in drafts.all]
+    else:
+        rows = [_filled(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]
+    schema = object_schema(rows)
+    answers = {each.line: row for each, row in zip(drafts.all, rows, strict=True)}
+    match = {"match": "whole"} if set(schema["properties"]) - set(schema["required"]) else {}
+    return SuiteDraft(
+        check={"schema": "refs/answer.schema.json", "extract": "strict"} | match,
+        system=f"Reply with JSON only: {render_schema(schema)}",
+        expect=lambda each: answers[each.line],
+        answer=lambda each: json.dumps(answers[each.line], ensure_ascii=False),
+        references={
+            "answer.schema.json": f"{json.dumps({'$schema': DIALECT} | schema, indent=2, ensure_ascii=False)}\n"
+        },
+    )
+
+
+def _column(drafts: Drafts, column: str) -> list[Any]:
+    """The values of a column, of the kind that all of them are; None where a cell is empty."""
+    cells = [each.expected.get(column) for each in drafts.all]
+    if drafts.table.typed:
+        return cells
+    filled = iter(typed([cell for cell in cells if cell is not None]))
+    return [None if cell is None else next(filled) for cell in cells]
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def _is_object(drafts: Drafts) -> bool:
+    """Whether one column holds the whole answer, as an object."""
+    return len(drafts.columns.expect) == 1 and all(
+        isinstance(value, dict) for each in drafts.all for value in each.expected.values()
+    )
+
+
+def _prose(drafts: Drafts, column: str) -> str:
+    longest = max((str(each.expected.get(column, "")) for each in drafts.all), key=len)
+    return (
+        f"{drafts.table.name}: --expect {column}: expected labels, numbers or short values, found prose "
+        f"({len(longest)} characters at most), of which no two answers are alike. It can be judged by the house's "
+        "terms (--suite vocabulary, with a column of the terms that are due), or by its voice, which needs labelled "
+        "pairs of texts (docs/voice.md)"
+    )
+
+
+def retention_suite(drafts: Drafts) -> SuiteDraft:
+    """Short answers; several columns are answers that count alike."""
+    answers = {each.line: _texts(drafts, each) for each in drafts.all}
+    for line, texts in answers.items():
+        if not all(re.search(r"\w", text) for text in texts):
+            raise Refused(f"{drafts.table.name}:{line}: expected answers with a letter or digit, found {texts}")
+    return SuiteDraft(
+        check={"measure": "questions"},
+        system="Answer in a few words.",
+        expect=lambda each: {"answer": answers[each.line]},
+        answer=lambda each: answers[each.line][0],
+        role="guard",
+    )
+
+
+def _texts(drafts: Drafts, example: Draft) -> list[str]:
+    """The texts that the expected columns of a row hold, each once; a cell of JSONL may be a list of them.
+
+    Raises:
+        Refused: it holds something else.
+    """
+    cells = [item for cell in example.expected.values() for item in (cell if isinstance(cell, list) else [cell])]
+    if wrong := [cell for cell in cells if isinstance(cell, (dict, list)) or cell is None]:
+        raise Refused(f"{drafts.table.name}:{example.line}: expected texts or a list of them, found {wrong[0]!r}")
+    return list(dict.fromkeys(map(str, cells)))
+
+
+def vocabulary_suite(drafts: Drafts) -> SuiteDraft:
+    """Terms that the answer must use; each column holds one, or a cell of JSONL a list of them."""
+    asked = {each.line: _texts(drafts, each) for each in drafts.all}
+    terms: dict[str, str] = {}
+    for term in (term for texts in asked.values() for term in texts):
+        terms.setdefault(term.casefold(), term)
+    ids = _ids(terms)
+    long = [term for term in terms.values() if len(term) > LONGEST_TERM or "\n" in term]
+    if long:
+        raise Refused(
+            f"{drafts.table.name}: --expect {', '.join(drafts.columns.expect)}: expected terms of at most "
+            f"{LONGEST_TERM} characters, found {listed([repr(term[:LONGEST_TERM] + '...') for term in long])}"
+        )
+
+    def due(each: Draft) -> list[str]:
+        return list(dict.fromkeys(term.casefold() for term in asked[each.line]))
+
+    entries = [{"id": ids[key], "preferred": term} for key, term in terms.items()]
+    return SuiteDraft(
+        check={"terms": "refs/terms.yaml"},
+        system="Answer in our own terms.",
+        expect=lambda each: {"terms": [ids[key] for key in due(each)]},
+        answer=lambda each: ", ".join(terms[key] for key in due(each)),
+        model_answer=False,
+        references={"terms.yaml": write_yaml({"version": 1, "language": "en", "terms": entries})},
+    )
+
+
+def _ids(terms: Mapping[str, str]) -> dict[str, str]:
+    """An id for each term, made of its letters and digits."""
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for key, term in terms.items():
+        stem = re.sub(r"[\W_]+", "-", term.casefold()).strip("-") or "term"
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(terms) + 2)))
+        ids[key] = next(name for name in names if name not in taken)
+        taken.add(ids[key])
+    return ids
+
+
+#: The suites that examples alone can begin.
+SUITES: Mapping[str, Callable[[Drafts], SuiteDraft]] = {
+    "schema": schema_suite,
+    "vocabulary": vocabulary_suite,
+    "retention": retention_suite,
+}
+#: What the others need first.
+NOT_FROM_EXAMPLES = {
+    "voice": "needs labelled pairs of texts, on-brand and off-brand, before it can judge (docs/voice.md)",
+    "cost": "prices the answers of a unit that is there: a file with `suite: cost` and `of: UNIT` (docs/cost.md)",
+}

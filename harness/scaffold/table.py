@@ -1,0 +1,174 @@
+"""A table of examples, as a spreadsheet or a log exports it: CSV, TSV, or JSONL with one object a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.authoring.utf8 import read_utf8
+from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
+
+TAB = "\t"
+DELIMITERS = f",;{TAB}|"
+KINDS = (".csv", ".tsv", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row: the line where it begins, and its cells by column; a cell that is empty is not there."""
+
+    line: int
+    cells: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, and the columns that they may have. In a `typed` table (JSONL) a value is of the kind that it is."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    typed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its path as a person would type it."""
+        return show_path(self.path)
+
+    def check_columns(self, option: str, names: Sequence[str]) -> None:
+        """See that the columns are there, each once.
+
+        Raises:
+            UsageError: names the option, and the columns that there are.
+        """
+        for name in names:
+            if self.columns.count(name) == 1:
+                continue
+            hint = did_you_mean(name, self.columns)
+            if name in self.columns:
+                raise UsageError(f"{option} {name}: expected one column of that name in {self.name}, found several")
+            there = ", ".join(filter(None, self.columns))
+            raise UsageError(
+                f"{option} {name}: expected a column of {self.name} ({there}), found none of that name"
+                + (f"; {hint}" if hint else "")
+            )
+
+
+def read_table(path: Path, named: Collection[str] = ()) -> Table:
+    """Read a table.
+
+    Args:
+        path: a file that ends in .csv, .tsv or .jsonl.
+        named: columns that it should have; they tell which delimiter a CSV has.
+
+    Raises:
+        UsageError: another kind of file.
+        AuthoringError: no such file, not UTF-8, or rows that are none, with their lines.
+    """
+    kind = path.suffix.lower()
+    if kind not in KINDS:
+        raise UsageError(
+            f"--from {show_path(path)}: expected a file that ends in {', '.join(KINDS)}, found {kind or 'no ending'}; "
+            "a spreadsheet saves as CSV (UTF-8)"
+        )
+    table = _jsonl(path) if kind == ".jsonl" else _csv(path, _text(path), named)
+    if not table.rows:
+        raise AuthoringError([Problem(path, 1, "", "rows" if table.typed else "rows below the header", "none")])
+    return table
+
+
+def _text(path: Path) -> str:
+    text = read_utf8(path).removeprefix("\ufeff")
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise AuthoringError([Problem(path, line, "", "text", "the byte 0, which no text holds", "export it again")])
+    return text
+
+
+def _csv(path: Path, text: str, named: Collection[str]) -> Table:
+    delimiter = _delimiter(text, named)
+    hint = f"a text that holds {'a tab' if delimiter == TAB else repr(delimiter)} or a line break stands in quotes"
+    header: list[str] = []
+    rows: list[TableRow] = []
+    torn: list[Problem] = []
+    for line, cells in _records(path, text, delimiter):
+        filled = [cell.strip() for cell in cells]
+        while len(filled) > max(len(header), 1) and header and not filled[-1]:
+            filled.pop()  # a delimiter too many, as spreadsheets leave them below a wider row
+        if not any(filled):
+            continue
+        if not header:
+            header = filled
+        elif len(filled) != len(header):
+            torn.append(Problem(path, line, "", f"{len(header)} cells, as the header has", str(len(filled)), hint))
+        else:
+            rows.append(TableRow(line, {column: cell for column, cell in zip(header, filled, strict=True) if cell}))
+    if torn:
+        raise AuthoringError(torn)
+    return Table(path, tuple(header), tuple(rows))
+
+
+def _delimiter(text: str, named: Collection[str]) -> str:
+    """The delimiter that finds most of the columns named in the first line, else most columns at all."""
+
+    def found(delimiter: str) -> tuple[int, int]:
+        try:
+            columns = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter), [])]
+        except csv.Error:  # left_out, with its line, when all of it is read
+            columns = []
+        return len(set(named) & set(columns)), len(columns)
+
+    return max(DELIMITERS, key=found)
+
+
+def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line where it begins: a cell in quotes may go on over several."""
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        hint = 'is there a quote that nothing closes? Inside quotes write "" for "'
+        raise AuthoringError([Problem(path, line, "", "a row of CSV", f"{error}", hint)]) from error
+
+
+def _jsonl(path: Path) -> Table:
+    columns: dict[str, None] = {}
+    rows: list[TableRow] = []
+    problems: list[Problem] = []
+    for line in read_json_lines(path, "examples", problems):
+        if found := _no_cells(line.data):
+            problems.append(line.problem((), "one JSON object", found))
+            continue
+        cells = {key: _clean(value) for key, value in line.data.items()}
+        columns |= dict.fromkeys(cells)
+        rows.append(TableRow(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
+    if problems:
+        raise AuthoringError(problems)
+    return Table(path, tuple(columns), tuple(rows), typed=True)
+
+
+def _no_cells(data: Any) -> str:
+    """What a line holds instead of an object of texts that a file can hold; empty where it is one."""
+    if not isinstance(data, dict):
+        return show_value(data)
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "half a surrogate pair"
+    return ""
+
+
+def _clean(value: Any) -> Any:
+    """A text without space around it and with plain line ends, as a CSV's; anything else as it is."""
+    return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value

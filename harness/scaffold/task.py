@@ -1,0 +1,197 @@
+"""The files of a new task, checked as they will stand: they load, and the expected answers pass their own checks."""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.fixtures.file import POLICY
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
+from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.replay import Replay
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
+from tunegate.harness.scaffold.starters import STARTERS
+from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
+from tunegate.harness.scaffold.table import Table
+
+ONE_LINE = ("check", "expect", "generate")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+WIDEST_MARGIN = 0.3  # of a first guess: with so few cases that they hold no less, lint says so
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What a task is begun from. Without a `table` it is an example of its suite, to be replaced.
+
+    `fixtures` is the folder of all tasks, as a guide names it.
+    """
+
+    task: str
+    suite: str
+    table: Table | None
+    columns: Columns | None
+    system: str | None
+    goal: str | None
+    limit: int
+    fixtures: str = "fixtures"
+
+    @property
+    def about(self) -> str:
+        """What the task is, in a sentence."""
+        if self.goal:
+            return self.goal
+        if self.table:
+            return f"Made from {self.table.path.name}."  # the name alone: others have it elsewhere
+        return "An example, to be replaced by cases of your own."
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task that is ready to be written: its files by path, from its folder, and the expected answers by case key."""
+
+    name: str
+    suite: str
+    files: Mapping[str, str]
+    answers: Mapping[str, str]
+    margin: float
+    notes: tuple[str, ...]
+
+
+def check_name(task: str) -> str:
+    """A name, if it can be the folder of a task.
+
+    Raises:
+        UsageError: says what a name may hold.
+    """
+    if not NAME.fullmatch(task):
+        raise UsageError(f"TASK: expected a name of letters, digits and . _ + -, found {task!r}")
+    return task
+
+
+def check_suite(suite: str) -> None:
+    """Refuse a suite that examples alone cannot begin.
+
+    Raises:
+        UsageError: says what it needs.
+    """
+    if suite in NOT_FROM_EXAMPLES:
+        raise UsageError(f"--suite {suite}: {NOT_FROM_EXAMPLES[suite]}; expected one of {', '.join(SUITES)}")
+
+
+def new_task(asked: InitOptions) -> NewTask:
+    """Make the files of a task, and see that they hold.
+
+    Raises:
+        UsageError: a name, suite or column that cannot be.
+        Refused: rows that the suite cannot judge, or, a mistake of ours, files that do not load or pass.
+    """
+    check_name(asked.task)
+    check_suite(asked.suite)
+    table, columns = (asked.table, asked.columns) if asked.table and asked.columns else STARTERS[asked.suite]
+    drafts = read_drafts(table, columns)
+    suite = SUITES[asked.suite](drafts)
+    cases, shots = draw(drafts, asked.limit, suite.model_answer)
+    files = _files(asked, suite, cases, shots)
+    unit = f"{asked.task}/{asked.suite}"
+    answers = {f"{unit}/{each.name}": suite.answer(each) for each in cases}
+    margin = _margin(_proven(asked.task, files | {POLICY: _policy(asked, suite, cases, DEFAULT_MARGIN)}, answers))
+    policy = _policy(asked, suite, cases, margin)
+    guide = render(
+        "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit,
+        case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
+    )  # fmt: skip
+    notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []
+    return NewTask(asked.task, asked.suite, files | {POLICY: policy, "README.md": guide}, answers, margin, tuple(notes))
+
+
+def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots: Sequence[Draft]) -> dict[str, str]:
+    said = f"{asked.goal} {suite.system}" if asked.goal else suite.system
+    data: dict[str, Any] = {
+        "version": 1,
+        "suite": asked.suite,
+        "prompt": {"system": asked.system or said, "template": "{input}"},
+        "check": dict(suite.check),
+        "generate": {"max_new_tokens": suite.tokens([*cases, *shots])},
+    }
+    if shots:
+        data["shots"] = [{"input": each.input, "output": suite.answer(each)} for each in shots]
+    data["cases"] = [_case(suite, each) for each in cases]
+    references = {f"refs/{name}": text for name, text in suite.references.items()}
+    return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
+
+
+def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
+    return {"id": example.name, "input": example.input, "expect": suite.expect(example)}
+
+
+def _policy(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], margin: float) -> str:
+    reason = (
+        f"A first guess, for {len(cases)} cases: say here what a wrong answer costs, and with it how many points more "
+        "of them would be too many."
+    )
+    unit = {"role": suite.role, "margin": margin, "reason": reason}
+    return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
+
+
+def _proven(task: str, files: Mapping[str, str], answers: Mapping[str, str]) -> Task:
+    """The task as it loads from its files, of which every expected answer passes its own check."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            path = Path(folder) / task / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", newline="\n")
+        try:
+            [loaded] = load_tasks(Path(folder))
+        except AuthoringError as error:
+            said = str(error).replace(f"{folder}/", "")
+            raise Refused(f"what these rows come to cannot be a fixture, nothing was written; {said}") from error
+        completions = {(key, 0): Completion(key, output) for key, output in answers.items()}
+        fingerprint = Fingerprint({"model": "expected", "rung": "as-is"}, {"backend": "replay"}, {"model": "expected"})
+        record = evaluate(loaded.units, Replay(completions, fingerprint), quiet())
+    for key, result in record.cases.items():
+        if not result.passed:
+            found = "; ".join(map(str, result.findings))
+            raise Refused(f"{key}: expected an answer that passes its own check, found {answers[key]!r} ({found})")
+    return loaded
+
+
+def _margin(task: Task) -> float:
+    """The margin that so many cases hold, in whole steps of five points."""
+    [plan] = plan_units([task], Past())
+    held = plan.held_margin or WIDEST_MARGIN
+    steps = math.ceil(round(held / DEFAULT_MARGIN, 6))  # rounded: a sixth of 0.3 must not become seven steps
+    return round(min(WIDEST_MARGIN, max(1, steps) * DEFAULT_MARGIN), 2)
+
+
+def _left(drafts: Drafts, cases: Sequence[Draft], shots: Sequence[Draft]) -> list[str]:
+    left = len(drafts.all) - len(cases) - len(shots)
+    if not left:
+        return []
+    return [
+        f"{len(cases):,} of {len(drafts.all):,} rows are cases (--limit), {left:,} are not used: they may train, "
+        "cases and shots may not"
+    ]
+
+
+def render(name: str, **values: Any) -> str:
+    """A file made from its template."""
+    environment = Environment(
+        loader=PackageLoader(__package__), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,  # noqa: S701  (Markdown and YAML, no HTML)
+    )  # fmt: skip
+    return environment.get_template(name).render(**values)

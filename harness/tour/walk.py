@@ -1,0 +1,105 @@
+"""The loop on recorded answers: each command as one would type it, why it comes now, and what it showed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from rich.console import Console
+
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A command of the tour: why it comes now, the exit code that it ends with, and what there is to see in it."""
+
+    why: str
+    command: tuple[str, ...]
+    code: int
+    seen: str
+
+
+STOPS = (
+    Stop(
+        "Fixtures come first, and are checked without a model", ("tunegate", "lint"), 0,
+        "A support desk: messages to be sorted into strict JSON (the target: it must improve), and general questions "
+        "(a guard: it must hold). fixtures/support/task.yaml says so, with the reasons.",
+    ),
+    Stop(
+        "The baseline: what the base model makes of them",
+        ("tunegate", "record", "--from", "outputs/base.jsonl", "--name", "smollm2"), 0,
+        "SmolLM2-135M knows most answers to the questions, and writes no JSON. It was asked once, elsewhere; what it "
+        "answered is in outputs/base.jsonl, and now in baselines/, to be committed beside the fixtures.",
+    ),
+    Stop(
+        "The gate on a tuned model: better where it should be, and not worse elsewhere?",
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/tuned.jsonl", "--tg-against=baseline"), 0,
+        "It passes. One gentle pass over 400 rows taught the form, JSON every time, and six right ones in a hundred: a "
+        "gain beyond chance, however small. What it knew before is kept.",
+    ),
+    Stop(
+        "The gate on another one: the same training rows, but three passes at three times the rate",
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline"), 1,
+        "It blocks, and would stop a pull request: ten times as many are right, and snow is grey now. Whoever looks at "
+        "the target alone would have shipped it. What to try is between the two: fewer passes, more general rows.",
+    ),
+)  # fmt: skip
+
+NEXT = """\
+What to do next
+  look around:    cd {folder}   (task.yaml, the cases and the three files of outputs are yours to change)
+  your own task:  tunegate init desk --from mail.csv --input text --expect team
+  a real model:   pip install 'tunegate[models]', then pytest fixtures/ --tg-model=FOLDER --tg-record
+"""
+
+
+def walk(console: Console, folder: Path) -> int:
+    """Write the repository into `folder` and walk the steps; returns 0, or 3 where one did not end as it should.
+
+    Raises:
+        Refused: the folder is not empty.
+        CouldNotRun: it cannot be written.
+    """
+    start = time.monotonic()
+    _write(folder)
+    console.print(f"A small repository with recorded answers of three real models: {show_path(folder)}", markup=False)
+    for number, stop in enumerate(STOPS, start=1):
+        console.print()
+        console.print(f"{number} of {len(STOPS)}: {stop.why}", style="bold", markup=False)
+        console.print(f"$ {shlex.join(stop.command)}", markup=False)
+        code = _run(stop.command, folder)
+        if code != stop.code:
+            console.print(f"stopped: expected exit code {stop.code}, found {code}", style="bold red")
+            return CouldNotRun.exit_code
+        console.print(f"exit code {code}. {stop.seen}", style="italic", markup=False)
+    console.print()
+    console.print(NEXT.format(folder=show_path(folder)), markup=False)
+    console.print(f"The tour took {time.monotonic() - start:.0f} seconds.")
+    return 0
+
+
+def _write(folder: Path) -> None:
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(
+            f"{show_path(folder)}: expected a new or an empty folder, found something in it; name another one"
+        )
+    try:
+        with resources.as_file(resources.files(__package__) / "data") as data:
+            shutil.copytree(data, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    except OSError as error:
+        raise CouldNotRun(f"{show_path(folder)}: expected a folder to write in, found: {error.strerror}") from error
+
+
+def _run(command: tuple[str, ...], folder: Path) -> int:
+    # what a shell sets for the pytest of another project would change what is shown here
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # by this interpreter: what the path calls `pytest` may belong to another environment
+    return subprocess.run((sys.executable, "-m", *command), cwd=folder, env=environment, check=False).returncode

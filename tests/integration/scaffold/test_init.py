@@ -1,0 +1,234 @@
+"""`tunegate init` as a process: what it writes, what it leaves alone, what it asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+FLAGS = ("--from", "mail.csv", "--input", "text", "--expect", "team")
+COMMAND = [sys.executable, "-m", "tunegate", "init"]
+THEIRS = '# ours\r\n[project]\r\nname = "shop"   # kept\r\n\r\n[tool.ruff]\r\nline-length = 99'
+
+
+def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def lint(folder: Path) -> int:
+    return subprocess.run([*COMMAND[:-1], "lint"], cwd=folder, capture_output=True, check=False).returncode
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A repository with a table of mail in it."""
+    lines = [f"Message number {n},{('billing', 'repairs', 'sales')[n % 3]}" for n in range(30)]
+    (tmp_path / "mail.csv").write_text("\n".join(["text,team", *lines]))
+    return tmp_path
+
+
+def test_it_writes_a_task_and_what_its_repository_needs_once(shop):
+    done = init(shop, "desk", *FLAGS)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(files(shop)) == {
+        "mail.csv", "pyproject.toml", "outputs/expected.jsonl", ".github/workflows/tunegate.yml",
+        ".tunegate/.gitignore", "fixtures/desk/schema.yaml", "fixtures/desk/refs/answer.schema.json",
+        "fixtures/desk/task.yaml", "fixtures/desk/README.md",
+    }  # fmt: skip
+    assert all(f"wrote {name}" in done.stdout for name in set(files(shop)) - {"mail.csv"})
+    assert "next: tunegate lint, then pytest; fixtures/desk/README.md goes on from there" in done.stdout
+    assert lint(shop) == 0
+
+
+def test_a_second_task_adds_its_answers_and_leaves_the_rest(shop):
+    init(shop, "desk", *FLAGS)
+    before = files(shop)
+
+    done = init(shop, "front", *FLAGS)
+
+    assert done.returncode == 0, done.stderr
+    after = files(shop)
+    assert {name for name in after if name in before and after[name] != before[name]} == {"outputs/expected.jsonl"}
+    answers = [json.loads(line)["case"] for line in after["outputs/expected.jsonl"].splitlines()]
+    assert len(answers) == len(set(answers)) == 54
+    assert "note: .github/workflows/tunegate.yml is there and stays as it is" in done.stdout
+
+
+def test_a_pyproject_keeps_every_byte_and_ends_with_the_table(shop):
+    (shop / "pyproject.toml").write_bytes(THEIRS.encode())
+
+    assert init(shop, "desk", *FLAGS).returncode == 0
+
+    text = (shop / "pyproject.toml").read_bytes().decode()
+    assert text.startswith(f"{THEIRS}\r\n\r\n[tool.tunegate]\r\n")
+    assert "\n" not in text.replace("\r\n", "")
+    assert tomllib.loads(text)["tool"]["tunegate"] == {"model": "replay:expected=outputs/expected.jsonl"}
+
+
+def test_a_table_that_is_there_stays_as_it_is(shop):
+    (shop / "pyproject.toml").write_text('[tool.tunegate]\ncases = "evals"\n')
+
+    done = init(shop, "desk", *FLAGS)
+
+    assert (shop / "pyproject.toml").read_text() == '[tool.tunegate]\ncases = "evals"\n'
+    assert (shop / "evals/desk/schema.yaml").is_file()
+    assert not (shop / "outputs").exists()
+    assert "note: pyproject.toml has a table [tool.tunegate], which stays as it is" in done.stdout
+
+
+@pytest.mark.parametrize("pyproject", ["[tool\n", "tool = {ruff = {}}\n", "\ufeff[project]\n"])
+def test_a_pyproject_that_takes_no_table_stops_it_before_anything_is_written(shop, pyproject):
+    (shop / "pyproject.toml").write_text(pyproject)
+    before = files(shop)
+
+    done = init(shop, "desk", *FLAGS)
+
+    assert (done.returncode, files(shop)) == (4, before)
+    assert "pyproject.toml: expected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "there", ["fixtures/desk/schema.yaml", "fixtures/desk/other.yaml", "fixtures/desk", "outputs/expected.jsonl"]
+)
+def test_nothing_is_overwritten(shop, there):
+    (shop / there).parent.mkdir(parents=True)
+    (shop / there).write_text("mine")
+    before = files(shop)
+
+    done = init(shop, "desk", *FLAGS)
+
+    assert (done.returncode, files(shop)) == (4, before)
+    assert "nothing was written" in done.stderr
+    assert there.removesuffix("/other.yaml") in done.stderr
+
+
+@pytest.mark.parametrize("theirs", ["users.yaml", "shop/users.yaml"])
+def test_a_folder_of_fixtures_of_another_kind_is_left_alone(shop, theirs):
+    (shop / "fixtures" / theirs).parent.mkdir(parents=True)
+    (shop / "fixtures" / theirs).write_text("- model: auth.user\n  pk: 1\n")
+    before = files(shop)
+
+    refused, done = init(shop, "desk", *FLAGS), init(shop, "desk", *FLAGS, "--cases", "evals")
+
+    assert (refused.returncode, done.returncode) == (4, 0), refused.stderr + done.stderr
+    assert f"found other files in it (fixtures/{theirs})" in refused.stderr
+    assert "name another one: --cases evals" in refused.stderr
+    assert before.items() <= files(shop).items()
+    assert lint(shop) == 0
+
+
+def test_a_place_that_takes_no_file_leaves_nothing_behind(shop):
+    (shop / ".github").write_text("a file")
+    (shop / "pyproject.toml").write_text("[project]\n")
+    before = sorted(shop.rglob("*")), files(shop)
+
+    done = init(shop, "desk", *FLAGS)
+
+    assert (done.returncode, (sorted(shop.rglob("*")), files(shop))) == (3, before)
+    assert ".github" in done.stderr
+    assert "nothing was written" in done.stderr
+
+
+def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
+    (shop / ".git").mkdir()
+    (shop / "models").mkdir()
+
+    done = init(shop / "models", "desk", "--from", "../mail.csv", *FLAGS[2:])
+
+    assert done.returncode == 0, done.stderr
+    workflow = (shop / ".github/workflows/tunegate.yml").read_text()
+    gate = yaml.safe_load(workflow)["jobs"]["gate"]
+    assert gate["defaults"] == {"run": {"working-directory": "models"}}
+    assert [each["run"].split()[0] for each in gate["steps"] if "run" in each] == ["pip", "tunegate", "pytest"]
+    assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "TASK: expected it on the command line, found none, and no terminal to ask on"),
+        (("a b",), "TASK: expected a name of letters, digits and . _ + -, found 'a b'"),
+        (("../desk",), "TASK: expected a name"),
+        (
+            ("desk", "--from", "mail.csv"),
+            "--input and --expect: expected the name of a column of mail.csv (text, team)",
+        ),
+        (
+            ("desk", *FLAGS[:4], "--expect", "teem"),
+            "--expect teem: expected a column of mail.csv (text, team), found none of that name; did you mean 'team'?",
+        ),
+        (("desk", *FLAGS[:4], "--expect", "text"), "expected a column each, found one twice"),
+        (("desk", "--input", "text"), "--input: expected --from FILE beside it"),
+        (("desk", "--suite", "voice"), "--suite voice: needs labelled pairs"),
+    ],
+)
+def test_what_it_cannot_know_is_a_usage_error_that_names_the_option(shop, arguments, said):
+    before = files(shop)
+
+    done = init(shop, *arguments)
+
+    assert (done.returncode, files(shop)) == (2, before), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_on_a_terminal_it_asks_for_what_is_open(shop):
+    answers = ["a desk", "desk", "male.csv", "mail.csv", "Sort the mail.", "txt", "text", "team"]
+
+    code, shown = on_a_terminal([*COMMAND], shop, "".join(f"{each}\n" for each in answers))
+
+    assert code == 0, shown
+    assert "TASK: expected a name of letters, digits and . _ + -, found 'a desk'" in shown
+    assert "male.csv: expected a file, found nothing there" in shown.replace(":1:", ":")
+    assert "mail.csv: 30 rows, with the columns text, team" in shown
+    assert "did you mean 'text'?" in shown
+    assert "about: Sort the mail." in (shop / "fixtures/desk/task.yaml").read_text()
+
+
+def test_whoever_leaves_a_question_leaves_with_2_and_nothing_written(shop):
+    before = files(shop)
+
+    code, shown = on_a_terminal([*COMMAND, "desk", *FLAGS[:2]], shop, "\x04")
+
+    assert (code, files(shop)) == (2, before), shown
+    assert "interrupted" in shown
+
+
+def test_on_a_terminal_flags_that_say_all_are_asked_nothing(shop):
+    code, shown = on_a_terminal([*COMMAND, "desk", *FLAGS], shop, "")
+
+    assert code == 0, shown
+    assert "?" not in shown
+
+
+def on_a_terminal(command: list[str], folder: Path, typed: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own, on which somebody types."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the other end is closed: the process has ended
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    return process.wait(60), shown.decode()

@@ -1,0 +1,182 @@
+"""From a table to the files of a task, which load, lint without a mistake and pass their own checks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.lint.rules import lint_fixtures
+from tunegate.harness.scaffold.drafts import Columns
+from tunegate.harness.scaffold.suites import SUITES
+from tunegate.harness.scaffold.table import Table, TableRow
+from tunegate.harness.scaffold.task import InitOptions, NewTask, check_suite, new_task
+
+TEAMS = ("billing", "repairs", "sales")
+
+
+def rows(count=60, **more):
+    return [{"text": f"Message number {n}", "team": TEAMS[n % 3]} | more for n in range(count)]
+
+
+def table(rows, typed=False):
+    columns = tuple(dict.fromkeys(column for row in rows for column in row))
+    return Table(Path("mail.csv"), columns, tuple(TableRow(line, row) for line, row in enumerate(rows, start=2)), typed)
+
+
+def begin(rows, expect=("team",), suite="schema", *, names=None, limit=200, typed=False, **more) -> NewTask:
+    asked = {"system": None, "goal": None} | more
+    return new_task(
+        InitOptions("desk", suite, table(rows, typed), Columns("text", expect, names), limit=limit, **asked)
+    )
+
+
+def fixture(task: NewTask, folder: Path) -> dict:
+    """The fixture file as it is read back."""
+    for name, text in task.files.items():
+        (folder / "desk" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "desk" / name).write_text(text, "utf-8", newline="")
+    return read_yaml(folder / "desk" / f"{task.suite}.yaml").data
+
+
+def test_labels_become_a_schema_a_prompt_and_cases(tmp_path):
+    task = begin(rows(), goal="Sort the mail.")
+    data = fixture(task, tmp_path)
+
+    assert data["prompt"]["system"] == 'Sort the mail. Reply with JSON only: {"team": "billing"|"repairs"|"sales"}'
+    schema = json.loads(task.files["refs/answer.schema.json"])
+    assert schema["properties"] == {"team": {"enum": list(TEAMS)}}
+    assert (len(data["cases"]), len(data["shots"])) == (57, 3)
+    assert {json.loads(shot["output"])["team"] for shot in data["shots"]} == set(TEAMS)
+    assert not {case["input"] for case in data["cases"]} & {shot["input"] for shot in data["shots"]}
+    assert data["cases"][0].keys() == {"id", "input", "expect"}
+
+
+def test_it_is_linted_without_a_mistake_or_a_warning(tmp_path):
+    fixture(begin(rows()), tmp_path)
+
+    found = lint_fixtures(tmp_path)
+
+    assert (found.mistakes, found.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_without_a_table_it_is_an_example_of_its_suite(tmp_path, suite):
+    task = new_task(InitOptions("desk", suite, None, None, None, None, 200))
+    fixture(task, tmp_path)
+
+    [loaded] = load_tasks(tmp_path)
+    assert {f"desk/{suite}/{case.id}" for case in loaded.units[0].cases} == set(task.answers)
+    assert not any("margin" in each.text for each in lint_fixtures(tmp_path).warnings)
+
+
+def test_several_columns_are_an_object_of_typed_values(tmp_path):
+    kinds = [{"text": f"m{n}", "team": "a", "rooms": str(n), "late": "true"} for n in range(30)]
+    for row in kinds[7:10]:
+        del row["rooms"]
+    data = fixture(begin(kinds, ("team", "rooms", "late")), tmp_path)
+
+    assert data["cases"][0]["expect"] == {"team": "a", "rooms": 0, "late": True}
+    assert {"team": "a", "late": True} in [case["expect"] for case in data["cases"]]
+    assert data["check"]["match"] == "whole"
+
+
+def test_an_object_of_jsonl_is_the_whole_answer(tmp_path):
+    objects = [{"text": f"m{n}", "answer": {"team": "a", "parts": [{"n": n}]}} for n in range(30)]
+    data = fixture(begin(objects, ("answer",), typed=True), tmp_path)
+
+    assert data["cases"][0]["expect"] == {"team": "a", "parts": [{"n": 0}]}
+
+
+def test_rows_that_cannot_be_cases_are_left_out_and_told(tmp_path):
+    mixed = [
+        *rows(30),
+        {"text": "no team"},
+        {"team": "sales"},
+        rows(1)[0],
+        {"text": "Message number 1", "team": "sales"},
+    ]
+    task = begin(mixed)
+
+    assert len(fixture(task, tmp_path)["cases"]) == 26
+    assert task.notes == (
+        "left out: 2 rows without an input, or with nothing expected (line 32, 33)",
+        "left out: 1 row asked before (line 34)",
+        "left out: 2 rows asked twice with different expectations: decide which is right (line 3, 35)",
+    )
+
+
+def test_a_limit_takes_the_same_rows_whatever_their_order():
+    few, turned = begin(rows(), limit=20, names="text"), begin(rows()[::-1], limit=20, names="text")
+
+    assert set(few.answers) == set(turned.answers)
+    assert len(few.answers) == 20
+    assert few.notes[-1].startswith("20 of 60 rows are cases (--limit), 37 are not used: they may train")
+
+
+def test_the_margin_is_one_that_so_many_cases_hold():
+    assert begin(rows(400)).margin == 0.05
+    assert begin(rows(40)).margin > 0.05
+    assert begin(rows(4)).margin == 0.3
+
+
+def test_names_come_from_a_column_or_are_numbers(tmp_path):
+    named = [row | {"ticket": f"T/{n} x"} for n, row in enumerate(rows(30))]
+
+    assert fixture(begin(named, names="ticket", limit=1), tmp_path)["cases"][0]["id"].startswith("T-")
+    assert next(iter(begin(rows(30)).answers)) == "desk/schema/case-001"
+    with pytest.raises(AuthoringError, match=r"mail.csv:3: text: expected an id that is unique, found 'a-b' again \(f"):
+        begin([{"text": "a b", "team": "x"}, {"text": "a/b", "team": "x"}], names="text")
+
+
+def test_prose_is_not_judged_word_for_word():
+    prose = [{"text": f"m{n}", "team": f"Dear number {n}, we will come by on Friday at noon. Bye."} for n in range(30)]
+
+    with pytest.raises(Refused, match=r"--expect team: .* found prose .*--suite vocabulary.*docs/voice.md"):
+        begin(prose)
+
+
+def test_a_suite_that_needs_more_than_examples_says_what():
+    with pytest.raises(UsageError, match="--suite voice: needs labelled pairs of texts"):
+        check_suite("voice")
+    with pytest.raises(UsageError, match="--suite cost: prices the answers of a unit that is there"):
+        check_suite("cost")
+
+
+def test_a_list_of_jsonl_holds_answers_that_count_alike(tmp_path):
+    answers = [{"text": f"m{n}", "team": [7, "seven"]} for n in range(9)]
+    data = fixture(begin(answers, suite="retention", typed=True), tmp_path)
+
+    assert data["cases"][0]["expect"] == {"answer": ["7", "seven"]}
+    with pytest.raises(Refused, match=r"mail.csv:2: expected texts or a list of them, found \{'a': 1\}"):
+        begin([{"text": "m", "team": {"a": 1}}], suite="retention", typed=True)
+
+
+def test_terms_become_a_terms_file_and_no_model_answers(tmp_path):
+    terms = [{"text": f"m{n}", "team": ("Flow temp", "flow  temp", "C++", "flow-temp")[n % 4]} for n in range(24)]
+    data = fixture(begin(terms, suite="vocabulary"), tmp_path)
+
+    assert "shots" not in data
+    known = read_yaml(tmp_path / "desk" / "refs" / "terms.yaml").data["terms"]
+    assert [each["id"] for each in known] == ["flow-temp", "flow-temp-2", "c", "flow-temp-3"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text(), st.text(st.characters(exclude_characters="\n"), max_size=30)), max_size=12))
+def test_any_text_comes_back_as_it_was(tmp_path, pairs):
+    given = [{"text": text.strip(), "team": team.strip()} for text, team in dict(pairs).items()]
+    given = [row for row in given if row["text"] and row["team"]]
+    if not given:
+        return
+
+    data = fixture(begin(given), tmp_path)
+
+    asked = {row["text"] for row in given}
+    assert {each["input"] for each in data["cases"]} <= asked
+    assert len(data["cases"]) + len(data.get("shots", ())) == len(asked)

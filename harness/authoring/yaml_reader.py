@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gc
 import re
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,10 @@ from typing import Any
 import yaml
 
 from tunegate.harness.authoring.document import Document, Where, show_value, show_where
-from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
+from tunegate.harness.core.reading import read_text
 
+MAX_BYTES = 1 << 26  # 64 MB; 10,000 cases are a tenth of it
 MAX_DEPTH = 100  # levels of nesting
 MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
 MAX_DIGITS = 300  # of one whole number; floats end there too
@@ -325,24 +326,13 @@ _UNSEEN = re.compile(
 
 
 _PLAIN = bytes(range(32, 127)) + b"\t\n"
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise AuthoringError([Problem(path, 1, "", "a file", _nothing(path))]) from None
-    except UnicodeDecodeError as error:
-        line, byte = error.object[: error.start].count(b"\n") + 1, error.object[error.start]
-        hint = "save the file with the encoding UTF-8"
-        found = f"the byte 0x{byte:02x}, which is something else"
-        if error.object.startswith(_UTF16):
-            line, found = 1, "UTF-16, as some editors of Windows save it"
-        problem = Problem(path, line, "", "UTF-8 text", found, hint)
-        raise AuthoringError([problem]) from error
-    except OSError as error:
-        raise AuthoringError([Problem(path, 1, "", "a file that can be read", error.strerror or str(error))]) from error
+        text = read_text(path, most=MAX_BYTES)
+    except Unreadable as error:
+        raise AuthoringError([error.problem]) from error
     # before YAML, which would complain of something else on another line
     if torn := _CONFLICT.search(text):
         hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"
@@ -359,8 +349,3 @@ def _read_text(path: Path) -> str:
     if unseen:
         raise AuthoringError(unseen)
     return text
-
-
-def _nothing(path: Path) -> str:
-    """What stands at a path where no file can be read: a link is there, and what it names is not."""
-    return f"a link to {path.readlink()}, where nothing is" if path.is_symlink() else "nothing there"

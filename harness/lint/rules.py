@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    return show_path(one) == show_path(other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _scope(path: Path) -> tuple[Path, str, Path | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.core.reading import read_json
-from tunegate.harness.evaluation.record import Record, Result, Summary, read_result, read_summary
+from tunegate.harness.evaluation.record import Record, Result, Summary, odd_scores, read_result, read_summary
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion
@@ -61,10 +61,11 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected the baseline at {name} as it was recorded, found it edited")
     if data["unit"] != unit:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {data['unit']!r}")
-    return Baseline(
-        unit, data["subject"], data["engine"], data["questions"], data["policy"], read_summary(data["summary"]),
-        {case: read_result(raw) for case, raw in data["cases"].items()}, path,
-    )  # fmt: skip
+    summary = read_summary(data["summary"])
+    results = {case: read_result(raw) for case, raw in data["cases"].items()}
+    if odd := next(odd_scores(unit, summary, results), ""):
+        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
+    return Baseline(unit, data["subject"], data["engine"], data["questions"], data["policy"], summary, results, path)
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:

@@ -184,10 +184,23 @@ def _torn(record: Record) -> Iterator[str]:
     for name, part in (("questions", record.questions), ("policies", record.policies)):
         yield from (f"no {name} of {unit}" for unit in units - part.keys())
     yield from (f"cases of {unit}, which is no unit of it" for unit in record.by_unit.keys() - units)
+    for unit, each in record.units.items():
+        yield from odd_scores(unit, each, record.of_unit(unit))
     for unit, verdict in record.verdicts.items():
         if unit not in units:
             yield f"a verdict on {unit}, which is no unit of it"
         yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
+
+
+def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> Iterator[str]:
+    """Scores outside 0 to 1 of cases that pass or fail."""
+    if summary.kind == "pass/fail":
+        yield from (
+            f"the score {each.score} of {unit}/{case}, where cases pass or fail"
+            for case, result in results.items()
+            for each in (result, *result.repeats)
+            if each.score is not None and not 0 <= each.score <= 1
+        )
 
 
 def read_result(raw: Mapping[str, Any]) -> Result:

@@ -27,11 +27,11 @@ _COPIES = (".bak", ".orig", ".old", ".rej", "~")
 
 def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
     """Everything below a task's folder that no fixture file of it names; notes and hidden files aside."""
-    read = {path.resolve() for path in _named(folder, task)} | {(folder / POLICY).resolve()}
+    read = {os.path.realpath(path) for path in [*_named(folder, task), folder / POLICY]}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith((".", "_")) for part in inside.parts)
-        if hidden or not path.is_file() or path.suffix.lower() in _NOTES or path.resolve() in read:
+        if hidden or not path.is_file() or path.suffix.lower() in _NOTES or os.path.realpath(path) in read:
             continue
         if len(inside.parts) > 1 or not is_fixture_file(path):
             yield LintWarning(path, 1, f"nothing reads this file; {_advice(path, folder)}")

@@ -26,7 +26,7 @@ COUNT = st.none() | st.integers(0, 10_000)
 SINGLE = st.builds(
     Result,
     passed=st.none() | st.booleans(),
-    score=st.none() | NUMBER,
+    score=st.none() | st.floats(0, 1),
     findings=FINDINGS,
     rates=st.dictionaries(TEXT, st.booleans(), max_size=2),
     output=st.none() | TEXT,

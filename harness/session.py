@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import locked
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.options import BASELINE, Options, split_replay
@@ -31,7 +32,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
-from tunegate.harness.models.adapters import TRAINING, training_record
+from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
@@ -40,6 +41,7 @@ from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
 
 RUNS = Path(".tunegate/runs")
+RUN_NAME = "%Y%m%dT%H%M%S.%f"
 
 
 @dataclass(frozen=True)
@@ -241,11 +243,28 @@ class Session:
         return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
 
     def _keep(self, record: Record, adapter: Path | None) -> Record:
-        # a name that sorts by time: a release without --run takes the last of its adapter
-        name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        kept = record.write(self.options.root / RUNS / f"{name}.json")
+        runs = self.options.root / RUNS
+        with locked(runs / ".naming"):
+            kept = record.write(runs / f"{next_name(runs)}.json")
         out = self.options.out_of(adapter)
         return record.write(out) if out else kept
+
+
+def next_name(runs: Path) -> str:
+    """A name for a run that sorts behind every other: a release without --run takes the last of its adapter.
+
+    It is the time, or just after the last name where the clock was put back since, or two runs end at once.
+    """
+    last = max((found for path in runs.glob("*.json") if (found := _time_of(path.stem))), default=None)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return (max(now, last + timedelta(microseconds=1)) if last else now).strftime(RUN_NAME)
+
+
+def _time_of(name: str) -> datetime | None:
+    try:
+        return datetime.strptime(name, RUN_NAME)
+    except ValueError:
+        return None  # another file's
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:
@@ -275,11 +294,7 @@ def trained_tasks(adapter: Path | None, tasks: Sequence[str]) -> tuple[str, ...]
         return ()
     training = training_record(adapter)
     # where nobody knows what an adapter was trained for, it has to show a gain on every task that names a target
-    if training is None:
-        return tuple(tasks)
-    if "task" not in training:
-        raise Refused(f"{adapter / TRAINING}: expected a training record with its task, found none; train it again")
-    return (str(training["task"]),)
+    return tuple(tasks) if training is None else (training["task"],)
 
 
 def _narrowed(unit: Unit, ids: set[str]) -> Unit:

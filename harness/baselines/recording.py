@@ -10,6 +10,7 @@ from tunegate.harness.baselines.diff import number, update_changes
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import locked, stamped, write_atomically
+from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.fixtures.model import Unit
 
@@ -48,7 +49,7 @@ def _check_unchanged(
     # The lock alone does not do: a run takes minutes, and the later of two would write over answers that it never saw.
     now = state(root, slug, units, released)
     paths = {unit: baseline_path(root, slug, unit, released) for unit, sha in now.items() if sha != seen[unit]}
-    lost = [path for unit, path in paths.items() if not path.is_file() or path.read_text("utf-8") != texts[unit]]
+    lost = [path for unit, path in paths.items() if not path.is_file() or read_text(path) != texts[unit]]
     if lost:
         raise Refused(
             f"another run changed {', '.join(map(show_path, lost))} meanwhile: nothing of this one is written there; "
@@ -59,7 +60,7 @@ def _check_unchanged(
 def _write_unit(path: Path, record: Record, unit: Unit, text: str) -> str:
     old = _read_or_none(path, unit.key)
     # left alone, so that neither git nor a build tool sees a change where there is none
-    if old and path.read_text("utf-8") == text:
+    if old and read_text(path) == text:
         return f"{unit.key}: unchanged ({show_path(path)})"
     write_atomically(path, text)
     summary = record.units[unit.key]

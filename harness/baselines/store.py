@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
-from tunegate.harness.evaluation.record import Record, Result, Summary, read_json, record_of
+from tunegate.harness.core.reading import read_json
+from tunegate.harness.evaluation.record import Record, Result, Summary, odd_scores, read_result, read_summary
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion
 
@@ -51,39 +53,19 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     """
     name = show_path(path)
     try:
-        data = read_json(path)
-        found, intact = data["unit"], is_as_stamped(data)
-        record = record_of(_as_record(data), name)
-    except FileNotFoundError:
-        raise Refused(f"{unit}: expected a baseline at {name}, found none") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, Refused) as error:
-        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({error})") from error
-    if not intact:
+        data = read_json(path, "a baseline", published_schema("baseline"))
+    except Unreadable as error:
+        found = "none" if error.is_missing else f"a damaged file ({error.found})"
+        raise Refused(f"{unit}: expected a baseline at {name}, found {found}") from error
+    if not is_as_stamped(data):
         raise Refused(f"{unit}: expected the baseline at {name} as it was recorded, found it edited")
-    if found != unit:
-        raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
-    return Baseline(
-        unit, record.fingerprint["subject"], record.fingerprint["engine"], record.questions[unit],
-        record.policies[unit],
-        record.units[unit], record.of_unit(unit), path,
-    )  # fmt: skip
-
-
-def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A baseline's JSON in the form of a record, whose published schema then serves both."""
-    unit = data["unit"]
-    questions = {unit: data["questions"]}
-    return {
-        "schema_version": data["schema_version"],
-        "partial": False,
-        "fingerprint": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
-        "policies": {unit: data["policy"]},
-        "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
-        "units": {unit: data["summary"]},
-        "verdicts": {},
-        "tasks": {},
-        "digest": data["digest"],
-    }
+    if data["unit"] != unit:
+        raise Refused(f"{unit}: expected its baseline at {name}, found that of {data['unit']!r}")
+    summary = read_summary(data["summary"])
+    results = {case: read_result(raw) for case, raw in data["cases"].items()}
+    if odd := next(odd_scores(unit, summary, results), ""):
+        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
+    return Baseline(unit, data["subject"], data["engine"], data["questions"], data["policy"], summary, results, path)
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:

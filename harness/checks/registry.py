@@ -9,6 +9,7 @@ entry points of the group `tunegate.checks`.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -85,7 +86,7 @@ def project_kinds(cases: Path) -> Kinds:
         AuthoringError: the project's own file is missing or cannot be used.
         Refused: pyproject.toml cannot be read, or two kinds have one name.
     """
-    root = find_root(cases.resolve())
+    root = find_root(Path(os.path.realpath(cases)))
     named = project_table(root).get("checks")
     own = load_own(root / named) if isinstance(named, str) else {}  # anything else is told with the other settings
     installed = _installed()

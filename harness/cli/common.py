@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
 from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import OPTIONS, standing
 
@@ -39,26 +38,13 @@ Quiet = Annotated[bool, shared("quiet")]
 Adapter = Annotated[Path, typer.Argument(help="The adapter's folder.", metavar="ADAPTER")]
 
 
-class Printer(Console):
-    """A console whose reader may leave, as `head` does."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave the exit code to `Command`: rich would end with 1, which means judged and blocked."""
-        raise BrokenPipeError
+console = Printer(soft_wrap=True)
+errors = Printer(stderr=True, soft_wrap=True)
 
 
-console = Printer(highlight=False, soft_wrap=True)
-errors = Printer(stderr=True, highlight=False, soft_wrap=True)
-
-
-def chatter(quiet: bool, as_json: bool = False) -> Console:
+def chatter(quiet: bool, as_json: bool = False) -> Printer:
     """Where progress and asides go: nowhere under --quiet, beside the results under --json."""
-    return Printer(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
-
-
-def print_json(value: Any) -> None:
-    """The results of a command, as JSON on stdout."""
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+    return Printer(stderr=as_json, quiet=quiet, soft_wrap=True)
 
 
 def project() -> Path:

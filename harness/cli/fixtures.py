@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,18 +14,19 @@ from tunegate.harness.cli.common import (
     Baselines,
     Cases,
     Json,
-    Printer,
     Quiet,
     Run,
     chatter,
     console,
-    print_json,
     project,
     shared,
 )
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.printing import Printer, print_json, print_line
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.evaluation.options import standing
+
+KINDS = "fixture, task, terms, voice, record, baseline, diagnosis, training or manifest."
 
 
 class Format(StrEnum):
@@ -63,9 +63,10 @@ def lint(
     else:
         for line in found.units if style is Format.text else ():
             aside.print(line, markup=False)
-        say = annotation if style is Format.github else str
+        # an annotation is a command, which the console would break
+        say, put = (annotation, print_line) if style is Format.github else (str, console.print)
         for line in (*map(say, found.mistakes), *map(say, found.warnings)):
-            console.print(line, markup=False)
+            put(line)
         aside.print(found.summary, markup=False)
         for line in cards:
             console.print(line, markup=False)
@@ -74,7 +75,7 @@ def lint(
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="fixture, task, terms, voice or record.", metavar="KIND")] = "fixture",
+    name: Annotated[str, typer.Argument(help=KINDS, metavar="KIND")] = "fixture",
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
@@ -87,7 +88,7 @@ def schema(
     # as it ships, unless the project has kinds of check of its own
     kinds = project_kinds(project() / standing(project())["cases"])
     made = fixture_schema(kinds) if name == "fixture" else published_schema(name)
-    typer.echo(json.dumps(made, indent=2))
+    print_json(made, indent=2)
 
 
 def plan(
@@ -113,4 +114,4 @@ def plan(
     if as_json:
         print_json([each.as_dict() for each in plans])
     else:
-        print_plans(Printer(highlight=False), plans)
+        print_plans(Printer(), plans)

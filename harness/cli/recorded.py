@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +23,7 @@ from tunegate.harness.cli.common import (
 )
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.printing import print_json
 
 if TYPE_CHECKING:
     from tunegate.harness.fixtures.model import Task, Unit
@@ -71,7 +71,7 @@ def prompts(
     asked = list(requests([unit for unit in chosen if unit not in hidden], on, repeats))
     rendered = prompt_renderer(render, watch_on(errors)) if render else None
     for request in asked:
-        typer.echo(json.dumps(request_line(request, on, rendered)))
+        print_json(request_line(request, on, rendered), indent=None)
     for unit in hidden:
         ids = listed([case.id for case in unit.cases])
         errors.print(

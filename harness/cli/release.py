@@ -20,11 +20,11 @@ from tunegate.harness.cli.common import (
     chatter,
     console,
     errors,
-    print_json,
     project,
     shared,
 )
 from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.printing import print_json
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tunegate.harness.cli.common import Json, Printer, console, print_json, shared
+from tunegate.harness.cli.common import Json, console, shared
+from tunegate.harness.core.printing import Printer, print_json
 
 
 def report(
@@ -34,6 +35,6 @@ def demo(home: Annotated[Path, shared("home")] = Path(".tunegate/demo")) -> None
     """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
     from tunegate.harness.cli.demo import run
 
-    code = run(Printer(highlight=False), home)
+    code = run(Printer(), home)
     if code:
         raise typer.Exit(code)

@@ -15,14 +15,13 @@ from tunegate.harness.cli.common import (
     Baselines,
     Cases,
     Json,
-    Printer,
     Quiet,
     chatter,
     console,
-    print_json,
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.printing import Printer, print_json
 
 
 def diagnose(
@@ -48,7 +47,7 @@ def diagnose(
         found, records = diagnose_task(task, model, larger, watch_on(aside), sample)
         every.append(found.as_dict())
         if not as_json:
-            print_diagnosis(Printer(highlight=False), found)
+            print_diagnosis(Printer(), found)
         for path in keep_records(records, task.name):
             aside.print(f"record: {show_path(path)}", markup=False)
         aside.print(f"diagnosis, to be committed: {show_path(write_diagnosis(baselines, found))}", markup=False)

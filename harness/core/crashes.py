@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 import traceback
@@ -12,13 +13,20 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from tunegate.harness.core import extras
-from tunegate.harness.core.errors import TunegateError, Unexpected, show_path
+from tunegate.harness.core.errors import CouldNotRun, TunegateError, Unexpected, show_path
 
 FOLDER = Path(".tunegate/errors")
+#: What the machine refuses, whoever asks: none of it is a mistake of ours.
+OUTSIDE = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
+    errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+})  # fmt: skip
 
 
 def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
-    """An error as it is told: ours says it itself, a missing extra how to install it, any other where its details are.
+    """An error as it is told: ours says it itself, a missing extra how to install it, a full disk that it is full.
+
+    Any other says where its details are.
 
     Args:
         error: what was raised.
@@ -26,7 +34,15 @@ def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
     """
     if isinstance(error, TunegateError):
         return error
-    return extras.lacking_of(error) or _unexpected(error, root)
+    return extras.lacking_of(error) or _outside(error) or _unexpected(error, root)
+
+
+def _outside(error: BaseException) -> CouldNotRun | None:
+    """What the machine refused; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in OUTSIDE:
+        return None
+    where = f"{show_path(Path(error.filename))}: " if isinstance(error.filename, str) else ""
+    return CouldNotRun(f"{where}{error.strerror}: nothing was decided; mend that, then run the same command again")
 
 
 def _unexpected(error: BaseException, root: Path) -> Unexpected:

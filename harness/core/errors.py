@@ -6,17 +6,22 @@
     +-- Unexpected      (3)  a mistake of ours: its details are in a file
     +-- Refused         (4)  refused before generation; nothing was written
         +-- AuthoringError   mistakes in the files people edit, all of them at once
+        +-- Unreadable       a file from outside that is not what was to be read
 
 A message names the place, what was expected, what was found and what to do next.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+
+from tunegate.harness.core.escaping import shown
 
 MOST_LINES = 100  # of different mistakes in one message: whoever has more mends these first
 FEW = 3  # mistakes of one sort are told one by one; more of them once, with their number
@@ -106,6 +111,23 @@ class AuthoringError(Refused):
         super().__init__("\n".join([first, *(f"  {line}" for line in lines[:MOST_LINES]), *more]))
 
 
+class Unreadable(Refused):
+    """What stands at a path is not what was to be read; `problem` says what does, and on which line."""
+
+    def __init__(
+        self, path: Path, expected: str, found: str, hint: str = "", line: int = 0, is_missing: bool = False
+    ) -> None:
+        self.problem = Problem(path, line, "", expected, found, hint)
+        self.is_missing = is_missing
+        super().__init__(str(self.problem))
+
+    @property
+    def found(self) -> str:
+        """What was found, with its line, for a sentence that says itself what was expected."""
+        line, hint = self.problem.line, self.problem.hint
+        return f"{self.problem.found}{f', on line {line}' if line else ''}{f'; {hint}' if hint else ''}"
+
+
 def _lines(problems: Sequence[Problem]) -> Iterator[str]:
     """A line a mistake, in their order; of one sort more than a few are told once, with their number and lines."""
     sorts = {
@@ -122,8 +144,9 @@ def _lines(problems: Sequence[Problem]) -> Iterator[str]:
 
 
 def show_path(path: Path) -> str:
-    """`path` as a person would type it: relative to the working directory where it lies below it."""
-    try:
-        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    except ValueError:
-        return str(path)
+    """`path` as a person would type it: relative to the working directory where it lies below it, and harmless."""
+    here = Path.cwd()
+    for find in (os.path.abspath, os.path.realpath):  # a link is called by its own name, wherever it leads
+        with suppress(ValueError):
+            return shown(Path(find(path)).relative_to(find(here)).as_posix())
+    return shown(str(path))

@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from filelock import FileLock
+
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.reading import open_file
 
 CHUNK = 1 << 20
 
@@ -30,9 +32,13 @@ def digest(value: Any) -> str:
 
 
 def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """SHA-256 (hex) of a file's bytes; `progress` is called with each number of bytes read."""
+    """SHA-256 (hex) of a file's bytes; `progress` is called with each number of bytes read.
+
+    Raises:
+        Unreadable: there is no regular file.
+    """
     sha = hashlib.sha256()
-    with path.open("rb") as stream:
+    with os.fdopen(open_file(path), "rb") as stream:
         while block := stream.read(CHUNK):
             sha.update(block)
             if progress:
@@ -41,45 +47,32 @@ def file_digest(path: Path, progress: Callable[[int], None] | None = None) -> st
 
 
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
-    """Write `text`, or its pieces: a reader sees the old file or the whole new one, also after a kill or power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # beside the file, for a rename across file systems is no single move
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines([text] if isinstance(text, str) else text)
-            stream.flush()
-            # the bytes before the name: after a power cut the new name may else stand on an empty file
-            os.fsync(stream.fileno())
-        # mkstemp lets nobody but its owner read, and baselines are for the whole team
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def parse_json(text: str) -> Any:
-    """JSON with each key once and no NaN or Infinity, which Python's own reader takes and JSON does not know.
+    """Write `text`, or its pieces: a reader sees the old file or the whole new one, also after a kill or power cut.
 
     Raises:
-        ValueError: names what is wrong.
-        RecursionError: it nests without end.
+        CouldNotRun: the disk is full, the folder may not be written, or the like; the old file is as it was.
     """
-    return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_not_a_number)
-
-
-def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    # a bad merge leaves two lines for one case, of which Python's reader silently takes the last
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {twice!r} twice")
-    return found
-
-
-def _not_a_number(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is no number")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # beside the file, for a rename across file systems is no single move
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.writelines([text] if isinstance(text, str) else text)
+                stream.flush()
+                # the bytes before the name: after a power cut the new name may else stand on an empty file
+                os.fsync(stream.fileno())
+            # mkstemp lets nobody but its owner read, and baselines are for the whole team
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CouldNotRun(
+            f"{show_path(path)}: it cannot be written ({error.strerror or error}) and is as it was; mend that, then "
+            "run the same command again"
+        ) from error
 
 
 def stamped(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.reading import MOST_SETTINGS, read_text
 
 PROJECT = "pyproject.toml"
 
@@ -39,10 +40,12 @@ def is_project(folder: Path) -> bool:
 
 def _tools(path: Path) -> dict[str, Any]:
     """The tools' tables of a pyproject.toml; none where there is no such file."""
-    if not path.is_file():
-        return {}
     try:
-        tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-    except (ValueError, OSError) as error:
+        tools = tomllib.loads(read_text(path, "TOML", MOST_SETTINGS)).get("tool", {})
+    except Unreadable as error:
+        if error.is_missing:
+            return {}
+        raise
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
     return tools if isinstance(tools, dict) else {}

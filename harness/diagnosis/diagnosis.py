@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.lookup import DIAGNOSIS
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import read_json
 from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, promptable, run_ladder, sample
 from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, RungResult, advice, remedy, rungs
-from tunegate.harness.evaluation.record import Record, read_json
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
@@ -141,18 +143,16 @@ def read_diagnosis(path: Path, how: str = "tunegate diagnose") -> Diagnosis:
     """
     name = show_path(path)
     try:
-        data = read_json(path)
-        intact = is_as_stamped(data)
-        units = {key: _read_recommendation(raw) for key, raw in data.pop("units").items()}
-        known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "unpromptable"}}
-        found = Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)
-    except FileNotFoundError:
-        raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{name}: expected a diagnosis, found {error}; run: {how}") from error
-    if not intact:
+        data = read_json(path, "a diagnosis", published_schema("diagnosis"))
+    except Unreadable as error:
+        if error.is_missing:
+            raise Refused(f"expected a diagnosis at {name}, found none; run: {how}") from None
+        raise Refused(f"{name}: expected a diagnosis, found {error.found}; run: {how}") from error
+    if not is_as_stamped(data):
         raise Refused(f"{name}: expected a diagnosis as it was written, found it edited; run: {how}")
-    return found
+    known = {key: data[key] for key in data.keys() - {"schema_version", "digest", "units", "unpromptable"}}
+    units = {key: _read_recommendation(raw) for key, raw in data["units"].items()}
+    return Diagnosis(units=units, unpromptable=tuple(data["unpromptable"]), **known)
 
 
 def _read_recommendation(raw: Mapping[str, Any]) -> Recommendation:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import is_as_stamped, parse_json, stamped, write_json
+from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.core.reading import read_json
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import SUPPLIED, Completion, Finish, LogProbs
 
@@ -124,10 +123,11 @@ class Record:
 
     def of_unit(self, unit: str) -> dict[str, Result]:
         """The results of one unit, by case id."""
-        return self._units.get(unit, {})
+        return self.by_unit.get(unit, {})
 
     @cached_property
-    def _units(self) -> dict[str, dict[str, Result]]:
+    def by_unit(self) -> dict[str, dict[str, Result]]:
+        """The results by unit key and case id."""
         found: dict[str, dict[str, Result]] = {}
         for key, result in self.cases.items():
             unit, _, case = key.rpartition("/")
@@ -159,53 +159,51 @@ def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        Refused: missing, cut off, or not a record; says where.
+        Refused: missing, cut off, edited, or not a record; says where.
     """
-    name = show_path(path)
-    try:
-        data = read_json(path)
-    except FileNotFoundError:
-        raise Refused(f"{name}: expected a record, found no such file") from None
-    except (OSError, ValueError) as error:
-        raise Refused(f"{name}: expected a record (JSON), found {error}") from error
-    record = record_of(data, name)
+    data = read_json(path, "a record (JSON)", published_schema("record"))
     if not is_as_stamped(data):
-        raise Refused(f"{name}: expected a record as it was written, found one that was edited; judge again")
-    return replace(record, path=path)
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON as it is written here: no key twice (a bad merge leaves two lines for one case), no NaN.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is something else.
-    """
-    return parse_json(path.read_text("utf-8"))
-
-
-def record_of(data: Any, name: str) -> Record:
-    """A record from its JSON data, checked against the published schema; `name` is where it came from.
-
-    Raises:
-        Refused: it is not a record; says where it is not.
-    """
-    errors = [f"{error.json_path}: {error.message[:200]}" for error in _validator("record").iter_errors(data)]
-    if errors:
-        raise Refused(f"{name}: expected a record of schema_version {SCHEMA_VERSION}, found {'; '.join(errors[:3])}")
+        raise Refused(f"{show_path(path)}: expected a record as it was written, found one that was edited; judge again")
     fingerprint = dict(data["fingerprint"])
-    questions = fingerprint.pop("questions")
-    return Record(
-        data["partial"], fingerprint, questions,
-        cases={key: _read_result(raw) for key, raw in data["cases"].items()},
-        units={key: _read_summary(raw) for key, raw in data["units"].items()},
+    record = Record(
+        data["partial"], fingerprint, fingerprint.pop("questions"),
+        cases={key: read_result(raw) for key, raw in data["cases"].items()},
+        units={key: read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], timing=data.get("timing"),
-        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
+        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
     )  # fmt: skip
+    if torn := next(_torn(record), ""):
+        raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; judge again")
+    return record
 
 
-def _read_result(raw: Mapping[str, Any]) -> Result:
+def _torn(record: Record) -> Iterator[str]:
+    """Where one part of a record speaks of what another lacks, which no schema can say."""
+    units = record.units.keys()
+    for name, part in (("questions", record.questions), ("policies", record.policies)):
+        yield from (f"no {name} of {unit}" for unit in units - part.keys())
+    yield from (f"cases of {unit}, which is no unit of it" for unit in record.by_unit.keys() - units)
+    for unit, each in record.units.items():
+        yield from odd_scores(unit, each, record.of_unit(unit))
+    for unit, verdict in record.verdicts.items():
+        if unit not in units:
+            yield f"a verdict on {unit}, which is no unit of it"
+        yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
+
+
+def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> Iterator[str]:
+    """Scores outside 0 to 1 of cases that pass or fail."""
+    if summary.kind == "pass/fail":
+        yield from (
+            f"the score {each.score} of {unit}/{case}, where cases pass or fail"
+            for case, result in results.items()
+            for each in (result, *result.repeats)
+            if each.score is not None and not 0 <= each.score <= 1
+        )
+
+
+def read_result(raw: Mapping[str, Any]) -> Result:
     """A result from its JSON form."""
     return Result(
         passed=raw.get("passed"),
@@ -217,7 +215,7 @@ def _read_result(raw: Mapping[str, Any]) -> Result:
         tokens_out=raw.get("tokens_out"),
         finish=raw.get("finish"),
         generation=raw.get("generation", ""),
-        repeats=tuple(_read_result(each) for each in raw.get("repeats", ())),
+        repeats=tuple(read_result(each) for each in raw.get("repeats", ())),
         logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
     )
 
@@ -229,17 +227,13 @@ def results_of(record: Record) -> Iterator[tuple[str, int, Result]]:
             yield key, repeat, each
 
 
-def _read_summary(raw: Mapping[str, Any]) -> Summary:
+def read_summary(raw: Mapping[str, Any]) -> Summary:
+    """A summary from its JSON form."""
     return Summary(
         raw["suite"], raw["kind"], raw["n"], raw["unscored"], raw["mean"],
         tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
         tuple(raw["tokens"]) if raw.get("tokens") else None,
     )  # fmt: skip
-
-
-@cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(published_schema(name))
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:

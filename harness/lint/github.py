@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tunegate.harness.core.errors import LintWarning, Problem, show_path
+from tunegate.harness.core.escaping import shown_lines
 
 
 def annotation(found: Problem | LintWarning) -> str:
@@ -22,14 +23,14 @@ def annotation(found: Problem | LintWarning) -> str:
 
 def _in_workspace(file: Path) -> str:
     """A path as GitHub wants it: from the root of the checkout, also where the command ran below it."""
-    path = file.resolve()
+    path = Path(os.path.realpath(file))  # which takes links that lead in a circle
     root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(file)
 
 
 def _data(text: str) -> str:
     # % first, or the escapes of the others would be escaped again
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return shown_lines(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +27,11 @@ _COPIES = (".bak", ".orig", ".old", ".rej", "~")
 
 def unused_files(folder: Path, task: Task) -> Iterator[LintWarning]:
     """Everything below a task's folder that no fixture file of it names; notes and hidden files aside."""
-    read = {path.resolve() for path in _named(folder, task)} | {(folder / POLICY).resolve()}
+    read = {os.path.realpath(path) for path in [*_named(folder, task), folder / POLICY]}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith((".", "_")) for part in inside.parts)
-        if hidden or not path.is_file() or path.suffix.lower() in _NOTES or path.resolve() in read:
+        if hidden or not path.is_file() or path.suffix.lower() in _NOTES or os.path.realpath(path) in read:
             continue
         if len(inside.parts) > 1 or not is_fixture_file(path):
             yield LintWarning(path, 1, f"nothing reads this file; {_advice(path, folder)}")
@@ -120,7 +121,7 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    return show_path(one) == show_path(other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _scope(path: Path) -> tuple[Path, str, Path | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.resolve import ModelFiles
 
 if TYPE_CHECKING:
@@ -36,30 +37,21 @@ def adapter_digest(folder: Path) -> str:
         raise Refused(
             f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train"
         )
-    config = {key: value for key, value in _read_object(folder / CONFIG).items() if key not in NOT_THE_ADAPTER}
-    return digest([config, file_digest(folder / WEIGHTS)])
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise Refused(f"{path}: expected JSON, found {error}") from error
-    if not isinstance(found, dict):
-        raise Refused(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return found
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    deciding = {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER}
+    return digest([deciding, file_digest(folder / WEIGHTS)])
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:
     """The training record in an adapter's folder; None for adapters made elsewhere.
 
     Raises:
-        Refused: it was edited since it was written.
+        Refused: it is none, or was edited since it was written.
     """
     path = folder / TRAINING
     if not path.is_file():
         return None
-    found = _read_object(path)
+    found = read_object(path, "a training record", published_schema("training"))
     # the trainer's guards stand in it, and a release rests on them
     if not is_as_stamped(found):
         raise Refused(f"{path}: expected the training record as it was written, found it edited; train it again")
@@ -69,9 +61,7 @@ def training_record(folder: Path) -> dict[str, Any] | None:
 def check_base(folder: Path, base: ModelFiles) -> None:
     """Refuse an adapter whose training record names another base than the one it is put on."""
     record = training_record(folder)
-    trained = {} if record is None else record.get("model")
-    if not isinstance(trained, dict):
-        raise Refused(f"{folder / TRAINING}: expected the model it was trained on, found none; train it again")
+    trained = record["model"] if record else {}
     for part in ("base", "tokenizer", "template"):
         # PEFT puts an adapter on any base of the same shape, without a warning: only digests tell
         if part in trained and trained[part] != getattr(base, part):

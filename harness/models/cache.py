@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.reading import parse_json
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
@@ -24,28 +26,37 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        self._path = path
+        with self._kept():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
-        except (OSError, sqlite3.Error) as error:
-            raise CouldNotRun(
-                f"{path}: expected a store of generations, found {error}; delete it, or name another folder with "
-                "TUNEGATE_CACHE"
-            ) from error
 
     def get(self, key: str) -> Completion | None:
         """The completion under a key, or None."""
-        row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
-        return _completion(json.loads(row[0])) if row else None
+        with self._kept():
+            row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
+            return _completion(parse_json(row[0])) if row else None
 
     def put(self, key: str, completion: Completion) -> None:
         """Keep a completion; its latency is left out, since a cached one would be a lie."""
         text = json.dumps(asdict(replace(completion, latency_s=None)))
-        self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
+        with self._kept():
+            self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """A damaged or full store is no answer, and no mistake of ours."""
+        try:
+            yield
+        except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+            raise CouldNotRun(
+                f"{show_path(self._path)}: expected a store of generations, found {error}; delete it, or name another "
+                "folder with TUNEGATE_CACHE"
+            ) from error
 
 
 def _completion(raw: Mapping[str, Any]) -> Completion:

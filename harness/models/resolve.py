@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.progress import Watch, quiet
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object, read_text
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
@@ -145,8 +145,8 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _intact(folder: Path) -> bool:
     try:
         # Sizes are enough: `identify` digests the weights, so damaged ones are another model's, which has no baseline.
-        files = dict(json.loads((folder / MARKER).read_text("utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        files = dict(read_object(folder / MARKER, most=MOST_SETTINGS)["files"])
+    except (Refused, ValueError, KeyError, TypeError):
         return False  # missing or damaged: convert again
     present = _sizes(folder)
     return all(present.get(name) == size for name, size in files.items())
@@ -210,7 +210,9 @@ def identify(name: str, folder: Path) -> ModelFiles:
             ]
         ),
         # transformers prefers the file of its own, too
-        template=digest(template.read_text("utf-8") if template.is_file() else settings.get("chat_template")),
+        template=digest(
+            read_text(template, most=MOST_SETTINGS) if template.is_file() else settings.get("chat_template")
+        ),
     )
 
 
@@ -229,4 +231,4 @@ def _digests(paths: Iterable[Path]) -> list[list[str]]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    return read_object(path, most=MOST_SETTINGS) if path.is_file() else {}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tunegate.harness.core.crashes import as_tunegate_error
+from tunegate.harness.core.escaping import shown_lines
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def ending(config: pytest.Config) -> Iterator[None]:
     except Exception as error:
         ours = as_tunegate_error(error, config.rootpath if config.inipath else config.invocation_params.dir)
         # pytest says it without a trace then, and gives the exit code itself
+        said = shown_lines(str(ours))
         if ours.exit_code == pytest.ExitCode.USAGE_ERROR:
-            raise pytest.UsageError(str(ours)) from error
-        pytest.exit(str(ours), returncode=ours.exit_code)
+            raise pytest.UsageError(said) from error
+        pytest.exit(said, returncode=ours.exit_code)

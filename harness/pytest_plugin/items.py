@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from tunegate.harness.core.escaping import shown, shown_lines
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.loader import find_tasks
@@ -48,7 +49,7 @@ class CaseItem:
         with ending(self.state.config):
             result = self.result
             if result.score is None or result.passed is False:
-                pytest.fail(case_failure(self.case, result, self.before), pytrace=False)
+                pytest.fail(shown_lines(case_failure(self.case, result, self.before)), pytrace=False)
 
     @property
     def result(self) -> Result:
@@ -113,7 +114,7 @@ class GateItem:
         """Fail if the verdict or the decision blocks, with its sentence."""
         with ending(self.state.config):
             if why := "\n".join(self._why()):
-                pytest.fail(why, pytrace=False)
+                pytest.fail(shown_lines(why), pytrace=False)
 
     def _why(self) -> Iterator[str]:
         """The lines that say why it blocks; none if it does not."""
@@ -215,7 +216,7 @@ class State:
 
     def _suffixes(self) -> list[str]:
         adapters = self.session.options.adapters
-        return [f"@{adapter.name}" for adapter in adapters] if len(adapters) > 1 else [""]
+        return [f"@{shown(adapter.name)}" for adapter in adapters] if len(adapters) > 1 else [""]
 
     def see(self, handles: Iterable[CaseItem | GateItem | None]) -> None:
         """Remember the order of the collected suites: the last one of a task shows its decision."""
@@ -279,8 +280,8 @@ def _partial_lines(session: Session) -> list[str]:
     ]
 
 
-def _console(reporter: Any) -> Console:
+def _console(reporter: Any) -> Printer:
     writer = reporter._tw if reporter else None  # the terminal writer is pytest's own way to the real stdout
     wide = writer.fullwidth if writer else 80
     file = writer._file if writer else None
-    return Console(file=file, width=max(wide, 80), force_terminal=bool(writer and writer.hasmarkup))
+    return Printer(file=file, width=max(wide, 80), force_terminal=bool(writer and writer.hasmarkup))

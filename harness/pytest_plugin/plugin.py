@@ -7,14 +7,17 @@ per unit, and the task's decision in its last file). See `suites/`. Where both a
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import read_bytes
 from tunegate.harness.evaluation.options import TABLE, Option
 from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.stash import (
@@ -86,7 +89,13 @@ def _names_ours(config: pytest.Config) -> bool:
 def _is_suite(path: Path) -> bool:
     # two levels show the usual `suites/`; what lies deeper, the workers refuse
     files = [*path.glob("test_*.py"), *path.glob("*/test_*.py")] if path.is_dir() else [path]
-    return any(os.access(file, os.R_OK) and MARKED.search(file.read_bytes()) for file in files)
+    return any(_is_marked(file) for file in files)
+
+
+def _is_marked(file: Path) -> bool:
+    with suppress(Unreadable):  # pytest says it better, if it comes to it
+        return MARKED.search(read_bytes(file)) is not None
+    return False
 
 
 @pytest.hookimpl(wrapper=True)
@@ -245,7 +254,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
     elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _uses_options(config):
         from tunegate.harness.pytest_plugin.yaml_files import where_files_lie
 
-        terminalreporter.write_line(f"tunegate: no suite and no fixture file was collected; {where_files_lie(config)}")
+        where = shown(where_files_lie(config))
+        terminalreporter.write_line(f"tunegate: no suite and no fixture file was collected; {where}")
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ class Asked:
         task, cases = file.parent, file.parent.parent
         if self.paths.isdisjoint((file, task, cases)):
             return False
-        return any(folder == self.cases or folder.resolve() == self.cases.resolve() for folder in (cases, task))
+        return any(folder == self.cases or _real(folder) == _real(self.cases) for folder in (cases, task))
 
 
 ASKED: pytest.StashKey[Asked] = pytest.StashKey()
@@ -139,4 +139,8 @@ def _absolute(path: Path) -> Path:
 
 
 def _is_within(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())
+    return path.is_relative_to(folder) or _real(path).is_relative_to(_real(folder))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # without an error where links lead in a circle

@@ -8,19 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
 
 from tunegate.harness.baselines.diff import NAMES
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import read_object
 from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.record import Record, read_record, results_of
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -120,9 +123,6 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
     where = show_path(adapter)
     if training is None:
         raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
-    missing = [key for key in ("task", "adapter", "model", "recipe", "rows", "diagnosis") if key not in training]
-    if missing:
-        raise Refused(f"{where}/{TRAINING}: expected a training record, found one without {', '.join(missing)}")
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
     for part in ("base", "tokenizer", "template"):
@@ -213,11 +213,12 @@ def _write(
 
 
 def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
-    environment = Environment(  # noqa: S701  (Markdown, not HTML)
-        loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
-    )
-    environment.filters |= {"level": level, "json": json.dumps}
-    environment.globals |= {"difference": difference, "rates": rates}
+    environment = Environment(  # noqa: S701  (Markdown, not HTML: every value goes through `_in_card`)
+        loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
+        finalize=_in_card,
+    )  # fmt: skip
+    environment.filters |= {"level": level, "json": _in_head}
+    environment.globals |= {"difference": _difference, "rates": rates}
     try:
         return environment.get_template("model_card.md.j2").render(
             name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
@@ -227,6 +228,28 @@ def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
         raise Refused(
             f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
         ) from None
+
+
+class _AsItIs(str):
+    """A text that stands in the card as it is."""
+
+    __slots__ = ()
+
+
+def _in_head(value: Any) -> _AsItIs:
+    """A value of the card's head, which is YAML: JSON is, too."""
+    return _AsItIs(shown_in_json(json.dumps(value)))
+
+
+def _difference(*numbers: Any) -> _AsItIs:
+    return _AsItIs(difference(*numbers))  # its brackets are no links
+
+
+def _in_card(value: Any) -> Any:
+    """What stands in the card for a value of the template."""
+    if isinstance(value, Undefined | _AsItIs):
+        return value
+    return shown_in_markdown(str(value))
 
 
 def verify_release(adapter: Path) -> list[str]:
@@ -268,15 +291,11 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
         Refused: there is none, or it is damaged or edited.
     """
     path = adapter / MANIFEST
-    if not path.is_file():
-        raise Refused(f"{show_path(path)}: expected a release manifest, found none; release it with tunegate release")
     try:
-        manifest = dict(json.loads(path.read_text("utf-8")))
-        texts = [manifest["adapter"], manifest["model"]["name"], manifest["task"], *manifest["files"].values()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{show_path(path)}: expected a release manifest, found a damaged file ({error!r})") from error
-    if not all(isinstance(text, str) for text in texts):
-        raise Refused(f"{show_path(path)}: expected a release manifest, found other values than texts in it")
+        manifest = read_object(path, "a release manifest", published_schema("manifest"))
+    except Unreadable as error:
+        found = "none; release it with tunegate release" if error.is_missing else f"a damaged file ({error.found})"
+        raise Refused(f"{show_path(path)}: expected a release manifest, found {found}") from error
     if not is_as_stamped(manifest):
         raise Refused(f"{show_path(path)}: expected the release manifest as it was written, found it edited")
     return manifest

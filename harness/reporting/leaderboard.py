@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import level
 from tunegate.harness.evaluation.record import Record
 
@@ -54,9 +55,8 @@ def _rank(record: Record) -> tuple[int, float]:
 
 
 def _name(record: Record) -> Text:
-    return Text(
-        str(record.adapter or record.fingerprint.get("names", {}).get("model", "")).rstrip("/").rpartition("/")[2]
-    )
+    who = record.adapter or record.fingerprint.get("names", {}).get("model", "")
+    return Text(shown(who.rstrip("/").rpartition("/")[2]))
 
 
 def _cell(record: Record, unit: str) -> Text:

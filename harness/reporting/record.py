@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.formatting import difference, level, points, rates
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
@@ -87,6 +88,7 @@ def _name(record: Record) -> str:
     """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
     names = record.fingerprint.get("names", {})
     who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
+    who = shown(who)
     return who if record.rung == "as-is" else f"{who} ({record.rung})"
 
 
@@ -100,14 +102,14 @@ def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_CASES) 
         yield f"  regressed: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
         yield f"    before: {_one_line(verdict['before'][case])}"
         yield f"    now:    {_one_line(now.output)}"
-        yield from (f"    - {finding}" for finding in now.findings)
+        yield from (f"    - {shown(str(finding))}" for finding in now.findings)
     if limit is not None and len(regressed_cases) > limit:
         rest = len(regressed_cases) - limit
         yield f"  and {rest} more{f' (tunegate report {show_path(record.path)} shows all)' if record.path else ''}"
 
 
 def _one_line(output: str | None) -> str:
-    text = " ".join((output or "(none)").split())
+    text = shown(" ".join((output or "(none)").split()))
     return text if len(text) <= ONE_LINE else f"{text[:ONE_LINE]}..."
 
 
@@ -126,7 +128,7 @@ def _rate_lines(record: Record) -> Iterator[str]:
 def record_table(record: Record) -> Table:
     """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
     names = record.fingerprint.get("names", {})
-    who = names.get("adapter") or names.get("model") or "record"
+    who = shown(names.get("adapter") or names.get("model") or "record")
     return _compared(record, who) if record.verdicts else _alone(record, who)
 
 
@@ -197,18 +199,19 @@ def _tokens(summary: Summary) -> str:
 
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
-    shown = next((each for each in result.repeats if not each.passed), result)
+    told = next((each for each in result.repeats if not each.passed), result)
     lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
     if before is not None and before.output is not None:
         lines += ["before:", _indent(before.output)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
         lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
-    lines += ["output:", _indent(shown.output if shown.output is not None else "(none: unscored)")]
-    lines += ["findings:", *(f"  - {finding}" for finding in shown.findings)]
+    lines += ["output:", _indent(told.output if told.output is not None else "(none: unscored)")]
+    lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in told.findings)]
     return "\n".join(lines)
 
 
 def _indent(text: str) -> str:
-    shown = text if len(text) <= SHOWN_OUTPUT else f"{text[:SHOWN_OUTPUT]}... ({len(text)} characters)"
-    return "\n".join(f"  {line}" for line in shown.splitlines() or [""])
+    start = text if len(text) <= SHOWN_OUTPUT else f"{text[:SHOWN_OUTPUT]}... ({len(text)} characters)"
+    # not splitlines, which would hide that a model wrote another separator than \n
+    return "\n".join(f"  {line}" for line in shown_lines(start).split("\n"))

@@ -74,6 +74,24 @@ def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False
     return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
 
 
+def training_record(**more: Any) -> dict[str, Any]:
+    """A training record with all that is read of one, for a task called desk."""
+    return {
+        "schema_version": 1,
+        "task": "desk",
+        "adapter": "a" * 64,
+        "model": {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"},
+        "recipe": {
+            "model": "./tiny", "method": "sft", "seed": 1,
+            "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
+        },
+        "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
+        "grading": {"trained": 42},
+        "validation": {"rows": 0},
+        "diagnosis": {"digest": "d" * 64, "remedies": {}, "against": [], "override": None},
+    } | more  # fmt: skip
+
+
 def stamp(path: Path, data: dict[str, Any]) -> None:
     """Write an edited record, baseline or manifest as if it had been written so, digest and all."""
     rest = {key: value for key, value in data.items() if key != "digest"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,6 +150,28 @@ def flip(file: str) -> Step:
         path = place.file(file)
         *most, last = path.read_bytes()
         path.write_bytes(bytes([*most, last ^ 1]))
+
+    return step
+
+
+def pipe(file: str) -> Step:
+    """Put a pipe in a file's place, to which nobody writes."""
+
+    def step(place: Place) -> None:
+        path = place.file(file)
+        path.unlink()
+        os.mkfifo(path)
+
+    return step
+
+
+def circle(file: str) -> Step:
+    """Put a link to itself in a file's place."""
+
+    def step(place: Place) -> None:
+        path = place.file(file)
+        path.unlink()
+        path.symlink_to(path.name)
 
     return step
 

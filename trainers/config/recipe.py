@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -222,7 +223,7 @@ def _start(path: Path, given: str | None, output: Path) -> Start | None:
     if given is None:
         return None
     folder = path.parent / given
-    if folder.resolve() == output.resolve():
+    if os.path.realpath(folder) == os.path.realpath(output):
         raise Refused(
             f"{show_path(path)}: output: expected another folder than that of `start`, which could not be trained from "
             "again; name another `output:` or --output"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.authoring.document import Document, show_value
+from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Messages
 
@@ -64,40 +65,25 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     problems: list[Problem] = []
     validator = Draft202012Validator(LINE)
     for path in paths:
-        lines = _lines(path)
-        if not any(text.strip() for text in lines):
+        before = len(rows) + len(problems)
+        for line in read_json_lines(path, "rows", problems):
+            found = _row(line, units, validator)
+            if isinstance(found, Example):
+                rows.append(found)
+            else:
+                problems.append(found)
+        if len(rows) + len(problems) == before:
             problems.append(Problem(path, 1, "", "at least one row", "an empty file"))
-        for number, text in enumerate(lines, start=1):
-            if text.strip():
-                found = _row(text, show_path(path), number, units, validator)
-                if isinstance(found, Example):
-                    rows.append(found)
-                else:
-                    problems.append(found)
     problems += _repeated(rows)
     if problems:
         raise AuthoringError(problems)
     return rows
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        # not splitlines, which would also split inside a text, at U+2028 and its like
-        return path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuthoringError([Problem(path, 1, "", "a readable UTF-8 file", str(error))]) from error
-
-
-def _row(
-    text: str, file: str, line: int, units: Mapping[str, Unit], validator: Draft202012Validator
-) -> Example | Problem:
-    try:
-        raw: Any = json.loads(text)
-        json.dumps(raw, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
-    except (ValueError, RecursionError) as error:
-        return Problem(Path(file), line, "", "one JSON object a line", str(error))
+def _row(document: Document, units: Mapping[str, Unit], validator: Draft202012Validator) -> Example | Problem:
+    raw, file, line = document.data, document.name, document.line(())
     if not validator.is_valid(raw):
-        return Problem(Path(file), line, "", FORMS, text[:60])
+        return document.problem((), FORMS, show_value(raw))
     found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
     if isinstance(found, Example) and found.rejected is not None and found.rejected.split() == found.output.split():
         return Problem(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -11,7 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.files import file_digest, write_json
+from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import WEIGHTS
 from tunegate.trainers.training.distributed import processes
 
@@ -113,8 +114,11 @@ def _digests(checkpoint: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where there is none: the files here are written in one move."""
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    """A JSON object, empty where there is none, or a damaged one: what cannot be read proves nothing."""
+    try:
+        return read_object(path)
+    except Unreadable:
+        return {}
 
 
 BEST = "best.safetensors"  # the best adapter so far; each checkpoint holds a copy, and so survives a kill with it

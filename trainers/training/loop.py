@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import write_json
 from tunegate.harness.core.progress import Advance, Watch, quiet
+from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
@@ -158,7 +158,7 @@ def _validation(state: Any) -> dict[str, Any]:
 
 def _tidy(adapter: Path, model: str) -> None:
     """Make the configuration the same on every machine, and drop PEFT's empty model card: a release writes its own."""
-    config = json.loads((adapter / CONFIG).read_text("utf-8"))
+    config = read_object(adapter / CONFIG)
     config["base_model_name_or_path"] = model  # PEFT names the folder in this machine's cache
     if isinstance(config["target_modules"], list):
         config["target_modules"].sort()  # it was a set: its order changes from process to process

@@ -19,7 +19,8 @@ from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
 from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.validator import LIMIT, violations
 from tunegate.harness.checks.schema.walk import Walk, invalid
-from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Unreadable, show_path
+from tunegate.harness.core.reading import read_text
 
 UNFORESEEN = "a schema that can be judged with"
 
@@ -64,10 +65,9 @@ _TRAILING = re.compile(r",\s*[}\]]")
 def _read_json(path: Path) -> Document:
     """JSON, and its lines as YAML counts them: YAML reads nearly all JSON, but not tabs."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise AuthoringError([Problem(path, line, "", "UTF-8 text", str(error))]) from error
+        text = read_text(path)
+    except Unreadable as error:
+        raise AuthoringError([error.problem]) from error
     read = read_json_text(text)
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
         read_yaml(path)  # refuses them too, and names their lines

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.records import stamp
+from tests.support.records import training_record as training
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter, training_record
@@ -104,7 +105,9 @@ def test_a_damaged_configuration_is_refused(adapter, text):
 
 
 def write_training(folder: Path, **model: str) -> None:
-    stamp(folder / "training.json", {"model": model})
+    stamp(
+        folder / "training.json", training(model={"name": "tiny", "base": "", "tokenizer": "", "template": ""} | model)
+    )
 
 
 def test_an_adapter_goes_on_the_base_it_was_trained_on(adapter, tiny_model):
@@ -135,9 +138,9 @@ def test_a_damaged_training_record_is_refused(adapter, tiny_model, text):
 
 
 def test_a_training_record_without_its_model_is_refused(adapter, tiny_model):
-    stamp(adapter / "training.json", {"model": None})
+    stamp(adapter / "training.json", training(model=None))
 
-    with pytest.raises(Refused, match=r"training\.json: expected the model it was trained on, found none"):
+    with pytest.raises(Refused, match=r"training\.json: expected a training record, found .*model"):
         check_base(adapter, identify("tiny", tiny_model))
 
 

@@ -201,7 +201,11 @@ def test_a_unit_that_vanished_is_refused(triage: Project) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [(None, "expected a record, found no such file"), ("{", "expected a record (JSON)"), ("{}", "expected a record")],
+    [
+        (None, "expected a record (JSON), found nothing there"),
+        ("{", "expected a record (JSON)"),
+        ("{}", "expected a record"),
+    ],
 )
 def test_a_record_that_is_none_is_refused(triage: Project, text: str | None, reason: str) -> None:
     if text is None:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.records import write_desk, write_policy
+from tests.support.records import training_record, write_desk, write_policy
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import is_as_stamped, stamped
@@ -38,12 +38,8 @@ def place(tmp_path_factory, tiny_model, tiny_adapter):
     adapter = home / "tuned"
     shutil.copytree(tiny_adapter, adapter)
     model = Base(str(tiny_model), quiet()).model.as_dict()
-    training = {
-        "task": "desk",
-        "adapter": adapter_digest(adapter),
-        "model": model,
-        "recipe": {"model": str(tiny_model)},
-    }
+    training = training_record(adapter=adapter_digest(adapter), model=model)
+    training["recipe"]["model"] = str(tiny_model)
     (adapter / "training.json").write_text(json.dumps(stamped(training)))
     options = Options(home, str(tiny_model), (adapter,), cases=home / "fixtures", out=home / "run.json")
     session = Session(options)

@@ -166,8 +166,8 @@ def test_a_missing_file_a_folder_and_other_encodings_are_told(tmp_path):
     (tmp_path / "utf16.yaml").write_bytes("a: 1".encode("utf-16"))
 
     for name, message in [
-        ("none.yaml", "none.yaml:1: expected a file, found nothing there"),
-        ("folder.yaml", "folder.yaml:1: expected a file that can be read, found Is a directory"),
+        ("none.yaml", "none.yaml: expected a file, found nothing there"),
+        ("folder.yaml", "folder.yaml: expected a file, found a folder"),
         ("utf16.yaml", "utf16.yaml:1: expected UTF-8 text, found UTF-16"),
     ]:
         with pytest.raises(AuthoringError, match=message):

@@ -94,7 +94,7 @@ def test_it_holds_outputs_but_no_inputs_times_or_names(home):
 
 def test_what_was_written_is_read(home):
     one = Result(
-        False, 0.0, (Finding("expect", "found \u00e4", "$.a"),), {"exact": False}, "x \ud800", 3, 4, "length", "g1"
+        False, 0.0, (Finding("expect", "found \u00e4", "$.a"),), {"exact": False}, "x \u2028", 3, 4, "length", "g1"
     )
     cases = {
         f"{T}/c000": one,

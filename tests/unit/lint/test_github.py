@@ -32,7 +32,7 @@ def test_what_would_end_a_command_or_a_property_is_escaped():
     warning = LintWarning(Path("odd, 50%:\n.yaml"), 2, "5 % of a:b,c\r\nand more ::error::")
 
     assert annotation(warning) == (
-        "::warning file=odd%2C 50%25%3A%0A.yaml,line=2,title=tunegate lint::5 %25 of a:b,c%0D%0Aand more ::error::"
+        "::warning file=odd%2C 50%25%3A%0A.yaml,line=2,title=tunegate lint::5 %25 of a:b,c\\r%0Aand more ::error::"
     )
 
 

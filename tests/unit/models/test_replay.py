@@ -73,7 +73,7 @@ LINES = {
         '{"case": "desk/triage/a", "output": "A", "latency_s": NaN}',
         "expected one JSON object, found NaN, which is no number",
     ),
-    "a bomb": ("[" * 100_000, "expected one JSON object, found nesting without end"),
+    "a bomb": ("[" * 100_000, "expected one JSON object, found more than 100 levels of nesting"),
     "a list": (
         ["desk/triage/a", "A"],
         'expected a mapping with case, found ["desk/triage/a", "A"]; '
@@ -130,7 +130,7 @@ def test_all_bad_lines_are_told_at_once(tmp_path):
 def test_a_missing_file_and_one_that_is_not_utf_8_are_told(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b"\xe9")
 
-    for name, message in [("none", "a JSONL file of outputs, found nothing there"), ("latin", "a readable UTF-8 file")]:
+    for name, message in [("none", "a JSONL file of outputs, found nothing there"), ("latin", "UTF-8 text")]:
         with pytest.raises(AuthoringError, match=message):
             read_replay(tmp_path / f"{name}.jsonl", KNOWN)
 

@@ -241,8 +241,8 @@ def test_the_command_measures_from_a_record(desk, tunegate):
         (["--flip-rate", "4"], 2, "--flip-rate: expected a share"),
         (["--unit", "desk/triag"], 4, "did you mean 'desk/triage'"),
         (["--cases", "nowhere"], 4, "nowhere: expected a folder of fixtures"),
-        (["--run", "none.json"], 4, "none.json: expected a record, found no such file"),
-        (["--run", "cut.json"], 4, "cut.json: expected a record (JSON), found "),
+        (["--run", "none.json"], 4, "none.json: expected a record (JSON), found nothing there"),
+        (["--run", "cut.json"], 4, "expected a record (JSON), found a mistake in column"),
     ],
 )
 def test_the_command_ends_with_the_code_of_its_error(desk, tunegate, arguments, code, told):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.support.records import LOCAL, record, save, stamp, write_desk, write_policy
+from tests.support.records import LOCAL, record, save, stamp, training_record, write_desk, write_policy
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cli.main import app
@@ -51,22 +51,10 @@ class Desk:
         folder.mkdir(exist_ok=True)
         (folder / WEIGHTS).write_text(weights)
         (folder / CONFIG).write_text(json.dumps({"r": 16, "peft_type": "LORA"}))
-        known = {
-            "task": "desk",
-            "adapter": adapter_digest(folder),
-            "model": {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"},
-            "recipe": {
-                "model": "./tiny", "method": "sft", "seed": 1,
-                "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
-            },
-            "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],
-            "grading": {"trained": 42},
-            "validation": {"rows": 0},
-            "diagnosis": {
-                "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [],
-                "override": None,
-            },
+        diagnosis = {
+            "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [], "override": None,
         }  # fmt: skip
+        known = training_record(adapter=adapter_digest(folder), diagnosis=diagnosis)
         stamp(folder / TRAINING, known | training)
         return folder
 
@@ -184,8 +172,12 @@ def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
     assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
 
 
+ROWS = {"file": "rows.jsonl"}
+
+
 def test_the_model_card_of_a_preference_training_names_its_start(desk):
-    first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [{"rows": 30}, {"rows": 5}], "start": None}
+    first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [ROWS | {"rows": 30}, ROWS | {"rows": 5}]}
+    first["start"] = None
     recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
     adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
@@ -221,14 +213,15 @@ def test_with_a_training_record_that_is_none(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     stamp(adapter / TRAINING, {"task": "desk", "model": {}})
-    desk.refuses(adapter, judged, "found one without adapter, recipe, rows")
+    desk.refuses(adapter, judged, "expected a training record, found .*'adapter' is a required property")
 
 
 def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
+    judged = desk.evaluate(desk.adapter(), {T: MOST})
     adapter = desk.adapter(recipe={"method": "sft"})
-    desk.refuses(
-        adapter, desk.evaluate(adapter, {T: MOST}), "expected a training record that the model card can tell of"
-    )
+    desk.refuses(adapter, judged, r"expected a training record, found .*'lora' is a required property")
+    adapter = desk.adapter(validation={"rows": 7})
+    desk.refuses(adapter, judged, "expected a training record that the model card can tell of, found .*training")
 
 
 def test_with_the_training_record_of_another_adapter(desk):
@@ -518,7 +511,7 @@ def test_an_unreleased_adapter_is_refused(desk):
     [
         ({"files": []}, "found a damaged file"),
         ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
-        ({"adapter": 7}, "found other values than texts"),
+        ({"adapter": 7}, "found a damaged file .*7 is not of type"),
         ({"adapter": "f" * 64}, "the adapter is another one's"),
         ({"task": "shop"}, "its record does not say release for shop"),
     ],
@@ -541,7 +534,7 @@ def test_a_damaged_manifest_is_refused(released, text):
     "edit",
     [
         lambda manifest: manifest["verdicts"].update({T: "held"}),
-        lambda manifest: manifest["decision"].update(decision="block"),
+        lambda manifest: manifest["decision"].update(reason="Because."),
         lambda manifest: manifest["model"].update(base="0" * 64),
     ],
 )

@@ -87,8 +87,8 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"input": "x"', "expected one JSON object a line, found"),
-        ('{"input": "\\ud800", "output": "y"}', "expected one JSON object a line, found 'utf-8' codec can't encode"),
+        ('{"input": "x"', "expected one JSON object, found"),
+        ('{"input": "\\ud800", "output": "y"}', "expected one JSON object, found half a character"),
         ("[1]", 'expected an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}, found [1]'),
         ({**ROW, "ouput": "y"}, 'expected an object {"unit", "input", "output"} or'),
         ({**ROW, "rejected": ""}, 'expected an object {"unit", "input", "output"} or'),
@@ -139,7 +139,7 @@ def test_a_file_without_rows_is_refused(read):
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(b"\xff\xfe")
 
-    with pytest.raises(AuthoringError, match="expected a readable UTF-8 file"):
+    with pytest.raises(AuthoringError, match="expected UTF-8 text"):
         read_examples([tmp_path / "rows.jsonl"], desk(tmp_path))
 
 

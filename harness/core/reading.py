@@ -1,0 +1,279 @@
+"""Files from outside, read: nothing but a regular file, no more of it than is sensible, and never with a wait.
+
+A record, a baseline, a manifest or a configuration may come from anywhere. What stands at its path may be a pipe that
+nobody writes to, a device without end, a link that leads in a circle, or JSON that no JSON is. Each is refused by name.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import math
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tunegate.harness.core.errors import Unreadable
+
+MOST_BYTES = 1 << 29  # of a file: a record of 10,000 long answers has a tenth of it
+MOST_SETTINGS = 1 << 24  # of a file of settings
+MOST_LEVELS = 100  # of nesting, as in YAML
+MOST_DIGITS = 300  # of a number; floats end there too
+MOST_MISTAKES = 3  # that are told of a file that is not what its schema says
+CHUNK = 1 << 20
+
+KINDS: Mapping[int, str] = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+TROUBLE: Mapping[int, str] = {
+    errno.ELOOP: "links that lead in a circle",
+    errno.ENAMETOOLONG: "a name that is too long",
+    errno.ENOTDIR: "a path through what is no folder",
+    errno.EACCES: "one that may not be read (permission denied)",
+    errno.EPERM: "one that may not be read (permission denied)",
+    errno.ENXIO: "a socket",
+}
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def open_file(path: Path, what: str = "a file") -> int:
+    """A descriptor of the regular file at `path`; whatever else stands there is refused, and not waited for.
+
+    Raises:
+        Unreadable: nothing is there, or no regular file, or none that may be read; `what` was expected.
+    """
+    try:
+        _check_kind(path, what, path.stat().st_mode)  # before it is opened: to open a device may do something
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise Unreadable(path, what, _nothing(path), is_missing=True) from None
+    except ValueError:  # a null character
+        raise Unreadable(path, what, "a name that no file can have") from None
+    except OSError as error:
+        raise Unreadable(path, what, _trouble(error)) from error
+    try:
+        _check_kind(path, what, os.fstat(handle).st_mode)  # again: it may have been another one a moment ago
+    except Unreadable:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _check_kind(path: Path, what: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        found = KINDS.get(stat.S_IFMT(mode), "no regular file")
+        hint = "" if stat.S_ISDIR(mode) else "write it into a file first"
+        raise Unreadable(path, what, found, hint)
+
+
+def _nothing(path: Path) -> str:
+    """What stands at a path where no file can be read: a link is there, and what it names is not."""
+    return f"a link to {path.readlink()}, where nothing is" if path.is_symlink() else "nothing there"
+
+
+def _trouble(error: OSError) -> str:
+    return TROUBLE.get(error.errno or 0, f"one that cannot be read ({error.strerror or error})")
+
+
+def read_bytes(path: Path, what: str = "a file", most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises:
+        Unreadable: see `open_file`; or it is larger, also while it grows.
+    """
+    handle = open_file(path, what)
+    try:
+        size, pieces = os.fstat(handle).st_size, []
+        left = most + 1
+        while size <= most and left and (piece := os.read(handle, min(CHUNK, left))):
+            pieces.append(piece)
+            left -= len(piece)
+    except OSError as error:
+        raise Unreadable(path, what, _trouble(error)) from error
+    finally:
+        os.close(handle)
+    if size > most or not left:
+        raise Unreadable(path, what, f"one of more than {most:,} bytes", "that much is not read")
+    return b"".join(pieces)
+
+
+def read_text(path: Path, what: str = "a file", most: int = MOST_BYTES) -> str:
+    """The text of a regular file in UTF-8, with line breaks as they are on Unix.
+
+    Raises:
+        Unreadable: see `read_bytes`; or it is no UTF-8, with the line.
+    """
+    content = read_bytes(path, what, most)
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        hint = "save the file with the encoding UTF-8"
+        if content.startswith(UTF16):
+            raise Unreadable(path, "UTF-8 text", "UTF-16, as some editors of Windows save it", hint, 1) from None
+        found = f"the byte 0x{content[error.start]:02x}, which is something else"
+        raise Unreadable(path, "UTF-8 text", found, hint, content.count(b"\n", 0, error.start) + 1) from None
+
+
+def read_json(path: Path, what: str = "JSON", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES) -> Any:
+    """The value of a JSON file; with a schema only one that is as it says.
+
+    Raises:
+        Unreadable: see `read_text`; or it is no JSON (see `parse_json`), or not what the schema says.
+    """
+    text = read_text(path, what, most)
+    try:
+        value = parse_json(text)
+    except NotJson as error:
+        raise Unreadable(path, what, str(error), line=error.line) from None
+    if schema is not None and (mistakes := schema_mistakes(value, schema)):
+        raise Unreadable(path, what, "; ".join(mistakes))
+    return value
+
+
+def read_object(
+    path: Path, what: str = "a JSON object", schema: Mapping[str, Any] | None = None, most: int = MOST_BYTES
+) -> dict[str, Any]:
+    """The object of a JSON file; see `read_json`."""
+    value = read_json(path, what, schema, most)
+    if not isinstance(value, dict):
+        raise Unreadable(path, what, f"{_json_type(value)}, where an object was to be")
+    return value
+
+
+def _json_type(value: Any) -> str:
+    kinds = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+class NotJson(ValueError):
+    """What a text is instead of JSON; `line` counts from 1, 0 where it is not known."""
+
+    def __init__(self, found: str, line: int = 0) -> None:
+        super().__init__(found)
+        self.line = line
+
+
+def parse_json(text: str) -> Any:
+    """JSON as it is written here: each key once, numbers that a float can hold, whole characters, a bounded depth.
+
+    Python's own reader takes more: NaN, a key twice, half a surrogate pair.
+
+    Raises:
+        NotJson: names what is wrong.
+    """
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise NotJson(f"a mistake in column {error.colno} ({error.msg})", error.lineno) from None
+    except _Flaw as flaw:
+        raise NotJson(str(flaw), _line_of(text, flaw.token)) from None
+    except RecursionError:
+        raise NotJson(TOO_DEEP) from None
+    if _is_too_deep(value):
+        raise NotJson(TOO_DEEP)
+    if half := _half_character(text, value):
+        raise NotJson(f"half a character (the surrogate {half})")
+    return value
+
+
+TOO_DEEP = f"more than {MOST_LEVELS} levels of nesting"
+_HALF = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class _Flaw(Exception):
+    """Raised inside the decoder; `token` is what stands in the text, as a pattern."""
+
+    def __init__(self, found: str, token: str) -> None:
+        super().__init__(found)
+        self.token = token
+
+
+def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    # a bad merge leaves two lines for one case, of which Python's reader silently takes the last
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _Flaw(f"the key {twice!r} twice", rf"{re.escape(json.dumps(twice))}\s*:")
+    return found
+
+
+def _not_a_number(name: str) -> NoReturn:
+    raise _Flaw(f"{name}, which is no number", rf"(?<![\w\"]){name}\b")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise _Flaw(f"a number of {len(digits):,} digits", re.escape(digits))
+    return int(digits)
+
+
+def _decimal(digits: str) -> float:
+    value = float(digits)
+    if len(digits) > MOST_DIGITS or not math.isfinite(value):
+        short = digits if len(digits) <= MOST_DIGITS else f"of {len(digits):,} digits"
+        raise _Flaw(f"a number that is too large or too long ({short})", re.escape(digits))
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_each_key_once, parse_constant=_not_a_number, parse_int=_whole, parse_float=_decimal
+)
+
+
+def _line_of(text: str, token: str) -> int:
+    """The line on which a token stands (of two the second), 0 where there are more: it could be any of them."""
+    places = [seen.start() for _, seen in zip(range(3), re.finditer(token, text), strict=False)]
+    return text.count("\n", 0, places[-1]) + 1 if 0 < len(places) < 3 else 0
+
+
+def _is_too_deep(value: Any) -> bool:
+    level, depth = [value], 0
+    while level := [each for each in level if isinstance(each, (dict, list))]:
+        depth += 1
+        if depth > MOST_LEVELS:
+            return True
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return False
+
+
+def _half_character(text: str, value: Any) -> str:
+    """The first half of a surrogate pair that stands alone in a value; pairs are whole by now."""
+    if not _ESCAPED_HALF.search(text) and not _HALF.search(text):
+        return ""
+    half = _HALF.search(json.dumps(value, ensure_ascii=False))
+    return f"U+{ord(half[0]):04X}" if half else ""
+
+
+def schema_mistakes(value: Any, schema: Mapping[str, Any], most: int = MOST_MISTAKES) -> list[str]:
+    """The first few places at which a value is not as a schema says; none where it is valid."""
+    quick, slow = _validators(json.dumps(schema))
+    if quick(value):
+        return []
+    return [f"{error.json_path}: {error.message[:200]}" for _, error in zip(range(most), slow(value), strict=False)]
+
+
+@functools.lru_cache(maxsize=64)
+def _validators(schema: str) -> tuple[Callable[[Any], bool], Callable[[Any], Any]]:
+    """Whether a value is valid, and forty times slower why not."""
+    import jsonschema_rs
+    from jsonschema import Draft202012Validator
+
+    quick, slow = jsonschema_rs.Draft202012Validator(json.loads(schema)), Draft202012Validator(json.loads(schema))
+
+    def is_valid(value: Any) -> bool:
+        with suppress(ValueError):
+            return bool(quick.is_valid(value))
+        return False
+
+    return is_valid, slow.iter_errors

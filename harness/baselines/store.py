@@ -16,12 +16,16 @@ from tunegate.harness.models.api import Completion
 
 @dataclass(frozen=True)
 class Baseline:
-    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time."""
+    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
+
+    `scorer` holds the versions of what scored them.
+    """
 
     unit: str
     subject: Mapping[str, str | None]
     engine: Mapping[str, str]
     questions: Mapping[str, str]
+    scorer: Mapping[str, str]
     policy: Mapping[str, Any]
     summary: Summary
     results: Mapping[str, Result]
@@ -64,7 +68,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {found!r}")
     return Baseline(
         unit, record.fingerprint["subject"], record.fingerprint["engine"], record.questions[unit],
-        record.policies[unit],
+        record.scorers[unit], record.policies[unit],
         record.units[unit], record.of_unit(unit), path,
     )  # fmt: skip
 
@@ -72,18 +76,20 @@ def read_baseline(path: Path, unit: str) -> Baseline:
 def _as_record(data: Mapping[str, Any]) -> dict[str, Any]:
     """A baseline's JSON in the form of a record, whose published schema then serves both."""
     unit = data["unit"]
-    questions = {unit: data["questions"]}
     return {
         "schema_version": data["schema_version"],
         "partial": False,
-        "fingerprint": {"subject": data["subject"], "engine": data["engine"], "questions": questions},
+        "fingerprint": {
+            "subject": data["subject"], "engine": data["engine"], "questions": {unit: data["questions"]},
+            "scorers": {unit: data["scorer"]},
+        },
         "policies": {unit: data["policy"]},
         "cases": {f"{unit}/{case}": result for case, result in data["cases"].items()},
         "units": {unit: data["summary"]},
         "verdicts": {},
         "tasks": {},
         "digest": data["digest"],
-    }
+    }  # fmt: skip
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:
@@ -102,6 +108,8 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},
         policies={each.unit: each.policy for each in baselines},
+        scorers={each.unit: each.scorer for each in baselines},
+        path=first.path.parent.parent,
     )
 
 

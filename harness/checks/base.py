@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
@@ -92,6 +96,8 @@ class CheckKind:
     of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
 
     `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
+    `libraries` are the installed packages that can change an outcome: where their versions are others than those that
+    scored a reference, its other scores are no sign of an edit.
     """
 
     kind: Kind
@@ -107,6 +113,7 @@ class CheckKind:
     derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
+    libraries: tuple[str, ...] = ()
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """The check of `options`, held against their schema first.
@@ -123,3 +130,17 @@ class CheckKind:
     def asks(self) -> Can:
         """What a model must be able to do."""
         return "loglik" if self.texts else "generate"
+
+    @property
+    def scorer(self) -> dict[str, str]:
+        """The versions of Python (its Unicode tables decide what is a word) and of `libraries`, where installed."""
+        return {"python": ".".join(platform.python_version_tuple()[:2]), **_versions(self.libraries)}
+
+
+@functools.cache
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name).partition("+")[0]  # without the +cpu of a build
+    return found

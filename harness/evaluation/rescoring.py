@@ -38,8 +38,8 @@ class Rescored:
     def notes(self, name: str) -> list[str]:
         """A line for each unit in `anew`; `name` says whose outputs they are."""
         return [
-            f"{unit}: the outputs of {name} are scored again ({each['why']}): {len(each['changed'])} of {each['cases']} "
-            f"cases score otherwise{_some(each['changed'])}"
+            f"{unit}: the outputs of {name} are scored again ({each['why']}): "
+            f"{len(each['changed'])} of {each['cases']} cases score otherwise{_some(each['changed'])}"
             for unit, each in self.anew.items()
         ]
 

@@ -18,7 +18,7 @@ def ungated(unit: str) -> str:
     """Why a continuous unit has no verdict, and nothing can be released."""
     return (
         f"Not gated: {unit} is continuous and task.yaml declares no margin for it, so whatever it lost would pass: "
-        "declare one or, with the reason, `margin: none`."
+        "declare one or, with the reason, `ungated: true`."
     )
 
 

@@ -184,7 +184,7 @@ def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
             held = usual if unit.kind == "pass/fail" else "is not gated, which blocks a release"
             yield LintWarning(path, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
         elif (policy := task.policy.of(unit.name, unit.kind)).margin is None and not policy.ungated:
-            text = "has no margin, which blocks a release; declare one, or `margin: none` and in `reason` why"
+            text = "has no margin, which blocks a release; declare one, or `ungated: true` and in `reason` why"
             yield LintWarning(path, line, f"{unit.key} {text}")
 
 

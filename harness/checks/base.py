@@ -87,8 +87,9 @@ class CheckKind:
     `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
     of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
     `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
-    without one. `version` is raised when an outcome changes: it is part of the unit's questions, so that what an older
-    version scored is recorded again. It is a number and no digest of source text, which every rename would change.
+    without one. `version` is raised when an outcome changes: what an older version scored is scored again, and with the
+    same one other scores are taken for an edit. It is a number and no digest of source text, which every rename would
+    change.
 
     `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the model is asked
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are

@@ -106,7 +106,8 @@ def _anew(unit: Unit, why: str, record: Record, again: Record) -> dict[str, Any]
 
 
 def _check_as_scored(units: Sequence[Unit], record: Record, again: Record, name: str) -> None:
-    where = f" ({show_path(record.path)})" if record.path else ""
+    path = show_path(record.path) if record.path else name
+    where = f" ({path})" if path != name else ""
     wrong = []
     for unit in units:
         found = [*_wrong_summary(unit, record), *([] if _other_scorer(unit, record) else _wrong(unit, record, again))]

@@ -153,10 +153,11 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
         for unit in task.units:
             if unit.sealed and not record.sealed:
                 raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
-            if unit.key not in record.questions or question_differences(
-                record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
+            if differs := question_differences(
+                record.questions.get(unit.key, {}), unit.questions, unit, record.of_unit(unit.key)
             ):
-                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
+                what = ", ".join(differs)
+                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged ({what}); judge it again")
         for key, policy in task.policies.items():
             if record.policies.get(key) != policy:
                 raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")

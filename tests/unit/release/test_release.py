@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tests.support.records import LOCAL, record, save, stamp, write_desk, write_policy
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
@@ -598,3 +599,40 @@ def test_the_commands_are_quiet(desk, monkeypatch):
 
     assert released.stdout == "model card: adapter/README.md\nrelease manifest: adapter/release.json\n"
     assert (verified.exit_code, verified.stdout) == (0, "")
+
+
+# both sides are scored again
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_a_forged_score_of_a_reference_is_refused_whatever_its_digest(desk, released):
+    if released:
+        first = desk.adapter("first")
+        desk.release(first, desk.evaluate(first, {T: MOST}))
+    adapter = desk.adapter("second", weights="0.7")
+    judged = desk.evaluate(adapter, {T: MOST})
+    path = baseline_path(desk.home / "baselines", SLUG, T, released)
+    data = json.loads(path.read_text())
+    data["cases"]["c000"] |= {"score": 0.0, "passed": False}
+    stamp(path, data)
+    name = "last release" if released else "baseline"
+    desk.refuses(adapter, judged, f"{T}: the {name} .*c000 score stored as 0.0, now 1.0")
+
+
+def test_a_policy_that_is_looser_than_at_the_last_release_is_refused(desk):
+    first = desk.adapter("first")
+    desk.release(first, desk.evaluate(first, {T: MOST}))
+    write_policy(desk.fixtures, triage={"role": "target", "margin": 0.5})
+    desk.record_baseline({T: HALF})
+    adapter = desk.adapter("second", weights="0.7")
+    with pytest.raises(Refused, match=r"looser than at the last release:\n  desk/triage: margin 0\.05 -> 0\.5"):
+        desk.evaluate(adapter, {T: MOST})
+
+
+def test_a_raised_version_of_a_check_costs_neither_the_baseline_nor_the_run(desk, monkeypatch):
+    adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST})
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=2))
+    done = desk.release(adapter, judged)
+    assert done.record.rescored.keys() == {"run", "baseline"}
+    assert any("the baseline are scored again (check version 1 -> 2): 0 of 60" in line for line in done.notes)

@@ -27,6 +27,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.options import BASELINE, Options, split_replay
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
@@ -50,7 +51,7 @@ class Candidate:
 
     adapter: Path | None
     model: Model
-    references: Mapping[str, Record]
+    references: Mapping[str, Rescored]
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Session:
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
         self._base: Base | None = None
+        self._rescored: dict[str, tuple[Record, Rescored]] = {}
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -132,7 +134,7 @@ class Session:
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = waiting.pop(0)
             evaluated.append((candidate.adapter, self._evaluate(candidate, watch)))
-            self.references.append(candidate.references)
+            self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
         for adapter, record in evaluated:
             self.records.append(self._keep(record, adapter))
@@ -155,14 +157,25 @@ class Session:
         model = self._model(adapter, watch)
         references = self._references(model)
         check_repeats(references, self.selected, self.options.repeats)
+        rescored = {name: self._score_again(name, each, watch) for name, each in references.items()}
         baselines, slug, renews = self.options.baselines, str(model.fingerprint.subject["model"]), False
         if self.options.record and adapter:
             check_released(baselines, slug, self.selected, adapter)
             renews = True
         # not under --tg-against: a base served its own baseline's outputs would always hold
-        known = recorded_completions(baselines, slug, self.selected, renews) if self.options.record else {}
+        reuses = self.options.record and not self.options.fresh
+        known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
-        return Candidate(adapter, model, references, trained, known, seen)
+        return Candidate(adapter, model, rescored, trained, known, seen)
+
+    def _score_again(self, name: str, reference: Record, watch: Watch) -> Rescored:
+        known = self._rescored.get(name)
+        if known and known[0] == reference:  # many adapters, one baseline
+            return known[1]
+        found = score_again(self.selected, reference, f"the {name}", watch)
+        self._rescored[name] = reference, found
+        self.notes += found.notes(f"the {name}")
+        return found
 
     def _model(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
@@ -211,7 +224,7 @@ class Session:
         timing = self._time(candidate, watch) if self.options.timing else None
         if isinstance(candidate.model, Local):
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
-                record = self._ask(Cached(candidate.model, store, candidate.known), watch)
+                record = self._ask(Cached(candidate.model, store, candidate.known, self.options.fresh), watch)
         else:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
@@ -221,9 +234,11 @@ class Session:
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
         decidable = replace(record, units=whole)
-        evaluated = gate.compare(self.tasks, decidable, candidate.references, candidate.trained, self._targets_stay)
-        made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, candidate.references["record"])
-        return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made)
+        references = {name: each.record for name, each in candidate.references.items()}
+        evaluated = gate.compare(self.tasks, decidable, references, candidate.trained, self._targets_stay)
+        made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, references["record"])
+        rescored = rescored_units(candidate.references)
+        return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made, rescored=rescored)
 
     @property
     def _targets_stay(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from tunegate.harness.baselines.store import Baseline
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.fixtures.model import CHECK_VERSION, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
@@ -21,11 +21,10 @@ def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
     asked = question_differences(old.questions, record.questions[unit.key], unit, old.results)
     subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
     who = [_part_name(part) for part in (*MUST_EQUAL, "adapter") if old.subject.get(part) != subject.get(part)]
-    how = [
-        f"{part} {old.engine.get(part)} -> {engine.get(part)}"
-        for part in sorted({*old.engine, *engine})
-        if old.engine.get(part) != engine.get(part)
-    ]
+    how = _changed_parts(old.engine, engine) + _changed_parts(
+        {CHECK_VERSION: old.questions.get(CHECK_VERSION), **old.scorer},
+        {CHECK_VERSION: unit.questions[CHECK_VERSION], **record.scorers[unit.key]},
+    )
     before, after = old.summary.mean, record.units[unit.key].mean
     moved = [f"mean {number(before)} -> {number(after)}"] if before != after else []
     looser, stricter = (
@@ -35,6 +34,11 @@ def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
         for how, flag in (("loosened", True), ("tightened", False))
     )
     return looser + _scored_differently(old, record, unit) + stricter + asked + who + how + moved
+
+
+def _changed_parts(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:
+    parts = sorted({*old, *new})
+    return [f"{part} {old.get(part)} -> {new.get(part)}" for part in parts if old.get(part) != new.get(part)]
 
 
 def _scored_differently(old: Baseline, record: Record, unit: Unit) -> list[str]:
@@ -88,7 +92,7 @@ def _part_name(part: str) -> str:
 def question_differences(
     old: Mapping[str, str], new: Mapping[str, str], unit: Unit, results: Mapping[str, Any]
 ) -> list[str]:
-    """Which parts of the questions differ, naming added and removed cases."""
+    """Which parts of the questions differ, naming added and removed cases; the check's version is none of them."""
     ids = {case.id for case in unit.cases}
     changed = [f"+{name}" for name in sorted(ids - results.keys())] + [
         f"-{name}" for name in sorted(results.keys() - ids)
@@ -96,6 +100,7 @@ def question_differences(
     if changed:
         # every other digest differs with the cases
         return [f"other cases ({listed(changed)})"]
-    return [f"other {name}" for name in new if old.get(name) != new[name]] + [
+    asked = {**new, CHECK_VERSION: old.get(CHECK_VERSION)}  # another version scores the same outputs again
+    return [f"other {name}" for name in new if old.get(name) != asked[name]] + [
         f"a question part {name!r} that is gone" for name in old if name not in new
     ]

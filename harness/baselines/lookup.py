@@ -19,6 +19,7 @@ from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
+RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter>"
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
 
@@ -133,13 +134,14 @@ def baseline_references(
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
-            the baseline was recorded, the last release differs in its questions, or the fixtures lost a unit that has
-            a baseline.
+            the baseline or the last release was recorded, the last release differs in its questions, or the fixtures
+            lost a unit that has a baseline.
     """
     subject, slug = fingerprint.subject, str(fingerprint.subject["model"])
     check_vanished(root, slug, tasks)
     found = matching(root, slug, units, subject, fingerprint.engine, model)
     _check_policies(root, slug, tasks, subject, model)
+    _check_released_policies(root, slug, tasks)
     baseline = as_reference(found)
     # the released adapter itself is compared with the base alone: against its own outputs it would always hold
     released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
@@ -165,6 +167,17 @@ def _check_policies(
         raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
 
+def _check_released_policies(root: Path, slug: str, tasks: Sequence[Task]) -> None:
+    """A policy that is looser than the one of the last release counts once that is renewed, as for a baseline."""
+    wrong = []
+    for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
+        path = baseline_path(root, slug, unit.key, released=True)
+        if path.exists() and (looser := policy_changes(read_baseline(path, unit.key).policy, policy, looser=True)):
+            wrong.append(f"  {unit.key}: {', '.join(looser)} ({show_path(path)})")
+    if wrong:
+        raise Refused("what units are held to is looser than at the last release:\n" + "\n".join(wrong) + f"\n{RENEW}")
+
+
 def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
     found = []
     for unit in units:
@@ -173,8 +186,7 @@ def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
             released = read_baseline(path, unit.key)
             if changed := question_differences(released.questions, unit.questions, unit, released.results):
                 raise Refused(
-                    f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; "
-                    "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter>"
+                    f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; {RENEW}"
                 )
             found.append(released)
     return found
@@ -205,6 +217,7 @@ def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -
             record.questions[unit.key], unit.questions, unit, record.of_unit(unit.key)
         ):
             wrong.append(f"{name}: {unit.key} was asked with {', '.join(changed)}; judge it again with --tg-out")
+    wrong += [f"{name}: expected what {key} is held to, found none" for key in record.units.keys() - record.policies]
     for key, policy in {key: policy for task in tasks for key, policy in task.policies.items()}.items():
         if looser := policy_changes(record.policies.get(key, policy), policy, looser=True):
             wrong.append(

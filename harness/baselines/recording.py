@@ -84,6 +84,7 @@ def _text(record: Record, unit: Unit) -> str:
         "subject": record.fingerprint["subject"],
         "engine": record.fingerprint["engine"],
         "questions": record.questions[unit.key],
+        "scorer": record.scorers[unit.key],
         "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),
     }

@@ -18,12 +18,16 @@ from tunegate.harness.models.api import Completion
 
 @dataclass(frozen=True)
 class Baseline:
-    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time."""
+    """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
+
+    `scorer` holds the versions of what scored them.
+    """
 
     unit: str
     subject: Mapping[str, str | None]
     engine: Mapping[str, str]
     questions: Mapping[str, str]
+    scorer: Mapping[str, str]
     policy: Mapping[str, Any]
     summary: Summary
     results: Mapping[str, Result]
@@ -65,7 +69,9 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     results = {case: read_result(raw) for case, raw in data["cases"].items()}
     if odd := next(odd_scores(unit, summary, results), ""):
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
-    return Baseline(unit, data["subject"], data["engine"], data["questions"], data["policy"], summary, results, path)
+    return Baseline(
+        unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results, path
+    )
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:
@@ -84,6 +90,8 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},
         policies={each.unit: each.policy for each in baselines},
+        scorers={each.unit: each.scorer for each in baselines},
+        path=first.path.parent.parent,
     )
 
 

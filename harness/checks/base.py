@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tunegate.harness.authoring.document import Document, Where
@@ -83,8 +87,9 @@ class CheckKind:
     `options` and `expect` are JSON Schemas of a fixture's `check:` and a case's `expect:`. `load` reads the references
     of the `check:` mapping that stands at `where` in a document; paths are relative to the document; it raises
     `AuthoringError` with every mistake, needs no model and imports nothing heavy. `needs_expect` refuses cases
-    without one. `version` is raised when an outcome changes: it is part of the unit's questions, so that what an older
-    version scored is recorded again. It is a number and no digest of source text, which every rename would change.
+    without one. `version` is raised when an outcome changes: what an older version scored is scored again, and with the
+    same one other scores are taken for an edit. It is a number and no digest of source text, which every rename would
+    change.
 
     `texts` makes of a case's input and expect the texts whose likelihood is asked for; without it the model is asked
     to generate. `chat` says that they are answers to the case's prompt, else they are read as they are. `ignores` are
@@ -92,6 +97,8 @@ class CheckKind:
     of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
 
     `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
+    `libraries` are the installed packages that can change an outcome: where their versions are others than those that
+    scored a reference, its other scores are no sign of an edit.
     """
 
     kind: Kind
@@ -107,6 +114,7 @@ class CheckKind:
     derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
+    libraries: tuple[str, ...] = ()
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         """The check of `options`, held against their schema first.
@@ -123,3 +131,17 @@ class CheckKind:
     def asks(self) -> Can:
         """What a model must be able to do."""
         return "loglik" if self.texts else "generate"
+
+    @property
+    def scorer(self) -> dict[str, str]:
+        """The versions of Python (its Unicode tables decide what is a word) and of `libraries`, where installed."""
+        return {"python": ".".join(platform.python_version_tuple()[:2]), **_versions(self.libraries)}
+
+
+@functools.cache
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name).partition("+")[0]  # without the +cpu of a build
+    return found

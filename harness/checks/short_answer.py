@@ -89,6 +89,7 @@ KIND = CheckKind(
     expect=EXPECT,
     load=load,
     version=1,
+    libraries=("regex",),
     needs_expect=True,
     knowledge=True,
     by_expect="which answer is right",

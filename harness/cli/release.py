@@ -51,7 +51,7 @@ def release(
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})
         return
-    for line in done.files:
+    for line in [*done.notes, *done.files]:
         aside.print(line, markup=False)
     console.print(f"model card: {card}")
     console.print(f"release manifest: {manifest}")

@@ -65,6 +65,8 @@ TABLE = (
     Option("checks", "A Python file of yours with further kinds of check", "FILE.py", Path, stands=True),
     Option("baselines", "The folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),
     Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
+    Option("fresh", "Ask the model again, past the cache and the recorded outputs", suites=True, type=bool,
+           default=False),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
     Option("out", "Also write the record here; a folder if several adapters are judged", "RECORD.json", Path,
            suites=True),
@@ -128,6 +130,7 @@ class Options:
     out: Path | None = None
     against: str | None = None
     record: bool = False
+    fresh: bool = False
     requests: Path | None = None
     rung: RungName = "as-is"
     sealed: bool = False
@@ -164,6 +167,8 @@ class Options:
             yield "--tg-record writes the baseline that --tg-against compares with: use one of them"
         if self.record and len(self.adapters) > 1:
             yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
+        if self.fresh and self.replays:
+            yield "--tg-fresh with --tg-model replay:FILE: its outputs are there already, no model is asked"
         if self.timing and self.replays:
             yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:

@@ -15,8 +15,16 @@ def cannot_compare(problem: str) -> str:
 
 
 def ungated(unit: str) -> str:
-    """Why a continuous unit has no verdict."""
-    return f"Not gated: {unit} is continuous and task.yaml declares no margin for it."
+    """Why a continuous unit has no verdict, and nothing can be released."""
+    return (
+        f"Not gated: {unit} is continuous and task.yaml declares no margin for it, so whatever it lost would pass: "
+        "declare one or, with the reason, `ungated: true`."
+    )
+
+
+def declared_ungated(reason: str) -> str:
+    """Why a continuous unit has no verdict and need not have one."""
+    return f"Not gated, as task.yaml declares: {reason}"
 
 
 def critical_regressed(facts: UnitVerdict) -> str:
@@ -105,12 +113,14 @@ def _remarks(facts: UnitVerdict) -> list[str]:
     remarks = []
     if facts.reached:
         remarks.append("The declared target is reached.")
-    if facts.sealed and facts.verdict == "inconclusive" and not facts.blocks:
-        remarks.append("It is sealed: it must not be worse, and is not; it need not be held.")
+    if facts.sealed and facts.verdict == "inconclusive":
+        remarks.append("It is sealed: a release rests on it, so it must be held.")
     if facts.worse_slices:
         remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
     if facts.already_failing:
         remarks.append(f"Critical, but already failing in the {facts.reference}: {listed(facts.already_failing)}.")
+    if facts.unstable:
+        remarks.append(f"Critical, but declared unstable, and failed in part: {listed(facts.unstable)}.")
     if facts.skipped:
         remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
     return remarks
@@ -179,17 +189,16 @@ def _decision(outlook: Outlook) -> str:
 
 def _kept(outlook: Outlook) -> str:
     ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
-    unsettled = [each.unit for each in outlook.verdicts if each.verdict == "inconclusive"]
     aimed = outlook.aimed and not outlook.no_target
     kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
     return (
-        (f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard")
-        + (f", {listed(unsettled)} is not worse" if unsettled else "")
-        + (f", {listed(ungated)} is not gated" if ungated else "")
-    )
+        f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard"
+    ) + (f", {listed(ungated)} is not gated" if ungated else "")
 
 
 def _trouble(facts: UnitVerdict) -> str:
+    if facts.verdict == "ungated":
+        return "has no margin"
     if facts.difference is None:
         return "cannot be compared"
     if facts.verdict in {"regressed", "inconclusive"}:

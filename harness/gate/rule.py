@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate import messages
 from tunegate.harness.gate.pairing import PairedScores, pair, skipped_tags, slices
@@ -87,6 +87,8 @@ def _severity(verdict: UnitVerdict) -> int:
 def _against(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
 ) -> Iterator[UnitVerdict]:
+    # a base beside its own baseline has nothing to release
+    wins = bool(aimed)
     pairs = [
         pair(unit, task.policy, candidate, name, reference, task.name in aimed)
         for task in tasks
@@ -96,15 +98,21 @@ def _against(
     # what cannot be compared blocks by itself, and what has no margin is not judged: neither takes a share of a level
     gated = [each for each in pairs if each.d]
     # Families, as without a correction some unchanged unit or slice is called worse up to 23 % of the time.
-    worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], LEVEL)
+    # What blocks is tested at the full level whatever the looks and candidates: they divide the levels at which a unit
+    # is held, reaches or improves, and were the others divided too, declaring more looks would let more pass.
+    worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], [1] * len(gated))
     # guards need no gain, so they take no share of the targets' level
     targets = [each for each in gated if each.policy.role == "target"]
-    better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], LEVEL)
+    shares = [each.share for each in targets]
+    better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], shares)
     fallen = _fallen_slices(gated)
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     for each in pairs:
         key = each.unit.key
-        verdict = _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+        if each.policy.margin is None and not each.problem:
+            verdict = _ungated(each, name, reference, wins)
+        else:
+            verdict = _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
         yield replace(verdict, reason=verdict.reason + remark)
     yield from _vanished(tasks, candidate, name, reference)
 
@@ -126,23 +134,15 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
             )
 
 
-def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], level: float) -> set[str]:
-    """The units whose p is significant among all; each p is weighed by its own task's looks x candidates."""
-    shares = [each.share for each in pairs]
-    flags = _tarone_holm(values, shares, level)
-    return {each.unit.key for each, flag in zip(pairs, flags, strict=True) if flag}
-
-
-def _tarone_holm(values: Sequence[stats.PValue], shares: Sequence[int], level: float) -> tuple[bool, ...]:
-    def weighed(p: float, share: int) -> float:
-        return min(1.0, p * share)
-
+def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], shares: Sequence[int]) -> set[str]:
+    """The units whose p is significant among all, at LEVEL divided by a share of each."""
     # p times the share, not level / share: a family may hold tasks with other looks and candidates
-    return stats.tarone_holm(
-        [weighed(value.p, share) for value, share in zip(values, shares, strict=True)],
-        [weighed(value.smallest, share) for value, share in zip(values, shares, strict=True)],
-        level,
+    flags = stats.tarone_holm(
+        [min(1.0, value.p * share) for value, share in zip(values, shares, strict=True)],
+        [min(1.0, value.smallest * share) for value, share in zip(values, shares, strict=True)],
+        LEVEL,
     )
+    return {each.unit.key for each, flag in zip(pairs, flags, strict=True) if flag}
 
 
 def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
@@ -150,7 +150,7 @@ def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
     found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     # exact p: slices are small, where mid-p is the more liberal one
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
-    flags = _tarone_holm(values, [each.share for each, _, _ in found], SLICE_LEVEL)
+    flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
     fallen: dict[str, tuple[str, ...]] = {}
     for (each, tag, d), flag in zip(found, flags, strict=True):
         # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
@@ -165,8 +165,6 @@ def _unit_verdict(
     facts = _facts(each, name, reference)
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
-    if each.policy.margin is None:
-        return replace(facts, verdict="ungated", reason=messages.ungated(each.unit.key))
     # The interval is for readers; `bound` is at the level that judges, so that the sentence agrees with the verdict.
     bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
     facts = replace(
@@ -184,11 +182,18 @@ def _unit_verdict(
     return replace(facts, reason=messages.verdict(facts, causes))
 
 
+def _ungated(each: PairedScores, name: str, reference: Record, wins: bool) -> UnitVerdict:
+    """The verdict of a unit without a margin: in a guard that nobody declared, anything could be lost unseen."""
+    reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
+    blocks = wins and not each.policy.ungated
+    return replace(_facts(each, name, reference), verdict="ungated", reason=reason, blocks=blocks)
+
+
 def _blocking(facts: UnitVerdict, lower: Literal["allow", "block"]) -> UnitVerdict:
-    """Whether it blocks. A sealed unit must not be worse, but need not be held."""
+    """Whether it blocks. A sealed unit must be held like any other, and not be worse even within its margin."""
     # held outweighs worse: the margin is the declared tolerance, unless task.yaml says `lower: block`
     fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
-    unsettled = facts.verdict == "inconclusive" and not facts.sealed
+    unsettled = facts.verdict == "inconclusive"
     blocks = facts.verdict == "regressed" or unsettled or fell
     return replace(facts, blocks=blocks, only_inconclusive=unsettled and not fell)
 
@@ -207,8 +212,9 @@ def _facts(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
         observations=len(each.after),
         margin=each.policy.margin,
         regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
-        critical=tuple(case.id for case in critical if _regressed(each.old[case.id], each.new[case.id])),
+        critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
         already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
+        unstable=tuple(case.id for case in critical if _wavers(case, each.old[case.id], each.new[case.id])),
         skipped=skipped_tags(unit),
         # reports print what stands here, and no sealed text
         before={} if unit.sealed else {case: each.old[case].output for case in regressed_cases},
@@ -221,13 +227,19 @@ def _mean(scores: Sequence[float]) -> float | None:
     return math.fsum(scores) / len(scores) if scores else None
 
 
-def _regressed(old: Result, new: Result) -> bool:
-    """Whether a critical case regressed: one failure of a greedy answer, two running of sampled ones."""
+def _regressed(case: Case, old: Result, new: Result) -> bool:
+    """Whether a critical case regressed: in any of its answers or, if it is declared unstable, in two running."""
     # Critical cases stand outside every level: five of them block one in ten equal models at a flip rate of 4 %.
-    # So one failure among sampled answers does not count, and a case that the reference missed even once is not armed.
+    # So a case that the reference missed even once is not armed.
     failed = [each.passed is False for each in new.repeats or (new,)]
-    confirmed = failed[0] if len(failed) == 1 else any(first and second for first, second in pairwise(failed))
-    return bool(old.passed) and confirmed
+    if case.unstable and len(failed) > 1:
+        return bool(old.passed) and any(first and second for first, second in pairwise(failed))
+    return bool(old.passed) and any(failed)
+
+
+def _wavers(case: Case, old: Result, new: Result) -> bool:
+    """Whether a case that is declared unstable missed an answer, which does not yet count."""
+    return case.unstable and bool(old.passed) and new.passed is False and not _regressed(case, old, new)
 
 
 def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict, list[str]]:
@@ -261,7 +273,7 @@ def _below_minimum(each: PairedScores) -> tuple[bool, bool]:
         return False, False
     total, n = math.fsum(each.after), len(each.after)
     # An estimate below the minimum may be chance, which is inconclusive; regressed takes the upper bound below it.
-    return stats.wilson(total, n, BOUND_LEVEL / each.share).upper < minimum_score, total / n < minimum_score
+    return stats.wilson(total, n, BOUND_LEVEL).upper < minimum_score, total / n < minimum_score
 
 
 def _reached(each: PairedScores) -> bool:

@@ -17,7 +17,8 @@ class UnitVerdict:
 
     `interval` is the 95 % interval of the difference; `bound` its lower bound at the level at which the gate holds it.
     `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
-    names the critical cases that regressed, `already_failing` those the reference failed; `before` holds what the
+    names the critical cases that regressed, `already_failing` those the reference failed, `unstable` those of which
+    one answer failed and it takes two; `before` holds what the
     reference answered to the regressed cases, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
     slices. `lower` says that it is worse beyond chance, `only_inconclusive` that nothing else makes it block.
     """
@@ -40,6 +41,7 @@ class UnitVerdict:
     fixed_cases: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     already_failing: tuple[str, ...] = ()
+    unstable: tuple[str, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     worse_slices: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()

@@ -182,10 +182,11 @@ def _policy(path: Path, task: Task) -> Iterator[LintWarning]:
         line = document.line(("units", unit.name))
         if unit.name not in task.policy.units:
             usual = f"guards with a margin of {100 * DEFAULT_MARGIN:g} points"
-            held = usual if unit.kind == "pass/fail" else "is not gated"
+            held = usual if unit.kind == "pass/fail" else "is not gated, which blocks a release"
             yield LintWarning(path, line, f"{unit.key} is not named here, so it {held}; name it, with the reason")
-        elif task.policy.of(unit.name, unit.kind).margin is None:
-            yield LintWarning(path, line, f"{unit.key} has no margin, so it is not gated: its scores block nothing")
+        elif (policy := task.policy.of(unit.name, unit.kind)).margin is None and not policy.ungated:
+            text = "has no margin, which blocks a release; declare one, or `ungated: true` and in `reason` why"
+            yield LintWarning(path, line, f"{unit.key} {text}")
 
 
 def _repeated(unit: Unit) -> Iterator[LintWarning]:
@@ -226,7 +227,7 @@ def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[LintWarning]:
 
 
 def _too_small(each: Plan) -> Iterator[LintWarning]:
-    if each.margin is None or each.unit.kind != "pass/fail" or each.unit.sealed:  # a sealed unit need not be held
+    if each.margin is None or each.unit.kind != "pass/fail":
         return
     key, file, points = each.unit.key, _place(each.unit.cases[0])[0], f"{100 * each.margin:g} points"
     holds = f"they can hold {100 * each.held_margin:.3g} points" if each.held_margin else "they can hold no margin"

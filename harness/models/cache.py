@@ -76,12 +76,18 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class Cached:
-    """A model that asks another one only for what is neither in the store nor among the `known` completions."""
+    """A model that asks another one only for what is neither in the store nor among the `known` completions.
 
-    def __init__(self, model: Model, store: Store, known: Mapping[str, Completion] | None = None) -> None:
+    If `fresh` it asks for everything, and stores what came.
+    """
+
+    def __init__(
+        self, model: Model, store: Store, known: Mapping[str, Completion] | None = None, fresh: bool = False
+    ) -> None:
         self._model = model
         self._store = store
         self._known = known or {}
+        self._fresh = fresh
         self.reused = 0
 
     @property
@@ -100,7 +106,7 @@ class Cached:
         keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
         for request in requests:
             key = keys[request.key, request.repeat]
-            found = self._known.get(key) or self._store.get(key)
+            found = None if self._fresh else self._known.get(key) or self._store.get(key)
             if found is None:
                 missing.append(request)
                 continue

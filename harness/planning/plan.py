@@ -132,8 +132,7 @@ def _asked(
 
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
-    # sealed units need not be held, so a release does not wait for them
-    together = sum(not each.sealed for each in _gated(task))
+    together = len(_gated(task))  # a release needs all of them held, the sealed ones too
     power: Power | None = None
     if unit.kind == "pass/fail":
         power = PassFail(seen.spread or 0.0, seen.rate, levels)
@@ -149,7 +148,7 @@ def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
     level = LEVEL / task.policy.share
     family = max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})
-    return Levels(level, level / family, level / targets)
+    return Levels(level, LEVEL / family, level / targets)  # a fall is tested at the full level, however many looks
 
 
 def _gated(task: Task) -> list[Unit]:

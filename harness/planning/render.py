@@ -50,14 +50,14 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 
 
 def _cells(each: Plan) -> Iterator[str]:
-    unit, held = each.unit, not each.unit.sealed  # a sealed unit need not be held
+    unit = each.unit
     yield unit.key
     yield str(each.n)
     yield _number(each.margin, unit)
     yield percent(each.seen.spread) if unit.kind == "pass/fail" else _number(each.seen.spread, unit)
-    yield percent(each.chance if held else None)
-    yield _count(each.needed if held else None)
-    yield _number(each.held_margin if held else None, unit)
+    yield percent(each.chance)
+    yield _count(each.needed)
+    yield _number(each.held_margin, unit)
     yield _number(each.drop, unit)
     yield _number(each.shown_gain, unit)
     yield _count(each.gain_cases)
@@ -138,8 +138,7 @@ def sentence(each: Plan) -> str:
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
         return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
-    held = "sealed, so it need not be held" if each.unit.sealed else _held(each)
-    return f"{held}; {_drop(each)}; {_gain(each)}."
+    return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
 
 
 def _held(each: Plan) -> str:

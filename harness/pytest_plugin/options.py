@@ -29,6 +29,7 @@ def read_options(config: pytest.Config) -> Options:
         out=here / given.tg_out if given.tg_out else None,
         against=against if against in (None, BASELINE) else str(here / against),
         record=given.tg_record,
+        fresh=given.tg_fresh,
         requests=here / given.tg_requests if given.tg_requests else None,
         rung=given.tg_rung or stands["rung"],
         sealed=given.tg_sealed,

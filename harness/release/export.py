@@ -13,7 +13,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.options import Options
-from tunegate.harness.evaluation.record import Record, results_of
+from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
 from tunegate.harness.models.huggingface import Base
@@ -100,7 +100,7 @@ def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
-        repeats=max(repeat for _, repeat, _ in results_of(record)) + 1, hold_only=True,
+        repeats=record.repeats, hold_only=True,
     )  # fmt: skip
     session = Session(options)
     session.select([], session.units())

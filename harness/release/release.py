@@ -10,26 +10,25 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
 
-from tunegate.harness.baselines.diff import NAMES
+from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
-from tunegate.harness.core.formatting import difference, level, listed, rates
+from tunegate.harness.core.formatting import difference, level, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.diagnosis.eligibility import check_eligibility
-from tunegate.harness.evaluation.record import Record, read_record, results_of
-from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.models.replay import Replay
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
@@ -37,12 +36,13 @@ RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 @dataclass(frozen=True)
 class Released:
-    """What a release wrote."""
+    """What a release wrote; `notes` tell which outputs another version of a check had scored."""
 
     manifest: Path
     card: Path
     files: tuple[str, ...]
     record: Record
+    notes: tuple[str, ...] = ()
 
 
 def find_record(runs: Path, adapter: str) -> Record:
@@ -95,12 +95,17 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
     references = baseline_references(baselines, tasks, units, fingerprint, model)
-    check_repeats(references, units, _repeats(record))
-    # Scores and verdicts in a record are only what a file says: both are computed again, and must come out the same.
-    again = replace(_score_again(record, units, fingerprint, watch), policies=record.policies)
-    decided = gate.compare(tasks, again, references, [training["task"]])
+    check_repeats(references, units, record.repeats)
+    # Scores and verdicts are only what files say, whichever side they are on: both are computed again.
+    again = score_again(units, record, _name(record), watch)
+    scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
+    compared = {name: each.record for name, each in scored.items()}
+    decided = gate.compare(tasks, again.record, compared, [training["task"]])
+    decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
     _check_decision(decided, record, tasks)
-    return _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
+    done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
+    notes = [line for name, each in {_name(record): again, **scored}.items() for line in each.notes(name)]
+    return replace(done, notes=tuple(notes))
 
 
 def _check_record(record: Record, digest: str) -> None:
@@ -138,6 +143,8 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
     name = _name(record)
     if trained not in {task.name for task in tasks}:
         raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found none of that name")
+    if gone := sorted(record.units.keys() - {unit.key for task in tasks for unit in task.units}):
+        raise Refused(f"{name}: {', '.join(gone)} is not among the fixtures (deleted? renamed?); judge it again")
     for task in tasks:
         if not task.policy.declared:
             raise Refused(
@@ -146,26 +153,14 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
         for unit in task.units:
             if unit.sealed and not record.sealed:
                 raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
-            if record.questions.get(unit.key) != unit.questions:
-                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged; judge it again")
+            if differs := question_differences(
+                record.questions.get(unit.key, {}), unit.questions, unit, record.of_unit(unit.key)
+            ):
+                what = ", ".join(differs)
+                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged ({what}); judge it again")
         for key, policy in task.policies.items():
             if record.policies.get(key) != policy:
                 raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
-
-
-def _score_again(record: Record, units: Sequence[Unit], fingerprint: Fingerprint, watch: Watch) -> Record:
-    completions = {(key, repeat): each.as_completion(key, repeat) for key, repeat, each in results_of(record)}
-    again = evaluate(units, Replay(completions, fingerprint), watch, _repeats(record), sealed=record.sealed)
-    # a case that only one of the two has differs as well
-    scores = [{key: result.score for key, result in each.cases.items()} for each in (again, record)]
-    differ = sorted(key for key in scores[0] | scores[1] if scores[0].get(key, ...) != scores[1].get(key, ...))
-    if differ:
-        raise Refused(f"scored again, these score otherwise than {_name(record)} says: {listed(differ)}")
-    return again
-
-
-def _repeats(record: Record) -> int:
-    return max((repeat for _, repeat, _ in results_of(record)), default=0) + 1
 
 
 def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:

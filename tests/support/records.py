@@ -13,8 +13,9 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.files import stamped
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.scoring import summarize
-from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.evaluation.scoring import score_completion, summarize
+from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.models.api import Completion
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32", "device": "cpu"}
@@ -48,13 +49,18 @@ def units_of(tasks: Sequence[Task]) -> dict[str, Unit]:
 
 
 def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None = None, **more: Any) -> Record:
-    """What a model scored, a unit's cases in order: `1` passed, `0` failed, `-` unscored; or numbers, or repeats."""
+    """What a model scored, a unit's cases in order: `1` passed, `0` failed, `-` unscored; or numbers, or repeats.
+
+    Passed and failed come with an output that scores so, and with what the check finds in it.
+    """
     units = {key: unit for key, unit in units_of(tasks).items() if key in scores}
-    results = {key: [_result(score) for score in scores[key]] for key in units}
-    summaries = {}
     for key, unit in units.items():
-        assert len(unit.cases) == len(results[key]), f"{key} has {len(unit.cases)} cases"
-        summaries[key] = summarize(unit, results[key])
+        assert len(unit.cases) == len(scores[key]), f"{key} has {len(unit.cases)} cases"
+    results = {
+        key: [_result(score, unit, case) for score, case in zip(scores[key], unit.cases, strict=True)]
+        for key, unit in units.items()
+    }
+    summaries = {key: summarize(unit, results[key]) for key, unit in units.items()}
     made = Record(
         partial=False,
         fingerprint={"subject": LOCAL | {"adapter": adapter}, "engine": ENGINE, "names": {"model": "tiny"}},
@@ -63,6 +69,7 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
             case.key: one for key, unit in units.items() for case, one in zip(unit.cases, results[key], strict=True)
         },
         units=summaries,
+        scorers={key: unit.check_kind.scorer for key, unit in units.items()},
         policies={unit: policy for task in tasks for unit, policy in task.policies.items() if unit in summaries},
     )
     return replace(made, **more)
@@ -98,13 +105,16 @@ def stamp(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(stamped(rest)))
 
 
-def _result(score: Any) -> Result:
+def _result(score: Any, unit: Unit, case: Case) -> Result:
     if isinstance(score, tuple):  # repeats
-        each = tuple(_result(one) for one in score)
+        each = tuple(_result(one, unit, case) for one in score)
         return Result(all(one.passed for one in each), sum(one.score or 0 for one in each) / len(each), repeats=each)
     if score == "-":
         return Result(None, None)
     if isinstance(score, float):
         return Result(None, score, output="...")
     passed = score in {"1", 1}
-    return Result(passed, float(passed), output='{"product": "boiler"}' if passed else "no idea")
+    output = '{"product": "boiler"}' if passed else "no idea"
+    scored = score_completion(case, Completion(case.key, output), "as-is", unit.kind)
+    # with the findings that the check has; where it does not see it so, what the test says
+    return scored if scored.passed is passed else Result(passed, float(passed), output=output)

@@ -143,5 +143,6 @@ KIND = CheckKind(
     expect=EXPECT,
     load=load,
     version=1,
+    libraries=("jsonschema", "referencing", "regex", "idna"),
     by_expect="which values are right",
 )

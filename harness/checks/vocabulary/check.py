@@ -185,6 +185,7 @@ KIND = CheckKind(
     expect=EXPECT,
     load=load,
     version=1,
+    libraries=("regex",),
     needs_expect=True,
     by_expect="which terms and wording were due",
 )

@@ -284,6 +284,7 @@ KIND = CheckKind(
     expect=EXPECT,
     load=load,
     version=1,
+    libraries=("numpy", "scipy", "scikit-learn", "sentence-transformers", "transformers", "tokenizers", "torch"),
     needs_expect=True,
     by_expect="what was to be said",
     embeds=True,

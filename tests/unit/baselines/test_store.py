@@ -87,7 +87,7 @@ def test_it_holds_outputs_but_no_inputs_times_or_names(home):
     write(home, made(home, created="2026-01-01T00:00:00", path=home / "x.json"))
     text = file_of(home).read_text()
     assert "no idea" in text
-    for secret in ("message c000", "2026", str(home), '"names"'):
+    for secret in ("message c000", "2026-01", str(home), '"names"'):
         assert secret not in text
     assert text.isascii()
 

@@ -149,6 +149,21 @@ def test_a_continuous_unit_without_a_margin_is_not_gated(evaluate, tmp_path, mon
     assert "desk/triage is not gated" in judged.tasks["desk"]["reason"]
 
 
+def test_where_something_is_to_be_won_a_continuous_unit_without_a_margin_blocks(evaluate, tmp_path, monkeypatch):
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+    write_desk(tmp_path, 3)
+    judged = evaluate([-1.0] * 3, [-9.0] * 3)
+    assert (verdict(judged)["verdict"], verdict(judged)["blocks"]) == ("ungated", True)
+    assert "declare one or, with the reason, `ungated: true`" in verdict(judged)["reason"]
+    assert judged.tasks["desk"]["reason"].startswith("Blocked: desk/triage has no margin")
+    assert gate.blocked(judged, "warn")
+
+    write_policy(tmp_path, triage={"ungated": True, "reason": "Only for reading."})
+    judged = evaluate([-1.0] * 3, [-9.0] * 3)
+    assert not verdict(judged)["blocks"]
+    assert verdict(judged)["reason"] == "Not gated, as task.yaml declares: Only for reading."
+
+
 # rule 5: the family
 
 
@@ -197,13 +212,12 @@ def test_a_critical_case_that_the_base_failed_is_already_failing_and_listed(eval
     ("before", "after", "regressed_cases", "already_failing"),
     [
         ((1, 1, 1), (0, 0, 1), True, False),
-        ((1, 1, 1), (1, 0, 0), True, False),
-        ((1, 1, 1), (0, 1, 0), False, False),
-        ((1, 1, 1), (1, 1, 0), False, False),
+        ((1, 1, 1), (0, 1, 0), True, False),
+        ((1, 1, 1), (1, 1, 0), True, False),
         ((1, 1, 0), (0, 0, 0), False, True),
     ],
 )
-def test_a_sampled_critical_case_is_armed_at_three_of_three_and_regresses_at_two_running(
+def test_a_sampled_critical_case_is_armed_at_three_of_three_and_regresses_at_one_failure(
     evaluate, tmp_path, before, after, regressed_cases, already_failing
 ):
     write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index == 0})
@@ -454,6 +468,26 @@ def test_a_unit_newer_than_the_last_release_is_judged_against_the_base_alone(eva
     assert {unit: each["verdict"] for unit, each in judged.verdicts.items()} == {T: "held", G: "held"}
 
 
+@pytest.mark.parametrize(
+    ("after", "regressed", "unstable"),
+    [((0, 0, 1), True, False), ((1, 0, 0), True, False), ((0, 1, 0), False, True), ((1, 1, 1), False, False)],
+)
+def test_one_declared_unstable_regresses_at_two_running_and_is_told_at_one(
+    evaluate, tmp_path, after, regressed, unstable
+):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": True, "unstable": True} if index == 0 else {})
+    steady = [(1, 1, 1)] * 99
+    found = verdict(evaluate([(1, 1, 1), *steady], [after, *steady]))
+    assert (found["critical"] == ["c000"]) is regressed
+    assert (found["unstable"] == ["c000"]) is unstable
+    assert ("Critical, but declared unstable, and failed in part: c000." in found["reason"]) is unstable
+
+
+def test_an_unstable_case_with_one_answer_alone_regresses_like_any_other(evaluate, tmp_path):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": True, "unstable": True} if index == 0 else {})
+    assert verdict(evaluate(*moved(100, regressed=1)))["critical"] == ["c000"]
+
+
 # rule 13: looks and candidates
 
 
@@ -465,17 +499,26 @@ def test_at_24_candidates_fewer_than_164_cases_never_hold(evaluate, tmp_path, co
     assert verdict(evaluate("1" * n, "1" * n))["verdict"] == expected
 
 
-@pytest.mark.parametrize(
-    ("looks", "regressed_verdict", "fixed_verdict"), [(1, "regressed", "improved"), (3, "inconclusive", "held")]
-)
-def test_looks_divide_worse_and_better(evaluate, tmp_path, looks, regressed_verdict, fixed_verdict):
+@pytest.mark.parametrize(("looks", "fixed_verdict"), [(1, "improved"), (3, "held")])
+def test_looks_divide_better_and_not_worse(evaluate, tmp_path, looks, fixed_verdict):
     write_desk(tmp_path, 100)
     write_policy(tmp_path, triage={"role": "target"}, looks=looks)
-    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == regressed_verdict
+    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == "regressed"
     assert verdict(evaluate(*moved(100, regressed=2, fixed=9)))["verdict"] == fixed_verdict
 
 
-def test_looks_divide_the_minimum_score_the_target_score_and_the_slices(evaluate, tmp_path):
+@pytest.mark.parametrize("counts", [{"looks": 20}, {"candidates": 20}])
+def test_more_looks_and_candidates_let_nothing_more_pass(evaluate, tmp_path, counts):
+    """Declaring more counts as stricter, so it must not make a fallen slice, or a unit that is lower, pass."""
+    write_desk(tmp_path, 1000, case_keys=_channel)
+    for declared in ({}, counts):
+        write_policy(tmp_path, triage={"margin": 0.3, "lower": "block"}, **declared)
+        found = verdict(evaluate(*moved(1000, regressed=7)))
+        assert (found["verdict"], found["lower"], found["worse_slices"]) == ("held", True, ["channel=sms"])
+        assert found["blocks"]
+
+
+def test_looks_divide_what_is_reached_and_nothing_that_blocks(evaluate, tmp_path):
     write_desk(tmp_path, 200, case_keys=_channel)
     once, often = {}, {}
     for looks, found in ((1, once), (20, often)):
@@ -487,7 +530,7 @@ def test_looks_divide_the_minimum_score_the_target_score_and_the_slices(evaluate
         found["target_score"] = verdict(evaluate(*moved(200, failing=13, fixed=1)))["reached"]
         found["slices"] = verdict(evaluate(*moved(200, regressed=7)))["worse_slices"]
     assert once == {"minimum_score": "regressed", "target_score": True, "slices": ["channel=sms"]}
-    assert often == {"minimum_score": "inconclusive", "target_score": False, "slices": []}
+    assert often == {"minimum_score": "regressed", "target_score": False, "slices": ["channel=sms"]}
 
 
 def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
@@ -505,12 +548,21 @@ def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
 # rule 14: sealed units
 
 
-def test_a_sealed_unit_need_not_be_held(evaluate, tmp_path):
-    write_desk(tmp_path, 20, sealed=True)
-    judged = evaluate("1" * 20, "1" * 20, trained=(), sealed=True)
-    assert (verdict(judged)["verdict"], verdict(judged)["blocks"]) == ("inconclusive", False)
-    assert "It is sealed: it must not be worse, and is not; it need not be held." in verdict(judged)["reason"]
-    assert not gate.blocked(judged)
+@pytest.mark.parametrize("tuned", ["1111", "0000"])
+def test_a_sealed_guard_that_is_not_held_blocks(evaluate, tmp_path, tuned):
+    write_desk(tmp_path, 4, sealed=True)
+    judged = evaluate("1111", tuned, trained=(), sealed=True)
+    assert verdict(judged)["blocks"]
+    assert gate.blocked(judged)
+    if tuned == "1111":
+        assert "It is sealed: a release rests on it, so it must be held." in verdict(judged)["reason"]
+
+
+def test_a_sealed_target_is_improved_or_blocks(evaluate, tmp_path):
+    write_desk(tmp_path, 100, sealed=True)
+    write_policy(tmp_path, triage={"role": "target"})
+    assert evaluate(*moved(100, fixed=20), sealed=True).tasks["desk"]["decision"] == "release"
+    assert evaluate("1" * 100, "1" * 100, sealed=True).tasks["desk"]["short"] == [T]
 
 
 def test_a_sealed_unit_must_not_be_worse_even_within_the_margin(evaluate, tmp_path):

@@ -120,7 +120,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "units": one(moved(120, fixed=30), policy=TARGET)
         | {"tone": Unit(*moved(100, regressed=1)), "names": Unit(*moved(40))},
     },
-    "A sealed unit that is not worse, on few cases": {
+    "A sealed unit that is not worse, on too few cases to be held": {
         "units": one(moved(30, fixed=9, failing=10), policy=TARGET | {"margin": 0.3})
         | {"final": Unit("1" * 40, "1" * 40, more={"sealed": True})},
         "sealed": True,

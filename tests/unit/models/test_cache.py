@@ -157,3 +157,12 @@ def test_a_file_that_is_no_store_says_what_to_do(tmp_path):
     path.write_bytes(b"something else " * 100)
     with pytest.raises(CouldNotRun, match=r"generations\.sqlite: expected a store.*not a database; delete it"):
         Store(path)
+
+
+def test_fresh_answers_are_asked_for_past_the_store_and_what_is_known_and_kept(store):
+    list(Cached(Counting(), store).answer([GREEDY]))
+    known = {FINGERPRINT.generation(GREEDY): Completion(GREEDY.key, "a forged answer")}
+    model = Counting()
+    model.asked.append("so that its next answer is another")
+    assert [answer.output for answer in Cached(model, store, known, fresh=True).answer([GREEDY])] == ["answer 2"]
+    assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 2"]

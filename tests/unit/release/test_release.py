@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tests.support.records import LOCAL, record, save, stamp, training_record, write_desk, write_policy
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
@@ -316,7 +317,7 @@ def test_when_a_unit_was_deleted_since(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
-    desk.refuses(adapter, judged, r"units that the fixtures do not have .*\n  desk/replies")
+    desk.refuses(adapter, judged, r"desk/replies is not among the fixtures \(deleted\? renamed\?\)")
 
 
 def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
@@ -326,7 +327,7 @@ def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
     judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
     (desk.fixtures / "desk" / "replies.yaml").unlink()
     baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
-    desk.refuses(adapter, judged, "these score otherwise than .* and 57 more")
+    desk.refuses(adapter, judged, r"desk/replies is not among the fixtures \(deleted\? renamed\?\)")
 
 
 def test_when_scored_again_a_score_differs(desk):
@@ -335,7 +336,7 @@ def test_when_scored_again_a_score_differs(desk):
     changed = dict(judged.cases)
     changed[f"{T}/c059"] = replace(changed[f"{T}/c059"], score=1.0, passed=True)
     desk.refuses(
-        adapter, replace(judged, cases=changed), "scored again, these score otherwise than .* says: desk/triage/c059"
+        adapter, replace(judged, cases=changed), "says what its outputs do not: .*c059 score stored as 1.0, now 0.0"
     )
 
 
@@ -343,7 +344,7 @@ def test_when_an_output_is_gone(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
     cases = {key: result for key, result in judged.cases.items() if not key.endswith("c000")}
-    desk.refuses(adapter, replace(judged, cases=cases), "these score otherwise than .* says: desk/triage/c000")
+    desk.refuses(adapter, replace(judged, cases=cases), "desk/triage: the fixtures changed since")
 
 
 def test_without_a_baseline(desk):
@@ -395,10 +396,15 @@ def test_when_a_sealed_unit_was_not_judged(desk):
     )
 
 
-def test_a_sealed_unit_that_is_not_worse_is_released(desk):
+def test_a_sealed_unit_has_to_be_held(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     desk.record_baseline({"desk/final": "1" * 10 + "0" * 10})
     adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
+    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final inconclusive")
+
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
+    desk.record_baseline({T: HALF, "desk/final": "1" * 10 + "0" * 10})
     judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
     assert desk.release(adapter, judged).manifest.exists()
 
@@ -586,3 +592,40 @@ def test_the_commands_are_quiet(desk, monkeypatch):
 
     assert released.stdout == "model card: adapter/README.md\nrelease manifest: adapter/release.json\n"
     assert (verified.exit_code, verified.stdout) == (0, "")
+
+
+# both sides are scored again
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_a_forged_score_of_a_reference_is_refused_whatever_its_digest(desk, released):
+    if released:
+        first = desk.adapter("first")
+        desk.release(first, desk.evaluate(first, {T: MOST}))
+    adapter = desk.adapter("second", weights="0.7")
+    judged = desk.evaluate(adapter, {T: MOST})
+    path = baseline_path(desk.home / "baselines", SLUG, T, released)
+    data = json.loads(path.read_text())
+    data["cases"]["c000"] |= {"score": 0.0, "passed": False}
+    stamp(path, data)
+    name = "last release" if released else "baseline"
+    desk.refuses(adapter, judged, f"{T}: the {name} .*c000 score stored as 0.0, now 1.0")
+
+
+def test_a_policy_that_is_looser_than_at_the_last_release_is_refused(desk):
+    first = desk.adapter("first")
+    desk.release(first, desk.evaluate(first, {T: MOST}))
+    write_policy(desk.fixtures, triage={"role": "target", "margin": 0.5})
+    desk.record_baseline({T: HALF})
+    adapter = desk.adapter("second", weights="0.7")
+    with pytest.raises(Refused, match=r"looser than at the last release:\n  desk/triage: margin 0\.05 -> 0\.5"):
+        desk.evaluate(adapter, {T: MOST})
+
+
+def test_a_raised_version_of_a_check_costs_neither_the_baseline_nor_the_run(desk, monkeypatch):
+    adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST})
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=2))
+    done = desk.release(adapter, judged)
+    assert done.record.rescored.keys() == {"run", "baseline"}
+    assert any("the baseline are scored again (check version 1 -> 2): 0 of 60" in line for line in done.notes)

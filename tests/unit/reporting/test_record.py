@@ -84,16 +84,18 @@ def test_sentences_rates_and_decision_follow_one_a_line(gated):
     lines = shown(gated)
     assert lines[lines.index("") + 1 :] == [
         f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
-        "  regressed: desk/first-contact-replies/c057",
-        '    before: {"product": "boiler"}',
-        "    now:    no idea",
-        "  regressed: desk/first-contact-replies/c058",
-        '    before: {"product": "boiler"}',
-        "    now:    no idea",
-        "  regressed: desk/first-contact-replies/c059",
-        '    before: {"product": "boiler"}',
-        "    now:    no idea",
+        *(
+            line
+            for case in ("c057", "c058", "c059")
+            for line in (
+                f"  regressed: desk/first-contact-replies/{case}",
+                '    before: {"product": "boiler"}',
+                "    now:    no idea",
+                "    - json.syntax: the answer does not begin with JSON but with 'no idea'",
+            )
+        ),
         f"desk/triage: {gated.verdicts[T]['reason']}",
+        "desk/first-contact-replies: adherence 95.0 %, exact 95.0 % (baseline: 100.0 %, 100.0 %)",
         "desk/triage: adherence 100.0 %, exact 90.0 % (baseline: 0.0 %, 0.0 %)",
         "desk: Blocked: desk/first-contact-replies inconclusive.",
     ]
@@ -104,7 +106,9 @@ def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_on
     tasks = load_tasks(tmp_path)
     base = record(tasks, {T: "1" * 100})
     long = replace(record(tasks, {T: "0" * 5 + "1" * 95}), path=tmp_path / "r.json")
-    tuned = replace(long, cases={key: replace(each, output="so\nvery " * 60) for key, each in long.cases.items()})
+    tuned = replace(
+        long, cases={key: replace(each, output="so\nvery " * 60, findings=()) for key, each in long.cases.items()}
+    )
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
     below = lines[lines.index("") :]  # the table
     regressed_cases = [line for line in below if line.startswith("  ") and "before" not in line]

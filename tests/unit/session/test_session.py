@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.records import stamp, training_record
 from tests.support.units import write_outputs, write_unit
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options, read_settings
@@ -151,3 +152,46 @@ def test_an_adapter_is_held_to_the_task_it_was_trained_for(tmp_path: Path) -> No
     stamp(tmp_path / "training.json", {})
     with pytest.raises(Refused, match=r"expected a training record, found .*'task' is a required property"):
         trained_tasks(tmp_path, ["desk"])
+
+
+def test_a_raised_version_of_a_check_scores_the_reference_again(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = options.root / "base.json"
+    judged(replace(options, out=base))
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=2))
+    session = judged(replace(options, against=str(base)))
+    assert session.references[0]["record"].questions["desk/triage"]["check version"] == "2"
+    why = "check version 1 -> 2"
+    assert session.records[0].rescored["record"]["desk/triage"] == {"why": why, "cases": 20, "changed": []}
+    assert f"desk/triage: the outputs of the record are scored again ({why}): 0 of 20 cases score otherwise" in (
+        session.notes
+    )
+    kept = read_record(max((options.root / ".tunegate" / "runs").glob("*.json")))
+    assert kept.rescored == session.records[0].rescored
+
+
+def test_a_forged_score_of_the_record_is_refused_before_anything_is_written(options: Options) -> None:
+    base = options.root / "base.json"
+    judged(replace(options, out=base))
+    data = json.loads(base.read_text())
+    data["cases"]["desk/triage/case03"] |= {"score": 0.0, "passed": False}
+    stamp(base, data)
+    with pytest.raises(Refused, match=r"desk/triage: the record \(.*case03 score stored as 0\.0, now 1\.0"):
+        judged(replace(options, against=str(base), out=options.root / "out.json"))
+    assert not (options.root / "out.json").exists()
+
+
+def test_a_record_that_says_nothing_of_a_policy_is_refused(options: Options) -> None:
+    base = options.root / "base.json"
+    judged(replace(options, out=base))
+    data = json.loads(base.read_text())
+    del data["policies"]["desk/triage"]
+    stamp(base, data)
+    with pytest.raises(Refused, match="expected what desk/triage is held to, found none"):
+        judged(replace(options, against=str(base)))
+
+
+def test_nothing_can_be_asked_again_of_outputs_that_are_there() -> None:
+    with pytest.raises(Refused, match="no model is asked"):
+        Options(Path(), "replay:gpt=out.jsonl", record=True, fresh=True).check()

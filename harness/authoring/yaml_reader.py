@@ -13,10 +13,9 @@ from typing import Any
 import yaml
 
 from tunegate.harness.authoring.document import Document, Where, show_value, show_where
-from tunegate.harness.core.errors import AuthoringError, Problem, Unreadable
-from tunegate.harness.core.reading import read_text
+from tunegate.harness.authoring.utf8 import read_utf8
+from tunegate.harness.core.errors import AuthoringError, Problem
 
-MAX_BYTES = 1 << 26  # 64 MB; 10,000 cases are a tenth of it
 MAX_DEPTH = 100  # levels of nesting
 MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
 MAX_DIGITS = 300  # of one whole number; floats end there too
@@ -340,10 +339,7 @@ _PLAIN = bytes(range(32, 127)) + b"\t\n"
 
 
 def _read_text(path: Path) -> str:
-    try:
-        text = read_text(path, most=MAX_BYTES)
-    except Unreadable as error:
-        raise AuthoringError([error.problem]) from error
+    text = read_utf8(path)
     # before YAML, which would complain of something else on another line
     if torn := _CONFLICT.search(text):
         hint = "finish the merge: keep what is meant and delete the lines <<<<<<<, ======= and >>>>>>>"

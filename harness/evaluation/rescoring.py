@@ -90,7 +90,7 @@ def _completions(units: Sequence[Unit], record: Record) -> dict[tuple[str, int],
 
 def _other_scorer(unit: Unit, record: Record) -> str:
     """What scored a unit of the record and is another version now, in words; empty if nothing is."""
-    before = {"check version": record.questions[unit.key].get(CHECK_VERSION), **record.scorers[unit.key]}
+    before = {"check version": record.questions[unit.key].get(CHECK_VERSION), **record.scorers.get(unit.key, {})}
     now = {"check version": unit.questions[CHECK_VERSION], **unit.check_kind.scorer}
     parts = [part for part in dict.fromkeys([*now, *before]) if before.get(part) != now.get(part)]
     return ", ".join(f"{part} {before.get(part)} -> {now.get(part)}" for part in parts)

@@ -12,9 +12,9 @@ from typing import Any
 
 from tunegate.harness.authoring.document import show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
-from tunegate.harness.core.reading import read_text
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
@@ -71,8 +71,7 @@ def read_table(path: Path, named: Collection[str] = ()) -> Table:
 
     Raises:
         UsageError: another kind of file.
-        Unreadable: no such file, or not UTF-8.
-        AuthoringError: rows that are none, with their lines.
+        AuthoringError: no such file, not UTF-8, or rows that are none, with their lines.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
@@ -87,7 +86,7 @@ def read_table(path: Path, named: Collection[str] = ()) -> Table:
 
 
 def _text(path: Path) -> str:
-    text = read_text(path, "a table").removeprefix("\ufeff")
+    text = read_utf8(path).removeprefix("\ufeff")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise AuthoringError([Problem(path, line, "", "text", "the byte 0, which no text holds", "export it again")])

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.dialects import DRAFTS, Dialects, draft_named
 from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
 from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.validator import LIMIT, violations
 from tunegate.harness.checks.schema.walk import Walk, invalid
-from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Unreadable, show_path
-from tunegate.harness.core.reading import read_text
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 
 UNFORESEEN = "a schema that can be judged with"
 
@@ -64,10 +64,7 @@ _TRAILING = re.compile(r",\s*[}\]]")
 
 def _read_json(path: Path) -> Document:
     """JSON, and its lines as YAML counts them: YAML reads nearly all JSON, but not tabs."""
-    try:
-        text = read_text(path)
-    except Unreadable as error:
-        raise AuthoringError([error.problem]) from error
+    text = read_utf8(path)
     read = read_json_text(text)
     if "\t" not in text and {flaw.rule for flaw in read.findings} == {"json.duplicate-key"}:
         read_yaml(path)  # refuses them too, and names their lines

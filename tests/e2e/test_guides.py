@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.example import cases, copy_example, write_answers
 from tests.support.paths import ROOT
 
 BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -120,6 +121,28 @@ def test_a_suite_works_as_its_guide_says(tmp_path, home, guide, commands):
     (tmp_path / "project").mkdir()
 
     assert follow(guide, tmp_path / "project", home) == commands
+
+
+def test_cases_are_written_as_the_guide_for_domain_experts_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("write-cases.md", tmp_path / "project", home) == 7
+
+
+def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home):
+    project = copy_example(tmp_path / "project")
+    intake, questions = cases("intake"), [each.id for each in cases("questions")]
+    tenth = {"kettle-flash", *(each.id for each in intake[::10])}
+    prose = "I am sorry to hear that! I will pass it on."
+    write_answers(project / "outputs/old.jsonl", {*tenth, *(each.id for each in intake[::2]), *questions[::8]}, prose)
+    write_answers(project / "outputs/better.jsonl", {*tenth, *questions[::8]})
+    write_answers(project / "outputs/narrow.jsonl", {*tenth, *questions[1:8]})
+    chat = {each.id for each in intake if each.tags["channel"] == "chat"}
+    write_answers(project / "outputs/careless.jsonl", {"kettle-flash", *chat, *questions[::8]})
+    for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@b -c commit.gpgsign=false commit -q -m first"):
+        subprocess.run(["git", *command.split()], cwd=project, check=True)
+
+    assert follow("review.md", project, home) == 15
 
 
 def test_a_guide_that_shows_what_is_not_so_is_found_out(tmp_path):

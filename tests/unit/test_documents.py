@@ -1,0 +1,26 @@
+"""The documents: the README leads to each of them, and no link leads nowhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/**/*.md")]
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
+
+
+def test_the_map_leads_to_every_page_and_example():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [documents] = re.findall(r"^## Documents\n(.*?)^Licence:", readme, re.MULTILINE | re.DOTALL)
+
+    shown = {(ROOT / link).resolve() for link in LINK.findall(documents)}
+    assert {*ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")} <= shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_to_a_file(page: Path):
+    assert [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()] == []

@@ -93,11 +93,3 @@ def test_the_untuned_model_holds_its_own_baseline(project):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "returns/questions: Held" in done.stdout
-
-
-@pytest.mark.real
-def test_the_recipe_would_be_trained(project):
-    done = ask(project, "tunegate", "train", "recipes/returns.yaml", "--dry-run")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "intake: 246 rows, all pass" in done.stdout + done.stderr

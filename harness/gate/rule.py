@@ -50,6 +50,10 @@ def compare(
         for verdict in _against(tasks, candidate, name, reference, aimed, name == base):
             found.setdefault(verdict.unit, []).append(verdict)
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
+    if not trained:  # a unit without a margin blocks a release, and without an adapter there is none
+        by_unit = {
+            key: replace(each, blocks=each.blocks and each.verdict != "ungated") for key, each in by_unit.items()
+        }
     decisions = {
         task.name: _decide(task, candidate, by_unit, task.name in trained) for task in _with_vanished(tasks, by_unit)
     }
@@ -87,8 +91,6 @@ def _severity(verdict: UnitVerdict) -> int:
 def _against(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
 ) -> Iterator[UnitVerdict]:
-    # a base beside its own baseline has nothing to release
-    wins = bool(aimed)
     pairs = [
         pair(unit, task.policy, candidate, name, reference, task.name in aimed)
         for task in tasks
@@ -110,7 +112,7 @@ def _against(
     for each in pairs:
         key = each.unit.key
         if each.policy.margin is None and not each.problem:
-            verdict = _ungated(each, name, reference, wins)
+            verdict = _ungated(each, name, reference)
         else:
             verdict = _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
         yield replace(verdict, reason=verdict.reason + remark)
@@ -182,11 +184,10 @@ def _unit_verdict(
     return replace(facts, reason=messages.verdict(facts, causes))
 
 
-def _ungated(each: PairedScores, name: str, reference: Record, wins: bool) -> UnitVerdict:
+def _ungated(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
     """The verdict of a unit without a margin: in a guard that nobody declared, anything could be lost unseen."""
     reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
-    blocks = wins and not each.policy.ungated
-    return replace(_facts(each, name, reference), verdict="ungated", reason=reason, blocks=blocks)
+    return replace(_facts(each, name, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
 
 
 def _blocking(facts: UnitVerdict, lower: Literal["allow", "block"]) -> UnitVerdict:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.project import Project
-from tests.support.records import stamp
+from tests.support.records import save
+from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.replay import Replay
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]
@@ -103,8 +110,12 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
 
 
-def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project: Project) -> None:
+@pytest.mark.parametrize(("more", "verdict"), [({}, "regressed"), ({"unstable": True}, "held")])
+def test_a_critical_case_that_fails_once_in_three_blocks_unless_it_is_declared_unstable(
+    project: Project, more: dict[str, bool], verdict: str
+) -> None:
     cases = [critical_case(case) for case in IDS]
+    cases = [case | more if case.get("critical") else case for case in cases]
     project.unit(IDS, cases=cases, generate={"temperature": 0.7})
     project.policy(triage=GUARD)
     sampled = [{"case": key, "output": good, "repeat": each} for key, good in answers().items() for each in range(3)]
@@ -115,8 +126,8 @@ def test_a_critical_case_that_fails_once_in_three_fails_without_blocking(project
     once = [dict(line, output=BAD) if (line["case"][-2:], line["repeat"]) == ("02", 1) else line for line in sampled]
     file.write_text("\n".join(map(json.dumps, once)))
     result = project.run(*arguments, "--tg-against=base.json", "--tg-out=record.json")
-    result.assert_outcomes(passed=21, failed=1)
-    assert project.record()["verdicts"]["desk/triage"]["verdict"] == "held"
+    result.assert_outcomes(**({"passed": 21, "failed": 1} if more else {"passed": 19, "failed": 3}))
+    assert project.record()["verdicts"]["desk/triage"]["verdict"] == verdict
 
 
 def test_a_mean_of_three_answers_is_not_compared_with_one(project: Project) -> None:
@@ -383,9 +394,12 @@ def test_what_only_the_last_release_could_do_is_a_break(
     project: Project, recorded: Callable[..., pytest.RunResult], make_adapter: Callable[[str], Path]
 ) -> None:
     [baseline] = (project.path / "baselines").glob("*/desk/triage.json")
-    released = json.loads(baseline.read_text())
-    released["subject"]["adapter"] = "another"
-    released["cases"]["case00"] |= {"passed": True, "score": 1.0, "findings": [], "output": GOOD}
-    stamp(baseline.with_suffix(".released.json"), released)
+    known, [task] = read_baseline(baseline, "desk/triage"), load_tasks(project.fixtures)
+    keys = {f"desk/triage/{case}": each for case, each in known.results.items()}
+    completions = {(key, 0): each.as_completion(key) for key, each in keys.items()}
+    completions["desk/triage/case00", 0] = Completion("desk/triage/case00", GOOD)
+    another = Fingerprint({**known.subject, "adapter": "another"}, known.engine, {"model": "tiny"})
+    released = evaluate(task.units, Replay(completions, another), quiet())
+    save(project.path / "baselines", replace(released, policies=task.policies), task.units, released=True)
     result = recorded(f"--tg-adapter={make_adapter('tuned')}", "--tg-against=baseline", "-v")
     result.stdout.fnmatch_lines(["*test_schema[[]desk/triage/case00[]] REGRESSED*", "*case01[]] XFAIL*"])

@@ -149,7 +149,7 @@ def test_a_continuous_unit_without_a_margin_is_not_gated(evaluate, tmp_path, mon
     assert "desk/triage is not gated" in judged.tasks["desk"]["reason"]
 
 
-def test_where_something_is_to_be_won_a_continuous_unit_without_a_margin_blocks(evaluate, tmp_path, monkeypatch):
+def test_where_an_adapter_could_be_released_a_continuous_unit_without_a_margin_blocks(evaluate, tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     write_desk(tmp_path, 3)
     judged = evaluate([-1.0] * 3, [-9.0] * 3)

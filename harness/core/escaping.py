@@ -29,12 +29,12 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 def shown(text: str) -> str:
     """A name or a text as a part of one line."""
-    return _broken(_UNSEEN.sub(_escape, text))
+    return _defused(_UNSEEN.sub(_escape, text))
 
 
 def shown_lines(text: str) -> str:
     """A text of several lines, whose line breaks and tabs are meant."""
-    return _broken(_UNSEEN.sub(lambda seen: seen[0] if seen[0] in _LAYOUT else _escape(seen), text))
+    return _defused(_UNSEEN.sub(lambda seen: seen[0] if seen[0] in _LAYOUT else _escape(seen), text))
 
 
 def shown_in_markdown(text: str) -> str:
@@ -54,5 +54,5 @@ def _escape(seen: re.Match[str]) -> str:
     return _SHORT.get(seen[0], long)
 
 
-def _broken(text: str) -> str:
+def _defused(text: str) -> str:
     return _OLD_COMMAND.sub(r"#\\", _COMMAND.sub(r"\1\\", text))

@@ -25,6 +25,7 @@ MOST_BYTES = 1 << 29  # of a file: a record of 10,000 long answers has a tenth o
 MOST_SETTINGS = 1 << 24  # of a file of settings
 MOST_LEVELS = 100  # of nesting, as in YAML
 MOST_DIGITS = 300  # of a number; floats end there too
+SHOWN_DIGITS = 100  # by which a number is looked for in the text: a pattern of a million takes seconds
 MOST_MISTAKES = 3  # that are told of a file that is not what its schema says
 CHUNK = 1 << 20
 
@@ -213,8 +214,9 @@ def _not_a_number(name: str) -> NoReturn:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
-        raise _Flaw(f"a number of {len(digits):,} digits", re.escape(digits))
+    count = len(digits.removeprefix("-"))
+    if count > MOST_DIGITS:
+        raise _Flaw(f"a number of {count:,} digits", re.escape(digits[:SHOWN_DIGITS]))
     return int(digits)
 
 
@@ -222,7 +224,7 @@ def _decimal(digits: str) -> float:
     value = float(digits)
     if len(digits) > MOST_DIGITS or not math.isfinite(value):
         short = digits if len(digits) <= MOST_DIGITS else f"of {len(digits):,} digits"
-        raise _Flaw(f"a number that is too large or too long ({short})", re.escape(digits))
+        raise _Flaw(f"a number that is too large or too long ({short})", re.escape(digits[:SHOWN_DIGITS]))
     return value
 
 

@@ -104,7 +104,8 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
     _check_decision(decided, record, tasks)
     done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
-    notes = [line for name, each in {_name(record): again, **scored}.items() for line in each.notes(name)]
+    sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
+    notes = [line for name, each in sides.items() for line in each.notes(name)]
     return replace(done, notes=tuple(notes))
 
 

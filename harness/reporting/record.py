@@ -199,15 +199,15 @@ def _tokens(summary: Summary) -> str:
 
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
-    told = next((each for each in result.repeats if not each.passed), result)
+    missed = next((each for each in result.repeats if not each.passed), result)
     lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
     if before is not None and before.output is not None:
         lines += ["before:", _indent(before.output)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
         lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
-    lines += ["output:", _indent(told.output if told.output is not None else "(none: unscored)")]
-    lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in told.findings)]
+    lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
+    lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in missed.findings)]
     return "\n".join(lines)
 
 

@@ -46,7 +46,8 @@ ALLOWED = {
 } | {
     ("harness/checks/voice/classifier.py", "shape"): "of an array",
     ("harness/cli/common.py", "BrokenPipeError"): "Python's",
-    ("harness/cli/common.py", "on_broken_pipe"): "rich's",
+    ("harness/core/printing.py", "BrokenPipeError"): "Python's",
+    ("harness/core/printing.py", "on_broken_pipe"): "rich's",
     ("harness/core/formatting.py", "floor"): "math.floor",
     ("harness/models/huggingface.py", "shape"): "of a tensor",
     ("harness/statistics/distributions.py", "floor"): "numpy's",

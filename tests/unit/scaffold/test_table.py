@@ -84,8 +84,8 @@ def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
         ('{"a": 1}\n["a"]\n3\n', 2, 'found ["a"]'),
         ('{"a": 1, "a": 2}\n', 1, "the key 'a' twice"),
         ('{"a": NaN}\n', 1, "NaN"),
-        ('{"a": "\\ud83d"}\n', 1, "half a surrogate pair"),
-        ("[" * 100_000, 1, "nesting without end"),
+        ('{"a": "\\ud83d"}\n', 1, "half a character"),
+        ("[" * 100_000, 1, "levels of nesting"),
     ],
 )
 def test_a_line_that_is_no_object_is_told(tmp_path, content, line, said):

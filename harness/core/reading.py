@@ -216,7 +216,7 @@ def _not_a_number(name: str) -> NoReturn:
 def _whole(digits: str) -> int:
     count = len(digits.removeprefix("-"))
     if count > MOST_DIGITS:
-        raise _Flaw(f"a number of {count:,} digits", re.escape(digits[:SHOWN_DIGITS]))
+        raise _Flaw(f"a number of {count:,} digits", rf"{re.escape(digits[:SHOWN_DIGITS])}[\d.eE+-]*")
     return int(digits)
 
 
@@ -224,7 +224,9 @@ def _decimal(digits: str) -> float:
     value = float(digits)
     if len(digits) > MOST_DIGITS or not math.isfinite(value):
         short = digits if len(digits) <= MOST_DIGITS else f"of {len(digits):,} digits"
-        raise _Flaw(f"a number that is too large or too long ({short})", re.escape(digits[:SHOWN_DIGITS]))
+        raise _Flaw(
+            f"a number that is too large or too long ({short})", rf"{re.escape(digits[:SHOWN_DIGITS])}[\d.eE+-]*"
+        )
     return value
 
 

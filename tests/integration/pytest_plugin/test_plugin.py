@@ -164,7 +164,9 @@ def test_sealed_units_are_left_out_until_asked_for(project: Project) -> None:
     sealed = names(project.replay(outputs, "--tg-sealed", "--tg-against=base.json", "--co", "-q", "-k", "last"))
     assert sealed == ["test_schema_gate[desk/last]"]
     result = project.replay(outputs, "--tg-sealed", "--tg-against=base.json", "-k", "last", "--tg-out=record.json")
-    result.assert_outcomes(passed=1, deselected=5)  # a sealed unit must not be worse, it need not be held
+    result.assert_outcomes(
+        failed=1, deselected=5
+    )  # a sealed unit must be held like any other, which three cases cannot
     assert len(project.record()["cases"]) == 3
 
 

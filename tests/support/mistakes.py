@@ -433,7 +433,7 @@ MISTAKES = {
                "desk/wording: the record (base.json) says what its outputs do not: ... w03",
                put("base.json", "cases.desk/wording/w03.score", 0.0), stamp("base.json")),
         caught("another tool took out of it what a unit is held to", OUTPUTS, 4,
-               "base.json: expected what desk/wording is held to, found none",
+               "base.json: expected a record whose parts belong together, found no policies of desk/wording",
                drop("base.json", "policies.desk/wording"), stamp("base.json")),
         caught("the record to compare with is edited", OUTPUTS, 4,
                "base.json: expected a record as it was written, found one that was edited",

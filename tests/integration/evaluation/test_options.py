@@ -451,7 +451,14 @@ def test_a_document_names_no_option_of_pytest_that_is_not_there(page: Path, take
 )
 def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
     ours = {f"--{option.name}" for option in TABLE} | {f"--{name.replace('_', '-')}" for name in ALWAYS} | set(taken)
-    others = {"--tg-", "--lf", "--junitxml", "--pyargs"}  # the prefix by itself, and pytest's own
+    others = {
+        "--tg-",
+        "--lf",
+        "--junitxml",
+        "--pyargs",
+        "--co",
+        "--git",
+    }  # the prefix by itself, pytest's own, a diff's
     accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
 
     assert set(OPTION.findall(page.read_text())) - ours - others - accelerates == set()

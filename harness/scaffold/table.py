@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,8 +146,8 @@ def _jsonl(path: Path) -> Table:
     rows: list[TableRow] = []
     problems: list[Problem] = []
     for line in read_json_lines(path, "examples", problems):
-        if found := _no_cells(line.data):
-            problems.append(line.problem((), "one JSON object", found))
+        if not isinstance(line.data, dict):
+            problems.append(line.problem((), "one JSON object", show_value(line.data)))
             continue
         cells = {key: _clean(value) for key, value in line.data.items()}
         columns |= dict.fromkeys(cells)
@@ -156,17 +155,6 @@ def _jsonl(path: Path) -> Table:
     if problems:
         raise AuthoringError(problems)
     return Table(path, tuple(columns), tuple(rows), typed=True)
-
-
-def _no_cells(data: Any) -> str:
-    """What a line holds instead of an object of texts that a file can hold; empty where it is one."""
-    if not isinstance(data, dict):
-        return show_value(data)
-    try:
-        json.dumps(data, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return "half a surrogate pair"
-    return ""
 
 
 def _clean(value: Any) -> Any:

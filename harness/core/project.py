@@ -43,7 +43,7 @@ def _tools(path: Path) -> dict[str, Any]:
     try:
         tools = tomllib.loads(read_text(path, "TOML", MOST_SETTINGS)).get("tool", {})
     except Unreadable as error:
-        if error.is_missing:
+        if error.is_missing and not path.is_symlink():  # a link to nothing was meant to lead somewhere
             return {}
         raise
     except (ValueError, RecursionError) as error:

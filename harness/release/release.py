@@ -19,7 +19,7 @@ from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
 from tunegate.harness.core.formatting import difference, level, rates
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import read_object
+from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
@@ -298,4 +298,6 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
 
 
 def _is(path: Path, sha: str) -> bool:
-    return path.is_file() and file_digest(path) == sha
+    # but for the weights nothing that is released is so large: what grew to that need not be read to have changed
+    sensible = path.is_file() and (path.name == WEIGHTS or path.stat().st_size <= MOST_BYTES)
+    return sensible and file_digest(path) == sha

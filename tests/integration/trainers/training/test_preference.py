@@ -266,7 +266,8 @@ def test_every_row_needs_a_rejected_answer(place):
     result = place.train()
 
     assert result.exit_code == 4
-    assert "found none; write the worse one" in result.output
+    told = "rows.jsonl:1: expected a `rejected` answer, as method dpo compares two, found none; write the worse one"
+    assert told in result.output
     assert "(and 21 more like it: lines 2, 3, 4, ...)" in result.output
     assert place.tree() == before
 

@@ -26,7 +26,7 @@ from tunegate.harness.core.progress import Watch
 SIZES, QUICK, TIMES = (1_000, 10_000, 30_000), (300, 3_000), 3
 LINT, YAML, START = "tunegate lint", "yaml.CSafeLoader", "start-up"
 COMMANDS = {
-    LINT: ("harness", "lint", "fixtures"),
+    LINT: ("tunegate", "lint", "fixtures"),
     YAML: ("benchmarks.lint_child", "yaml"),
     START: ("benchmarks.lint_child", "start"),
 }

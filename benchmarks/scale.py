@@ -35,7 +35,7 @@ SUITES = (*PYTEST, "-p", PLUGIN, "suites/")
 PLAIN, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
 COMMANDS = {
     PLAIN: (*PYTEST, "test_bare.py"),
-    LINT: ("harness", "lint", "fixtures"),
+    LINT: ("tunegate", "lint", "fixtures"),
     ALL: (*SUITES, "--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json"),
     GATE: ("gate", "."),
 }

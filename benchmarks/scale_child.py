@@ -13,6 +13,7 @@ import resource
 import runpy
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ def main(report: str, what: str, *arguments: str) -> None:
         else:
             sys.argv = [what, *arguments]
             runpy.run_module(what, run_name="__main__", alter_sys=True)
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(3) from None  # Python's own 1 would pass for a run that was judged
     finally:
         heavy = [name for name in HEAVY if name in sys.modules]
         Path(report).write_text(json.dumps({"heavy": heavy, "stages": stages}))

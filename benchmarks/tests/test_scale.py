@@ -72,7 +72,7 @@ def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
 def test_a_command_that_does_not_score_ends_the_run(tmp_path):
     write_project(tmp_path, 10)
 
-    with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record, found no such file"):
+    with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record \(JSON\), found nothing there"):
         scale.run(ALL, COMMANDS[ALL], 10, tmp_path)
 
 

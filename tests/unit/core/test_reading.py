@@ -72,7 +72,7 @@ def test_what_is_no_json_of_ours_is_refused_at_once(tmp_path, make):
         ("a device without end", "found a device"),
         ("links in a circle", "found links that lead in a circle"),
         ("a link to nothing", "found a link to gone, where nothing is"),
-        ("a file of 16 GB", "found one of more than 536,870,912 bytes"),
+        ("a file of 2 GB", "found one of more than 536,870,912 bytes"),
     ],
 )
 def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):

@@ -109,7 +109,8 @@ def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[s
         if event := ledger.withdrawal(task, who(subject)):
             raise Refused(
                 f"{task}: {model_name(subject)} was withdrawn on {event.when[:10]}: {shown(event.reason)}; it is not "
-                "released again; train another, or, if the withdrawal was a mistake, take its commit back: git revert COMMIT"
+                "released again; train another, or, if the withdrawal was a mistake, take its commit back: git revert "
+                "COMMIT"
             )
 
 

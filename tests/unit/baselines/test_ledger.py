@@ -143,7 +143,7 @@ def test_the_last_baseline_of_a_unit_is_the_one_recorded_last(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("events", "e"),
+    ("events", "last"),
     [
         ([released(FIRST)], ["a"]),
         ([released(FIRST), released(SECOND)], ["b"]),

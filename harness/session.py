@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.baselines.ledger import append, case_events
+from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
@@ -17,6 +19,7 @@ from tunegate.harness.baselines.lookup import (
     difference_notes,
     record_reference,
     recorded_completions,
+    release_notes,
 )
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
@@ -130,6 +133,7 @@ class Session:
         """
         self._check_selection()
         waiting = [self._candidate(adapter, watch) for adapter in self.options.adapters or (None,)]
+        self._tell_openings(waiting)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = waiting.pop(0)
@@ -137,9 +141,34 @@ class Session:
             self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
         for adapter, record in evaluated:
+            self._tell_run(record)
             self.records.append(self._keep(record, adapter))
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
+
+    def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
+        """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""
+        opened = [unit for unit in self._asked if unit.sealed]
+        asked = [candidate.model.fingerprint.subject for candidate in candidates if candidate.adapter]
+        if not opened or not asked:
+            return
+        root, remote = self.options.baselines, self.options.ledger_remote
+        if remote:
+            pull(root, remote)
+        for event in [event for subject in asked for event in case_events("opened", subject, opened)]:
+            append(root, event)
+        if remote:
+            push(root, remote)
+        else:
+            self.notes.append("openings of sealed cases are counted on this clone alone (--tg-ledger-remote)")
+
+    def _tell_run(self, record: Record) -> None:
+        """Tell the ledger of each task that an adapter was judged on as a whole, before its record can be read."""
+        if self.options.against != BASELINE or not record.fingerprint["subject"].get("adapter"):
+            return
+        whole = [unit for task in self.tasks if self.is_decided(task) for unit in self.units(task=task.name)]
+        for event in case_events("run", record.fingerprint["subject"], whole, record.as_dict()["digest"]):
+            append(self.options.baselines, event)
 
     def _check_selection(self) -> None:
         if self.options.record:
@@ -160,7 +189,7 @@ class Session:
         rescored = {name: self._score_again(name, each, watch) for name, each in references.items()}
         baselines, slug, renews = self.options.baselines, str(model.fingerprint.subject["model"]), False
         if self.options.record and adapter:
-            check_released(baselines, slug, self.selected, adapter)
+            check_released(baselines, model.fingerprint.subject, self.selected, adapter)
             renews = True
         # not under --tg-against: a base served its own baseline's outputs would always hold
         reuses = self.options.record and not self.options.fresh
@@ -212,7 +241,9 @@ class Session:
             return {}
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
-            return baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
+            found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
+            self.notes += release_notes(found, fingerprint.subject)
+            return found
         record = record_reference(Path(options.against), self.tasks, self.selected)
         self.notes += [
             note for note in difference_notes(record, model.fingerprint, self.tasks) if note not in self.notes

@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import differing, question_differences
+from tunegate.harness.baselines.ledger import model_name, read_ledger, who
+from tunegate.harness.baselines.releases import check_released_files, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
-from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
-RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter>"
+RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
 
@@ -57,9 +58,10 @@ def matching(
     `model` is the subject's `--tg-model`, for the command that records what is missing.
 
     Raises:
-        Refused: any is missing or differs: names what differs for every unit, and how to re-record.
+        Refused: any is missing, differs, or is not the one that the ledger names last: names what differs for every
+            unit, and how to re-record. Or the ledger is not whole.
     """
-    found, wrong = [], []
+    found, wrong, ledger = [], [], read_ledger(root)
     for unit in units:
         how = how_to_record(unit, subject, model)
         try:
@@ -77,6 +79,11 @@ def matching(
         elif differences := differing(baseline, unit, subject, engine):
             where = show_path(baseline.path)
             wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; record it again: {how}")
+        elif baseline.digest not in (known := ledger.recorded(unit.key, slug)):
+            where, last = show_path(baseline.path), "another one as the last" if known else "none of this model yet"
+            wrong.append(
+                f"{unit.key}: expected the baseline ({where}) in the ledger, which names {last}; record it again: {how}"
+            )
         found.append(baseline)
     if wrong:
         if _is_supplied(engine):
@@ -123,7 +130,7 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
 def baseline_references(
     root: Path, tasks: Sequence[Task], units: Sequence[Unit], fingerprint: Fingerprint, model: str | None
 ) -> dict[str, Record]:
-    """The baseline of `units` and, where there is one of another adapter, the last release.
+    """The baseline of `units` and, where there is one of another model, the last release, whatever its base.
 
     Args:
         root: the folder of baselines.
@@ -134,17 +141,19 @@ def baseline_references(
 
     Raises:
         Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
-            the baseline or the last release was recorded, the last release differs in its questions, or the fixtures
-            lost a unit that has a baseline.
+            the baseline or the last release was recorded, the last release differs in its questions or is lost, or the
+            fixtures lost a unit that has a baseline.
     """
     subject, slug = fingerprint.subject, str(fingerprint.subject["model"])
     check_vanished(root, slug, tasks)
     found = matching(root, slug, units, subject, fingerprint.engine, model)
     _check_policies(root, slug, tasks, subject, model)
-    _check_released_policies(root, slug, tasks)
-    baseline = as_reference(found)
-    # the released adapter itself is compared with the base alone: against its own outputs it would always hold
-    released = [each for each in _releases(root, slug, units) if each.subject.get("adapter") != subject.get("adapter")]
+    baseline, ledger = as_reference(found), read_ledger(root)
+    check_released_files(root, ledger, units, who(subject))
+    last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
+    _check_released_policies(last, tasks)
+    # the released model itself is compared with the base alone: against its own outputs it would always hold
+    released = [each for each in _asked_alike(last, units) if who(each.subject) != who(subject)]
     return {"baseline": baseline} | ({"last release": as_reference(released)} if released else {})
 
 
@@ -167,29 +176,39 @@ def _check_policies(
         raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
 
-def _check_released_policies(root: Path, slug: str, tasks: Sequence[Task]) -> None:
+def _check_released_policies(released: Sequence[Baseline], tasks: Sequence[Task]) -> None:
     """A policy that is looser than the one of the last release counts once that is renewed, as for a baseline."""
-    wrong = []
-    for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
-        path = baseline_path(root, slug, unit.key, released=True)
-        if path.exists() and (looser := policy_changes(read_baseline(path, unit.key).policy, policy, looser=True)):
-            wrong.append(f"  {unit.key}: {', '.join(looser)} ({show_path(path)})")
+    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
+    wrong = [
+        f"  {each.unit}: {', '.join(looser)} ({show_path(each.path)})"
+        for each in released
+        if (looser := policy_changes(each.policy, policies[each.unit], looser=True))
+    ]
     if wrong:
         raise Refused("what units are held to is looser than at the last release:\n" + "\n".join(wrong) + f"\n{RENEW}")
 
 
-def _releases(root: Path, slug: str, units: Sequence[Unit]) -> list[Baseline]:
-    found = []
-    for unit in units:
-        path = baseline_path(root, slug, unit.key, released=True)
-        if path.exists():
-            released = read_baseline(path, unit.key)
-            if changed := question_differences(released.questions, unit.questions, unit, released.results):
-                raise Refused(
-                    f"{unit.key}: the last release ({show_path(path)}) was judged with {', '.join(changed)}; {RENEW}"
-                )
-            found.append(released)
+def _asked_alike(released: Sequence[Baseline], units: Sequence[Unit]) -> list[Baseline]:
+    """The outputs of the last release for `units`, if the questions are the same."""
+    by_key = {unit.key: unit for unit in units}
+    found = [each for each in released if each.unit in by_key]
+    for each in found:
+        unit = by_key[each.unit]
+        if changed := question_differences(each.questions, unit.questions, unit, each.results):
+            raise Refused(
+                f"{unit.key}: the last release ({show_path(each.path)}) was judged with {', '.join(changed)}; {RENEW}"
+            )
     return found
+
+
+def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
+    """A line where the last release answers on another base than the candidate: it is compared with all the same."""
+    found = [reference.fingerprint["subject"] for name, reference in references.items() if name == "last release"]
+    return [
+        f"the last release, {model_name(each)}, has another base than the candidate, on {subject.get('model')}: "
+        "compared with it all the same"
+        for each in found if each.get("base") != subject.get("base")
+    ]  # fmt: skip
 
 
 def record_reference(path: Path, tasks: Sequence[Task], units: Sequence[Unit]) -> Record:
@@ -270,12 +289,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 24 else text[:12]
 
 
-def check_released(root: Path, slug: str, units: Sequence[Unit], adapter: Path) -> None:
+def check_released(root: Path, subject: Mapping[str, str | None], units: Sequence[Unit], adapter: Path) -> None:
     """Refuse to record with an adapter, unless it is the released one, which renews its own files."""
-    digest = adapter_digest(adapter)
+    ledger = read_ledger(root)
     for unit in units:
-        path = baseline_path(root, slug, unit.key, released=True)
-        if not path.exists() or read_baseline(path, unit.key).subject.get("adapter") != digest:
+        last = ledger.last_release(unit.task)
+        if not any(event.who == who(subject) and unit.key in event.files for event in last):
             raise Refused(
                 f"--tg-record with --tg-adapter {show_path(adapter)}: only the released adapter may renew its files, "
                 f"and it is not the release of {unit.key}; record the base without --tg-adapter, "
@@ -284,11 +303,22 @@ def check_released(root: Path, slug: str, units: Sequence[Unit], adapter: Path) 
 
 
 def recorded_completions(root: Path, slug: str, units: Sequence[Unit], released: bool = False) -> dict[str, Completion]:
-    """The outputs in the files of `units` by generation digest; a missing or damaged file holds none."""
+    """The outputs in the files of `units` by generation digest; a missing or damaged file holds none.
+
+    Nor does one whose place in the ledger is another's: its outputs may be anybody's.
+    """
     found: dict[str, Completion] = {}
+    ledger = read_ledger(root)
     for unit in units:
         try:
-            found |= read_baseline(baseline_path(root, slug, unit.key, released), unit.key).completions
+            baseline = read_baseline(baseline_path(root, slug, unit.key, released), unit.key)
         except Refused:
             continue  # about to be written anew
+        known = (
+            {event.files.get(unit.key) for event in ledger.last_release(unit.task)}
+            if released
+            else ledger.recorded(unit.key, slug)
+        )
+        if not known or baseline.digest in known:
+            found |= baseline.completions
     return found

@@ -1,12 +1,17 @@
-"""Writing baselines: whole units, by compare and swap, with a line for each that says what changed."""
+"""Writing baselines: whole units, by compare and swap, with a line for each that says what changed; then the ledger."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
+from tunegate.harness.baselines.ledger import Event, append, read_ledger
+from tunegate.harness.baselines.releases import keep_replaced
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import locked, stamped, write_atomically
@@ -15,22 +20,56 @@ from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.fixtures.model import Unit
 
 
+class _File(NamedTuple):
+    """What is to be written for a unit, and the digest by which the ledger names it."""
+
+    text: str
+    digest: str
+
+
 def write_baselines(
-    root: Path, slug: str, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None], released: bool = False
+    root: Path,
+    slug: str,
+    record: Record,
+    units: Sequence[Unit],
+    seen: Mapping[str, str | None],
+    released: bool = False,
+    finish: Callable[[], object] = lambda: None,
 ) -> list[str]:
     """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
 
-    Compare and swap: `seen` is their `state` when the writer began.
+    Compare and swap: `seen` is their `state` when the writer began. `finish` is called when the files are there, before
+    the ledger is told: what is cut off until then has not happened.
 
     Raises:
-        Refused: another writer changed one of them since; nothing is written.
+        Refused: another writer changed one of them since, or the ledger is not whole; nothing is written.
     """
-    texts = {unit.key: _text(record, unit) for unit in units}
-    with locked(root / slug / ".recording"):
+    files = {unit.key: _file(record, unit) for unit in units}
+    texts = {unit: file.text for unit, file in files.items()}
+    with locked(root / ".recording"):
         _check_unchanged(root, slug, units, seen, released, texts)
-        return [
+        read_ledger(root)
+        if released:
+            keep_replaced(root, slug, texts, texts)
+        lines = [
             _write_unit(baseline_path(root, slug, unit.key, released), record, unit, texts[unit.key]) for unit in units
         ]
+        finish()
+        _tell_ledger(root, record, units, {unit: file.digest for unit, file in files.items()}, released)
+    return lines
+
+
+def _tell_ledger(root: Path, record: Record, units: Sequence[Unit], digests: Mapping[str, str], released: bool) -> None:
+    subject = record.fingerprint["subject"]
+    for task, of_task in groupby(sorted(units, key=lambda unit: unit.task), key=lambda unit: unit.task):
+        event = Event(
+            "released" if released else "recorded", task, subject, {unit.key: digests[unit.key] for unit in of_task}
+        )
+        if released:  # a renewal of some units leaves the others as they were released
+            for last in read_ledger(root).last_release(task):
+                if last.who == event.who:
+                    event = replace(event, files={**last.files, **event.files})
+        append(root, event)
 
 
 def _check_unchanged(
@@ -77,7 +116,7 @@ def _read_or_none(path: Path, unit: str) -> Baseline | None:
         return None
 
 
-def _text(record: Record, unit: Unit) -> str:
+def _file(record: Record, unit: Unit) -> _File:
     head = {
         "schema_version": SCHEMA_VERSION,
         "unit": unit.key,
@@ -92,6 +131,6 @@ def _text(record: Record, unit: Unit) -> str:
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.
     lines = [f"  {json.dumps(case)}: {json.dumps(results[case], sort_keys=True)}" for case in sorted(results)]
-    head["digest"] = stamped({**head, "cases": results})["digest"]
+    head["digest"] = sha = stamped({**head, "cases": results})["digest"]
     opening = json.dumps(head, indent=1, sort_keys=True).removesuffix("\n}")
-    return opening + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n"
+    return _File(opening + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n", str(sha))

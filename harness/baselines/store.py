@@ -32,6 +32,7 @@ class Baseline:
     summary: Summary
     results: Mapping[str, Result]
     path: Path
+    digest: str = ""  # of all that it says, as the ledger names it
 
     @property
     def completions(self) -> dict[str, Completion]:
@@ -70,8 +71,9 @@ def read_baseline(path: Path, unit: str) -> Baseline:
     if odd := next(odd_scores(unit, summary, results), ""):
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
     return Baseline(
-        unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results, path
-    )
+        unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
+        path, data["digest"],
+    )  # fmt: skip
 
 
 def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, release, verify
-from tunegate.harness.cli.report import demo, report
+from tunegate.harness.cli.report import demo, ledger, report
 from tunegate.harness.cli.training import diagnose, train
 
 #: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
@@ -31,6 +31,7 @@ COMMANDS = (
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
     (report, "Show records: one, or side by side.", "tunegate report record.json"),
+    (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
     (demo, "Run the whole loop on a small model.", "tunegate demo"),
 )
 

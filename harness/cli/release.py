@@ -23,7 +23,7 @@ from tunegate.harness.cli.common import (
     project,
     shared,
 )
-from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import print_json
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 def release(
     adapter: Adapter,
     run: Run = None,
+    withdraw: Annotated[bool, shared("withdraw")] = False,
+    reason: Annotated[str | None, shared("reason")] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
@@ -40,11 +42,15 @@ def release(
 ) -> None:
     """Release an adapter: score its outputs again, compute the verdict again, then write manifest and model card.
 
-    Without --run it rests on the adapter's newest complete run.
+    Without --run it rests on the adapter's newest complete run. With --withdraw the release is taken back, and the one
+    before it is the last release again; the ledger keeps both, and the --reason.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.release.release import release_adapter
 
+    if withdraw or reason is not None:
+        _withdraw(adapter, baselines, reason if withdraw else None, as_json)
+        return
     aside = chatter(quiet, as_json)
     done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch_on(aside))
     card, manifest = show_path(done.card), show_path(done.manifest)
@@ -55,6 +61,20 @@ def release(
         aside.print(line, markup=False)
     console.print(f"model card: {card}")
     console.print(f"release manifest: {manifest}")
+
+
+def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool) -> None:
+    from tunegate.harness.baselines.releases import withdraw
+
+    if not (reason and reason.strip()):
+        raise UsageError("a withdrawal takes both: tunegate release --withdraw ADAPTER --reason TEXT")
+    lines = withdraw(baselines, adapter, reason)
+    if as_json:
+        print_json({"withdrawn": lines})
+        return
+    for line in lines:
+        console.print(line)
+    console.print("commit what changed below the baselines; the adapter's own folder is as it was: do not deliver it")
 
 
 def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:

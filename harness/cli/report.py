@@ -1,4 +1,4 @@
-"""To look at: records as reports, and the demo."""
+"""To look at: records as reports, the ledger, and the demo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunegate.harness.cli.common import Json, console, shared
+from tunegate.harness.cli.common import BASELINES, Baselines, Json, console, shared
 from tunegate.harness.core.printing import Printer, print_json
 
 
@@ -29,6 +29,31 @@ def report(
         print_side_by_side(console, records)
     else:
         print_record(console, records[0], limit=None)
+
+
+def ledger(
+    task: Annotated[str | None, typer.Argument(help="Only this task.", show_default=False)] = None,
+    contains: Annotated[str | None, shared("contains")] = None,
+    baselines: Baselines = BASELINES,
+    as_json: Json = False,
+) -> None:
+    """Show what was recorded, run, opened, released and withdrawn, oldest first, and check that it is all there.
+
+    With --contains it is refused where a branch knows an event that is missing here.
+    """
+    from tunegate.harness.baselines.ledger import read_ledger
+    from tunegate.harness.baselines.ledger_git import check_contains
+    from tunegate.harness.reporting.ledger import ledger_lines
+
+    found = read_ledger(baselines)
+    if contains:
+        check_contains(baselines, found, contains)
+    shown = [event for event in found.in_order if task in (None, event.task)]
+    if as_json:
+        print_json([event.as_dict() | {"digest": event.digest} for event in shown])
+        return
+    for line in ledger_lines(found, shown):
+        console.print(line)
 
 
 def demo(home: Annotated[Path, shared("home")] = Path(".tunegate/demo")) -> None:

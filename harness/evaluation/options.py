@@ -48,7 +48,7 @@ class Option:
     @property
     def dest(self) -> str:
         """Its attribute in pytest's options."""
-        return f"tg_{self.name}"
+        return f"tg_{self.name.replace('-', '_')}"
 
     @property
     def is_flag(self) -> bool:
@@ -80,6 +80,12 @@ TABLE = (
            default=False),
     Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
+    Option("ledger-remote", "Count openings of sealed cases there, too, before anything is asked: a git remote",
+           "REMOTE", suites=True, stands=True),
+    Option("contains", "Refuse if an event of this branch or commit is missing here", "GITREF"),
+    Option("withdraw", "Take the release of the adapter back; the one before is the last again", type=bool,
+           default=False),
+    Option("reason", "Why the release is withdrawn", "TEXT"),
     Option("name", "What the outputs are called; their baselines lie in replay-NAME/", "NAME"),
     Option("render", "Also write each prompt as this model's chat template does: smollm2, a folder, a Hub id", "MODEL"),
     Option("suite", "Which suite scores the new cases", "schema|vocabulary|retention", default="schema",
@@ -137,6 +143,7 @@ class Options:
     repeats: int = 1
     inconclusive: Literal["block", "warn"] = "block"
     timing: bool = False
+    ledger_remote: str | None = None
     hold_only: bool = False
 
     @property

@@ -36,6 +36,7 @@ def read_options(config: pytest.Config) -> Options:
         repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
         timing=given.tg_timing,
         inconclusive=given.tg_inconclusive or stands["inconclusive"],
+        ledger_remote=given.tg_ledger_remote or stands["ledger-remote"],
     )
 
 

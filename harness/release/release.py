@@ -11,8 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
-from tunegate.harness.baselines.lookup import baseline_references, check_repeats
+from tunegate.harness.baselines.ledger import read_ledger
+from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
 from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.releases import check_not_withdrawn
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
@@ -94,6 +96,7 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     model = training["recipe"].get("model")
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
+    check_not_withdrawn(read_ledger(baselines), [task.name for task in tasks], record.fingerprint["subject"])
     references = baseline_references(baselines, tasks, units, fingerprint, model)
     check_repeats(references, units, record.repeats)
     # Scores and verdicts are only what files say, whichever side they are on: both are computed again.
@@ -106,6 +109,7 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
     sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
     notes = [line for name, each in sides.items() for line in each.notes(name)]
+    notes += release_notes(references, record.fingerprint["subject"])
     return replace(done, notes=tuple(notes))
 
 
@@ -190,11 +194,20 @@ def _write(
     # what can fail comes before the first write into the adapter's folder
     card = _card(adapter.resolve().name, training, decided)
     slug = str(decided.fingerprint["subject"]["model"])
-    notes = write_baselines(baselines, slug, decided, units, seen, released=True)
-    # The manifest comes last and holds the digest of every other file: killed before it, nothing is released, and
-    # `verify` finds whatever changes after it.
-    record = decided.write(adapter / RECORD)
-    write_atomically(adapter / CARD, card)
+
+    def finish() -> None:
+        decided.write(adapter / RECORD)
+        write_atomically(adapter / CARD, card)
+        _write_manifest(adapter, digest, training, decided)
+
+    # The ledger is told last: killed before that, nothing is released, and the same command goes on.
+    notes = write_baselines(baselines, slug, decided, units, seen, released=True, finish=finish)
+    record = replace(decided, path=adapter / RECORD)
+    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
+
+
+def _write_manifest(adapter: Path, digest: str, training: Mapping[str, Any], record: Record) -> None:
+    # the last file of the folder, with the digest of every other one: `verify` finds whatever changes after it
     manifest = {
         "schema_version": 1,
         "adapter": digest,
@@ -205,7 +218,6 @@ def _write(
         "files": {name: file_digest(adapter / name) for name in RELEASED},
     }
     write_json(adapter / MANIFEST, stamped(manifest))
-    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
 
 
 def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:

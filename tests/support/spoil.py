@@ -186,6 +186,20 @@ def remove(files: str) -> Step:
     return step
 
 
+def forget(kind: str) -> Step:
+    """Delete the ledger's events of a kind."""
+
+    def step(place: Place) -> None:
+        found = [
+            path for path in place.files("baselines/ledger/*.json") if json.loads(path.read_text())["kind"] == kind
+        ]
+        assert found, f"no event is called {kind}"
+        for path in found:
+            path.unlink()
+
+    return step
+
+
 def move(old: str, name: str) -> Step:
     """Rename a file or a folder, where it is."""
 

@@ -289,7 +289,7 @@ def test_settings_of_a_run(project: Project):
         ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
         (
             "record = true",
-            "expected one of model, cases, checks, baselines, rung, repeats, inconclusive, larger, sample, ",
+            "expected one of model, cases, checks, baselines, rung, repeats, inconclusive, ledger-remote, ",
         ),
         ("cases = 1", "cases: expected text in quotes, found 1"),
     ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,15 @@ import pytest
 from tests.support.records import save, stamp
 from tests.support.units import write_unit
 from tests.unit.session.test_session import GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.baselines.ledger import Event, case_digests, openings, read_ledger
+from tunegate.harness.baselines.ledger_git import REF
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.huggingface import Local
 
 
 @pytest.fixture
@@ -40,14 +47,27 @@ def release(options: Options, adapter: Path) -> Record:  # noqa: F811
 
 
 def test_recording_again_reuses_the_outputs_of_the_baseline(local: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = baseline(local, "triage")
-    data = json.loads(path.read_text())
-    data["cases"]["case00"]["output"] = GOOD  # only a reused output can say this
-    stamp(path, data)
+    [task] = load_tasks(local.cases)
+    made = judged(local).records[0]
+    case = replace(made.cases["desk/triage/case00"], output=GOOD)  # only a reused output can say this
+    save(local.baselines, replace(made, cases={**made.cases, "desk/triage/case00": case}), task.units)
     monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
     record = judged(replace(local, record=True)).records[0]
     assert record.cases["desk/triage/case00"].passed
     assert not record.cases["desk/triage/case01"].passed
+
+
+def test_outputs_that_the_ledger_does_not_know_are_asked_for_again(
+    local: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = baseline(local, "triage")
+    before = path.read_text()
+    data = json.loads(before)
+    data["cases"]["case00"]["output"] = GOOD
+    stamp(path, data)
+    monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
+    judged(replace(local, record=True))
+    assert path.read_text() == before
 
 
 def test_a_damaged_baseline_is_recorded_anew(local: Options) -> None:
@@ -82,3 +102,120 @@ def test_a_release_that_was_asked_otherwise_must_be_renewed(
         judged(replace(local, adapters=(make_adapter("next"),), record=True))
     judged(replace(local, adapters=(released,), record=True))
     assert judged(gate).records[0].verdicts.keys() == {"desk/triage", "desk/second"}
+
+
+# --- what the ledger is told
+
+
+def seal(options: Options) -> Options:  # noqa: F811
+    write_unit(options.cases, IDS, "final", sealed=True)
+    judged(replace(options, record=True, sealed=True))
+    return replace(options, sealed=True, against="baseline")
+
+
+def told(options: Options, *kinds: str) -> list[Event]:  # noqa: F811
+    return read_ledger(options.baselines).of("desk", *kinds)
+
+
+def test_an_opening_is_told_before_the_first_output(
+    local: Options, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = replace(seal(local), adapters=(tiny_adapter,))
+    asked = []
+
+    def answer(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
+        asked.append([list(event.cases) for event in told(local, "opened")])
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Local, "answer", answer)
+        with pytest.raises(KeyboardInterrupt):
+            judged(gate)
+    assert asked == [[["desk/final"]]]
+    assert told(local, "run") == []
+    session = judged(gate)
+    assert len(told(local, "opened")) == 1  # the same adapter on the same cases is the same opening
+    assert "openings of sealed cases are counted on this clone alone (--tg-ledger-remote)" in session.notes
+
+
+def test_only_adapters_open_sealed_cases(local: Options) -> None:
+    gate = seal(local)
+    judged(gate)
+    judged(replace(local, sealed=True))
+    assert told(local, "opened") == []
+
+
+def test_another_adapter_opens_again_and_so_does_a_part(local: Options, make_adapter: Callable[[str], Path]) -> None:
+    gate = seal(local)
+    for name, units in (("one", ()), ("two", ("final",))):
+        judged(replace(gate, adapters=(make_adapter(name),)), *units)
+    judged(replace(gate, adapters=(make_adapter("one"),)), "triage")  # nothing sealed is asked
+    assert len(told(local, "opened")) == 2
+    [unit] = [unit for task in load_tasks(gate.cases) for unit in task.units if unit.sealed]
+    counts = openings(read_ledger(local.baselines), "desk")
+    assert {counts[case] for case in case_digests([unit])["desk/final"]} == {2}
+
+
+def test_a_complete_run_of_an_adapter_is_told_once(local: Options, tiny_adapter: Path) -> None:
+    gate = replace(local, adapters=(tiny_adapter,), against="baseline")
+    judged(gate, "triage")  # a part of the task
+    judged(replace(gate, against=None))
+    judged(replace(local, against="baseline"))  # the base
+    assert told(local, "run") == []
+    [record] = judged(gate).records
+    judged(gate)
+    [event] = told(local, "run")
+    assert event.subject["adapter"] == adapter_digest(tiny_adapter)
+    assert event.record == json.loads(record.path.read_text())["digest"]
+    assert event.cases.keys() == {"desk/triage", "desk/second"}
+
+
+def test_an_opening_is_pushed_before_the_first_output(
+    local: Options, tiny_adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = tmp_path / "remote.git"
+    for folder, bare in ((remote, ["--bare"]), (local.root, [])):
+        subprocess.run(["git", "init", "-q", *bare, folder], check=True)
+    gate = replace(seal(local), adapters=(tiny_adapter,), ledger_remote=str(remote))
+    listing = ["git", "-C", remote, "ls-tree", "--name-only", REF]
+
+    def answer(self: Local, requests: Sequence[Request]) -> Iterator[Completion]:
+        there = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+        assert [event.digest + ".json" in there for event in told(local, "opened")] == [True]
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))
+    monkeypatch.setattr(Local, "answer", answer)
+    with pytest.raises(KeyboardInterrupt):
+        judged(gate)
+    remote.rename(tmp_path / "gone")
+    with pytest.raises(CouldNotRun, match="git ls-remote"):
+        judged(gate)
+
+
+# --- another base
+
+
+def test_a_candidate_on_another_base_is_compared_with_what_is_served(
+    local: Options, make_adapter: Callable[[str], Path], tmp_path: Path
+) -> None:
+    release(local, make_adapter("released"))
+    perturbed(Path(local.model), tmp_path / "next")
+    ours = replace(local, model=str(tmp_path / "next"))
+    judged(replace(ours, record=True))
+    session = judged(replace(ours, adapters=(make_adapter("candidate"),), against="baseline"))
+    assert list(session.references[0]) == ["baseline", "last release"]
+    [note] = [note for note in session.notes if note.startswith("the last release, adapter ")]
+    assert "has another base than the candidate, on next-" in note
+
+
+def perturbed(model: Path, to: Path) -> None:
+    """A copy of a model with other weights."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(model, to)
+    file = to / "model.safetensors"
+    save_file({name: weight * 1.01 for name, weight in load_file(file).items()}, file, {"format": "pt"})

@@ -54,7 +54,7 @@ def test_a_baseline_is_one_file_a_unit_and_one_line_a_case(home):
     write_desk(home / "fixtures", 2, "replies")
     both = record(load_tasks(home / "fixtures"), {T: "101", "desk/replies": "11"})
     told = write(home, both)
-    assert sorted(path.relative_to(home).as_posix() for path in (home / "baselines").rglob("*.json")) == [
+    assert sorted(path.relative_to(home).as_posix() for path in (home / "baselines").rglob("*/desk/*.json")) == [
         f"baselines/{SLUG}/desk/replies.json",
         f"baselines/{SLUG}/desk/triage.json",
     ]

@@ -40,7 +40,8 @@ def supply(options: Options) -> Supply:  # noqa: F811
 
 def files(options: Options) -> dict[str, str]:  # noqa: F811
     return {
-        path.relative_to(options.baselines).as_posix(): path.read_text() for path in options.baselines.rglob("*.json")
+        path.relative_to(options.baselines).as_posix(): path.read_text()
+        for path in options.baselines.glob("*/desk/*.json")
     }
 
 

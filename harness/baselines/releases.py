@@ -1,0 +1,182 @@
+"""What releases answered: the ledger says which release is the last, and its outputs are found by their digest.
+
+`<unit>.released.json` holds the outputs of a model's last release. Those that another release replaces are kept in
+`ledger/outputs/`, so that a withdrawal can bring them back.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tunegate.harness.baselines.ledger import LEDGER, Event, Ledger, append, model_name, read_ledger, who
+from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import locked, write_atomically
+from tunegate.harness.core.reading import read_text
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.adapters import adapter_digest
+
+OUTPUTS = "outputs"
+
+
+def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[Baseline]:
+    """The outputs of the last release of each unit's task, whatever its base and wherever its files are now.
+
+    Raises:
+        Refused: the ledger knows a release whose outputs are not there, or two releases at once.
+    """
+    found, wrong = [], []
+    for unit in units:
+        last = ledger.last_release(unit.task)
+        known = {event.files[unit.key] for event in last if unit.key in event.files}
+        if not known:
+            continue  # nothing was released, or the unit came after the release
+        try:
+            found.append(_find(root, unit.key, known, last[-1]))
+        except Refused as error:
+            wrong.append(str(error))
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return found
+
+
+def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
+    """A unit's released outputs of one of the `known` digests.
+
+    They lie where they were written, in a folder that was renamed since, or among those that were replaced.
+    """
+    expected, there = baseline_path(root, str(event.subject["model"]), unit, released=True), ""
+    kept = [kept_path(root, sha) for sha in sorted(known)]
+    for path in dict.fromkeys([expected, *_released_files(root, unit), *kept]):
+        if not path.is_file():
+            continue
+        found = read_baseline(path, unit)
+        if found.digest in known:
+            return found
+        there = model_name(found.subject) if path == expected else there
+    shown, adapter = show_path(expected), str(event.subject.get("adapter"))[:8]
+    outputs = f"other ones, of {there}" if there else "none"
+    raise Refused(
+        f"{unit}: the ledger knows the last release, {model_name(event.subject)} ({event.when}); expected its outputs "
+        f"at {shown}, found {outputs}; bring them back: git log --all --oneline -- {shown} lists the commits, git "
+        f"checkout COMMIT -- {shown} (never committed? commit them where the release was made); or take the release "
+        f"back: tunegate release --withdraw {adapter} --reason TEXT"
+    )
+
+
+def _released_files(root: Path, unit: str) -> Iterator[Path]:
+    yield from sorted(root.glob(f"*/{glob.escape(unit)}.released.json"))
+
+
+def kept_path(root: Path, sha: str) -> Path:
+    """Where outputs that were replaced are kept, by their digest."""
+    return root / LEDGER / OUTPUTS / f"{sha}.json"
+
+
+def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> None:
+    """Refuse outputs of a release that the ledger does not know: nobody would see who put them there.
+
+    A release that was cut off leaves some; its own `model` may go on.
+
+    Raises:
+        Refused: names the files, and what to do.
+    """
+    wrong = []
+    for unit in units:
+        known = {event.files.get(unit.key) for event in ledger.of(unit.task, "released")}
+        for path in _released_files(root, unit.key):
+            found = read_baseline(path, unit.key)
+            if found.digest not in known and who(found.subject) != model:
+                wrong.append(
+                    f"{show_path(path)}: expected outputs of a release that the ledger knows, found unknown ones of "
+                    f"{model_name(found.subject)}, written by hand, or by a release that was cut off; finish it: "
+                    f"tunegate release ADAPTER; or undo it: git checkout -- {show_path(path)}, or delete the file"
+                )
+    if wrong:
+        raise Refused("\n".join(wrong))
+
+
+def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[str, str | None]) -> None:
+    """Refuse to release again what was withdrawn.
+
+    Raises:
+        Refused: tells when and why it was.
+    """
+    for task in tasks:
+        if event := ledger.withdrawal(task, who(subject)):
+            raise Refused(
+                f"{task}: {model_name(subject)} was withdrawn on {event.when[:10]}: {shown(event.reason)}; it is not "
+                "released again; train another, or, if the withdrawal was a mistake, take its commit back: git revert "
+                "COMMIT"
+            )
+
+
+def keep_replaced(root: Path, slug: str, units: Iterable[str], texts: Mapping[str, str]) -> None:
+    """Keep the released outputs of a model that `texts`, by unit, are about to replace."""
+    for unit in units:
+        path = baseline_path(root, slug, unit, released=True)
+        if path.is_file() and (text := read_text(path)) != texts.get(unit):
+            try:
+                write_atomically(kept_path(root, read_baseline(path, unit).digest), text)
+            except Refused:
+                continue  # damaged: no release's outputs
+
+
+def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
+    """Withdraw the release of an adapter (its folder, or the first 8 or more letters of its digest); a line a task.
+
+    The release before it is the last one again, and its outputs are back in their place.
+
+    Raises:
+        Refused: the ledger knows no such release, or the outputs of the one before are lost.
+    """
+    with locked(root / ".recording"):
+        ledger = read_ledger(root)
+        released = _releases_of(ledger, adapter)
+        lines = []
+        for event in released:
+            # the files first, as everywhere: until the event is there, outputs are found where they were kept
+            before = ledger.live_releases(event.task, without=event.who)
+            names = sorted({model_name(each.subject) for each in before})
+            if len(names) < 2:
+                _bring_back(root, event, before)
+            append(root, Event("withdrawn", event.task, event.subject, reason=reason))
+            last = f"the last release is {' or '.join(names)}" if names else "there is no release now"
+            lines.append(f"{event.task}: withdrawn: {model_name(event.subject)}; {last}")
+    return lines
+
+
+def _releases_of(ledger: Ledger, adapter: Path) -> list[Event]:
+    """The newest release of an adapter for each task, if it was not withdrawn."""
+    given = adapter_digest(adapter) if adapter.is_dir() else adapter.name
+    events = [
+        event for event in ledger.in_order
+        if event.kind == "released" and len(given) >= 8 and str(event.subject.get("adapter")).startswith(given)
+    ]  # fmt: skip
+    if not events:
+        raise Refused(
+            f"{show_path(adapter)}: expected an adapter that the ledger knows as released (its folder, or 8 letters of "
+            "its digest), found none; tunegate ledger lists the releases"
+        )
+    open_ones = {event.task: event for event in events if not ledger.withdrawal(event.task, event.who)}
+    if not open_ones:
+        [gone, *_] = [ledger.withdrawal(event.task, event.who) for event in events]
+        raise Refused(f"{model_name(events[-1].subject)} was withdrawn already: {shown(gone.reason) if gone else ''}")
+    return list(open_ones.values())
+
+
+def _bring_back(root: Path, gone: Event, before: Sequence[Event]) -> None:
+    """Put the outputs of the release before in their place, and keep those of the one that goes."""
+    units = {unit: {event.files[unit] for event in before if unit in event.files} for unit in gone.files}
+    found = {unit: _find(root, unit, known, before[-1]) for unit, known in units.items() if known}
+    texts = {unit: read_text(each.path) for unit, each in found.items()}
+    slug, other = str(gone.subject["model"]), str(before[-1].subject["model"]) if before else ""
+    ours = texts if slug == other else {}
+    keep_replaced(root, slug, gone.files, ours)
+    for unit in gone.files.keys() - ours.keys():
+        baseline_path(root, slug, unit, released=True).unlink(missing_ok=True)
+    for unit, text in texts.items():
+        write_atomically(baseline_path(root, other, unit, released=True), text)

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, record, save, stamp, training_record, write_desk, write_policy
+from tunegate.harness.baselines.ledger import Event, append
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.checks.registry import CHECKS
@@ -608,6 +609,9 @@ def test_a_forged_score_of_a_reference_is_refused_whatever_its_digest(desk, rele
     data = json.loads(path.read_text())
     data["cases"]["c000"] |= {"score": 0.0, "passed": False}
     stamp(path, data)
+    told = json.loads(path.read_text())
+    append(desk.home / "baselines", Event("released" if released else "recorded", "desk", told["subject"],
+                                          files={T: told["digest"]}))  # fmt: skip
     name = "last release" if released else "baseline"
     desk.refuses(adapter, judged, f"{T}: the {name} .*c000 score stored as 0.0, now 1.0")
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tunegate.harness.checks import cost, loglikelihood, short_answer
 from tunegate.harness.checks.base import CheckKind
+from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.checks.schema import check as schema
 from tunegate.harness.checks.vocabulary import check as vocabulary
@@ -34,6 +37,7 @@ CHECKS: dict[str, CheckKind] = {
     "retention/passages": loglikelihood.PASSAGES,
     "retention/questions": short_answer.KIND,
 }
+_load: ContextVar[Callable[[Path], Mapping[str, CheckKind]]] = ContextVar("load", default=load_own)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z][A-Za-z0-9_-]*)?")
 
 
@@ -79,6 +83,28 @@ def shipped_kinds() -> Kinds:
     return Kinds({}, {})
 
 
+@contextmanager
+def isolating_checks() -> Iterator[None]:
+    """Load what files of a project hold in processes of their own, as the gate does."""
+    with IsolatedChecks() as checks:
+        token = _load.set(checks.load)
+        try:
+            yield
+        finally:
+            _load.reset(token)
+
+
+def own_file(cases: Path) -> Path | None:
+    """The file with further kinds of check of the project that a folder of fixtures belongs to; None without one.
+
+    Raises:
+        Refused: pyproject.toml cannot be read.
+    """
+    root = find_root(Path(os.path.realpath(cases)))
+    named = project_table(root).get("checks")
+    return root / named if isinstance(named, str) else None  # anything else is told with the other settings
+
+
 def project_kinds(cases: Path) -> Kinds:
     """Those that ship, those of installed packages, and those of the project that a folder of fixtures belongs to.
 
@@ -86,9 +112,8 @@ def project_kinds(cases: Path) -> Kinds:
         AuthoringError: the project's own file is missing or cannot be used.
         Refused: pyproject.toml cannot be read, or two kinds have one name.
     """
-    root = find_root(Path(os.path.realpath(cases)))
-    named = project_table(root).get("checks")
-    own = load_own(root / named) if isinstance(named, str) else {}  # anything else is told with the other settings
+    root, file = find_root(Path(os.path.realpath(cases))), own_file(cases)
+    own = _load.get()(file) if file else {}
     installed = _installed()
     for name, source in [*((name, f"{show_path(root / PROJECT)}: checks") for name in own), *_sources(installed)]:
         if name in CHECKS or (name in own and name in installed):

@@ -10,6 +10,7 @@ import typer
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
+from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, release, verify
 from tunegate.harness.cli.report import demo, ledger, report
@@ -27,6 +28,7 @@ COMMANDS = (
     (record, "Record outputs made elsewhere.", "tunegate record --from outputs.jsonl --name gpt"),
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
+    (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
@@ -65,4 +67,5 @@ def options(
 
 def main() -> None:
     """The console script."""
-    app()
+    isolate(gate.__name__)
+    app(prog_name="tunegate")

@@ -82,6 +82,8 @@ TABLE = (
            choices=("block", "warn"), suites=True, stands=True),
     Option("ledger-remote", "Count openings of sealed cases there, too, before anything is asked: a git remote",
            "REMOTE", suites=True, stands=True),
+    Option("policy-from", "Judge by the rules of this branch or commit too: where the change comes from", "GITREF"),
+    Option("permit", "Let the altered rules of this name pass: exactly these were permitted", "DIGEST"),
     Option("contains", "Refuse if an event of this branch or commit is missing here", "GITREF"),
     Option("withdraw", "Take the release of the adapter back; the one before is the last again", type=bool,
            default=False),

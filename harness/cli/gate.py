@@ -1,0 +1,148 @@
+"""The gate without pytest, and without the repository's own Python: what CI trusts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    Baselines,
+    Cases,
+    Json,
+    Quiet,
+    chatter,
+    console,
+    errors,
+    project,
+    shared,
+)
+from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
+from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.printing import print_json
+
+if TYPE_CHECKING:
+    from tunegate.harness.models.prompts import RungName
+    from tunegate.harness.policy_from import Decision, Judged
+
+START = "from tunegate.harness.cli.main import main; main()"
+
+
+class Inconclusive(StrEnum):
+    """What a unit that is inconclusive alone does to the exit code."""
+
+    block = "block"
+    warn = "warn"
+
+
+def isolate(command: str) -> None:
+    """Begin again isolated, where this is about to run `command`: what lies around cannot be imported then.
+
+    Python looks for modules in PYTHONPATH, in the folder one stands in and in the user's, and runs what it finds.
+    """
+    if sys.argv[1:2] == [command] and not sys.flags.isolated:
+        os.execv(sys.executable, [sys.executable, "-I", "-c", START, *sys.argv[1:]])  # noqa: S606  (it is this program)
+
+
+def gate(
+    adapter: Annotated[list[Path] | None, shared("adapter")] = None,
+    model: Annotated[str, shared("model")] = "smollm2",
+    policy_from: Annotated[str | None, shared("policy-from")] = None,
+    permit: Annotated[str | None, shared("permit")] = None,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    rung: OfRung = Rung.as_is,
+    sealed: Sealed = False,
+    repeats: Repeats = 1,
+    requests: Annotated[Path | None, shared("requests")] = None,
+    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
+    out: Annotated[Path | None, shared("out")] = None,
+    fresh: Annotated[bool, shared("fresh")] = False,
+    ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a model or an adapter against its baseline, and end with 1 if anything blocks.
+
+    The decision of pytest fixtures/ --tg-against=baseline, without pytest: no conftest.py, no plugin and no setting of
+    pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
+    until it is permitted by its name (--permit).
+    """
+    from tunegate.harness.checks.registry import isolating_checks
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.evaluation.options import BASELINE, Options
+    from tunegate.harness.policy_from import judge_change
+
+    if permit and not policy_from:
+        raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
+    aside = chatter(quiet, as_json)
+    options = Options(
+        project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
+        requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
+        inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
+    )  # fmt: skip
+    tell = (lambda _: None) if as_json else _print_changes
+    with isolating_checks():
+        decision = judge_change(options, policy_from, permit, watch_on(aside), tell)
+    if as_json:
+        print_json(decision.as_dict())
+    else:
+        _print(decision)
+    if decision.refused:
+        raise Refused(decision.refused)
+    if not decision.passes:
+        raise typer.Exit(1)
+
+
+def _print(decision: Decision) -> None:
+    from tunegate.harness.reporting.record import print_record
+
+    for each in decision.judged:
+        if each.blocks or each.record.path:
+            console.print(f"{_who(each)}by {each.rules}:")
+            print_record(console, each.record)
+    for line in decision.notes:
+        console.print(line)
+    for each in decision.judged:
+        verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
+        console.print(f"{_who(each)}by {each.rules}: {verdict}")
+    if decision.passes:
+        console.print("gate: passes")
+        return
+    why = [
+        *(["altered rules"] if decision.is_altered else []),
+        *(["what could not be judged"] if decision.refused else []),
+        *dict.fromkeys(each.rules for each in decision.judged if each.blocks),
+    ]
+    errors.print(f"gate: blocked by {' and '.join(why)}")
+
+
+def _print_changes(decision: Decision) -> None:
+    """What a change does to the rules, before anything else: the part that a reviewer has to see."""
+    changes = decision.changes
+    if changes is None:
+        return
+    if changes.altered:
+        how = "permitted" if decision.permitted else f"they block until someone permits them: --permit={changes.permit}"
+        console.print(f"{_number(changes.altered, 'altered rule')}; {how}")
+    for line in changes.altered:
+        console.print(f"  {line}")
+    if changes.added:
+        console.print(f"{_number(changes.added, 'addition')}, which block nothing")
+    for line in changes.added:
+        console.print(f"  {line}")
+
+
+def _who(judged: Judged) -> str:
+    return f"{judged.record.adapter}, " if judged.record.adapter else ""
+
+
+def _number(lines: Sequence[str], name: str) -> str:
+    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"

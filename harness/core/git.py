@@ -1,0 +1,115 @@
+"""Git, as far as anything here needs it: plumbing only, so that no branch, index or work tree is touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
+
+SECONDS = 120  # of one command
+MOST_OF_A_FILE = 16 * 2**20  # bytes: whatever decides here is smaller; weights are not
+#: Who writes commits, as nobody's name counts; and nobody is asked for a password.
+NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost", "GIT_COMMITTER_NAME": "tunegate",
+          "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0"}  # fmt: skip
+
+
+def git(folder: Path, *arguments: str, given: str = "") -> bytes:
+    """What a git command prints.
+
+    Raises:
+        CouldNotRun: it fails, or there is no git.
+    """
+    done = run_git(folder, *arguments, given=given)
+    if done.returncode:
+        raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: {git_said(done)}")
+    return done.stdout
+
+
+def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[bytes]:
+    """Run a git command that may fail.
+
+    Raises:
+        CouldNotRun: there is no git, or it does not end.
+    """
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], input=given.encode(), capture_output=True, timeout=SECONDS,
+            env=os.environ | NOBODY, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise CouldNotRun("git: expected it to be installed, found none") from None
+    except subprocess.TimeoutExpired:
+        raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no answer within {SECONDS} seconds") from None
+
+
+def git_said(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What a command that failed says, in one line."""
+    return " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit code {done.returncode}"
+
+
+def check_repository(folder: Path, what: str) -> None:
+    """Refuse a folder (`what` it is) that is in no git repository.
+
+    Raises:
+        CouldNotRun: says so.
+    """
+    if not folder.is_dir():
+        raise CouldNotRun(f"{show_path(folder)}: expected {what} in a git repository, found no folder")
+    if (done := run_git(folder, "rev-parse", "--git-dir")).returncode:
+        raise CouldNotRun(f"{show_path(folder)}: expected it in a git repository, git says: {git_said(done)}")
+
+
+def commit_of(folder: Path, ref: str, option: str) -> str:
+    """The commit that a branch, a tag or a commit names; `option` took it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    if found.returncode:
+        raise UsageError(f"{option} {ref}: expected a branch or a commit of this repository, found none; git fetch?")
+    return found.stdout.decode().strip()
+
+
+def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
+    """The bytes of files by the names that git has for them, in order."""
+    rest = git(folder, "cat-file", "--batch", given="".join(f"{name}\n" for name in names))
+    at = 0
+    for _ in names:
+        end = rest.index(b"\n", at)
+        size = int(rest[at:end].split()[2])
+        yield rest[end + 1 : end + 1 + size]
+        at = end + size + 2
+
+
+def write_tree(folder: Path, commit: str, into: Path) -> None:
+    """Write the files of a commit that lie below `folder` into a folder of their own, byte for byte.
+
+    Links and files of other repositories are left out, and what is larger than all that decides anything here: no
+    filter and no hook runs, and nothing is written elsewhere.
+
+    Raises:
+        CouldNotRun: git fails, or a file cannot be written.
+    """
+    listed = git(folder, "ls-tree", "-r", "-l", "-z", commit).decode("utf-8", "surrogateescape").split("\0")
+    files = {
+        path: name
+        for mode, name, size, path in (_entry(line) for line in listed if line)
+        if mode.startswith("100") and int(size) <= MOST_OF_A_FILE and ".." not in PurePosixPath(path).parts
+    }
+    for path, content in zip(files, read_blobs(folder, list(files.values())), strict=True):
+        target = into / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            raise CouldNotRun(f"{target}: it cannot be written ({error.strerror or error})") from error
+
+
+def _entry(line: str) -> tuple[str, str, str, str]:
+    about, _, path = line.partition("\t")
+    mode, _, name, size = about.split()
+    return mode, name, size, path

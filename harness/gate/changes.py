@@ -1,0 +1,222 @@
+"""What a change alters of the rules that it is judged by, beside what it only adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.baselines.store import Baseline, read_baseline
+from tunegate.harness.checks.registry import kind_name
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.evaluation.record import Result
+from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
+from tunegate.harness.fixtures.policy import policy_changes
+
+DIGITS = 12  # of the digest by which a reviewer permits altered rules
+
+#: The parts of a case that decide something, each with what it is.
+PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
+    "input": lambda _, case: case.input,
+    "context": lambda _, case: case.context,
+    "expect": lambda _, case: case.expect,
+    "check": lambda unit, case: unit.asked.get(case.id),
+    "references of its check": lambda _, case: case.check.references,
+    "prompt": lambda _, case: [case.prompt.system, case.prompt.template],
+    "decoding": lambda _, case: [getattr(case.decoding, name) for name in Decoding.__slots__],
+    "tags": lambda _, case: dict(case.tags),
+    "group": lambda _, case: case.group,
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one side of a change is judged by: its fixtures with their policy, its baselines, its settings and checks.
+
+    `settings` are those of `[tool.tunegate]` that are rules; `checks` is the file with the project's own kinds.
+    """
+
+    tasks: Sequence[Task]
+    baselines: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    checks: Path | None = None
+
+    @property
+    def checks_digest(self) -> str | None:
+        """The digest of the project's own checks; None where it has none."""
+        return file_digest(self.checks) if self.checks else None
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """All units, by key."""
+        return {unit.key: unit for task in self.tasks for unit in task.units}
+
+    @property
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """What every unit is held to, by key."""
+        return {key: policy for task in self.tasks for key, policy in task.policies.items()}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a change does to the rules, a line each: `altered` blocks until it is permitted, `added` is only told.
+
+    `permit` names exactly these alterations: with any other one it is another.
+    """
+
+    altered: tuple[str, ...]
+    added: tuple[str, ...]
+    permit: str
+
+
+def rule_changes(old: Rules, new: Rules) -> Changes:
+    """Compare the rules that a change comes from with those that it brings."""
+    altered = [*_settings(old, new), *_gone(old, new), *_looser(old, new)]
+    for key, unit in new.units.items():
+        if key in old.units:
+            altered += _unit_changes(old.units[key], unit)
+    altered += _baselines(old, new)
+    return Changes(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
+
+
+def _permit(altered: Sequence[str], new: Rules) -> str:
+    """The digest of what was altered, and of all that it became: a later edit is another alteration."""
+    files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
+    questions = {key: unit.questions for key, unit in new.units.items()}
+    return digest([altered, questions, new.policies, dict(new.settings), new.checks_digest, files])[:DIGITS]
+
+
+def _settings(old: Rules, new: Rules) -> Iterator[str]:
+    for name in sorted({*old.settings, *new.settings}):
+        before, now = old.settings.get(name), new.settings.get(name)
+        if before != now:
+            yield f"[tool.tunegate] {name}: {before or 'not set'} -> {now or 'not set'}"
+    before, now = old.checks_digest, new.checks_digest
+    if before and before != now:
+        yield f"checks of your own: {before[:8]} -> {now[:8] if now else 'gone'}"
+
+
+def _gone(old: Rules, new: Rules) -> Iterator[str]:
+    kept = {task.name for task in new.tasks}
+    for task in old.tasks:
+        if task.name not in kept:
+            yield f"{task.name}: the task is gone"
+    yield from (
+        f"{key}: the unit is gone ({len(unit.cases)} cases)"
+        for key, unit in old.units.items()
+        if unit.task in kept and key not in new.units
+    )
+
+
+def _looser(old: Rules, new: Rules) -> Iterator[str]:
+    for key, policy in new.policies.items():
+        if key in old.policies and (terms := policy_changes(old.policies[key], policy, looser=True)):
+            yield f"{key}: task.yaml is looser: {', '.join(terms)}"
+
+
+def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
+    if gone := sorted({case.id for case in old.cases} - {case.id for case in new.cases}):
+        yield f"{new.key}: {_cases(gone)} removed"
+    yield from _marks(old, new, looser=True)
+    both = _both(old, new)
+    for name, part in PARTS.items():
+        if edited := [case for case, (was, now) in both.items() if part(old, was) != part(new, now)]:
+            yield f"{new.key}: {name} of {_cases(edited)} edited"
+    for name, before, after in (
+        ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),
+        ("shots", old.shots, new.shots),
+        ("of", old.of, new.of),
+    ):
+        if before != after:
+            yield f"{new.key}: {name} edited"
+
+
+def _both(old: Unit, new: Unit) -> dict[str, tuple[Case, Case]]:
+    """The cases that both sides have, by id."""
+    now = {case.id: case for case in new.cases}
+    return {case.id: (case, now[case.id]) for case in sorted(old.cases, key=lambda case: case.id) if case.id in now}
+
+
+def _marks(old: Unit, new: Unit, looser: bool) -> Iterator[str]:
+    """Which cases lost or got a mark, as far as that is looser, or stricter."""
+    for name, lost_is_looser in (("critical", True), ("unstable", False)):
+        for lost in (True, False):
+            which = [
+                case for case, (was, now) in _both(old, new).items()
+                if (getattr(was, name), getattr(now, name)) == (lost, not lost)
+            ]  # fmt: skip
+            if which and (lost == lost_is_looser) == looser:
+                yield f"{new.key}: the {name} mark of {_cases(which)} {'dropped' if lost else 'set'}"
+
+
+def _cases(ids: Sequence[str]) -> str:
+    return f"{len(ids)} case{'s' if len(ids) != 1 else ''} ({listed(ids)})"
+
+
+def _baselines(old: Rules, new: Rules) -> Iterator[str]:
+    """Baselines that are gone, or say something else of a case that both sides have and ask alike."""
+    for path in _files(old.baselines):
+        name = path.relative_to(old.baselines)
+        unit = "/".join(name.with_suffix("").parts[1:])
+        if unit not in new.units:
+            continue  # told as a unit that is gone
+        if not (new.baselines / name).is_file():
+            yield f"{unit}: its baseline is gone ({name})"
+            continue
+        try:
+            was, now = read_baseline(path, unit), read_baseline(new.baselines / name, unit)
+        except Refused as error:
+            yield str(error)  # neither side can be compared with it: the decision refuses it, too
+            continue
+        yield from _baseline_changes(was, now, name)
+
+
+def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]:
+    where = f"{was.unit}: its baseline ({name})"
+    if was.subject != now.subject:
+        yield f"{where} was recorded from another model"
+    if was.engine != now.engine:
+        parts = sorted(part for part in {*was.engine, *now.engine} if was.engine.get(part) != now.engine.get(part))
+        yield f"{where} was recorded on another engine: {', '.join(parts)}"
+    other = [case for case in sorted(was.results.keys() & now.results.keys())
+             if _answer(was.results[case]) != _answer(now.results[case])]  # fmt: skip
+    if other:
+        yield f"{where} holds other outputs or scores of {_cases(other)}"
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    return result.as_dict()
+
+
+def _files(baselines: Path) -> list[Path]:
+    """The baselines of all models; releases and the ledger have guards of their own."""
+    return [
+        path for path in sorted(baselines.glob("*/*/*.json"))
+        if not path.name.endswith(".released.json") and path.name != "diagnosis.json"
+    ]  # fmt: skip
+
+
+def _added(old: Rules, new: Rules) -> Iterator[str]:
+    known = {task.name for task in old.tasks}
+    for task in new.tasks:
+        if task.name not in known:
+            yield f"{task.name}: new rules: a task of {len(task.units)} units, decided by what this change says alone"
+    if new.checks_digest and not old.checks_digest:
+        yield f"checks of your own: {new.checks_digest[:8]}, new"
+    for key, unit in new.units.items():
+        if key not in old.units:
+            if unit.task in known:
+                yield f"{key}: a new unit of {len(unit.cases)} cases"
+            continue
+        if more := sorted({case.id for case in unit.cases} - {case.id for case in old.units[key].cases}):
+            yield f"{key}: {_cases(more)} added"
+        yield from _marks(old.units[key], unit, looser=False)
+        if terms := policy_changes(old.policies[key], new.policies[key], looser=False):
+            yield f"{key}: task.yaml is stricter: {', '.join(terms)}"
+    before = {path.relative_to(old.baselines) for path in _files(old.baselines)}
+    for path in _files(new.baselines):
+        if (name := path.relative_to(new.baselines)) not in before:
+            yield f"{'/'.join(name.with_suffix('').parts[1:])}: a new baseline ({name})"

@@ -1,0 +1,463 @@
+"""`tunegate gate`: the same decision without pytest, and by the rules that a change comes from as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.records import write_policy
+from tests.support.units import write_unit
+from tunegate.harness.baselines.ledger import Event, append
+from tunegate.harness.cli.main import app
+
+GOOD, BAD = '{"product": "boiler"}', "no idea"
+IDS = [f"c{number:02d}" for number in range(40)]
+OWN = """
+from tunegate import CheckKind, Outcome
+
+class Short:
+    references = "short"
+    def __call__(self, output, expect, prompt):
+        return Outcome(float(len(output) < 60))
+    def expect_problems(self, expect, document, where):
+        return []
+
+CHECKS = {"short": CheckKind(kind="pass/fail", options={}, expect={}, load=lambda *_: Short(), version=1)}
+"""
+
+
+def git(*arguments: str) -> None:
+    own = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *own, *arguments], check=True, capture_output=True)
+
+
+def commit_to_main(message: str) -> None:
+    git("add", "-A")
+    git("commit", "-qm", message)
+    git("branch", "-f", "main")
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def ok(*arguments: str) -> str:
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def write(good: int, name: str = "outputs.jsonl", but: range = range(0)) -> None:
+    """Outputs for every case there is, of which so many per unit are right, `but` some."""
+    lines = []
+    for file in sorted(Path("fixtures").rglob("*.yaml")):
+        if file.name == "task.yaml":
+            continue
+        data = json.loads(file.read_text())
+        for number, case in enumerate(data["cases"]):
+            output = GOOD if number < good and number not in but else BAD
+            lines.append({"case": f"{file.parent.name}/{data['unit']}/{case['id']}", "output": output})
+    Path(name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def record(good: int = 10) -> None:
+    """The baseline of a model that gets so many right."""
+    write(good, "base.jsonl")
+    Path("requests.jsonl").write_text(invoke("prompts").stdout)
+    ok("record", "--from=base.jsonl", "--name=gpt", "--requests=requests.jsonl")
+
+
+def edit(change: Callable[[dict[str, Any]], None], name: str = "triage.yaml") -> None:
+    path = Path("fixtures/desk") / name
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def gate(*options: str, since: str | None = "main") -> Result:
+    ref = [f"--policy-from={since}"] if since else []
+    return invoke("gate", "--model=replay:gpt=outputs.jsonl", "--requests=requests.jsonl", *ref, *options)
+
+
+def decided(*options: str) -> dict[str, Any]:
+    return json.loads(gate("--json", *options).stdout)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    """A repository with a task, its baseline, and outputs that are better; a branch for a change."""
+    home = tmp_path / "repo"
+    write_unit(home / "fixtures", IDS)
+    data = json.loads((home / "fixtures/desk/triage.yaml").read_text())
+    data["cases"][0]["critical"] = True
+    (home / "fixtures/desk/triage.yaml").write_text(json.dumps(data))
+    write_policy(home / "fixtures", triage={"role": "target", "margin": 0.1})
+    (home / "pyproject.toml").write_text("[tool.tunegate]\n")
+    (home / ".gitignore").write_text(".tunegate/\n*.lock\n")
+    monkeypatch.chdir(home)
+    record()
+    write(38)
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    git("checkout", "-qb", "change")
+    return home
+
+
+def test_an_honest_model_passes_by_both_rules(repository):
+    said = gate()
+    assert said.exit_code == 0, said.output
+    assert "by the rules of main: passes\nby the rules of this change: passes\ngate: passes" in said.output
+    assert "altered" not in said.output
+
+
+def test_without_a_branch_the_work_tree_alone_decides(repository):
+    assert gate(since=None).exit_code == 0
+    write(2)
+    said = gate(since=None)
+    assert said.exit_code == 1
+    assert "gate: blocked by the rules of this change" in said.output
+
+
+def test_it_decides_as_pytest_does(repository):
+    for good, code in ((38, 0), (10, 1), (0, 1)):
+        write(good)
+        options = ["--tg-model=replay:gpt=outputs.jsonl", "--tg-requests=requests.jsonl", "--tg-against=baseline"]
+        there = subprocess.run([sys.executable, "-m", "pytest", "fixtures/", "-q", *options], capture_output=True)
+        assert there.returncode == code
+        assert gate(since=None).exit_code == code
+
+
+def test_added_cases_with_an_added_baseline_pass(repository):
+    edit(lambda data: data["cases"].extend({"id": f"n{n}", "input": f"new {n}"} for n in range(10)))
+    record()
+    write(48)
+    said = gate()
+    assert said.exit_code == 0, said.output
+    assert "1 addition, which block nothing\n  desk/triage: 10 cases (n0, n1, n2" in said.output
+
+
+def test_cases_that_pass_do_not_dilute_those_that_fell(repository):
+    write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.1})
+    record(40)
+    commit_to_main("a good base")
+    edit(lambda data: data["cases"].extend({"id": f"n{n:03d}", "input": f"new {n}"} for n in range(400)))
+    record(440)
+    write(440, but=range(20, 40))
+    found = decided()
+    by_rules = {each["rules"]: each["verdicts"]["desk/triage"] for each in found["judged"]}
+    assert by_rules == {"the rules of main": "regressed", "the rules of this change": "held"}
+    assert not found["passes"]
+
+
+ALTERED: dict[str, tuple[Callable[[], object], str]] = {
+    "a margin": (
+        lambda: write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.4}),
+        "desk/triage: task.yaml is looser: margin 0.1 -> 0.4",
+    ),
+    "a target": (
+        lambda: write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.1, "target_score": 0.2}),
+        "desk/triage: task.yaml is looser: target_score none -> 0.2",
+    ),
+    "a role": (
+        lambda: write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.1}),
+        "desk/triage: task.yaml is looser: role target -> guard",
+    ),
+    "a case": (
+        lambda: edit(lambda data: data["cases"][3].update(input="easier")),
+        "desk/triage: input of 1 case (c03) edited",
+    ),
+    "an expectation": (
+        lambda: edit(lambda data: data["cases"][3].update(expect={"product": "radiator"})),
+        "desk/triage: expect of 1 case (c03) edited",
+    ),
+    "a removed case": (lambda: edit(lambda data: data["cases"].pop()), "desk/triage: 1 case (c39) removed"),
+    "a critical mark": (
+        lambda: edit(lambda data: data["cases"][0].pop("critical")),
+        "desk/triage: the critical mark of 1 case (c00) dropped",
+    ),
+    "an unstable mark": (
+        lambda: edit(lambda data: data["cases"][0].update(unstable=True)),
+        "desk/triage: the unstable mark of 1 case (c00) set",
+    ),
+    "a prompt": (
+        lambda: edit(lambda data: data.update(prompt={"system": "Just say boiler."})),
+        "desk/triage: prompt of 40 cases (c00, c01, c02",
+    ),
+    "a schema": (
+        lambda: edit(lambda data: data.update(check={"schema": {}, "extract": "fenced"})),
+        "desk/triage: check of 40 cases (c00, c01, c02",
+    ),
+    "decoding": (
+        lambda: edit(lambda data: data.update(generate={"max_new_tokens": 500})),
+        "desk/triage: decoding of 40 cases (c00, c01, c02",
+    ),
+    "a seal": (
+        lambda: edit(lambda data: data.update(sealed=True)),
+        "desk/triage: task.yaml is looser: sealed false -> true",
+    ),
+    "a unit": (
+        lambda: (
+            edit(lambda data: data.update(unit="other")),
+            write_policy(Path("fixtures"), other={"role": "target"}),
+        ),
+        "desk/triage: the unit is gone (40 cases)",
+    ),
+    "a task": (lambda: shutil.move("fixtures/desk", "fixtures/other"), "desk: the task is gone"),
+    "the folder of fixtures": (
+        lambda: (
+            shutil.copytree("fixtures", "easy"),
+            Path("pyproject.toml").write_text('[tool.tunegate]\ncases="easy"'),
+        ),
+        "[tool.tunegate] cases: not set -> easy",
+    ),
+    "what inconclusive means": (
+        lambda: Path("pyproject.toml").write_text('[tool.tunegate]\ninconclusive="warn"'),
+        "[tool.tunegate] inconclusive: not set -> warn",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_an_altered_rule_blocks_and_is_told_first(repository, what):
+    alter, told = ALTERED[what]
+    alter()
+    said = gate()
+    assert said.exit_code in (1, 4)
+    first, second, *_ = said.stdout.splitlines()
+    assert "altered rule" in first
+    assert "block until someone permits them: --permit=" in first
+    assert told in second
+
+
+def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_permitted(repository):
+    ALTERED["a margin"][0]()
+    record()
+    found = decided()
+    assert not found["passes"]
+    assert found["refused"] == ""
+    assert [each["blocks"] for each in found["judged"]] == [[], []]
+    assert gate().exit_code == 1
+    assert gate(f"--permit={found['permit']}").exit_code == 0
+    # another edit is another alteration
+    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.5})
+    record()
+    assert decided()["altered"] != found["altered"]
+    assert gate(f"--permit={found['permit']}").exit_code == 1
+
+
+def test_outputs_that_answer_the_edited_question_pass_once_the_edit_is_permitted(repository):
+    ALTERED["a case"][0]()
+    record()
+    found = decided()
+    assert "by the rules of main: 1 mistake" in found["refused"]
+    said = gate(f"--permit={found['permit']}")
+    assert said.exit_code == 0, said.output
+    assert "permitted, so not judged by the rules of main: 1 mistake" in said.output
+    write(0)
+    assert gate(f"--permit={found['permit']}").exit_code == 1
+
+
+def test_what_is_stricter_is_told_and_blocks_nothing(repository):
+    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.08})
+    edit(lambda data: data["cases"][1].update(critical=True))
+    record()
+    found = decided()
+    assert found["altered"] == []
+    assert found["added"] == [
+        "desk/triage: the critical mark of 1 case (c01) set",
+        "desk/triage: task.yaml is stricter: margin 0.1 -> 0.08",
+    ]
+    assert found["passes"]
+
+
+def test_a_baseline_of_other_outputs_is_an_altered_rule(repository):
+    record(0)
+    [line] = decided()["altered"]
+    assert line.startswith(
+        "desk/triage: its baseline (replay-gpt/desk/triage.json) holds other outputs or scores of 10 "
+    )
+
+
+def test_a_task_that_the_branch_does_not_know_is_decided_by_its_own_rules(repository):
+    shutil.copytree("fixtures/desk", "fixtures/shop")
+    record()
+    write(38)
+    found = decided()
+    assert "shop: new rules: a task of 1 units, decided by what this change says alone" in found["added"]
+    assert found["passes"]
+
+
+def test_a_unit_without_a_baseline_on_the_branch_gets_the_one_that_the_change_brings(repository):
+    kept = {path: path.read_bytes() for path in Path("baselines").rglob("*.json")}
+    shutil.rmtree("baselines")
+    commit_to_main("nobody recorded it")
+    for path, content in kept.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    said = gate()
+    assert said.exit_code == 0, said.output
+    assert "desk/triage: a new baseline (replay-gpt/desk/triage.json)" in said.output
+
+
+def test_a_branch_without_fixtures_leaves_the_change_to_its_own_rules(repository):
+    git("checkout", "-q", "--orphan", "empty")
+    git("rm", "-rqf", "--cached", ".")
+    git("commit", "-q", "--allow-empty", "-m", "nothing")
+    said = gate(since="empty")
+    assert said.exit_code == 0, said.output
+    assert "empty has no fixtures: all rules are this change's own" in said.output
+
+
+def test_an_event_of_the_branch_that_the_change_lacks_is_refused(repository):
+    git("checkout", "-q", "main")
+    append(Path("baselines"), Event("withdrawn", "desk", {"adapter": "a" * 64}, reason="It is slow."))
+    git("add", "-A")
+    git("commit", "-qm", "withdrawn")
+    git("checkout", "-q", "change")
+    said = gate()
+    assert said.exit_code == 4
+    assert "expected every event of main in the ledger here, found 1 missing" in said.output
+
+
+def test_no_such_branch(repository):
+    said = gate(since="nowhere")
+    assert said.exit_code == 2
+    assert "--policy-from nowhere: expected a branch or a commit of this repository, found none" in said.output
+
+
+def test_a_permit_without_a_branch(repository):
+    said = gate("--permit=abc", since=None)
+    assert said.exit_code == 2
+
+
+# a project's own Python
+
+
+def with_own_checks() -> None:
+    Path("checks.py").write_text(OWN)
+    Path("pyproject.toml").write_text('[tool.tunegate]\nchecks = "checks.py"\n')
+    write_unit(Path("fixtures"), IDS[:30], name="brief", suite="short", check={})
+    write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.1}, brief={"role": "guard", "margin": 0.2})
+    record()
+    write(38)
+    commit_to_main("own checks")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).parent / "tunegate", "gate", "--model=replay:gpt=outputs.jsonl",
+               "--requests=requests.jsonl", *arguments]  # fmt: skip
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_own_checks_judge_from_a_process_of_their_own(repository):
+    with_own_checks()
+    done = gate()
+    assert done.exit_code == 0, done.output
+
+
+def test_a_changed_check_of_ones_own_is_an_altered_rule(repository):
+    with_own_checks()
+    Path("checks.py").write_text(OWN.replace("< 60", "< 600"))
+    [line] = decided()["altered"]
+    assert line.startswith("checks of your own: ")
+
+
+HIJACK = """
+import tunegate.harness.gate.rule as rule
+import tunegate.harness.checks.schema.check as schema
+import tunegate.harness.policy_from as policy_from
+from tunegate import Outcome
+rule.task_blocked = lambda *_: False
+policy_from._blocks = lambda *_: ()
+schema.SchemaCheck.__call__ = lambda *_: Outcome(1.0)
+"""
+
+
+@pytest.mark.parametrize("since", [None, "main"])
+def test_checks_that_reach_into_the_gate_reach_nothing(repository, since):
+    with_own_checks()
+    Path("checks.py").write_text(OWN + HIJACK)
+    commit_to_main("it reaches further")
+    write(0)
+    done = gate(since=since)
+    assert done.exit_code == 1, done.output
+    assert "desk/triage" in done.output
+
+
+def test_a_check_that_ends_its_process_is_no_pass(repository):
+    with_own_checks()
+    Path("checks.py").write_text(OWN.replace("return Outcome", "import os; os._exit(0); return Outcome"))
+    done = gate(since=None)
+    assert done.exit_code == 3
+    assert "checks.py: expected an answer from the project's own checks" in done.output
+
+
+def test_a_check_that_prints_and_fails(repository):
+    with_own_checks()
+    Path("checks.py").write_text(OWN.replace("return Outcome", "print('hello'); 1 / 0; return Outcome"))
+    done = gate(since=None)
+    assert done.exit_code == 3
+    assert "checks.py: a check failed: ZeroDivisionError: division by zero" in done.output
+
+
+def test_a_mistake_of_ones_own_check_is_told_at_its_line(repository):
+    with_own_checks()
+    Path("checks.py").write_text("import nowhere\n")
+    done = gate(since=None)
+    assert done.exit_code == 4
+    assert "checks.py:1: expected Python that can be loaded, found ModuleNotFoundError" in done.output
+
+
+# the ways of pytest
+
+SKIPS = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
+FLIPS = """
+import pytest
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.outcome = "passed"
+    return report
+"""
+WAYS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "items are deselected": ({"conftest.py": SKIPS}, {}),
+    "outcomes are flipped": ({"conftest.py": FLIPS}, {}),
+    "an expected failure": ({"conftest.py": "def pytest_itemcollected(item):\n    item.add_marker('xfail')\n"}, {}),
+    "the exit code": ({"conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"}, {}),
+    "options in pyproject": ({"pyproject.toml": '[tool.tunegate]\n[tool.pytest]\naddopts = ["-k", "nothing"]\n'}, {}),
+    "options in the environment": ({}, {"PYTEST_ADDOPTS": "-k nothing --tg-inconclusive=warn"}),
+    "a plugin in the environment": ({"evil.py": FLIPS}, {"PYTEST_PLUGINS": "evil", "PYTHONPATH": "."}),
+    "suites without checks": ({"suites/test_schema.py": "def test_nothing():\n    pass\n"}, {}),
+    "a module of the folder": ({"yaml.py": "raise SystemExit(0)", "json.py": "raise SystemExit(0)"}, {}),
+    "a harness of the folder": ({"harness/__init__.py": "", "tunegate/__init__.py": "raise SystemExit(0)"}, {}),
+    "a module of the user": ({"user/usercustomize.py": "raise SystemExit(0)"}, {"PYTHONUSERBASE": "user"}),
+    "assertions are off": ({}, {"PYTHONOPTIMIZE": "2"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_talks_pytest_round_does_not_touch_the_gate(repository, way):
+    files, environment = WAYS[way]
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    write(2)
+    blocked = run("--policy-from=main", **environment)
+    assert blocked.returncode == 1, blocked.stdout + blocked.stderr
+    assert "gate: blocked by the rules of main and the rules of this change" in blocked.stderr
+
+
+def test_a_change_that_only_talks_to_pytest_is_judged_by_its_model(repository):
+    Path("conftest.py").write_text(SKIPS)
+    done = run("--policy-from=main")
+    assert done.returncode == 0, done.stdout + done.stderr

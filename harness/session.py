@@ -36,6 +36,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
@@ -132,7 +133,8 @@ class Session:
             CouldNotRun: the model could not answer; there is no record.
         """
         self._check_selection()
-        waiting = [self._candidate(adapter, watch) for adapter in self.options.adapters or (None,)]
+        adapters = [adapter_folder(given, watch) for given in self.options.adapters]
+        waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
         self._tell_openings(waiting)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next

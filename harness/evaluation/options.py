@@ -60,7 +60,8 @@ class Option:
 TABLE = (
     Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:[NAME=]FILE.jsonl", "MODEL",
            default="smollm2", suites=True, stands=True),
-    Option("adapter", "Judge this LoRA adapter; may be repeated", "DIR", Path, many=True, suites=True),
+    Option("adapter", "Judge this LoRA adapter, or that of a NAME.ref; may be repeated", "DIR", Path, many=True,
+           suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
     Option("checks", "A Python file of yours with further kinds of check", "FILE.py", Path, stands=True),
     Option("baselines", "The folder of recorded baselines", "DIR", Path, Path("baselines"), suites=True, stands=True),

@@ -1,0 +1,143 @@
+"""`NAME.ref`: where an adapter lies, and which one it is, small enough for a pull request to carry.
+
+version: 1
+adapter: 3f9c...                                # its digest, as `tunegate release` and records name it
+from: https://example.org/adapters/support.zip  # or a .tar.gz, a folder beside the file, or hub:OWNER/NAME@REVISION
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tunegate.harness.authoring.document import Document
+from tunegate.harness.authoring.validation import validate
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.files import locked
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
+from tunegate.harness.models.resolve import cache_folder
+
+SUFFIX = ".ref"
+HUB = "hub:"
+FILES = (WEIGHTS, CONFIG, TRAINING)  # all that is taken of what lies there
+SECONDS = 60  # without an answer
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version", "adapter", "from"],
+    "properties": {
+        "version": {"const": 1, "description": "1"},
+        "adapter": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "its digest, 64 digits from 0 to f"},
+        "from": {"type": "string", "minLength": 1, "description": "a folder, an address of an archive, or hub:ID"},
+    },
+}
+
+
+def adapter_folder(given: Path, watch: Watch) -> Path:
+    """The folder of an adapter: `given` itself, or what a `.ref` file refers to, fetched once and kept by its digest.
+
+    Raises:
+        AuthoringError: the file is none of that kind.
+        CouldNotRun: what it refers to cannot be fetched.
+        Refused: another adapter lies there.
+    """
+    if given.suffix != SUFFIX or given.is_dir():
+        return given
+    document = read_yaml(given)
+    if problems := validate(document, SCHEMA):
+        raise AuthoringError(problems)
+    sha, source = document.data["adapter"], document.data["from"]
+    beside = given.parent / source
+    if beside.is_dir():
+        return _checked(beside, sha, document)
+    folder = cache_folder() / "adapters" / sha / given.stem  # with its name, which records show
+    with locked(folder.parent / ".fetching"):
+        if not folder.is_dir():
+            with watch(f"Fetching {given.stem}"):
+                _fetch(source, folder, sha, document)
+        return _checked(folder, sha, document)
+
+
+def _checked(folder: Path, sha: str, document: Document) -> Path:
+    found = adapter_digest(folder)
+    if found != sha:
+        problem = document.problem(("adapter",), f"the adapter {sha[:8]} at {document.data['from']}", found[:8])
+        raise AuthoringError([problem])
+    return folder
+
+
+def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as made:
+        part = Path(made) / folder.name
+        part.mkdir()
+        try:
+            if source.startswith(HUB):
+                _from_hub(source.removeprefix(HUB), part)
+            elif source.startswith(("https://", "http://127.0.0.1", "http://localhost", "file://")):
+                _from_archive(source, part)
+            else:
+                raise AuthoringError([_unknown(document)])
+        except (OSError, ValueError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            raise CouldNotRun(f"{document.name}: {source} did not deliver an adapter: {error}") from error
+        _checked(part, sha, document)
+        os.replace(part, folder)
+
+
+def _unknown(document: Document) -> Problem:
+    expected = f"a folder beside {document.name}, https://... of a .zip or .tar.gz, or {HUB}OWNER/NAME@REVISION"
+    return document.problem(("from",), expected, repr(document.data["from"]))
+
+
+def _from_hub(name: str, into: Path) -> None:
+    owner_and_name, _, revision = name.partition("@")
+    hub = need("huggingface_hub")
+    try:
+        found = Path(hub.snapshot_download(owner_and_name, revision=revision or None, allow_patterns=list(FILES)))
+    except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
+        raise CouldNotRun(f"{HUB}{name}: the hub did not deliver it: {error}") from error
+    for file in FILES:
+        if (found / file).is_file():
+            shutil.copyfile(found / file, into / file)
+
+
+def _from_archive(address: str, into: Path) -> None:
+    """Take the files of an adapter out of an archive, wherever in it they lie; nothing else, and nothing elsewhere."""
+    with tempfile.TemporaryFile() as archive:
+        with closing(urllib.request.urlopen(address, timeout=SECONDS)) as answer:  # noqa: S310  (see `_fetch`)
+            shutil.copyfileobj(answer, archive)
+        archive.seek(0)
+        members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
+        archive.seek(0)
+        taken = set()
+        for name, opened in members(archive):
+            if name in taken:
+                raise Refused(f"{address}: expected one {name}, found several")
+            taken.add(name)
+            with opened() as source, (into / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+
+
+def _zip_members(archive: IO[bytes]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    with zipfile.ZipFile(archive) as found:
+        for each in found.infolist():
+            if (name := PurePosixPath(each.filename).name) in FILES and not each.is_dir():
+                yield name, partial(found.open, each)
+
+
+def _tar_members(archive: IO[bytes]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    with tarfile.open(fileobj=archive) as found:
+        for each in found:
+            if (name := PurePosixPath(each.name).name) in FILES and each.isreg():
+                yield name, partial(found.extractfile, each)

@@ -16,6 +16,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
+from tunegate.harness.baselines.journal import check_finished
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest, write_atomically
@@ -224,8 +225,10 @@ def read_ledger(root: Path) -> Ledger:
     """Read the ledger below the folder of baselines `root`; one that does not exist has no events.
 
     Raises:
-        Refused: an event was edited, cut off or deleted: names its file, and how to bring it back.
+        Refused: an event was edited, cut off or deleted: names its file, and how to bring it back. Or a command that
+            was cut off left something unfinished.
     """
+    check_finished(root)
     events, wrong = {}, []
     for path in sorted((root / LEDGER).glob("*.json")):
         try:
@@ -285,12 +288,21 @@ def append(root: Path, event: Event) -> bool:
     Raises:
         Refused: the ledger is not whole.
     """
-    ledger = read_ledger(root)
-    if ledger.knows(event):
-        return False
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_event(root, replace(event, when=now, after=ledger.heads))
-    return True
+    new = next_events(read_ledger(root), [event])
+    for each in new:
+        write_event(root, each)
+    return bool(new)
+
+
+def next_events(ledger: Ledger, events: Iterable[Event]) -> list[Event]:
+    """Events as they are to be written, each after all that there are; without what is known already."""
+    new: list[Event] = []
+    for event in events:
+        if not ledger.knows(event):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            new.append(replace(event, when=now, after=ledger.heads))
+            ledger = Ledger({**ledger.events, new[-1].digest: new[-1]})
+    return new
 
 
 def write_event(root: Path, event: Event) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
-from tunegate.harness.baselines.ledger import Event, append, read_ledger
-from tunegate.harness.baselines.releases import keep_replaced
+from tunegate.harness.baselines.journal import finish, write_together
+from tunegate.harness.baselines.ledger import Event, Ledger, event_path, next_events, read_ledger
+from tunegate.harness.baselines.releases import replaced_outputs
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import locked, stamped, write_atomically
+from tunegate.harness.core.files import locked, stamped
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.fixtures.model import Unit
@@ -34,12 +35,13 @@ def write_baselines(
     units: Sequence[Unit],
     seen: Mapping[str, str | None],
     released: bool = False,
-    finish: Callable[[], object] = lambda: None,
+    folder: Path | None = None,
+    more: Mapping[Path, str] | None = None,
 ) -> list[str]:
     """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
 
-    Compare and swap: `seen` is their `state` when the writer began. `finish` is called when the files are there, before
-    the ledger is told: what is cut off until then has not happened.
+    Compare and swap: `seen` is their `state` when the writer began. All files and what the ledger is told of them are
+    one change, with `more` texts for the `folder` of an adapter that is released: a kill leaves all of it or nothing.
 
     Raises:
         Refused: another writer changed one of them since, or the ledger is not whole; nothing is written.
@@ -47,29 +49,40 @@ def write_baselines(
     files = {unit.key: _file(record, unit) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
     with locked(root / ".recording"):
+        finish(root)
         _check_unchanged(root, slug, units, seen, released, texts)
-        read_ledger(root)
-        if released:
-            keep_replaced(root, slug, texts, texts)
-        lines = [
-            _write_unit(baseline_path(root, slug, unit.key, released), record, unit, texts[unit.key]) for unit in units
-        ]
-        finish()
-        _tell_ledger(root, record, units, {unit: file.digest for unit, file in files.items()}, released)
+        ledger, paths = read_ledger(root), {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
+        lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
+        events = next_events(ledger, _events(ledger, record, units, files, released))
+        changes: dict[Path, str | None] = {
+            **(replaced_outputs(root, slug, texts, texts) if released else {}),
+            **{path: texts[unit] for unit, path in paths.items() if not _holds(path, texts[unit])},
+            **(more or {}),
+            **{event_path(root, event.digest): event.text for event in events},
+        }
+        if changes:
+            command = release_command(folder) if folder else "pytest fixtures/ --tg-record"
+            write_together(root, changes, command, folder)
     return lines
 
 
-def _tell_ledger(root: Path, record: Record, units: Sequence[Unit], digests: Mapping[str, str], released: bool) -> None:
+def release_command(folder: Path) -> str:
+    """The command that releases the adapter of a folder."""
+    return f"tunegate release {show_path(folder)}"
+
+
+def _events(
+    ledger: Ledger, record: Record, units: Sequence[Unit], files: Mapping[str, _File], released: bool
+) -> Iterator[Event]:
     subject = record.fingerprint["subject"]
     for task, of_task in groupby(sorted(units, key=lambda unit: unit.task), key=lambda unit: unit.task):
-        event = Event(
-            "released" if released else "recorded", task, subject, {unit.key: digests[unit.key] for unit in of_task}
-        )
+        digests = {unit.key: files[unit.key].digest for unit in of_task}
+        event = Event("released" if released else "recorded", task, subject, digests)
         if released:  # a renewal of some units leaves the others as they were released
-            for last in read_ledger(root).last_release(task):
+            for last in ledger.last_release(task):
                 if last.who == event.who:
                     event = replace(event, files={**last.files, **event.files})
-        append(root, event)
+        yield event
 
 
 def _check_unchanged(
@@ -96,17 +109,20 @@ def _check_unchanged(
         )
 
 
-def _write_unit(path: Path, record: Record, unit: Unit, text: str) -> str:
-    old = _read_or_none(path, unit.key)
-    # left alone, so that neither git nor a build tool sees a change where there is none
-    if old and read_text(path) == text:
+def _change(path: Path, record: Record, unit: Unit, text: str) -> str:
+    """What a unit's text changes of its file, in a line."""
+    if _holds(path, text):
         return f"{unit.key}: unchanged ({show_path(path)})"
-    write_atomically(path, text)
-    summary = record.units[unit.key]
+    summary, old = record.units[unit.key], _read_or_none(path, unit.key)
     if old is None:
         return f"{unit.key}: recorded {summary.n} cases, mean {number(summary.mean)} ({show_path(path)})"
     changes = "; ".join(update_changes(old, record, unit)) or "outputs only"
     return f"{unit.key}: updated: {changes} ({show_path(path)})"
+
+
+def _holds(path: Path, text: str) -> bool:
+    # what is the same is left alone, so that neither git nor a build tool sees a change where there is none
+    return path.is_file() and read_text(path) == text
 
 
 def _read_or_none(path: Path, unit: str) -> Baseline | None:

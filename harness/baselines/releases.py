@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from tunegate.harness.baselines.ledger import LEDGER, Event, Ledger, append, model_name, read_ledger, who
+from tunegate.harness.baselines.journal import finish, write_together
+from tunegate.harness.baselines.ledger import (
+    LEDGER,
+    Event,
+    Ledger,
+    event_path,
+    model_name,
+    next_events,
+    read_ledger,
+    who,
+)
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.files import locked, write_atomically
+from tunegate.harness.core.files import locked
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.adapters import adapter_digest
@@ -114,15 +125,15 @@ def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[s
             )
 
 
-def keep_replaced(root: Path, slug: str, units: Iterable[str], texts: Mapping[str, str]) -> None:
-    """Keep the released outputs of a model that `texts`, by unit, are about to replace."""
+def replaced_outputs(root: Path, slug: str, units: Iterable[str], texts: Mapping[str, str]) -> dict[Path, str]:
+    """Where the released outputs of a model that `texts`, by unit, are about to replace are to be kept, and they."""
+    kept = {}
     for unit in units:
         path = baseline_path(root, slug, unit, released=True)
         if path.is_file() and (text := read_text(path)) != texts.get(unit):
-            try:
-                write_atomically(kept_path(root, read_baseline(path, unit).digest), text)
-            except Refused:
-                continue  # damaged: no release's outputs
+            with suppress(Refused):  # damaged: no release's outputs
+                kept[kept_path(root, read_baseline(path, unit).digest)] = text
+    return kept
 
 
 def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
@@ -134,18 +145,22 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
         Refused: the ledger knows no such release, or the outputs of the one before are lost.
     """
     with locked(root / ".recording"):
+        command = f"tunegate release --withdraw {show_path(adapter)} --reason TEXT"
+        if finish(root) == command:
+            return [f"finished what was cut off: {command}"]
         ledger = read_ledger(root)
         released = _releases_of(ledger, adapter)
-        lines = []
+        lines, changes = [], dict[Path, str | None]()
         for event in released:
-            # the files first, as everywhere: until the event is there, outputs are found where they were kept
             before = ledger.live_releases(event.task, without=event.who)
             names = sorted({model_name(each.subject) for each in before})
             if len(names) < 2:
-                _bring_back(root, event, before)
-            append(root, Event("withdrawn", event.task, event.subject, reason=reason))
+                changes |= _brought_back(root, event, before)
             last = f"the last release is {' or '.join(names)}" if names else "there is no release now"
             lines.append(f"{event.task}: withdrawn: {model_name(event.subject)}; {last}")
+        told = [Event("withdrawn", event.task, event.subject, reason=reason) for event in released]
+        changes |= {event_path(root, event.digest): event.text for event in next_events(ledger, told)}
+        write_together(root, changes, command)
     return lines
 
 
@@ -168,15 +183,15 @@ def _releases_of(ledger: Ledger, adapter: Path) -> list[Event]:
     return list(open_ones.values())
 
 
-def _bring_back(root: Path, gone: Event, before: Sequence[Event]) -> None:
-    """Put the outputs of the release before in their place, and keep those of the one that goes."""
+def _brought_back(root: Path, gone: Event, before: Sequence[Event]) -> dict[Path, str | None]:
+    """What puts the outputs of the release before in their place, and keeps those of the one that goes."""
     units = {unit: {event.files[unit] for event in before if unit in event.files} for unit in gone.files}
     found = {unit: _find(root, unit, known, before[-1]) for unit, known in units.items() if known}
     texts = {unit: read_text(each.path) for unit, each in found.items()}
     slug, other = str(gone.subject["model"]), str(before[-1].subject["model"]) if before else ""
     ours = texts if slug == other else {}
-    keep_replaced(root, slug, gone.files, ours)
-    for unit in gone.files.keys() - ours.keys():
-        baseline_path(root, slug, unit, released=True).unlink(missing_ok=True)
-    for unit, text in texts.items():
-        write_atomically(baseline_path(root, other, unit, released=True), text)
+    return {
+        **replaced_outputs(root, slug, gone.files, ours),
+        **{baseline_path(root, slug, unit, released=True): None for unit in gone.files.keys() - ours.keys()},
+        **{baseline_path(root, other, unit, released=True): text for unit, text in texts.items()},
+    }

@@ -18,6 +18,7 @@ from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import open_file
 
 CHUNK = 1 << 20
+_ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: Any) -> str:
@@ -87,8 +88,18 @@ def is_as_stamped(data: Mapping[str, Any]) -> bool:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented, ASCII-escaped JSON, atomically."""
-    pieces = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False).iterencode(value)
-    write_atomically(path, chain(pieces, "\n"))  # in pieces: those of a large record take more memory than its data
+    # in pieces: those of a large record take more memory than its data
+    write_atomically(path, chain(_ENCODER.iterencode(value), "\n"))
+
+
+def json_text(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return _ENCODER.encode(value) + "\n"
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 (hex) of a text as it is written."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextmanager

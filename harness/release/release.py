@@ -11,14 +11,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
+from tunegate.harness.baselines.journal import finish_cut_off
 from tunegate.harness.baselines.ledger import read_ledger
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
-from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.recording import release_command, write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
-from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, write_atomically, write_json
+from tunegate.harness.core.files import file_digest, is_as_stamped, json_text, stamped, text_digest
 from tunegate.harness.core.formatting import difference, level, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_BYTES, read_object
@@ -82,6 +83,9 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     Raises:
         Refused: names what is missing, what differs, or what blocks.
     """
+    if finish_cut_off(baselines) == release_command(adapter.resolve()):
+        finished = "finished the release that was cut off"
+        return Released(adapter / MANIFEST, adapter / CARD, (finished,), read_record(adapter / RECORD))
     digest = adapter_digest(adapter)
     tasks = load_tasks(cases)
     _check_record(record, digest)
@@ -191,33 +195,30 @@ def _write(
     units: Sequence[Unit],
     seen: Mapping[str, str | None],
 ) -> Released:
-    # what can fail comes before the first write into the adapter's folder
     card = _card(adapter.resolve().name, training, decided)
+    record = json_text(decided.as_dict())
+    folder = adapter.resolve()
+    manifest = json_text(_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
+    texts = {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: manifest}
     slug = str(decided.fingerprint["subject"]["model"])
-
-    def finish() -> None:
-        decided.write(adapter / RECORD)
-        write_atomically(adapter / CARD, card)
-        _write_manifest(adapter, digest, training, decided)
-
-    # The ledger is told last: killed before that, nothing is released, and the same command goes on.
-    notes = write_baselines(baselines, slug, decided, units, seen, released=True, finish=finish)
-    record = replace(decided, path=adapter / RECORD)
-    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), record)
+    notes = write_baselines(baselines, slug, decided, units, seen, released=True, folder=folder, more=texts)
+    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
 
 
-def _write_manifest(adapter: Path, digest: str, training: Mapping[str, Any], record: Record) -> None:
-    # the last file of the folder, with the digest of every other one: `verify` finds whatever changes after it
-    manifest = {
+def _manifest(
+    adapter: Path, digest: str, training: Mapping[str, Any], record: Record, texts: Mapping[str, str]
+) -> dict[str, Any]:
+    # with the digest of every other file, those that are about to be written among them: `verify` finds any change
+    files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in RELEASED}
+    return stamped({
         "schema_version": 1,
         "adapter": digest,
         "model": training["model"],
         "task": training["task"],
         "decision": dict(record.tasks[training["task"]]),
         "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
-        "files": {name: file_digest(adapter / name) for name in RELEASED},
-    }
-    write_json(adapter / MANIFEST, stamped(manifest))
+        "files": files,
+    })  # fmt: skip
 
 
 def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:

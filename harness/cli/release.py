@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def release(
     adapter: Adapter,
     run: Run = None,
+    model: Annotated[str, shared("model")] = "smollm2",
     withdraw: Annotated[bool, shared("withdraw")] = False,
     reason: Annotated[str | None, shared("reason")] = None,
     cases: Cases = FIXTURES,
@@ -40,19 +41,21 @@ def release(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Release an adapter: score its outputs again, compute the verdict again, then write manifest and model card.
+    """Release an adapter: judge its record again, ask it and its base again, then write manifest and model card.
 
-    Without --run it rests on the adapter's newest complete run. With --withdraw the release is taken back, and the one
-    before it is the last release again; the ledger keeps both, and the --reason.
+    Without --run it rests on the adapter's newest complete run; --model is its base. With --withdraw the release is
+    taken back, and the one before it is the last release again; the ledger keeps both, and the --reason.
     """
     from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.huggingface import opener
     from tunegate.harness.release.release import release_adapter
 
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
     aside = chatter(quiet, as_json)
-    done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch_on(aside))
+    watch = watch_on(aside)
+    done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, opener(model, watch))
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})

@@ -253,6 +253,18 @@ class Local:
             )
 
 
+def opener(name: str, watch: Watch) -> Callable[[Path | None], Local]:
+    """What opens a base model with an adapter or without one; all of them share the base."""
+    base: list[Base] = []
+
+    def open_model(adapter: Path | None) -> Local:
+        local = Local(name, watch, adapter, base=base[0] if base else None)
+        base[:] = [local.base]
+        return local
+
+    return open_model
+
+
 def engine() -> dict[str, str]:
     """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again

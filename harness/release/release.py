@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, json_text, stamped, text_digest
-from tunegate.harness.core.formatting import difference, level, rates
+from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.diagnosis.eligibility import check_eligibility
@@ -31,10 +31,12 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
-from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.release.asking import ask_again
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+OpenModel = Callable[[Path | None], Model]
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,29 @@ def _is_gated(record: Record) -> bool:
     return bool(references) and references <= {"baseline", "last release"} and not record.partial
 
 
-def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch) -> Released:
-    """Release `adapter` on the strength of `record`; writes nothing unless everything holds.
+def release_adapter(
+    adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch, open_model: OpenModel
+) -> Released:
+    """Release `adapter` on the strength of `record` and of what it answers now; writes nothing unless all of it holds.
+
+    Args:
+        adapter: its folder, with nothing in it but what the trainer and an earlier release wrote.
+        record: a complete run of it against the baseline.
+        cases: the folder of fixtures.
+        baselines: the folder of baselines.
+        watch: shows the progress.
+        open_model: the base that was judged, with an adapter or without one.
 
     Raises:
         Refused: names what is missing, what differs, or what blocks.
+        CouldNotRun: the model cannot be asked.
     """
     if finish_cut_off(baselines) == release_command(adapter.resolve()):
         finished = "finished the release that was cut off"
         return Released(adapter / MANIFEST, adapter / CARD, (finished,), read_record(adapter / RECORD))
     digest = adapter_digest(adapter)
     tasks = load_tasks(cases)
+    _check_folder(adapter)
     _check_record(record, digest)
     training = _training(adapter, digest, record)
     _check_fixtures(record, tasks, training["task"])
@@ -108,13 +122,58 @@ def release_adapter(adapter: Path, record: Record, cases: Path, baselines: Path,
     scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
     compared = {name: each.record for name, each in scored.items()}
     decided = gate.compare(tasks, again.record, compared, [training["task"]])
-    decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
     _check_decision(decided, record, tasks)
+    # And outputs are only what files say: both sides are asked again.
+    models = {"adapter": open_model(adapter), next(iter(references)): open_model(None)}
+    _check_models(models, fingerprint, _name(record))
+    now, compared, asked = ask_again(tasks, again.record, compared, [training["task"]], models, watch)
+    _check_decision(gate.compare(tasks, now, compared, [training["task"]]), None, tasks)
+    _check_as_begun(adapter, digest, tasks, cases)
+    decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
     done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
     sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
     notes = [line for name, each in sides.items() for line in each.notes(name)]
     notes += release_notes(references, record.fingerprint["subject"])
-    return replace(done, notes=tuple(notes))
+    return replace(done, notes=(*notes, asked.line()))
+
+
+def _check_folder(adapter: Path) -> None:
+    """What is delivered is the folder, so nothing may be in it that the manifest does not list."""
+    if foreign := _foreign(adapter):
+        raise Refused(
+            f"{show_path(adapter)}: expected an adapter and what was written about it, found {listed(foreign)} too; "
+            "move that elsewhere: what is released is the folder"
+        )
+
+
+def _foreign(adapter: Path) -> list[str]:
+    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, MANIFEST})
+
+
+def _check_models(models: Mapping[str, Model], judged: Fingerprint, name: str) -> None:
+    """The models that are asked are those that were judged, by the same means."""
+    for model in models.values():
+        found, without = model.fingerprint, {"adapter"} if model.fingerprint.subject.get("adapter") is None else set()
+        for part, ours, theirs in (
+            ("model", found.subject, judged.subject), ("engine", found.engine, judged.engine)
+        ):  # fmt: skip
+            keys = {*ours, *theirs} - without
+            if differ := sorted(key for key in keys if ours.get(key) != theirs.get(key)):
+                raise Refused(
+                    f"{name}: expected to ask the {part} that was judged, found another {', '.join(differ)}; name it "
+                    "with --model, or judge again here"
+                )
+
+
+def _check_as_begun(adapter: Path, digest: str, tasks: Sequence[Task], cases: Path) -> None:
+    """What was judged is what is released: nobody changed it while it was asked."""
+    if adapter_digest(adapter) != digest or _foreign(adapter):
+        raise Refused(f"{show_path(adapter)}: it changed while it was judged; nothing is released, release it again")
+    now = load_tasks(cases)
+    if [(task.policies, [unit.questions for unit in task.units]) for task in tasks] != [
+        (task.policies, [unit.questions for unit in task.units]) for task in now
+    ]:
+        raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")
 
 
 def _check_record(record: Record, digest: str) -> None:
@@ -123,6 +182,11 @@ def _check_record(record: Record, digest: str) -> None:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
     if record.is_supplied:
         raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
+    if record.rung != "as-is":
+        raise Refused(
+            f"{name}: judged on the rung {record.rung}, and what is released is served as it is; judge it without "
+            "--tg-rung"
+        )
     if found != digest:
         other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
         raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")
@@ -172,11 +236,15 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
                 raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
 
 
-def _check_decision(decided: Record, record: Record, tasks: Sequence[Task]) -> None:
+def _check_decision(decided: Record, record: Record | None, tasks: Sequence[Task]) -> None:
     for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
         decision = decided.tasks.get(name)
         if decision is None or decision["decision"] != "release":
-            raise Refused(f"{name}: not released. {decision['reason'] if decision else 'It could not be decided.'}")
+            asked = "" if record else "Asked again: "
+            why = decision["reason"] if decision else "It could not be decided."
+            raise Refused(f"{name}: not released. {asked}{why}")
+    if record is None:
+        return
     verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, record)]
     differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
     if differ:
@@ -270,6 +338,11 @@ def verify_release(adapter: Path) -> list[str]:
     manifest = read_manifest(adapter)
     # a manifest that leaves a file out would vouch for any
     missing = sorted(set(RELEASED) - set(manifest["files"]))
+    if foreign := _foreign(adapter):
+        raise Refused(
+            f"{show_path(adapter)}: expected the files that were released, found {listed(foreign)} too, of which the "
+            "manifest knows nothing"
+        )
     wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
     if wrong:
         raise Refused(

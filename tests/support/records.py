@@ -12,10 +12,11 @@ from tests.support.units import write_unit
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.files import stamped
-from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.record import Record, Result, results_of
 from tunegate.harness.evaluation.scoring import score_completion, summarize
 from tunegate.harness.fixtures.model import Case, Task, Unit
-from tunegate.harness.models.api import Completion
+from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.replay import Replay
 
 LOCAL = {"model": "tiny-12345678", "base": "b" * 64, "tokenizer": "c" * 64, "template": "d" * 64, "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32", "device": "cpu"}
@@ -73,6 +74,13 @@ def record(tasks: Sequence[Task], scores: dict[str, Scores], adapter: str | None
         policies={unit: policy for task in tasks for unit, policy in task.policies.items() if unit in summaries},
     )
     return replace(made, **more)
+
+
+def answering(made: Record) -> Replay:
+    """A model that answers what a record holds, as if it were the one that gave it."""
+    who = made.fingerprint
+    answers = {(key, repeat): each.as_completion(key, repeat) for key, repeat, each in results_of(made)}
+    return Replay(answers, Fingerprint(who["subject"], who["engine"], who["names"]))
 
 
 def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False) -> list[str]:

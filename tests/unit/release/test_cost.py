@@ -22,7 +22,7 @@ from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.release import release_adapter, verify_release
+from tunegate.harness.release.release import verify_release
 
 N = 60
 
@@ -63,7 +63,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def released(desk: Desk, adapter: Path, record: Record) -> None:
-    release_adapter(adapter, record, desk.fixtures, desk.home / "baselines", quiet())
+    desk.release(adapter, record)
 
 
 def test_a_cheaper_adapter_is_released_and_verified(desk):

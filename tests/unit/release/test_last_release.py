@@ -186,7 +186,7 @@ def test_a_release_on_a_new_base_is_the_last_one_for_every_base(released):
     record_next_base(released)
     second = on_next(released, "second", "0.4")
     done = released.release(second, on_next_base(released, second, MOST))
-    assert "has another base than the candidate, on next-87654321" in done.notes[-1]
+    assert "has another base than the candidate, on next-87654321" in done.notes[-2]
     assert last(released) == last(released, NEXT) == adapter_digest(second)
 
 

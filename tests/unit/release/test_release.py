@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests.support.records import LOCAL, record, save, stamp, training_record, write_desk, write_policy
+from tests.support.records import LOCAL, answering, record, save, stamp, training_record, write_desk, write_policy
 from tunegate.harness.baselines.ledger import Event, append
 from tunegate.harness.baselines.lookup import baseline_references
-from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
@@ -25,9 +26,11 @@ from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, writ
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
+from tunegate.harness.models import huggingface
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.release import MANIFEST, find_record, release_adapter, verify_release
+from tunegate.harness.models.replay import Replay
+from tunegate.harness.release.release import MANIFEST, OpenModel, find_record, release_adapter, verify_release
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
@@ -77,8 +80,24 @@ class Desk:
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
-    def release(self, adapter: Path, record: Record) -> Any:
-        return release_adapter(adapter, record, self.fixtures, self.home / "baselines", quiet())
+    def release(self, adapter: Path, record: Record, **answers: Record) -> Any:
+        """Release it; the models answer what their files say, or these records, `tuned` and `base`."""
+        opened = self.opener(record, **answers)
+        return release_adapter(adapter, record, self.fixtures, self.home / "baselines", quiet(), opened)
+
+    def opener(self, record: Record, **answers: Record) -> OpenModel:
+        def open_model(given: Path | None) -> Replay:
+            if given:
+                return answering(answers.get("tuned", record))
+            return answering(answers.get("base") or self.baseline(str(record.fingerprint["subject"]["model"])))
+
+        return open_model
+
+    def baseline(self, slug: str = SLUG) -> Record:
+        """The baseline as it is, as a record."""
+        root, units = self.home / "baselines", [unit for task in load_tasks(self.fixtures) for unit in task.units]
+        paths = {unit.key: baseline_path(root, slug, unit.key) for unit in units}
+        return as_reference([read_baseline(path, unit) for unit, path in paths.items() if path.exists()])
 
     def refuses(self, adapter: Path, record: Record, why: str) -> None:
         """The release is refused with this message, and leaves every file as it was."""
@@ -572,7 +591,8 @@ def test_a_refusal_is_told_with_its_exit_code(desk):
 
 def test_the_commands_print_json(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
-    desk.evaluate(desk.adapter(), {T: MOST})
+    record = desk.evaluate(desk.adapter(), {T: MOST})
+    monkeypatch.setattr(huggingface, "opener", lambda name, watch: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
@@ -586,7 +606,8 @@ def test_the_commands_print_json(desk, monkeypatch):
 
 def test_the_commands_are_quiet(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
-    desk.evaluate(desk.adapter(), {T: MOST})
+    record = desk.evaluate(desk.adapter(), {T: MOST})
+    monkeypatch.setattr(huggingface, "opener", lambda name, watch: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])
@@ -633,3 +654,114 @@ def test_a_raised_version_of_a_check_costs_neither_the_baseline_nor_the_run(desk
     done = desk.release(adapter, judged)
     assert done.record.rescored.keys() == {"run", "baseline"}
     assert any("the baseline are scored again (check version 1 -> 2): 0 of 60" in line for line in done.notes)
+
+
+# both sides are asked again
+
+
+def test_outputs_that_the_adapter_does_not_give_are_found(desk):
+    adapter = desk.adapter()
+    honest = desk.record(adapter, {T: "1" * 10 + "0" * 50})
+    forged = desk.evaluate(adapter, {T: MOST})
+    before = desk.files()
+    with pytest.raises(
+        Refused, match=r"asked again, the adapter: \d+ of \d+ cases have another outcome than its record"
+    ):
+        desk.release(adapter, forged, tuned=honest)
+    assert desk.files() == before
+
+
+def test_a_baseline_that_the_base_does_not_give_is_found(desk):
+    honest = desk.record(None, {T: MOST})
+    adapter = desk.adapter()
+    with pytest.raises(Refused, match=r"asked again, the baseline: \d+ of \d+ cases have another outcome"):
+        desk.release(adapter, desk.evaluate(adapter, {T: MOST}), base=honest)
+
+
+def test_one_forged_critical_case_is_found_every_time(tmp_path):
+    desk = Desk(tmp_path)
+    write_desk(desk.fixtures, 60, case_keys=lambda index: {"critical": True} if index == 7 else {})
+    write_policy(desk.fixtures, triage={"role": "target"})
+    desk.record_baseline({T: HALF})
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
+    adapter = desk.adapter()
+    forged, honest = desk.evaluate(adapter, {T: MOST}), desk.record(adapter, {T: MOST[:7] + "0" + MOST[8:]})
+    for _ in range(20):
+        with pytest.raises(Refused, match="desk/triage/c007"):
+            desk.release(adapter, forged, tuned=honest)
+
+
+def test_other_texts_of_the_same_outcome_are_no_difference(desk):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    other = {key: replace(each, output=f" {each.output}") for key, each in record.cases.items()}
+    done = desk.release(adapter, record, tuned=replace(record, cases=other))
+    assert done.notes[-1].endswith("cases of base and adapter; other outcomes: none")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "says"),
+    [
+        ("subject", "base", "e" * 64, "expected to ask the model that was judged, found another base"),
+        ("subject", "adapter", "e" * 64, "expected to ask the model that was judged, found another adapter"),
+        ("engine", "dtype", "bfloat16", "expected to ask the engine that was judged, found another dtype"),
+    ],
+)
+def test_another_model_or_engine_is_not_asked(desk, part, key, value, says):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    fingerprint = {**record.fingerprint, part: {**record.fingerprint[part], key: value}}
+    with pytest.raises(Refused, match=says):
+        desk.release(adapter, record, tuned=replace(record, fingerprint=fingerprint))
+
+
+def test_a_record_of_another_rung_is_not_released(desk):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    steps = {**record.fingerprint, "subject": {**record.fingerprint["subject"], "rung": "steps"}}
+    desk.refuses(
+        adapter, replace(record, fingerprint=steps), "judged on the rung steps, and what is released is served as"
+    )
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "modeling.py", "adapter_model.bin", ".hidden", "checkpoint-3"])
+def test_a_folder_that_holds_more_is_not_released(desk, name):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    (adapter / name).mkdir() if "-" in name else (adapter / name).write_text("more")
+    desk.refuses(adapter, record, f"expected an adapter and what was written about it, found {name} too")
+
+
+def test_a_file_that_came_after_the_release_is_found(released):
+    (released / "adapter_model.bin").write_text("another")
+    with pytest.raises(Refused, match=r"found adapter_model\.bin too, of which the manifest knows nothing"):
+        verify_release(released)
+
+
+def changing(desk: Desk, record: Record, change: Callable[[], object]) -> OpenModel:
+    """Models that somebody changes something beside while they are asked."""
+    opened = desk.opener(record)
+
+    def open_model(given: Path | None) -> Replay:
+        if not given:
+            change()
+        return opened(given)
+
+    return open_model
+
+
+@pytest.mark.parametrize("what", ["weights", "a file", "a policy", "a case"])
+def test_what_changes_while_it_is_asked_is_not_released(desk, what):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    change = {
+        "weights": lambda: (adapter / WEIGHTS).write_text("0.3"),
+        "a file": lambda: (adapter / "more.bin").write_text("more"),
+        "a policy": lambda: write_policy(desk.fixtures, triage={"role": "target", "margin": 0.2}),
+        "a case": lambda: write_desk(desk.fixtures, 59),
+    }[what]
+    with pytest.raises(Refused, match="nothing is released"):
+        release_adapter(
+            adapter, record, desk.fixtures, desk.home / "baselines", quiet(), changing(desk, record, change)
+        )
+    assert not (adapter / MANIFEST).exists()

@@ -1,0 +1,191 @@
+"""Asking again before a release: an answer in a file is a claim until the model has given it here.
+
+A record, a baseline and a cache are files, and whoever can write one can write any outcome into it, digest and all. So
+a release asks base and adapter anew, past every cache: all critical and all sealed cases, and of the others so many,
+drawn by the system's own source of chance once the record is fixed, that the fewest changed outcomes which would turn
+the decision are met with a probability of 95 %. Outcomes are compared, not texts.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.scoring import evaluate, summarize
+from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.api import Model
+from tunegate.harness.statistics.distributions import binom_beyond
+
+MISSED = 0.05  # how often a decision that was turned by the fewest changed outcomes may go unseen, a unit
+NOISE_LEVEL = 0.001  # how often an honest record may be refused where the engine repeats itself only nearly
+TOLERANCE = 1e-3  # relative, of continuous scores: a batch of another shape adds in another order
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of it: how many cases of each side were asked, and how many had another outcome than their record."""
+
+    cases: int
+    differing: Mapping[str, int]
+
+    def line(self) -> str:
+        """In words."""
+        differ = ", ".join(f"{count} of the {side}" for side, count in self.differing.items() if count)
+        return f"asked again: {self.cases} cases of base and adapter; other outcomes: {differ or 'none'}"
+
+
+def ask_again(
+    tasks: Sequence[Task],
+    candidate: Record,
+    references: Mapping[str, Record],
+    trained: Sequence[str],
+    models: Mapping[str, Model],
+    watch: Watch,
+    noise: float = 0.0,
+) -> tuple[Record, dict[str, Record], Asked]:
+    """Ask both sides of a decision to release again; returns them with the answers of now in place of those asked.
+
+    Args:
+        tasks: all tasks of the fixtures.
+        candidate: the adapter's record, scored again, which the gate releases.
+        references: what it is compared with, by name, scored again; those that `models` name are asked.
+        trained: the tasks that the adapter was trained for.
+        models: who answers, by the name of the reference; the adapter as `adapter`.
+        watch: shows the progress.
+        noise: how often the engine gives another outcome to the same question, in [0, 1]; 0 where it never does.
+
+    Raises:
+        Refused: more outcomes differ than `noise` explains, or a critical case fails now.
+        CouldNotRun: a model cannot answer.
+    """
+    chosen = _chosen(tasks, candidate, references, trained)
+    units = [_narrowed(unit, chosen) for task in tasks for unit in task.units if unit.key in candidate.units]
+    units = [unit for unit in units if unit.cases]
+    sides = {"adapter": candidate, **{name: references[name] for name in models if name != "adapter"}}
+    fresh, differing, wrong = {}, {}, []
+    for name, record in sides.items():
+        again = evaluate(units, models[name], watch, record.repeats, partial=True, sealed=True)
+        differ = [key for key, result in again.cases.items() if not _same(result, record.cases[key])]
+        fresh[name], differing[name] = _with(record, again, tasks), len(differ)
+        if differ and _is_beyond(len(differ), len(again.cases), noise):
+            wrong.append(
+                f"the {name}: {len(differ)} of {len(again.cases)} cases have another outcome than its record says: "
+                f"{listed(differ)}"
+            )
+    wrong += list(_critical_misses(units, fresh["adapter"], references))
+    if wrong:
+        raise Refused(
+            "asked again, " + "\n".join(wrong) + "\nrecords that no run wrote, or another machine; judge again here: "
+            "pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline --tg-fresh"
+        )
+    compared = {name: fresh.get(name, record) for name, record in references.items()}
+    return fresh["adapter"], compared, Asked(len(chosen), differing)
+
+
+def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str, Record]) -> Iterator[str]:
+    """Critical cases that fail now, and did not all along."""
+    for unit in units:
+        for case in unit.cases:
+            before = [each.cases[case.key] for each in references.values() if case.key in each.cases]
+            if case.critical and now.cases[case.key].passed is False and any(each.passed for each in before):
+                yield f"the adapter fails a critical case: {case.key}"
+
+
+def _is_beyond(differing: int, asked: int, noise: float) -> bool:
+    return not noise or float(binom_beyond(differing - 1, asked, noise)) < NOISE_LEVEL
+
+
+def _same(now: Result, then: Result) -> bool:
+    if now.score is None or then.score is None or now.passed is not then.passed:
+        return now.score is then.score and now.passed is then.passed
+    return math.isclose(now.score, then.score, rel_tol=TOLERANCE, abs_tol=1e-9)
+
+
+def _with(record: Record, again: Record, tasks: Sequence[Task]) -> Record:
+    """A record with the answers of now where there are any."""
+    cases = {key: again.cases.get(key, result) for key, result in record.cases.items()}
+    units = {
+        unit.key: summarize(unit, [cases[case.key] for case in unit.cases])
+        for task in tasks for unit in task.units if unit.key in record.units
+    }  # fmt: skip
+    return replace(record, cases=cases, units=units)
+
+
+def _narrowed(unit: Unit, chosen: set[tuple[str, str]]) -> Unit:
+    return replace(unit, cases=tuple(case for case in unit.cases if (unit.of or unit.key, case.id) in chosen))
+
+
+def _chosen(
+    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
+) -> set[tuple[str, str]]:
+    """What is asked, as (unit, case): that of a derived unit is asked of the unit that it derives from."""
+    chosen: set[tuple[str, str]] = set()
+    draw = secrets.SystemRandom().sample
+    for unit in (unit for task in tasks for unit in task.units if unit.key in candidate.units):
+        certain = [case for case in unit.cases if case.critical or unit.sealed]
+        others = [case for case in unit.cases if not (case.critical or unit.sealed)]
+        fewest = fewest_turning(tasks, candidate, references, trained, unit, others)
+        drawn = draw(others, sample_size(len(others), fewest)) if others else []
+        chosen |= {(unit.of or unit.key, case.id) for case in [*certain, *drawn]}
+    return chosen
+
+
+def sample_size(cases: int, changed: int, missed: float = MISSED) -> int:
+    """How many of `cases` to draw, so that all of `changed` ones among them are missed at most so often.
+
+    Sampling without replacement: P(none of them) = C(cases - changed, n) / C(cases, n).
+    """
+    unseen, drawn = 1.0, 0
+    while unseen > missed and drawn < cases:
+        unseen *= max(0, cases - changed - drawn) / (cases - drawn)
+        drawn += 1
+    return drawn
+
+
+def fewest_turning(
+    tasks: Sequence[Task],
+    candidate: Record,
+    references: Mapping[str, Record],
+    trained: Sequence[str],
+    unit: Unit,
+    cases: Sequence[Case],
+) -> int:
+    """The fewest of these cases of a unit that, had they failed, would have turned the decision; all if none would."""
+    worst = min((each.score or 0.0 for record in (candidate, *references.values())
+                 for each in record.of_unit(unit.key).values()), default=0.0)  # fmt: skip
+    order = sorted(cases, key=lambda case: -_loss(case, candidate, references, worst))
+
+    def turns(count: int) -> bool:
+        failed = {case.key: _failed(candidate.cases[case.key], unit, worst) for case in order[:count]}
+        changed = {**candidate.cases, **failed}
+        summary = summarize(unit, [changed[case.key] for case in unit.cases])
+        record = replace(candidate, cases=changed, units={**candidate.units, unit.key: summary})
+        decided = gate.compare(tasks, record, references, trained).tasks
+        return any(each["decision"] != "release" for each in decided.values())
+
+    low, high = 1, len(order)  # more failed cases never make a decision better
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if turns(middle) else (middle + 1, high)
+    return low
+
+
+def _loss(case: Case, candidate: Record, references: Mapping[str, Record], worst: float) -> float:
+    """What failing it would cost: most where the references pass, or score highest, too."""
+    before = [each.cases[case.key].score or 0.0 for each in references.values() if case.key in each.cases]
+    return ((candidate.cases[case.key].score or 0.0) - worst) * (1 + sum(score - worst for score in before))
+
+
+def _failed(result: Result, unit: Unit, worst: float) -> Result:
+    if unit.kind == "continuous":
+        return replace(result, score=worst, repeats=())
+    return replace(
+        result, passed=False, score=0.0, repeats=tuple(_failed(each, unit, worst) for each in result.repeats)
+    )

@@ -1,0 +1,73 @@
+"""How many cases are asked again, and how much may differ."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tests.unit.release.test_release import HALF, MOST, T, desk  # noqa: F401  (fixtures)
+from tunegate.harness.baselines.lookup import baseline_references
+from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule
+from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.release.asking import _failed, _is_beyond, fewest_turning, sample_size
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_the_sample_is_the_smallest_that_misses_so_rarely(cases, changed):
+    changed = min(cases, changed)
+    size = sample_size(cases, changed)
+    missed = stats.hypergeom(cases, changed, size).pmf(0)
+    assert missed <= 0.05 + 1e-12
+    assert size <= 1 or stats.hypergeom(cases, changed, size - 1).pmf(0) > 0.05 - 1e-12
+
+
+@pytest.mark.parametrize(("cases", "changed", "size"), [(200, 10, 51), (200, 1, 190), (60, 60, 1), (1, 1, 1)])
+def test_known_sizes(cases, changed, size):
+    assert sample_size(cases, changed) == size
+
+
+@pytest.mark.parametrize("scores", [MOST, "1" * 40 + "0" * 20])
+def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: F811
+    adapter = desk.adapter()
+    tasks, record = load_tasks(desk.fixtures), desk.evaluate(adapter, {T: scores})
+    [unit] = tasks[0].units
+    fingerprint = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"])
+    references = baseline_references(desk.home / "baselines", tasks, [unit], fingerprint, "./tiny")
+
+    def decision(count: int, order: list) -> str:
+        cases = {**record.cases, **{case.key: _failed(record.cases[case.key], unit, 0.0) for case in order[:count]}}
+        summary = summarize(unit, [cases[case.key] for case in unit.cases])
+        made = replace(record, cases=cases, units={unit.key: summary})
+        return rule.compare(tasks, made, references, ["desk"]).tasks["desk"]["decision"]
+
+    found = fewest_turning(tasks, record, references, ["desk"], unit, unit.cases)
+    first = list(unit.cases)  # the baseline passes the first half
+    assert decision(found, first) == "block"
+    for seed in range(30):
+        order = random.Random(seed).sample(first, len(first))
+        assert decision(found - 1, order) == "release"
+
+
+def test_without_noise_one_outcome_is_too_many():
+    assert _is_beyond(1, 500, 0.0)
+
+
+def test_an_honest_engine_is_refused_as_rarely_as_is_said():
+    refused = [
+        sum(stats.binom(asked, 0.01).pmf(k) for k in range(asked + 1) if _is_beyond(k, asked, 0.01))
+        for asked in (20, 50, 200, 1000)
+    ]
+    assert all(chance < 0.001 for chance in refused)
+
+
+def test_ten_forged_of_two_hundred_are_found_on_a_quiet_engine():
+    size = sample_size(200, 10)
+    assert math.isclose(1 - stats.hypergeom(200, 10, size).pmf(0), 0.95, abs_tol=0.005)

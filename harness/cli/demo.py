@@ -40,7 +40,7 @@ def steps(home: Path) -> list[Step]:
         Step("Judge the adapter against the baseline: the gate",
              ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", f"--tg-baselines={baselines}",
               f"--tg-out={record}")),
-        Step("Release it: judged once more from the record, then written down",
+        Step("Release it: judged once more, both models asked again, then written down",
              ("tunegate", "release", adapter, f"--run={record}", f"--baselines={baselines}")),
     ]  # fmt: skip
 

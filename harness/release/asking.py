@@ -3,15 +3,20 @@
 A record, a baseline and a cache are files, and whoever can write one can write any outcome into it, digest and all. So
 a release asks base and adapter anew, past every cache: all critical and all sealed cases, and of the others so many,
 drawn by the system's own source of chance once the record is fixed, that the fewest changed outcomes which would turn
-the decision are met with a probability of 95 %. Outcomes are compared, not texts.
+the decision, or a twentieth of a unit's cases if that is fewer, are met with a probability of 95 %. Outcomes are
+compared, not texts.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import gammaln
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
@@ -21,8 +26,9 @@ from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Model
-from tunegate.harness.statistics.distributions import binom_beyond
+from tunegate.harness.statistics.distributions import Floats, binom_at, binom_beyond
 
+SHARE = 0.05  # of a unit's cases: so many changed ones are looked for even where they would turn nothing
 MISSED = 0.05  # how often a decision that was turned by the fewest changed outcomes may go unseen, a unit
 NOISE_LEVEL = 0.001  # how often an honest record may be refused where the engine repeats itself only nearly
 TOLERANCE = 1e-3  # relative, of continuous scores: a batch of another shape adds in another order
@@ -65,7 +71,7 @@ def ask_again(
         Refused: more outcomes differ than `noise` explains, or a critical case fails now.
         CouldNotRun: a model cannot answer.
     """
-    chosen = _chosen(tasks, candidate, references, trained)
+    chosen = _chosen(tasks, candidate, references, trained, noise)
     units = [_narrowed(unit, chosen) for task in tasks for unit in task.units if unit.key in candidate.units]
     units = [unit for unit in units if unit.cases]
     sides = {"adapter": candidate, **{name: references[name] for name in models if name != "adapter"}}
@@ -74,7 +80,7 @@ def ask_again(
         again = evaluate(units, models[name], watch, record.repeats, partial=True, sealed=True)
         differ = [key for key, result in again.cases.items() if not _same(result, record.cases[key])]
         fresh[name], differing[name] = _with(record, again, tasks), len(differ)
-        if differ and _is_beyond(len(differ), len(again.cases), noise):
+        if is_beyond(len(differ), len(again.cases), noise):
             wrong.append(
                 f"the {name}: {len(differ)} of {len(again.cases)} cases have another outcome than its record says: "
                 f"{listed(differ)}"
@@ -98,7 +104,10 @@ def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str
                 yield f"the adapter fails a critical case: {case.key}"
 
 
-def _is_beyond(differing: int, asked: int, noise: float) -> bool:
+def is_beyond(differing: int, asked: int, noise: float) -> bool:
+    """Whether more outcomes differ than noise explains: P(K >= differing) of K ~ Binomial(asked, noise)."""
+    if not differing:
+        return False
     return not noise or float(binom_beyond(differing - 1, asked, noise)) < NOISE_LEVEL
 
 
@@ -123,7 +132,7 @@ def _narrowed(unit: Unit, chosen: set[tuple[str, str]]) -> Unit:
 
 
 def _chosen(
-    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str]
+    tasks: Sequence[Task], candidate: Record, references: Mapping[str, Record], trained: Sequence[str], noise: float
 ) -> set[tuple[str, str]]:
     """What is asked, as (unit, case): that of a derived unit is asked of the unit that it derives from."""
     chosen: set[tuple[str, str]] = set()
@@ -132,21 +141,43 @@ def _chosen(
         certain = [case for case in unit.cases if case.critical or unit.sealed]
         others = [case for case in unit.cases if not (case.critical or unit.sealed)]
         fewest = fewest_turning(tasks, candidate, references, trained, unit, others)
-        drawn = draw(others, sample_size(len(others), fewest)) if others else []
+        changed = min(fewest, max(1, int(SHARE * len(others))))
+        drawn = draw(others, sample_size(len(others), changed, noise))
         chosen |= {(unit.of or unit.key, case.id) for case in [*certain, *drawn]}
     return chosen
 
 
-def sample_size(cases: int, changed: int, missed: float = MISSED) -> int:
-    """How many of `cases` to draw, so that all of `changed` ones among them are missed at most so often.
+def sample_size(cases: int, changed: int, noise: float = 0.0) -> int:
+    """How many of `cases` to draw, so that so many `changed` ones are found 95 % of the time; all, if need be."""
+    sizes = range(1, cases)  # whatever all of them show, there are no more
+    return bisect_left(sizes, 1 - MISSED, key=lambda size: found(cases, changed, size, noise)) + 1 if cases else 0
 
-    Sampling without replacement: P(none of them) = C(cases - changed, n) / C(cases, n).
+
+def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
+    """The chance that a record is refused of which so many outcomes were changed, and so many cases drawn.
+
+    Of those drawn a hypergeometric number was changed. A changed outcome differs unless noise brings it about, any
+    other one by noise alone.
     """
-    unseen, drawn = 1.0, 0
-    while unseen > missed and drawn < cases:
-        unseen *= max(0, cases - changed - drawn) / (cases - drawn)
-        drawn += 1
-    return drawn
+    among = np.arange(max(0, drawn + changed - cases), min(changed, drawn) + 1)
+    least = next(count for count in range(1, drawn + 2) if count > drawn or is_beyond(count, drawn, noise))
+    total = 0.0
+    for count, chance in zip(among, _hypergeometric(among, cases, changed, drawn), strict=True):
+        seen, others = (binom_at(np.arange(n + 1), n, p) for n, p in ((count, 1 - noise), (drawn - count, noise)))
+        total += float(chance * np.convolve(seen, others)[least:].sum())
+    return total
+
+
+def _hypergeometric(among: Floats, cases: int, changed: int, drawn: int) -> Floats:
+    """P(so many of the changed cases are among those drawn), by logarithms of factorials."""
+    logs = gammaln(np.arange(cases + 2) + 1.0)
+
+    def ways(of: int, which: Floats) -> Floats:
+        return np.asarray(logs[of] - logs[which] - logs[of - which])
+
+    return np.asarray(
+        np.exp(ways(changed, among) + ways(cases - changed, drawn - among) - ways(cases, np.array(drawn)))
+    )
 
 
 def fewest_turning(

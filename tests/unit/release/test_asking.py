@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.asking import _failed, _is_beyond, fewest_turning, sample_size
+from tunegate.harness.release.asking import _failed, fewest_turning, is_beyond, sample_size
 
 
 @given(st.integers(1, 400), st.integers(1, 400))
@@ -57,12 +57,12 @@ def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: 
 
 
 def test_without_noise_one_outcome_is_too_many():
-    assert _is_beyond(1, 500, 0.0)
+    assert is_beyond(1, 500, 0.0)
 
 
 def test_an_honest_engine_is_refused_as_rarely_as_is_said():
     refused = [
-        sum(stats.binom(asked, 0.01).pmf(k) for k in range(asked + 1) if _is_beyond(k, asked, 0.01))
+        sum(stats.binom(asked, 0.01).pmf(k) for k in range(asked + 1) if is_beyond(k, asked, 0.01))
         for asked in (20, 50, 200, 1000)
     ]
     assert all(chance < 0.001 for chance in refused)

@@ -6,7 +6,7 @@ import importlib.util
 import io
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +17,27 @@ from platformdirs import user_cache_path
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object, read_text
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
 MARKER = "converted.json"  # written last: the sizes of all that was converted
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
+#: Which of them a tokenizer has depends on its kind; each shapes tokens.
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json",
+    "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "qwen.tiktoken", "tiktoken.model",
+)  # fmt: skip
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
+#: Keys that count where they say anything; which of them are written out depends on the version of transformers.
+MORE_TOKENIZER_KEYS = (
+    "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "do_lower_case", "strip_accents",
+    "legacy", "split_special_tokens", "sp_model_kwargs", "clean_up_tokenization_spaces",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +196,19 @@ def _save_as_safetensors(gguf: Path, folder: Path) -> None:
 
 
 def identify(name: str, folder: Path) -> ModelFiles:
-    """Digest the model in `folder`: its weights and configuration, its tokenizer, its chat template.
+    """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
 
     Raises:
-        CouldNotRun: the folder holds no safetensors weights.
+        CouldNotRun: what would be loaded is no safetensors file.
+        Refused: the folder is an adapter's as well, which transformers would put on the weights unasked.
     """
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise CouldNotRun(f"{folder}: expected *.safetensors weights, found none; save the model as safetensors first")
+    if (folder / "adapter_config.json").exists():
+        raise Refused(
+            f"{folder}: expected a base model, found an adapter in its folder (adapter_config.json), which would be "
+            "loaded with it unseen; move that into a folder of its own"
+        )
     config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
+    weights = _loaded_weights(folder, config)
     ends = _json(folder / "generation_config.json").get(ENDS)
     if ends is not None:
         config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
@@ -207,6 +222,7 @@ def identify(name: str, folder: Path) -> ModelFiles:
             [
                 _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
                 {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
+                *([more] if (more := {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}) else []),
             ]
         ),
         # transformers prefers the file of its own, too
@@ -214,6 +230,25 @@ def identify(name: str, folder: Path) -> ModelFiles:
             read_text(template, most=MOST_SETTINGS) if template.is_file() else settings.get("chat_template")
         ),
     )
+
+
+def _loaded_weights(folder: Path, config: Mapping[str, Any]) -> list[Path]:
+    """The files that transformers loads from a folder, whatever else lies in it: one, or an index and its shards."""
+    named = str(config.get("transformers_weights") or "")
+    first = folder / (named or (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX))
+    shards: list[Path] = []
+    if first.name.endswith(".index.json"):
+        by_tensor = _json(first).get("weight_map", {})
+        shards = sorted(folder / str(name) for name in set(by_tensor.values())) if isinstance(by_tensor, dict) else []
+    weights = shards or [first]
+    if not all(path.suffix == ".safetensors" and path.parent == folder and path.is_file() for path in weights):
+        pickles = listed(sorted(path.name for path in folder.glob("*.bin")))
+        raise CouldNotRun(
+            f"{folder}: expected {named or f'{WEIGHTS}, or {INDEX} and its shards'}, found "
+            f"{f'{pickles}, which may run code when it is loaded' if pickles else 'none'}; save the model as "
+            "safetensors first"
+        )
+    return [first, *shards]
 
 
 def short_name(name: str) -> str:

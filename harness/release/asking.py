@@ -14,6 +14,7 @@ import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -159,7 +160,7 @@ def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
     Of those drawn a hypergeometric number was changed. A changed outcome differs unless noise brings it about, any
     other one by noise alone.
     """
-    among = np.arange(max(0, drawn + changed - cases), min(changed, drawn) + 1)
+    among = np.arange(max(0, drawn + changed - cases), min(changed, drawn) + 1, dtype=np.int64)
     least = next(count for count in range(1, drawn + 2) if count > drawn or is_beyond(count, drawn, noise))
     total = 0.0
     for count, chance in zip(among, _hypergeometric(among, cases, changed, drawn), strict=True):
@@ -168,7 +169,7 @@ def found(cases: int, changed: int, drawn: int, noise: float = 0.0) -> float:
     return total
 
 
-def _hypergeometric(among: Floats, cases: int, changed: int, drawn: int) -> Floats:
+def _hypergeometric(among: NDArray[Any], cases: int, changed: int, drawn: int) -> Floats:
     """P(so many of the changed cases are among those drawn), by logarithms of factorials."""
     logs = gammaln(np.arange(cases + 2) + 1.0)
 

@@ -110,8 +110,76 @@ def test_the_slug_is_the_name_and_eight_digits_of_the_digest(tiny_model):
 def test_a_folder_without_safetensors_is_no_model(copy):
     (copy / "model.safetensors").unlink()
 
-    with pytest.raises(CouldNotRun, match=r"expected \*\.safetensors weights, found none"):
+    with pytest.raises(
+        CouldNotRun, match=r"expected model\.safetensors, or model\.safetensors\.index\.json and its shards"
+    ):
         identify("m", copy)
+
+
+def test_a_pickle_that_would_be_loaded_is_no_model(copy):
+    (copy / "model.safetensors").rename(copy / "others.safetensors")
+    (copy / "pytorch_model.bin").write_bytes(b"a pickle")
+
+    with pytest.raises(CouldNotRun, match=r"found pytorch_model\.bin, which may run code when it is loaded"):
+        identify("m", copy)
+
+
+def test_weights_that_are_not_loaded_do_not_count(copy, tiny_model):
+    (copy / "others.safetensors").write_bytes(b"others")
+    (copy / "pytorch_model.bin").write_bytes(b"a pickle")
+
+    assert identify("m", copy) == identify("m", tiny_model)
+
+
+def shard(folder: Path, into: Path) -> Path:
+    from transformers import AutoModelForCausalLM
+
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(into, max_shard_size="20KB")
+    for file in folder.iterdir():
+        if not (into / file.name).exists() and file.suffix != ".safetensors":
+            shutil.copy(file, into)
+    return into
+
+
+def test_shards_count_by_their_index(tiny_model, tmp_path):
+    folder = shard(tiny_model, tmp_path / "shards")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    before = identify("m", folder)
+    last = sorted(folder.glob("model-*.safetensors"))[-1]
+    flip_a_bit(last)
+    assert changes(before, identify("m", folder)) == ["base"]
+    last.unlink()
+    with pytest.raises(CouldNotRun, match="and its shards, found none"):
+        identify("m", folder)
+
+
+@pytest.mark.parametrize("named", ["../weights.safetensors", "weights.bin", "deep/weights.safetensors"])
+def test_weights_that_a_configuration_finds_elsewhere_are_no_model(copy, named):
+    edit(copy / "config.json", transformers_weights=named)
+    (copy / "weights.bin").write_bytes(b"a pickle")
+    with pytest.raises(CouldNotRun, match=r"expected .*weights"):
+        identify("m", copy)
+
+
+def test_an_adapter_in_the_folder_of_a_base_is_refused(copy):
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(Refused, match="expected a base model, found an adapter in its folder"):
+        identify("m", copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "special_tokens_map.json").write_text("{}"),
+        lambda folder: (folder / "vocab.txt").write_text("a"),
+        lambda folder: edit(folder / "tokenizer_config.json", additional_special_tokens=["yes"]),
+        lambda folder: edit(folder / "tokenizer_config.json", added_tokens_decoder={"1": {"content": "yes"}}),
+        lambda folder: edit(folder / "tokenizer_config.json", clean_up_tokenization_spaces=True),
+    ],
+)
+def test_whatever_shapes_tokens_or_text_is_seen(copy, tiny_model, change):
+    change(copy)
+    assert changes(identify("m", tiny_model), identify("m", copy)) == ["tokenizer"]
 
 
 # the embedded model, converted once

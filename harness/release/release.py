@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import finish_cut_off
-from tunegate.harness.baselines.ledger import read_ledger
+from tunegate.harness.baselines.ledger import case_digests, cases_of, read_ledger, who
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
 from tunegate.harness.baselines.recording import release_command, write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
@@ -130,7 +130,8 @@ def release_adapter(
     _check_decision(gate.compare(tasks, now, compared, [training["task"]]), None, tasks)
     _check_as_begun(adapter, digest, tasks, cases)
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
-    done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen)
+    about = {"asked": asked.line(), "sealed": _sealed(baselines, units, record)}
+    done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen, about)
     sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
     notes = [line for name, each in sides.items() for line in each.notes(name)]
     notes += release_notes(references, record.fingerprint["subject"])
@@ -262,8 +263,9 @@ def _write(
     baselines: Path,
     units: Sequence[Unit],
     seen: Mapping[str, str | None],
+    about: Mapping[str, Any],
 ) -> Released:
-    card = _card(adapter.resolve().name, training, decided)
+    card = _card(adapter.resolve().name, training, decided, about)
     record = json_text(decided.as_dict())
     folder = adapter.resolve()
     manifest = json_text(_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
@@ -289,7 +291,17 @@ def _manifest(
     })  # fmt: skip
 
 
-def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
+def _sealed(baselines: Path, units: Sequence[Unit], record: Record) -> dict[str, int]:
+    """For how many other models the sealed cases were opened; empty where none are sealed."""
+    cases = {case for each in case_digests(unit for unit in units if unit.sealed).values() for case in each}
+    if not cases:
+        return {}
+    opened = [event for event in read_ledger(baselines).in_order if event.kind == "opened"]
+    others = {event.who for event in opened if cases & set(cases_of(event))} - {who(record.fingerprint["subject"])}
+    return {"others": len(others)}
+
+
+def _card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
     environment = Environment(  # noqa: S701  (Markdown, not HTML: every value goes through `_in_card`)
         loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
         finalize=_in_card,
@@ -299,7 +311,7 @@ def _card(name: str, training: Mapping[str, Any], decided: Record) -> str:
     try:
         return environment.get_template("model_card.md.j2").render(
             name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
-            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"], **about,
         )  # fmt: skip
     except UndefinedError as error:
         raise Refused(

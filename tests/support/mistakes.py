@@ -12,20 +12,25 @@ from tests.support.spoil import (
     Step,
     again,
     circle,
+    claim,
+    commit,
     copy,
     cut,
+    cut_off,
     drop,
     flip,
     forget,
     line,
     move,
     pipe,
+    poison,
     put,
     ran,
     remove,
     replace,
     rescaled,
     stamp,
+    write,
 )
 
 # the commands; each passes where no mistake is made
@@ -37,6 +42,19 @@ OF_RUN = "tunegate release tuned --run=run.json"
 VERIFY = "tunegate verify tuned"
 DIAGNOSIS = "baselines/*/desk/diagnosis.json"
 TRAIN = "tunegate train tuned.yaml --output=next"
+FORGED = "tunegate release third --run=forged.json"
+BY_GATE = "tunegate gate --adapter=tuned --sealed"
+ISOLATED = BY_GATE.replace("tuned", "third")
+ADDOPTS = '[tool.pytest.ini_options]\naddopts = "-k nothing"\n[tool.tunegate]'
+OWN_CHECKS = '[tool.tunegate]\nchecks = "checks.py"'
+REACHING = """
+import tunegate.harness.gate.rule as rule
+import tunegate.harness.policy_from as policy_from
+from tunegate import CheckKind
+rule.task_blocked = lambda *_: False
+policy_from._blocks = lambda *_: ()
+CHECKS = {"mine": CheckKind(kind="pass/fail", options={}, expect={}, load=lambda *_: None, version=1)}
+"""
 SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))
 
 # the files
@@ -303,6 +321,43 @@ MISTAKES = {
                ran('tunegate release --withdraw tuned --reason="it is rude"')),
         caught("an adapter that was never released is withdrawn", "tunegate release --withdraw second --reason=none", 4,
                "second: expected an adapter that the ledger knows as released", passes=OF_RUN),
+    ),
+    "Asked again": (
+        caught("another tool wrote the record of an adapter that passes for one that does not", FORGED, 4,
+               "asked again, the adapter: ... cases have another outcome than its record says",
+               claim(RUN, "third", "forged.json"), passes=OF_RUN),
+        caught("the cache holds other answers, and the adapter is judged on them",
+               "tunegate release third --run=third.json", 4,
+               "asked again, the adapter: ... cases have another outcome than its record says",
+               poison("5", "7"), ran(f"{THIRD} --tg-out=third.json"), passes=OF_RUN),
+        caught("the cache holds other answers (mended by asking again)", f"{GATE} --tg-fresh", 0,
+               "desk: Release", poison("7", "5"), ran(GATE, 1)),
+        caught("a file is added to the adapter's folder before the release", OF_RUN, 4,
+               "tuned: expected an adapter and what was written about it, found more.bin too",
+               copy(RUN, "tuned/more.bin")),
+        caught("a file is added to the adapter's folder after the release", VERIFY, 4,
+               "tuned: expected the files that were released, found more.bin too", copy(RUN, "tuned/more.bin")),
+        caught("the base is another one where it is released", f"{OF_RUN} --model=other", 4,
+               "run.json: expected to ask the model that was judged, found another base",
+               copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
+        caught("a release was cut off between its files", GATE, 4,
+               "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; finish it: tunegate",
+               cut_off("tunegate release tuned")),
+    ),
+    "Without pytest": (
+        caught("conftest.py lets no case be judged", ISOLATED, 1, "gate: blocked by the rules of this change",
+               write("conftest.py", "def pytest_collection_modifyitems(items): items.clear()"), passes=BY_GATE),
+        caught("pytest's options select nothing", ISOLATED, 1, "gate: blocked by the rules of this change",
+               replace("pyproject.toml", "[tool.tunegate]", ADDOPTS), passes=BY_GATE),
+        caught("a check of one's own reaches into the gate", ISOLATED, 1, "gate: blocked by the rules of this change",
+               write("checks.py", REACHING), replace("pyproject.toml", "[tool.tunegate]", OWN_CHECKS), passes=BY_GATE),
+        caught("inconclusive is made a warning", f"{BY_GATE} --policy-from=HEAD", 1,
+               "[tool.tunegate] inconclusive: not set -> warn",
+               commit(), replace("pyproject.toml", "[tool.tunegate]", '[tool.tunegate]\ninconclusive = "warn"'),
+               passes=BY_GATE),
+        caught("a margin is widened, and the baseline recorded again", f"{BY_GATE} --policy-from=HEAD", 4,
+               "desk/wording: task.yaml is looser: margin 0.2 -> 0.4",
+               commit(), put(POLICY, "units.wording.margin", 0.4), ran(RECORD), passes=BY_GATE),
     ),
     "Records and releases": (
         caught("an output is edited", OF_RUN, 4, RUN_EDITED, put(RUN, f"{C03}.output", "8")),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunegate.harness.core.files import stamped
+from tunegate.harness.baselines.journal import JOURNAL
+from tunegate.harness.core.files import stamped, write_json
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.resolve import cache_folder
 
 
 class Ran(NamedTuple):
@@ -211,11 +217,11 @@ def move(old: str, name: str) -> Step:
 
 
 def copy(source: str, target: str) -> Step:
-    """Copy a file over another one, or to a new place."""
+    """Copy a file over another one, or a file or folder to a new place."""
 
     def step(place: Place) -> None:
-        over = [*place.path.glob(target), place.path / target]
-        shutil.copy(place.file(source), over[0])
+        over, found = [*place.path.glob(target), place.path / target], place.file(source)
+        shutil.copytree(found, over[0]) if found.is_dir() else shutil.copy(found, over[0])
 
     return step
 
@@ -234,5 +240,54 @@ def rescaled(file: str, names: str, factor: float) -> Step:
         changed = {name: weight * factor for name, weight in weights.items() if names in name}
         assert changed
         save_file(weights | changed, path, {"format": "pt"})
+
+    return step
+
+
+def claim(record: str, adapter: str, file: str) -> Step:
+    """Write the record of one adapter down as that of another, digest and all."""
+
+    def step(place: Place) -> None:
+        data = json.loads(place.file(record).read_text())
+        data["fingerprint"]["subject"]["adapter"] = adapter_digest(place.path / adapter)
+        (place.path / file).write_text(json.dumps(data))
+        stamp(file)(place)
+
+    return step
+
+
+def poison(old: str, new: str) -> Step:
+    """Put other outputs into the cache of generations."""
+
+    def step(place: Place) -> None:
+        with closing(sqlite3.connect(cache_folder() / "generations.sqlite")) as store, store:
+            store.execute(
+                "UPDATE generations SET answer = replace(answer, ?, ?)", (f'"output": "{old}"', f'"output": "{new}"')
+            )
+
+    return step
+
+
+def write(file: str, text: str) -> Step:
+    """Write a file of one's own."""
+    return lambda place: (place.path / file).write_text(text)
+
+
+def commit() -> Step:
+    """Commit all that there is, in a new repository."""
+
+    def step(place: Place) -> None:
+        own = ["git", "-C", str(place.path), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+            subprocess.run([*own, *arguments], check=True, capture_output=True)
+
+    return step
+
+
+def cut_off(command: str) -> Step:
+    """Leave the journal of a command that was killed between its files."""
+
+    def step(place: Place) -> None:
+        write_json(place.path / "baselines" / JOURNAL, stamped({"command": command, "folder": "", "files": []}))
 
     return step

@@ -30,7 +30,7 @@ from tunegate.harness.evaluation.options import REPLAY, Options, split_replay, s
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.gate.changes import Changes, Rules, rule_changes
+from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
 from tunegate.harness.session import Session
 
 RULES = ("cases", "baselines", "checks", "inconclusive")  # settings that decide; the others say who answers
@@ -38,8 +38,8 @@ HERE = "the rules of this change"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One model judged by one set of rules, and which of its units and tasks block."""
+class RulesVerdict:
+    """One model by one set of rules, which has a name where there are two, and which of its units and tasks block."""
 
     rules: str
     record: Record
@@ -64,8 +64,8 @@ class Decision:
     `refused` says why something could not be judged; then nothing passes.
     """
 
-    judged: tuple[Judged, ...] = ()
-    changes: Changes | None = None
+    by_rules: tuple[RulesVerdict, ...] = ()
+    changes: RuleChanges | None = None
     permitted: bool = False
     notes: tuple[str, ...] = ()
     refused: str = ""
@@ -78,19 +78,19 @@ class Decision:
     @property
     def passes(self) -> bool:
         """Whether nothing blocks."""
-        return not (self.is_altered or self.refused or any(each.blocks for each in self.judged))
+        return not (self.is_altered or self.refused or any(each.blocks for each in self.by_rules))
 
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""
-        changes = self.changes or Changes((), (), "")
+        changes = self.changes or RuleChanges((), (), "")
         return {
             "passes": self.passes, "refused": self.refused, "altered": list(changes.altered),
             "added": list(changes.added), "permit": changes.permit, "permitted": self.permitted,
-            "judged": [each.as_dict() for each in self.judged], "notes": list(self.notes),
+            "by_rules": [each.as_dict() for each in self.by_rules], "notes": list(self.notes),
         }  # fmt: skip
 
 
-def judge_change(
+def decide_change(
     options: Options, ref: str | None, permit: str | None, watch: Watch, tell: Callable[[Decision], None]
 ) -> Decision:
     """Judge what `options` name by the rules in the work tree and, with `ref`, by those of a branch or commit as well.
@@ -108,28 +108,28 @@ def judge_change(
         CouldNotRun: a model could not answer.
     """
     if ref is None:
-        return _judged_by(Decision(), options, HERE, watch)
+        return _decided_by(Decision(), options, "", watch)
     root = options.root
     check_repository(root, "the project")
     with _project_at(options, commit_of(root, ref, "--policy-from")) as before:
         check_contains(options.baselines, read_ledger(options.baselines), ref)
         if before is None:
             note = f"{ref} has no fixtures: all rules are this change's own"
-            return _judged_by(Decision(notes=(note,)), options, HERE, watch)
+            return _decided_by(Decision(notes=(note,)), options, HERE, watch)
         changes = rule_changes(_rules(before), _rules(options))
         decision = Decision(changes=changes, permitted=bool(permit) and permit == changes.permit)
         tell(decision)
         _complete_baselines(before, options)
         # what the change brings first: an opening of sealed cases is then told to the ledger that stays
-        decision = _judged_by(decision, options, HERE, watch)
-        there = _judged_by(Decision(), _asked_before(before), f"the rules of {ref}", watch)
-        gone = [replace(each, record=replace(each.record, path=None)) for each in there.judged]  # with its folder
+        decision = _decided_by(decision, options, HERE, watch)
+        there = _decided_by(Decision(), _asked_before(before), f"the rules of {ref}", watch)
+        gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{ref}:")
         if refused and options.replays and decision.permitted:
             # a file answers one set of questions: whoever permitted the others has seen what is asked now
             return replace(decision, notes=(*decision.notes, f"permitted, so not judged {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
-        return replace(decision, judged=(*gone, *decision.judged), refused=every)
+        return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
 
 
 def _asked_before(before: Options) -> Options:
@@ -148,16 +148,16 @@ def _asked_before(before: Options) -> Options:
     return replace(before, model=f"{REPLAY}{name}{'=' if name else ''}{target}")
 
 
-def _judged_by(decision: Decision, options: Options, rules: str, watch: Watch) -> Decision:
+def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) -> Decision:
     """The decision with what these rules make of it."""
     try:
         session = Session(options)
         session.select([], session.units())
         session.execute(watch)
     except Refused as error:
-        return replace(decision, refused=f"by {rules}: {error}")
-    judged = tuple(Judged(rules, record, _blocks(session, record)) for record in session.records)
-    return replace(decision, judged=judged, notes=(*decision.notes, *session.notes))
+        return replace(decision, refused=f"by {rules}: {error}" if rules else str(error))
+    evaluated = tuple(RulesVerdict(rules, record, _blocks(session, record)) for record in session.records)
+    return replace(decision, by_rules=evaluated, notes=(*decision.notes, *session.notes))
 
 
 def _blocks(session: Session, record: Record) -> tuple[str, ...]:

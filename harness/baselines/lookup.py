@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import differing, question_differences
-from tunegate.harness.baselines.ledger import model_name, read_ledger, who
+from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, who
 from tunegate.harness.baselines.releases import check_released_files, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
@@ -81,8 +81,12 @@ def matching(
             wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; record it again: {how}")
         elif baseline.digest not in (known := ledger.recorded(unit.key, slug)):
             where, last = show_path(baseline.path), "another one as the last" if known else "none of this model yet"
+            undone = (
+                f", or take an undone recording's event back: git clean {show_path(root / LEDGER)}" if known else ""
+            )
             wrong.append(
-                f"{unit.key}: expected the baseline ({where}) in the ledger, which names {last}; record it again: {how}"
+                f"{unit.key}: expected the baseline ({where}) in the ledger, which names {last}; record it again: "
+                f"{how}{undone}"
             )
         found.append(baseline)
     if wrong:

@@ -158,8 +158,8 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
                 changes |= _brought_back(root, event, before)
             last = f"the last release is {' or '.join(names)}" if names else "there is no release now"
             lines.append(f"{event.task}: withdrawn: {model_name(event.subject)}; {last}")
-        told = [Event("withdrawn", event.task, event.subject, reason=reason) for event in released]
-        changes |= {event_path(root, event.digest): event.text for event in next_events(ledger, told)}
+        events = [Event("withdrawn", event.task, event.subject, reason=reason) for event in released]
+        changes |= {event_path(root, event.digest): event.text for event in next_events(ledger, events)}
         write_together(root, changes, command)
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -30,7 +30,7 @@ from tunegate.harness.core.printing import print_json
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import RungName
-    from tunegate.harness.policy_from import Decision, Judged
+    from tunegate.harness.policy_from import Decision, RulesVerdict
 
 START = "from tunegate.harness.cli.main import main; main()"
 
@@ -78,7 +78,7 @@ def gate(
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.options import BASELINE, Options
-    from tunegate.harness.policy_from import judge_change
+    from tunegate.harness.policy_from import decide_change
 
     if permit and not policy_from:
         raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
@@ -90,7 +90,7 @@ def gate(
     )  # fmt: skip
     tell = (lambda _: None) if as_json else _print_changes
     with isolating_checks():
-        decision = judge_change(options, policy_from, permit, watch_on(aside), tell)
+        decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -104,24 +104,29 @@ def gate(
 def _print(decision: Decision) -> None:
     from tunegate.harness.reporting.record import print_record
 
-    for each in decision.judged:
-        if each.blocks or each.record.path:
-            console.print(f"{_who(each)}by {each.rules}:")
+    for each in decision.by_rules:
+        if each.blocks or each.record.path:  # by the older rules alone what blocks: the rest is shown once
+            if each.rules:
+                console.print(f"{_who(each)}by {each.rules}:")
             print_record(console, each.record)
     for line in decision.notes:
         console.print(line)
-    for each in decision.judged:
-        verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
-        console.print(f"{_who(each)}by {each.rules}: {verdict}")
+    for each in decision.by_rules:
+        if each.rules:
+            verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
+            console.print(f"{_who(each)}by {each.rules}: {verdict}")
     if decision.passes:
         console.print("gate: passes")
-        return
-    why = [
-        *(["altered rules"] if decision.is_altered else []),
-        *(["what could not be judged"] if decision.refused else []),
-        *dict.fromkeys(each.rules for each in decision.judged if each.blocks),
-    ]
-    errors.print(f"gate: blocked by {' and '.join(why)}")
+    else:
+        errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
+
+
+def _reasons(decision: Decision) -> Iterator[str]:
+    if decision.is_altered:
+        yield "altered rules"
+    if decision.refused:
+        yield "what could not be judged"
+    yield from dict.fromkeys(each.rules or ", ".join(each.blocks) for each in decision.by_rules if each.blocks)
 
 
 def _print_changes(decision: Decision) -> None:
@@ -140,8 +145,8 @@ def _print_changes(decision: Decision) -> None:
         console.print(f"  {line}")
 
 
-def _who(judged: Judged) -> str:
-    return f"{judged.record.adapter}, " if judged.record.adapter else ""
+def _who(verdict: RulesVerdict) -> str:
+    return f"{verdict.record.adapter}, " if verdict.record.adapter else ""
 
 
 def _number(lines: Sequence[str], name: str) -> str:

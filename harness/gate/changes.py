@@ -61,7 +61,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Changes:
+class RuleChanges:
     """What a change does to the rules, a line each: `altered` blocks until it is permitted, `added` is only told.
 
     `permit` names exactly these alterations: with any other one it is another.
@@ -72,14 +72,14 @@ class Changes:
     permit: str
 
 
-def rule_changes(old: Rules, new: Rules) -> Changes:
+def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
     altered = [*_settings(old, new), *_gone(old, new), *_looser(old, new)]
     for key, unit in new.units.items():
         if key in old.units:
             altered += _unit_changes(old.units[key], unit)
     altered += _baselines(old, new)
-    return Changes(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
+    return RuleChanges(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
 
 
 def _permit(altered: Sequence[str], new: Rules) -> str:

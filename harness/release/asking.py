@@ -36,7 +36,7 @@ TOLERANCE = 1e-3  # relative, of continuous scores: a batch of another shape add
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedAgain:
     """What came of it: how many cases of each side were asked, and how many had another outcome than their record."""
 
     cases: int
@@ -56,7 +56,7 @@ def ask_again(
     models: Mapping[str, Model],
     watch: Watch,
     noise: float = 0.0,
-) -> tuple[Record, dict[str, Record], Asked]:
+) -> tuple[Record, dict[str, Record], AskedAgain]:
     """Ask both sides of a decision to release again; returns them with the answers of now in place of those asked.
 
     Args:
@@ -93,7 +93,7 @@ def ask_again(
             "pytest fixtures/ --tg-record --tg-fresh, then --tg-adapter=DIR --tg-against=baseline --tg-fresh"
         )
     compared = {name: fresh.get(name, record) for name, record in references.items()}
-    return fresh["adapter"], compared, Asked(len(chosen), differing)
+    return fresh["adapter"], compared, AskedAgain(len(chosen), differing)
 
 
 def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str, Record]) -> Iterator[str]:

@@ -151,12 +151,12 @@ def _foreign(adapter: Path) -> list[str]:
     return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, MANIFEST})
 
 
-def _check_models(models: Mapping[str, Model], judged: Fingerprint, name: str) -> None:
+def _check_models(models: Mapping[str, Model], expected: Fingerprint, name: str) -> None:
     """The models that are asked are those that were judged, by the same means."""
     for model in models.values():
         found, without = model.fingerprint, {"adapter"} if model.fingerprint.subject.get("adapter") is None else set()
         for part, ours, theirs in (
-            ("model", found.subject, judged.subject), ("engine", found.engine, judged.engine)
+            ("model", found.subject, expected.subject), ("engine", found.engine, expected.engine)
         ):  # fmt: skip
             keys = {*ours, *theirs} - without
             if differ := sorted(key for key in keys if ours.get(key) != theirs.get(key)):

@@ -142,7 +142,7 @@ def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home)
     for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@b -c commit.gpgsign=false commit -q -m first"):
         subprocess.run(["git", *command.split()], cwd=project, check=True)
 
-    assert follow("review.md", project, home) == 15
+    assert follow("review.md", project, home) == 16
 
 
 def test_a_guide_that_shows_what_is_not_so_is_found_out(tmp_path):

@@ -9,14 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
 from tests.support.hostile_files import NO_FILES, NO_JSON
 from tests.support.records import stamp, training_record, write_policy
 from tests.support.units import write_unit
-from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
@@ -26,6 +24,7 @@ from tunegate.harness.session import Session
 
 BASE = "baselines/replay-gpt/desk/triage.json"
 RECORD = ["record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl"]
+GATE = ["gate", "--model=replay:gpt=outputs.jsonl", "--requests=requests.jsonl"]
 RELEASE = ["release", "tuned", "--run=run.json"]
 TRAIN = ["train", "recipe.yaml", "--dry-run"]
 NONE = {"nothing"}
@@ -37,7 +36,7 @@ READERS: dict[str, tuple[str, list[str], set[str]]] = {
     "one of two records": ("run.json", ["report", "other.json", "run.json"], set()),
     "a record, planned with": ("run.json", ["plan", "--run=run.json"], set()),
     "a record, released by": ("run.json", RELEASE, set()),
-    "a baseline": (BASE, ["gate"], set()),
+    "a baseline": (BASE, GATE, set()),
     "outputs": ("outputs.jsonl", RECORD, BLANK),
     "requests": ("requests.jsonl", RECORD, set()),
     "a manifest": ("tuned/release.json", ["verify", "tuned"], set()),
@@ -102,19 +101,7 @@ def write_adapter(home: Path) -> None:
 
 
 def ran(command: list[str]) -> Result:
-    return CliRunner().invoke(gate if command == ["gate"] else app, [] if command == ["gate"] else command)
-
-
-gate = typer.Typer()
-
-
-@gate.command(cls=Command)
-def against_the_baseline() -> None:
-    """What pytest does under --tg-against=baseline, and no more than that."""
-    requests = Path("requests.jsonl")
-    session = Session(Options(Path.cwd(), "replay:gpt=outputs.jsonl", against="baseline", requests=requests))
-    session.select([], session.units())
-    session.execute(quiet())
+    return CliRunner().invoke(app, command)
 
 
 @pytest.fixture
@@ -135,8 +122,18 @@ def content(home: Path, without: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("kind", [*NO_FILES, *NO_JSON])
+#: One reader of each sort meets every hostile file, the others one of each class: all go through core/reading.py.
+ALL_KINDS = {"a record, reported", "a baseline", "outputs", "a fixture file", "settings"}
+SOME_KINDS = (
+    "nothing", "a folder", "a pipe", "a device without end", "links in a circle", "a file of 2 GB", "an empty file",
+    "UTF-16", "brackets", "a number of a million digits", "NaN", "a key twice", "a list", "an object of others",
+)  # fmt: skip
+MET = [
+    (kind, reader) for kind in [*NO_FILES, *NO_JSON] for reader in READERS if reader in ALL_KINDS or kind in SOME_KINDS
+]
+
+
+@pytest.mark.parametrize(("kind", "reader"), MET)
 def test_a_hostile_file_is_told_and_nothing_changes(place, kind, reader):
     name, command, harmless = READERS[reader]
     path = place / name
@@ -167,6 +164,7 @@ def test_without_it_the_command_reads_its_file(place, reader):
         "verify": "does not say release",
         "train": "'./none'",
         "plan": "expected a record judged with --tg-against",
+        "gate": "gate: blocked by desk/triage, desk",
     }
     assert done.exit_code == 0 or said[command[0]] in done.output, done.output
 
@@ -205,7 +203,7 @@ def test_no_mutant_with_a_valid_digest_ends_in_a_mistake_of_ours(place, reader, 
 
         done = ran(command)
 
-        assert done.exit_code in {0, 4}, (done.output, above, last)
+        assert done.exit_code in {0, 1, 4}, (done.output, above, last)
         assert "unexpected error" not in done.output, (done.output, above, last, change)
         assert "\n::error" not in done.output
         assert "\u202e" not in done.output

@@ -170,7 +170,9 @@ def test_without_a_mistake_every_command_passes(place: Place, command: str) -> N
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_a_mistake_is_caught_by_name(place: Place, row: Mistake) -> None:
+def test_a_mistake_is_caught_by_name(place: Place, row: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
+    if row.own_cache:
+        monkeypatch.setenv("TUNEGATE_CACHE", str(place.path / "cache"))
     for step in row.steps:
         step(place)
     result = place.run(row.command)

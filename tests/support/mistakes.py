@@ -18,6 +18,7 @@ from tests.support.spoil import (
     cut,
     cut_off,
     drop,
+    enter,
     flip,
     forget,
     line,
@@ -45,7 +46,6 @@ TRAIN = "tunegate train tuned.yaml --output=next"
 FORGED = "tunegate release third --run=forged.json"
 BY_GATE = "tunegate gate --adapter=tuned --sealed"
 ISOLATED = BY_GATE.replace("tuned", "third")
-ADDOPTS = '[tool.pytest.ini_options]\naddopts = "-k nothing"\n[tool.tunegate]'
 OWN_CHECKS = '[tool.tunegate]\nchecks = "checks.py"'
 REACHING = """
 import tunegate.harness.gate.rule as rule
@@ -91,11 +91,14 @@ class Mistake:
     says: str
     steps: tuple[Step, ...]
     passes: str
+    own_cache: bool = False
 
 
-def caught(what: str, command: str, code: int, says: str, *steps: Step, passes: str = "") -> Mistake:
+def caught(
+    what: str, command: str, code: int, says: str, *steps: Step, passes: str = "", own_cache: bool = False
+) -> Mistake:
     """One mistake; where the command itself is the mistake, `passes` tells the right one."""
-    return Mistake(what, command, code, says, steps, passes or command)
+    return Mistake(what, command, code, says, steps, passes or command, own_cache)
 
 
 def recorded(why: str, unit: str = "triage") -> str:
@@ -262,28 +265,28 @@ MISTAKES = {
                pipe(BASE)),
         caught("another version of the check judged it (told, and scored again)", GATE, 0,
                "desk/triage: the outputs of the baseline are scored again (check version 0 -> 1): 0 of 40 cases score "
-               "otherwise", put(BASE, "questions.check version", "0"), stamp(BASE)),
+               "otherwise", put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
-               put(BASE, "cases.c03.score", 1.0), stamp(BASE)),
+               put(BASE, "cases.c03.score", 1.0), stamp(BASE), enter(BASE)),
         caught("another tool wrote that a case passed", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
-               put(BASE, "cases.c03.passed", True), stamp(BASE)),
+               put(BASE, "cases.c03.passed", True), stamp(BASE), enter(BASE)),
         caught("another tool took the findings out", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
-               put(BASE, "cases.c03.findings", []), stamp(BASE)),
+               put(BASE, "cases.c03.findings", []), stamp(BASE), enter(BASE)),
         caught("another tool wrote an output that scores otherwise", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
-               put(BASE, "cases.c03.output", "7"), stamp(BASE)),
+               put(BASE, "cases.c03.output", "7"), stamp(BASE), enter(BASE)),
         caught("another tool took an output out", GATE, 4, OTHER_SCORES.format(THE_BASELINE),
-               put(BASE, "cases.c03.output", None), stamp(BASE)),
+               put(BASE, "cases.c03.output", None), stamp(BASE), enter(BASE)),
         caught("another tool wrote the mean", GATE, 4,
                "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
-               put(BASE, "summary.mean", 0.5), stamp(BASE)),
+               put(BASE, "summary.mean", 0.5), stamp(BASE), enter(BASE)),
         caught("another tool wrote a mean and another version of the check", GATE, 4,
                "desk/triage: the baseline ( ... ) says what its outputs do not: the mean of its cases stored as 0.5",
-               put(BASE, "summary.mean", 0.5), put(BASE, "questions.check version", "0"), stamp(BASE)),
+               put(BASE, "summary.mean", 0.5), put(BASE, "questions.check version", "0"), stamp(BASE), enter(BASE)),
         caught("another tool wrote a score of the last release", SECOND, 4, OTHER_SCORES.format(THE_LAST),
-               put(LAST, "cases.c03.score", 0.0), stamp(LAST), passes=GATE),
+               put(LAST, "cases.c03.score", 0.0), stamp(LAST), enter(LAST), passes=GATE),
         caught("another tool wrote an output of the same score (mended by asking again)", f"{RECORD} --tg-fresh", 0,
                "desk/triage: updated: outputs only",
-               put(BASE, "cases.c03.output", "0"), stamp(BASE), ran(RECORD)),
+               put(BASE, "cases.c03.output", "0"), stamp(BASE), enter(BASE), ran(RECORD)),
         caught("a part of a unit is recorded", f"{RECORD} -k c03", 4,
                "--tg-record writes whole units only, found a part of desk/triage", passes=RECORD),
         caught("an adapter is recorded as the base", f"{RECORD} --tg-adapter=second", 4,
@@ -329,27 +332,27 @@ MISTAKES = {
         caught("the cache holds other answers, and the adapter is judged on them",
                "tunegate release third --run=third.json", 4,
                "asked again, the adapter: ... cases have another outcome than its record says",
-               poison("5", "7"), ran(f"{THIRD} --tg-out=third.json"), passes=OF_RUN),
+               ran(THIRD, 1), poison("5", "7"), ran(f"{THIRD} --tg-out=third.json"), passes=OF_RUN, own_cache=True),
         caught("the cache holds other answers (mended by asking again)", f"{GATE} --tg-fresh", 0,
-               "desk: Release", poison("7", "5"), ran(GATE, 1)),
+               "desk: Release", ran(GATE), poison("7", "5"), ran(GATE, 1), own_cache=True),
         caught("a file is added to the adapter's folder before the release", OF_RUN, 4,
                "tuned: expected an adapter and what was written about it, found more.bin too",
                copy(RUN, "tuned/more.bin")),
         caught("a file is added to the adapter's folder after the release", VERIFY, 4,
                "tuned: expected the files that were released, found more.bin too", copy(RUN, "tuned/more.bin")),
         caught("the base is another one where it is released", f"{OF_RUN} --model=other", 4,
-               "run.json: expected to ask the model that was judged, found another base",
+               "adapter tuned: expected the base it was trained on ( ... ), found",
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
         caught("a release was cut off between its files", GATE, 4,
                "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; finish it: tunegate",
                cut_off("tunegate release tuned")),
     ),
     "Without pytest": (
-        caught("conftest.py lets no case be judged", ISOLATED, 1, "gate: blocked by the rules of this change",
+        caught("conftest.py lets no case be judged", ISOLATED, 1, "gate: blocked by desk/wording, desk",
                write("conftest.py", "def pytest_collection_modifyitems(items): items.clear()"), passes=BY_GATE),
-        caught("pytest's options select nothing", ISOLATED, 1, "gate: blocked by the rules of this change",
-               replace("pyproject.toml", "[tool.tunegate]", ADDOPTS), passes=BY_GATE),
-        caught("a check of one's own reaches into the gate", ISOLATED, 1, "gate: blocked by the rules of this change",
+        caught("pytest's options select nothing", ISOLATED, 1, "gate: blocked by desk/wording, desk",
+               write("pytest.ini", "[pytest]\naddopts = -k nothing"), passes=BY_GATE),
+        caught("a check of one's own reaches into the gate", ISOLATED, 1, "gate: blocked by desk/wording, desk",
                write("checks.py", REACHING), replace("pyproject.toml", "[tool.tunegate]", OWN_CHECKS), passes=BY_GATE),
         caught("inconclusive is made a warning", f"{BY_GATE} --policy-from=HEAD", 1,
                "[tool.tunegate] inconclusive: not set -> warn",
@@ -374,7 +377,7 @@ MISTAKES = {
         caught("another tool wrote a score", OF_RUN, 4, OTHER_SCORES.format(RUN),
                put(RUN, f"{C03}.score", 0.0), stamp(RUN)),
         caught("another tool wrote a score into the baseline that it was judged against", OF_RUN, 4,
-               OTHER_SCORES.format(THE_BASELINE), put(BASE, "cases.c03.score", 1.0), stamp(BASE)),
+               OTHER_SCORES.format(THE_BASELINE), put(BASE, "cases.c03.score", 1.0), stamp(BASE), enter(BASE)),
         caught("another tool left a case out", OF_RUN, 4,
                "desk/triage: the fixtures changed since run.json was judged (other cases (+c03))",
                drop(RUN, C03), stamp(RUN)),

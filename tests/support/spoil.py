@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunegate.harness.baselines.journal import JOURNAL
+from tunegate.harness.baselines.ledger import Event, EventKind, append
 from tunegate.harness.core.files import stamped, write_json
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.resolve import cache_folder
@@ -280,6 +281,19 @@ def commit() -> Step:
         own = ["git", "-C", str(place.path), "-c", "user.name=test", "-c", "user.email=test@localhost"]
         for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
             subprocess.run([*own, *arguments], check=True, capture_output=True)
+
+    return step
+
+
+def enter(file: str) -> Step:
+    """Tell the ledger of a baseline, or of a release's outputs, that another tool wrote."""
+
+    def step(place: Place) -> None:
+        path = place.file(file)
+        found = json.loads(path.read_text())
+        task, _, _ = found["unit"].rpartition("/")
+        kind: EventKind = "released" if path.name.endswith(".released.json") else "recorded"
+        append(place.path / "baselines", Event(kind, task, found["subject"], files={found["unit"]: found["digest"]}))
 
     return step
 

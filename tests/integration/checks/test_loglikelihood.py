@@ -224,7 +224,7 @@ def test_the_whole_way_record_reuse_and_the_gate(project: Project, tiny_model: P
     model = f"--tg-model={tiny_model}"
     assert project.run(model, "--tg-record").ret == 0
     files = {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
-    assert len(files) == 3
+    assert len(files) == 3 + 1  # the units, and what the ledger was told of them
     assert project.run(model, "--tg-record").ret == 0
     assert files == {path: path.read_bytes() for path in (project.path / "baselines").rglob("*.json")}
     result = project.run(model, f"--tg-adapter={tiny_adapter}", "--tg-against=baseline", "--tg-out=record.json")
@@ -236,7 +236,7 @@ def test_the_whole_way_record_reuse_and_the_gate(project: Project, tiny_model: P
 def test_an_edited_log_probability_in_a_baseline_is_refused(project: Project, tiny_model: Path) -> None:
     write_passages(project.fixtures)
     assert project.run(f"--tg-model={tiny_model}", "--tg-record").ret == 0
-    (path,) = (project.path / "baselines").rglob("*.json")
+    [path] = (project.path / "baselines").rglob("passages.json")
     data = json.loads(path.read_text())
     data["cases"]["fog"]["logprobs"][0][0] -= 1
     path.write_text(json.dumps(data))

@@ -15,6 +15,7 @@ from tunegate.harness.session import Session
 
 
 def test_a_second_run_asks_again_although_its_answers_are_kept(tmp_path, tiny_model, tiny_adapter, monkeypatch):
+    monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path / "cache"))  # other tests ask this model the same
     write_unit(tmp_path / "fixtures", IDS[:3])
     calls: list[int] = []
     answer = Local.answer

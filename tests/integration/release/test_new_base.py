@@ -42,7 +42,7 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_that_back(
     told = ok(place, GATE.format("next-tuned", "next"))
     assert "the last release, adapter " in told
     assert "has another base than the candidate, on next-" in told
-    ok(place, "tunegate release next-tuned --run=next.json")
+    ok(place, "tunegate release next-tuned --run=next.json --model=next")
     told = last_events(place, 5)
     assert told[-1] == ("released", "next")
     assert sorted(told[:-1]) == [("opened", "next")] * 2 + [("run", "next")] * 2
@@ -58,5 +58,5 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_that_back(
     assert served.read_bytes() == outputs
     assert not list(place.path.glob("baselines/next-*/desk/*.released.json"))
     assert "worse than the last release" in ok(place, GATE.format("next-second", "worse"), code=1)
-    refused = ok(place, "tunegate release next-tuned --run=next.json", code=4)
+    refused = ok(place, "tunegate release next-tuned --run=next.json --model=next", code=4)
     assert "It is slow.; it is not released again" in refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -264,7 +265,10 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
 
 
 def _cases_needed(each: PairedScores, level: float) -> int | None:
-    return sizes.cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
+    return _cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
+
+
+_cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again
 
 
 def _below_minimum(each: PairedScores) -> tuple[bool, bool]:

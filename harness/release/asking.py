@@ -141,8 +141,8 @@ def _chosen(
     for unit in (unit for task in tasks for unit in task.units if unit.key in candidate.units):
         certain = [case for case in unit.cases if case.critical or unit.sealed]
         others = [case for case in unit.cases if not (case.critical or unit.sealed)]
-        fewest = fewest_turning(tasks, candidate, references, trained, unit, others)
-        changed = min(fewest, max(1, int(SHARE * len(others))))
+        share = max(1, int(SHARE * len(others)))
+        changed = fewest_turning(tasks, candidate, references, trained, unit, others, share)
         drawn = draw(others, sample_size(len(others), changed, noise))
         chosen |= {(unit.of or unit.key, case.id) for case in [*certain, *drawn]}
     return chosen
@@ -188,8 +188,9 @@ def fewest_turning(
     trained: Sequence[str],
     unit: Unit,
     cases: Sequence[Case],
+    most: int,
 ) -> int:
-    """The fewest of these cases of a unit that, had they failed, would have turned the decision; all if none would."""
+    """The fewest of these cases of a unit that, had they failed, would have turned the decision; `most` if no fewer."""
     worst = min((each.score or 0.0 for record in (candidate, *references.values())
                  for each in record.of_unit(unit.key).values()), default=0.0)  # fmt: skip
     order = sorted(cases, key=lambda case: -_loss(case, candidate, references, worst))
@@ -202,7 +203,7 @@ def fewest_turning(
         decided = gate.compare(tasks, record, references, trained).tasks
         return any(each["decision"] != "release" for each in decided.values())
 
-    low, high = 1, len(order)  # more failed cases never make a decision better
+    low, high = 1, min(most, len(order))  # more failed cases never make a decision better
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if turns(middle) else (middle + 1, high)

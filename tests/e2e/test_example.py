@@ -85,11 +85,3 @@ def test_one_wrong_answer_is_one_failed_test_in_its_file(project):
     assert done.returncode == 1
     assert "fixtures/returns/intake.yaml::bear-eye" in done.stdout
     assert "1 failed, 109 passed" in done.stdout
-
-
-@pytest.mark.real
-def test_the_untuned_model_holds_its_own_baseline(project):
-    done = ask(project, "pytest", "fixtures/returns/questions.yaml", "--tg-against=baseline")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "returns/questions: Held" in done.stdout

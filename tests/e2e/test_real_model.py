@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -134,16 +133,6 @@ def test_release_and_verify(copied: Place) -> None:
     assert "training.json" in spoilt.stderr
 
 
-def test_scaled_up_weights_are_blocked_and_never_released(copied: Place) -> None:
-    edit_weights(copied.path / "adapter", lambda name, weight: weight * 40)
-    done = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=bad.json")
-    assert done.returncode == 1, done.stdout
-    assert json.loads((copied.path / "bad.json").read_text())["tasks"]["support"]["decision"] == "block"
-    refused = copied.run("tunegate", "release", "adapter", "--run=bad.json")
-    assert refused.returncode == 4
-    assert not (copied.path / "adapter/release.json").exists()
-
-
 def test_an_adapter_without_effect_is_caught(copied: Place) -> None:
     edit_weights(copied.path / "adapter", lambda name, weight: weight * ("lora_A" in name))
     done = copied.evaluate("--tg-adapter=adapter", "--tg-against=baseline", "--tg-out=none.json")
@@ -157,29 +146,6 @@ def test_release_refuses_another_adapters_record(copied: Place) -> None:
     refused = copied.run("tunegate", "release", "adapter", "--run=gate.json")
     assert refused.returncode == 4
     assert not (copied.path / "adapter/release.json").exists()
-
-
-def test_a_merged_export_answers_as_its_adapter_and_a_damaged_one_is_blocked(copied: Place) -> None:
-    export = ("tunegate", "export", "adapter", "--run=gate.json", "--output=merged")
-    done = copied.run(*export)
-    assert done.returncode == 0, done.stdout + done.stderr
-    same = re.search(r"(\d+) of 30 outputs are those of the adapter", done.stdout)
-    assert same, done.stdout
-    assert int(same[1]) >= 29  # merged, a sum is rounded once where it was twice: a near tie may tip
-    weights = copied.path / "merged/model.safetensors"
-    weights.write_bytes(damaged(weights))
-    blocked = copied.run(*export, "--check")
-    assert blocked.returncode == 1, blocked.stdout + blocked.stderr
-    assert not (copied.path / "merged/export.json").exists()
-
-
-def damaged(weights: Path) -> bytes:
-    """One projection of one layer half as strong, as by a careless conversion."""
-    from safetensors.torch import load, save
-
-    loaded = load(weights.read_bytes())
-    name = next(name for name in sorted(loaded) if "down_proj" in name)
-    return save(loaded | {name: loaded[name] * 0.5}, {"format": "pt"})
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 240) -> None:

@@ -414,6 +414,7 @@ def options_table() -> str:
     return "\n".join(["| option | what it does | in |", "|---|---|---|", *rows])
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(("name", "table"), [("settings", settings_table()), ("options", options_table())])
 def test_the_documents_table_is_the_table(name: str, table: str):
     page = ROOT / "docs" / "configuration.md"

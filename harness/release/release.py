@@ -368,15 +368,16 @@ def verify_release(adapter: Path) -> list[str]:
     ):
         if found != manifest["adapter"]:
             raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
-    # what it says beside digests stands in the other files, too, and there nothing changed
-    expected = _manifest(adapter, manifest["adapter"], training, record, {})
-    odd = sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key))
-    if odd:
-        said = ", ".join(key for key in odd if key != "digest")
-        raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     # digests show that nothing changed, not that it was worth releasing
     if record.tasks.get(manifest["task"], {}).get("decision") != "release":
         raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
+    if manifest["task"] != training["task"]:
+        raise Refused(f"{show_path(adapter)}: it was trained for {training['task']}, released for {manifest['task']}")
+    # what it says beside digests stands in those files, too, and there nothing changed
+    expected = _manifest(adapter, manifest["adapter"], training, record, {})
+    if odd := sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key)):
+        said = ", ".join(key for key in odd if key != "digest")
+        raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
     return [
         *lines,

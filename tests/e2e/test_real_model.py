@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -154,29 +153,6 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], se
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < end, "it never came to the point where it is to be killed"
         time.sleep(0.05)
-
-
-def test_kill_during_record_and_the_next_run_records_the_same_bytes(place: Place, tmp_path: Path) -> None:
-    shared, place = place, fill(tmp_path / "place")  # after the shared one, which converted the model
-    cache = tmp_path / "cache"  # its own generations, the session's converted model
-    cache.mkdir()
-    (cache / "models").symlink_to(Path(os.environ["TUNEGATE_CACHE"]) / "models")
-    own = {**os.environ, "TUNEGATE_CACHE": str(cache)}
-    process = subprocess.Popen(
-        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, stdout=subprocess.DEVNULL, env=own
-    )
-    wait_for(lambda: (cache / "generations.sqlite").exists(), process)
-    time.sleep(4)  # into the first batch
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not list(place.path.glob("baselines/**/*.json"))
-    assert not list(place.path.glob(".tunegate/runs/*.json"))
-    again = subprocess.run(
-        place.command("pytest", "suites/", "--tg-record"), cwd=place.path, capture_output=True, text=True, env=own
-    )
-    assert again.returncode == 0, again.stdout
-    [one], [other] = (each.path.glob("baselines/*/support/triage.json") for each in (shared, place))
-    assert one.read_bytes() == other.read_bytes()  # generated twice, with nothing in common but the model
 
 
 def test_kill_during_training_and_the_next_run_completes(copied: Place) -> None:

@@ -539,7 +539,7 @@ def test_an_unreleased_adapter_is_refused(desk):
         ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
         ({"adapter": 7}, "found a damaged file .*7 is not of type"),
         ({"adapter": "f" * 64}, "the adapter is another one's"),
-        ({"task": "shop"}, "its manifest says another task than the files it stands for"),
+        ({"task": "shop"}, "its record does not say release for shop"),
     ],
 )
 def test_a_manifest_of_something_else_is_refused(released, change, told):

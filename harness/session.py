@@ -27,6 +27,7 @@ from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import locked
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.options import BASELINE, Options, split_replay
@@ -323,10 +324,15 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
     lines = write_baselines(options.baselines, slug, record, scored, seen, bool(options.adapters))
-    left = {unit.key: record.units[unit.key] for unit in units if unit not in scored}
-    return lines + [
-        f"{unit}: NOT recorded, {each.unscored} of {each.n} cases are unscored" for unit, each in left.items()
-    ]
+    return lines + [_not_recorded(unit, record) for unit in units if unit not in scored]
+
+
+def _not_recorded(unit: Unit, record: Record) -> str:
+    missing = sorted(case for case, result in record.of_unit(unit.key).items() if result.score is None)
+    return (
+        f"{unit.key}: NOT recorded, {len(missing)} of {len(unit.cases)} cases are unscored: no answer to "
+        f"{listed(missing)}"
+    )
 
 
 def check_candidates(task: Task, found: int) -> None:

@@ -119,6 +119,9 @@ def _print(decision: Decision) -> None:
         console.print("gate: passes")
     else:
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
+        if decision.changes and decision.is_altered and not decision.refused:
+            # not before all can be judged: what is mended for that makes another alteration of it
+            errors.print(f"to permit exactly these alterations: --permit={decision.changes.permit}", markup=False)
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
@@ -135,12 +138,12 @@ def _print_changes(decision: Decision) -> None:
     if changes is None:
         return
     if changes.altered:
-        how = "permitted" if decision.permitted else f"they block until someone permits them: --permit={changes.permit}"
+        how = "permitted" if decision.permitted else "they block until someone permits them"
         console.print(f"{_number(changes.altered, 'altered rule')}; {how}")
     for line in changes.altered:
         console.print(f"  {line}")
     if changes.added:
-        console.print(f"{_number(changes.added, 'addition')}, which block nothing")
+        console.print(f"{_number(changes.added, 'addition')}, blocking nothing")
     for line in changes.added:
         console.print(f"  {line}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.core.project import PROJECT
+from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.options import read_settings
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.scaffold.task import NewTask, render
@@ -46,8 +47,10 @@ def write_task(task: NewTask, root: Path, cases: Path) -> Changes:
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
     _settle_settings(changes, task, root, cases)
     _settle_workflow(changes, root, cases)
-    if not (ignored := root / ".tunegate" / ".gitignore").exists():
-        changes.new[ignored] = "# runs, made anew at any time\n*\n"
+    if not (ignored := root / ".gitignore").exists():
+        changes.new[ignored] = "# runs and locks, made anew at any time\n.tunegate/\n*.lock\n"
+    elif ".tunegate/" not in read_text(ignored).split():
+        changes.notes.append("note: add .tunegate/ and *.lock to .gitignore: runs and locks are not for git")
     _refuse_standing(changes, cases / task.name)
     _write(changes)
     return changes

@@ -14,6 +14,7 @@ from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.utf8 import read_utf8
+from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema.dialects import DRAFTS, Dialects, draft_named
 from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
@@ -43,7 +44,10 @@ def read_schema(schema: Any, document: Document, where: Where) -> SchemaFile:
     if isinstance(schema, str):
         path = document.path.parent / schema
         if not path.is_file():
-            raise AuthoringError([document.problem(where, "the path of a schema file", f"no file {show_path(path)}")])
+            there = [each.name for each in path.parent.glob("*.*")] if path.parent.is_dir() else []
+            found = f"no file {show_path(path)}"
+            hint = did_you_mean(path.name, there)
+            raise AuthoringError([document.problem(where, "the path of a schema file", found, hint)])
         document, where = _read_json(path) if path.suffix == ".json" else read_yaml(path), ()
         schema = document.data
     try:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.journal import finish_cut_off
+from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import append, case_events
 from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
@@ -136,7 +136,7 @@ class Session:
         """
         self._check_selection()
         if self.options.record:
-            finish_cut_off(self.options.baselines)
+            undo_cut_off(self.options.baselines)
         adapters = [adapter_folder(given, watch) for given in self.options.adapters]
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
         self._tell_openings(waiting)

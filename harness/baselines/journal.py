@@ -1,24 +1,26 @@
 """Several files as one change: a kill leaves all of them or none.
 
-What is to be written stands in a journal first, whole; then each file is written, then the journal goes. Whoever writes
-next finishes a journal that is left. Whoever only reads is refused until then, with the command that finishes it.
+What stands there before is kept in a journal; then each file is written, then the journal goes. Whoever writes next
+takes back what a journal that is left tells of: it has not happened, and its command judges all of it again. Whoever
+only reads is refused until then, with that command.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
-from tunegate.harness.core.reading import read_object
+from tunegate.harness.core.reading import read_object, read_text
 
 JOURNAL = ".unfinished.json"
 FOLDER_FILES = ("record.json", "README.md", "release.json")  # all that a release writes outside of the baselines
 
 
 def write_together(root: Path, texts: Mapping[Path, str | None], command: str, folder: Path | None = None) -> None:
-    """Write files, and delete those without a text: all of them, or after a kill whatever `finish` makes of it.
+    """Write files, and delete those without a text: all of them, or after a kill and `undo` none.
 
     Args:
         root: the folder of baselines, locked by the caller; the files lie below it.
@@ -29,13 +31,23 @@ def write_together(root: Path, texts: Mapping[Path, str | None], command: str, f
     Raises:
         CouldNotRun: a file cannot be written.
     """
-    files = [[*_place(root, path, folder), text] for path, text in texts.items()]
+    before = {path: read_text(path) if path.is_file() else None for path in texts}
+    files = [[*_place(root, path, folder), text] for path, text in before.items()]
     write_json(root / JOURNAL, stamped({"command": command, "folder": str(folder or ""), "files": files}))
-    finish(root)
+    _put(texts)
+    (root / JOURNAL).unlink()
 
 
-def finish(root: Path) -> str:
-    """Do what a journal says that is left, and return the command that began it; nothing where none is left.
+def _put(texts: Mapping[Path, str | None]) -> None:
+    for path, text in texts.items():
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, text)
+
+
+def undo(root: Path) -> None:
+    """Take back what a journal that is left tells of; nothing where none is left.
 
     Raises:
         Refused: it is none of ours.
@@ -43,29 +55,26 @@ def finish(root: Path) -> str:
     """
     path = root / JOURNAL
     if not path.is_file():
-        return ""
+        return
     found = read_object(path, "what a command left unfinished")
     try:
-        files = [(_path(root, found["folder"], where, name), text) for where, name, text in found["files"]]
+        texts = {_path(root, found["folder"], where, name): text for where, name, text in found["files"]}
     except (KeyError, TypeError, ValueError) as error:
         raise _not_ours(path, str(error)) from error
     if not is_as_stamped(found):
         raise _not_ours(path, "one that was edited")
-    for target, text in files:
-        if text is None:
-            target.unlink(missing_ok=True)
-        else:
-            write_atomically(target, text)
+    for target in texts:
+        for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+            part.unlink(missing_ok=True)  # what was being written when it was cut off
+    _put(texts)
     path.unlink()
-    return str(found["command"])
 
 
-def finish_cut_off(root: Path) -> str:
-    """`finish` as the only writer, before anything is read."""
-    if not (root / JOURNAL).exists():
-        return ""
-    with locked(root / ".recording"):
-        return finish(root)
+def undo_cut_off(root: Path) -> None:
+    """`undo` as the only writer, before anything is read."""
+    if (root / JOURNAL).exists():
+        with locked(root / ".recording"):
+            undo(root)
 
 
 def _not_ours(path: Path, found: str) -> Refused:
@@ -76,12 +85,12 @@ def check_finished(root: Path) -> None:
     """Refuse to read what is half written.
 
     Raises:
-        Refused: names the command that finishes it.
+        Refused: names the command that does it anew.
     """
     path = root / JOURNAL
     if path.exists():
         command = read_object(path, "what a command left unfinished").get("command", "the command")
-        raise Refused(f"{show_path(path)}: expected nothing unfinished, found what was cut off; finish it: {command}")
+        raise Refused(f"{show_path(path)}: expected nothing unfinished, found what was cut off; do it again: {command}")
 
 
 def _place(root: Path, path: Path, folder: Path | None) -> tuple[str, str]:

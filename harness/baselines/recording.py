@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
-from tunegate.harness.baselines.journal import finish, write_together
+from tunegate.harness.baselines.journal import undo, write_together
 from tunegate.harness.baselines.ledger import Event, Ledger, event_path, next_events, read_ledger
 from tunegate.harness.baselines.releases import replaced_outputs
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
@@ -49,7 +49,7 @@ def write_baselines(
     files = {unit.key: _file(record, unit) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
     with locked(root / ".recording"):
-        finish(root)
+        undo(root)
         _check_unchanged(root, slug, units, seen, released, texts)
         ledger, paths = read_ledger(root), {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
@@ -61,14 +61,9 @@ def write_baselines(
             **{event_path(root, event.digest): event.text for event in events},
         }
         if changes:
-            command = release_command(folder) if folder else "pytest fixtures/ --tg-record"
+            command = f"tunegate release {show_path(folder)}" if folder else "pytest fixtures/ --tg-record"
             write_together(root, changes, command, folder)
     return lines
-
-
-def release_command(folder: Path) -> str:
-    """The command that releases the adapter of a folder."""
-    return f"tunegate release {show_path(folder)}"
 
 
 def _events(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tunegate.harness.baselines.journal import finish, write_together
+from tunegate.harness.baselines.journal import undo, write_together
 from tunegate.harness.baselines.ledger import (
     LEDGER,
     Event,
@@ -145,9 +145,7 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
         Refused: the ledger knows no such release, or the outputs of the one before are lost.
     """
     with locked(root / ".recording"):
-        command = f"tunegate release --withdraw {show_path(adapter)} --reason TEXT"
-        if finish(root) == command:
-            return [f"finished what was cut off: {command}"]
+        undo(root)
         ledger = read_ledger(root)
         released = _releases_of(ledger, adapter)
         lines, changes = [], dict[Path, str | None]()
@@ -160,7 +158,7 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
             lines.append(f"{event.task}: withdrawn: {model_name(event.subject)}; {last}")
         events = [Event("withdrawn", event.task, event.subject, reason=reason) for event in released]
         changes |= {event_path(root, event.digest): event.text for event in next_events(ledger, events)}
-        write_together(root, changes, command)
+        write_together(root, changes, f"tunegate release --withdraw {show_path(adapter)} --reason TEXT")
     return lines
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tunegate.harness.models.prompts import RungName
     from tunegate.harness.policy_from import Decision, RulesVerdict
 
+PR_SET_DUMPABLE = 4
 START = "from tunegate.harness.cli.main import main; main()"
 
 
@@ -47,8 +50,18 @@ def isolate(command: str) -> None:
 
     Python looks for modules in PYTHONPATH, in the folder one stands in and in the user's, and runs what it finds.
     """
-    if sys.argv[1:2] == [command] and not sys.flags.isolated:
+    if sys.argv[1:2] != [command]:
+        return
+    if sys.flags.isolated:
+        _be_untraceable()
+    else:
         os.execv(sys.executable, [sys.executable, "-I", "-c", START, *sys.argv[1:]])  # noqa: S606  (it is this program)
+
+
+def _be_untraceable() -> None:
+    """Keep a check of the repository's own from attaching to the process that decides, where the system can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; elsewhere there is no such function
 
 
 def gate(
@@ -78,6 +91,7 @@ def gate(
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.options import BASELINE, Options
+    from tunegate.harness.models.adapters import adapter_digests
     from tunegate.harness.policy_from import decide_change
 
     if permit and not policy_from:
@@ -89,8 +103,11 @@ def gate(
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
     )  # fmt: skip
     tell = (lambda _: None) if as_json else _print_changes
+    before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
     with isolating_checks():
         decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    if adapter_digests(options.adapters) != before:
+        raise Refused("the adapter changed while it was judged; nothing was decided")
     if as_json:
         print_json(decision.as_dict())
     else:

@@ -46,6 +46,7 @@ def release(
     Without --run it rests on the adapter's newest complete run; --model is its base. With --withdraw the release is
     taken back, and the one before it is the last release again; the ledger keeps both, and the --reason.
     """
+    from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.huggingface import opener
     from tunegate.harness.release.release import release_adapter
@@ -55,7 +56,8 @@ def release(
         return
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
-    done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, opener(model, watch))
+    with isolating_checks():  # a repository's own Python has no say in it
+        done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, opener(model, watch))
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})

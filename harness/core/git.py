@@ -13,7 +13,8 @@ SECONDS = 120  # of one command
 MOST_OF_A_FILE = 16 * 2**20  # bytes: whatever decides here is smaller; weights are not
 #: Who writes commits, as nobody's name counts; and nobody is asked for a password.
 NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost", "GIT_COMMITTER_NAME": "tunegate",
-          "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0"}  # fmt: skip
+          "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0",
+          "GIT_NO_REPLACE_OBJECTS": "1"}  # fmt: skip
 
 
 def git(folder: Path, *arguments: str, given: str = "") -> bytes:
@@ -37,12 +38,19 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments], input=given.encode(), capture_output=True, timeout=SECONDS,
-            env=os.environ | NOBODY, check=False,
+            env=os.environ | NOBODY | _work_tree(folder), check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise CouldNotRun("git: expected it to be installed, found none") from None
     except subprocess.TimeoutExpired:
         raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no answer within {SECONDS} seconds") from None
+
+
+def _work_tree(folder: Path) -> dict[str, str]:
+    """Where paths count from, whatever the repository's settings say: the folder with `.git`."""
+    here = folder.resolve()
+    top = next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+    return {"GIT_WORK_TREE": str(top)} if top else {}
 
 
 def git_said(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -66,12 +74,24 @@ def commit_of(folder: Path, ref: str, option: str) -> str:
     """The commit that a branch, a tag or a commit names; `option` took it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or a branch and something else of that name are two.
     """
-    found = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    if found.returncode:
+    found = _commit(folder, ref)
+    if not found:
         raise UsageError(f"{option} {ref}: expected a branch or a commit of this repository, found none; git fetch?")
-    return found.stdout.decode().strip()
+    # git takes a tag, or a file in .git, before a branch of the same name
+    branches = {_commit(folder, f"refs/{kind}/{ref}") for kind in ("heads", "remotes")} - {""}
+    if branches - {found}:
+        raise UsageError(
+            f"{option} {ref}: expected one commit of that name, found a branch and something else, such as a tag, that "
+            f"are two; name the branch: refs/heads/{ref} or refs/remotes/{ref}"
+        )
+    return found
+
+
+def _commit(folder: Path, ref: str) -> str:
+    done = run_git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    return done.stdout.decode().strip() if not done.returncode else ""
 
 
 def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:

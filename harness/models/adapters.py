@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from tunegate.harness.models.resolve import ModelFiles
 if TYPE_CHECKING:
     import torch
 
+REPEATED_GROUP = re.compile(r"\)\s*[*+{]")
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINING = "training.json"
@@ -40,6 +44,11 @@ def adapter_digest(folder: Path) -> str:
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     deciding = {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER}
     return digest([deciding, file_digest(folder / WEIGHTS)])
+
+
+def adapter_digests(folders: Iterable[Path]) -> list[str | None]:
+    """The digest of each adapter that is a folder; None for one that is only referred to."""
+    return [adapter_digest(folder) if folder.is_dir() else None for folder in folders]
 
 
 def training_record(folder: Path) -> dict[str, Any] | None:
@@ -71,6 +80,28 @@ def check_base(folder: Path, base: ModelFiles) -> None:
             )
 
 
+def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: str | None) -> Any:
+    """`load_adapter` from a copy that nobody else can write, whose digest is the `expected` one.
+
+    Raises:
+        Refused: the folder holds another adapter by now; and as there.
+    """
+    with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
+        copy = Path(made) / folder.resolve().name
+        copy.mkdir()
+        try:
+            for name in (CONFIG, WEIGHTS):
+                shutil.copyfile(folder / name, copy / name)
+        except OSError as error:
+            raise Refused(f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror}") from error
+        if expected and adapter_digest(copy) != expected:
+            raise Refused(f"adapter {folder}: expected it as it was ({expected[:8]}), found it changed meanwhile")
+        try:
+            return load_adapter(model, copy, probe)
+        except Refused as error:
+            raise Refused(str(error).replace(str(copy), str(folder))) from error
+
+
 def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool = False) -> Any:
     """Put the adapter on a base model and prove that it loaded and acts.
 
@@ -86,6 +117,7 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     Raises:
         Refused: the file does not fit the base, a weight differs from the file, or the logits do not move.
     """
+    _check_patterns(folder)
     peft, weights = need("peft"), _read_weights(folder)
     try:
         with warnings.catch_warnings():
@@ -98,6 +130,18 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
     _prove_loaded(tuned, folder, weights)
     _prove_acting(tuned, folder, probe)
     return tuned
+
+
+def _check_patterns(folder: Path) -> None:
+    """Refuse names of modules as patterns that repeat a group: PEFT matches them by `re`, which may take for ever."""
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    for key in ("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "layers_pattern"):
+        value = config.get(key) or ()
+        for pattern in [value] if isinstance(value, str) else value:
+            if REPEATED_GROUP.search(str(pattern)):
+                raise Refused(
+                    f"adapter {folder}: {key}: expected a pattern without a repeated group, found {pattern!r}"
+                )
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:

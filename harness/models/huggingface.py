@@ -15,7 +15,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
@@ -42,8 +42,8 @@ class Base:
         """Its tokenizer, padding on the left."""
         return load_tokenizer(self.folder)
 
-    def with_adapter(self, adapter: Path | None) -> Any:
-        """The model with this adapter and no other, proven to act; or the base alone.
+    def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
+        """The model with this adapter (of the `expected` digest) and no other, proven to act; or the base alone.
 
         Raises:
             Refused: the adapter does not fit, load or act.
@@ -53,7 +53,7 @@ class Base:
             with self._watch(f"Loading {self.model.name}"):
                 self._in_memory, self._active = self._load(), None
         if adapter != self._active:
-            self._change(adapter)
+            self._change(adapter, expected)
         return self._in_memory
 
     def _load(self) -> Any:
@@ -61,13 +61,13 @@ class Base:
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         return model
 
-    def _change(self, adapter: Path | None) -> None:
+    def _change(self, adapter: Path | None, expected: str | None) -> None:
         base = self._in_memory.unload() if self._active else self._in_memory
         self._in_memory = self._active = None  # an adapter that fails leaves its layers: the base is then loaded anew
         if adapter:
             with self._watch(f"Putting {adapter.name} on {self.model.name}"):
                 probe = self.tokenizer(PROBE, return_tensors="pt").input_ids
-                self._in_memory = load_adapter(base, adapter, probe)
+                self._in_memory = load_as_digested(base, adapter, probe, expected)
         else:
             self._in_memory = base
         self._active = adapter
@@ -174,7 +174,7 @@ class Local:
     @property
     def _loaded(self) -> tuple[Any, Any]:
         # at each batch: another one may have changed the active adapter since
-        return self.base.tokenizer, self.base.with_adapter(self._adapter)
+        return self.base.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
-from tunegate.harness.baselines.journal import finish_cut_off
+from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import case_digests, cases_of, read_ledger, who
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
-from tunegate.harness.baselines.recording import release_command, write_baselines
+from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
@@ -96,9 +96,7 @@ def release_adapter(
         Refused: names what is missing, what differs, or what blocks.
         CouldNotRun: the model cannot be asked.
     """
-    if finish_cut_off(baselines) == release_command(adapter.resolve()):
-        finished = "finished the release that was cut off"
-        return Released(adapter / MANIFEST, adapter / CARD, (finished,), read_record(adapter / RECORD))
+    undo_cut_off(baselines)
     digest = adapter_digest(adapter)
     tasks = load_tasks(cases)
     _check_folder(adapter)

@@ -344,7 +344,7 @@ MISTAKES = {
                "adapter tuned: expected the base it was trained on ( ... ), found",
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
         caught("a release was cut off between its files", GATE, 4,
-               "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; finish it: tunegate",
+               "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; do it again: tunegate",
                cut_off("tunegate release tuned")),
     ),
     "Without pytest": (

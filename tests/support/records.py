@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.units import write_unit
+from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.files import stamped
@@ -86,6 +87,7 @@ def answering(made: Record) -> Replay:
 def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False) -> list[str]:
     """Write baseline files (or those of a release) as the only writer."""
     slug = str(made.fingerprint["subject"]["model"])
+    undo_cut_off(root)  # as every command that records does
     return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
 
 

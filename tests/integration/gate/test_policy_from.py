@@ -337,6 +337,38 @@ def test_no_such_branch(repository):
     assert "--policy-from nowhere: expected a branch or a commit of this repository, found none" in said.output
 
 
+def weakened() -> None:
+    """A branch that holds nobody to anything; it is the one that is checked out then."""
+    git("checkout", "-qb", "weak")
+    write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.9})
+    record()
+    write(38)
+    git("add", "-A")
+    git("commit", "-qm", "weak")
+
+
+def test_a_tag_of_the_branchs_name_is_not_taken_for_it(repository):
+    weakened()
+    git("tag", "main", "weak")
+    said = gate()
+    assert said.exit_code == 2
+    assert "--policy-from main: expected one commit of that name, found a branch and something else" in said.output
+    assert "task.yaml is looser" in gate(since="refs/heads/main").stdout
+
+
+def test_a_replaced_commit_is_not_taken_for_the_branch(repository):
+    weakened()
+    git("replace", "main", "weak")
+    assert "task.yaml is looser" in gate().stdout
+
+
+@pytest.mark.parametrize("tree", ["..", "fixtures"])
+def test_a_work_tree_elsewhere_hides_no_fixtures(repository, tree):
+    weakened()
+    git("config", "core.worktree", str(Path(tree).resolve()))
+    assert "task.yaml is looser" in gate().stdout
+
+
 def test_a_permit_without_a_branch(repository):
     said = gate("--permit=abc", since=None)
     assert said.exit_code == 2

@@ -13,11 +13,9 @@ from tests.support.records import stamp
 from tests.support.records import training_record as training
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.adapters import adapter_digest, check_base, load_adapter, training_record
+from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
 from tunegate.harness.models.huggingface import PROBE, Local, load_base, load_tokenizer
 from tunegate.harness.models.resolve import identify
-
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 @pytest.fixture
@@ -223,3 +221,23 @@ def test_an_untrained_adapter_is_not_acting(adapter, load):
 
     with pytest.raises(Refused, match="not acting: its logits equal the base's on a probe"):
         load(adapter)
+
+
+@pytest.mark.parametrize("key", ["target_modules", "rank_pattern"])
+def test_a_pattern_that_may_take_for_ever_is_refused(key, tiny_adapter, tmp_path, tiny_model):
+    adapter = shutil.copytree(tiny_adapter, tmp_path / "adapter")
+    config = json.loads((adapter / CONFIG).read_text())
+    pattern = "(([a-z0-9_.])+)+!"
+    config[key] = pattern if key == "target_modules" else {pattern: 4}
+    (adapter / CONFIG).write_text(json.dumps(config))
+    local = Local(str(tiny_model), quiet(), adapter)
+    with pytest.raises(Refused, match=f"{key}: expected a pattern without a repeated group"):
+        local.base.with_adapter(adapter)
+
+
+def test_what_is_loaded_is_what_was_digested(tiny_adapter, tmp_path, tiny_model):
+    adapter = shutil.copytree(tiny_adapter, tmp_path / "adapter")
+    local = Local(str(tiny_model), quiet(), adapter)
+    (adapter / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes()[:-4] + b"\0\0\0\0")
+    with pytest.raises(Refused, match=r"expected it as it was \(.*\), found it changed meanwhile"):
+        local.base.with_adapter(adapter, local.fingerprint.subject["adapter"])

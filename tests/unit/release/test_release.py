@@ -775,3 +775,28 @@ def test_a_manifest_that_says_more_than_its_files_is_found(released, key):
     stamp(released / MANIFEST, manifest)
     with pytest.raises(Refused, match=f"its manifest says another {key} than the files it stands for"):
         verify_release(released)
+
+
+def test_a_journal_by_hand_releases_nothing(desk):
+    """Another tool wrote what a release would have left: it is taken back, and all is judged."""
+    adapter = desk.adapter()
+    honest, forged = desk.record(adapter, {T: HALF}), desk.evaluate(adapter, {T: MOST})
+    files = [["folder", MANIFEST, "{}"], ["folder", "README.md", "# released"]]
+    found = {"command": f"tunegate release {adapter}", "folder": str(adapter), "files": files}
+    stamp(desk.home / "baselines" / ".unfinished.json", found)
+    with pytest.raises(Refused, match="asked again, the adapter"):
+        desk.release(adapter, forged, tuned=honest)
+    with pytest.raises(Refused):
+        verify_release(adapter)
+
+
+ELSEWHERE = (["folder", WEIGHTS, "x"], ["baselines", "../x", "x"], ["home", "x", "x"], 7)
+
+
+@pytest.mark.parametrize("file", ELSEWHERE, ids=str)
+def test_a_journal_that_leads_elsewhere_is_refused(desk, file):
+    adapter = desk.adapter()
+    record = desk.evaluate(adapter, {T: MOST})
+    journal = {"command": "", "folder": str(adapter), "files": [file]}
+    stamp(desk.home / "baselines" / ".unfinished.json", journal)
+    desk.refuses(adapter, record, r"expected what a command left unfinished, found .*; delete it")

@@ -167,8 +167,11 @@ def test_terms_become_a_terms_file_and_no_model_answers(tmp_path):
     assert [each["id"] for each in known] == ["flow-temp", "flow-temp-2", "c", "flow-temp-3"]
 
 
+LETTERS = st.characters(exclude_characters="\n", codec="utf-8")  # what a file can hold
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.text(), st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=30)), max_size=12))
+@given(st.lists(st.tuples(st.text(), st.text(LETTERS, max_size=30)), max_size=12))
 def test_any_text_comes_back_as_it_was(tmp_path, pairs):
     given = [{"text": text.strip(), "team": team.strip()} for text, team in dict(pairs).items()]
     given = [row for row in given if row["text"] and row["team"]]

@@ -7,10 +7,11 @@ and what the change alters of them is told first and blocks until somebody permi
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.checks.registry import own_file
 from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
 from tunegate.harness.core.files import write_atomically
-from tunegate.harness.core.git import check_repository, commit_of, write_tree
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, write_tree
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
 from tunegate.harness.evaluation.options import REPLAY, Options, split_replay, standing
@@ -116,13 +118,14 @@ def decide_change(
         if before is None:
             note = f"{ref} has no fixtures: all rules are this change's own"
             return _decided_by(Decision(notes=(note,)), options, HERE, watch)
-        changes = rule_changes(_rules(before), _rules(options))
+        older = _rules(before)
+        changes = rule_changes(older, _rules(options))
         decision = Decision(changes=changes, permitted=bool(permit) and permit == changes.permit)
         tell(decision)
-        _complete_baselines(before, options)
+        _complete_baselines(older, options.baselines)
         # what the change brings first: an opening of sealed cases is then told to the ledger that stays
         decision = _decided_by(decision, options, HERE, watch)
-        there = _decided_by(Decision(), _asked_before(before), f"the rules of {ref}", watch)
+        there = _decided_by(Decision(), _asked_before(before, older), f"the rules of {ref}", watch)
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{ref}:")
         if refused and options.replays and decision.permitted:
@@ -132,12 +135,12 @@ def decide_change(
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
 
 
-def _asked_before(before: Options) -> Options:
+def _asked_before(before: Options, rules: Rules) -> Options:
     """The older run, without the outputs of cases that only the change has: nothing asks for them there."""
     if not before.replays:
         return before
     name, path = split_replay(before.model)
-    known = {case.key for task in load_tasks(before.cases) for unit in task.units for case in unit.cases}
+    known = {case.key for unit in rules.units.values() for case in unit.cases}
     problems: list[Problem] = []
     lines = [line.data for line in read_json_lines(path, "outputs", problems)]
     if problems:
@@ -164,15 +167,12 @@ def _blocks(session: Session, record: Record) -> tuple[str, ...]:
     """What fails the gate: units and tasks that block, and every one that has no verdict."""
     soft = gate.excused(record, session.options.inconclusive)
     units = [unit.key for unit in session.units()]
-    blocking = [key for key in units if key not in record.verdicts or _unit_blocks(record, key, soft)]
+    verdicts = record.verdicts
+    blocking = [key for key in units if key not in verdicts or gate.unit_blocked(key, verdicts[key], soft)]
     tasks = [task.name for task in session.tasks if session.units(task=task.name)]
     vanished = [key for key, verdict in record.verdicts.items() if key not in units and verdict["blocks"]]
     undecided = [name for name in tasks if name not in record.tasks or gate.task_blocked(record.tasks[name], soft)]
     return (*blocking, *vanished, *undecided)
-
-
-def _unit_blocks(record: Record, unit: str, soft: Collection[str]) -> bool:
-    return bool(record.verdicts[unit]["blocks"]) and unit not in soft
 
 
 def _rules(options: Options) -> Rules:
@@ -186,8 +186,16 @@ def _project_at(options: Options, commit: str) -> Iterator[Options | None]:
     """The same run in the project as it was at a commit, in a folder of its own; None where it had no fixtures."""
     with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
         home = Path(made).resolve()
-        write_tree(options.root, commit, home)
+        left = [home / path for path in write_tree(options.root, commit, home)]
         before = _moved(options, home)
+        # what is not there would pass for what the change adds, and that is not judged by the older rules
+        if odd := [path for path in left if any(path in (rule, *rule.parents) or rule in path.parents
+                                                for rule in (before.cases, before.baselines))]:  # fmt: skip
+            names = listed([path.relative_to(home).as_posix() for path in odd])
+            raise Refused(
+                f"--policy-from: expected fixtures and baselines that are files of at most "
+                f"{MOST_OF_A_FILE // 2**20} MB at that commit, found links, submodules or larger ones: {names}"
+            )
         yield before if before.cases.is_dir() else None
 
 
@@ -213,18 +221,13 @@ def _below(root: Path, path: Path, home: Path) -> Path:
         ) from None
 
 
-def _complete_baselines(before: Options, now: Options) -> None:
+def _complete_baselines(rules: Rules, now: Path) -> None:
     """Give the older rules the baselines that they lack: of a new base model, or of a unit that had none."""
-    added: dict[str, list[tuple[str, Path]]] = {}
-    for task in load_tasks(before.cases):
-        for unit in task.units:
-            for path in sorted(now.baselines.glob(f"*/{task.name}/{unit.name}.json")):
-                target = before.baselines / path.relative_to(now.baselines)
-                if not target.exists():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, target)
-                    added.setdefault(task.name, []).append((unit.key, target))
-    for task_name, files in added.items():
-        for key, path in files:
-            found = read_baseline(path, key)
-            append(before.baselines, Event("recorded", task_name, found.subject, files={key: found.digest}))
+    for key, unit in rules.units.items():
+        for path in sorted(now.glob(f"*/{glob.escape(key)}.json")):
+            target = rules.baselines / path.relative_to(now)
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+                found = read_baseline(target, key)
+                append(rules.baselines, Event("recorded", unit.task, found.subject, files={key: found.digest}))

@@ -30,7 +30,7 @@ from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
-from tunegate.harness.evaluation.options import BASELINE, Options, split_replay
+from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
@@ -138,6 +138,8 @@ class Session:
         if self.options.record:
             undo_cut_off(self.options.baselines)
         adapters = [adapter_folder(given, watch) for given in self.options.adapters]
+        if wrong := list(same_names(adapters)):  # two references may lead to one name
+            raise Refused("\n".join(wrong))
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
         self._tell_openings(waiting)
         evaluated = []

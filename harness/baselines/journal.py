@@ -14,6 +14,7 @@ from pathlib import Path
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.reading import read_object, read_text
+from tunegate.harness.models.adapters import WEIGHTS
 
 JOURNAL = ".unfinished.json"
 FOLDER_FILES = ("record.json", "README.md", "release.json")  # all that a release writes outside of the baselines
@@ -59,8 +60,10 @@ def undo(root: Path) -> None:
     found = read_object(path, "what a command left unfinished")
     try:
         texts = {_path(root, found["folder"], where, name): text for where, name, text in found["files"]}
+        if not all(text is None or isinstance(text, str) for text in texts.values()):
+            raise TypeError
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_ours(path, str(error)) from error
+        raise _not_ours(path, "something else, or files elsewhere") from error
     if not is_as_stamped(found):
         raise _not_ours(path, "one that was edited")
     for target in texts:
@@ -101,9 +104,9 @@ def _place(root: Path, path: Path, folder: Path | None) -> tuple[str, str]:
 
 def _path(root: Path, folder: str, where: str, name: str) -> Path:
     """Where a file lies: below the baselines, or one of those that a release writes into an adapter's folder."""
-    parts = Path(name).parts
-    if where == "folder" and name in FOLDER_FILES and folder:
+    if where == "folder" and folder and name in FOLDER_FILES and (Path(folder) / WEIGHTS).is_file():
         return Path(folder) / name
-    if where == "baselines" and parts and ".." not in parts and not Path(name).is_absolute():
-        return root / name
-    raise ValueError(f"a file elsewhere, {name!r}")
+    target = root / name
+    if where == "baselines" and root.resolve() in target.resolve().parents:  # a link may lead out of them
+        return target
+    raise ValueError(where)

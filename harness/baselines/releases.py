@@ -90,7 +90,7 @@ def kept_path(root: Path, sha: str) -> Path:
 def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> None:
     """Refuse outputs of a release that the ledger does not know: nobody would see who put them there.
 
-    A release that was cut off leaves some; its own `model` may go on.
+    The `model` itself is not held to its own: a renewal writes over them.
 
     Raises:
         Refused: names the files, and what to do.
@@ -103,8 +103,8 @@ def check_released_files(root: Path, ledger: Ledger, units: Iterable[Unit], mode
             if found.digest not in known and who(found.subject) != model:
                 wrong.append(
                     f"{show_path(path)}: expected outputs of a release that the ledger knows, found unknown ones of "
-                    f"{model_name(found.subject)}, written by hand, or by a release that was cut off; finish it: "
-                    f"tunegate release ADAPTER; or undo it: git checkout -- {show_path(path)}, or delete the file"
+                    f"{model_name(found.subject)}, written by hand, or left by a merge; take them back: "
+                    f"git checkout -- {show_path(path)}; or delete the file"
                 )
     if wrong:
         raise Refused("\n".join(wrong))

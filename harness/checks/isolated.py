@@ -28,7 +28,6 @@ from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, R
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 CALLS = ("load", "texts")  # parts of a kind that are functions, and stay in the process
 LISTS = ("ignores", "libraries")
-FINDING = ("rule", "message", "path")
 
 
 class IsolatedChecks:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
 
 SECONDS = 120  # of one command
-MOST_OF_A_FILE = 16 * 2**20  # bytes: whatever decides here is smaller; weights are not
+MOST_OF_A_FILE = 128 * 2**20  # bytes: whatever decides here is smaller; weights are not
 #: Who writes commits, as nobody's name counts; and nobody is asked for a password.
 NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost", "GIT_COMMITTER_NAME": "tunegate",
           "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0",
@@ -105,19 +105,20 @@ def read_blobs(folder: Path, names: Sequence[str]) -> Iterator[bytes]:
         at = end + size + 2
 
 
-def write_tree(folder: Path, commit: str, into: Path) -> None:
+def write_tree(folder: Path, commit: str, into: Path) -> list[str]:
     """Write the files of a commit that lie below `folder` into a folder of their own, byte for byte.
 
-    Links and files of other repositories are left out, and what is larger than all that decides anything here: no
-    filter and no hook runs, and nothing is written elsewhere.
+    Links, files of other repositories and what is larger than `MOST_OF_A_FILE` are left out, and returned by their
+    paths: no filter and no hook runs, and nothing is written elsewhere.
 
     Raises:
         CouldNotRun: git fails, or a file cannot be written.
     """
     listed = git(folder, "ls-tree", "-r", "-l", "-z", commit).decode("utf-8", "surrogateescape").split("\0")
+    entries = [_entry(line) for line in listed if line]
     files = {
         path: name
-        for mode, name, size, path in (_entry(line) for line in listed if line)
+        for mode, name, size, path in entries
         if mode.startswith("100") and int(size) <= MOST_OF_A_FILE and ".." not in PurePosixPath(path).parts
     }
     for path, content in zip(files, read_blobs(folder, list(files.values())), strict=True):
@@ -127,6 +128,7 @@ def write_tree(folder: Path, commit: str, into: Path) -> None:
             target.write_bytes(content)
         except OSError as error:
             raise CouldNotRun(f"{target}: it cannot be written ({error.strerror or error})") from error
+    return [path for *_, path in entries if path not in files]
 
 
 def _entry(line: str) -> tuple[str, str, str, str]:

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -205,10 +205,7 @@ class Options:
             yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
 
     def _bad_adapters(self) -> Iterator[str]:
-        # node ids and files of records carry the folder's name alone
-        for name, count in Counter(adapter.name for adapter in self.adapters).items():
-            if count > 1:
-                yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"
+        yield from same_names(self.adapters)
 
     def _bad_out(self) -> Iterator[str]:
         several = len(self.adapters) > 1
@@ -216,6 +213,13 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
         if self.out and self.out.is_file() and several:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
+
+
+def same_names(adapters: Iterable[Path]) -> Iterator[str]:
+    """What is wrong with adapters of one name: node ids and files of records carry the folder's name alone."""
+    for name, count in Counter(adapter.name for adapter in adapters).items():
+        if count > 1:
+            yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"
 
 
 def configured_cases(root: Path) -> Path | None:

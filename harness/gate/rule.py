@@ -338,6 +338,11 @@ def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
     return {unit for unit, each in record.verdicts.items() if each["only_inconclusive"]}
 
 
+def unit_blocked(unit: str, verdict: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
+    """Whether a unit's verdict blocks, and is not excused."""
+    return bool(verdict["blocks"]) and unit not in soft
+
+
 def task_blocked(task: Mapping[str, Any], soft: Collection[str] = ()) -> bool:
     """Whether a task's decision blocks for more than the excused units."""
     return bool(task["short"] or task["no_target"] or set(task["blocking"]) - set(soft))

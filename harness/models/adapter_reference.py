@@ -18,6 +18,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import validate
@@ -33,6 +34,7 @@ SUFFIX = ".ref"
 HUB = "hub:"
 FILES = (WEIGHTS, CONFIG, TRAINING)  # all that is taken of what lies there
 SECONDS = 60  # without an answer
+LOOPBACK = {"127.0.0.1", "localhost"}  # elsewhere http is read by others, too
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -85,7 +87,7 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
         try:
             if source.startswith(HUB):
                 _from_hub(source.removeprefix(HUB), part)
-            elif source.startswith(("https://", "http://127.0.0.1", "http://localhost", "file://")):
+            elif _is_address(source):
                 _from_archive(source, part)
             else:
                 raise AuthoringError([_unknown(document)])
@@ -93,6 +95,11 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
             raise CouldNotRun(f"{document.name}: {source} did not deliver an adapter: {error}") from error
         _checked(part, sha, document)
         os.replace(part, folder)
+
+
+def _is_address(source: str) -> bool:
+    parts = urlsplit(source)
+    return parts.scheme in {"https", "file"} or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _unknown(document: Document) -> Problem:

@@ -93,7 +93,9 @@ def load_as_digested(model: Any, folder: Path, probe: torch.Tensor, expected: st
             for name in (CONFIG, WEIGHTS):
                 shutil.copyfile(folder / name, copy / name)
         except OSError as error:
-            raise Refused(f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror}") from error
+            raise Refused(
+                f"adapter {folder}: expected {CONFIG} and {WEIGHTS}, found {error.strerror or error}"
+            ) from error
         if expected and adapter_digest(copy) != expected:
             raise Refused(f"adapter {folder}: expected it as it was ({expected[:8]}), found it changed meanwhile")
         try:

@@ -82,7 +82,7 @@ class CaseItem:
         if verdict is None or self.case.critical:  # no verdict, as not all of the unit was judged: then a break counts
             return False
         soft = gate.excused(record, self.state.session.options.inconclusive)
-        return not verdict["blocks"] or self.unit.key in soft
+        return not gate.unit_blocked(self.unit.key, verdict, soft)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ class GateItem:
         soft = gate.excused(record, self.state.session.options.inconclusive)
         if self.unit:
             verdict = record.verdicts[self.unit.key]
-            if verdict["blocks"] and self.unit.key not in soft:
+            if gate.unit_blocked(self.unit.key, verdict, soft):
                 yield f"{self.unit.key}: {verdict['reason']}"
                 yield from regressed_lines(record, self.unit.key)
         elif gate.task_blocked(record.tasks[self.task.name], soft):

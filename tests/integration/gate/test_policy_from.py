@@ -369,9 +369,31 @@ def test_a_work_tree_elsewhere_hides_no_fixtures(repository, tree):
     assert "task.yaml is looser" in gate().stdout
 
 
+@pytest.mark.parametrize("what", ["fixtures/desk/triage.yaml", "fixtures", "baselines/replay-gpt"])
+def test_a_link_on_the_branch_is_not_taken_for_nothing_there(repository, what):
+    path, kept = Path(what), Path(f"{Path(what).name}.kept")
+    path.rename(kept)
+    path.symlink_to(kept.resolve())
+    commit_to_main("links")
+    said = gate()
+    assert said.exit_code == 4
+    assert "--policy-from: expected fixtures and baselines that are files of at most 128 MB" in said.output
+    assert what in said.output
+
+
+def test_a_baseline_that_cannot_be_read_is_told_alike_each_time(repository):
+    [path] = Path("baselines").glob("*/desk/triage.json")
+    path.write_text(path.read_text().replace("no idea", "an idea"))
+    found = [decided() for _ in range(2)]
+    told = "desk/triage: its baseline (replay-gpt/desk/triage.json) cannot be read on one side"
+    assert found[0]["altered"] == found[1]["altered"] == [told]
+    assert found[0]["permit"] == found[1]["permit"]
+
+
 def test_a_permit_without_a_branch(repository):
     said = gate("--permit=abc", since=None)
     assert said.exit_code == 2
+    assert "--permit permits what was altered since a commit" in said.output
 
 
 # a project's own Python

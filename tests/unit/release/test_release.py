@@ -800,3 +800,24 @@ def test_a_journal_that_leads_elsewhere_is_refused(desk, file):
     journal = {"command": "", "folder": str(adapter), "files": [file]}
     stamp(desk.home / "baselines" / ".unfinished.json", journal)
     desk.refuses(adapter, record, r"expected what a command left unfinished, found .*; delete it")
+
+
+@pytest.mark.parametrize("way", ["a folder without an adapter", "a link out of the baselines", "a number for a text"])
+def test_a_journal_writes_nowhere_else(desk, way):
+    adapter, elsewhere = desk.adapter(), desk.home / "elsewhere"
+    record = desk.evaluate(adapter, {T: MOST})
+    elsewhere.mkdir()
+    (elsewhere / "README.md").write_text("mine")
+    (desk.home / "baselines" / "out").symlink_to(elsewhere)
+    folder, file = {
+        "a folder without an adapter": (elsewhere, ["folder", "README.md", None]),
+        "a link out of the baselines": (adapter, ["baselines", "out/README.md", "theirs"]),
+        "a number for a text": (adapter, ["folder", "README.md", 7]),
+    }[way]
+    journal = {"command": "", "folder": str(folder), "files": [file]}
+    stamp(desk.home / "baselines" / ".unfinished.json", journal)
+    with pytest.raises(
+        Refused, match="expected what a command left unfinished, found something else, or files elsewhere"
+    ):
+        desk.release(adapter, record)
+    assert (elsewhere / "README.md").read_text() == "mine"

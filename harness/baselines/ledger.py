@@ -1,4 +1,4 @@
-"""The ledger: what was recorded, run, opened, released and withdrawn, one file an event, never changed.
+"""The ledger: what was recorded, run, opened, released, withdrawn and retired, one file an event, never changed.
 
 An event's file is named by the digest of what it says, and it names the newest events before it. So the merge of two
 ledgers is their union, whatever the order, and an event that is gone is missed by those that came after it.
@@ -20,12 +20,13 @@ from tunegate.harness.baselines.journal import check_finished
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest, write_atomically
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_SETTINGS, NotJson, parse_json, read_text, schema_mistakes
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Case, Unit
 
 LEDGER = "ledger"
-EventKind = Literal["recorded", "run", "opened", "released", "withdrawn"]
+EventKind = Literal["recorded", "run", "opened", "released", "withdrawn", "retired"]
 WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
@@ -36,7 +37,7 @@ class Event:
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
     of the cases that were asked in a complete run, or opened. `record` is the digest of the run's record, `reason` why
-    a release was withdrawn, `when` the time in UTC.
+    a release was withdrawn or a unit retired, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -146,6 +147,11 @@ class Ledger:
         ]
         return {event.files[unit] for event in self.newest(about)}
 
+    def retirement(self, unit: str) -> Event | None:
+        """The event by which a unit was retired; None where it was not, or was released again since."""
+        about = [event for event in self.in_order if unit in event.files and event.kind in ("released", "retired")]
+        return about[-1] if about and about[-1].kind == "retired" else None
+
     def knows(self, event: Event) -> bool:
         """Whether what an event says is known already, so that it need not be said again."""
         if event.kind == "recorded":
@@ -156,6 +162,8 @@ class Ledger:
             return len(last) == 1 and last[0].who == event.who and event.files.items() <= last[0].files.items()
         if event.kind == "withdrawn":
             return self.withdrawal(event.task, event.who) is not None
+        if event.kind == "retired":
+            return all(self.retirement(unit) for unit in event.files)
         same = [each for each in self.of(event.task, event.kind) if each.who == event.who]
         if event.kind == "run":
             return any(each.cases == event.cases for each in same)
@@ -321,4 +329,5 @@ def render_event(event: Event) -> str:
         "opened": f"the opening of {cases} sealed cases for {name}",
         "released": f"the release of {name}",
         "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
+        "retired": f"the end of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",
     }[event.kind] + f" ({shown(event.task)}, {shown(event.when)})"

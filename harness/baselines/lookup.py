@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tunegate.harness.baselines.diff import differing, question_differences
 from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, who
-from tunegate.harness.baselines.releases import check_released_files, released_outputs
+from tunegate.harness.baselines.releases import check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.evaluation.options import REPLAY, split_replay
@@ -122,12 +122,13 @@ def check_vanished(root: Path, slug: str, tasks: Sequence[Task]) -> None:
         for path in sorted((root / slug).glob("*/*.json"))
         if path.name != DIAGNOSIS
     }
-    gone = [f"  {unit} ({show_path(path)})" for unit, path in recorded.items() if unit not in known]
+    gone = {unit: path for unit, path in recorded.items() if unit not in known}
     if gone:
-        lines = "\n".join(gone)
+        lines = "\n".join(f"  {unit} ({show_path(path)})" for unit, path in gone.items())
+        retired = next(iter(gone))
         raise Refused(
             f"baselines of units that the fixtures do not have (deleted? renamed?):\n{lines}\n"
-            "bring the unit back, or delete its file here to retire it for good"
+            f"bring the unit back, or say why it goes: tunegate retire {retired} --reason TEXT"
         )
 
 
@@ -146,13 +147,14 @@ def baseline_references(
     Raises:
         Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
             the baseline or the last release was recorded, the last release differs in its questions or is lost, or the
-            fixtures lost a unit that has a baseline.
+            fixtures lost a unit that has a baseline, or that the last release was judged on.
     """
-    subject, slug = fingerprint.subject, str(fingerprint.subject["model"])
+    subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
+    check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
     found = matching(root, slug, units, subject, fingerprint.engine, model)
     _check_policies(root, slug, tasks, subject, model)
-    baseline, ledger = as_reference(found), read_ledger(root)
+    baseline = as_reference(found)
     check_released_files(root, ledger, units, who(subject))
     last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
     _check_released_policies(last, tasks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.baselines.journal import undo, write_together
@@ -26,6 +27,7 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import locked
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.adapters import adapter_digest
@@ -125,6 +127,54 @@ def check_not_withdrawn(ledger: Ledger, tasks: Iterable[str], subject: Mapping[s
             )
 
 
+def check_units_kept(ledger: Ledger, tasks: Iterable[str], units: Iterable[str]) -> None:
+    """Refuse fixtures that lack a unit, of whatever task, that the last release of one of `tasks` was judged on.
+
+    A guard that is deleted with its policy and its baselines would be missed by nobody.
+
+    Raises:
+        Refused: names the units, and how to bring them back or to retire them.
+    """
+    last = {event.who for task in tasks for event in ledger.last_release(task)}
+    judged_on = {unit for event in ledger.in_order if event.kind == "released" and event.who in last
+                 for unit in event.files}  # fmt: skip
+    if lost := sorted(unit for unit in judged_on - set(units) if not ledger.retirement(unit)):
+        raise Refused(
+            f"the last release was judged on {listed(lost)} too: expected among the fixtures, found none of that name; "
+            f"bring the file back, or say why it goes: tunegate retire {lost[0]} --reason TEXT"
+        )
+
+
+def retire(root: Path, unit: str, reason: str) -> list[str]:
+    """Retire a unit that is no longer among the fixtures: its baselines go, and no release is held to it; in lines.
+
+    The outputs of its releases are kept, so that a release can still be withdrawn.
+
+    Raises:
+        Refused: nothing was recorded of it, or it was retired already.
+    """
+    with locked(root / ".recording"):
+        undo(root)
+        ledger = read_ledger(root)
+        known = [event for event in ledger.in_order if event.kind in ("recorded", "released") and unit in event.files]
+        files = [*sorted(root.glob(f"*/{glob.escape(unit)}.json")), *_released_files(root, unit)]
+        if not known:
+            raise Refused(
+                f"{shown(unit)}: expected a unit that the ledger knows a baseline or a release of, found none of that "
+                "name; tunegate ledger --json lists them"
+            )
+        if not files and (gone := ledger.retirement(unit)):
+            raise Refused(f"{unit} was retired already: {shown(gone.reason)}")
+        last = known[-1]
+        event = Event("retired", last.task, last.subject, {unit: last.files[unit]}, reason=reason)
+        changes: dict[Path, str | None] = dict.fromkeys(files)
+        for slug in sorted({path.relative_to(root).parts[0] for path in files}):
+            changes |= replaced_outputs(root, slug, [unit], {})
+        changes |= {event_path(root, each.digest): each.text for each in next_events(ledger, [event])}
+        write_together(root, changes, f"tunegate retire {unit} --reason TEXT")
+    return [*(f"deleted: {show_path(path)}" for path in files), f"{unit}: retired; no release is held to it any more"]
+
+
 def replaced_outputs(root: Path, slug: str, units: Iterable[str], texts: Mapping[str, str]) -> dict[Path, str]:
     """Where the released outputs of a model that `texts`, by unit, are about to replace are to be kept, and they."""
     kept = {}
@@ -153,7 +203,8 @@ def withdraw(root: Path, adapter: Path, reason: str) -> list[str]:
             before = ledger.live_releases(event.task, without=event.who)
             names = sorted({model_name(each.subject) for each in before})
             if len(names) < 2:
-                changes |= _brought_back(root, event, before)
+                kept = {unit: sha for unit, sha in event.files.items() if not ledger.retirement(unit)}
+                changes |= _brought_back(root, replace(event, files=kept), before)
             last = f"the last release is {' or '.join(names)}" if names else "there is no release now"
             lines.append(f"{event.task}: withdrawn: {model_name(event.subject)}; {last}")
         events = [Event("withdrawn", event.task, event.subject, reason=reason) for event in released]

@@ -12,7 +12,7 @@ from tunegate.harness.cli.common import Command
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
-from tunegate.harness.cli.release import export, release, verify
+from tunegate.harness.cli.release import export, release, retire, verify
 from tunegate.harness.cli.report import demo, ledger, report
 from tunegate.harness.cli.training import diagnose, train
 
@@ -30,6 +30,7 @@ COMMANDS = (
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
     (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
+    (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
     (report, "Show records: one, or side by side.", "tunegate report record.json"),

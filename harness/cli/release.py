@@ -1,4 +1,4 @@
-"""What leaves the house: release, verify and export."""
+"""What leaves the house: release, retire, verify and export."""
 
 from __future__ import annotations
 
@@ -80,6 +80,28 @@ def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool)
     for line in lines:
         console.print(line)
     console.print("commit what changed below the baselines; the adapter's own folder is as it was: do not deliver it")
+
+
+def retire(
+    unit: Annotated[str, typer.Argument(help="The unit, by name.", metavar="TASK/UNIT")],
+    reason: Annotated[str, shared("reason")],
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+) -> None:
+    """Retire a unit that was deleted from the fixtures: its baselines go, and no release is held to it any more.
+
+    The ledger keeps which releases were judged on it, and the --reason.
+    """
+    from tunegate.harness.baselines import releases
+    from tunegate.harness.fixtures.loader import load_tasks
+
+    if not reason.strip():
+        raise UsageError("--reason: expected why the unit is retired, found nothing")
+    if unit in {each.key for task in load_tasks(cases) for each in task.units}:
+        raise UsageError(f"{unit}: expected a unit that was deleted, found it among the fixtures; delete it first")
+    for line in releases.retire(baselines, unit, reason):
+        console.print(line, markup=False)
+    console.print("commit what changed below the baselines")
 
 
 def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:

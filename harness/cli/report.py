@@ -37,7 +37,7 @@ def ledger(
     baselines: Baselines = BASELINES,
     as_json: Json = False,
 ) -> None:
-    """Show what was recorded, run, opened, released and withdrawn, oldest first, and check that it is all there.
+    """Show what was recorded, run, opened, released, withdrawn, retired, oldest first; check that it is all there.
 
     With --contains it is refused where a branch knows an event that is missing here.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
@@ -77,6 +78,20 @@ def check_base(folder: Path, base: ModelFiles) -> None:
             raise Refused(
                 f"adapter {folder}: expected the {part} it was trained on ({trained[part][:8]}), "
                 f"found {getattr(base, part)[:8]} in {base.name}; name the right model with --tg-model"
+            )
+
+
+def check_named_base(folder: Path, model: str) -> None:
+    """Refuse a configuration that sends whoever loads the adapter to another base than `model`, or to code of its own.
+
+    The digest of an adapter passes over these keys, and a server follows them.
+    """
+    config = read_object(folder / CONFIG, most=MOST_SETTINGS)
+    for key, expected in (("base_model_name_or_path", model), ("revision", None), ("auto_mapping", None)):
+        if (found := config.get(key)) != expected:
+            raise Refused(
+                f"{show_path(folder / CONFIG)}: {key}: expected {json.dumps(expected)}, as the training wrote it, "
+                f"found {json.dumps(found)}: whoever loads the adapter follows it; put it back, or train it again"
             )
 
 

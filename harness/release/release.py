@@ -17,8 +17,8 @@ from tunegate.harness.baselines.lookup import baseline_references, check_repeats
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
 from tunegate.harness.baselines.store import state
-from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
+from tunegate.harness.core.errors import Refused, TunegateError, Unreadable, show_path
+from tunegate.harness.core.escaping import shown, shown_in_json, shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, json_text, stamped, text_digest
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
@@ -30,12 +30,21 @@ from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.adapters import (
+    CONFIG,
+    TRAINING,
+    WEIGHTS,
+    adapter_digest,
+    check_named_base,
+    training_record,
+)
 from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.release.asking import ask_again
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 OpenModel = Callable[[Path | None], Model]
 
 
@@ -109,7 +118,7 @@ def release_adapter(
     fingerprint = Fingerprint(
         record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
     )
-    model = training["recipe"].get("model")
+    model = training["recipe"]["model"]
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
     check_not_withdrawn(read_ledger(baselines), [task.name for task in tasks], record.fingerprint["subject"])
@@ -124,6 +133,7 @@ def release_adapter(
     # And outputs are only what files say: both sides are asked again.
     models = {"adapter": open_model(adapter), next(iter(references)): open_model(None)}
     _check_models(models, fingerprint, _name(record))
+    _check_base_name(adapter, model, models["adapter"].fingerprint)
     now, compared, asked = ask_again(tasks, again.record, compared, [training["task"]], models, watch)
     _check_decision(gate.compare(tasks, now, compared, [training["task"]]), None, tasks)
     _check_as_begun(adapter, digest, tasks, cases)
@@ -164,6 +174,25 @@ def _check_models(models: Mapping[str, Model], expected: Fingerprint, name: str)
                 )
 
 
+def _check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
+    """Who loads the adapter elsewhere finds its base by the name that it was trained on: it has to be the one asked."""
+    check_named_base(adapter, name)
+    if name == asked.names["model"]:
+        return
+    try:
+        found = identify(name, resolve(name))
+    except TunegateError as error:
+        raise Refused(
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which is not found here, and "
+            f"{asked.names['model']} was asked; name the base as it does: --model={name}"
+        ) from error
+    if {part: getattr(found, part) for part in PARTS} != {part: asked.subject[part] for part in PARTS}:
+        raise Refused(
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which is another one than was judged; train it "
+            "again on the right one"
+        )
+
+
 def _check_as_begun(adapter: Path, digest: str, tasks: Sequence[Task], cases: Path) -> None:
     """What was judged is what is released: nobody changed it while it was asked."""
     if adapter_digest(adapter) != digest or _foreign(adapter):
@@ -202,7 +231,7 @@ def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
         raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
     if training["adapter"] != digest:
         raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
-    for part in ("base", "tokenizer", "template"):
+    for part in PARTS:
         if training["model"].get(part) != record.fingerprint["subject"].get(part):
             name = NAMES.get(part, part)
             raise Refused(

@@ -99,7 +99,7 @@ def training_record(**more: Any) -> dict[str, Any]:
         "adapter": "a" * 64,
         "model": {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"},
         "recipe": {
-            "model": "./tiny", "method": "sft", "seed": 1,
+            "model": "tiny", "method": "sft", "seed": 1,
             "lora": {"r": 16, "target": "all-linear"}, "optim": {"lr": 1e-3, "epochs": 1},
         },
         "rows": [{"file": "rows.jsonl", "rows": 40}, {"file": "more.jsonl", "rows": 2}],

@@ -40,7 +40,7 @@ def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: 
     tasks, record = load_tasks(desk.fixtures), desk.evaluate(adapter, {T: scores})
     [unit] = tasks[0].units
     fingerprint = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"])
-    references = baseline_references(desk.home / "baselines", tasks, [unit], fingerprint, "./tiny")
+    references = baseline_references(desk.home / "baselines", tasks, [unit], fingerprint, "tiny")
 
     def decision(count: int, order: list) -> str:
         cases = {**record.cases, **{case.key: _failed(record.cases[case.key], unit, 0.0) for case in order[:count]}}

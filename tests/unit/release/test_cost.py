@@ -46,7 +46,7 @@ def judged(desk: Desk, adapter: Path, tokens_out: int) -> Record:
     """What a run of the adapter against the baseline keeps."""
     tasks, made = load_tasks(desk.fixtures), answered(desk, adapter, 57, tokens_out)
     fingerprint = Fingerprint(made.fingerprint["subject"], made.fingerprint["engine"])
-    references = baseline_references(desk.home / "baselines", tasks, tasks[0].units, fingerprint, "./tiny")
+    references = baseline_references(desk.home / "baselines", tasks, tasks[0].units, fingerprint, "tiny")
     return compare(tasks, made, references, ["desk"])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.records import ENGINE, LOCAL, record, save, stamp, write_desk
+from tests.support.records import ENGINE, LOCAL, record, save, stamp, training_record, write_desk, write_policy
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, SLUG, Desk, T, desk  # noqa: F401  (a fixture)
 from tunegate.harness.baselines.ledger import LEDGER, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
@@ -41,7 +41,7 @@ def references(desk: Desk, adapter: Path | None, subject: dict = LOCAL) -> dict[
     tasks = load_tasks(desk.fixtures)
     digest = adapter_digest(adapter) if adapter else None
     fingerprint = Fingerprint(subject | {"adapter": digest}, ENGINE)
-    return baseline_references(desk.home / "baselines", tasks, tasks[0].units, fingerprint, "./tiny")
+    return baseline_references(desk.home / "baselines", tasks, tasks[0].units, fingerprint, "tiny")
 
 
 def last(desk: Desk, subject: dict = LOCAL) -> str | None:  # noqa: F811
@@ -77,7 +77,8 @@ def on_next(desk: Desk, name: str, weights: str) -> Path:  # noqa: F811
     """An adapter that was trained on the next base."""
     model = {key: NEXT[key] for key in ("base", "tokenizer", "template")} | {"name": "next"}
     cites = {"digest": replace(DIAGNOSIS, subject=NEXT).digest, "remedies": {}, "against": [], "override": None}
-    return desk.adapter(name, weights=weights, model=model, diagnosis=cites)
+    recipe = training_record()["recipe"] | {"model": "next"}
+    return desk.adapter(name, weights=weights, model=model, recipe=recipe, diagnosis=cites)
 
 
 def file_of(desk: Desk, slug: str = SLUG) -> Path:  # noqa: F811
@@ -275,6 +276,92 @@ def test_the_outputs_of_a_lost_release_need_not_be_there_for_its_withdrawal(rele
     file_of(released).unlink()
     assert command(released, "release", "--withdraw", str(released.home / "first"), "--reason", "Lost.").exit_code == 0
     assert last(released) is None
+
+
+# --- units that the last release was judged on
+
+
+REPLIES = "desk/replies"
+
+
+@pytest.fixture
+def guarded(desk: Desk) -> Desk:  # noqa: F811
+    """A desk whose first adapter is released, judged on a guard, which was then deleted with its policy."""
+    write_desk(desk.fixtures, 60, "replies")
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "guard"})
+    desk.record_baseline({REPLIES: MOST})
+    first = desk.adapter("first")
+    desk.release(first, desk.evaluate(first, {T: MOST, REPLIES: MOST}))
+    (desk.fixtures / "desk" / "replies.yaml").unlink()
+    write_policy(desk.fixtures, triage={"role": "target"})
+    return desk
+
+
+def retire(desk: Desk, unit: str = REPLIES, reason: str = "No replies any more."):  # noqa: F811
+    return command(desk, "retire", unit, "--reason", reason, "--cases", str(desk.fixtures))
+
+
+def test_a_deleted_unit_with_a_baseline_is_refused_until_it_is_retired(guarded):
+    lose(guarded, r"(?s)desk/replies \(.*retire desk/replies --reason")
+    done = retire(guarded)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-2] == "desk/replies: retired; no release is held to it any more"
+    assert not list(guarded.home.glob("baselines/*/desk/replies*.json"))
+    assert last(guarded) == adapter_digest(guarded.home / "first")
+
+
+def test_so_is_one_whose_baselines_were_deleted_too(guarded):
+    for path in guarded.home.glob("baselines/*/desk/replies*.json"):
+        path.unlink()
+    lose(guarded, "the last release was judged on desk/replies too: expected among the fixtures, found none")
+    assert retire(guarded).exit_code == 0
+    second = guarded.adapter("second", weights="0.7")
+    guarded.release(second, guarded.evaluate(second, {T: MOST}))
+    assert retire(guarded).exit_code == 4
+
+
+def test_a_unit_that_came_back_and_was_released_is_missed_again(guarded):
+    retire(guarded)
+    write_desk(guarded.fixtures, 60, "replies")
+    guarded.record_baseline({T: HALF, REPLIES: MOST})
+    second = guarded.adapter("second", weights="0.7")
+    guarded.release(second, guarded.evaluate(second, {T: MOST, REPLIES: MOST}))
+    (guarded.fixtures / "desk" / "replies.yaml").unlink()
+    for path in guarded.home.glob("baselines/*/desk/replies*.json"):
+        path.unlink()
+    lose(guarded, "the last release was judged on desk/replies too")
+
+
+def test_a_withdrawal_does_not_bring_back_what_was_retired(guarded):
+    retire(guarded)
+    second = guarded.adapter("second", weights="0.7")
+    guarded.release(second, guarded.evaluate(second, {T: MOST}))
+    done = command(guarded, "release", "--withdraw", str(second), "--reason", "Rude.")
+    assert done.exit_code == 0
+    assert not list(guarded.home.glob("baselines/*/desk/replies*.json"))
+    assert last(guarded) == adapter_digest(guarded.home / "first")
+
+
+@pytest.mark.parametrize(
+    ("unit", "reason", "code", "said"),
+    [
+        (T, "Gone.", 2, "expected a unit that was deleted, found it among the fixtures"),
+        ("desk/none", "Gone.", 4, "expected a unit that the ledger knows a baseline or a release of"),
+        (REPLIES, " ", 2, "expected why the unit is retired, found nothing"),
+    ],
+)
+def test_what_cannot_be_retired_changes_nothing(guarded, unit, reason, code, said):
+    before = guarded.files()
+    done = retire(guarded, unit, reason)
+    assert (done.exit_code, guarded.files()) == (code, before)
+    assert said in done.output
+
+
+def test_who_retires_twice_is_told_why_it_was_done(guarded):
+    retire(guarded)
+    done = retire(guarded, reason="Again.")
+    assert done.exit_code == 4
+    assert "desk/replies was retired already: No replies any more." in done.output
 
 
 # --- the card, the list

@@ -55,12 +55,13 @@ class Desk:
         folder = self.home / name
         folder.mkdir(exist_ok=True)
         (folder / WEIGHTS).write_text(weights)
-        (folder / CONFIG).write_text(json.dumps({"r": 16, "peft_type": "LORA"}))
         diagnosis = {
             "digest": DIAGNOSIS.digest, "remedies": {T: "fine-tune for quality"}, "against": [], "override": None,
         }  # fmt: skip
-        known = training_record(adapter=adapter_digest(folder), diagnosis=diagnosis)
-        stamp(folder / TRAINING, known | training)
+        known = training_record(diagnosis=diagnosis) | training
+        config = {"r": 16, "peft_type": "LORA", "base_model_name_or_path": known["recipe"].get("model")}
+        (folder / CONFIG).write_text(json.dumps(config))
+        stamp(folder / TRAINING, known | {"adapter": adapter_digest(folder)} | training)
         return folder
 
     def record(self, adapter: Path | None, scores: dict[str, str], **more: Any) -> Record:
@@ -76,7 +77,7 @@ class Desk:
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
         fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
-        references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "./tiny")
+        references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "tiny")
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
@@ -376,7 +377,7 @@ def test_without_a_baseline(desk):
     desk.refuses(
         adapter,
         judged,
-        r"expected a baseline at .*, found none; record it: pytest .*/fixtures/ --tg-record --tg-model=\./tiny",
+        r"expected a baseline at .*, found none; record it: pytest .*/fixtures/ --tg-record --tg-model=tiny",
     )
 
 
@@ -821,3 +822,28 @@ def test_a_journal_writes_nowhere_else(desk, way):
     ):
         desk.release(adapter, record)
     assert (elsewhere / "README.md").read_text() == "mine"
+
+
+# the base that an adapter names
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "said"),
+    [
+        ("base_model_name_or_path", "elsewhere/tiny", r'expected "tiny", as the training wrote it, found "elsewhere/t'),
+        ("revision", "abc", 'revision: expected null, as the training wrote it, found "abc"'),
+        ("auto_mapping", {"parent_library": "os"}, "auto_mapping: expected null"),
+    ],
+)
+def test_when_its_configuration_sends_who_loads_it_elsewhere(desk, key, found, said):
+    adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST})
+    config = json.loads((adapter / CONFIG).read_text())
+    (adapter / CONFIG).write_text(json.dumps(config | {key: found}))
+    desk.refuses(adapter, judged, said)
+
+
+def test_when_it_names_a_base_that_is_not_found_here(desk):
+    adapter = desk.adapter(recipe=training_record()["recipe"] | {"model": "./elsewhere"})
+    judged = desk.evaluate(adapter, {T: MOST})
+    desk.refuses(adapter, judged, r"it names \./elsewhere as its base, .* name the base as it does: --model=\./elsewhe")

@@ -11,6 +11,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ SUFFIX = ".ref"
 HUB = "hub:"
 FILES = (WEIGHTS, CONFIG, TRAINING)  # all that is taken of what lies there
 SECONDS = 60  # without an answer
+LONGEST = 3600.0  # seconds for an archive, or for what is taken out of it: a server may send a byte a minute
+MOST = 4 << 30  # bytes of either; adapters take tens of MB
 LOOPBACK = {"127.0.0.1", "localhost"}  # elsewhere http is read by others, too
 SCHEMA = {
     "type": "object",
@@ -123,7 +126,7 @@ def _from_archive(address: str, into: Path) -> None:
     """Take the files of an adapter out of an archive, wherever in it they lie; nothing else, and nothing elsewhere."""
     with tempfile.TemporaryFile() as archive:
         with closing(urllib.request.urlopen(address, timeout=SECONDS)) as answer:  # noqa: S310  (see `_fetch`)
-            shutil.copyfileobj(answer, archive)
+            _copy(answer, archive)
         archive.seek(0)
         members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
         archive.seek(0)
@@ -133,7 +136,21 @@ def _from_archive(address: str, into: Path) -> None:
                 raise Refused(f"{address}: expected one {name}, found several")
             taken.add(name)
             with opened() as source, (into / name).open("wb") as target:
-                shutil.copyfileobj(source, target)
+                _copy(source, target)
+
+
+def _copy(source: Any, target: IO[bytes]) -> None:
+    """Copy a stream, up to a bound in size and time.
+
+    Raises:
+        OSError: it goes beyond one of them.
+    """
+    left, until = MOST, time.monotonic() + LONGEST
+    while part := source.read(1 << 20):
+        left -= len(part)
+        if left < 0 or time.monotonic() > until:
+            raise OSError(f"expected at most {MOST >> 20:,} MB in {LONGEST / 60:.0f} minutes, found more")
+        target.write(part)
 
 
 def _zip_members(archive: IO[bytes]) -> Iterator[tuple[str, Callable[[], Any]]]:

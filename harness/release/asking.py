@@ -32,7 +32,7 @@ from tunegate.harness.statistics.distributions import Floats, binom_at, binom_be
 SHARE = 0.05  # of a unit's cases: so many changed ones are looked for even where they would turn nothing
 MISSED = 0.05  # how often a decision that was turned by the fewest changed outcomes may go unseen, a unit
 NOISE_LEVEL = 0.001  # how often an honest record may be refused where the engine repeats itself only nearly
-TOLERANCE = 1e-3  # relative, of continuous scores: a batch of another shape adds in another order
+TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another shape adds in another order
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def is_beyond(differing: int, asked: int, noise: float) -> bool:
 def _same(now: Result, then: Result) -> bool:
     if now.score is None or then.score is None or now.passed is not then.passed:
         return now.score is then.score and now.passed is then.passed
-    return math.isclose(now.score, then.score, rel_tol=TOLERANCE, abs_tol=1e-9)
+    return math.isclose(now.score, then.score, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def _with(record: Record, again: Record, tasks: Sequence[Task]) -> Record:

@@ -117,3 +117,24 @@ def test_an_edited_cache_is_refused(adapter):
     (adapter_folder(given, quiet()) / WEIGHTS).write_bytes(b"others")
     with pytest.raises(AuthoringError, match="expected the adapter"):
         adapter_folder(given, quiet())
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("bound", ["MOST", "LONGEST"])
+def test_an_archive_without_end_is_left(adapter, tmp_path, monkeypatch, pack, bound):
+    given = refer(pack(adapter), adapter_digest(adapter))
+    monkeypatch.setattr(f"tunegate.harness.models.adapter_reference.{bound}", 0)
+    with pytest.raises(CouldNotRun, match=r"did not deliver an adapter: expected at most [\d,]+ MB in \d+ minutes"):
+        adapter_folder(given, quiet())
+    assert not list(tmp_path.glob("cache/adapters/*/support"))
+
+
+def test_what_unpacks_without_end_is_left(adapter, monkeypatch):
+    (adapter / WEIGHTS).write_bytes(bytes(1 << 24))
+    path = adapter.parent / "small.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(adapter / WEIGHTS, WEIGHTS)
+    assert path.stat().st_size < 1 << 20
+    monkeypatch.setattr("tunegate.harness.models.adapter_reference.MOST", 1 << 20)
+    with pytest.raises(CouldNotRun, match="expected at most 1 MB"):
+        adapter_folder(refer(path.as_uri(), "a" * 64), quiet())

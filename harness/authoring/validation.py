@@ -100,7 +100,8 @@ def _missing(document: Document, where: Where, schema: Mapping[str, Any], value:
         misspelt = schema.get("additionalProperties") is False and difflib.get_close_matches(key, unknown, 1, 0.75)
         if not misspelt:  # that it is not a key is told already, and which was meant
             found = f"only {', '.join(map(str, value))}" if value else TYPES["null"]
-            yield document.problem(where, f"the key {key!r}", found, _about(rules.get(key, {})))
+            about = _about(rules.get(key, {}))
+            yield document.problem(where, f"the key {key!r}", found, f"add it: {about}" if about else "")
 
 
 def _about(rule: Mapping[str, Any]) -> str:
@@ -161,7 +162,8 @@ def _type_hint(kinds: Sequence[str], value: Any) -> str:
     if "string" in kinds:
         return "put a text that begins with # or & in quotes" if value is None else "put it in quotes"
     if kinds == ["boolean"] and str(value).lower() in _YES | _NO:
-        return f"write {'true' if value.lower() in _YES else 'false'} without quotes"
+        word = "true" if value.lower() in _YES else "false"
+        return f"write {word} without quotes" if value.lower() == word else f"write {word}; {value} is a text here"
     if kinds[0] in {"integer", "number"} and isinstance(value, str) and value.strip("+-. ").isdigit():
         return "write it without quotes"
     usual = {"object": "write `key: value` lines, indented", "array": "write its items on lines that begin with `- `"}

@@ -199,6 +199,7 @@ _CUT = re.compile(r"[ \t]+#\w")  # `input: order #12 is late` is `order` and a c
 
 
 QUOTE = "put the text in quotes"
+TAB_IN_TEXT = "a space", "a tab", r"write a space; or put the text in double quotes, with \t for its tab"
 # What PyYAML says, and in the words of people: what was expected, what was found, what to do. {0} is the pattern's
 # group, {1} the line where the quote, bracket or key opens; the mistake is shown there if the last column says so.
 _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
@@ -227,12 +228,14 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
 )  # fmt: skip
 
 
-def _syntax_problem(error: yaml.YAMLError, path: Path) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, path: Path, text: str) -> Problem:
     """What PyYAML found, said as a mistake in the file."""
     said = " ".join(filter(None, [getattr(error, "problem", None) or str(error), getattr(error, "context", None)]))
     mark, opens = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     line = mark.line + 1 if mark else 1
     opening = opens.line + 1 if opens else line
+    if "character '\\t'" in said and mark and text.splitlines()[mark.line][: mark.column].strip():
+        return Problem(path, line, "", *TAB_IN_TEXT)
     for pattern, expected, found, hint, at_opening in _SYNTAX:
         if seen := re.search(pattern, said):
             values = (*seen.groups(), "")[0], opening
@@ -298,7 +301,7 @@ def read_yaml(path: Path) -> Document:
     try:
         return _plain_data(path, text, _Loader(text))
     except yaml.YAMLError as error:
-        raise AuthoringError([_syntax_problem(error, path)]) from error
+        raise AuthoringError([_syntax_problem(error, path, text)]) from error
     except RecursionError:
         raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None
 

@@ -23,6 +23,7 @@ from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
     from tunegate.harness.scaffold.table import Table
+    from tunegate.harness.scaffold.task import NewTask
     from tunegate.harness.scaffold.writing import Changes
 
 
@@ -89,7 +90,7 @@ def init(
     made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures))
     changes = write_task(made, project(), cases)
     if not quiet:
-        _tell(changes, made.notes)
+        _tell(changes, made)
 
 
 def _asks() -> bool:
@@ -148,12 +149,13 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
     return names
 
 
-def _tell(changes: Changes, notes: Sequence[str]) -> None:
+def _tell(changes: Changes, made: NewTask) -> None:
     for path in changes.new:
         console.print(f"wrote {show_path(path)}", markup=False)
     for path in changes.added:
         console.print(f"added to {show_path(path)}", markup=False)
-    for note in (*notes, *changes.notes):
+    console.print(made.holds, markup=False)
+    for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}", markup=False)
     guide = next(path for path in changes.new if path.name == "README.md")
     console.print(f"next: tunegate lint, then pytest; {show_path(guide)} goes on from there", markup=False)

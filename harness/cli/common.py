@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import OPTIONS, standing
 
+PYTESTS = re.compile(r"pytest [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
 
 
@@ -59,7 +61,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
-        with _ending():
+        with _ending({option for each in self.params for option in each.opts}):
             for name, value in standing(project()).items():
                 source = ctx.get_parameter_source(name)
                 # the command line wins: only what it leaves at its default is looked up
@@ -68,8 +70,13 @@ class Command(TyperCommand):
             return super().invoke(ctx)
 
 
+def own_options(message: str, options: Collection[str]) -> str:
+    """A message that names pytest's options, with a command's own where it has them; commands of pytest stay."""
+    return PYTESTS.sub(lambda each: own if (own := f"--{each['name']}") in options else each[0], message)
+
+
 @contextmanager
-def _ending() -> Iterator[None]:
+def _ending(options: Collection[str]) -> Iterator[None]:
     try:
         yield
     except typer.Exit:
@@ -83,5 +90,5 @@ def _ending() -> Iterator[None]:
         raise typer.Exit(CouldNotRun.exit_code) from None
     except Exception as error:
         ours = as_tunegate_error(error, project())
-        errors.print(str(ours), markup=False)
+        errors.print(own_options(str(ours), options), markup=False)
         raise typer.Exit(ours.exit_code) from error

@@ -180,11 +180,18 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
     if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
-    won = listed([each.unit for each in outlook.verdicts if each.role == "target"])
+    won = _won([each for each in outlook.verdicts if each.role == "target"])
     if outlook.supplied:
-        return f"Passed: {won} improved or reached; {_kept(outlook)}."
+        return f"Passed: {won}; {_kept(outlook)}."
     unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
-    return f"Release: {won} improved or reached; {_kept(outlook)}.{unseen}"
+    return f"Release: {won}; {_kept(outlook)}.{unseen}"
+
+
+def _won(targets: Sequence[UnitVerdict]) -> str:
+    improved = [each.unit for each in targets if each.verdict == "improved"]
+    reached = [each.unit for each in targets if each.verdict != "improved"]
+    parts = [f"{listed(improved)} improved"] if improved else []
+    return " and ".join([*parts, f"{listed(reached)} reached the score that was aimed at"] if reached else parts)
 
 
 def _kept(outlook: Outlook) -> str:

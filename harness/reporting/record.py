@@ -149,7 +149,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 
 
 def _compared(record: Record, who: str) -> Table:
-    columns = ("unit", "role", "cases", "before", "tuned", "difference [95 %]", "regressed/\nfixed", "verdict")
+    columns = ("unit", "role", "cases", "before", "now", "difference [95 %]", "regressed/\nfixed", "verdict")
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),

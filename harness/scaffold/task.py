@@ -62,13 +62,17 @@ class InitOptions:
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task that is ready to be written: its files by path, from its folder, and the expected answers by case key."""
+    """A task that is ready to be written: its files by path, from its folder, and the expected answers by case key.
+
+    `holds` says in words how many cases it has, and of how many rows.
+    """
 
     name: str
     suite: str
     files: Mapping[str, str]
     answers: Mapping[str, str]
     margin: float
+    holds: str
     notes: tuple[str, ...]
 
 
@@ -116,7 +120,14 @@ def new_task(asked: InitOptions) -> NewTask:
         case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
     notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []
-    return NewTask(asked.task, asked.suite, files | {POLICY: policy, "README.md": guide}, answers, margin, tuple(notes))
+    files |= {POLICY: policy, "README.md": guide}
+    holds = f"{unit}: {_holds(cases, shots)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
+    return NewTask(asked.task, asked.suite, files, answers, margin, holds, tuple(notes))
+
+
+def _holds(cases: Sequence[Draft], shots: Sequence[Draft]) -> str:
+    examples = f", {len(shots)} worked example{'s' if len(shots) != 1 else ''}" if shots else ""
+    return f"{len(cases):,} case{'s' if len(cases) != 1 else ''}{examples}"
 
 
 def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots: Sequence[Draft]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tests.support.paths import ROOT
 from tests.support.project import Project
 from tests.support.units import write_outputs, write_unit
+from tunegate.harness.cli.common import own_options
 from tunegate.harness.cli.main import app
 from tunegate.harness.core import crashes, extras
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -265,3 +266,11 @@ def test_the_extras_are_those_of_pyproject():
     for extra, modules in extras.EXTRAS.items():
         named = " ".join(project["optional-dependencies"][extra]).replace("-", "_")
         assert [module for module in modules if module not in named] == []
+
+
+def test_a_command_names_its_own_options():
+    said = "wrong base; name it with --tg-model, or --tg-record it: pytest fixtures/ --tg-model=a -k b\nor --tg-model"
+
+    assert own_options(said, {"--model", "--json"}) == (
+        "wrong base; name it with --model, or --tg-record it: pytest fixtures/ --tg-model=a -k b\nor --model"
+    )

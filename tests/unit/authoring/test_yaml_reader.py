@@ -65,7 +65,14 @@ SYNTAX = {
         "2: expected a comma or a closing bracket, found something else; "
         "the bracket opens on line 2; put texts that hold , : ? [ ] { or } in quotes there",
     ),
-    "a tab before a value": ("a:\t1\n", "1: expected spaces, found a tab; indent with spaces"),
+    "a tab before a value": (
+        "a:\t1\n",
+        "1: expected a space, found a tab; write a space; or put the text in double quotes, with \\t for its tab",
+    ),
+    "a tab in a text": (
+        "a: 1\nb: what\tis\n",
+        "2: expected a space, found a tab; write a space; or put the text in double quotes, with \\t for its tab",
+    ),
     "text that is not indented": (
         "a: hello\nworld\nb: 1\n",
         "2: expected `key: value`, found a line without ': '; indent it if it goes on the text above",

@@ -63,7 +63,7 @@ def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
     passed = messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
     assert passed == (
-        "Passed: desk/triage improved or reached; desk has no guard. "
+        "Passed: desk/triage improved; desk has no guard. "
         "Outputs supplied, not generated: they are gated, and never released."
     )
     blocked = messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
@@ -87,7 +87,7 @@ def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
 
 def test_units_that_did_not_hold_are_not_said_to():
     said = messages.decision(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
-    assert said == ("Release: desk/triage improved or reached; every guard of desk held, desk/cost is not gated.")
+    assert said == ("Release: desk/triage improved; every guard of desk held, desk/cost is not gated.")
 
 
 @pytest.mark.parametrize(

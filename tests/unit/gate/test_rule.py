@@ -295,7 +295,7 @@ def test_a_target_that_rose_beyond_chance_is_improved(evaluate, tmp_path):
     judged = evaluate(*moved(100, fixed=20, failing=10))
     assert verdict(judged)["verdict"] == "improved"
     assert judged.tasks["desk"]["decision"] == "release"
-    assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved or reached; desk has no guard."
+    assert judged.tasks["desk"]["reason"] == "Release: desk/triage improved; desk has no guard."
 
 
 def test_guards_are_never_improved_only_held(evaluate, tmp_path):

@@ -45,7 +45,7 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "regressed/ unit role cases before tuned difference [95 %] fixed verdict"
+HEADS = "regressed/ unit role cases before now difference [95 %] fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):

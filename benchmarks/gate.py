@@ -26,7 +26,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks import gate_passfail, gate_plot, gate_scores, gate_slices
+from benchmarks import gate_passfail, gate_plot, gate_references, gate_scores, gate_slices
 from benchmarks.frame import machine
 from benchmarks.gate_findings import findings
 from benchmarks.gate_report import report
@@ -91,6 +91,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
             yield Job("gains", gate_passfail.gains, (n, flip_rate))
             for sizes in (gate_slices.SMALL, gate_slices.large(n)):
                 yield Job("innocents", gate_slices.innocents, (n, flip_rate, sizes, settings.draws, settings.worlds))
+            yield Job("twice", gate_references.twice, (n, flip_rate, settings.draws // 5, settings.worlds))
             for shape in gate_scores.SHAPES:
                 yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
         yield Job("curves", gate_passfail.curve, (n, CURVE_FLIP_RATE, settings.curve))

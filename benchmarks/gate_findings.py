@@ -12,6 +12,7 @@ from benchmarks.gate_results import (
     REGRESSED,
     REGRESSED_SCORES,
     SLICES,
+    TWICE,
     Results,
     broken,
     claims,
@@ -41,7 +42,7 @@ def findings(results: Results) -> list[str]:
     lost = max((each for each in results.scores if each.cell.change == -1), key=lambda each: each.raw_held)
     return [
         f"Promised, at most 5 %: {REGRESSED}. Found, at most {most[REGRESSED]}; of continuous scores "
-        f"{most[REGRESSED_SCORES]}; {SLICES} {most[SLICES]}.",
+        f"{most[REGRESSED_SCORES]}; {SLICES} {most[SLICES]}; {TWICE} {most[TWICE]}.",
         f"Promised, at most 5 %: {HELD}. Found, at most {most[HELD]}; of continuous scores {most[HELD_SCORES]}.",
         f"Beside them, {IMPROVED}: at most {most[IMPROVED]}.",
         f"The shipped gate judged {results.worlds:,} whole worlds, from records to the decision, and each verdict, "

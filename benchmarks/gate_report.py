@@ -28,6 +28,7 @@ def report(results: Results, about: Sequence[str]) -> str:
         *_passfail(results),
         *_rivals(results),
         *_slices(results),
+        *_references(results),
         *_scores(results),
         *_rivals_in_full(results),
     ]
@@ -118,6 +119,25 @@ def _slices(results: Results) -> list[str]:
         f"A slice that fell inside {TOTAL} cases, one of 40, the others flipping; {worlds:,} whole worlds by the "
         "shipped gate, in %: the slice is found / the suite's total is held / it is regressed.",
         table(head, rows),
+    ]
+
+
+def _references(results: Results) -> list[str]:
+    rows = {
+        key(each.cell): [f"{100 * rate:.1f}" for rate in (each.apart, each.regressed, each.either, each.found_apart,
+                                                          each.found)]
+        for each in results.twice
+    }  # fmt: skip
+    draws = results.twice[0].draws
+    return [
+        "## Two references",
+        f"Base and last release; five suites that differ from both by flips alone, in % of {draws:,} seeded families: "
+        "any suite regressed with a family of tests for each reference / with one over both / or a slice blocks, half "
+        "of the families with 40 small slices, half with large ones, all of them one family beside both references. "
+        "Then one suite loses ten points against both: how often it is found with two families, and with one. "
+        f"(Standard error at most {percent(standard_error(0.05, draws))} at 5 %, {percent(standard_error(0.5, draws))} "
+        "anywhere.)",
+        by_size(["regressed, two families", "regressed, one", "or a slice", "drop found, two families", "one"], rows),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.gate_passfail import Cell, Curve, Gain, PassFail, Scan
+from benchmarks.gate_references import Twice
 from benchmarks.gate_rule import OURS, SUITES, standard_error
 from benchmarks.gate_scores import Scores
 from benchmarks.gate_slices import Collapse, Innocents
@@ -16,6 +17,7 @@ ERRORS = 2  # standard errors that a simulated rate may lie above the bound
 REGRESSED = 'any false "regressed" among five suites'
 REGRESSED_SCORES = f"{REGRESSED}, continuous"
 SLICES = 'any false "regressed" or falsely blocking slice among five suites with 40 slices'
+TWICE = f"{SLICES}, beside two references"
 HELD = 'false "held" at a true change of exactly -margin'
 HELD_SCORES = f"{HELD}, continuous"
 IMPROVED = 'false "improved" of a target without a change'
@@ -30,6 +32,7 @@ class Results:
     scans: list[Scan]
     innocents: list[Innocents]
     collapses: list[Collapse]
+    twice: list[Twice]
     scores: list[Scores]
     curves: list[Curve]
 
@@ -37,7 +40,7 @@ class Results:
     def worlds(self) -> int:
         """How many whole worlds the shipped gate judged, each with the verdicts that the tables count."""
         families = [cell.five.worlds for cell in self.passfail] + [cell.five.worlds for cell in self.scores]
-        return sum(families) + sum(each.worlds for each in self.innocents)
+        return sum(families) + sum(each.worlds for each in (*self.innocents, *self.twice))
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def _of_slices(results: Results) -> Iterator[Claim]:
     for each in results.innocents:
         where = f"{show(each.cell)}, slices of {min(each.sizes)} to {max(each.sizes)} cases"
         yield Claim(SLICES, each.either, each.draws, where)
+    for both in results.twice:
+        yield Claim(TWICE, both.either, both.draws, show(both.cell))
 
 
 def _of_scores(results: Results) -> Iterator[Claim]:

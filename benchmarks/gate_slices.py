@@ -13,6 +13,7 @@ from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
 from benchmarks.gate_worlds import World, check, decided, passfail_unit
 from tunegate.harness.gate.rule import LEVEL, SEED, SLICE_LEVEL
+from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import PValue
 
@@ -95,7 +96,9 @@ def _tie(cell: Cell, sizes: Sequence[int], random: np.random.Generator, number: 
         for place, d in enumerate(rows)
     ]
     names = frozenset(f"{tag}=yes" for tag, flag in zip(homes, flags, strict=True) if flag)
-    expected = verdicts([seen(*_counts(d)) for d in rows])
+    blocked = {int(tag[1]) for tag, flag in zip(homes, flags, strict=True) if flag}
+    alone = verdicts([seen(*_counts(d)) for d in rows])
+    expected: list[Verdict] = ["regressed" if place in blocked else each for place, each in enumerate(alone)]
     check(World(tuple(units)), expected, f"{cell}, slices of {sizes} cases, world {number}", names)
 
 
@@ -143,8 +146,8 @@ def collapse(fall: Fall, flip_rate: float, draws: int) -> Collapse:
     return Collapse(
         fall, flip_rate,
         found=float(np.mean(["s00=yes" in each["worse_slices"] for each in verdict])),
-        held=float(np.mean([each["verdict"] in {"held", "improved"} for each in verdict])),
-        regressed=float(np.mean([each["verdict"] == "regressed" for each in verdict])),
+        held=float(np.mean([each["interval"][0] > -MARGIN for each in verdict])),
+        regressed=float(np.mean([each["lower"] and each["interval"][0] <= -MARGIN for each in verdict])),
         draws=draws,
     )  # fmt: skip
 

@@ -80,8 +80,7 @@ def write_project(folder: Path, model: str, adapters: int, cases: int) -> list[s
     shutil.copy(ROOT / "fixtures/support/refs/triage.schema.json", task / "refs")
     _write(task / "triage.yaml", unit)
     why = {"reason": "a benchmark's"}
-    policy = {"units": {"triage": {"role": "target", "margin": 0.2, **why}}, "candidates": {"value": adapters, **why}}
-    _write(task / "task.yaml", {"version": 1, **policy})
+    _write(task / "task.yaml", {"version": 1, "units": {"triage": {"role": "target", "margin": 0.2, **why}}})
     shutil.copytree(ROOT / "suites", folder / "suites")
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines(keepends=True)

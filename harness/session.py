@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import append, case_events
+from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger, who
 from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
     baseline_references,
@@ -145,12 +145,12 @@ class Session:
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = waiting.pop(0)
-            evaluated.append((candidate.adapter, self._evaluate(candidate, watch)))
+            record = self._evaluate(candidate, watch)
+            self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
+            evaluated.append((candidate.adapter, record))
             self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
-        for adapter, record in evaluated:
-            self._tell_run(record)
-            self.records.append(self._keep(record, adapter))
+        self.records += [self._keep(record, adapter) for adapter, record in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
 
@@ -185,9 +185,12 @@ class Session:
                 raise Refused(
                     f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
                 )
-        if self.options.against:
-            for task in self.tasks:
-                check_candidates(task, len(self.options.adapters))
+        sealed, found = [unit.key for unit in self.selected if unit.sealed], len(self.options.adapters)
+        if self.options.against and sealed and found > 1:
+            raise Refused(
+                f"--tg-sealed opens the cases of {', '.join(sealed)} for one chosen adapter, found {found}; choose it "
+                "on the open ones, without --tg-sealed"
+            )
 
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
@@ -272,12 +275,22 @@ class Session:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
         whole = {unit.key: record.units[unit.key] for unit in self.selected if self.is_whole(unit)}
-        decidable = replace(record, units=whole)
+        decidable = replace(record, units=whole, openings=self._openings(candidate, record))
         references = {name: each.record for name, each in candidate.references.items()}
         evaluated = gate.compare(self.tasks, decidable, references, candidate.trained, self._targets_stay)
         made = {} if self.options.against == BASELINE else claims(self.tasks, evaluated, references["record"])
         rescored = rescored_units(candidate.references)
-        return replace(record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, claims=made, rescored=rescored)
+        return replace(
+            record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, openings=evaluated.openings, claims=made,
+            rescored=rescored,
+        )  # fmt: skip
+
+    def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
+        """The how many-th adapter this is on each unit; nothing where nobody counts."""
+        if self.options.against != BASELINE or not candidate.adapter:
+            return {}
+        ledger, asked = read_ledger(self.options.baselines), who(record.fingerprint["subject"])
+        return opening_numbers(ledger, [unit for unit in self.selected if self.is_whole(unit)], asked)
 
     @property
     def _targets_stay(self) -> bool:
@@ -335,16 +348,6 @@ def _not_recorded(unit: Unit, record: Record) -> str:
         f"{unit.key}: NOT recorded, {len(missing)} of {len(unit.cases)} cases are unscored: no answer to "
         f"{listed(missing)}"
     )
-
-
-def check_candidates(task: Task, found: int) -> None:
-    """Refuse more adapters in one run than a task declares: the best of many looks better than it is."""
-    declared = task.policy.candidates
-    if found > declared:
-        raise Refused(
-            f"{task.name}: task.yaml declares {declared} candidate{'s' if declared > 1 else ''}, found {found} "
-            "adapters in one run; picking the best of many needs `candidates:`, which divides the levels"
-        )
 
 
 def trained_tasks(adapter: Path | None, tasks: Sequence[str]) -> tuple[str, ...]:

@@ -199,9 +199,10 @@ def test_the_report_has_every_part_and_says_how_many_worlds_were_checked(results
     gate_plot.draw(results.curves, tmp_path / "gate.svg")
 
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
-        "## Pass/fail", "## Beside the rivals", "## Slices", "## Continuous scores", "## The rivals in full",
+        "## Pass/fail", "## Beside the rivals", "## Slices", "## Two references", "## Continuous scores",
+        "## The rivals in full",
     ]  # fmt: skip
-    assert results.worlds == 4 + 2 + 3 * 4
+    assert results.worlds == 4 + 2 + 1 + 3 * 4
     assert "judged 18 whole worlds" in text
     assert "| 50 | 4 | 0/26/74 |" in text or "| 50 | 4 | 0/26/73 |" in text
     assert "bootstrap lower bound" in (tmp_path / "gate.svg").read_text()

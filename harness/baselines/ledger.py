@@ -224,6 +224,23 @@ def openings(ledger: Ledger, task: str) -> dict[str, int]:
     return {case: len(models) for case, models in asked.items()}
 
 
+def opening_numbers(ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> dict[str, int]:
+    """The how many-th model this is that is asked the cases of each unit, by its most worn case; from 1.
+
+    A model that was asked before keeps its number: the same answers show nothing new.
+    """
+    found = {}
+    for unit in units:
+        asked: dict[str, list[tuple[str | None, ...]]] = {}
+        for event in ledger.of(unit.task, "opened", "run"):
+            for case in cases_of(event):
+                if event.who not in asked.setdefault(case, []):
+                    asked[case].append(event.who)
+        before = [asked.get(case_digest(case), []) for case in unit.cases]
+        found[unit.key] = max((each.index(model) if model in each else len(each) for each in before), default=0) + 1
+    return found
+
+
 def event_path(root: Path, name: str) -> Path:
     """Where the event of a digest stands: `<root>/ledger/<digest>.json`."""
     return root / LEDGER / f"{name}.json"

@@ -136,16 +136,16 @@ def check_units_kept(ledger: Ledger, tasks: Iterable[str], units: Iterable[str])
         Refused: names the units, and how to bring them back or to retire them.
     """
     last = {event.who for task in tasks for event in ledger.last_release(task)}
-    judged_on = {unit for event in ledger.in_order if event.kind == "released" and event.who in last
+    met = {unit for event in ledger.in_order if event.kind == "released" and event.who in last
                  for unit in event.files}  # fmt: skip
-    if lost := sorted(unit for unit in judged_on - set(units) if not ledger.retirement(unit)):
+    if lost := sorted(unit for unit in met - set(units) if not ledger.retirement(unit)):
         raise Refused(
             f"the last release was judged on {listed(lost)} too: expected among the fixtures, found none of that name; "
             f"bring the file back, or say why it goes: tunegate retire {lost[0]} --reason TEXT"
         )
 
 
-def retire(root: Path, unit: str, reason: str) -> list[str]:
+def retire_unit(root: Path, unit: str, reason: str) -> list[str]:
     """Retire a unit that is no longer among the fixtures: its baselines go, and no release is held to it; in lines.
 
     The outputs of its releases are kept, so that a release can still be withdrawn.

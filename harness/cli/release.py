@@ -99,7 +99,7 @@ def retire(
         raise UsageError("--reason: expected why the unit is retired, found nothing")
     if unit in {each.key for task in load_tasks(cases) for each in task.units}:
         raise UsageError(f"{unit}: expected a unit that was deleted, found it among the fixtures; delete it first")
-    for line in releases.retire(baselines, unit, reason):
+    for line in releases.retire_unit(baselines, unit, reason):
         console.print(line, markup=False)
     console.print("commit what changed below the baselines")
 

@@ -16,11 +16,13 @@ def report(
         list[Path],
         typer.Argument(help="Records, as --tg-out or .tunegate/runs/ keep them.", metavar="RECORD.json"),
     ],
+    why: Annotated[bool, shared("why")] = False,
     as_json: Json = False,
 ) -> None:
     """Show a record: its table, verdicts, decisions, every regressed case with both outputs. Several: side by side."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.reporting.record import print_record, print_side_by_side
+    from tunegate.harness.reporting.why import why_lines
 
     records = [read_record(path) for path in record]
     if as_json:
@@ -29,6 +31,8 @@ def report(
         print_side_by_side(console, records)
     else:
         print_record(console, records[0], limit=None)
+    for line in (line for each in records if why and not as_json for line in why_lines(each)):
+        console.print(line, markup=False)
 
 
 def ledger(

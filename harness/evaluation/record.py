@@ -95,6 +95,7 @@ class Record:
     `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
+    `openings` tell, by unit, the how many-th adapter this is that was asked its cases.
     """
 
     partial: bool
@@ -109,6 +110,7 @@ class Record:
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    openings: Mapping[str, int] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
@@ -156,7 +158,7 @@ class Record:
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
             "claims": {key: dict(claim) for key, claim in self.claims.items()},
             "timing": dict(self.timing) if self.timing else None,
-            "rescored": _plain(self.rescored),
+            "rescored": _plain(self.rescored), "openings": dict(self.openings),
         })  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -182,6 +184,7 @@ def read_record(path: Path) -> Record:
         units={key: read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
+        openings=data.get("openings", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
     )  # fmt: skip
     if torn := next(_torn(record), ""):

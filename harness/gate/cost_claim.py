@@ -16,7 +16,7 @@ from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate.pairing import PairedScores, pair
-from tunegate.harness.gate.rule import BOUND_LEVEL, LEVEL, SEED
+from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 
@@ -53,12 +53,10 @@ class _Costs:
 
     unit: Unit
     prices: Prices
-    share: int
     before: tuple[float, ...] = ()
     after: tuple[float, ...] = ()
     problem: str = ""
     p: stats.PValue = NOTHING
-    clear: bool = False
     ratio: Ratio | None = None
 
 
@@ -80,21 +78,17 @@ def claims(
         if task.policy.prices and unit.key in candidate.units and unit.of in candidate.verdicts
     ]
     # Only the claims are corrected for their number; the two tests of one claim are not: see above.
-    lower = stats.tarone_holm(
-        [min(1.0, each.p.p * each.share) for each in found],
-        [min(1.0, each.p.smallest * each.share) for each in found],
-        LEVEL,
-    )
+    lower = stats.tarone_holm([each.p.p for each in found], [each.p.smallest for each in found], LEVEL)
     models = [str(record.fingerprint["subject"].get("model")) for record in (reference, candidate)]
     return {
-        each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower and each.clear, models).as_dict()
+        each.unit.key: _claim(each, candidate.verdicts[each.unit.of], is_lower, models).as_dict()
         for each, is_lower in zip(found, lower, strict=True)
     }
 
 
 def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str, reference: Record) -> _Costs:
     both = pair(unit, task.policy, candidate, name, reference, aimed=False)
-    costs = _Costs(unit, prices, task.policy.share, problem=_problem(both, candidate, name, reference))
+    costs = _Costs(unit, prices, problem=_problem(both, candidate, name, reference))
     if costs.problem:
         return costs
     gains = [new - old for old, new in zip(both.before, both.after, strict=True)]
@@ -105,8 +99,7 @@ def _costs(task: Task, unit: Unit, prices: Prices, candidate: Record, name: str,
     if not most:
         return costs
     d = [gain / most for gain in gains]  # the test looks at their order and signs, and wants them in [-1, 1]
-    clear = stats.score_statistic(d, 0.0) > stats.critical(BOUND_LEVEL / costs.share)
-    return replace(costs, p=stats.p_better(d, seed=SEED), clear=clear)
+    return replace(costs, p=stats.p_better(d, seed=SEED))
 
 
 def _problem(both: PairedScores, candidate: Record, name: str, reference: Record) -> str:
@@ -129,7 +122,7 @@ def _claim(costs: _Costs, verdict: Mapping[str, Any], lower: bool, models: Seque
     outcome = _outcome(verdict, lower)
     sentence = {
         "proved": f"quality {verdict['verdict']}{_quality(verdict)} at {_cost(costs)}",
-        "quality regressed": f"no claim: quality {_loss(verdict)}{_quality(verdict)}, at {_cost(costs)}",
+        "quality regressed": f"no claim: quality regressed{_quality(verdict)}, at {_cost(costs)}",
         "quality inconclusive": f"no claim: whether quality held is open{_quality(verdict)}, at {_cost(costs)}",
         "cost not lower": f"no claim: quality {verdict['verdict']}{_quality(verdict)}, but the cost is not lower"
         f"{' beyond what chance explains' if _is_lower(costs) else ''}: it takes {_cost(costs)}",
@@ -153,13 +146,6 @@ def _outcome(verdict: Mapping[str, Any], lower: bool) -> ClaimOutcome:
     if verdict["blocks"]:
         return "quality regressed"
     return "proved" if lower else "cost not lower"
-
-
-def _loss(verdict: Mapping[str, Any]) -> str:
-    if verdict["verdict"] == "regressed":
-        return "regressed"
-    slices = verdict["worse_slices"]
-    return f"fell on {listed(slices)}" if slices else "is lower, which blocks here"
 
 
 def _quality(verdict: Mapping[str, Any]) -> str:

@@ -33,8 +33,22 @@ def critical_regressed(facts: UnitVerdict) -> str:
 
 
 def worse(facts: UnitVerdict) -> str:
+    """A cause of regressed, which says whether the loss is known to be too large, or only to be one."""
+    beyond = facts.interval and facts.interval[1] < -(facts.margin or 0.0)
+    return (
+        f"worse than the {facts.reference}, {'beyond' if beyond else 'perhaps within'} the margin of {_margin(facts)}"
+    )
+
+
+def lower(facts: UnitVerdict) -> str:
+    """A cause of regressed where a loss within the margin is one, too."""
+    why = "a sealed unit must not be" if facts.sealed else "task.yaml says `lower: block`"
+    return f"lower than the {facts.reference}, by at most {_loss(facts)}, within the margin of {_margin(facts)}; {why}"
+
+
+def fell(facts: UnitVerdict) -> str:
     """A cause of regressed."""
-    return f"worse than the {facts.reference} by more than chance explains"
+    return f"the slice {listed(facts.worse_slices)} fell"
 
 
 def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
@@ -73,7 +87,12 @@ def _margin(facts: UnitVerdict) -> str:
 
 def _loss(facts: UnitVerdict) -> str:
     """The largest loss that the gate's level does not exclude."""
-    return change(max(0.0, -(facts.bound or 0.0)), facts.kind, signed=False) + _unit(facts)
+    return change(max(0.0, -_least(facts)), facts.kind, signed=False) + _unit(facts)
+
+
+def _least(facts: UnitVerdict) -> float:
+    """The lower end of the difference, at the level that judges."""
+    return facts.interval[0] if facts.interval else 0.0
 
 
 def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
@@ -82,6 +101,7 @@ def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
         "regressed": f"Regressed: {'; '.join(causes)}.",
         "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
         "held": _held(facts),
+        "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards nothing.",
         "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
     }[facts.verdict]
     return " ".join([sentence, _numbers(facts), *_remarks(facts)])
@@ -90,9 +110,10 @@ def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
 def _held(facts: UnitVerdict) -> str:
     within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
     if facts.lower:
-        blocks = "; here that blocks" if facts.blocks and not facts.worse_slices else ""
-        return f"Held, but lower: worse than the {facts.reference}, by at most {within}{blocks}."
-    if (facts.bound or 0.0) >= 0:
+        return f"Held, but lower: worse than the {facts.reference}, by at most {within}."
+    if facts.role == "guard" and facts.gained:
+        return f"Held, and gained: better than the {facts.reference}, beyond what chance explains for it alone."
+    if _least(facts) >= 0:
         return f"Held: any loss against the {facts.reference} is excluded."
     return f"Held: the loss against the {facts.reference} is at most {within}."
 
@@ -102,7 +123,8 @@ def _numbers(facts: UnitVerdict) -> str:
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        moved += f" (95 %: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
+        sure = f"{100 - 200 * (facts.level or 0.0):.3g} %"
+        moved += f" ({sure}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
@@ -115,8 +137,6 @@ def _remarks(facts: UnitVerdict) -> list[str]:
         remarks.append("The declared target is reached.")
     if facts.sealed and facts.verdict == "inconclusive":
         remarks.append("It is sealed: a release rests on it, so it must be held.")
-    if facts.worse_slices:
-        remarks.append(f"Blocks all the same: the slice {listed(facts.worse_slices)} fell.")
     if facts.already_failing:
         remarks.append(f"Critical, but already failing in the {facts.reference}: {listed(facts.already_failing)}.")
     if facts.unstable:
@@ -124,6 +144,11 @@ def _remarks(facts: UnitVerdict) -> list[str]:
     if facts.skipped:
         remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
     return remarks
+
+
+def proven_by(sealed: str) -> str:
+    """What an open unit says of itself where its sealed one was judged, too."""
+    return f"Open: {sealed} proves it, and here it only must not be regressed."
 
 
 def beside(facts: UnitVerdict) -> str:
@@ -137,8 +162,9 @@ class Outlook:
     """What a task's decision rests on.
 
     `aimed` says that a gain has to be shown; `short` are the targets that show none; `no_target` says that the adapter
-    was trained for this task and it declares no target; `unseen` are its sealed units if they were not judged;
-    `supplied` says that the candidate's outputs were made elsewhere.
+    was trained for this task and it declares no target; `reused` are open targets that no sealed unit proves and whose
+    cases other adapters were asked before; `unseen` are its sealed units if they were not judged; `supplied` says that
+    the candidate's outputs were made elsewhere.
     """
 
     task: str
@@ -148,6 +174,7 @@ class Outlook:
     blocking: Sequence[UnitVerdict]
     short: Sequence[UnitVerdict]
     no_target: bool
+    reused: Sequence[str]
     unseen: Sequence[str]
     supplied: bool
 
@@ -180,9 +207,14 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
     if not outlook.aimed:
         return f"No target here: {_kept(outlook)}.{undeclared}"
-    won = _won([each for each in outlook.verdicts if each.role == "target"])
+    won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
     if outlook.supplied:
         return f"Passed: {won}; {_kept(outlook)}."
+    if outlook.reused:
+        return (
+            f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was asked "
+            f"{listed(outlook.reused)} before. A sealed unit that `seals` it proves it, or new cases do."
+        )
     unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
     return f"Release: {won}; {_kept(outlook)}.{unseen}"
 
@@ -195,12 +227,19 @@ def _won(targets: Sequence[UnitVerdict]) -> str:
 
 
 def _kept(outlook: Outlook) -> str:
-    ungated = [each.unit for each in outlook.verdicts if each.verdict == "ungated"]
+    ungated, floored = (
+        [each.unit for each in outlook.verdicts if each.verdict == kind] for kind in ("ungated", "cannot fall")
+    )
     aimed = outlook.aimed and not outlook.no_target
-    kept = [each for each in outlook.verdicts if each.role == "guard" or not aimed]
+    kept = [
+        each for each in outlook.verdicts
+        if ((each.role == "guard" and each.unit not in floored) or not aimed) and not each.proven_by
+    ]  # fmt: skip
     return (
         f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard"
-    ) + (f", {listed(ungated)} is not gated" if ungated else "")
+    ) + "".join(
+        f", {listed(names)} {what}" for names, what in ((floored, "cannot fall"), (ungated, "is not gated")) if names
+    )
 
 
 def _trouble(facts: UnitVerdict) -> str:
@@ -208,6 +247,4 @@ def _trouble(facts: UnitVerdict) -> str:
         return "has no margin"
     if facts.difference is None:
         return "cannot be compared"
-    if facts.verdict in {"regressed", "inconclusive"}:
-        return facts.verdict
-    return f"fell on {listed(facts.worse_slices)}" if facts.worse_slices else "is lower"
+    return facts.verdict

@@ -17,14 +17,18 @@ SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would ju
 
 @dataclass(frozen=True)
 class PairedScores:
-    """The two sides of a unit. `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
+    """The two sides of a unit, one of them the `reference` of that name.
 
-    `margin` is on the scale of `d`; `winsorised` observations moved further than that scale reaches.
+    `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
+
+    `margin` is on the scale of `d`; `winsorised` observations moved further than that scale reaches. `level` is the
+    one-sided error at which it is held, reaches or improves.
     """
 
     unit: Unit
+    reference: str
     policy: UnitPolicy
-    share: int
+    level: float
     old: Mapping[str, Result]
     new: Mapping[str, Result]
     problem: str = ""
@@ -33,6 +37,11 @@ class PairedScores:
     d: tuple[float, ...] = ()
     margin: float = 0.0
     winsorised: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The names of the reference and of the unit."""
+        return self.reference, self.unit.key
 
     @property
     def scale(self) -> float:
@@ -45,9 +54,11 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
     declared = policy.of(unit.name, unit.kind)
     if not aimed:
         declared = replace(declared, role="guard")
+    # Open cases steer and are looked at freely. Sealed ones prove, and every opening spends of what there is to err.
+    level = stats.opening_level(candidate.openings.get(unit.key, 1)) if unit.sealed else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
     problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
-    sides = PairedScores(unit, declared, policy.share, old, new, problem)
+    sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
     before, after = observations(unit.cases, old), observations(unit.cases, new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
@@ -18,9 +18,9 @@ from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 
-LEVEL = 0.04  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
-SLICE_LEVEL = 0.02  # of all slices: with it five units and 40 slices give a false alarm 4.1 % of the time at most
-BOUND_LEVEL = 0.05  # one-sided, of better, of the minimum score and of what is reached
+LEVEL = stats.LEVEL  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
+SLICE_LEVEL = 0.02  # of all slices: with them five units and two references give a false alarm under 5 % of the time
+BOUND_LEVEL = 0.05  # one-sided, of the minimum score
 SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
 
 
@@ -44,13 +44,18 @@ def compare(
     Returns:
         The candidate with `verdicts`, and `tasks`: the decisions of the tasks whose units all have a verdict.
     """
-    found: dict[str, list[UnitVerdict]] = {}
     base = next(iter(references), None)
     aimed = [task.name for task in tasks if targets_stay or task.name in trained]
+    pairs = {
+        name: _pairs(tasks, candidate, name, reference, aimed, name == base) for name, reference in references.items()
+    }
+    tests = _tests([each for of_one in pairs.values() for each in of_one])
+    found: dict[str, list[UnitVerdict]] = {}
     for name, reference in references.items():
-        for verdict in _against(tasks, candidate, name, reference, aimed, name == base):
+        for verdict in _verdicts(tasks, candidate, name, reference, pairs[name], tests):
             found.setdefault(verdict.unit, []).append(verdict)
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
+    by_unit |= {each.unit: each for task in tasks for each in _proven_by_another(task, by_unit)}
     if not trained:  # a unit without a margin blocks a release, and without an adapter there is none
         by_unit = {
             key: replace(each, blocks=each.blocks and each.verdict != "ungated") for key, each in by_unit.items()
@@ -72,6 +77,22 @@ def _with_vanished(tasks: Sequence[Task], by_unit: Collection[str]) -> list[Task
     return [*tasks, *(Task(name, (), Policy()) for name in names if name not in known)]
 
 
+def _proven_by_another(task: Task, by_unit: Mapping[str, UnitVerdict]) -> Iterator[UnitVerdict]:
+    """The open units whose sealed ones were judged as well: they must not be regressed, and prove nothing else.
+
+    Were both asked to hold, equal models would hardly ever be released: ten gates pass together .39 of the time where
+    five do .62 (n = 200, margin 5, flip rate 4 %).
+    """
+    for unit in task.units:
+        sealing = task.policy.of(unit.name, unit.kind).seals if unit.sealed and unit.key in by_unit else None
+        if sealing and (facts := by_unit.get(f"{task.name}/{sealing}")):
+            unsettled = facts.verdict == "inconclusive" and facts.difference is not None
+            yield replace(
+                facts, proven_by=unit.key, blocks=facts.blocks and not unsettled,
+                reason=f"{facts.reason} {messages.proven_by(unit.key)}",
+            )  # fmt: skip
+
+
 def _combined(verdicts: Sequence[UnitVerdict]) -> UnitVerdict:
     """The worst verdict of a unit, the base's among equals; its reason also tells of the other references."""
     # Margins chain: held to the last release alone, each release could lose a margin more against the base.
@@ -84,38 +105,61 @@ def _severity(verdict: UnitVerdict) -> int:
     if not verdict.blocks:
         return 0
     # lowest: what `--tg-inconclusive warn` excuses must not stand for a reference that blocks for more
-    if verdict.only_inconclusive:
+    if verdict.verdict == "inconclusive" and verdict.difference is not None:
         return 1
     return 3 if verdict.verdict == "regressed" else 2
 
 
-def _against(
+def _pairs(
     tasks: Sequence[Task], candidate: Record, name: str, reference: Record, aimed: Sequence[str], is_base: bool
-) -> Iterator[UnitVerdict]:
-    pairs = [
+) -> list[PairedScores]:
+    """The units of the candidate beside those of one reference."""
+    return [
         pair(unit, task.policy, candidate, name, reference, task.name in aimed)
         for task in tasks
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
     ]
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """What is significant among all units and references that are judged together, by the pair's key."""
+
+    worse: Mapping[tuple[str, str], stats.PValue]
+    is_worse: Collection[tuple[str, str]]
+    is_better: Collection[tuple[str, str]]
+    fallen: Mapping[tuple[str, str], tuple[str, ...]]
+
+
+def _tests(pairs: Sequence[PairedScores]) -> _Tests:
     # what cannot be compared blocks by itself, and what has no margin is not judged: neither takes a share of a level
     gated = [each for each in pairs if each.d]
-    # Families, as without a correction some unchanged unit or slice is called worse up to 23 % of the time.
-    # What blocks is tested at the full level whatever the looks and candidates: they divide the levels at which a unit
-    # is held, reaches or improves, and were the others divided too, declaring more looks would let more pass.
-    worse = _family(gated, [stats.p_worse(each.d, seed=SEED) for each in gated], [1] * len(gated))
-    # guards need no gain, so they take no share of the targets' level
-    targets = [each for each in gated if each.policy.role == "target"]
-    shares = [each.share for each in targets]
-    better = _family(targets, [stats.p_better(each.d, seed=SEED) for each in targets], shares)
-    fallen = _fallen_slices(gated)
+    # Families over all references, as without a correction some unchanged unit or slice is called worse up to 23 % of
+    # the time, and with one family a reference still 6.9 %.
+    # What blocks is tested at the full level whatever the openings: they divide the levels at which a unit is held,
+    # reaches or improves, and were the others divided too, opening more often would let more pass.
+    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in gated}
+    is_worse = _family(gated, list(worse.values()), [LEVEL] * len(gated))
+    is_better: set[tuple[str, str]] = set()
+    for name in dict.fromkeys(each.reference for each in gated):
+        # guards need no gain, so they take no share of the targets' level; and it is shown against each reference
+        targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
+        better = [stats.p_better(each.d, seed=SEED) for each in targets]
+        is_better |= _family(targets, better, [each.level for each in targets])
+    return _Tests(worse, is_worse, is_better, _fallen_slices(gated))
+
+
+def _verdicts(
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores], tests: _Tests
+) -> Iterator[UnitVerdict]:
+    """The verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     for each in pairs:
-        key = each.unit.key
         if each.policy.margin is None and not each.problem:
-            verdict = _ungated(each, name, reference)
+            verdict = _ungated(each, reference)
         else:
-            verdict = _unit_verdict(each, name, reference, key in worse, key in better, fallen.get(key, ()))
+            verdict = _unit_verdict(each, reference, tests)
         yield replace(verdict, reason=verdict.reason + remark)
     yield from _vanished(tasks, candidate, name, reference)
 
@@ -137,82 +181,82 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
             )
 
 
-def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], shares: Sequence[int]) -> set[str]:
-    """The units whose p is significant among all, at LEVEL divided by a share of each."""
-    # p times the share, not level / share: a family may hold tasks with other looks and candidates
+def _family(
+    pairs: Sequence[PairedScores], values: Sequence[stats.PValue], levels: Sequence[float]
+) -> set[tuple[str, str]]:
+    """The pairs whose p is significant among all, each at a level of its own."""
+    # p over its level: a family may hold units that were opened more often than others
     flags = stats.tarone_holm(
-        [min(1.0, value.p * share) for value, share in zip(values, shares, strict=True)],
-        [min(1.0, value.smallest * share) for value, share in zip(values, shares, strict=True)],
+        [min(1.0, value.p * LEVEL / level) for value, level in zip(values, levels, strict=True)],
+        [min(1.0, value.smallest * LEVEL / level) for value, level in zip(values, levels, strict=True)],
         LEVEL,
     )
-    return {each.unit.key for each, flag in zip(pairs, flags, strict=True) if flag}
+    return {each.key for each, flag in zip(pairs, flags, strict=True) if flag}
 
 
-def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[str, tuple[str, ...]]:
-    """The slices that block: significant in the family of all units' slices, and not themselves held."""
+def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The slices that block: significant in the family of all slices, and not themselves held."""
     found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     # exact p: slices are small, where mid-p is the more liberal one
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
-    fallen: dict[str, tuple[str, ...]] = {}
+    fallen: dict[tuple[str, str], tuple[str, ...]] = {}
     for (each, tag, d), flag in zip(found, flags, strict=True):
         # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
-        if flag and not stats.held(d, each.margin, LEVEL / each.share):
-            fallen[each.unit.key] = (*fallen.get(each.unit.key, ()), tag)
+        if flag and not stats.held(d, each.margin, each.level):
+            fallen[each.key] = (*fallen.get(each.key, ()), tag)
     return fallen
 
 
-def _unit_verdict(
-    each: PairedScores, name: str, reference: Record, worse: bool, better: bool, fallen: tuple[str, ...]
-) -> UnitVerdict:
-    facts = _facts(each, name, reference)
+def _unit_verdict(each: PairedScores, reference: Record, tests: _Tests) -> UnitVerdict:
+    facts = _facts(each, reference)
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
-    # The interval is for readers; `bound` is at the level that judges, so that the sentence agrees with the verdict.
-    bounds, bound = stats.interval(each.d, 0.05), stats.lower_bound(each.d, LEVEL / each.share)
+    # at the level that judges, so that its lower end and the verdict agree
+    bounds = stats.interval(each.d, 2 * each.level)
     facts = replace(
         facts,
         difference=math.fsum(each.d) / len(each.d) * each.scale,
         interval=(bounds.lower * each.scale, bounds.upper * each.scale),
-        bound=bound * each.scale,
-        worse_slices=fallen,
+        level=each.level,
+        p_worse=tests.worse[each.key].p,
+        tests=len(tests.worse),
+        worse_slices=tests.fallen.get(each.key, ()),
         winsorised=each.winsorised,
         reached=_reached(each),
-        lower=worse,
+        lower=each.key in tests.is_worse,
+        gained=_gained(each),
     )
-    verdict, causes = _rule(each, facts, better)
-    facts = _blocking(replace(facts, verdict=verdict), each.policy.lower)
+    verdict, causes = _rule(each, facts, each.key in tests.is_better)
+    facts = replace(facts, verdict=verdict, blocks=verdict in {"regressed", "inconclusive"})
     return replace(facts, reason=messages.verdict(facts, causes))
 
 
-def _ungated(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
+def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
     """The verdict of a unit without a margin: in a guard that nobody declared, anything could be lost unseen."""
     reason = messages.declared_ungated(each.policy.reason) if each.policy.ungated else messages.ungated(each.unit.key)
-    return replace(_facts(each, name, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
+    return replace(_facts(each, reference), verdict="ungated", reason=reason, blocks=not each.policy.ungated)
 
 
-def _blocking(facts: UnitVerdict, lower: Literal["allow", "block"]) -> UnitVerdict:
-    """Whether it blocks. A sealed unit must be held like any other, and not be worse even within its margin."""
-    # held outweighs worse: the margin is the declared tolerance, unless task.yaml says `lower: block`
-    fell = bool(facts.worse_slices) or (facts.lower and (lower == "block" or facts.sealed))
-    unsettled = facts.verdict == "inconclusive"
-    blocks = facts.verdict == "regressed" or unsettled or fell
-    return replace(facts, blocks=blocks, only_inconclusive=unsettled and not fell)
+def _gained(each: PairedScores) -> bool:
+    """Whether it rose beyond chance, looked at alone: what a guard may say of itself, which need not rise."""
+    return stats.held(each.d, 0.0, each.level) and stats.p_better(each.d, seed=SEED).p <= each.level
 
 
-def _facts(each: PairedScores, name: str, reference: Record) -> UnitVerdict:
+def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     unit, known = each.unit, reference.units.get(each.unit.key)
     both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
     regressed_cases = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
     fixed_cases = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
     critical = [case for case in both if case.critical]
     return UnitVerdict(
-        unit.key, name, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
+        unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
         # where the two sides cannot be paired, the reference's own mean is still worth showing
         base=_mean(each.before) if each.before or not known else known.mean,
         mean=_mean(each.after),
         observations=len(each.after),
         margin=each.policy.margin,
+        declared=each.policy.reason,
         regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
         critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
         already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
@@ -247,25 +291,32 @@ def _wavers(case: Case, old: Result, new: Result) -> bool:
 def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict, list[str]]:
     """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
     # Held needs no correction across units: a release takes all of them, so more units make a false one rarer.
-    level, held = LEVEL / each.share, stats.held(each.d, each.margin, LEVEL / each.share)
+    held = stats.held(each.d, each.margin, each.level)
     below, may_be_below = _below_minimum(each)
-    if facts.critical or (facts.lower and not held) or below:
-        return "regressed", [
-            *([messages.critical_regressed(facts)] if facts.critical else []),
-            *([messages.worse(facts)] if facts.lower and not held else []),
-            *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
-        ]
+    # Held outweighs worse, for the margin is the declared tolerance; not where task.yaml says `lower: block`, nor in a
+    # sealed unit, which is the evidence of a release.
+    intolerant = each.policy.lower == "block" or facts.sealed
+    regressed = [
+        *([messages.critical_regressed(facts)] if facts.critical else []),
+        *([messages.worse(facts)] if facts.lower and not held else []),
+        *([messages.lower(facts)] if facts.lower and held and intolerant else []),
+        *([messages.fell(facts)] if facts.worse_slices else []),
+        *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
+    ]
+    if regressed:
+        return "regressed", regressed
     if not held or may_be_below:
         return "inconclusive", [
-            *([messages.not_excluded(facts, _cases_needed(each, level))] if not held else []),
+            *([messages.not_excluded(facts, _cases_needed(each))] if not held else []),
             *([messages.maybe_below_minimum(facts, each.policy.minimum_score)] if may_be_below else []),
         ]
-    clear = stats.score_statistic(each.d, 0.0) > stats.critical(BOUND_LEVEL / each.share)
-    return ("improved" if better and clear else "held"), []
+    if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
+        return "cannot fall", []
+    return ("improved" if better else "held"), []
 
 
-def _cases_needed(each: PairedScores, level: float) -> int | None:
-    return _cases_to_settle(each.d, each.margin, level, each.unit.kind == "continuous")
+def _cases_needed(each: PairedScores) -> int | None:
+    return _cases_to_settle(each.d, each.margin, each.level, each.unit.kind == "continuous")
 
 
 _cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again
@@ -282,10 +333,10 @@ def _below_minimum(each: PairedScores) -> tuple[bool, bool]:
 
 
 def _reached(each: PairedScores) -> bool:
-    target_score, level = each.policy.target_score, BOUND_LEVEL / each.share
+    target_score = each.policy.target_score
     if target_score is None:
         return False
-    before, after = (stats.wilson(math.fsum(side), len(side), level).lower for side in (each.before, each.after))
+    before, after = (stats.wilson(math.fsum(side), len(side), each.level).lower for side in (each.before, each.after))
     # the reference must not have been there: what was reached already is no gain of this candidate
     return after >= target_score > before
 
@@ -294,14 +345,16 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     """The task's decision, or None where one of its units has no verdict.
 
     What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
-    and the decision blocks. A task without targets, or whose targets guard, only has to hold.
+    and the decision blocks. A task without targets, or whose targets guard, only has to hold. A target that no sealed
+    unit proves is proven for the first adapter alone: whoever has seen its cases fail chooses the next one by them,
+    and of seven such looks without a gain 59 % end "improved".
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
     verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
     # a unit that was not judged might turn any decision
     if not verdicts or any(key not in by_unit for key in expected):
         return None
-    targets = [each for each in verdicts if each.role == "target"]
+    targets = [each for each in verdicts if each.role == "target" and not each.proven_by]
     outlook = messages.Outlook(
         task=task.name,
         aimed=trained or bool(targets),
@@ -310,16 +363,20 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         blocking=[each for each in verdicts if each.blocks],
         short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
         no_target=trained and not targets,
+        reused=[]
+        if not trained
+        else [each.unit for each in targets if not each.sealed and candidate.openings.get(each.unit, 1) > 1],
         unseen=[unit.key for unit in task.units if unit.key not in by_unit],
         supplied=candidate.is_supplied,
     )
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {
-        "decision": "block" if blocked else "release",
+        "decision": "block" if blocked else "unproven" if outlook.reused else "release",
         "reason": messages.decision(outlook),
         "blocking": [each.unit for each in outlook.blocking],
         "short": [each.unit for each in outlook.short],
         "no_target": outlook.no_target,
+        "reused": outlook.reused,
     }
 
 
@@ -335,7 +392,10 @@ def excused(record: Record, inconclusive: Literal["block", "warn"]) -> set[str]:
     """The units that block by being inconclusive alone, where that is to be a warning."""
     if inconclusive == "block":
         return set()
-    return {unit for unit, each in record.verdicts.items() if each["only_inconclusive"]}
+    return {
+        unit for unit, each in record.verdicts.items()
+        if each["verdict"] == "inconclusive" and each["difference"] is not None  # None: it could not be compared
+    }  # fmt: skip
 
 
 def unit_blocked(unit: str, verdict: Mapping[str, Any], soft: Collection[str] = ()) -> bool:

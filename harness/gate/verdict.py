@@ -8,19 +8,21 @@ from typing import Any, Literal
 
 from tunegate.harness.checks.base import Kind
 
-Verdict = Literal["regressed", "inconclusive", "held", "improved", "ungated"]
+Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
 
 @dataclass(frozen=True)
 class UnitVerdict:
     """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
 
-    `interval` is the 95 % interval of the difference; `bound` its lower bound at the level at which the gate holds it.
+    `interval` is that of the difference, each end one-sided at the `level` that judged; `p_worse` is that of worse,
+    before it is corrected for the number of `tests` made together. `declared` is the reason that task.yaml gives.
     `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
     names the critical cases that regressed, `already_failing` those the reference failed, `unstable` those of which
-    one answer failed and it takes two; `before` holds what the
-    reference answered to the regressed cases, unless the unit is sealed. `worse_slices` fell, `skipped` tags are no
-    slices. `lower` says that it is worse beyond chance, `only_inconclusive` that nothing else makes it block.
+    one answer failed and it takes two; `before` holds what the reference answered to the regressed cases, unless the
+    unit is sealed. `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance,
+    `gained` that, looked at alone, it is better. A guard `cannot fall` where its reference passes nothing. An open
+    unit is `proven_by` the sealed one that was judged with it.
     """
 
     unit: str
@@ -35,7 +37,10 @@ class UnitVerdict:
     observations: int = 0
     difference: float | None = None
     interval: tuple[float, float] | None = None
-    bound: float | None = None
+    level: float | None = None
+    p_worse: float | None = None
+    tests: int = 0
+    declared: str = ""
     margin: float | None = None
     regressed_cases: tuple[str, ...] = ()
     fixed_cases: tuple[str, ...] = ()
@@ -48,9 +53,10 @@ class UnitVerdict:
     winsorised: int = 0
     reached: bool = False
     lower: bool = False
+    gained: bool = False
     sealed: bool = False
+    proven_by: str = ""
     blocks: bool = False
-    only_inconclusive: bool = False
     base_rates: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

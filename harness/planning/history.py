@@ -138,7 +138,8 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    return _moved((high - low) / 2 / critical(0.025) * math.sqrt(n), n, f"{what}, by its interval")
+    half = (high - low) / 2 / critical(verdict["level"])
+    return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
 
 
 def _from_files(unit: Unit, base: Baseline | None, released: Baseline | None) -> Seen | None:

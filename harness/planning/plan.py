@@ -12,7 +12,7 @@ from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import Past, Seen, look_up, observed
-from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS
+from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
 from tunegate.harness.statistics.sample_size import PassFail, fewest_cases
 
@@ -144,11 +144,12 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
 
 def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:
     """What is left to a unit where any of all may fall, and any of its task's targets rise; Holm may leave it more."""
-    # the strictest share that it may get: how many units of the family hardly move, nobody knows before
-    level = LEVEL / task.policy.share
+    # the strictest part that it may get: how many units of the family hardly move, nobody knows before; for sealed
+    # cases that of their first opening
+    level = opening_level(1) if unit.sealed else LEVEL
     family = max(sum(len(_gated(each)) for each in tasks), 1)
     targets = len({*task.policy.targets, unit.name})
-    return Levels(level, LEVEL / family, level / targets)  # a fall is tested at the full level, however many looks
+    return Levels(level, LEVEL / family, level / targets)  # a fall is tested at the full level
 
 
 def _gated(task: Task) -> list[Unit]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import case_digests, cases_of, read_ledger, who
+from tunegate.harness.baselines.ledger import case_digests, cases_of, opening_numbers, read_ledger, who
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
@@ -46,6 +46,12 @@ MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 OpenModel = Callable[[Path | None], Model]
+
+
+class Unproven(TunegateError):
+    """Nothing is wrong with it, and no gain is proven: judged, and blocked."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def release_adapter(
 
     Raises:
         Refused: names what is missing, what differs, or what blocks.
+        Unproven: other adapters were asked the target's cases before.
         CouldNotRun: the model cannot be asked.
     """
     undo_cut_off(baselines)
@@ -121,11 +128,14 @@ def release_adapter(
     model = training["recipe"]["model"]
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
-    check_not_withdrawn(read_ledger(baselines), [task.name for task in tasks], record.fingerprint["subject"])
+    ledger = read_ledger(baselines)
+    check_not_withdrawn(ledger, [task.name for task in tasks], record.fingerprint["subject"])
     references = baseline_references(baselines, tasks, units, fingerprint, model)
     check_repeats(references, units, record.repeats)
-    # Scores and verdicts are only what files say, whichever side they are on: both are computed again.
-    again = score_again(units, record, _name(record), watch)
+    # Scores and verdicts are only what files say, whichever side they are on: both are computed again. And how many
+    # adapters were asked before this one, the ledger knows.
+    numbers = opening_numbers(ledger, units, who(record.fingerprint["subject"]))
+    again = score_again(units, replace(record, openings=numbers), _name(record), watch)
     scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
     compared = {name: each.record for name, each in scored.items()}
     decided = gate.compare(tasks, again.record, compared, [training["task"]])
@@ -270,7 +280,8 @@ def _check_decision(decided: Record, record: Record | None, tasks: Sequence[Task
         if decision is None or decision["decision"] != "release":
             asked = "" if record else "Asked again: "
             why = decision["reason"] if decision else "It could not be decided."
-            raise Refused(f"{name}: not released. {asked}{why}")
+            error = Unproven if decision and decision["decision"] == "unproven" else Refused
+            raise error(f"{name}: not released. {asked}{why}")
     if record is None:
         return
     verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, record)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import level
+from tunegate.harness.core.formatting import change, level
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.statistics.selection import excess_of_best
 
-STYLE = {"release": "bold green", "block": "red"}
+STYLE = {"release": "bold green", "unproven": "yellow", "block": "red"}
 
 
 def megabytes(folder: Path) -> float:
@@ -25,6 +26,8 @@ def megabytes(folder: Path) -> float:
 def print_leaderboard(console: Console, records: Sequence[Record], base: Path | None = None) -> None:
     """The table, and what the adapters weigh beside the model they share (in the folder `base`)."""
     console.print(leaderboard_table(records))
+    for line in luck_lines(records):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     names = [name for record in records if (name := record.adapter)]
     if base and names:
         sizes = [megabytes(Path(name)) for name in names]
@@ -32,6 +35,25 @@ def print_leaderboard(console: Console, records: Sequence[Record], base: Path | 
             f"{len(sizes)} adapters of {sum(sizes):.1f} MB in all on one base of {megabytes(base):.1f} MB",
             highlight=False,
         )
+
+
+def luck_lines(records: Sequence[Record]) -> Iterator[str]:
+    """By how much the best number of each target is likely too high, since it was picked for being the best."""
+    for unit in dict.fromkeys(unit for record in records for unit in record.verdicts):
+        rows = [_scores(record, unit) for record in records]
+        if len(rows) > 1 and rows[0] and all(rows) and records[0].verdicts[unit]["role"] == "target":
+            excess = change(excess_of_best(rows), records[0].units[unit].kind, signed=False)
+            points = " points" if records[0].units[unit].kind == "pass/fail" else ""
+            yield (
+                f"{unit}: the best of {len(rows)} is picked for its number; were all equally good, it would still lie "
+                f"about {excess}{points} too high"
+            )
+
+
+def _scores(record: Record, unit: str) -> list[float]:
+    """The scores of a unit by case; none where a case has none, or it was not compared."""
+    found = [result.score for _, result in sorted(record.of_unit(unit).items()) if result.score is not None]
+    return found if unit in record.verdicts and len(found) == len(record.of_unit(unit)) > 1 else []
 
 
 def leaderboard_table(records: Sequence[Record]) -> Table:

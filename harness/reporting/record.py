@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, JustifyMethod
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
-from tunegate.harness.core.formatting import difference, level, points, rates
+from tunegate.harness.core.formatting import difference, level, listed, points, rates
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
@@ -21,7 +20,10 @@ from tunegate.harness.fixtures.model import Case
 SHOWN_OUTPUT = 600
 SHOWN_CASES = 3  # cases under a verdict
 ONE_LINE = 240  # characters of an output there
-STYLE = {"regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "ungated": "dim"}
+STYLE = {
+    "regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "cannot fall": "dim",
+    "ungated": "dim",
+}  # fmt: skip
 COLUMNS = 100  # of a table, at least
 SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
 LEFT = {"unit", "role", "verdict", "rates"}
@@ -149,23 +151,18 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 
 
 def _compared(record: Record, who: str) -> Table:
-    columns = ("unit", "role", "cases", "before", "now", "difference [95 %]", "regressed/\nfixed", "verdict")
+    sure = listed(sorted({f"{100 - 200 * each['level']:.3g} %" for each in record.verdicts.values() if each["level"]}))
+    moved = f"difference [{sure}]" if sure else "difference"
+    columns = ("unit", "role", "cases", "before", "now", moved, "regressed/\nfixed", "verdict")
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
             difference(each["difference"], each["interval"], each["kind"]),
-            f"{len(each['regressed_cases'])}/{len(each['fixed_cases'])}", _verdict(each),
+            f"{len(each['regressed_cases'])}/{len(each['fixed_cases'])}", Text(each["verdict"], STYLE[each["verdict"]]),
         )
         for unit, each in record.verdicts.items()
     ]  # fmt: skip
     return _laid_out(f"{who} against {_references(record)}", columns, rows)
-
-
-def _verdict(verdict: Mapping[str, Any]) -> Text:
-    # inconclusive and regressed block anyway; a held unit that blocks must say so
-    odd = verdict["blocks"] and verdict["verdict"] in {"held", "improved"}
-    name = verdict["verdict"]
-    return Text(f"{name}, blocks" if odd else name, style="bold red" if odd else STYLE[name])
 
 
 def _references(record: Record) -> str:

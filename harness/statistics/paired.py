@@ -2,7 +2,7 @@
 
 Throughout, `d` is a list of n numbers in [-1, 1], one per observation: tuned score minus base score. A margin
 is a share of the score (.05 is five points). A level is a one-sided error rate unless a docstring says
-otherwise; the caller divides it by looks x candidates. Bad input raises `ValueError`, naming what was found.
+otherwise. Bad input raises `ValueError`, naming what was found.
 """
 
 import math
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 LEVEL = 0.04  # at .05 the true error of the score statistic reaches 6.9 %
+SPENT_AT_ONCE = 0.8  # of the level, by the first opening of sealed cases; of what is left, as much by the next
 FLIPS = 9_999  # the least the rule allows for scores that sit on no lattice: p then comes in steps of 1 / 10,000
 FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denominator
 # An unbounded change counts up to so many margins, for the statistic needs a worst case: without one (BCa) bounds fail
@@ -61,6 +62,17 @@ class PValue:
 
     p: float
     smallest: float
+
+
+def opening_level(opening: int, level: float = LEVEL) -> float:
+    """Return the part of `level` that the k-th opening of sealed cases may spend: .8 of it, then .16, .032, ...
+
+    The parts of all openings add up to `level`, so that over all of them together, each made in the light of those
+    before, something is falsely held no more often than that (alpha spending, Lan and DeMets, Biometrika 70, 1983).
+    """
+    if opening < 1:
+        raise ValueError(f"openings are counted from 1, found {opening}")
+    return level * SPENT_AT_ONCE * (1 - SPENT_AT_ONCE) ** (opening - 1)
 
 
 def winsorise_differences(base: ArrayLike, tuned: ArrayLike, margin: float) -> Winsorised:

@@ -64,15 +64,21 @@ def write_fixtures(desk: Path) -> None:
     write_unit(desk, "triage", suite="schema", check={"schema": "refs/number.schema.json"}, cases=triage)
     wording = [{"id": f"w{n:02}", "input": f"Write to house {n}.", "expect": {"terms": ["digit"]}} for n in range(20)]
     write_unit(desk, "wording", suite="vocabulary", check={"terms": "refs/terms.yaml"}, cases=wording)
-    replies = [{"id": "r0", "input": "Reply to house 0.", "expect": {"says": "We'll be there on Monday."}}]
+    final = [{"id": f"f{n:02}", "input": f"How many radiators has flat {n}?"} for n in range(24)]
+    write_unit(desk, "final", suite="schema", check={"schema": "refs/number.schema.json"}, cases=final, sealed=True)
+    replies = [
+        {"id": f"r{n}", "input": f"Reply to house {n}.", "expect": {"says": f"We'll be there on {day}."}}
+        for n, day in enumerate(("Monday", "Tuesday", "Friday"))
+    ]
     write_unit(desk, "replies", suite="voice", check={"references": "refs/voice.yaml"}, cases=replies, sealed=True)
 
     units = {
         "triage": {"role": "target", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
         "wording": {"role": "guard", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
         "replies": {"role": "guard", "margin": 0.9, "reason": "a test"},
+        "final": {"role": "target", "margin": 0.5, "seals": "triage", "reason": "a test"},
     }
-    write(desk / "task.yaml", version=1, units=units, looks={"value": 2, "reason": "a test"})
+    write(desk / "task.yaml", version=1, units=units)
 
 
 def write_unit(desk: Path, unit: str, **more: object) -> None:

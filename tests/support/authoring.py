@@ -93,7 +93,6 @@ units:
   passages: {role: guard, margin: 0.1, reason: Kept.}
   questions: {role: guard, margin: 0.1, reason: Kept.}
   triage-cost: {role: guard, margin: 0.001, reason: Kept.}
-looks: {value: 2, reason: Two tries.}
 prices: {currency: USD, input_per_million: 1, output_per_million: 2, reason: The list price.}
 """
 SCHEMA = """\
@@ -275,8 +274,8 @@ MISTAKES: dict[str, list[Mistake]] = {
             ("A misspelt key of a unit", "role: target", "rôle: target"),
             ("A role that does not exist", "role: target", "role: gaurd"),
             ("No reason", ", reason: The ticket system needs it.", ""),
-            ("Looks without a reason", "{value: 2, reason: Two tries.}", "2"),
-            ("A misspelt key", "looks:", "look:"),
+            ("A misspelt key", "prices:", "price:"),
+            ("A seal on an open unit", "passages: {role:", "passages: {seals: triage, role:"),
             ("The old name of the minimum score", "role: target", "floor: 0.5, role: target"),
             ("The old name of the target score", "role: target", "reach: 0.9, role: target"),
             ("A rate for a unit that has none", "passages: {role:", "passages: {minimum_score: 0.5, role:"),

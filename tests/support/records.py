@@ -37,12 +37,11 @@ def write_desk(root: Path, n: int, name: str = "triage", case_keys: CaseKeys | N
     return write_unit(root, ids, name, cases=cases, **more)
 
 
-def write_policy(root: Path, task: str = "desk", looks: int = 1, candidates: int = 1, **units: dict[str, Any]) -> Path:
+def write_policy(root: Path, task: str = "desk", **units: dict[str, Any]) -> Path:
     """A task.yaml; each unit guards unless it says otherwise."""
     path = root / task / "task.yaml"
     policy = {name: {"role": "guard", "reason": "a test"} | unit for name, unit in units.items()}
-    counts = {"looks": {"value": looks, "reason": "x"}, "candidates": {"value": candidates, "reason": "x"}}
-    path.write_text(json.dumps({"version": 1, "units": policy, **counts}))
+    path.write_text(json.dumps({"version": 1, "units": policy}))
     return path
 
 

@@ -7,12 +7,13 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.records import LOCAL
+from tests.support.records import LOCAL, write_desk
 from tests.support.units import write_unit
 from tunegate.harness.baselines.ledger import (
     LEDGER,
@@ -21,11 +22,14 @@ from tunegate.harness.baselines.ledger import (
     case_digest,
     case_events,
     event_path,
+    opening_numbers,
     openings,
     read_ledger,
+    who,
 )
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Unit
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
 OTHER_BASE = LOCAL | {"model": "next-87654321", "base": "f" * 64, "adapter": "a" * 64}
@@ -243,3 +247,25 @@ def test_an_event_that_is_gone_is_missed_unless_none_came_after(events, random):
         else:
             with pytest.raises(Refused, match=f"{gone}.json: expected the event that came before .*history was lost"):
                 read_ledger(root)
+
+
+# --- openings by number
+
+
+def test_the_how_manyth_model_is_asked_counts_by_the_most_worn_case(tmp_path):
+    write_desk(tmp_path / "fixtures", 3)
+    [task] = load_tasks(tmp_path / "fixtures")
+    [unit] = task.units
+    first, second, third = (LOCAL | {"adapter": letter * 64} for letter in "abc")
+    one = replace(unit, cases=unit.cases[:1])
+
+    def number(subject: dict[str, Any], of: Unit = unit) -> int:
+        return opening_numbers(read_ledger(tmp_path), [of], who(subject))[unit.key]
+
+    assert number(first) == 1
+    for event in [*case_events("run", first, task.units), *case_events("opened", second, [one])]:
+        append(tmp_path, event)
+    assert [number(each) for each in (first, second, third)] == [1, 2, 3]  # the first case was asked of two
+    assert number(third, replace(unit, cases=unit.cases[1:])) == 2
+    renamed = replace(unit.cases[0], id="other", input=unit.cases[0].input.upper() + " ")
+    assert number(third, replace(unit, cases=(renamed,))) == 3

@@ -287,7 +287,9 @@ def test_a_baseline_whose_unit_vanished_is_refused(home):
     check_vanished(home / "baselines", SLUG, load_tasks(home / "fixtures"))
     (file_of(home).parent / "diagnosis.json").write_text("{}")
     (home / "fixtures" / "desk" / "replies.yaml").unlink()
-    with pytest.raises(Refused, match=r"desk/replies \(.*replies\.json\)\nbring the unit back, or delete") as error:
+    with pytest.raises(
+        Refused, match=r"desk/replies \(.*replies\.json\)\nbring the unit back, or say why it goes"
+    ) as error:
         check_vanished(home / "baselines", SLUG, load_tasks(home / "fixtures"))
     assert "diagnosis" not in str(error.value)
 
@@ -361,9 +363,9 @@ def test_two_writers_of_the_same_text_agree(home):
 
 def test_a_looser_task_yaml_is_the_first_thing_an_update_tells(home):
     write(home, made(home, "101"))
-    write_policy(home / "fixtures", triage={"margin": 0.2, "minimum_score": 0.5}, looks=2)
+    write_policy(home / "fixtures", triage={"margin": 0.2, "minimum_score": 0.5})
     loosened = "loosened task.yaml: margin 0.05 -> 0.2"
-    tightened = "tightened task.yaml: minimum_score none -> 0.5, looks 1 -> 2"
+    tightened = "tightened task.yaml: minimum_score none -> 0.5"
     (told,) = write(home, made(home, "111"))
     assert told.startswith(f"desk/triage: updated: {loosened}; {tightened}; mean 0.667 -> 1.000 (")
 

@@ -32,9 +32,9 @@ def write_cost(root: Path, name: str = "spend", task: str = "desk", **more: Any)
     return path
 
 
-def write_task(root: Path, prices: Any = PRICES, looks: int = 1, **units: Any) -> Path:
+def write_task(root: Path, prices: Any = PRICES, **units: Any) -> Path:
     declared = {name: {"role": "guard", "reason": "a test"} | unit for name, unit in ({"triage": {}} | units).items()}
-    data = {"version": 1, "units": declared, "looks": {"value": looks, "reason": "a test"}}
+    data = {"version": 1, "units": declared}
     data |= {"prices": prices} if prices else {}
     path = root / "desk" / "task.yaml"
     path.write_text(json.dumps(data, indent=0))
@@ -189,7 +189,7 @@ def test_of_means_nothing_elsewhere(tmp_path):
 def test_of_is_needed(desk):
     (desk / "desk" / "spend.yaml").write_text("version: 1\nsuite: cost\n")
     (problem,) = mistakes(desk)
-    assert "expected the key 'of', found only version, suite; for suite cost, in place of cases" in problem
+    assert "expected the key 'of', found only version, suite; add it: for suite cost, in place of cases" in problem
 
 
 def test_two_cost_files_need_two_units(desk):

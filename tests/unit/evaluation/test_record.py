@@ -50,7 +50,7 @@ SUMMARY = st.builds(
     rates=st.dictionaries(TEXT, NUMBER, max_size=2),
     tokens=PAIR,
 )
-POLICY = {"role": "guard", "margin": 0.05, "looks": 1, "candidates": 1}
+POLICY = {"role": "guard", "margin": 0.05}
 
 
 def whole(units: dict[str, Summary], results: list[tuple[str, Result]], **more: Any) -> Record:

@@ -85,12 +85,12 @@ def claim(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
     def made(
         few: Side, tuned: Side, *, role: str = "guard", margin: float = 0.1, model: str = "tiny-12345678",
-        prices: Any = PRICES, drop: int = 0, silent: tuple[int, ...] = (), looks: int = 1,
+        prices: Any = PRICES, drop: int = 0, silent: tuple[int, ...] = (),
     ) -> dict[str, Any]:  # fmt: skip
         root = tmp_path / str(len(list(tmp_path.iterdir())))
         write_desk(root, N)
         write_cost(root)
-        write_task(root, prices, looks, triage={"role": role, "margin": margin})
+        write_task(root, prices, triage={"role": role, "margin": margin})
         tasks = load_tasks(root)
 
         def record(side: Side, model: str, silent: tuple[int, ...] = ()) -> Record:
@@ -155,14 +155,3 @@ def test_one_cheaper_case_proves_nothing(claim):
     found = claim((range(34), few_shot), (range(51), lambda index: few_shot(index) if index else (1, 1)))
     assert found["now"] < found["before"]
     assert found["outcome"] == "cost not lower"
-
-
-@pytest.mark.parametrize(("looks", "outcome"), [(1, "proved"), (5, "cost not lower")])
-def test_looks_divide_the_level(claim, looks, outcome):
-    sides = (
-        (range(34), few_shot),
-        (range(51), lambda index: few_shot(index) if index > 5 else (400, 30)),
-    )  # six are cheaper
-    found = claim(*sides, looks=looks)
-    assert gate.LEVEL / 5 < found["p"] < gate.LEVEL
-    assert found["outcome"] == outcome

@@ -40,7 +40,8 @@ def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> 
 
 
 def outlook(*verdicts: UnitVerdict, **more: object) -> messages.Outlook:
-    known: dict = {"task": "desk", "aimed": True, "declared": True, "no_target": False, "unseen": [], "short": []}
+    known: dict = {"task": "desk", "aimed": True, "declared": True, "no_target": False, "reused": [], "unseen": []}
+    known["short"] = []
     blocking = [each for each in verdicts if each.blocks]
     return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": False} | more))
 
@@ -77,8 +78,6 @@ def test_supplied_outputs_are_never_told_to_be_released():
         (judged("regressed", blocks=True), "desk/triage regressed"),
         (judged("inconclusive", blocks=True), "desk/triage inconclusive"),
         (judged("inconclusive", blocks=True, difference=None), "desk/triage cannot be compared"),
-        (judged("held", blocks=True, worse_slices=("channel=sms",)), "desk/triage fell on channel=sms"),
-        (judged("held", blocks=True, lower=True), "desk/triage is lower"),
     ],
 )
 def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
@@ -88,6 +87,16 @@ def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
 def test_units_that_did_not_hold_are_not_said_to():
     said = messages.decision(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
     assert said == ("Release: desk/triage improved; every guard of desk held, desk/cost is not gated.")
+
+
+def test_a_guard_that_cannot_fall_is_none():
+    said = messages.decision(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
+    assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
+
+
+def test_a_gain_on_reused_cases_is_unproven():
+    said = messages.decision(outlook(judged("improved", role="target"), reused=["desk/triage"]))
+    assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
 
 
 @pytest.mark.parametrize(

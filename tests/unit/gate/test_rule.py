@@ -22,12 +22,12 @@ T, G = "desk/triage", "desk/replies"
 def evaluate(tmp_path):
     """Compare rows of ones and zeros: the base's and the tuned model's, one row a unit."""
 
-    def run(base, tuned, *, last=None, trained=("desk",), sealed=False):
+    def run(base, tuned, *, last=None, trained=("desk",), **more):
         tasks = load_tasks(tmp_path)
         references = {"baseline": record(tasks, _named(base))}
         if last:
             references["last release"] = record(tasks, _named(last))
-        return gate.compare(tasks, record(tasks, _named(tuned), sealed=sealed), references, list(trained))
+        return gate.compare(tasks, record(tasks, _named(tuned), **more), references, list(trained))
 
     return run
 
@@ -59,7 +59,7 @@ def test_no_change_on_enough_cases_is_held(evaluate, tmp_path):
     assert not verdict(judged)["blocks"]
     assert verdict(judged)["reason"] == (
         "Held: the loss against the baseline is at most 3.0 points, within the margin of 5.0. "
-        "90.0 % -> 90.0 % on 100 cases, +0.0 points (95 %: -3.7 to +3.7); 0 regressed, 0 fixed."
+        "90.0 % -> 90.0 % on 100 cases, +0.0 points (92 %: -3.0 to +3.0); 0 regressed, 0 fixed."
     )
 
 
@@ -74,7 +74,7 @@ def test_a_clear_drop_is_regressed(evaluate, tmp_path):
     write_desk(tmp_path, 100)
     found = verdict(evaluate(*moved(100, regressed=12, fixed=1)))
     assert (found["verdict"], found["blocks"], found["lower"]) == ("regressed", True, True)
-    assert found["reason"].startswith("Regressed: worse than the baseline by more than chance explains.")
+    assert found["reason"].startswith("Regressed: worse than the baseline, beyond the margin of 5.0.")
     assert found["regressed_cases"] == [f"c{index:03}" for index in range(12)]
     assert found["fixed_cases"] == ["c012"]
 
@@ -259,7 +259,7 @@ def test_every_cause_of_a_regression_is_told(evaluate, tmp_path):
     write_policy(tmp_path, triage={"minimum_score": 0.95})
     reason = verdict(evaluate(*moved(100, regressed=20)))["reason"]
     assert reason.startswith(
-        "Regressed: a critical case regressed (c000); worse than the baseline by more than chance explains; "
+        "Regressed: a critical case regressed (c000); worse than the baseline, beyond the margin of 5.0; "
         "below the minimum score of 95.0 %, whatever the baseline was."
     )
 
@@ -280,9 +280,10 @@ def test_task_yaml_may_let_lower_block(evaluate, tmp_path):
     write_desk(tmp_path, 400)
     write_policy(tmp_path, triage={"lower": "block"})
     judged = evaluate(*moved(400, regressed=6), trained=())
-    assert verdict(judged)["blocks"]
-    assert "within the margin of 5.0; here that blocks." in verdict(judged)["reason"]
-    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage is lower."
+    assert verdict(judged)["reason"].startswith(
+        "Regressed: lower than the baseline, by at most 3.0 points, within the margin of 5.0; task.yaml says `lower: "
+    )
+    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
 
 
@@ -329,7 +330,7 @@ def test_improvements_share_the_level_across_targets(evaluate, tmp_path):
 def test_a_target_is_reached_where_the_base_was_not(evaluate, tmp_path):
     write_desk(tmp_path, 200)
     write_policy(tmp_path, triage={"role": "target", "target_score": 0.9})
-    judged = evaluate(*moved(200, failing=13, fixed=1))  # lower bounds 89.4 % and 90.01 %
+    judged = evaluate(*moved(200, failing=12, fixed=1))  # lower bounds 89.7 % and 90.3 %
     assert (verdict(judged)["verdict"], verdict(judged)["reached"]) == ("held", True)
     assert "The declared target is reached." in verdict(judged)["reason"]
     assert judged.tasks["desk"]["decision"] == "release"
@@ -348,11 +349,12 @@ def test_a_target_the_base_had_reached_is_no_gain(evaluate, tmp_path):
 
 def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     write_desk(tmp_path, 60)
-    found = verdict(evaluate(*moved(60, regressed=1, fixed=1)))
+    judged = evaluate(*moved(60, regressed=1, fixed=1))
+    found = verdict(judged)
     assert found["reason"].startswith(
         "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about 126 cases would settle it. "
     )
-    assert found["only_inconclusive"]
+    assert gate.excused(judged, "warn") == {T}
 
 
 def test_a_close_call_says_so(evaluate, tmp_path):
@@ -373,10 +375,9 @@ def test_a_collapsed_slice_blocks_though_its_unit_holds(evaluate, tmp_path):
     write_desk(tmp_path, 400, case_keys=_channel)
     write_policy(tmp_path, triage={})
     judged = evaluate(*moved(400, regressed=8), trained=())
-    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("held", ["channel=sms"])
-    assert verdict(judged)["blocks"]
-    assert "Blocks all the same: the slice channel=sms fell." in verdict(judged)["reason"]
-    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage fell on channel=sms."
+    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("regressed", ["channel=sms"])
+    assert verdict(judged)["reason"].startswith("Regressed: the slice channel=sms fell.")
+    assert judged.tasks["desk"]["reason"] == "Blocked: desk/triage regressed."
     assert gate.blocked(judged, "warn")
 
 
@@ -396,8 +397,7 @@ def test_a_slice_that_is_itself_held_does_not_block(evaluate, tmp_path):
 def test_a_fallen_slice_blocks_even_where_inconclusive_is_a_warning(evaluate, tmp_path):
     write_desk(tmp_path, 100, case_keys=_channel)
     judged = evaluate("1" * 10 + "0" * 6 + "1" * 84, "0" * 6 + "1" * 94)
-    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("inconclusive", ["channel=sms"])
-    assert not verdict(judged)["only_inconclusive"]
+    assert (verdict(judged)["verdict"], verdict(judged)["worse_slices"]) == ("regressed", ["channel=sms"])
     assert gate.excused(judged, "warn") == set()
 
 
@@ -488,61 +488,25 @@ def test_an_unstable_case_with_one_answer_alone_regresses_like_any_other(evaluat
     assert verdict(evaluate(*moved(100, regressed=1)))["critical"] == ["c000"]
 
 
-# rule 13: looks and candidates
+# rule 13: openings
 
 
-@pytest.mark.parametrize("counts", [{"looks": 24}, {"candidates": 24}, {"looks": 4, "candidates": 6}])
-@pytest.mark.parametrize(("n", "expected"), [(163, "inconclusive"), (164, "held")])
-def test_at_24_candidates_fewer_than_164_cases_never_hold(evaluate, tmp_path, counts, n, expected):
-    write_desk(tmp_path, n)
-    write_policy(tmp_path, triage={}, **counts)
-    assert verdict(evaluate("1" * n, "1" * n))["verdict"] == expected
+@pytest.mark.parametrize(("opening", "n", "expected"), [(1, 66, "held"), (1, 65, "inconclusive"), (2, 118, "held")])
+def test_each_opening_may_err_less_and_takes_more_cases(evaluate, tmp_path, opening, n, expected):
+    write_desk(tmp_path, n, sealed=True)
+    found = verdict(evaluate("1" * n, "1" * n, sealed=True, openings={T: opening}))
+    assert (found["verdict"], found["level"]) == (expected, pytest.approx(0.032 if opening == 1 else 0.0064))
 
 
-@pytest.mark.parametrize(("looks", "fixed_verdict"), [(1, "improved"), (3, "held")])
-def test_looks_divide_better_and_not_worse(evaluate, tmp_path, looks, fixed_verdict):
+def test_open_cases_may_be_looked_at_freely_and_prove_nothing_twice(evaluate, tmp_path):
     write_desk(tmp_path, 100)
-    write_policy(tmp_path, triage={"role": "target"}, looks=looks)
-    assert verdict(evaluate(*moved(100, regressed=9, fixed=2)))["verdict"] == "regressed"
-    assert verdict(evaluate(*moved(100, regressed=2, fixed=9)))["verdict"] == fixed_verdict
-
-
-@pytest.mark.parametrize("counts", [{"looks": 20}, {"candidates": 20}])
-def test_more_looks_and_candidates_let_nothing_more_pass(evaluate, tmp_path, counts):
-    """Declaring more counts as stricter, so it must not make a fallen slice, or a unit that is lower, pass."""
-    write_desk(tmp_path, 1000, case_keys=_channel)
-    for declared in ({}, counts):
-        write_policy(tmp_path, triage={"margin": 0.3, "lower": "block"}, **declared)
-        found = verdict(evaluate(*moved(1000, regressed=7)))
-        assert (found["verdict"], found["lower"], found["worse_slices"]) == ("held", True, ["channel=sms"])
-        assert found["blocks"]
-
-
-def test_looks_divide_what_is_reached_and_nothing_that_blocks(evaluate, tmp_path):
-    write_desk(tmp_path, 200, case_keys=_channel)
-    once, often = {}, {}
-    for looks, found in ((1, once), (20, often)):
-        write_policy(
-            tmp_path, triage={"role": "target", "minimum_score": 0.97, "target_score": 0.9, "margin": 0.3}, looks=looks
-        )
-        low = "1" * 188 + "0" * 12
-        found["minimum_score"] = verdict(evaluate(low, low))["verdict"]
-        found["target_score"] = verdict(evaluate(*moved(200, failing=13, fixed=1)))["reached"]
-        found["slices"] = verdict(evaluate(*moved(200, regressed=7)))["worse_slices"]
-    assert once == {"minimum_score": "regressed", "target_score": True, "slices": ["channel=sms"]}
-    assert often == {"minimum_score": "regressed", "target_score": False, "slices": ["channel=sms"]}
-
-
-def test_one_tasks_looks_do_not_cost_another_its_power(tmp_path):
-    write_desk(tmp_path, 100)
-    write_desk(tmp_path, 100, task="other")
-    write_policy(tmp_path, "other", triage={}, looks=20)
-    tasks = load_tasks(tmp_path)
-    base, tuned = moved(100, regressed=9, fixed=2)
-    quiet = {"other/triage": "1" * 100}
-    references = {"baseline": record(tasks, {T: base} | quiet)}
-    judged = gate.compare(tasks, record(tasks, {T: tuned} | quiet), references, [])
-    assert verdict(judged)["verdict"] == "regressed"
+    write_policy(tmp_path, triage={"role": "target"})
+    judged = evaluate(*moved(100, fixed=20, failing=10), openings={T: 5})
+    assert (verdict(judged)["verdict"], verdict(judged)["level"]) == ("improved", 0.04)
+    assert (judged.tasks["desk"]["decision"], judged.tasks["desk"]["reused"]) == ("unproven", [T])
+    assert not gate.blocked(judged)
+    guards = evaluate(*moved(100, fixed=20, failing=10), openings={T: 5}, trained=())
+    assert guards.tasks["desk"]["reused"] == []
 
 
 # rule 14: sealed units

@@ -22,6 +22,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())
+SEALING = {"role": "target", "seals": "triage"}
 TARGET = {"role": "target"}
 
 
@@ -66,13 +67,13 @@ def channel(index: int) -> dict[str, Any]:
 
 
 SCENARIOS: dict[str, dict[str, Any]] = {
-    "Real: a first adapter on the demo's units": {"units": real("base", "first"), "looks": 3},
-    "Real: the demo's adapter": {"units": real("base", "demo"), "looks": 3},
-    "Real: the demo's adapter, with the first one released": {"units": real("base", "demo", "first"), "looks": 3},
+    "Real: a first adapter on the demo's units": {"units": real("base", "first")},
+    "Real: the demo's adapter": {"units": real("base", "demo")},
+    "Real: the demo's adapter, with the first one released": {"units": real("base", "demo", "first")},
     "Real: the first adapter, with the demo's released: better than the base, worse than the last release": {
-        "units": real("base", "first", "demo"), "looks": 3,
+        "units": real("base", "first", "demo"),
     },
-    "Real: the base against itself": {"units": real("base", "base"), "looks": 3},
+    "Real: the base against itself": {"units": real("base", "base")},
     "A target improved": {"units": one(moved(120, regressed=2, fixed=40, failing=50), policy=TARGET)},
     "A target reached its declared level": {
         "units": one(moved(200, regressed=3, fixed=9), policy=TARGET | {"target_score": 0.95, "margin": 0.08}),
@@ -131,7 +132,26 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "A sealed unit that nobody judged yet": {
         "units": one(moved(120, fixed=40), policy=TARGET) | {"final": Unit("1" * 20, None, more={"sealed": True})},
     },
-    "Judged with three candidates declared": {"units": one(moved(200, regressed=3, fixed=2)), "candidates": 3},
+    "A target that a sealed unit proves": {
+        "units": one(moved(120, fixed=20, failing=20), policy=TARGET) | {
+            "final": Unit(*moved(120, fixed=20, failing=20), policy=SEALING, more={"sealed": True}),
+        }, "sealed": True,
+    },
+    "A target whose sealed unit shows no gain": {
+        "units": one(moved(120, fixed=20, failing=20), policy=TARGET) | {
+            "final": Unit(*moved(120, fixed=4, failing=20), policy=SEALING, more={"sealed": True}),
+        }, "sealed": True,
+    },
+    "The third opening of the same sealed cases": {
+        "units": {"final": Unit(*moved(200, regressed=3, fixed=2), more={"sealed": True})}, "sealed": True,
+        "openings": {"desk/final": 3},
+    },
+    "A target whose cases another adapter was asked before": {
+        "units": one(moved(120, fixed=40, failing=50), policy=TARGET), "openings": {"desk/triage": 2},
+    },
+    "A guard whose base passes nothing": {"units": one(("0" * 100, "0" * 98 + "11"))},
+    "A guard that gained": {"units": one(moved(200, fixed=15, failing=20))},
+    "A loss beyond the margin": {"units": one(moved(200, regressed=40, fixed=2))},
     "Trained for a task without a target": {"units": one(moved(200)), "trained": ("desk",)},
     "A task that the adapter was not trained for": {"units": one(moved(200), policy=TARGET), "trained": ()},
     "No task.yaml": {"units": one(moved(200)), "declared": False},
@@ -146,8 +166,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         name: str,
         units: dict[str, Unit],
         *,
-        looks: int = 1,
-        candidates: int = 1,
+        openings: dict[str, int] | None = None,
         trained: Sequence[str] = ("desk",),
         sealed: bool = False,
         declared: bool = True,
@@ -159,7 +178,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
             write_desk(root, len(each.base), unit, each.case_keys, **(each.more or {}))
         if declared:
             policies = {unit: each.policy or {} for unit, each in units.items()}
-            write_policy(root, looks=looks, candidates=candidates, **policies)
+            write_policy(root, **policies)
         tasks = load_tasks(root)
 
         def scored(side: str) -> dict[str, Any]:
@@ -168,7 +187,8 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         references = {"baseline": record(tasks, scored("base"))}
         if last := scored("last"):
             references["last release"] = record(tasks, last)
-        return gate.compare(tasks, record(tasks, scored("tuned"), sealed=sealed), references, list(trained))
+        tuned = record(tasks, scored("tuned"), sealed=sealed, openings=openings or {})
+        return gate.compare(tasks, tuned, references, list(trained))
 
     return evaluate
 

@@ -74,12 +74,6 @@ def test_a_unit_that_seldom_holds_its_margin_is_told_how_many_would_do(tmp_path)
     assert warnings(tmp_path, enough, "0.05") == []
 
 
-def test_looks_and_candidates_ask_for_more_cases(tmp_path):
-    more = "candidates: {value: 24, reason: a sweep}\n"
-
-    assert "it takes 164," in warnings(tmp_path, 163, "0.05", more)[0]
-
-
 def test_more_units_ask_for_more_cases_of_each_and_sealed_ones_too(tmp_path):
     assert warnings(tmp_path, 60) == []
     write_unit(tmp_path, cases(3), "final", sealed=True)

@@ -64,18 +64,15 @@ def test_cases_of_a_group_are_one_observation(planned, root):
     assert planned().n == 20 + 30
 
 
-def test_looks_candidates_and_the_family_share_the_levels(planned, root):
+def test_the_family_shares_the_levels_and_a_sealed_unit_spends_its_own(planned, root):
     for name in ("triage", "replies", "wording", "tone"):
         write_desk(root, 60, name)
-    write_policy(
-        root, looks=2, candidates=3,
-        triage={"role": "target", "margin": 0.1}, replies={"role": "target"}, wording={}, tone={},
-    )  # fmt: skip
-    write_desk(root, 60, "orders", task="shop")
+    write_policy(root, triage={"role": "target", "margin": 0.1}, replies={"role": "target"}, wording={}, tone={})
+    write_desk(root, 60, "orders", task="shop", sealed=True)
 
-    assert planned().power.levels == Levels(0.04 / 6, 0.04 / 5, 0.04 / 6 / 2)
-    assert planned("desk/tone").power.levels == Levels(0.04 / 6, 0.04 / 5, 0.04 / 6 / 3)  # if it were a target
-    assert planned("shop/orders").power.levels == Levels(0.04, 0.04 / 5, 0.04)
+    assert planned().power.levels == Levels(0.04, 0.04 / 5, 0.04 / 2)
+    assert planned("desk/tone").power.levels == Levels(0.04, 0.04 / 5, 0.04 / 3)  # if it were a target
+    assert planned("shop/orders").power.levels == Levels(0.032, 0.04 / 5, 0.032)
     assert planned().asked == pytest.approx(0.8 ** (1 / 4))
 
 

@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, answering, record, save, stamp, training_record, write_desk, write_policy
-from tunegate.harness.baselines.ledger import Event, append
+from tunegate.harness.baselines.ledger import Event, append, case_events
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.checks.registry import CHECKS
@@ -30,7 +30,14 @@ from tunegate.harness.models import huggingface
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.release import MANIFEST, OpenModel, find_record, release_adapter, verify_release
+from tunegate.harness.release.release import (
+    MANIFEST,
+    OpenModel,
+    Unproven,
+    find_record,
+    release_adapter,
+    verify_release,
+)
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
@@ -174,7 +181,7 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     (result,) = index["results"]
     assert result["dataset"] == {"name": T, "type": "tunegate-fixtures"}
     assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
-    assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+33.1, +57.5] | 0 | 27 | improved |\n" in body
+    assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+34.3, +56.2] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
     assert "learning rate 0.001, 1 pass over them, seed 1." in body
     assert "goes on from" not in body
@@ -822,6 +829,34 @@ def test_a_journal_writes_nowhere_else(desk, way):
     ):
         desk.release(adapter, record)
     assert (elsewhere / "README.md").read_text() == "mine"
+
+
+# what other adapters were asked
+
+
+def asked(desk, letter, adapter=None):
+    """Another adapter was asked all cases, or this one was."""
+    subject = LOCAL | {"adapter": adapter_digest(adapter) if adapter else letter * 64}
+    for event in case_events("run", subject, load_tasks(desk.fixtures)[0].units):
+        append(desk.home / "baselines", event)
+
+
+def test_a_gain_on_cases_that_another_adapter_was_asked_before_is_unproven(desk):
+    adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST})
+    asked(desk, "9")
+    before = desk.files()
+    with pytest.raises(Unproven, match=r"desk: not released\. Unproven: .* but reused cases prove no gain") as error:
+        desk.release(adapter, replace(judged, openings={}))  # whatever its record says
+    assert (error.value.exit_code, desk.files()) == (1, before)
+
+
+def test_whoever_was_asked_first_may_be_released_later(desk):
+    adapter = desk.adapter()
+    judged = desk.evaluate(adapter, {T: MOST})
+    asked(desk, "", adapter)
+    asked(desk, "9")
+    assert desk.release(adapter, judged).manifest.is_file()
 
 
 # the base that an adapter names

@@ -13,7 +13,7 @@ from tunegate.harness.reporting.leaderboard import megabytes, print_leaderboard
 
 def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
     write_desk(tmp_path / "fixtures", 60)
-    write_policy(tmp_path / "fixtures", candidates=2, triage={"role": "target", "margin": 0.2})
+    write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.2})
     tasks = load_tasks(tmp_path / "fixtures")
     base = record(tasks, {"desk/triage": "1" * 10 + "0" * 50})
     judged = []
@@ -22,7 +22,7 @@ def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
         (tmp_path / name / "adapter.bin").write_bytes(b"x" * 1_500_000)
         made = replace(record(tasks, {"desk/triage": scores}), adapter=str(tmp_path / name))
         judged.append(compare(tasks, made, {"baseline": base}, ["desk"]))
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=200)
 
     print_leaderboard(console, judged, base=tmp_path / "good")
 
@@ -31,6 +31,8 @@ def test_adapters_to_release_come_first_with_their_verdicts_and_sizes(tmp_path):
     assert names == ["good", "fair", "bad"]
     assert "good 96.7 % release" in lines
     assert "bad 0.0 % block" in lines
+    luck = "desk/triage: the best of 3 is picked for its number; were all equally good, it would still lie about"
+    assert lines[-2] == f"{luck} 6.4 points too high"
     assert lines[-1] == "3 adapters of 4.5 MB in all on one base of 1.5 MB"
 
 

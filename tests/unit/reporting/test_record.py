@@ -45,7 +45,7 @@ def gated(tasks):
     return gate.compare(tasks, replace(tuned, units=units), {"baseline": replace(base, units=bases)}, ["desk"])
 
 
-HEADS = "regressed/ unit role cases before now difference [95 %] fixed verdict"
+HEADS = "regressed/ unit role cases before now difference [92 %] fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
@@ -54,9 +54,9 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
     assert table[0] == "tiny against baseline"
     assert " ".join(" ".join(table[1:3]).split()) == HEADS
     assert [" ".join(line.split()) for line in table[4:]] == [
-        "desk/first-contact-r guard 60 100.0 % 95.0 % -5.0 [-13.7, +1.3] 3/0 inconclusive",
+        "desk/first-contact-r guard 60 100.0 % 95.0 % -5.0 [-12.5, +0.1] 3/0 inconclusive",
         "eplies",
-        "desk/triage target 100 0.0 % 90.0 % +90.0 [+82.6, +94.5] 0/90 improved",
+        "desk/triage target 100 0.0 % 90.0 % +90.0 [+83.5, +94.1] 0/90 improved",
     ]
 
 
@@ -142,13 +142,6 @@ def test_a_kept_record_says_where(tasks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kept = record(tasks, {T: "1" * 100}).write(tmp_path / "out" / "record.json")
     assert shown(kept)[-1] == "record: out/record.json"
-
-
-def test_a_held_unit_that_blocks_says_so(tmp_path):
-    write_desk(tmp_path, 400, case_keys=lambda index: {"tags": {"channel": "sms" if index < 10 else "email"}})
-    tasks = load_tasks(tmp_path)
-    base, tuned = record(tasks, {T: "1" * 400}), record(tasks, {T: "0" * 8 + "1" * 392})
-    assert any(line.endswith("held, blocks") for line in shown(gate.compare(tasks, tuned, {"baseline": base}, [])))
 
 
 def test_brackets_in_names_are_names_not_markup(tasks):

@@ -1,0 +1,45 @@
+"""How each verdict was reached: the tests, their levels and p, and the margin with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import change, listed
+from tunegate.harness.evaluation.record import Record
+
+
+def why_lines(record: Record) -> Iterator[str]:
+    """A paragraph a unit, of a record that was compared; nothing of one that was not."""
+    for unit, verdict in record.verdicts.items():
+        yield f"{unit}, against the {verdict['reference']}: {verdict['verdict']}"
+        yield from (f"  {line}" for line in _about(verdict, record.openings.get(unit)))
+
+
+def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
+    points = " points" if verdict["kind"] == "pass/fail" else ""
+    if verdict["margin"] is not None:
+        reason = f": {shown(verdict['declared'])}" if verdict.get("declared") else ", the default"
+        yield f"margin {change(verdict['margin'], verdict['kind'], signed=False)}{points}{reason}"
+    if verdict["interval"] is None:
+        yield "no test: it was not compared, or has no margin"
+        return
+    low, high = (change(bound, verdict["kind"]) for bound in verdict["interval"])
+    excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"
+    yield (
+        f"held: the difference lies from {low} to {high}{points}, each end one-sided at {verdict['level']:.3g} (score "
+        f"test; of pass/fail Tango's): a loss of the margin is {excluded}"
+    )
+    yield (
+        f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the "
+        f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at .04): "
+        f"{'significant' if verdict['lower'] else 'not significant'}"
+    )
+    if verdict["worse_slices"]:
+        yield f"slices: {listed([shown(each) for each in verdict['worse_slices']])} fell (exact p, Tarone-Holm at .02)"
+    if verdict["critical"]:
+        yield "critical cases stand outside every level: one that regressed is enough"
+    if opening:
+        use = "sealed: all openings together may err by .04" if verdict["sealed"] else "open: it steers"
+        yield f"its cases were asked of {opening - 1} other adapters before; it is {use}"

@@ -19,6 +19,7 @@ from tunegate.harness.statistics.sample_size import flip_rate_bound
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
 # demo's general questions flip 20 %.
 USUAL_FLIP_RATE = 0.04
+USUAL_FLIP_RATES = (0.02, 0.1)  # of most units; what is assumed may be wrong by as much
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Seen:
     """What is known of a unit before the next run.
 
     `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
-    deviation of the paired change, None if unknown. `source` says in words where it is from. `rate` is the baseline's
-    mean score.
+    deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
+    `is_assumed` is a guess. `rate` is the baseline's mean score.
     """
 
     spread: float | None
     source: str
     rate: float | None = None
+    is_assumed: bool = False
 
 
 def find_past(
@@ -104,7 +106,8 @@ def look_up(unit: Unit, past: Past) -> Seen:
     if found:
         return replace(found, rate=rate)
     if unit.kind == "pass/fail":
-        return Seen(USUAL_FLIP_RATE, f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured", rate)
+        source = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
+        return Seen(USUAL_FLIP_RATE, source, rate, is_assumed=True)
     return Seen(None, "How far scores move was never measured", rate)
 
 

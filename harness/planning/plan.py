@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.planning.history import Past, Seen, look_up, observed
+from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
 from tunegate.harness.statistics.sample_size import PassFail, fewest_cases
 
 USUAL_GAIN = 0.05
+#: True changes, in margins, whose verdicts a plan foretells.
+CHANGES = {"-2 margins": -2.0, "-margin": -1.0, "-margin/2": -0.5, "no change": 0.0, "+margin": 1.0}
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The chance of each verdict at a true change; they add up to 1."""
+
+    regressed: float
+    inconclusive: float
+    held: float
+    improved: float
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Plan:
 
     `n` counts observations, of which a group of cases is one. `margin` and `gain` are in the score's own unit; a unit
     without a margin is not gated. `asked` is the chance with which it has to hold if nothing changed, so that all units
-    of its task do four times in five. Without a `power` there is nothing to plan from.
+    of its task do four times in five. Without a `power` there is nothing to plan from. What a sealed unit proves for it
+    `is_proven_elsewhere`.
     """
 
     unit: Unit
@@ -36,6 +49,7 @@ class Plan:
     asked: float
     seen: Seen
     power: Power | None
+    is_proven_elsewhere: bool = False
 
     @cached_property
     def chance(self) -> float | None:
@@ -50,6 +64,46 @@ class Plan:
         fewest = self.power.cases_to_hold(self.margin, self.asked)
         wavers = fewest <= self.n and (self.chance or 0.0) < self.asked  # fewer would do, but these do not
         return self.power.cases_to_hold(self.margin, self.asked, least=self.n) if wavers else fewest
+
+    @cached_property
+    def needed_between(self) -> tuple[int, int] | None:
+        """The same at the flip rates that are usual; None where it was measured, or given."""
+        if not (self.seen.is_assumed and isinstance(self.power, PassFail) and self.margin):
+            return None
+        low, high = (
+            replace(self.power, flip_rate=rate).cases_to_hold(self.margin, self.asked) for rate in USUAL_FLIP_RATES
+        )
+        return low, high
+
+    @cached_property
+    def chances(self) -> dict[str, Chances]:
+        """What verdict to expect of true changes, by their names; without those for which the base leaves no room."""
+        if not (self.power and self.margin):
+            return {}
+        return {
+            name: self.chances_of(share * self.margin)
+            for name, share in CHANGES.items()
+            if self.power.deepest_drop <= share * self.margin <= self.power.widest_gain
+        }
+
+    def chances_of(self, true: float, n: int | None = None) -> Chances:
+        """What verdict to expect of a true change, of so many observations, or of those that there are."""
+        if not (self.power and self.margin):
+            raise ValueError(f"{self.unit.key} has no margin, or nothing is known of it")
+        cases = n or self.n
+        regressed = self.power.prob_regressed(cases, self.margin, true)
+        held = self.power.prob_held(cases, self.margin, true)
+        improved = min(held, self.power.prob_improved(cases, self.margin, true))
+        return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
+
+    @property
+    def false_alarm(self) -> float:
+        """The chance that a critical case blocks an equal model: that one which the base passes happens to flip."""
+        if self.unit.kind != "pass/fail":
+            return 0.0
+        critical = sum(case.critical for case in self.unit.cases)
+        armed = critical * (1.0 if self.seen.rate is None else self.seen.rate)  # one that the base fails is not
+        return float(1 - (1 - (self.seen.spread or 0.0) / 2) ** armed)
 
     @cached_property
     def fewest(self) -> int:
@@ -88,6 +142,8 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
+            "needed_between": self.needed_between, "false_alarm": self.false_alarm,
+            "chances": {name: asdict(each) for name, each in self.chances.items()},
         }  # fmt: skip
 
 
@@ -139,7 +195,28 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     elif seen.spread:
         power = Continuous(seen.spread, levels)
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
-    return Plan(unit, declared.role, n, margin or declared.margin, gain, POWER ** (1 / max(together, 1)), seen, power)
+    sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
+    asked = POWER ** (1 / max(together, 1))
+    return Plan(unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed)
+
+
+def together(plans: Sequence[Plan]) -> tuple[float, float | None]:
+    """How often the units of one task let an equal model pass, and one that gains what is hoped for on every target.
+
+    What is open and proven by a sealed unit must not be regressed, the rest must hold; and no critical case may flip.
+    The second is None without a target, or where no gain is named. Units are taken for independent.
+    """
+    equal, gained, aims = 1.0, 1.0, False
+    for each in plans:
+        still = each.chances_of(0.0)
+        passes = 1 - still.regressed if each.is_proven_elsewhere else still.held + still.improved
+        passes *= 1 - each.false_alarm
+        equal *= passes
+        if each.role == "target" and not each.is_proven_elsewhere and each.gain and each.power:
+            aims = True
+            passes = each.chances_of(min(each.gain, each.power.widest_gain)).improved
+        gained *= passes
+    return equal, gained if aims else None
 
 
 def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.planning.plan import Plan
+from tunegate.harness.planning.plan import CHANGES, Chances, Plan, together
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
@@ -32,8 +33,11 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
     drawn = list(strips(plans, console.width))
     for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
         console.print(line, soft_wrap=True)
+    if foretold := [each for each in plans if each.chances]:
+        console.print()
+        console.print(chances_table(foretold))
     console.print()
-    for text in (*(f"{each.unit.key}: {sentence(each)}" for each in plans), *sources(plans)):
+    for text in (*(f"{each.unit.key}: {sentence(each)}" for each in plans), *tasks_together(plans), *sources(plans)):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -69,6 +73,47 @@ def _number(value: float | None, unit: Unit) -> str:
 
 def _count(value: int | None) -> str:
     return "-" if value is None else str(value)
+
+
+def chances_table(plans: Sequence[Plan]) -> Table:
+    """How often each verdict comes of true changes, in times in 100."""
+    out = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
+        title=Text("Times in 100, by what is true: regressed/inconclusive/held/improved", style="dim"),
+    )  # fmt: skip
+    for name in ("unit", *CHANGES):
+        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
+    for each in plans:
+        out.add_row(each.unit.key, *(_shares(each.chances.get(name)) for name in CHANGES))
+    return out
+
+
+def _shares(found: Chances | None) -> str:
+    if found is None:
+        return "-"
+    return "/".join(f"{100 * value:.0f}" for value in (found.regressed, found.inconclusive, found.held, found.improved))
+
+
+def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
+    """A sentence a task: how often all of its units together let a model pass, and what its critical cases cost."""
+    by_task: dict[str, list[Plan]] = {}
+    for each in plans:
+        by_task.setdefault(each.unit.task, []).append(each)
+    for task, units in by_task.items():
+        known = [each for each in units if each.chances]
+        if len(known) < 2 and not any(each.false_alarm for each in known):
+            continue
+        equal, gained = together(known)
+        alarm = 1 - math.prod(1 - each.false_alarm for each in known)
+        critical = f"; critical cases alone block it {_often(alarm)}" if alarm else ""
+        gain = next((each.gain for each in known if each.role == "target" and each.gain), None)
+        hoped = (
+            f"; a gain of {100 * gain:g} points on every target is shown, and nothing blocks, {_often(gained)}"
+            if gained and gain
+            else ""
+        )
+        more = f" (of {len(known)} of its {len(units)} units)" if len(known) < len(units) else ""
+        yield f"{task}: nothing blocks an equal model {_often(equal)}{more}{critical}{hoped}."
 
 
 def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
@@ -120,10 +165,8 @@ def _expected(each: Plan, n: int, true: float) -> str:
     """The letter of the verdict to expect of a true change; a blank where the base leaves no room for it."""
     if not (each.power and each.margin) or true > each.power.widest_gain:
         return " "
-    regressed = each.power.prob_regressed(n, each.margin, true)
-    held = each.power.prob_held(n, each.margin, true)
-    improved = each.power.prob_improved(n, each.margin, true)
-    chances = {"R": regressed, "?": 1 - regressed - held, "H": held - improved, "I": improved}
+    found = each.chances_of(true, n)
+    chances = {"R": found.regressed, "?": found.inconclusive, "H": found.held, "I": found.improved}
     letter = max(chances, key=lambda letter: chances[letter])
     # no verdict is likelier than not: a letter would promise one
     if chances[letter] <= 0.5:
@@ -150,7 +193,8 @@ def _held(each: Plan) -> str:
         return held
     if each.n < each.fewest:
         held = f"{cases} cannot hold {margin} without a gain"
-    return f"{held}, and {each.needed} would {_often(each.asked)}, which its task asks for"
+    between = f" ({' to '.join(map(str, each.needed_between))} at usual flip rates)" if each.needed_between else ""
+    return f"{held}, and {each.needed} would {_often(each.asked)}, which its task asks for{between}"
 
 
 def _drop(each: Plan) -> str:

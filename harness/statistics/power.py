@@ -65,6 +65,11 @@ class Power(ABC):
         """The largest gain for which the base leaves room."""
         return math.inf
 
+    @property
+    def deepest_drop(self) -> float:
+        """The largest drop that there can be, a number below 0."""
+        return -math.inf
+
     def cases_to_hold(self, margin: float, power: float = POWER, least: int = 1) -> int:
         """Return the fewest observations, `least` or more, that hold `margin` with this power if nothing changed."""
         return self._first(lambda n: self.prob_held(n, margin), power, margin, least)

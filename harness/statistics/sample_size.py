@@ -96,6 +96,11 @@ class PassFail(Power):
         """The largest gain for which the base leaves room."""
         return 1 - (self.rate or 0.0)
 
+    @property
+    def deepest_drop(self) -> float:
+        """All cases."""
+        return -1.0
+
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
         """Return P(Tango's statistic exceeds its critical value); to 1e-11."""
         flips, counts = self._flips(n, margin, change)

@@ -60,13 +60,13 @@ def desk(tmp_path, monkeypatch) -> Desk:
 
 
 def test_without_any_run_the_usual_flip_rate_is_assumed(desk):
-    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", None)
+    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", None, is_assumed=True)
 
 
 def test_a_baseline_alone_tells_what_passes(desk):
     desk.baseline(BASE)
 
-    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60))
+    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60), True)
 
 
 def test_a_release_and_its_baseline_tell_the_flip_rate(desk):

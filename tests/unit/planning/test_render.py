@@ -12,7 +12,7 @@ from tests.support.records import record, save, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.planning.plan import plan_units, together
 from tunegate.harness.planning.render import print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
@@ -112,8 +112,9 @@ SENTENCES = {
         {"n": 60, "margin": 0.05},
         "1" * 45 + "0" * 15,
         "60 cases hold 5 points 43 times in 100 if nothing changed, and 149 would 80 times in 100, which its task asks "
-        "for; a drop of 12.8 points is found four times in five, one of 6.4 points 40 times in 100; from 75.0 % a gain "
-        "of 12.8 points is shown four times in five, one of 5 points would take 225 cases.",
+        "for (108 to 288 at usual flip rates); a drop of 12.8 points is found four times in five, one of 6.4 points 40 "
+        "times in 100; from 75.0 % a gain of 12.8 points is shown four times in five, one of 5 points would take 225 "
+        "cases.",
     ),
     "nearly enough": (
         {"n": 100, "margin": 0.05},
@@ -123,9 +124,9 @@ SENTENCES = {
     "far too few, and nothing to gain": (
         {"n": 20, "margin": 0.1},
         "1" * 20,
-        "20 cases cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for; a drop "
-        "of 29.9 points is found four times in five, one of 14.9 points 34 times in 100; from 100.0 % no gain is shown "
-        "four times in five.",
+        "20 cases cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for (46 to "
+        "83 at usual flip rates); a drop of 29.9 points is found four times in five, one of 14.9 points 34 times in "
+        "100; from 100.0 % no gain is shown four times in five.",
     ),
     "little to lose": (
         {"n": 120, "margin": 0.1},
@@ -142,8 +143,9 @@ SENTENCES = {
     "a single case": (
         {"n": 1, "margin": 0.1},
         "",
-        "1 case cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for; no drop "
-        "is found four times in five; no gain is shown four times in five, one of 5 points would take 225 cases.",
+        "1 case cannot hold 10 points without a gain, and 46 would 80 times in 100, which its task asks for (46 to 83 "
+        "at usual flip rates); no drop is found four times in five; no gain is shown four times in five, one of 5 "
+        "points would take 225 cases.",
     ),
 }
 
@@ -230,3 +232,44 @@ def test_the_letters_are_the_verdicts_to_expect(told, tmp_path):
         }.get(letter.lower())
         if chance is not None:
             assert chance >= 0.8 if letter.isupper() else 0.5 < chance < 0.8
+
+
+# what to expect, and of a task
+
+
+def test_each_verdict_of_each_true_change_is_foretold_and_they_add_up(tmp_path):
+    write_desk(tmp_path, 200, case_keys=lambda index: {"critical": index < 5})
+    write_desk(tmp_path, 200, "replies")
+    write_policy(tmp_path, triage={"role": "target", "margin": 0.1}, replies={"margin": 0.05})
+    plans = plan_units(load_tasks(tmp_path), Past(flip_rate=0.04), gain=0.1)
+    for each in plans:
+        assert [*each.chances] == ["-2 margins", "-margin", "-margin/2", "no change", "+margin"]
+        for found in each.chances.values():
+            assert found.regressed + found.inconclusive + found.held + found.improved == pytest.approx(1)
+    triage = next(each for each in plans if each.role == "target")
+    assert triage.chances["-margin"].held < 0.05
+    assert triage.false_alarm == pytest.approx(1 - 0.98**5)
+    still = [each.chances["no change"] for each in plans]
+    equal, gained = together(plans)
+    passes = [each.held + each.improved for each in still]
+    assert equal == pytest.approx(passes[0] * passes[1] * 0.98**5)
+    assert gained == pytest.approx(triage.chances_of(0.1).improved * passes[1 - plans.index(triage)])
+
+
+def test_what_is_proven_elsewhere_must_not_be_regressed_and_no_more(tmp_path):
+    write_desk(tmp_path, 60)
+    write_desk(tmp_path, 60, "final", sealed=True)
+    write_policy(tmp_path, triage={"role": "target"}, final={"role": "target", "seals": "triage"})
+    plans = {each.unit.name: each for each in plan_units(load_tasks(tmp_path), Past(flip_rate=0.04), gain=0.1)}
+    assert (plans["triage"].is_proven_elsewhere, plans["final"].is_proven_elsewhere) == (True, False)
+    passes = 1 - plans["triage"].chances["no change"].regressed
+    assert together([*plans.values()])[1] == pytest.approx(passes * plans["final"].chances_of(0.1).improved)
+
+
+def test_a_task_is_told_as_a_whole(told, tmp_path):
+    write_desk(tmp_path / "fixtures", 200, case_keys=lambda index: {"critical": index < 5})
+    write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})
+    assert line(told(), "desk: nothing") == (
+        "desk: nothing blocks an equal model 90 times in 100; critical cases alone block it 10 times in 100; a gain of "
+        "5 points on every target is shown, and nothing blocks, 75 times in 100."
+    )

@@ -35,7 +35,8 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
 from tunegate.harness.session import Session
 
-RULES = ("cases", "baselines", "checks", "inconclusive")  # settings that decide; the others say who answers
+#: Settings that decide. So does the model: one that is called otherwise is held to a baseline that the change brings.
+RULES = ("cases", "baselines", "checks", "inconclusive", "model")
 HERE = "the rules of this change"
 
 

@@ -102,17 +102,29 @@ class Ledger:
     def newest(self, events: Iterable[Event]) -> list[Event]:
         """Those of `events` that came before none of the others."""
         given = list(events)
-        waiting, before = [name for event in given for name in event.after], set()
-        while waiting:
-            name = waiting.pop()
-            if name not in before:
-                before.add(name)
-                waiting += self.events[name].after
+        before = self.before(given)
         return [event for event in given if event.digest not in before]
 
+    def before(self, events: Iterable[Event]) -> set[str]:
+        """The digests of all events that came before any of these."""
+        waiting, found = [name for event in events for name in event.after], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.events[name].after
+        return found
+
     def withdrawal(self, task: str, model: tuple[str | None, ...]) -> Event | None:
-        """The event by which the release of a model was withdrawn; None where it was not."""
-        return next((event for event in self.of(task, "withdrawn") if event.who == model), None)
+        """The event by which the release of a model was withdrawn; None where it was not.
+
+        It comes after the release: one that does not know of it takes nothing back.
+        """
+        released = {event.digest for event in self.of(task, "released") if event.who == model}
+        return next(
+            (event for event in self.of(task, "withdrawn") if event.who == model and released & self.before([event])),
+            None,
+        )
 
     def live_releases(self, task: str, without: tuple[str | None, ...] | None = None) -> list[Event]:
         """The releases of a task that were neither withdrawn nor followed by another; `without` passes over a model."""

@@ -13,6 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
@@ -28,6 +29,7 @@ from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, R
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 CALLS = ("load", "texts")  # parts of a kind that are functions, and stay in the process
 LISTS = ("ignores", "libraries")
+SECONDS = 120.0  # for one answer
 
 
 class IsolatedChecks:
@@ -86,15 +88,21 @@ class _Process:
 
     def ask(self, what: str, *given: Any) -> Any:
         """Ask the process to do something, and wait for what comes of it."""
+        # whatever it does meanwhile: killed, it answers with the end of its output
+        watchdog = threading.Timer(SECONDS, self._child.kill)
+        watchdog.daemon = True
+        watchdog.start()
         try:
             self._questions.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
             self._questions.flush()
             kind, result = json.loads(self._answers.readline())
         except (OSError, ValueError, RecursionError) as error:
             raise CouldNotRun(
-                f"{show_path(self._path)}: expected an answer from the project's own checks, found that their process "
-                "ended or wrote something else"
+                f"{show_path(self._path)}: expected an answer from the project's own checks within {SECONDS:.0f} "
+                "seconds, found that their process ended, wrote something else, or did not answer"
             ) from error
+        finally:
+            watchdog.cancel()
         if kind == "problems":
             raise AuthoringError([Problem(Path(file), *rest) for file, *rest in result])
         if kind == "refused":

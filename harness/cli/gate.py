@@ -106,7 +106,8 @@ def gate(
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
     with isolating_checks():
         decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
-    if adapter_digests(options.adapters) != before:
+    asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
+    if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")
     if as_json:
         print_json(decision.as_dict())
@@ -132,6 +133,9 @@ def _print(decision: Decision) -> None:
         if each.rules:
             verdict = f"blocked by {', '.join(each.blocks)}" if each.blocks else "passes"
             console.print(f"{_who(each)}by {each.rules}: {verdict}")
+    for digest in dict.fromkeys(each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules):
+        if digest:
+            console.print(f"judged: the adapter {digest}")
     if decision.passes:
         console.print("gate: passes")
     else:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
 from tunegate.harness.cli.begin import init, tour
-from tunegate.harness.cli.common import Command
+from tunegate.harness.cli.common import Command, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, release, retire, verify
 from tunegate.harness.cli.report import demo, ledger, report
 from tunegate.harness.cli.training import diagnose, train
+from tunegate.harness.core.errors import CouldNotRun
 
 #: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
 #: works with when it is called, so that help and completion wait for none of it.
@@ -69,4 +72,13 @@ def options(
 def main() -> None:
     """The console script."""
     isolate(gate.__name__)
-    app(prog_name="tunegate")
+    try:
+        app(prog_name="tunegate")
+    finally:
+        # here and not at the interpreter's end, where a full disk would make an exit code of its own
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            errors.print(f"the output cannot be written ({error.strerror or error})", markup=False)
+            raise SystemExit(CouldNotRun.exit_code) from error

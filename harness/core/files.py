@@ -53,6 +53,8 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     Raises:
         CouldNotRun: the disk is full, the folder may not be written, or the like; the old file is as it was.
     """
+    if path.exists() and not path.is_file():
+        raise CouldNotRun(f"{show_path(path)}: expected a file to write, found a folder, a device or a pipe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # beside the file, for a rename across file systems is no single move

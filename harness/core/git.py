@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,13 @@ from pathlib import Path, PurePosixPath
 from tunegate.harness.core.errors import CouldNotRun, UsageError, show_path
 
 SECONDS = 120  # of one command
+DIGITS = re.compile(r"[0-9a-fA-F]{4,40}")
 MOST_OF_A_FILE = 128 * 2**20  # bytes: whatever decides here is smaller; weights are not
+ELSEWHERE = frozenset({
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_REPLACE_REF_BASE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE",
+    "GIT_CEILING_DIRECTORIES",
+})  # fmt: skip
 #: Who writes commits, as nobody's name counts; and nobody is asked for a password.
 NOBODY = {"GIT_AUTHOR_NAME": "tunegate", "GIT_AUTHOR_EMAIL": "tunegate@localhost", "GIT_COMMITTER_NAME": "tunegate",
           "GIT_COMMITTER_EMAIL": "tunegate@localhost", "GIT_TERMINAL_PROMPT": "0",
@@ -38,12 +45,17 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments], input=given.encode(), capture_output=True, timeout=SECONDS,
-            env=os.environ | NOBODY | _work_tree(folder), check=False,
+            env=_environment() | NOBODY | _work_tree(folder), check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise CouldNotRun("git: expected it to be installed, found none") from None
     except subprocess.TimeoutExpired:
         raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no answer within {SECONDS} seconds") from None
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what would lead git to another repository, or to another history of this one."""
+    return {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
 
 
 def _work_tree(folder: Path) -> dict[str, str]:
@@ -80,8 +92,10 @@ def commit_of(folder: Path, ref: str, option: str) -> str:
     if not found:
         raise UsageError(f"{option} {ref}: expected a branch or a commit of this repository, found none; git fetch?")
     # git takes a tag, or a file in .git, before a branch of the same name
-    branches = {_commit(folder, f"refs/{kind}/{ref}") for kind in ("heads", "remotes")} - {""}
-    if branches - {found}:
+    branches = {_commit(folder, f"refs/{kind}/{ref}") for kind in ("heads", "remotes", "tags")} - {""}
+    # and it takes a branch before a commit of which the name is the beginning
+    is_beginning = branches and DIGITS.fullmatch(ref) and run_git(folder, "rev-parse", f"--disambiguate={ref}").stdout
+    if branches - {found} or is_beginning:
         raise UsageError(
             f"{option} {ref}: expected one commit of that name, found a branch and something else, such as a tag, that "
             f"are two; name the branch: refs/heads/{ref} or refs/remotes/{ref}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import cast
 
 from tunegate.harness.checks.base import Finding, Kind, Outcome
 from tunegate.harness.checks.cost import Call
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case, Unit
@@ -126,6 +127,9 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         return UNANSWERED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
     outcome: Outcome = case.check(seen, case.expect, case.input)
+    if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
+        scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
+        raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; mend the check")
     return Result(
         passed=outcome.score == 1.0 if kind == "pass/fail" else None,
         score=outcome.score,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.baselines.ledger import LEDGER, read_ledger, render_event, who
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
@@ -77,7 +79,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     for key, unit in new.units.items():
         if key in old.units:
             altered += _unit_changes(old.units[key], unit)
-    altered += _baselines(old, new)
+    altered += [*_baselines(old, new), *_renamed_baselines(old, new), *_events(old, new)]
     return RuleChanges(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
 
 
@@ -186,11 +188,44 @@ def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]
         yield f"{where} holds other outputs or scores of {_cases(other)}"
 
 
+def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
+    """New baselines of a model that has one already, by its digests, under another name or rung, and says otherwise."""
+    known: dict[tuple[str, tuple[str | None, ...]], list[Baseline]] = {}
+    for each in _readable(old.baselines):
+        if each.subject.get("base"):  # supplied outputs have no digest: their name, a setting, is all that there is
+            known.setdefault((each.unit, who(each.subject)), []).append(each)
+    there = {path.relative_to(old.baselines) for path in _files(old.baselines)}
+    for each in _readable(new.baselines):
+        if (name := each.path.relative_to(new.baselines)) not in there:
+            same = [was for was in known.get((each.unit, who(each.subject)), ()) if _rung(was) == _rung(each)]
+            for was in same[:1]:
+                yield from _baseline_changes(was, replace(each, subject=was.subject), name)
+
+
+def _rung(baseline: Baseline) -> str | None:
+    return baseline.subject.get("rung")
+
+
+def _readable(baselines: Path) -> Iterator[Baseline]:
+    for path in _files(baselines):
+        with suppress(Refused):  # the decision says why
+            yield read_baseline(path, "/".join(path.relative_to(baselines).with_suffix("").parts[1:]))
+
+
+def _events(old: Rules, new: Rules) -> Iterator[str]:
+    """What the change tells the ledger of releases: by what candidates will be held from now on."""
+    before = read_ledger(old.baselines).events
+    for event in read_ledger(new.baselines).in_order:
+        if event.digest not in before and event.kind in ("released", "withdrawn", "retired"):
+            yield f"the ledger: {render_event(event)}"
+
+
 def _files(baselines: Path) -> list[Path]:
     """The baselines of all models; releases and the ledger have guards of their own."""
     return [
         path for path in sorted(baselines.glob("*/*/*.json"))
         if not path.name.endswith(".released.json") and path.name != "diagnosis.json"
+        and path.relative_to(baselines).parts[0] != LEDGER
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from: https://example.org/adapters/support.zip  # or a .tar.gz, a folder beside 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -17,6 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -37,6 +39,7 @@ FILES = (WEIGHTS, CONFIG, TRAINING)  # all that is taken of what lies there
 SECONDS = 60  # without an answer
 LONGEST = 3600.0  # seconds for an archive, or for what is taken out of it: a server may send a byte a minute
 MOST = 4 << 30  # bytes of either; adapters take tens of MB
+CREDENTIALS = re.compile(r"//[^/]*@")
 LOOPBACK = {"127.0.0.1", "localhost"}  # elsewhere http is read by others, too
 SCHEMA = {
     "type": "object",
@@ -94,7 +97,7 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
                 _from_archive(source, part)
             else:
                 raise AuthoringError([_unknown(document)])
-        except (OSError, ValueError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile) as error:
             raise CouldNotRun(f"{document.name}: {source} did not deliver an adapter: {error}") from error
         _checked(part, sha, document)
         os.replace(part, folder)
@@ -102,12 +105,15 @@ def _fetch(source: str, folder: Path, sha: str, document: Document) -> None:
 
 def _is_address(source: str) -> bool:
     parts = urlsplit(source)
+    if "@" in parts.netloc:  # a name and a password have no place in a repository
+        return False
     return parts.scheme in {"https", "file"} or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _unknown(document: Document) -> Problem:
     expected = f"a folder beside {document.name}, https://... of a .zip or .tar.gz, or {HUB}OWNER/NAME@REVISION"
-    return document.problem(("from",), expected, repr(document.data["from"]))
+    found = CREDENTIALS.sub("//...@", document.data["from"])
+    return document.problem(("from",), expected, repr(found))
 
 
 def _from_hub(name: str, into: Path) -> None:

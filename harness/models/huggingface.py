@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.checks.base import Can
+from tunegate.harness.core.deadlines import time_limit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
@@ -21,6 +22,8 @@ from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.resolve import identify, resolve
 
+TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
+MOST_OF_A_PROMPT = 10_000_000  # characters
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
 
 
@@ -285,16 +288,21 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
     Raises:
         Refused: the model's chat template does not take such messages (some know no system turn).
     """
-    from jinja2 import TemplateError
-
     turns = [{"role": role, "content": text} for role, text in request.messages]
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except TemplateError as error:
+        with time_limit(TEMPLATE_SECONDS):
+            prompt = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except Exception as error:  # a template is a program of the model's author
         roles = ", ".join(role for role, _ in request.messages)
         raise Refused(
             f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
         ) from error
+    if len(prompt) > MOST_OF_A_PROMPT:
+        raise Refused(
+            f"{request.key}: expected a chat template that writes at most {MOST_OF_A_PROMPT:,} characters, found one "
+            f"that writes {len(prompt):,}"
+        )
+    return prompt
 
 
 def prompt_renderer(name: str, watch: Watch) -> Callable[[Request], tuple[str, int]]:

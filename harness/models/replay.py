@@ -20,7 +20,7 @@ DIGEST = {
     "type": "string", "pattern": "^[0-9a-f]{64}$",
     "description": "the digest that stands in its request, 64 digits from 0 to f",
 }  # fmt: skip
-_LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "maximum": 0}}
+_LOGPROBS = {"type": "array", "minItems": 1, "items": {"type": "number", "minimum": -1e6, "maximum": 0}}
 LINE = {
     "type": "object",
     "$comment": 'write {"case": "<task>/<unit>/<id>", "output": "..."}',
@@ -31,7 +31,7 @@ LINE = {
         "output": {"type": ["string", "null"], "description": "the answer; null where there is none"},
         "logprobs": {
             "anyOf": [{"type": "null"}, _LOGPROBS, {"type": "array", "minItems": 1, "items": _LOGPROBS}],
-            "description": "log-probabilities of tokens, none above 0: a list, for a pair two; null if there are none",
+            "description": "log-probabilities of tokens, -1e6 to 0: a list, for a pair two; null if there are none",
         },
         "tokens_in": _COUNT,
         "tokens_out": _COUNT,

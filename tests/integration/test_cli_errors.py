@@ -274,3 +274,14 @@ def test_a_command_names_its_own_options():
     assert own_options(said, {"--model", "--json"}) == (
         "wrong base; name it with --model, or --tg-record it: pytest fixtures/ --tg-model=a -k b\nor --model"
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="a device that is always full is Linux's")
+def test_an_output_that_cannot_be_written_is_told_with_3(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tunegate", "schema"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert "cannot be written" in done.stderr
+    assert "Exception ignored" not in done.stderr

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.records import write_policy
 from tests.support.units import write_unit
-from tunegate.harness.baselines.ledger import Event, append
+from tunegate.harness.baselines.ledger import Event, EventKind, append
 from tunegate.harness.cli.main import app
 
 GOOD, BAD = '{"product": "boiler"}', "no idea"
@@ -160,6 +160,10 @@ def test_cases_that_pass_do_not_dilute_those_that_fell(repository):
     assert not found["passes"]
 
 
+def tell(kind: EventKind, **more: Any) -> None:
+    append(Path("baselines"), Event(kind, "desk", {"model": "tiny", "adapter": "a" * 64}, **more))
+
+
 ALTERED: dict[str, tuple[Callable[[], object], str]] = {
     "a margin": (
         lambda: write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.4}),
@@ -220,6 +224,19 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
             Path("pyproject.toml").write_text('[tool.tunegate]\ncases="easy"'),
         ),
         "[tool.tunegate] cases: not set -> easy",
+    ),
+    "the model": (
+        lambda: Path("pyproject.toml").write_text('[tool.tunegate]\nmodel="replay:gpt=outputs.jsonl"'),
+        "[tool.tunegate] model: not set -> replay:gpt=outputs.jsonl",
+    ),
+    "a withdrawal": (lambda: tell("withdrawn", reason="It is slow."), "the ledger: the withdrawal of adapter aaaaaaaa"),
+    "a retired unit": (
+        lambda: tell("retired", files={"desk/old": "b" * 64}, reason="Old."),
+        "the ledger: the end of desk/old: Old.",
+    ),
+    "a release": (
+        lambda: tell("released", files={"desk/triage": "b" * 64}),
+        "the ledger: the release of adapter aaaaaaaa on tiny",
     ),
     "what inconclusive means": (
         lambda: Path("pyproject.toml").write_text('[tool.tunegate]\ninconclusive="warn"'),
@@ -356,6 +373,24 @@ def test_a_tag_of_the_branchs_name_is_not_taken_for_it(repository):
     assert "task.yaml is looser" in gate(since="refs/heads/main").stdout
 
 
+def test_a_branch_named_as_a_commit_begins_is_not_taken_for_it(repository):
+    main = subprocess.run(["git", "rev-parse", "main"], check=True, capture_output=True, text=True).stdout.strip()
+    weakened()
+    assert "task.yaml is looser" in gate(since=main[:8]).stdout
+    git("branch", main[:8], "weak")
+    said = gate(since=main[:8])
+    assert said.exit_code == 2
+    assert "expected one commit of that name, found a branch and something else" in said.output
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_GRAFT_FILE"])
+def test_the_environment_leads_git_to_no_other_repository(repository, monkeypatch, tmp_path, name):
+    weakened()
+    git("init", "-q", str(tmp_path / "other"))
+    monkeypatch.setenv(name, str(tmp_path / "other/.git"))
+    assert "task.yaml is looser" in gate().stdout
+
+
 def test_a_replaced_commit_is_not_taken_for_the_branch(repository):
     weakened()
     git("replace", "main", "weak")
@@ -456,6 +491,25 @@ def test_a_check_that_ends_its_process_is_no_pass(repository):
     done = gate(since=None)
     assert done.exit_code == 3
     assert "checks.py: expected an answer from the project's own checks" in done.output
+
+
+def test_a_check_that_never_answers_is_ended(repository, monkeypatch):
+    monkeypatch.setattr("tunegate.harness.checks.isolated.SECONDS", 6.0)
+    with_own_checks()
+    Path("checks.py").write_text(OWN.replace("return Outcome", "import time; time.sleep(1000); return Outcome"))
+    done = gate(since=None)
+    assert done.exit_code == 3
+    assert "checks.py: expected an answer from the project's own checks within 6 seconds" in done.output
+
+
+@pytest.mark.parametrize("score", ["float('nan')", "float('inf')", "2.0", "-0.5"])
+def test_a_score_that_is_none_names_its_case(repository, score):
+    with_own_checks()
+    Path("checks.py").write_text(OWN.replace("Outcome(float(len(output) < 60))", f"Outcome({score})"))
+    done = gate(since=None)
+    assert done.exit_code == 3
+    assert "expected a score from 0 to 1 from its check, found" in done.output
+    assert "desk/" in done.output
 
 
 def test_a_check_that_prints_and_fails(repository):

@@ -26,6 +26,7 @@ from tunegate.harness.baselines.ledger import (
     openings,
     read_ledger,
     who,
+    write_event,
 )
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
@@ -269,3 +270,14 @@ def test_the_how_manyth_model_is_asked_counts_by_the_most_worn_case(tmp_path):
     assert number(third, replace(unit, cases=unit.cases[1:])) == 2
     renamed = replace(unit.cases[0], id="other", input=unit.cases[0].input.upper() + " ")
     assert number(third, replace(unit, cases=(renamed,))) == 3
+
+
+def test_a_withdrawal_that_knows_of_no_release_takes_none_back(tmp_path):
+    released = Event("released", "desk", {"adapter": "a" * 64}, files={"desk/t": "b" * 64})
+    append(tmp_path, released)
+    append(tmp_path, Event("recorded", "desk", {"model": "x"}, files={"desk/t": "c" * 64}))
+    forged = Event("withdrawn", "desk", {"adapter": "a" * 64}, reason="No.", when="2099-01-01T00:00:00+00:00")
+    write_event(tmp_path, forged)
+    assert read_ledger(tmp_path).last_release("desk")
+    append(tmp_path, replace(forged, reason="Yes."))
+    assert not read_ledger(tmp_path).last_release("desk")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import canonical, digest, file_digest, write_atomically, write_json
 
 JSON = st.recursive(
@@ -96,3 +98,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_what_is_no_file_is_not_written_over(tmp_path, kind):
+    path = tmp_path / "out.json"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+    before = path.stat()
+    with pytest.raises(CouldNotRun, match="expected a file to write, found a folder, a device or a pipe"):
+        write_atomically(path, "text")
+    assert path.stat().st_mode == before.st_mode

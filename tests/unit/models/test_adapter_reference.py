@@ -119,6 +119,12 @@ def test_an_edited_cache_is_refused(adapter):
         adapter_folder(given, quiet())
 
 
+def test_a_password_in_an_address_is_refused_and_not_shown():
+    with pytest.raises(AuthoringError, match=r"support\.ref:1: from: expected a folder beside") as error:
+        adapter_folder(refer("https://me:secret@example.org/a.zip", "a" * 64), quiet())
+    assert "secret" not in str(error.value)
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("bound", ["MOST", "LONGEST"])
 def test_an_archive_without_end_is_left(adapter, tmp_path, monkeypatch, pack, bound):

@@ -1,0 +1,48 @@
+"""What a change alters of the baselines that it is judged by: under another name of the same model, too."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.support.records import LOCAL, record, save, write_desk, write_policy
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.changes import Rules, rule_changes
+
+T = "desk/triage"
+HALF, LESS = "1" * 30 + "0" * 30, "1" * 20 + "0" * 40
+
+
+@pytest.fixture
+def rules(tmp_path):
+    """Both sides of a change that brings a baseline of these scores for another name of a model."""
+    write_desk(tmp_path / "fixtures", 60)
+    write_policy(tmp_path / "fixtures", triage={"role": "target"})
+    tasks = load_tasks(tmp_path / "fixtures")
+    save(tmp_path / "old", record(tasks, {T: HALF}), tasks[0].units)
+
+    def changed(scores: str, **subject: str) -> tuple[Rules, Rules]:
+        shutil.copytree(tmp_path / "old", tmp_path / "new")
+        names = {"subject": LOCAL | {"adapter": None} | subject, "engine": {}, "names": {"model": "other"}}
+        made = record(tasks, {T: scores}, fingerprint=names)
+        save(tmp_path / "new", made, tasks[0].units)
+        return Rules(tasks, tmp_path / "old"), Rules(tasks, tmp_path / "new")
+
+    return changed
+
+
+def test_the_same_weights_under_another_name_may_not_answer_otherwise(rules):
+    found = rule_changes(*rules(LESS, model="other-87654321"))
+    told = "desk/triage: its baseline (other-87654321/desk/triage.json) holds other outputs or scores of 10 cases"
+    assert [line for line in found.altered if line.startswith(told)]
+
+
+def test_the_same_answers_under_another_name_are_an_addition(rules):
+    found = rule_changes(*rules(HALF, model="other-87654321"))
+    assert not [line for line in found.altered if "outputs" in line]
+    assert any("a new baseline (other-87654321" in line for line in found.added)
+
+
+def test_other_weights_are_another_model(rules):
+    assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered

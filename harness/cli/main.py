@@ -73,12 +73,12 @@ def main() -> None:
     """The console script."""
     isolate(gate.__name__)
     try:
-        app(prog_name="tunegate")
-    finally:
-        # here and not at the interpreter's end, where a full disk would make an exit code of its own
         try:
-            sys.stdout.flush()
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            app(prog_name="tunegate")
+        finally:
+            sys.stdout.flush()  # not at the interpreter's end, where a full disk would make an exit code of its own
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whoever read it has left, and need not be told
             errors.print(f"the output cannot be written ({error.strerror or error})", markup=False)
-            raise SystemExit(CouldNotRun.exit_code) from error
+        raise SystemExit(CouldNotRun.exit_code) from error

@@ -277,11 +277,12 @@ def test_a_command_names_its_own_options():
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="a device that is always full is Linux's")
-def test_an_output_that_cannot_be_written_is_told_with_3(tmp_path):
+@pytest.mark.parametrize("command", ["schema", "ledger", "--help"])
+def test_an_output_that_cannot_be_written_is_told_with_3(command):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tunegate", "schema"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tunegate", command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 3
-    assert "cannot be written" in done.stderr
+    assert "No space left on device" in done.stderr
     assert "Exception ignored" not in done.stderr

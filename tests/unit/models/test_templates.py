@@ -29,14 +29,14 @@ class Tokenizer:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 0.2 seconds"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 2 seconds"),
         ("{{ 'x' * 20000000 }}", "expected a chat template that writes at most 10,000,000 characters"),
         ("{% include '/etc/passwd' %}", "expected messages that the model's chat template takes"),
         ("{{ messages.nothing.there }}", "expected messages that the model's chat template takes"),
     ],
 )
 def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
-    monkeypatch.setattr(huggingface, "TEMPLATE_SECONDS", 0.2)
+    monkeypatch.setattr(huggingface, "TEMPLATE_SECONDS", 2.0)
     with pytest.raises(Refused, match=said) as error:
         huggingface.render_prompt(Tokenizer(template), REQUEST)
     assert "desk/triage/a" in str(error.value)

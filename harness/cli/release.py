@@ -106,7 +106,7 @@ def retire(
 
 def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:
     """Check a released adapter's digests again, on any machine, without torch."""
-    from tunegate.harness.release.release import read_manifest, verify_release
+    from tunegate.harness.release.manifest import read_manifest, verify_release
 
     lines = verify_release(adapter)
     if as_json:

@@ -17,23 +17,19 @@ from tunegate.harness.baselines.lookup import baseline_references, check_repeats
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
 from tunegate.harness.baselines.store import state
-from tunegate.harness.core.errors import Refused, TunegateError, Unreadable, show_path
+from tunegate.harness.core.errors import Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown, shown_in_json, shown_in_markdown
-from tunegate.harness.core.files import file_digest, is_as_stamped, json_text, stamped, text_digest
+from tunegate.harness.core.files import json_text
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
-from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import (
-    CONFIG,
     TRAINING,
-    WEIGHTS,
     adapter_digest,
     check_named_base,
     training_record,
@@ -41,9 +37,8 @@ from tunegate.harness.models.adapters import (
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.release.asking import ask_again
+from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
 
-MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
-RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 OpenModel = Callable[[Path | None], Model]
 
@@ -158,15 +153,11 @@ def release_adapter(
 
 def _check_folder(adapter: Path) -> None:
     """What is delivered is the folder, so nothing may be in it that the manifest does not list."""
-    if foreign := _foreign(adapter):
+    if foreign := foreign_files(adapter):
         raise Refused(
             f"{show_path(adapter)}: expected an adapter and what was written about it, found {listed(foreign)} too; "
             "move that elsewhere: what is released is the folder"
         )
-
-
-def _foreign(adapter: Path) -> list[str]:
-    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, MANIFEST})
 
 
 def _check_models(models: Mapping[str, Model], expected: Fingerprint, name: str) -> None:
@@ -205,7 +196,7 @@ def _check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
 
 def _check_as_begun(adapter: Path, digest: str, tasks: Sequence[Task], cases: Path) -> None:
     """What was judged is what is released: nobody changed it while it was asked."""
-    if adapter_digest(adapter) != digest or _foreign(adapter):
+    if adapter_digest(adapter) != digest or foreign_files(adapter):
         raise Refused(f"{show_path(adapter)}: it changed while it was judged; nothing is released, release it again")
     now = load_tasks(cases)
     if [(task.policies, [unit.questions for unit in task.units]) for task in tasks] != [
@@ -306,27 +297,11 @@ def _write(
     card = _card(adapter.resolve().name, training, decided, about)
     record = json_text(decided.as_dict())
     folder = adapter.resolve()
-    manifest = json_text(_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
+    manifest = json_text(make_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
     texts = {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: manifest}
     slug = str(decided.fingerprint["subject"]["model"])
     notes = write_baselines(baselines, slug, decided, units, seen, released=True, folder=folder, more=texts)
     return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
-
-
-def _manifest(
-    adapter: Path, digest: str, training: Mapping[str, Any], record: Record, texts: Mapping[str, str]
-) -> dict[str, Any]:
-    # with the digest of every other file, those that are about to be written among them: `verify` finds any change
-    files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in RELEASED}
-    return stamped({
-        "schema_version": 1,
-        "adapter": digest,
-        "model": training["model"],
-        "task": training["task"],
-        "decision": dict(record.tasks[training["task"]]),
-        "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
-        "files": files,
-    })  # fmt: skip
 
 
 def _sealed(baselines: Path, units: Sequence[Unit], record: Record) -> dict[str, int]:
@@ -377,70 +352,3 @@ def _in_card(value: Any) -> Any:
     if isinstance(value, Undefined | _AsItIs):
         return value
     return shown_in_markdown(str(value))
-
-
-def verify_release(adapter: Path) -> list[str]:
-    """Check a released adapter's digests again, on any machine, without torch; a line for each thing checked.
-
-    Raises:
-        Refused: no manifest, or anything differs from it.
-    """
-    manifest = read_manifest(adapter)
-    # a manifest that leaves a file out would vouch for any
-    missing = sorted(set(RELEASED) - set(manifest["files"]))
-    if foreign := _foreign(adapter):
-        raise Refused(
-            f"{show_path(adapter)}: expected the files that were released, found {listed(foreign)} too, of which the "
-            "manifest knows nothing"
-        )
-    wrong = missing + [name for name, sha in manifest["files"].items() if not _is(adapter / name, sha)]
-    if wrong:
-        raise Refused(
-            f"{show_path(adapter)}: expected the files as they were released, found {', '.join(wrong)} changed or gone"
-        )
-    record, training = read_record(adapter / RECORD), training_record(adapter) or {}
-    for name, found in (
-        ("adapter", adapter_digest(adapter)),
-        ("record", record.fingerprint["subject"].get("adapter")),
-        ("training record", training.get("adapter")),
-    ):
-        if found != manifest["adapter"]:
-            raise Refused(f"{show_path(adapter)}: the {name} is another one's than its manifest says")
-    # digests show that nothing changed, not that it was worth releasing
-    if record.tasks.get(manifest["task"], {}).get("decision") != "release":
-        raise Refused(f"{show_path(adapter)}: its record does not say release for {manifest['task']}")
-    if manifest["task"] != training["task"]:
-        raise Refused(f"{show_path(adapter)}: it was trained for {training['task']}, released for {manifest['task']}")
-    # what it says beside digests stands in those files, too, and there nothing changed
-    expected = _manifest(adapter, manifest["adapter"], training, record, {})
-    if odd := sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key)):
-        said = ", ".join(key for key in odd if key != "digest")
-        raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
-    lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
-    return [
-        *lines,
-        f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
-    ]
-
-
-def read_manifest(adapter: Path) -> dict[str, Any]:
-    """What a released adapter's manifest says; `verify` sees that it is true.
-
-    Raises:
-        Refused: there is none, or it is damaged or edited.
-    """
-    path = adapter / MANIFEST
-    try:
-        manifest = read_object(path, "a release manifest", published_schema("manifest"))
-    except Unreadable as error:
-        found = "none; release it with tunegate release" if error.is_missing else f"a damaged file ({error.found})"
-        raise Refused(f"{show_path(path)}: expected a release manifest, found {found}") from error
-    if not is_as_stamped(manifest):
-        raise Refused(f"{show_path(path)}: expected the release manifest as it was written, found it edited")
-    return manifest
-
-
-def _is(path: Path, sha: str) -> bool:
-    # but for the weights nothing that is released is so large: what grew to that need not be read to have changed
-    sensible = path.is_file() and (path.name == WEIGHTS or path.stat().st_size <= MOST_BYTES)
-    return sensible and file_digest(path) == sha

@@ -10,7 +10,7 @@ from tests.unit.release.test_release import desk, released  # noqa: F401  (fixtu
 
 def test_verify_needs_no_torch(released):  # noqa: F811
     code = (
-        "import sys; from pathlib import Path; from tunegate.harness.release.release import verify_release\n"
+        "import sys; from pathlib import Path; from tunegate.harness.release.manifest import verify_release\n"
         "verify_release(Path(sys.argv[1]))\n"
         "print(sorted({'torch', 'transformers', 'peft', 'sentence_transformers'} & set(sys.modules)))"
     )

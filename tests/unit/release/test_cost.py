@@ -22,7 +22,7 @@ from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.release import verify_release
+from tunegate.harness.release.manifest import verify_release
 
 N = 60
 

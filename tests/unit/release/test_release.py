@@ -30,14 +30,8 @@ from tunegate.harness.models import huggingface
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.release import (
-    MANIFEST,
-    OpenModel,
-    Unproven,
-    find_record,
-    release_adapter,
-    verify_release,
-)
+from tunegate.harness.release.manifest import MANIFEST, verify_release
+from tunegate.harness.release.release import OpenModel, Unproven, find_record, release_adapter
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]

@@ -30,6 +30,7 @@ START = "from tunegate.harness.checks.isolated import serve; serve()"
 CALLS = ("load", "texts")  # parts of a kind that are functions, and stay in the process
 LISTS = ("ignores", "libraries")
 SECONDS = 120.0  # for one answer
+MOST_OF_AN_ANSWER = 1 << 26  # bytes
 
 
 class IsolatedChecks:
@@ -95,7 +96,7 @@ class _Process:
         try:
             self._questions.write(base64.b64encode(pickle.dumps((what, given))) + b"\n")
             self._questions.flush()
-            kind, result = json.loads(self._answers.readline())
+            kind, result = json.loads(self._answers.readline(MOST_OF_AN_ANSWER))
         except (OSError, ValueError, RecursionError) as error:
             raise CouldNotRun(
                 f"{show_path(self._path)}: expected an answer from the project's own checks within {SECONDS:.0f} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -79,6 +80,6 @@ def main() -> None:
             sys.stdout.flush()  # not at the interpreter's end, where a full disk would make an exit code of its own
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # whoever read it has left, and need not be told
+        if error.errno != errno.EPIPE:  # whoever read it has left, and need not be told
             errors.print(f"the output cannot be written ({error.strerror or error})", markup=False)
         raise SystemExit(CouldNotRun.exit_code) from error

@@ -173,9 +173,9 @@ def test_a_null_is_unscored_and_fails(project: Project) -> None:
         ({"output": "fog"}, "expected logprobs, which is what its case asks for, found output (desk/pairs/who)"),
         ({}, "expected logprobs, which is what its case asks for, found neither (desk/pairs/who)"),
         ({"logprobs": [-1.0]}, "expected log-probabilities of 2 texts, found those of 1"),
-        ({"logprobs": [[-1.0], [0.5]]}, "none above 0"),
-        ({"logprobs": []}, "none above 0"),
-        ({"logprobs": [[], [-1]]}, "none above 0"),
+        ({"logprobs": [[-1.0], [0.5]]}, "-1e6 to 0"),
+        ({"logprobs": []}, "-1e6 to 0"),
+        ({"logprobs": [[], [-1]]}, "-1e6 to 0"),
     ],
 )
 def test_lines_that_cannot_be_are_refused_with_file_and_line(project: Project, line: dict[str, Any], told: str) -> None:

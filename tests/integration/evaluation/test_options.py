@@ -163,7 +163,7 @@ def test_completion_knows_the_commands():
     code = "import sys; sys.argv[0] = 'tunegate'; from tunegate.harness.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True)
 
-    assert done.stdout.split() == ["record", "release", "report"]
+    assert done.stdout.split() == ["record", "release", "retire", "report"]
 
 
 # --- a host's own options

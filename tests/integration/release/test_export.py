@@ -62,7 +62,7 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, run, tmp_path)
 
     assert not done.blocked
     assert {unit: each["verdict"] for unit, each in done.record.verdicts.items()} == {
-        "desk/triage": "held", "desk/passages": "held",
+        "desk/triage": "cannot fall", "desk/passages": "held",
     }  # fmt: skip
     assert (done.same, done.of) == (40, 40)
     manifest = json.loads((tmp_path / "merged" / MANIFEST).read_text())

@@ -29,7 +29,7 @@ from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, R
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 CALLS = ("load", "texts")  # parts of a kind that are functions, and stay in the process
 LISTS = ("ignores", "libraries")
-SECONDS = 120.0  # for one answer
+SECONDS = 60.0  # for one answer
 MOST_OF_AN_ANSWER = 1 << 26  # bytes
 
 

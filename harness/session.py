@@ -186,7 +186,7 @@ class Session:
                     f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
                 )
         sealed, found = [unit.key for unit in self.selected if unit.sealed], len(self.options.adapters)
-        if self.options.against and sealed and found > 1:
+        if sealed and found > 1:
             raise Refused(
                 f"--tg-sealed opens the cases of {', '.join(sealed)} for one chosen adapter, found {found}; choose it "
                 "on the open ones, without --tg-sealed"

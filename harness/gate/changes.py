@@ -75,7 +75,7 @@ class RuleChanges:
 
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
-    altered = [*_settings(old, new), *_gone(old, new), *_looser(old, new)]
+    altered = [*_settings(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
     for key, unit in new.units.items():
         if key in old.units:
             altered += _unit_changes(old.units[key], unit)
@@ -116,6 +116,21 @@ def _looser(old: Rules, new: Rules) -> Iterator[str]:
     for key, policy in new.policies.items():
         if key in old.policies and (terms := policy_changes(old.policies[key], policy, looser=True)):
             yield f"{key}: task.yaml is looser: {', '.join(terms)}"
+
+
+def _sealed(old: Rules, new: Rules) -> Iterator[str]:
+    """Known open units that another unit proves from now on: then they need not be held themselves."""
+    before, now = _seals(old), _seals(new)
+    for key, sealed in now.items():
+        if key in old.units and before.get(key) != sealed:
+            yield f"{key}: from now on {sealed} proves it, and it need not be held"
+
+
+def _seals(rules: Rules) -> dict[str, str]:
+    """The units that prove others, by those."""
+    return {
+        f"{key.rpartition('/')[0]}/{policy['seals']}": key for key, policy in rules.policies.items() if policy["seals"]
+    }
 
 
 def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:

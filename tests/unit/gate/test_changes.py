@@ -46,3 +46,14 @@ def test_the_same_answers_under_another_name_are_an_addition(rules):
 
 def test_other_weights_are_another_model(rules):
     assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered
+
+
+def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):
+    for side, more in (("old", {}), ("new", {"final": {"role": "target", "seals": "triage"}})):
+        write_desk(tmp_path / side, 60)
+        if more:
+            write_desk(tmp_path / side, 60, "final", sealed=True)
+        write_policy(tmp_path / side, triage={"role": "target"}, **more)
+    old, new = (Rules(load_tasks(tmp_path / side), tmp_path / "none") for side in ("old", "new"))
+    assert rule_changes(old, new).altered == ("desk/triage: from now on desk/final proves it, and it need not be held",)
+    assert not rule_changes(new, new).altered

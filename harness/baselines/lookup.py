@@ -27,7 +27,7 @@ EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one wo
 def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | None = None) -> str:
     """The command that records one unit for a subject; `model` is its `--tg-model` where that is not the default."""
     if model and model.startswith(REPLAY):
-        options = ["--from=OLD-OUTPUTS.jsonl", f"--name={split_replay(model)[0]}"]
+        options = ["--from=OLD-OUTPUTS.jsonl", "--requests=REQUESTS.jsonl", f"--name={split_replay(model)[0]}"]
         options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
         return shlex.join(["tunegate", "record", *options, *(["--sealed"] if unit.sealed else []), unit.key])
     options = ["--tg-record"]
@@ -92,8 +92,9 @@ def matching(
     if wrong:
         if _is_supplied(engine):
             wrong.append(
-                "the baseline is made of the answers from before the change (OLD-OUTPUTS.jsonl); to compare supplied "
-                "outputs with a model's, name the model's record: --tg-against=RECORD.json"
+                "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of "
+                "it, too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the "
+                "model's record: --tg-against=RECORD.json"
             )
         raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
     return found

@@ -19,7 +19,7 @@ from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import OPTIONS, standing
 
-PYTESTS = re.compile(r"pytest [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
+PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
 
 

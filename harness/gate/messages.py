@@ -123,7 +123,7 @@ def _numbers(facts: UnitVerdict) -> str:
     grouped = f" in {facts.observations} observations" if facts.observations != facts.n else ""
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
-        sure = f"{100 - 200 * (facts.level or 0.0):.3g} %"
+        sure = f"{100 - 200 * (facts.level or 0.0):.4g} %"
         moved += f" ({sure}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":

@@ -109,7 +109,7 @@ def check_digests(outputs: Replay, units: Iterable[Unit], rung: RungName, given:
         if trouble:
             wrong.setdefault((unit.key, trouble), []).append((source.line, case.id))
     if wrong:
-        raise AuthoringError([_problem(outputs, rung, *each, lines) for each, lines in wrong.items()])
+        raise AuthoringError([_problem(outputs, rung, bool(given), *each, lines) for each, lines in wrong.items()])
     return without
 
 
@@ -121,7 +121,9 @@ def _trouble(unit: Unit, case: Case, rung: RungName, repeat: int, found: str) ->
     return next((f"that of the {each} rung" for each in other), "that of another request")
 
 
-def _problem(outputs: Replay, rung: RungName, unit: str, trouble: str, lines: Sequence[tuple[int, str]]) -> Problem:
+def _problem(
+    outputs: Replay, rung: RungName, has_requests: bool, unit: str, trouble: str, lines: Sequence[tuple[int, str]]
+) -> Problem:
     """One mistake of many lines, told once."""
     first, ids = min(lines)[0], list(dict.fromkeys(case for _, case in lines))
     found = f"{trouble} on {len(lines)} line{'s' if len(lines) > 1 else ''} ({listed(ids)})"
@@ -129,6 +131,8 @@ def _problem(outputs: Replay, rung: RungName, unit: str, trouble: str, lines: Se
         on = "" if rung == "as-is" else f" on the {rung} rung"
         expected = f"the digest of the request of each answer to {unit}{on}"
         hint = "copy it from the request's line, or name the file of requests: --requests (pytest: --tg-requests)"
+        if has_requests:
+            hint = "the file of requests is older than these cases: tunegate prompts > REQUESTS.jsonl writes it again"
     elif trouble.endswith("rung"):
         expected = f"the digest of what {unit} asks on the {rung} rung"
         hint = "name the rung that was answered: --rung (pytest: --tg-rung)"

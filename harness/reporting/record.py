@@ -151,7 +151,7 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
 
 
 def _compared(record: Record, who: str) -> Table:
-    sure = listed(sorted({f"{100 - 200 * each['level']:.3g} %" for each in record.verdicts.values() if each["level"]}))
+    sure = listed(sorted({f"{100 - 200 * each['level']:.4g} %" for each in record.verdicts.values() if each["level"]}))
     moved = f"difference [{sure}]" if sure else "difference"
     columns = ("unit", "role", "cases", "before", "now", moved, "regressed/\nfixed", "verdict")
     rows = [

@@ -64,7 +64,7 @@ def write_fixtures(desk: Path) -> None:
     write_unit(desk, "triage", suite="schema", check={"schema": "refs/number.schema.json"}, cases=triage)
     wording = [{"id": f"w{n:02}", "input": f"Write to house {n}.", "expect": {"terms": ["digit"]}} for n in range(20)]
     write_unit(desk, "wording", suite="vocabulary", check={"terms": "refs/terms.yaml"}, cases=wording)
-    final = [{"id": f"f{n:02}", "input": f"How many radiators has flat {n}?"} for n in range(24)]
+    final = [{"id": f"f{n:02}", "input": f"How many radiators has flat {n}?"} for n in range(64)]
     write_unit(desk, "final", suite="schema", check={"schema": "refs/number.schema.json"}, cases=final, sealed=True)
     replies = [
         {"id": f"r{n}", "input": f"Reply to house {n}.", "expect": {"says": f"We'll be there on {day}."}}

@@ -193,8 +193,8 @@ def test_lines_without_a_digest_take_that_of_the_file_of_requests(tmp_path, unit
     )
     del given["desk/triage/b", 0]
     assert refused(tmp_path, unit, lines, given=given) == [
-        "2: digest: expected the digest of the request of each answer to desk/triage, found none on 1 line (b); copy "
-        "it from the request's line, or name the file of requests: --requests (pytest: --tg-requests)"
+        "2: digest: expected the digest of the request of each answer to desk/triage, found none on 1 line (b); the "
+        "file of requests is older than these cases: tunegate prompts > REQUESTS.jsonl writes it again"
     ]
     assert check(tmp_path, unit, lines, given=given, needed=False) == 1
 

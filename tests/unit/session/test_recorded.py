@@ -160,7 +160,7 @@ def test_another_name_has_another_baseline(supply: Supply) -> None:
         judged(replace(options, model=options.model.replace("gpt=", "other="), against="baseline"))
     assert (
         "desk/triage: expected a baseline of this model (replay-other), found one of another only (replay-gpt); "
-        "record it: tunegate record --from=OLD-OUTPUTS.jsonl --name=other desk/triage"
+        "record it: tunegate record --from=OLD-OUTPUTS.jsonl --requests=REQUESTS.jsonl --name=other desk/triage"
     ) in str(caught.value)
     assert "name the model's record: --tg-against=RECORD.json" in str(caught.value)
 

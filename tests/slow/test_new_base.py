@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_real_model import RECIPE, Place, copied, place  # noqa: F401  (fixtures)
+from tests.support.paths import ROOT
+from tunegate.harness.authoring.yaml_reader import read_yaml
 
 pytestmark = pytest.mark.real
 
@@ -24,8 +26,9 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_it_back(co
     [served] = copied.path.glob("baselines/*/support/triage.released.json")
     outputs = served.read_bytes()
     perturb(Path(os.environ["TUNEGATE_CACHE"]) / "models", copied.path / "next")
-    gate = ("pytest", "suites/", "--tg-model=next", "--tg-adapter=second", "--tg-against=baseline")
-    ok("pytest", "suites/", "--tg-record", "--tg-model=next")
+    seal(copied.path / "fixtures/support")  # the open cases were asked of the first adapter, and prove no gain any more
+    gate = ("pytest", "suites/", "--tg-model=next", "--tg-adapter=second", "--tg-against=baseline", "--tg-sealed")
+    ok("pytest", "suites/", "--tg-record", "--tg-model=next", "--tg-sealed")
     ok("tunegate", "diagnose", "--sample=10", "--model=next")
     (copied.path / "recipe.yaml").write_text(f"{RECIPE.replace('output: adapter', 'output: second')}model: next\n")
     ok("tunegate", "train", "recipe.yaml")
@@ -41,7 +44,20 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_it_back(co
     refused = ok("tunegate", "release", "second", "--run=second.json", "--model=next", code=4)
     assert "Too slow.; it is not released again" in refused
     kinds = [each["kind"] for each in json.loads(copied.run("tunegate", "ledger", "--json").stdout)]
-    assert kinds == ["recorded", "run", "released", "recorded", "run", "released", "withdrawn"]
+    assert kinds == ["recorded", "run", "released", "recorded", "opened", "run", "released", "withdrawn"]
+
+
+def seal(task: Path) -> None:
+    """A sealed unit of other messages that proves what triage shows."""
+    data = json.loads((task / "triage.yaml").read_text())
+    known = {case["id"] for case in data["cases"]}
+    others = [
+        case for case in read_yaml(ROOT / "fixtures/support/triage.yaml").data["cases"] if case["id"] not in known
+    ]
+    cases = [{key: case[key] for key in ("id", "input")} for case in others[:20]]
+    (task / "final.yaml").write_text(json.dumps({**data, "unit": "final", "sealed": True, "cases": cases}))
+    policy = "  final: {role: target, margin: 0.2, seals: triage, reason: looked at once}\n"
+    (task / "task.yaml").write_text((task / "task.yaml").read_text() + policy)
 
 
 def perturb(models: Path, to: Path) -> None:

@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # a worker a core, a thread a worker; who is done takes over half of what another has left
 PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
-.PHONY: install demo suites unit test slow services golden lint clean
+.PHONY: install demo suites unit test search slow services golden lint clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +29,9 @@ unit: install
 
 test: install
 	$(PARALLEL)
+
+search: install
+	TUNEGATE_EXAMPLES=search $(PARALLEL) -m hypothesis tests/unit
 
 slow: install
 	pytest tests/slow

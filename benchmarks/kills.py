@@ -1,6 +1,6 @@
 """100 kills at random moments of a recording, a gate and a release, the real commands on a real model: what is left?
 
-    python benchmarks/kills.py              # about twenty minutes on two cores
+    python benchmarks/kills.py              # 50 minutes on two cores, other work beside it
     python benchmarks/kills.py --count 12   # fewer; --out DIR keeps the result apart
 
 A small project is made on a tiny model: recorded, trained, judged. Copies of it run a command, whose processes are all
@@ -157,7 +157,8 @@ def killed(command: Command, home: Path, seconds: float, before: Mapping[str, st
         wrong.append("a part of it is there, and nothing refuses")
     try:
         finish(command, home)
-        if differ := sorted(key for key in left(home).keys() | after.keys() if left(home).get(key) != after.get(key)):
+        again = left(home)
+        if differ := sorted(key for key in again.keys() | after.keys() if again.get(key) != after.get(key)):
             wrong.append(f"run again, it left other files: {', '.join(differ)}")
     except Failed as error:
         wrong.append(f"run again: {error}")

@@ -229,11 +229,7 @@ def case_events(
 
 def openings(ledger: Ledger, task: str) -> dict[str, int]:
     """How many models have answered each case of a task, sealed or not, by case digest: 0 is not in it."""
-    asked: dict[str, set[tuple[str | None, ...]]] = {}
-    for event in ledger.of(task, "opened", "run"):
-        for case in cases_of(event):
-            asked.setdefault(case, set()).add(event.who)
-    return {case: len(models) for case, models in asked.items()}
+    return {case: len(models) for case, models in _asked(ledger, task).items()}
 
 
 def opening_numbers(ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> dict[str, int]:
@@ -241,15 +237,22 @@ def opening_numbers(ledger: Ledger, units: Iterable[Unit], model: tuple[str | No
 
     A model that was asked before keeps its number: the same answers show nothing new.
     """
+    every = list(units)
+    asked = {task: _asked(ledger, task) for task in {unit.task for unit in every}}
     found = {}
-    for unit in units:
-        asked: dict[str, list[tuple[str | None, ...]]] = {}
-        for event in ledger.of(unit.task, "opened", "run"):
-            for case in cases_of(event):
-                if event.who not in asked.setdefault(case, []):
-                    asked[case].append(event.who)
-        before = [asked.get(case_digest(case), []) for case in unit.cases]
-        found[unit.key] = max((each.index(model) if model in each else len(each) for each in before), default=0) + 1
+    for unit in every:
+        models = [asked[unit.task].get(case_digest(case), {}) for case in unit.cases]
+        found[unit.key] = max((each.get(model, len(each)) for each in models), default=0) + 1
+    return found
+
+
+def _asked(ledger: Ledger, task: str) -> dict[str, dict[tuple[str | None, ...], int]]:
+    """The models that were asked each case of a task, each with the number of those before it, by case digest."""
+    found: dict[str, dict[tuple[str | None, ...], int]] = {}
+    for event in ledger.of(task, "opened", "run"):
+        for case in cases_of(event):
+            models = found.setdefault(case, {})
+            models.setdefault(event.who, len(models))
     return found
 
 

@@ -204,27 +204,24 @@ def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]
 
 
 def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
-    """New baselines of a model that has one already, by its digests, under another name or rung, and says otherwise."""
-    known: dict[tuple[str, tuple[str | None, ...]], list[Baseline]] = {}
-    for each in _readable(old.baselines):
-        if each.subject.get("base"):  # supplied outputs have no digest: their name, a setting, is all that there is
-            known.setdefault((each.unit, who(each.subject)), []).append(each)
-    there = {path.relative_to(old.baselines) for path in _files(old.baselines)}
-    for each in _readable(new.baselines):
-        if (name := each.path.relative_to(new.baselines)) not in there:
-            same = [was for was in known.get((each.unit, who(each.subject)), ()) if _rung(was) == _rung(each)]
-            for was in same[:1]:
-                yield from _baseline_changes(was, replace(each, subject=was.subject), name)
-
-
-def _rung(baseline: Baseline) -> str | None:
-    return baseline.subject.get("rung")
-
-
-def _readable(baselines: Path) -> Iterator[Baseline]:
-    for path in _files(baselines):
+    """New baselines of a model that has one already, by its digests, under another name, that say otherwise."""
+    there = {path.relative_to(old.baselines): path for path in _files(old.baselines)}
+    for path in _files(new.baselines):
+        name = path.relative_to(new.baselines)
+        if name in there:
+            continue
+        others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
         with suppress(Refused):  # the decision says why
-            yield read_baseline(path, "/".join(path.relative_to(baselines).with_suffix("").parts[1:]))
+            unit = "/".join(name.with_suffix("").parts[1:])
+            now, known = read_baseline(path, unit), [read_baseline(other, unit) for other in others]
+            # supplied outputs have no digest: their name, a setting, is all that there is
+            same = (was for was in known if now.subject.get("base") and _model(was) == _model(now))
+            if was := next(same, None):
+                yield from _baseline_changes(was, replace(now, subject=was.subject), name)
+
+
+def _model(baseline: Baseline) -> tuple[str | None, ...]:
+    return *who(baseline.subject), baseline.subject.get("rung")
 
 
 def _events(old: Rules, new: Rules) -> Iterator[str]:

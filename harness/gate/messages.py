@@ -111,7 +111,7 @@ def _held(facts: UnitVerdict) -> str:
     within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
     if facts.lower:
         return f"Held, but lower: worse than the {facts.reference}, by at most {within}."
-    if facts.role == "guard" and facts.gained:
+    if facts.gained:
         return f"Held, and gained: better than the {facts.reference}, beyond what chance explains for it alone."
     if _least(facts) >= 0:
         return f"Held: any loss against the {facts.reference} is excluded."

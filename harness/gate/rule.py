@@ -239,8 +239,12 @@ def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
 
 
 def _gained(each: PairedScores) -> bool:
-    """Whether it rose beyond chance, looked at alone: what a guard may say of itself, which need not rise."""
-    return stats.held(each.d, 0.0, each.level) and stats.p_better(each.d, seed=SEED).p <= each.level
+    """Whether a guard rose beyond chance, looked at alone; a target's gain is tested in its family."""
+    return (
+        each.policy.role == "guard"
+        and stats.held(each.d, 0.0, each.level)
+        and stats.p_better(each.d, seed=SEED).p <= each.level
+    )
 
 
 def _facts(each: PairedScores, reference: Record) -> UnitVerdict:

@@ -21,7 +21,7 @@ class UnitVerdict:
     names the critical cases that regressed, `already_failing` those the reference failed, `unstable` those of which
     one answer failed and it takes two; `before` holds what the reference answered to the regressed cases, unless the
     unit is sealed. `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance,
-    `gained` that, looked at alone, it is better. A guard `cannot fall` where its reference passes nothing. An open
+    `gained` that a guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open
     unit is `proven_by` the sealed one that was judged with it.
     """
 

@@ -200,7 +200,7 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     return Plan(unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed)
 
 
-def together(plans: Sequence[Plan]) -> tuple[float, float | None]:
+def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:
     """How often the units of one task let an equal model pass, and one that gains what is hoped for on every target.
 
     What is open and proven by a sealed unit must not be regressed, the rest must hold; and no critical case may flip.

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.planning.plan import CHANGES, Chances, Plan, together
+from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
@@ -103,7 +103,7 @@ def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
         known = [each for each in units if each.chances]
         if len(known) < 2 and not any(each.false_alarm for each in known):
             continue
-        equal, gained = together(known)
+        equal, gained = passes_together(known)
         alarm = 1 - math.prod(1 - each.false_alarm for each in known)
         critical = f"; critical cases alone block it {_often(alarm)}" if alarm else ""
         gain = next((each.gain for each in known if each.role == "target" and each.gain), None)

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import case_digests, cases_of, opening_numbers, read_ledger, who
+from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
 from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
@@ -143,7 +143,8 @@ def release_adapter(
     _check_decision(gate.compare(tasks, now, compared, [training["task"]]), None, tasks)
     _check_as_begun(adapter, digest, tasks, cases)
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
-    about = {"asked": asked.line(), "sealed": _sealed(baselines, units, record)}
+    openings = [numbers[unit.key] for unit in units if unit.sealed]
+    about = {"asked": asked.line(), "sealed": {"others": max(openings) - 1} if openings else {}}
     done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen, about)
     sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
     notes = [line for name, each in sides.items() for line in each.notes(name)]
@@ -302,16 +303,6 @@ def _write(
     slug = str(decided.fingerprint["subject"]["model"])
     notes = write_baselines(baselines, slug, decided, units, seen, released=True, folder=folder, more=texts)
     return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
-
-
-def _sealed(baselines: Path, units: Sequence[Unit], record: Record) -> dict[str, int]:
-    """For how many other models the sealed cases were opened; empty where none are sealed."""
-    cases = {case for each in case_digests(unit for unit in units if unit.sealed).values() for case in each}
-    if not cases:
-        return {}
-    opened = [event for event in read_ledger(baselines).in_order if event.kind == "opened"]
-    others = {event.who for event in opened if cases & set(cases_of(event))} - {who(record.fingerprint["subject"])}
-    return {"others": len(others)}
 
 
 def _card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:

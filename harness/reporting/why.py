@@ -8,6 +8,7 @@ from typing import Any
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.formatting import change, listed
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.gate.rule import LEVEL, SLICE_LEVEL
 
 
 def why_lines(record: Record) -> Iterator[str]:
@@ -33,13 +34,14 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     )
     yield (
         f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the "
-        f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at .04): "
+        f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at {LEVEL}): "
         f"{'significant' if verdict['lower'] else 'not significant'}"
     )
     if verdict["worse_slices"]:
-        yield f"slices: {listed([shown(each) for each in verdict['worse_slices']])} fell (exact p, Tarone-Holm at .02)"
+        fell = listed([shown(each) for each in verdict["worse_slices"]])
+        yield f"slices: {fell} fell (exact p, Tarone-Holm at {SLICE_LEVEL})"
     if verdict["critical"]:
         yield "critical cases stand outside every level: one that regressed is enough"
     if opening:
-        use = "sealed: all openings together may err by .04" if verdict["sealed"] else "open: it steers"
+        use = f"sealed: all openings together may err by {LEVEL}" if verdict["sealed"] else "open: it steers"
         yield f"its cases were asked of {opening - 1} other adapters before; it is {use}"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tunegate.harness.fixtures.template import without_placeholders
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_LABELS = 20  # different texts that are labels, however few rows there are
 ALL_LABELS = 100  # more than that are no labels, however many rows there are
@@ -96,4 +98,6 @@ def _properties(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """JSON in which nothing reads as a placeholder of a prompt: a string's brace may be written as its number."""
+    text = json.dumps(value, ensure_ascii=False)
+    return without_placeholders(text, lambda found: f"\\u007b{found[1:]}")

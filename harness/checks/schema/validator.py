@@ -15,9 +15,10 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 from referencing import Registry
+from referencing.jsonschema import specification_with
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of
+from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of, uri_of
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
@@ -151,8 +152,10 @@ def render_error(error: Any) -> str:
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that could run without end are bounded ones."""
     draft = draft_of(schema)
-    # an empty registry: jsonschema's own would fetch what a reference names from the network
-    return _bounded(draft)(schema, registry=Registry(), format_checker=Budget(draft))
+    # References are looked up as when the schema was loaded and walked. jsonschema's own registry would fetch what they
+    # name from the network; to an empty one it adds the schemas of all drafts, which hide what the schema calls alike.
+    resolver = Registry().resolver_with_root(specification_with(uri_of(draft)).create_resource(schema))
+    return _bounded(draft)(schema, registry=Registry(), format_checker=Budget(draft), _resolver=resolver)
 
 
 @cache

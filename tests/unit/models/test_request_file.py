@@ -119,7 +119,10 @@ def test_digests_are_read_back_by_case_and_repeat(tmp_path, unit):
     ("lines", "said"),
     [
         (["{"], "1: expected one JSON object"),
-        (['{"case": "x"}'], "1: expected the key 'digest', found only case; add it: the digest that stands in its req"),
+        (
+            ['{"case": "x"}'],
+            "1: expected the key 'digest', found only case; add it: the digest that stands in its request, 64 digits",
+        ),
         (['{"case": "x", "digest": "abc"}'], "1: digest: expected the digest that stands in its request"),
         (
             [json.dumps({"case": "x", "digest": each * 64}) for each in "01"],

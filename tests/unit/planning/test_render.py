@@ -12,7 +12,7 @@ from tests.support.records import record, save, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan_units, together
+from tunegate.harness.planning.plan import passes_together, plan_units
 from tunegate.harness.planning.render import print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
@@ -250,7 +250,7 @@ def test_each_verdict_of_each_true_change_is_foretold_and_they_add_up(tmp_path):
     assert triage.chances["-margin"].held < 0.05
     assert triage.false_alarm == pytest.approx(1 - 0.98**5)
     still = [each.chances["no change"] for each in plans]
-    equal, gained = together(plans)
+    equal, gained = passes_together(plans)
     passes = [each.held + each.improved for each in still]
     assert equal == pytest.approx(passes[0] * passes[1] * 0.98**5)
     assert gained == pytest.approx(triage.chances_of(0.1).improved * passes[1 - plans.index(triage)])
@@ -263,7 +263,7 @@ def test_what_is_proven_elsewhere_must_not_be_regressed_and_no_more(tmp_path):
     plans = {each.unit.name: each for each in plan_units(load_tasks(tmp_path), Past(flip_rate=0.04), gain=0.1)}
     assert (plans["triage"].is_proven_elsewhere, plans["final"].is_proven_elsewhere) == (True, False)
     passes = 1 - plans["triage"].chances["no change"].regressed
-    assert together([*plans.values()])[1] == pytest.approx(passes * plans["final"].chances_of(0.1).improved)
+    assert passes_together([*plans.values()])[1] == pytest.approx(passes * plans["final"].chances_of(0.1).improved)
 
 
 def test_a_task_is_told_as_a_whole(told, tmp_path):

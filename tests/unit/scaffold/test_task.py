@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
@@ -171,6 +171,7 @@ LETTERS = st.characters(exclude_characters="\n", codec="utf-8")  # what a file c
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([("0", "{input}"), ("1", "{context}")])
 @given(st.lists(st.tuples(st.text(), st.text(LETTERS, max_size=30)), max_size=12))
 def test_any_text_comes_back_as_it_was(tmp_path, pairs):
     given = [{"text": text.strip(), "team": team.strip()} for text, team in dict(pairs).items()]

@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.document import Document
@@ -67,6 +67,7 @@ def keywords(inner):
 
 
 SCHEMAS = st.recursive(st.booleans() | keywords(st.booleans()), keywords, max_leaves=8)
+OLDER = "http://json-schema.org/draft-03/schema#"  # a name of its own here, and of a draft that jsonschema knows
 ANSWERS = [None, True, 0, 10**200, 1.5, "", "a", [], [1, 1], ["a", {"a": 1}], {}, {"a": 1, "b": [], "": "a"},
            {"a": {"a": {"b": "a"}}, "$ref": "a", "$id": "b", "items": [[]], "properties": {"a": None}}]  # fmt: skip
 
@@ -81,6 +82,7 @@ def loaded(schema):
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(draft=st.none() | st.sampled_from(list(DRAFTS)), schema=keywords(SCHEMAS))
+@example(draft=None, schema={"$dynamicRef": OLDER, "additionalProperties": {"$id": OLDER}})
 def test_any_schema_is_judged_with_or_refused_and_nothing_else_is_raised(draft, schema):
     whole = {**schema, "$schema": draft} if draft else schema
     started = time.process_time()

@@ -213,7 +213,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: _Tests) -> UnitV
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
     # at the level that judges, so that its lower end and the verdict agree
-    bounds = stats.interval(each.d, 2 * each.level)
+    bounds = stats.interval(each.d, 2 * each.level, each.margin)
     facts = replace(
         facts,
         difference=math.fsum(each.d) / len(each.d) * each.scale,

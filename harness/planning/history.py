@@ -13,7 +13,8 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.statistics.paired import critical
+from tunegate.harness.statistics.critical_values import critical_value
+from tunegate.harness.statistics.paired import WINSOR_MARGINS
 from tunegate.harness.statistics.sample_size import flip_rate_bound
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
@@ -141,7 +142,7 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    half = (high - low) / 2 / critical(verdict["level"])
+    half = (high - low) / 2 / critical_value(n, 1 / WINSOR_MARGINS, verdict["level"])
     return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
 
 

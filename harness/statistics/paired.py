@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tunegate.harness.statistics.distributions import norm_above, norm_exceeded
+from tunegate.harness.statistics.critical_values import critical, critical_value
+from tunegate.harness.statistics.distributions import norm_above
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -102,24 +103,28 @@ def score_statistic(d: ArrayLike, margin: float) -> float:
 
 
 def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
-    """Whether a loss of `margin` or more is excluded at `level`: T(margin) above 1.7507 at .04."""
-    return score_statistic(d, margin) > critical(level)
+    """Whether a loss of `margin` or more is excluded at `level`: T(margin) above its critical value, 1.7507 at .04."""
+    return score_statistic(d, margin) > critical_value(len(differences(d)), margin, level)
 
 
-def lower_bound(d: ArrayLike, level: float = LEVEL) -> float:
-    """Return the least mean change not excluded at `level`: the -m at which T(m) meets its critical value."""
-    (values, counts), z = _tally(d), critical(level)
+def lower_bound(d: ArrayLike, level: float = LEVEL, z: float | None = None) -> float:
+    """Return the least mean change not excluded at `level`: the -m at which T(m) meets `z`, its critical value."""
+    (values, counts), z = _tally(d), critical(level) if z is None else z
     # the statistic is -inf up to the mean and rises from there, so the root lies beyond it
     start = max(-_mean(values, counts), -1 + 1e-13)
-    if start > 1 - ROUNDING:
+    if start > 1 - ROUNDING or math.isinf(z):
         return -1.0
     return -_root(lambda m: max(_statistic(values, counts, m), 0.0) - z, start, 1 - 1e-13, xtol=1e-13)
 
 
-def interval(d: ArrayLike, level: float = 0.05) -> Bounds:
-    """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail."""
+def interval(d: ArrayLike, level: float = 0.05, margin: float | None = None) -> Bounds:
+    """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail.
+
+    With a `margin` its lower end is above -margin where, and only where, that is `held` at half of the level.
+    """
     values = differences(d)
-    return Bounds(lower_bound(values, level / 2), -lower_bound(-values, level / 2))
+    z = None if margin is None else critical_value(len(values), margin, level / 2)
+    return Bounds(lower_bound(values, level / 2, z), -lower_bound(-values, level / 2, z))
 
 
 def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
@@ -190,13 +195,6 @@ def wilson(passed: float, n: int, level: float = 0.05) -> Bounds:
     center, scale = rate + z * z / (2 * n), 1 + z * z / n
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return Bounds(max(0.0, (center - half) / scale), min(1.0, (center + half) / scale))
-
-
-def critical(level: float) -> float:
-    """Return the standard normal quantile exceeded with chance `level`, 0 < level < .5: 1.7507 at .04."""
-    if not 0 < level < 0.5:
-        raise ValueError(f"a level must lie between 0 and .5, found {level}")
-    return norm_exceeded(level)
 
 
 def differences(d: ArrayLike) -> Floats:

@@ -16,8 +16,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tunegate.harness.statistics.critical_values import critical, critical_value
 from tunegate.harness.statistics.distributions import norm_below
-from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS, critical
+from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 
 Floats = NDArray[np.float64]
 
@@ -142,21 +143,21 @@ class Continuous(Power):
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough below 0, and not where it is held)."""
-        worse_to = -self._distance(n, margin, self.levels.worse, room=WINSOR_MARGINS)
+        worse_to = -self._distance(n, margin, critical(self.levels.worse), room=WINSOR_MARGINS)
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        return self._above(n, self._distance(n, margin, self.levels.better, room=WINSOR_MARGINS), change)
+        return self._above(n, self._distance(n, margin, critical(self.levels.better), room=WINSOR_MARGINS), change)
 
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
-        return self._distance(n, margin, self.levels.held, room=WINSOR_MARGINS - 1) - margin
+        z = critical_value(n, 1 / WINSOR_MARGINS, self.levels.held)
+        return self._distance(n, margin, z, room=WINSOR_MARGINS - 1) - margin
 
-    def _distance(self, n: int, margin: float, level: float, room: int) -> float:
+    def _distance(self, n: int, margin: float, z: float, room: int) -> float:
         """Return how far the mean must lie from what it is tested against, with `room` margins beyond that."""
         check_design(n, margin)
-        z = critical(level)
         return max(z * self.sd / math.sqrt(n), z * z * room * margin / n)
 
     def _above(self, n: int, mean: float, change: float) -> float:

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tunegate.harness.statistics.critical_values import critical, critical_value, tango_statistic
 from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
-from tunegate.harness.statistics.paired import LEVEL, ROUNDING, critical, differences, wilson
+from tunegate.harness.statistics.paired import LEVEL, ROUNDING, differences, wilson
 from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design
 
 Floats = NDArray[np.float64]
@@ -128,7 +129,10 @@ class PassFail(Power):
 def fewest_cases(margin: float, level: float = LEVEL) -> int:
     """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
     check_design(1, margin, most=1.0)
-    return math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+    n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+    while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
+        n += 1
+    return n
 
 
 def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool = False) -> int | None:
@@ -156,8 +160,8 @@ def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integ
 
 def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integers:
     """Return, for each number of flips, how many may regress with the margin still held (-1: none)."""
-    z = critical(level)
-    return _most(counts, lambda regressed: _tango(regressed, counts - regressed, n, margin) > z)
+    z = critical_value(n, margin, level)
+    return _most(counts, lambda regressed: tango_statistic(regressed, counts - regressed, n, margin) > z)
 
 
 def _most_against(counts: Integers, level: float) -> Integers:
@@ -183,12 +187,3 @@ def _most(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> In
         good = fine(middle)
         low, high = np.where(good, middle, low), np.where(good, high, middle - 1)
     return low
-
-
-def _tango(regressed: Integers, fixed: Integers, n: int, margin: float) -> Floats:
-    """Return Tango's statistic in closed form; q, the null's chance of a fix, solves 2nq^2 + bq + c = 0."""
-    b = (2 * n - regressed + fixed) * margin - regressed - fixed
-    c = -fixed * margin * (1 - margin)
-    q = (np.sqrt(np.maximum(b * b - 8 * n * c, 0)) - b) / (4 * n)
-    statistic: Floats = (n * margin - regressed + fixed) / np.sqrt(n * (2 * q + margin * (1 - margin)))
-    return statistic

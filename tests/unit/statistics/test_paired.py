@@ -184,7 +184,7 @@ def test_mending_a_regressed_case_never_hurts(counts: tuple[int, int, int], marg
 @law
 @given(scores, margins, st.sampled_from([0.05, 0.04, 0.02, 0.04 / 24]))
 def test_held_is_a_bound_above_the_margin(d: list[float], margin: float, level: float) -> None:
-    bound = lower_bound(d, level)
+    bound = interval(d, 2 * level, margin).lower
     assert -1 <= bound <= sum(d) / len(d) + 1e-9
     if abs(bound + margin) > 1e-6:
         assert held(d, margin, level) == (bound > -margin)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunegate.harness.statistics.paired import WINSOR_MARGINS, critical, held, score_statistic, winsorise_differences
+from tunegate.harness.statistics.critical_values import critical
+from tunegate.harness.statistics.paired import WINSOR_MARGINS, held, score_statistic, winsorise_differences
 from tunegate.harness.statistics.power import Continuous, Levels
 from tunegate.harness.statistics.sample_size import fewest_cases
 

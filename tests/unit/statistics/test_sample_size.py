@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from tests.unit.statistics.test_paired import cases
-from tunegate.harness.statistics.paired import critical, held, p_better, p_worse, score_statistic, wilson
+from tunegate.harness.statistics.critical_values import critical
+from tunegate.harness.statistics.paired import held, p_better, p_worse, score_statistic, wilson
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import (
     Flips,

@@ -99,6 +99,7 @@ def plan(
     margin: Annotated[float | None, shared("margin")] = None,
     gain: Annotated[float | None, shared("gain")] = None,
     flip_rate: Annotated[float | None, shared("flip-rate")] = None,
+    repeats: Annotated[int | None, shared("repeats")] = None,
     as_json: Json = False,
 ) -> None:
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""
@@ -109,7 +110,7 @@ def plan(
     from tunegate.harness.planning.render import print_plans
 
     tasks = load_tasks(cases)
-    past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate)
+    past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate, repeats)
     plans = plan_units(tasks, past, unit, margin, gain)
     if as_json:
         print_json([each.as_dict() for each in plans])

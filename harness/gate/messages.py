@@ -56,12 +56,13 @@ def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
     return f"below the minimum score of {percent(minimum_score)}, whatever the {facts.reference} was"
 
 
-def not_excluded(facts: UnitVerdict, needed: int | None) -> str:
-    """A cause of inconclusive, with the number of cases that would settle it."""
+def not_excluded(facts: UnitVerdict, needed: int | None, answers: int | None) -> str:
+    """A cause of inconclusive, with the number of cases, or of answers to each, that would settle it."""
     if needed is None:
         advice = "so near the margin that more cases would hardly settle it"
     elif needed > facts.observations:
-        advice = f"about {needed} {_noun(facts)} would settle it"
+        more = f"{answers} answers a case, or " if answers else ""
+        advice = f"about {more}{needed} {_noun(facts)} would settle it"
     else:
         # as many cases settle it four times in five: this run was the fifth
         advice = f"a close call, for so many {_noun(facts)} settle it four times in five"

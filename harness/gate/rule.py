@@ -311,7 +311,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
         return "regressed", regressed
     if not held or may_be_below:
         return "inconclusive", [
-            *([messages.not_excluded(facts, _cases_needed(each))] if not held else []),
+            *([messages.not_excluded(facts, _cases_needed(each), _answers_needed(each))] if not held else []),
             *([messages.maybe_below_minimum(facts, each.policy.minimum_score)] if may_be_below else []),
         ]
     if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
@@ -321,6 +321,17 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
 
 def _cases_needed(each: PairedScores) -> int | None:
     return _cases_to_settle(each.d, each.margin, each.level, each.unit.kind == "continuous")
+
+
+def _answers_needed(each: PairedScores) -> int | None:
+    """How many answers a case would do as well; None where one model's answers to a case were not seen to vary."""
+    cases = each.unit.cases
+    sides = [[[one.score or 0.0 for one in side[case.id].repeats] for case in cases] for side in (each.old, each.new)]
+    noises = [sizes.answer_noise(side) for side in sides]
+    if each.unit.kind == "continuous" or len(each.d) != len(cases) or None in noises:
+        return None
+    answers = min(len(found) for side in sides for found in side) or 1
+    return sizes.answers_to_settle(each.d, each.margin, each.level, math.fsum(filter(None, noises)), answers)
 
 
 _cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again

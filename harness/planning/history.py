@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import WINSOR_MARGINS
-from tunegate.harness.statistics.sample_size import flip_rate_bound
+from tunegate.harness.statistics.sample_size import answer_noise, flip_rate_bound
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
 # demo's general questions flip 20 %.
@@ -27,12 +28,14 @@ USUAL_FLIP_RATES = (0.02, 0.1)  # of most units; what is assumed may be wrong by
 class Past:
     """Where to look: a record judged against another, and one model's folder of baselines.
 
-    `flip_rate`, in [0, 1), is assumed instead of what they tell.
+    `flip_rate`, in [0, 1), is assumed instead of what they tell. `answers` a case are planned for: None as many as were
+    given.
     """
 
     record: Record | None = None
     folder: Path | None = None
     flip_rate: float | None = None
+    answers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,38 @@ class Seen:
 
     `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
     deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
-    `is_assumed` is a guess. `rate` is the baseline's mean score.
+    `is_assumed` is a guess. `rate` is the baseline's mean score. `noise` is the part of the spread's variance that one
+    model's answers to one case make by themselves, for single answers; None where nobody compared them. The spread is
+    that of `answers` a case.
     """
 
     spread: float | None
     source: str
     rate: float | None = None
     is_assumed: bool = False
+    noise: float | None = None
+    answers: int = 1
+
+    def with_answers(self, kind: Kind, answers: int) -> Seen:
+        """The same for another number of answers a case: of the noise their mean keeps a k-th."""
+        if self.spread is None or answers == self.answers:
+            return self
+        if self.noise is None:
+            return replace(self, source=f"{self.source}; how one model's answers to a case vary was never measured")
+        variance = self.spread if kind == "pass/fail" else self.spread**2
+        less = self.noise * (1 / self.answers - 1 / answers)
+        # noise is an estimate: no more of the variance may go than all of it would
+        left = max(variance - less, variance * min(1.0, self.answers / answers))
+        spread = left if kind == "pass/fail" else math.sqrt(left)
+        return replace(self, spread=spread, answers=answers, source=f"{self.source}; for {answers} answers a case")
 
 
 def find_past(
-    baselines: Path, tasks: Sequence[Task], record: Record | None = None, flip_rate: float | None = None
+    baselines: Path,
+    tasks: Sequence[Task],
+    record: Record | None = None,
+    flip_rate: float | None = None,
+    answers: int | None = None,
 ) -> Past:
     """Find the model whose baselines count: the record's, else the only one.
 
@@ -60,6 +84,7 @@ def find_past(
         tasks: all tasks of the fixtures.
         record: a record to measure from.
         flip_rate: what to assume instead.
+        answers: how many answers a case to plan for.
 
     Raises:
         UsageError: several models have baselines of these units, or the flip rate cannot be.
@@ -74,7 +99,7 @@ def find_past(
         )
     if record:
         slug = str(record.fingerprint["subject"].get("model"))
-        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate)
+        return Past(record, baselines if baselines.name == slug else baselines / slug, flip_rate, answers)
     folders = model_folders(baselines, tasks)
     if len(folders) > 1:
         names = ", ".join(folder.name for folder in folders)
@@ -82,7 +107,7 @@ def find_past(
             f"{show_path(baselines)}: expected baselines of one model, found those of {names}; "
             f"name one: --baselines={show_path(folders[0])}"
         )
-    return Past(None, folders[0] if folders else None, flip_rate)
+    return Past(None, folders[0] if folders else None, flip_rate, answers)
 
 
 def model_folders(baselines: Path, tasks: Sequence[Task]) -> list[Path]:
@@ -98,18 +123,35 @@ def look_up(unit: Unit, past: Past) -> Seen:
     Raises:
         Refused: a damaged baseline.
     """
+    found = _look_up(unit, past)
+    return found.with_answers(unit.kind, past.answers or found.answers)
+
+
+def _look_up(unit: Unit, past: Past) -> Seen:
     base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
     verdict = past.record.verdicts.get(unit.key) if past.record else None
     rate = base.summary.mean if base else verdict["base"] if verdict else None
+    sides = [each.results for each in (base, released) if each] + (
+        [past.record.of_unit(unit.key)] if past.record else []
+    )
+    noise = _noise(sides)
     if unit.kind == "pass/fail" and past.flip_rate is not None:
-        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given", rate)
+        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given", rate, noise=noise)
     found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
     if found:
-        return replace(found, rate=rate)
+        answers = min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
+        return replace(found, rate=rate, noise=noise, answers=answers)
     if unit.kind == "pass/fail":
         source = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
         return Seen(USUAL_FLIP_RATE, source, rate, is_assumed=True)
     return Seen(None, "How far scores move was never measured", rate)
+
+
+def _noise(sides: Sequence[Mapping[str, Result]]) -> float | None:
+    """The variance of the difference of single answers, of the models that gave several a case."""
+    answers = ([each.score or 0.0 for each in result.repeats] for side in sides for result in side.values())
+    one = answer_noise(answers)
+    return None if one is None else 2 * one
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:

@@ -14,7 +14,7 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
-from tunegate.harness.statistics.sample_size import PassFail, fewest_cases
+from tunegate.harness.statistics.sample_size import MOST_ANSWERS, PassFail, fewest_cases
 
 USUAL_GAIN = 0.05
 #: True changes, in margins, whose verdicts a plan foretells.
@@ -74,6 +74,17 @@ class Plan:
             replace(self.power, flip_rate=rate).cases_to_hold(self.margin, self.asked) for rate in USUAL_FLIP_RATES
         )
         return low, high
+
+    @cached_property
+    def answers_needed(self) -> int | None:
+        """The fewest answers a case with which as many cases would do; None: 64 would not, or nobody knows."""
+        if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
+            return None
+        for answers in _doubled(self.seen.answers):
+            power = _power(self.unit, self.seen.with_answers(self.unit.kind, answers), self.power.levels)
+            if power and power.prob_held(self.n, self.margin) >= self.asked:
+                return answers
+        return None
 
     @cached_property
     def chances(self) -> dict[str, Chances]:
@@ -142,9 +153,14 @@ class Plan:
             "gain": self.gain, "asked": self.asked, "spread": self.seen.spread, "source": self.seen.source,
             "chance": self.chance, "needed": self.needed, "fewest": self.fewest, "held_margin": self.held_margin,
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
-            "needed_between": self.needed_between, "false_alarm": self.false_alarm,
+            "needed_between": self.needed_between, "answers_needed": self.answers_needed,
+            "answers": self.seen.answers, "false_alarm": self.false_alarm,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
         }  # fmt: skip
+
+
+def _doubled(answers: int) -> list[int]:
+    return [answers * 2**step for step in range(1, 7) if answers * 2**step <= MOST_ANSWERS]
 
 
 def plan_units(
@@ -189,15 +205,17 @@ def _asked(
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
     together = len(_gated(task))  # a release needs all of them held, the sealed ones too
-    power: Power | None = None
-    if unit.kind == "pass/fail":
-        power = PassFail(seen.spread or 0.0, seen.rate, levels)
-    elif seen.spread:
-        power = Continuous(seen.spread, levels)
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
+    power = _power(unit, seen, levels)
     return Plan(unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed)
+
+
+def _power(unit: Unit, seen: Seen, levels: Levels) -> Power | None:
+    if unit.kind == "pass/fail":
+        return PassFail(seen.spread or 0.0, seen.rate, levels)
+    return Continuous(seen.spread, levels) if seen.spread else None
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

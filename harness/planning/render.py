@@ -194,7 +194,8 @@ def _held(each: Plan) -> str:
     if each.n < each.fewest:
         held = f"{cases} cannot hold {margin} without a gain"
     between = f" ({' to '.join(map(str, each.needed_between))} at usual flip rates)" if each.needed_between else ""
-    return f"{held}, and {each.needed} would {_often(each.asked)}, which its task asks for{between}"
+    more = f", or {each.answers_needed} answers to each" if each.answers_needed else ""
+    return f"{held}, and {each.needed}{more} would {_often(each.asked)}, which its task asks for{between}"
 
 
 def _drop(each: Plan) -> str:

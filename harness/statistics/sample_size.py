@@ -7,7 +7,7 @@ rate is the share of cases that flip between two models where nothing changed, h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BOUND_LEVEL = 0.05  # one-sided, of a measured flip rate
+MOST_ANSWERS = 64  # a case; beyond, more cases are the better buy
 
 
 def flip_rate_seen(d: ArrayLike) -> float:
@@ -135,19 +136,42 @@ def fewest_cases(margin: float, level: float = LEVEL) -> int:
     return n
 
 
-def cases_to_settle(d: ArrayLike, margin: float, level: float, continuous: bool = False) -> int | None:
+def answer_noise(answers: Iterable[Sequence[float]]) -> float | None:
+    """Return the mean variance of single answers to one case, from two or more a case; None without such cases."""
+    scatter = [float(np.var(each, ddof=1)) for each in answers if len(each) > 1]
+    return float(np.mean(scatter)) if scatter else None
+
+
+def cases_to_settle(
+    d: ArrayLike, margin: float, level: float, continuous: bool = False, less: float = 0.0
+) -> int | None:
     """Return about how many observations like these would be held or regressed four times in five; None: over 100,000.
 
     The change seen is taken for the true one. Of flips, those of the rarer direction count twice, as the flip rate.
+    `less` is the variance that they would lose were more answers given to each case.
     """
     values, levels = differences(d), Levels(level, level, level)
     change = float(values.mean())
     power: Power
     if continuous:
-        power = Continuous(max(float(values.std()), ROUNDING), levels)
+        power = Continuous(math.sqrt(max(float(values.var()) - less, ROUNDING)), levels)
     else:
-        power = PassFail(max(flip_rate_seen(values) - abs(change), 0.0), levels=levels)
+        power = PassFail(max(flip_rate_seen(values) - abs(change) - less, 0.0), levels=levels)
     return power.cases_to_settle(margin, change)
+
+
+def answers_to_settle(d: ArrayLike, margin: float, level: float, noise: float, answers: int) -> int | None:
+    """Return how many answers a case would settle it with as many cases; None: 64 would not.
+
+    `noise` is the variance of the difference of single answers, of which the mean of k answers keeps a k-th. `d` is of
+    so many `answers` a case.
+    """
+    n = len(differences(d))
+    for more in (2 * answers, 4 * answers, 8 * answers):
+        needed = cases_to_settle(d, margin, level, less=noise * (1 / answers - 1 / more))
+        if more <= MOST_ANSWERS and needed is not None and needed <= n:
+            return more
+    return None
 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:

@@ -45,7 +45,7 @@ def test_it_is_the_normals_where_that_keeps_the_promise():
 
 
 def test_too_few_cases_hold_nothing():
-    assert math.isinf(critical_value(1, 0.5, 0.04))
+    assert math.isinf(critical_value(1, 0.6, 0.04))
     with pytest.raises(ValueError, match="n must be at least 1, found 0"):
         critical_value(0, 0.05, 0.04)
 

@@ -12,6 +12,7 @@ from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
+from tunegate.harness.planning.split import Split, best_split
 from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
 from tunegate.harness.statistics.sample_size import MOST_ANSWERS, PassFail, fewest_cases
@@ -87,6 +88,14 @@ class Plan:
         return None
 
     @cached_property
+    def split(self) -> Split | None:
+        """How its cases are best split into open and sealed ones; None where they are sealed, or proven by such."""
+        if not (self.power and self.margin) or self.unit.sealed or self.is_proven_elsewhere:
+            return None
+        gain = min(self.gain, self.power.widest_gain) if self.role == "target" and self.gain else None
+        return best_split(self.n, self.power, self.margin, gain, self.asked)
+
+    @cached_property
     def chances(self) -> dict[str, Chances]:
         """What verdict to expect of true changes, by their names; without those for which the base leaves no room."""
         if not (self.power and self.margin):
@@ -155,6 +164,7 @@ class Plan:
             "drop": self.drop, "shown_gain": self.shown_gain, "gain_cases": self.gain_cases,
             "needed_between": self.needed_between, "answers_needed": self.answers_needed,
             "answers": self.seen.answers, "false_alarm": self.false_alarm,
+            "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
         }  # fmt: skip
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
+from tunegate.harness.planning.split import Split
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
@@ -37,7 +38,12 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
         console.print()
         console.print(chances_table(foretold))
     console.print()
-    for text in (*(f"{each.unit.key}: {sentence(each)}" for each in plans), *tasks_together(plans), *sources(plans)):
+    for text in (
+        *(f"{each.unit.key}: {sentence(each)}" for each in plans),
+        *tasks_together(plans),
+        *seals(plans),
+        *sources(plans),
+    ):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -114,6 +120,27 @@ def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
         )
         more = f" (of {len(known)} of its {len(units)} units)" if len(known) < len(units) else ""
         yield f"{task}: nothing blocks an equal model {_often(equal)}{more}{critical}{hoped}."
+
+
+def seals(plans: Sequence[Plan]) -> Iterator[str]:
+    """A sentence for each target whose gain no sealed unit proves: how many of its cases to set apart for that."""
+    for each in plans:
+        if each.role == "target" and each.split:
+            yield f"{each.unit.key}: {_seal(each, each.split)}"
+
+
+def _seal(each: Plan, split: Split) -> str:
+    if split.gained < 0.5:
+        return (
+            f"too few cases to seal some that would prove it at a release; {split.needed} would do, "
+            f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run can."
+        )
+    gain = f"a gain of {_amount(each.gain, each.unit)}" if each.gain else f"{_amount(each.margin, each.unit)} held"
+    return (
+        f"seal {split.sealed} of these {_counted(each.n, each)}, asked at a release alone, and look at the other "
+        f"{split.open}: such a release shows {gain} {_often(split.gained)}. Unsealed, only the first complete run of "
+        "the task can prove it."
+    )
 
 
 def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:

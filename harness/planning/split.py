@@ -1,0 +1,57 @@
+"""How many cases to seal: those set apart prove a release, the others are looked at while the work goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.power import POWER, Levels, Power
+
+LEAST_OPEN = 0.25  # of the cases: with fewer nobody sees what fails, and pull requests are gated by them
+
+
+@dataclass(frozen=True)
+class Split:
+    """`open` and `sealed` cases, and how often both parts let pass: a model that is `equal`, one that `gained`.
+
+    `needed` is how many cases it takes in all so that three in four of them do four times in five.
+    """
+
+    open: int
+    sealed: int
+    equal: float
+    gained: float
+    needed: int
+
+
+def best_split(n: int, power: Power, margin: float, gain: float | None, asked: float = POWER) -> Split:
+    """Return how n cases are best split.
+
+    The fewest are sealed that show `gain` four times in five, or without one hold `margin` with the chance `asked`; at
+    most three in four. At a release the open ones must not be regressed, the sealed ones improve, or hold, at their
+    first opening.
+
+    Args:
+        n: observations, as many as there are.
+        power: of open cases.
+        margin: to hold, in the score's own unit.
+        gain: to show, if it is a target.
+        asked: the chance with which it has to hold, so that all units of its task do four times in five.
+    """
+    sealed = replace(power, levels=_opened(power.levels))  # type: ignore[type-var]
+    needed = sealed.cases_to_improve(margin, gain) if gain else sealed.cases_to_hold(margin, asked)
+    apart = min(needed, max(n - math.ceil(LEAST_OPEN * n), 1))
+    left = max(n - apart, 1)  # of one case there is no part
+
+    def passes(change: float) -> float:
+        proven = sealed.prob_improved(apart, margin, change) if gain else sealed.prob_held(apart, margin, change)
+        return (1 - power.prob_regressed(left, margin, change)) * proven
+
+    return Split(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)))
+
+
+def _opened(levels: Levels) -> Levels:
+    """The levels of sealed cases at their first opening; a fall is tested at the full one."""
+    part = opening_level(1, levels.held) / levels.held
+    return Levels(part * levels.held, levels.worse, part * levels.better)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from typing import Any
@@ -355,6 +356,18 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
         "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about 126 cases would settle it. "
     )
     assert gate.excused(judged, "warn") == {T}
+
+
+def test_where_answers_to_a_case_vary_more_of_them_would_settle_it_too(evaluate, tmp_path):
+    write_desk(tmp_path, 160)
+    wavering = ["01", "10", "11", "00"] * 40
+    before, after = ([tuple(each) for each in side] for side in (wavering, wavering[::-1]))
+    found = verdict(evaluate(before, after))
+    assert found["verdict"] == "inconclusive"
+    assert re.search(r"; about (4|8|16) answers a case, or \d+ cases would settle it", found["reason"])
+
+    settled = [("1", "1"), ("0", "0")] * 80
+    assert "answers a case" not in verdict(evaluate(settled, settled[::-1]))["reason"]
 
 
 def test_a_close_call_says_so(evaluate, tmp_path):

@@ -49,8 +49,8 @@ class Desk:
         judged.write(self.home / "run.json")
         return read_record(self.home / "run.json")
 
-    def seen(self, record: Record | None = None, flip_rate: float | None = None) -> Seen:
-        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, flip_rate))
+    def seen(self, record: Record | None = None, flip_rate: float | None = None, answers: int | None = None) -> Seen:
+        return look_up(self.unit, find_past(self.home / "baselines", self.tasks, record, flip_rate, answers))
 
 
 @pytest.fixture
@@ -67,6 +67,27 @@ def test_a_baseline_alone_tells_what_passes(desk):
     desk.baseline(BASE)
 
     assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60), True)
+
+
+def test_several_answers_a_case_tell_what_is_noise_and_what_more_of_them_would_leave(desk):
+    wavering = [tuple(each) for each in ["01", "10", "11", "00"] * 15]
+    desk.baseline(wavering)
+    desk.baseline(wavering[::-1], released=True)
+    seen = desk.seen()
+    assert (seen.answers, seen.noise) == (2, pytest.approx(0.5))  # half of the cases waver: twice .5 x .5
+
+    more = desk.seen(answers=8)
+    assert more.spread == pytest.approx(max(seen.spread - 0.5 * (1 / 2 - 1 / 8), seen.spread / 4))
+    assert more.source == f"{seen.source}; for 8 answers a case"
+    assert desk.seen(answers=1).spread == pytest.approx(seen.spread + 0.5 * (1 - 1 / 2))
+
+
+def test_more_answers_count_for_nothing_where_their_noise_was_never_measured(desk):
+    desk.baseline(BASE)
+    desk.baseline(FLIPPED, released=True)
+    more = desk.seen(answers=4)
+    assert more.spread == desk.seen().spread
+    assert more.source.endswith("; how one model's answers to a case vary was never measured")
 
 
 def test_a_release_and_its_baseline_tell_the_flip_rate(desk):

@@ -17,6 +17,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import Plan, plan_units
+from tunegate.harness.planning.render import sentence
 from tunegate.harness.statistics.power import Levels
 
 T = "desk/triage"
@@ -121,6 +122,24 @@ def test_from_a_baseline_of_nothing_a_gain_shows_sooner_and_from_one_of_all_neve
     assert almost.shown_gain is almost.gain_cases is None  # 2.5 points of room
     assert every.shown_gain is every.gain_cases is None
     assert none.drop == half.drop == every.drop  # the next reference may pass at any rate
+
+
+def test_answers_that_waver_are_an_alternative_to_more_cases(root, tmp_path):
+    write_desk(root, 100)
+    write_policy(root, triage={"margin": 0.1})
+    tasks = load_tasks(root)
+    wavering = [tuple(each) for each in ["01", "10", "11", "00"] * 25]
+    for released, side in enumerate((wavering, wavering[::-1])):
+        save(tmp_path / "baselines", record(tasks, {T: side}), [tasks[0].units[0]], bool(released))
+    folder = tmp_path / "baselines" / "tiny-12345678"
+    (found,) = plan_units(tasks, Past(folder=folder))
+
+    assert found.chance < found.asked
+    assert found.answers_needed in {4, 8, 16, 32}
+    (more,) = plan_units(tasks, Past(folder=folder, answers=found.answers_needed))
+    assert more.chance >= more.asked
+    assert more.answers_needed is None
+    assert f", or {found.answers_needed} answers to each would" in sentence(found)
 
 
 # continuous units

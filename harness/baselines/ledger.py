@@ -36,8 +36,8 @@ class Event:
     """One thing that happened to a task: `subject` is the model it happened with, `after` the newest events before it.
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
-    of the cases that were asked in a complete run, or opened. `record` is the digest of the run's record, `reason` why
-    a release was withdrawn or a unit retired, `when` the time in UTC.
+    of the cases that were asked in a complete run, or opened, and of their names. `record` is the digest of the run's
+    record, `reason` why a release was withdrawn or a unit retired, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -204,6 +204,11 @@ def case_digest(case: Case) -> str:
     return digest(_folded([case.input, case.context, case.expect]))[:CASE_DIGITS]
 
 
+def known_by(case: Case) -> tuple[str, str]:
+    """What a case is known again by once it was asked: what it says, and its name, which an edited case keeps."""
+    return case_digest(case), digest(case.key)[:CASE_DIGITS]
+
+
 def _folded(value: Any) -> Any:
     if isinstance(value, str):
         return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
@@ -213,8 +218,8 @@ def _folded(value: Any) -> Any:
 
 
 def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
-    """The digests of the cases of units, by unit key."""
-    return {unit.key: tuple(sorted({case_digest(case) for case in unit.cases})) for unit in units}
+    """What the cases of units are known by, by unit key."""
+    return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
 
 
 def case_events(
@@ -228,7 +233,7 @@ def case_events(
 
 
 def openings(ledger: Ledger, task: str) -> dict[str, int]:
-    """How many models have answered each case of a task, sealed or not, by case digest: 0 is not in it."""
+    """How many models have answered each case of a task, sealed or not, by what it is known by: 0 is not in it."""
     return {case: len(models) for case, models in _asked(ledger, task).items()}
 
 
@@ -241,13 +246,13 @@ def opening_numbers(ledger: Ledger, units: Iterable[Unit], model: tuple[str | No
     asked = {task: _asked(ledger, task) for task in {unit.task for unit in every}}
     found = {}
     for unit in every:
-        models = [asked[unit.task].get(case_digest(case), {}) for case in unit.cases]
+        models = [asked[unit.task].get(each, {}) for case in unit.cases for each in known_by(case)]
         found[unit.key] = max((each.get(model, len(each)) for each in models), default=0) + 1
     return found
 
 
 def _asked(ledger: Ledger, task: str) -> dict[str, dict[tuple[str | None, ...], int]]:
-    """The models that were asked each case of a task, each with the number of those before it, by case digest."""
+    """The models that were asked each case of a task, each with the number of those before it."""
     found: dict[str, dict[tuple[str | None, ...], int]] = {}
     for event in ledger.of(task, "opened", "run"):
         for case in cases_of(event):

@@ -22,6 +22,7 @@ from tunegate.harness.baselines.ledger import (
     case_digest,
     case_events,
     event_path,
+    known_by,
     opening_numbers,
     openings,
     read_ledger,
@@ -197,7 +198,18 @@ def test_a_case_is_known_by_what_it_asks_and_expects(tmp_path):
     changed = [other, replace(case, expect={"product": "radiator"}), replace(case, context="more")]
     assert len({case_digest(each) for each in [case, *changed]}) == 4
     [event] = case_events("opened", FIRST, task.units)
-    assert event.cases == {T: tuple(sorted([case_digest(case), case_digest(other)]))}
+    assert event.cases == {T: tuple(sorted([*known_by(case), *known_by(other)]))}
+
+
+def test_a_case_that_was_asked_is_known_again_by_its_name_though_its_text_was_edited(tmp_path):
+    write_unit(tmp_path / "fixtures", ["a", "b"])
+    [task] = load_tasks(tmp_path / "fixtures")
+    [unit], third = task.units, {**FIRST, "adapter": "3" * 64}
+    tell(tmp_path, *case_events("opened", FIRST, [unit]))
+    edited = replace(unit, cases=tuple(replace(case, input=f"{case.input}!") for case in unit.cases))
+    new = replace(unit, cases=tuple(replace(case, id=f"new-{case.id}") for case in edited.cases))
+    ledger, model = read_ledger(tmp_path), Event("opened", "desk", third).who
+    assert [opening_numbers(ledger, [each], model)[T] for each in (unit, edited, new)] == [2, 2, 1]
 
 
 # --- laws

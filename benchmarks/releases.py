@@ -82,10 +82,10 @@ def report(found: Found, made: str) -> str:
         table(["what the team does", "released, %"], [[each.how, _rate(each)] for each in found.looks]),
         "## Open and sealed",
         f"Margin {100 * MARGIN:g} points. *Equal*: how often no unit blocks a model that is as good as the base, all "
-        f"of them guards. *+{100 * GAIN:g}*: how often a target shows that gain while the other units, guards, do not block. "
-        "*All open* is the first complete run of the task, and the only one that can prove something; *split* is a "
-        "release whose sealed cases are opened for the first time, after as many looks at the open ones as one likes. "
-        "All of it exact, units being independent.",
+        f"of them guards. *+{100 * GAIN:g}*: how often a target shows that gain while the other units, guards, do not "
+        "block. *All open* is the first complete run of the task, and the only one that can prove something; *split* "
+        "is a release whose sealed cases are opened for the first time, after as many looks at the open ones as one "
+        "likes. All of it exact, units being independent.",
         "![Released, all open and split](split.svg)",
         table(SPLIT_HEAD, [_row(each) for each in found.splits]),
     ]) + "\n"  # fmt: skip
@@ -144,7 +144,7 @@ def draw_splits(found: Sequence[Planned], path: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
         figure.supxlabel("cases a unit", fontsize=9)
         figure.supylabel("released, %", fontsize=9)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
         figure.savefig(path, metadata={"Date": None})
 
 

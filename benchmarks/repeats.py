@@ -131,22 +131,22 @@ def report(found: Found, made: str) -> str:
         f"{percent(smallest.shipped)}. No test that keeps 4 % on all scores finds more than {percent(smallest.bound)}.",
         made,
         "## Held and regressed",
-        f"One unit, margin {100 * MARGIN:g} points. Pass rates of the cases are drawn from a Beta of mean {PASSING:g}, "
-        "so that single answers flip 23 % of the time by themselves. *Noise*: both models pass each case equally often. "
-        f"*Change*: {100 * REDRAWN:g} % of the cases are passed as often as another one would be. Without a change: held "
-        "/ falsely regressed; with a loss of the margin: falsely held / regressed; in % (standard error at most "
-        f"{error}).",
+        f"One unit, margin {100 * MARGIN:g} points. Pass rates of the cases are drawn from a Beta of mean "
+        f"{PASSING:g}, so that single answers flip 23 % of the time by themselves. *Noise*: both models pass each "
+        f"case equally often. *Change*: {100 * REDRAWN:g} % of the cases are passed as often as another one would be. "
+        "Without a change: held / falsely regressed; with a loss of the margin: falsely held / regressed; in % "
+        f"(standard error at most {error}).",
         "![Held and regressed, by the number of cases and of answers](repeats.svg)",
         table(["world", "cases", "answers a case", "no change: held / regressed", "-margin: held / regressed"], rows),
         "## Graded scores: what could be found at most",
         f"A gain of {100 * GAIN:g} points, 8 answers a case, found in %. *The gate* takes the larger p of two tests, "
         "the sign-flip test and the score test. *Sign flips alone* find a little more, and err: on scores that are "
-        "mostly somewhat better and seldom far worse, their mean 0, they say improved as often as the last column shows "
-        "(the gate / sign flips alone). *At most*: scores without a gain look like scores with one as long as the rare "
-        "case that falls to -1 is not among those drawn. So the best test against that alternative (Neyman and "
-        "Pearson's likelihood ratio) bounds every test that keeps its 4 % whatever the scores are. The null is the "
-        "gain's own law f as a f / (1 + lambda d), the rest of its mass at -1, at the lambda that leaves least to find. "
-        "What lies between the two is all that another test could win.",
+        "mostly somewhat better and seldom far worse, their mean 0, they say improved as often as the last column "
+        "shows (the gate / sign flips alone). *At most*: scores without a gain look like scores with one as long as "
+        "the rare case that falls to -1 is not among those drawn. So the best test against that alternative (Neyman "
+        "and Pearson's likelihood ratio) bounds every test that keeps its 4 % whatever the scores are. The null is "
+        "the gain's own law f as a f / (1 + lambda d), the rest of its mass at -1, at the lambda that leaves least "
+        "to find. What lies between the two is all that another test could win.",
         table(["cases", "the gate", "sign flips alone", "at most", "false improved, skewed scores"], limits),
     ]) + "\n"  # fmt: skip
 

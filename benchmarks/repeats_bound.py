@@ -36,6 +36,7 @@ def graded(n: int, answers: int, draws: int) -> Graded:
     random = np.random.default_rng([SEED, n, answers])
     gained, skewed = _changes(answers, (draws, n), random), _skewed((draws, n), random)
     law = _changes(answers, (SAMPLES,), random)
+    law = law[law > -1]  # without the rare case that fell: a gain that is a little easier to find
     return Graded(
         n, *_found(gained), bound(law, n, random), *_found(skewed), draws
     )  # fmt: skip

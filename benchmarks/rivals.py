@@ -1,0 +1,166 @@
+"""How often other gates and textbook rules release a loss, in the same worlds.
+
+    python benchmarks/rivals.py            # some minutes, once pip has fetched the tools into .tunegate/rivals
+    python benchmarks/rivals.py --quick    # one number of cases, few draws
+
+Writes rivals.md and rivals.svg; exit code 1 if Tunegate releases a loss of the margin more than 5 % of the time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib as mpl
+import numpy as np
+import typer
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.frame import RESULTS, carry_out
+from benchmarks.gate_markdown import percent, side_by_side, table
+from benchmarks.gate_passfail import Cell
+from benchmarks.gate_plot import ERROR
+from benchmarks.gate_results import BOUND, ERRORS
+from benchmarks.gate_rule import MARGIN, standard_error
+from benchmarks.rival_tools import RULES, TOOLS, Answer, fetch
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.gate.rule import SEED
+
+LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
+CELLS = ((100, 0.04), (100, 0.1), (200, 0.1), (400, 0.1))
+CHANGES = (0.0, -1.0, -2.0)  # true changes, in margins
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A rule in one cell: how often it released and blocked, of `draws`, by the true change in margins."""
+
+    rule: str
+    n: int
+    flip_rate: float
+    released: dict[float, float]
+    blocked: dict[float, float]
+    draws: int
+
+
+@cache
+def answer(rule: str, n: int, regressed: int, fixed: int) -> Answer:
+    """What a rule says of a table; each table is asked once."""
+    return RULES[rule](n, regressed, fixed)
+
+
+def judge(rule: str, n: int, flip_rate: float, draws: int) -> Judged:
+    """Draw tables at each true change, the same for every rule."""
+    released, blocked = {}, {}
+    for change in CHANGES:
+        random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), round(10 - change)])
+        tables = random.multinomial(n, Cell(n, flip_rate, change).chances, draws)[:, :2].tolist()
+        said = Counter(answer(rule, n, regressed, fixed) for regressed, fixed in tables)
+        released[change], blocked[change] = said["released"] / draws, said["blocked"] / draws
+    return Judged(rule, n, flip_rate, released, blocked, draws)
+
+
+def measure(cells: Sequence[tuple[int, float]], draws: int, watch: Watch) -> list[Judged]:
+    """Every rule in every cell."""
+    fetch()
+    found = []
+    with watch("Rivals", len(cells) * len(RULES)) as done:
+        for n, flip_rate in cells:
+            for rule in RULES:
+                found.append(judge(rule, n, flip_rate, draws))
+                done(1)
+    return found
+
+
+def broken(found: Sequence[Judged]) -> Iterator[str]:
+    """Losses of the margin that Tunegate released too often."""
+    for each in found:
+        rate = each.released[-1.0]
+        if each.rule == "Tunegate" and rate > BOUND + ERRORS * standard_error(rate, each.draws):
+            yield f"n = {each.n}, flip rate {100 * each.flip_rate:g} %: a loss of the margin released {percent(rate)}"
+
+
+def report(found: Sequence[Judged], made: str) -> str:
+    """The report in Markdown."""
+    cells = list(dict.fromkeys((each.n, each.flip_rate) for each in found))
+    worst = {rule: max(each.released[-1.0] for each in found if each.rule == rule) for rule in RULES}
+    loose = [rule for rule, rate in worst.items() if rate > 0.1]
+    tools = ", ".join(f"{name} {version}" for name, version in TOOLS.items())
+    head = ["rule", *(f"n = {n}, flip rate {100 * flip_rate:g} %" for n, flip_rate in cells)]
+
+    def shares(what: str) -> str:
+        rows = [
+            [rule, *(side_by_side(*getattr(each, what).values()) for each in found if each.rule == rule)]
+            for rule in RULES
+        ]
+        return table(head, rows)
+
+    draws = found[0].draws
+    return "\n\n".join([
+        "# Other gates in the same worlds",
+        f"- A true loss of {100 * MARGIN:g} points is released at worst {percent(worst['Tunegate'])} of the time by "
+        f"Tunegate; more than 10 % of the time by {', '.join(f'{rule} ({percent(worst[rule])})' for rule in loose)}.",
+        made,
+        f"One pass/fail unit, margin {100 * MARGIN:g} points, {draws:,} draws a cell, the same for every rule "
+        f"(standard error at most {percent(standard_error(0.5, draws))}, {percent(standard_error(0.05, draws))} at 5 "
+        f"%). Each tool is asked by its own interface with its defaults but for the margin: {tools}. What is neither "
+        "released nor blocked is undecided. *evalsig* answers another question: it allows what is better beyond "
+        "chance. The *e-process* may be looked at after each case, which is what it pays for.",
+        "## Released, in %: no change / loss of the margin / of two margins",
+        "![Released, by rule](rivals.svg)",
+        shares("released"),
+        "## Blocked, in %: no change / loss of the margin / of two margins",
+        shares("blocked"),
+    ]) + "\n"  # fmt: skip
+
+
+def draw(found: Sequence[Judged], path: Path) -> None:
+    """Bars in the third cell: released without a change, and with a loss of the margin."""
+    n, flip_rate = CELLS[2] if any((each.n, each.flip_rate) == CELLS[2] for each in found) else CELLS[0]
+    mine = [each for each in found if (each.n, each.flip_rate) == (n, flip_rate)]
+    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "rivals", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        places = np.arange(len(mine))
+        for shift, change, color, label in (
+            (-0.2, 0.0, "#3f78d8", "no change: released"),
+            (0.2, -1.0, ERROR, f"a loss of {100 * MARGIN:g} points: released"),
+        ):
+            bars = axes.barh(
+                places + shift, [100 * each.released[change] for each in mine], 0.38, color=color, label=label
+            )
+            axes.bar_label(bars, fmt="%.0f", padding=3)
+        axes.axvline(100 * BOUND, color=ERROR, linewidth=1)
+        axes.set_yticks(places, labels=[each.rule for each in mine])
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 108), xlabel=f"% of draws; n = {n}, flip rate {100 * flip_rate:g} % (line: {100 * BOUND:g})")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        figure.savefig(path, metadata={"Date": None})
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="One number of cases, few draws.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
+) -> None:
+    """Measure, write rivals.md and rivals.svg, and fail if Tunegate releases too much."""
+    command = "python benchmarks/rivals.py" + (" --quick" if quick else "")
+    out.mkdir(parents=True, exist_ok=True)
+
+    def measured(watch: Watch) -> list[Judged]:
+        found = measure(CELLS[:1] if quick else CELLS, 200 if quick else 2_000, watch)
+        draw(found, out / "rivals.svg")
+        return found
+
+    carry_out(out / "rivals.md", command, LIBRARIES, measured, report, broken)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,9 +1,9 @@
 """How often the gate's verdicts are right, on the shipped code, beside the rules it could have had.
 
-    python benchmarks/gate.py            # about a quarter of an hour on two cores
+    python benchmarks/gate.py            # most of an hour on two cores
     python benchmarks/gate.py --quick    # half a minute: fewer cells and draws
 
-Writes gate.md and gate.svg; exit code 1 if an error rate that is promised to be at most 5 % is not.
+Writes gate.md, gate.svg and references.svg; exit code 1 if an error rate that is promised to be at most 5 % is not.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ class Settings:
     scores: Sizes
     collapses: int
     between: tuple[int, int]
+    beside: tuple[int, ...]  # two references: numbers of cases, flip rates, and units of a family
+    beside_flip_rates: tuple[float, ...]
+    units: tuple[int, ...]
     curve: tuple[float, ...] = tuple(step / 8 for step in range(-20, 5))  # true changes of the figure, in margins
 
 
@@ -62,6 +65,9 @@ FULL = Settings(
     scores=Sizes(held=4_000, families=2_000, changed=200, worlds=3),
     collapses=400,
     between=(50, 200),
+    beside=(50, 100, 200, 400),
+    beside_flip_rates=(0.02, 0.04, 0.1, 0.2),
+    units=(1, 5, 10),
 )
 QUICK = Settings(
     sizes=(50, 100),
@@ -71,6 +77,9 @@ QUICK = Settings(
     scores=Sizes(held=1_000, families=200, changed=50, worlds=1),
     collapses=20,
     between=(50, 70),
+    beside=(50,),
+    beside_flip_rates=(0.04,),
+    units=(1, 5),
 )
 
 
@@ -91,10 +100,11 @@ def jobs(settings: Settings) -> Iterator[Job]:
             yield Job("gains", gate_passfail.gains, (n, flip_rate))
             for sizes in (gate_slices.SMALL, gate_slices.large(n)):
                 yield Job("innocents", gate_slices.innocents, (n, flip_rate, sizes, settings.draws, settings.worlds))
-            yield Job("twice", gate_references.twice, (n, flip_rate, settings.draws // 5, settings.worlds))
             for shape in gate_scores.SHAPES:
                 yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
         yield Job("curves", gate_passfail.curve, (n, CURVE_FLIP_RATE, settings.curve))
+    for family in gate_references.families(settings.beside, settings.beside_flip_rates, settings.units):
+        yield Job("twice", gate_references.twice, (family, settings.draws // 10, settings.worlds))
     for flip_rate in settings.flip_rates:
         yield Job("scans", gate_passfail.scan, (settings.between, flip_rate))
         for fall in gate_slices.FALLS:
@@ -148,10 +158,10 @@ def _listed(values: Iterable[Any]) -> str:
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer cells and draws, half a minute.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where gate.md and gate.svg go.", metavar="DIR")] = RESULTS,
+    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
     workers: Annotated[int, typer.Option("--workers", help="Processes.", metavar="N")] = os.cpu_count() or 1,
 ) -> None:
-    """Measure the gate's error rates, write gate.md and gate.svg, and fail if a promise is broken."""
+    """Measure the gate's error rates, write gate.md and its figures, and fail if a promise is broken."""
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
     settings = QUICK if quick else FULL
     try:
@@ -164,9 +174,10 @@ def main(
     text = report(results, about(settings, command, time.monotonic() - start))
     (out / "gate.md").write_text(text, "utf-8")
     gate_plot.draw(results.curves, out / "gate.svg")
+    gate_plot.draw_references(results.twice, out / "references.svg")
     for line in findings(results):
         console.print(f"- {line}", markup=False)
-    console.print(f"Written: {out / 'gate.md'}, {out / 'gate.svg'}", markup=False)
+    console.print(f"Written: {out / 'gate.md'}, {out / 'gate.svg'}, {out / 'references.svg'}", markup=False)
     if wrong := broken(results):
         console.print("A promise is broken: " + "; ".join(f"{each.what}, {each}" for each in wrong), markup=False)
         raise typer.Exit(1)

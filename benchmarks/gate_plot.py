@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.gate_passfail import Curve
+from benchmarks.gate_references import Twice
 from benchmarks.gate_results import BOUND
 from benchmarks.gate_rule import BOOTSTRAP, DROP, FLIP, OURS
 
@@ -53,6 +54,34 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
             fontsize=10,
         )
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def draw_references(found: Sequence[Twice], path: Path) -> None:
+    """Beside two references: any false alarm above, a drop found below, over the number of cases."""
+    kinds = list(dict.fromkeys((each.family.units, each.family.alike) for each in found))
+    rates = list(dict.fromkeys(each.family.flip_rate for each in found))
+    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "references", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(2.1 * len(kinds) + 0.9, 4.8), layout="constrained")
+        grid = figure.subplots(2, len(kinds), sharex=True, sharey="row", squeeze=False)
+        for column, kind in enumerate(kinds):
+            for place, rate in enumerate(rates):
+                wanted = (*kind, rate)
+                mine = [e for e in found if (e.family.units, e.family.alike, e.family.flip_rate) == wanted]
+                sizes, color = [each.family.n for each in mine], mpl.colormaps["viridis"](place / max(len(rates), 2))
+                label = f"flip rate {100 * rate:g} %"
+                grid[0, column].plot(
+                    sizes, [100 * each.either for each in mine], marker="o", ms=3, c=color, label=label
+                )
+                grid[1, column].plot(sizes, [100 * each.found for each in mine], marker="o", ms=3, c=color)
+            units, alike = kind
+            name = f"{units} unit{'s' if units > 1 else ''}{', common flips' if alike else ''}"
+            grid[0, column].set_title(name, fontsize=9)
+            grid[0, column].axhline(100 * BOUND, color=ERROR, linewidth=1)
+            grid[1, column].set_xlabel("cases a unit")
+        grid[0, 0].set(ylabel="any false alarm, %", ylim=(0, 100 * BOUND + 2))
+        grid[1, 0].set(ylabel="10 points found, %", ylim=(-2, 102))
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        figure.savefig(path, metadata={"Date": None})
 
 
 def _panel(axes: Axes, curve: Curve, *, held: bool) -> None:

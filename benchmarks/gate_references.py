@@ -1,15 +1,21 @@
-"""Two references, the base and the last release: families over both, their slices beside them, and what that costs."""
+"""Two references, the base and the last release: one family over both and all units, their slices beside them.
+
+Of every five units one is continuous. Units may be alike: then a case that flips in the first flips in another one as
+well, as where several units judge the same answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gate_passfail import Cell, seen
-from benchmarks.gate_rule import MARGIN, SUITES
+from benchmarks.gate_passfail import seen
+from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores
+from benchmarks.gate_scores import UNIT_MARGIN, spread_of
 from benchmarks.gate_slices import SMALL, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
 from tunegate.harness.gate.rule import LEVEL, SEED
@@ -17,21 +23,35 @@ from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
 PASSING = 0.8  # of the cases, by every model but for its flips
-DROP = 0.1  # of the changed suite's cases, lost against both references
-Rows = NDArray[np.int64]  # a suite's differences, a case each
+DROP = 0.1  # of the changed unit's cases, lost against both references
+CONTINUOUS = 5  # every so manyth unit
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Twice:
-    """Five suites beside two references, of models that differ by flips alone; rates of a family, of `draws`.
+class Family:
+    """So many units of n cases each, judged together beside two references; `alike` is the share of common flips."""
 
-    `apart` is any unchanged suite called regressed where each reference is a family of its own, `regressed` where both
-    are one; `either` counts slices that block, too. `found` is a drop of ten points in one suite, in one family, and
+    n: int
+    flip_rate: float
+    units: int
+    alike: float
+
+    def __str__(self) -> str:
+        more = f", {100 * self.alike:g} % of the flips common" if self.alike else ""
+        return f"{self.units} units, n = {self.n}, flip rate {100 * self.flip_rate:g} %{more}"
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Units beside two references, of models that differ by flips alone; rates of a family, of `draws`.
+
+    `apart` is any unchanged unit called regressed where each reference is a family of its own, `regressed` where both
+    are one; `either` counts slices that block, too. `found` is a drop of ten points in one unit, in one family, and
     `found_apart` in two.
     """
 
-    cell: Cell
+    family: Family
     apart: float
     regressed: float
     either: float
@@ -41,51 +61,77 @@ class Twice:
     worlds: int
 
 
-def twice(n: int, flip_rate: float, draws: int, worlds: int) -> Twice:
+@dataclass(frozen=True)
+class _Models:
+    """Scores of base, last release and candidate: units x cases, of the passing and failing ones and of the others."""
+
+    passed: tuple[Flags, Flags, Flags]
+    scores: tuple[Floats, Floats, Floats]
+
+
+def twice(family: Family, draws: int, worlds: int) -> Twice:
     """Draw families of a base, a last release and a candidate, which share most of their answers.
 
     Raises:
         Mismatch: the shipped gate judged one of the first `worlds` families differently.
     """
-    random = np.random.default_rng([SEED, n, round(1e4 * flip_rate), 2])
+    n = family.n
+    random = np.random.default_rng([SEED, n, round(1e4 * family.flip_rate), family.units, round(100 * family.alike)])
     still, fell = np.zeros(3), np.zeros(2)
     for number in range(draws):
         sizes = SMALL if number % 2 else large(n)
-        models = _models(n, flip_rate, random)
-        places = [[random.choice(n, size, replace=False) for size in sizes] for _ in range(SUITES)]
-        lost = _differences(models)
-        regressed, slices = _regressed(lost, True), _fallen(lost, places)
+        models = _models(family, random)
+        places = [[random.choice(n, size, replace=False) for size in sizes] for _ in models.passed[0]]
+        lost = _seen(models)
+        regressed, slices = _regressed(lost, True), _fallen(models, places)
         still += any(_regressed(lost, False)), any(regressed), any(regressed) or any(slices)
         if number < worlds:
-            _tie(models, places, regressed, slices, f"two references, n = {n}, flip rate {flip_rate:g}, {number}")
-        models[2][0] &= random.random(n) >= DROP / PASSING
-        lost = _differences(models)
+            _tie(models, places, regressed, slices, f"two references, {family}, world {number}")
+        models.passed[2][0] &= random.random(n) >= DROP / PASSING
+        lost = _seen(models)
         fell += _regressed(lost, False)[0], _regressed(lost, True)[0]
     apart, one, either = (still / draws).tolist()
-    return Twice(Cell(n, flip_rate), apart, one, either, *(fell / draws).tolist(), draws, worlds)
+    return Twice(family, apart, one, either, *(fell / draws).tolist(), draws, worlds)
 
 
-def _models(n: int, flip_rate: float, random: np.random.Generator) -> tuple[Flags, Flags, Flags]:
-    """What base, last release and candidate pass, suites x cases: half of a flip rate is each model's own."""
-    steady = random.random((SUITES, n)) < PASSING
-    base, last, candidate = (steady ^ (random.random((SUITES, n)) < flip_rate / 2) for _ in range(3))
-    return base, last, candidate
+def _models(family: Family, random: np.random.Generator) -> _Models:
+    """Half of a flip rate is each model's own, and half of the variance of the scores."""
+    others = family.units // CONTINUOUS
+    size = family.units - others, family.n
+    steady = random.random(size) < PASSING
+    passed = []
+    for _ in range(3):
+        flips = random.random(size) < family.flip_rate / 2
+        passed.append(steady ^ np.where(random.random(size) < family.alike, flips[0], flips))
+    own = UNIT_MARGIN * spread_of(family.flip_rate) / np.sqrt(2)
+    level = random.normal(-3, 1, (others, family.n))
+    scores = [level + random.normal(0, own, level.shape) for _ in range(3)]
+    return _Models((passed[0], passed[1], passed[2]), (scores[0], scores[1], scores[2]))
 
 
-def _differences(models: Sequence[Flags]) -> list[list[Rows]]:
-    """By reference and suite."""
-    base, last, candidate = models
-    return [[*(candidate.astype(int) - reference)] for reference in (base, last)]
+def _seen(models: _Models) -> list[list[Seen]]:
+    """What the shipped statistics say, by reference and unit."""
+    return [
+        [
+            *(seen(*_counts(d)) for d in models.passed[2].astype(int) - models.passed[reference]),
+            *map(_of_scores, models.scores[reference], models.scores[2]),
+        ]
+        for reference in (0, 1)
+    ]
 
 
-def _counts(d: Rows) -> tuple[int, int, int]:
+def _counts(d: NDArray[np.int64]) -> tuple[int, int, int]:
     return len(d), int((d < 0).sum()), int((d > 0).sum())
 
 
-def _regressed(lost: Sequence[Sequence[Rows]], together: bool) -> list[bool]:
-    """Which suites are regressed against either reference, in one family of both or in one each."""
-    found = [[seen(*_counts(d)) for d in of_one] for of_one in lost]
-    families = [[each for of_one in found for each in of_one]] if together else found
+def _of_scores(before: Floats, after: Floats) -> Seen:
+    winsorised = stats.winsorise_differences(before, after, UNIT_MARGIN)
+    return Seen(np.array(winsorised.d), winsorised.margin, p_worse_of_scores)
+
+
+def _regressed(lost: Sequence[Sequence[Seen]], together: bool) -> list[bool]:
+    """Which units are regressed against either reference, in one family of both or in one each."""
+    families = [[each for of_one in lost for each in of_one]] if together else lost
     flags = [
         flag and not each.held
         for family in families
@@ -95,37 +141,52 @@ def _regressed(lost: Sequence[Sequence[Rows]], together: bool) -> list[bool]:
             strict=True,
         )
     ]
-    return [flags[place] or flags[place + SUITES] for place in range(SUITES)]
+    units = len(lost[0])
+    return [flags[place] or flags[place + units] for place in range(units)]
 
 
-def _fallen(lost: Sequence[Sequence[Rows]], places: Sequence[Sequence[NDArray[np.int64]]]) -> list[bool]:
-    """Which suites a slice of blocks, all slices beside both references being one family."""
+def _fallen(models: _Models, places: Sequence[Sequence[NDArray[np.int64]]]) -> list[bool]:
+    """Which units a slice of blocks, all slices beside both references being one family."""
+    lost = [models.passed[2].astype(int) - models.passed[reference] for reference in (0, 1)]
     counts = [
-        (suite, _counts(of_one[suite][members]))
+        (unit, _counts(of_one[unit][members]))
         for of_one in lost
-        for suite, slices in enumerate(places)
-        for members in slices
+        for unit, mine in enumerate(places)
+        for members in mine
     ]
     flags = fallen([count for _, count in counts])
-    blocks = {suite for (suite, _), flag in zip(counts, flags, strict=True) if flag}
-    return [suite in blocks for suite in range(SUITES)]
+    blocks = {unit for (unit, _), flag in zip(counts, flags, strict=True) if flag}
+    return [unit in blocks for unit in range(len(places))] + [False] * len(models.scores[0])
 
 
 def _tie(
-    models: Sequence[Flags],
+    models: _Models,
     places: Sequence[Sequence[NDArray[np.int64]]],
     regressed: Sequence[bool],
     slices: Sequence[bool],
     what: str,
 ) -> None:
-    """Hold the shipped gate to which suites are regressed; the others' verdicts are of no account here."""
-    base, last, candidate = (each.astype(float) for each in models)
-    units = tuple(
+    """Hold the shipped gate to which units are regressed; the others' verdicts are of no account here."""
+    base, last, candidate = (each.astype(float) for each in models.passed)
+    passing = [
         UnitWorld(
-            base[suite], candidate[suite], "pass/fail", MARGIN,
-            {f"s{suite}.{number}": frozenset(members.tolist()) for number, members in enumerate(mine)}, last[suite],
+            base[unit], candidate[unit], "pass/fail", MARGIN,
+            {f"s{unit}.{number}": frozenset(members.tolist()) for number, members in enumerate(mine)}, last[unit],
         )
-        for suite, mine in enumerate(places)
-    )  # fmt: skip
+        for unit, mine in enumerate(places)
+    ]  # fmt: skip
+    scored = [
+        UnitWorld(before, after, "continuous", UNIT_MARGIN, last=between)
+        for before, between, after in zip(*models.scores, strict=True)
+    ]
     blocked: list[Verdict | None] = ["regressed" if any(pair) else None for pair in zip(regressed, slices, strict=True)]
-    check(World(units), blocked, what)
+    check(World((*passing, *scored)), blocked, what)
+
+
+def families(sizes: Sequence[int], flip_rates: Sequence[float], units: Sequence[int]) -> list[Family]:
+    """Every combination, and where there are several units, also with half of their flips common."""
+    return [
+        Family(n, flip_rate, count, alike)
+        for count, alike, n, flip_rate in product(units, (0.0, 0.5), sizes, flip_rates)
+        if count > 1 or not alike
+    ]

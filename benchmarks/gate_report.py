@@ -123,22 +123,29 @@ def _slices(results: Results) -> list[str]:
 
 
 def _references(results: Results) -> list[str]:
-    rows = {
-        key(each.cell): [f"{100 * rate:.1f}" for rate in (each.apart, each.regressed, each.either, each.found_apart,
-                                                          each.found)]
-        for each in results.twice
-    }  # fmt: skip
     draws = results.twice[0].draws
-    return [
+    parts = [
         "## Two references",
-        f"Base and last release; five suites that differ from both by flips alone, in % of {draws:,} seeded families: "
-        "any suite regressed with a family of tests for each reference / with one over both / or a slice blocks, half "
-        "of the families with 40 small slices, half with large ones, all of them one family beside both references. "
-        "Then one suite loses ten points against both: how often it is found with two families, and with one. "
-        f"(Standard error at most {percent(standard_error(0.05, draws))} at 5 %, {percent(standard_error(0.5, draws))} "
-        "anywhere.)",
-        by_size(["regressed, two families", "regressed, one", "or a slice", "drop found, two families", "one"], rows),
+        "Base and last release; units that differ from both by flips alone, one of every five continuous. In % of "
+        f"{draws:,} seeded families: any unit regressed with a family of tests for each reference / with one over "
+        "both / or a slice blocks, half of the families with eight small slices a unit, half with large ones, all of "
+        "them one family beside both references. Then one unit loses ten points against both: how often it is found "
+        "with two families / with one, which is the price. *Common flips*: a case that flips in the first unit flips "
+        "in another one as well, half of the time, as where several units judge the same answers. (Standard error at "
+        f"most {percent(standard_error(0.05, draws))} at 5 %, {percent(standard_error(0.5, draws))} anywhere.)",
+        "![Any false regressed, and a drop found, beside two references](references.svg)",
     ]
+    for units, alike in dict.fromkeys((each.family.units, each.family.alike) for each in results.twice):
+        mine = [each for each in results.twice if (each.family.units, each.family.alike) == (units, alike)]
+        rows = {
+            (each.family.n, each.family.flip_rate): [
+                side_by_side(each.apart, each.regressed, each.either), side_by_side(each.found_apart, each.found)
+            ]
+            for each in mine
+        }  # fmt: skip
+        head = [f"{units} unit{'s' if units > 1 else ''}{', common flips' if alike else ''}: false", "drop found"]
+        parts.append(by_size(head, rows))
+    return parts
 
 
 def _scores(results: Results) -> list[str]:

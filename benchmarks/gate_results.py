@@ -17,7 +17,7 @@ ERRORS = 2  # standard errors that a simulated rate may lie above the bound
 REGRESSED = 'any false "regressed" among five suites'
 REGRESSED_SCORES = f"{REGRESSED}, continuous"
 SLICES = 'any false "regressed" or falsely blocking slice among five suites with 40 slices'
-TWICE = f"{SLICES}, beside two references"
+TWICE = 'any false "regressed" or falsely blocking slice beside two references'
 HELD = 'false "held" at a true change of exactly -margin'
 HELD_SCORES = f"{HELD}, continuous"
 IMPROVED = 'false "improved" of a target without a change'
@@ -86,7 +86,7 @@ def _of_slices(results: Results) -> Iterator[Claim]:
         where = f"{show(each.cell)}, slices of {min(each.sizes)} to {max(each.sizes)} cases"
         yield Claim(SLICES, each.either, each.draws, where)
     for both in results.twice:
-        yield Claim(TWICE, both.either, both.draws, show(both.cell))
+        yield Claim(TWICE, both.either, both.draws, str(both.family))
 
 
 def _of_scores(results: Results) -> Iterator[Claim]:

@@ -40,13 +40,14 @@ class Seen:
 
     `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
     deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
-    `is_assumed` is a guess. `rate` is the baseline's mean score.
+    `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release.
     """
 
     spread: float | None
     source: str
     rate: float | None = None
     is_assumed: bool = False
+    released_rate: float | None = None
 
 
 def find_past(
@@ -100,15 +101,20 @@ def look_up(unit: Unit, past: Past) -> Seen:
     base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
     verdict = past.record.verdicts.get(unit.key) if past.record else None
     rate = base.summary.mean if base else verdict["base"] if verdict else None
+    return replace(
+        _spread(unit, past, base, released), rate=rate, released_rate=released.summary.mean if released else None
+    )
+
+
+def _spread(unit: Unit, past: Past, base: Baseline | None, released: Baseline | None) -> Seen:
     if unit.kind == "pass/fail" and past.flip_rate is not None:
-        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given", rate)
-    found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
-    if found:
-        return replace(found, rate=rate)
+        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given")
+    if found := _from_record(unit, past.record, base) or _from_files(unit, base, released):
+        return found
     if unit.kind == "pass/fail":
         source = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
-        return Seen(USUAL_FLIP_RATE, source, rate, is_assumed=True)
-    return Seen(None, "How far scores move was never measured", rate)
+        return Seen(USUAL_FLIP_RATE, source, is_assumed=True)
+    return Seen(None, "How far scores move was never measured")
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:

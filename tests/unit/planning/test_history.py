@@ -89,6 +89,7 @@ def test_a_record_tells_the_flip_rate_before_a_release_does(desk):
         flip_rate_bound(cases(2, 1, 60)),
         "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, run.json against the baseline",
         pytest.approx(40 / 60),
+        released_rate=pytest.approx(40 / 60),
     )
 
 

@@ -13,8 +13,8 @@ from tunegate.harness.baselines.store import Baseline, baseline_path, read_basel
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.statistics.paired import critical
-from tunegate.harness.statistics.sample_size import flip_rate_bound
+from tunegate.harness.statistics.paired import critical, wilson
+from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
 # demo's general questions flip 20 %.
@@ -109,12 +109,24 @@ def look_up(unit: Unit, past: Past) -> Seen:
 def _spread(unit: Unit, past: Past, base: Baseline | None, released: Baseline | None) -> Seen:
     if unit.kind == "pass/fail" and past.flip_rate is not None:
         return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given")
-    if found := _from_record(unit, past.record, base) or _from_files(unit, base, released):
-        return found
-    if unit.kind == "pass/fail":
-        source = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
-        return Seen(USUAL_FLIP_RATE, source, is_assumed=True)
-    return Seen(None, "How far scores move was never measured")
+    found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
+    if unit.kind == "continuous":
+        return found or Seen(None, "How far scores move was never measured")
+    assumed = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
+    seen = found or Seen(USUAL_FLIP_RATE, assumed, is_assumed=True)
+    by_itself = _by_itself(unit, base)
+    # two tunes differ by what the engine does, and by more
+    return max(seen, by_itself, key=lambda each: each.spread or 0.0) if by_itself else seen
+
+
+def _by_itself(unit: Unit, base: Baseline | None) -> Seen | None:
+    """How many cases flip where the base is asked twice; None where none did, or nobody asked."""
+    if base is None or base.noise is None or not base.noise.flips:
+        return None
+    d = observed(unit, {case: float(case in base.noise.flips) for case in base.results})
+    bound = wilson(math.fsum(d), len(d), BOUND_LEVEL).upper
+    flips = f"{sum(each > 0 for each in d)} of {len(d)} flip by themselves"
+    return Seen(bound, f"Flip rate {100 * bound:.1f} % at most: {flips}, the base asked twice")
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:

@@ -211,9 +211,9 @@ class Session:
 
     def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
         repeats, fingerprint = self.options.repeats, model.fingerprint
+        check_repeats(references, self.selected, repeats)
         noise = known_noise(self.options.baselines, fingerprint, self.selected) if repeats > 1 else {}
         check_greedy_repeats(self.selected, repeats, noise, fingerprint)
-        check_repeats(references, self.selected, repeats)
 
     def _score_again(self, name: str, reference: Record, watch: Watch) -> Rescored:
         known = self._rescored.get(name)

@@ -36,7 +36,7 @@ def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Wa
     twice = {unit.key for unit in answered_twice(steady, record)}
     once = [unit for unit in steady if unit.key not in twice]
     again = evaluate(once, _OtherBatches(model), watch, partial=True, sealed=record.sealed).by_unit if once else {}
-    return {unit.key: _noise(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
+    return {unit.key: compare_answers(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
 
 
 def answered_twice(units: Sequence[Unit], record: Record) -> list[Unit]:
@@ -58,8 +58,8 @@ def _is_sampled(unit: Unit) -> bool:
     return unit.check_kind.asks == "generate" and any(case.decoding.temperature for case in unit.cases)
 
 
-def _noise(first: Mapping[str, Result], again: Mapping[str, Result]) -> Noise:
-    """What differs between the answers to each case, those without a score aside."""
+def compare_answers(first: Mapping[str, Result], again: Mapping[str, Result]) -> Noise:
+    """What differs between the answers to each case and its repeats, those without a score aside; by case id."""
     answers = {
         case: [*(each.repeats or (each,)), *([again[case]] if case in again else [])] for case, each in first.items()
     }

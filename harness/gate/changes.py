@@ -226,6 +226,7 @@ def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
             same = (was for was in known if now.subject.get("base") and _model(was) == _model(now))
             if was := next(same, None):
                 yield from _baseline_changes(was, replace(now, subject=was.subject), name)
+                yield from _unarmed(was, now, new.units[unit]) if unit in new.units else ()
 
 
 def _model(baseline: Baseline) -> tuple[str | None, ...]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write_policy
 from tests.support.units import write_unit
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import lint_fixtures, report_cards
@@ -296,3 +298,14 @@ def test_a_sealed_target_that_seldom_shows_a_gain_proves_little(tmp_path):
         "46 cases would do"
     ]
     assert sealing(tmp_path, 50, 0.4) == []
+
+
+def test_a_continuous_unit_is_told_how_seldom_it_is_held_once_its_spread_is_known(tmp_path, monkeypatch):
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+    before, after = [0.0] * 40, [0.5, -0.5] * 20
+
+    assert watched(tmp_path, 40, before, 0.1) == []
+    assert watched(tmp_path, 40, before, 0.1, released=after) == [
+        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 31 % of the time (at the spread that was "
+        "measured); about 173 cases would do, or a margin of 0.2173: see tunegate plan"
+    ]

@@ -16,13 +16,13 @@ from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
-    check_repeats,
     difference_notes,
     record_reference,
     recorded_completions,
     release_notes,
 )
 from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -30,8 +30,9 @@ from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
+from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
@@ -196,7 +197,7 @@ class Session:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
         model = self._model(adapter, watch)
         references = self._references(model)
-        check_repeats(references, self.selected, self.options.repeats)
+        self._check_repeats(model, references)
         rescored = {name: self._score_again(name, each, watch) for name, each in references.items()}
         baselines, slug, renews = self.options.baselines, str(model.fingerprint.subject["model"]), False
         if self.options.record and adapter:
@@ -207,6 +208,12 @@ class Session:
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
         return Candidate(adapter, model, rescored, trained, known, seen)
+
+    def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
+        repeats, fingerprint = self.options.repeats, model.fingerprint
+        check_repeats(references, self.selected, repeats)
+        noise = known_noise(self.options.baselines, fingerprint, self.selected) if repeats > 1 else {}
+        check_greedy_repeats(self.selected, repeats, noise, fingerprint)
 
     def _score_again(self, name: str, reference: Record, watch: Watch) -> Rescored:
         known = self._rescored.get(name)
@@ -270,7 +277,8 @@ class Session:
         else:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
-        record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing)
+        noise = self._noise(candidate.model, record, watch) if self.options.record else {}
+        record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing, noise=noise)
         if not candidate.references:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
@@ -284,6 +292,17 @@ class Session:
             record, verdicts=evaluated.verdicts, tasks=evaluated.tasks, openings=evaluated.openings, claims=made,
             rescored=rescored,
         )  # fmt: skip
+
+    def _noise(self, model: Model, record: Record, watch: Watch) -> dict[str, Noise]:
+        """What a new baseline tells of its engine: measured now, or before of the very same answers."""
+        if self.options.adapters:
+            return {}
+        if self.options.noise and self.options.replays:
+            self.notes.append("noise not measured: these outputs were supplied, and there is no model to ask again")
+        asks = self.options.noise and not self.options.replays
+        measured = measure_noise(self._asked if asks else answered_twice(self._asked, record), model, record, watch)
+        self.notes += [f"{unit}: asked again: {noise}" for unit, noise in measured.items()]
+        return kept_noise(self.options.baselines, model.fingerprint, self.selected, record) | measured
 
     def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""

@@ -33,7 +33,14 @@ def update_changes(old: Baseline, record: Record, unit: Unit) -> list[str]:
         else []
         for how, flag in (("loosened", True), ("tightened", False))
     )
-    return looser + _scored_differently(old, record, unit) + stricter + asked + who + how + moved
+    return looser + _scored_differently(old, record, unit) + stricter + asked + who + how + moved + _noise(old, record)
+
+
+def _noise(old: Baseline, record: Record) -> list[str]:
+    now = record.noise.get(old.unit)
+    if now == old.noise:
+        return []
+    return [str(now) if now else "how many cases flip by themselves is no longer known"]
 
 
 def _changed_parts(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:

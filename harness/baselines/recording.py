@@ -137,7 +137,7 @@ def _file(record: Record, unit: Unit) -> _File:
         "scorer": record.scorers[unit.key],
         "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),
-    }
+    } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.

@@ -10,7 +10,16 @@ from typing import Any
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.core.reading import read_json
-from tunegate.harness.evaluation.record import Record, Result, Summary, odd_scores, read_result, read_summary
+from tunegate.harness.evaluation.record import (
+    Noise,
+    Record,
+    Result,
+    Summary,
+    odd_scores,
+    read_noise,
+    read_result,
+    read_summary,
+)
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion
@@ -20,7 +29,7 @@ from tunegate.harness.models.api import Completion
 class Baseline:
     """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
 
-    `scorer` holds the versions of what scored them.
+    `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did.
     """
 
     unit: str
@@ -33,6 +42,7 @@ class Baseline:
     results: Mapping[str, Result]
     path: Path
     digest: str = ""  # of all that it says, as the ledger names it
+    noise: Noise | None = None
 
     @property
     def completions(self) -> dict[str, Completion]:
@@ -72,7 +82,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
     return Baseline(
         unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
-        path, data["digest"],
+        path, data["digest"], read_noise(data["noise"]) if "noise" in data else None,
     )  # fmt: skip
 
 
@@ -93,6 +103,7 @@ def as_reference(baselines: Sequence[Baseline]) -> Record:
         units={each.unit: each.summary for each in baselines},
         policies={each.unit: each.policy for each in baselines},
         scorers={each.unit: each.scorer for each in baselines},
+        noise={each.unit: each.noise for each in baselines if each.noise},
         path=first.path.parent.parent,
     )
 

@@ -68,6 +68,8 @@ TABLE = (
     Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
     Option("fresh", "Ask the model again, past the cache and the recorded outputs", suites=True, type=bool,
            default=False),
+    Option("noise", "With --tg-record: ask the model a second time, and keep which cases flip by themselves",
+           suites=True, type=bool, default=False),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
     Option("out", "Also write the record here; a folder if several adapters are judged", "RECORD.json", Path,
            suites=True),
@@ -76,7 +78,8 @@ TABLE = (
     Option("rung", "Which rung of the ladder to prompt on", "as-is|few-shot|context|steps", default="as-is",
            choices=("as-is", "few-shot", "context", "steps"), suites=True, stands=True),
     Option("sealed", "Judge sealed units too: for the final look", suites=True, type=bool, default=False),
-    Option("repeats", "Answers per case, for sampled decoding only", "N", int, 1, least=1, suites=True, stands=True),
+    Option("repeats", "Answers per case, of sampled decoding or where greedy answers vary, too", "N", int, 1, least=1,
+           suites=True, stands=True),
     Option("timing", "Also time base and adapter, one prompt at a time; nothing gates on it", suites=True, type=bool,
            default=False),
     Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
@@ -142,6 +145,7 @@ class Options:
     against: str | None = None
     record: bool = False
     fresh: bool = False
+    noise: bool = False
     requests: Path | None = None
     rung: RungName = "as-is"
     sealed: bool = False
@@ -181,6 +185,10 @@ class Options:
             yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
         if self.fresh and self.replays:
             yield "--tg-fresh with --tg-model replay:FILE: its outputs are there already, no model is asked"
+        if self.noise and not self.record:
+            yield "--tg-noise is kept with a baseline: use it with --tg-record"
+        if self.noise and self.adapters:
+            yield "--tg-noise with --tg-adapter: it is the base that is asked twice; measure it without an adapter"
         if self.timing and self.replays:
             yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:

@@ -11,6 +11,7 @@ from typing import Any
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_json
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import SUPPLIED, Completion, Finish, LogProbs
@@ -88,6 +89,27 @@ class Summary:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What came of asking a unit's cases again: how many were `asked`, and how many then gave `other_outputs`.
+
+    `flips` are the ids of those with another outcome: that passed once and failed once, or whose score moved.
+    """
+
+    asked: int
+    other_outputs: int
+    flips: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record and in a baseline."""
+        return {"asked": self.asked, "other_outputs": self.other_outputs, "flips": list(self.flips)}
+
+    def __str__(self) -> str:
+        flip = "flip by themselves" if len(self.flips) > 1 else "flips by itself"
+        which = f" ({listed(self.flips)})" if self.flips else ""
+        return f"{len(self.flips) or 'none'} of {self.asked} cases {flip}{which}; {self.other_outputs} answers differ"
+
+
 @dataclass(frozen=True)
 class Record:
     """A run: who answered (`fingerprint`), what was asked (`questions`), what came back, and what the gate made of it.
@@ -95,7 +117,8 @@ class Record:
     `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
-    `openings` tell, by unit, the how many-th adapter this is that was asked its cases.
+    `openings` tell, by unit, the how many-th adapter this is that was asked its cases, `noise` what came of asking
+    again, where that was done.
     """
 
     partial: bool
@@ -111,6 +134,7 @@ class Record:
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     openings: Mapping[str, int] = field(default_factory=dict)
+    noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
@@ -159,6 +183,7 @@ class Record:
             "claims": {key: dict(claim) for key, claim in self.claims.items()},
             "timing": dict(self.timing) if self.timing else None,
             "rescored": _plain(self.rescored), "openings": dict(self.openings),
+            "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
         })  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -184,7 +209,7 @@ def read_record(path: Path) -> Record:
         units={key: read_summary(raw) for key, raw in data["units"].items()},
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
-        openings=data.get("openings", {}),
+        openings=data.get("openings", {}), noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
     )  # fmt: skip
     if torn := next(_torn(record), ""):
@@ -204,6 +229,7 @@ def _torn(record: Record) -> Iterator[str]:
         if unit not in units:
             yield f"a verdict on {unit}, which is no unit of it"
         yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
+    yield from (f"noise of {unit}, which is no unit of it" for unit in record.noise.keys() - units)
 
 
 def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> Iterator[str]:
@@ -248,6 +274,11 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
         tuple(raw["tokens"]) if raw.get("tokens") else None,
     )  # fmt: skip
+
+
+def read_noise(raw: Mapping[str, Any]) -> Noise:
+    """What was measured, from its JSON form."""
+    return Noise(raw["asked"], raw["other_outputs"], tuple(raw["flips"]))
 
 
 def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -252,7 +252,10 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
     both = [case for case in unit.cases if case.id in each.old and case.id in each.new]
     regressed_cases = [case.id for case in both if each.old[case.id].passed and each.new[case.id].passed is False]
     fixed_cases = [case.id for case in both if each.old[case.id].passed is False and each.new[case.id].passed]
-    critical = [case for case in both if case.critical]
+    noise = reference.noise.get(unit.key)
+    by_themselves = noise.flips if noise else ()
+    marked = [case for case in both if case.critical]
+    critical = [case for case in marked if case.id not in by_themselves]  # what a coin decides shows nothing
     return UnitVerdict(
         unit.key, each.reference, "inconclusive", "", each.policy.role, unit.kind, len(each.new),
         # where the two sides cannot be paired, the reference's own mean is still worth showing
@@ -264,6 +267,8 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
         critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
         already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
+        by_themselves=by_themselves,
+        unarmed=tuple(case.id for case in marked if case.id in by_themselves),
         unstable=tuple(case.id for case in critical if _wavers(case, each.old[case.id], each.new[case.id])),
         skipped=skipped_tags(unit),
         # reports print what stands here, and no sealed text

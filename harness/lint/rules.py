@@ -12,14 +12,13 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import HasExpectWarnings, HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, show_path
-from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
-from tunegate.harness.planning.history import Past, model_folders
-from tunegate.harness.planning.plan import Plan, plan_units
+from tunegate.harness.lint.families import undeclared_families
+from tunegate.harness.lint.sizes import undecidable
 
 _NOTES = {".md", ".txt"}
 _COPIES = (".bak", ".orig", ".old", ".rej", "~")
@@ -100,7 +99,7 @@ def _as_dict(found: Problem | LintWarning) -> dict[str, Any]:
 def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
     """Check a folder of tasks, the folder of one task, or one file in that.
 
-    The flip rate is taken from the last release, if `baselines` holds one model's.
+    Flip rates and pass rates are those of `baselines`, if it holds one model's.
 
     Raises:
         Refused: there are no fixtures, or a baseline is damaged.
@@ -113,9 +112,8 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
         if not mistakes:  # they are in other files of the task, on which this one may depend
             raise
         return Lint(mistakes=mistakes)
-    warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)} | set(
-        _sizes(tasks, baselines)
-    )
+    warnings = {warning for task in tasks for warning in _warnings(root / task.name, task)}
+    warnings |= set(undecidable(root, tasks, baselines))
     kept = sorted(warning for warning in warnings if file is None or _is_same(warning.file, file))
     return Lint(tasks, warnings=tuple(kept))
 
@@ -162,6 +160,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         if unit.of:
             continue
         yield from _repeated(unit)
+        yield from undeclared_families(unit)
         yield from _expects(unit)
         if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not unit.shots:
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
@@ -216,31 +215,6 @@ def _expects(unit: Unit) -> Iterator[LintWarning]:
 def _place(case: Case) -> tuple[Path, int]:
     file, _, line = case.place.rpartition(":")
     return Path(file), int(line)
-
-
-def _sizes(tasks: tuple[Task, ...], baselines: Path) -> Iterator[LintWarning]:
-    """Units that are too small for their margin."""
-    folders = model_folders(baselines, tasks)
-    folder = folders[0] if len(folders) == 1 and any(folders[0].rglob("*.released.json")) else None
-    for each in plan_units(tasks, Past(folder=folder)):
-        yield from _too_small(each)
-
-
-def _too_small(each: Plan) -> Iterator[LintWarning]:
-    if each.margin is None or each.unit.kind != "pass/fail":
-        return
-    key, file, points = each.unit.key, _place(each.unit.cases[0])[0], f"{100 * each.margin:g} points"
-    holds = f"they can hold {100 * each.held_margin:.3g} points" if each.held_margin else "they can hold no margin"
-    if each.n < each.fewest:
-        text = f"{key}: {each.n} cases cannot hold a margin of {points} without a gain; it takes {each.fewest}"
-        yield LintWarning(file, 1, f"{text}, and {each.needed} to be held reliably; {holds}")
-    elif each.chance is not None and each.chance < each.asked:
-        text = (
-            f"{key}: with {each.n} cases an unchanged model is held to {points} only {100 * each.chance:.0f} % of the "
-            f"time (at {percent(each.seen.spread)} flip rate); about {each.needed} cases would do, or a margin of "
-        )
-        margin = f"{100 * each.held_margin:.3g} points" if each.held_margin else "its own"
-        yield LintWarning(file, 1, f"{text}{margin}: see tunegate plan")
 
 
 def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:

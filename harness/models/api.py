@@ -13,6 +13,7 @@ from tunegate.harness.fixtures.model import Decoding
 Finish = Literal["stop", "length"]
 Messages = tuple[tuple[str, str], ...]
 LogProbs = tuple[tuple[float, ...], ...]
+STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine that repeats itself
 SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
 
 
@@ -83,12 +84,21 @@ class Fingerprint:
         """As it stands in records; `names` are for people and never compared."""
         return {"subject": dict(self.subject), "engine": dict(self.engine), "names": dict(self.names)}
 
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether the same batches always give the same greedy answers."""
+        # in float32 on a CPU they do; an accelerator or a server chooses its sums by what else there is to do
+        engine = self.engine
+        return all(engine.get(part) == value for part, value in STEADY.items())
+
     def generation(self, request: Request) -> str:
         """Digest of all that decides the output of a request; the rung is in its messages."""
         # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
         # outputs. The model's name is left out, since a copy in another folder answers alike.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
-        return digest([subject, dict(self.engine), *request.asked])
+        # a greedy answer is the same question whatever its repeat, and may be another answer: in another batch
+        again = [request.repeat] if request.repeat and not request.decoding.temperature else []
+        return digest([subject, dict(self.engine), *request.asked, *again])
 
 
 class Model(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tunegate.harness.models.api import Request
@@ -64,12 +64,12 @@ def _read(model: Any, prefix: Sequence[int], rows: int) -> Any:
 
 
 def plan_prompts(requests: Sequence[Request], lengths: Sequence[int]) -> list[list[int]]:
-    """Batches of request indices: one decoding and one opening each, longest first, within the token budget.
+    """Batches of request indices: one decoding, opening and repeat each, longest first, within the token budget.
 
     The opening is every message but the last. A sampled answer would depend on its neighbours in a batch, so it gets
     none.
     """
-    kinds = [(str(request.decoding), str(request.messages[:-1])) for request in requests]
+    kinds = [(str(request.decoding), str(request.messages[:-1]), request.repeat) for request in requests]
     batches: list[list[int]] = []
     # Rows of like length share a batch, since the longest decides what all of them cost. The index comes last in the
     # key, so that the same requests always make the same batches.
@@ -83,6 +83,13 @@ def plan_prompts(requests: Sequence[Request], lengths: Sequence[int]) -> list[li
         else:
             batches.append([index])
     return batches
+
+
+def dealt(batches: Iterable[list[int]], requests: Sequence[Request]) -> Iterator[list[int]]:
+    """The batches of repeats in parts, more of them for each later one: in the same ones they would answer the same."""
+    for each in batches:
+        parts = requests[each[0]].repeat + 1
+        yield from (each[part::parts] for part in range(min(parts, len(each))))
 
 
 def plan_texts(requests: Sequence[Sequence[Encoded]], vocabulary: int) -> Iterator[list[int]]:

@@ -18,7 +18,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request
-from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_prompts, plan_texts
+from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, dealt, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.resolve import identify, resolve
 
@@ -193,7 +193,7 @@ class Local:
         self._check_room(
             requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
         )
-        for indices in plan_prompts(requests, list(map(len, rows))):
+        for indices in dealt(plan_prompts(requests, list(map(len, rows))), requests):
             yield from self._batch([requests[index] for index in indices], [rows[index] for index in indices])
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
@@ -207,12 +207,14 @@ class Local:
             for request in requests
         ]
         self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
-        for indices in plan_texts(texts, model.config.get_text_config().vocab_size):
+        planned = plan_texts(texts, model.config.get_text_config().vocab_size)
+        for indices in dealt(planned, requests):
             with self._trouble([requests[index] for index in indices]):
                 found = log_probabilities(model, [text for index in indices for text in texts[index]])
             left = iter(found)
             for index in indices:
-                yield Completion(requests[index].key, None, logprobs=tuple(next(left) for _ in texts[index]))
+                key, repeat = requests[index].key, requests[index].repeat
+                yield Completion(key, None, repeat=repeat, logprobs=tuple(next(left) for _ in texts[index]))
 
     def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
         """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""

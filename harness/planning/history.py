@@ -15,8 +15,8 @@ from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.statistics.critical_values import critical_value
-from tunegate.harness.statistics.paired import WINSOR_MARGINS
-from tunegate.harness.statistics.sample_size import answer_noise, flip_rate_bound
+from tunegate.harness.statistics.paired import WINSOR_MARGINS, wilson
+from tunegate.harness.statistics.sample_size import BOUND_LEVEL, answer_noise, flip_rate_bound
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
 # demo's general questions flip 20 %.
@@ -44,15 +44,16 @@ class Seen:
 
     `spread` is the flip rate to plan for, a measured one at its upper bound; for continuous scores it is the standard
     deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
-    `is_assumed` is a guess. `rate` is the baseline's mean score. `noise` is the part of the spread's variance that one
-    model's answers to one case make by themselves, for single answers; None where nobody compared them. The spread is
-    that of `answers` a case.
+    `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release. `noise` is
+    the part of the spread's variance that one model's answers to one case make by themselves, for single answers; None
+    where nobody compared them. The spread is that of `answers` a case.
     """
 
     spread: float | None
     source: str
     rate: float | None = None
     is_assumed: bool = False
+    released_rate: float | None = None
     noise: float | None = None
     answers: int = 1
 
@@ -131,27 +132,47 @@ def _look_up(unit: Unit, past: Past) -> Seen:
     base, released = _file(unit, past.folder), _file(unit, past.folder, released=True)
     verdict = past.record.verdicts.get(unit.key) if past.record else None
     rate = base.summary.mean if base else verdict["base"] if verdict else None
-    sides = [each.results for each in (base, released) if each] + (
-        [past.record.of_unit(unit.key)] if past.record else []
-    )
-    noise = _noise(sides)
+    seen = _spread(unit, past, base, released)
+    sides = [each.results for each in (base, released) if each]
+    sides += [past.record.of_unit(unit.key)] if past.record else []
+    given = seen.is_assumed or past.flip_rate is not None
+    answers = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
+    return replace(
+        seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
+        answers=answers,
+    )  # fmt: skip
+
+
+def _spread(unit: Unit, past: Past, base: Baseline | None, released: Baseline | None) -> Seen:
     if unit.kind == "pass/fail" and past.flip_rate is not None:
-        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given", rate, noise=noise)
+        return Seen(past.flip_rate, f"Flip rate {100 * past.flip_rate:g} %, as given")
     found = _from_record(unit, past.record, base) or _from_files(unit, base, released)
-    if found:
-        answers = min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
-        return replace(found, rate=rate, noise=noise, answers=answers)
-    if unit.kind == "pass/fail":
-        source = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
-        return Seen(USUAL_FLIP_RATE, source, rate, is_assumed=True)
-    return Seen(None, "How far scores move was never measured", rate)
+    if unit.kind == "continuous":
+        return found or Seen(None, "How far scores move was never measured")
+    assumed = f"Flip rate {100 * USUAL_FLIP_RATE:g} %, assumed where none was measured"
+    seen = found or Seen(USUAL_FLIP_RATE, assumed, is_assumed=True)
+    by_itself = _by_itself(unit, base)
+    # two tunes differ by what the engine does, and by more
+    return max(seen, by_itself, key=lambda each: each.spread or 0.0) if by_itself else seen
 
 
-def _noise(sides: Sequence[Mapping[str, Result]]) -> float | None:
-    """The variance of the difference of single answers, of the models that gave several a case."""
+def _by_itself(unit: Unit, base: Baseline | None) -> Seen | None:
+    """How many cases flip where the base is asked twice; None where none did, or nobody asked."""
+    if base is None or base.noise is None or not base.noise.flips:
+        return None
+    d = observed(unit, {case: float(case in base.noise.flips) for case in base.results})
+    bound = wilson(math.fsum(d), len(d), BOUND_LEVEL).upper
+    flips = f"{sum(each > 0 for each in d)} of {len(d)} flip by themselves"
+    return Seen(bound, f"Flip rate {100 * bound:.1f} % at most: {flips}, the base asked twice")
+
+
+def _noise(sides: Sequence[Mapping[str, Result]], base: Baseline | None) -> float | None:
+    """The variance of the difference of single answers: of models that gave several, or of a base asked twice."""
     answers = ([each.score or 0.0 for each in result.repeats] for side in sides for result in side.values())
     one = answer_noise(answers)
-    return None if one is None else 2 * one
+    if one is not None:
+        return 2 * one
+    return len(base.noise.flips) / base.noise.asked if base and base.noise and base.noise.flips else None
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:

@@ -79,7 +79,9 @@ class CaseItem:
     def _tolerated(self) -> bool:
         record = self.state.session.records[self.candidate]
         verdict = record.verdicts.get(self.unit.key)
-        if verdict is None or self.case.critical:  # no verdict, as not all of the unit was judged: then a break counts
+        if verdict is None:  # not all of the unit was judged: then a break counts
+            return False
+        if self.case.critical and self.case.id not in verdict["unarmed"]:
             return False
         soft = gate.excused(record, self.state.session.options.inconclusive)
         return not gate.unit_blocked(self.unit.key, verdict, soft)

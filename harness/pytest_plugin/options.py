@@ -30,6 +30,7 @@ def read_options(config: pytest.Config) -> Options:
         against=against if against in (None, BASELINE) else str(here / against),
         record=given.tg_record,
         fresh=given.tg_fresh,
+        noise=given.tg_noise,
         requests=here / given.tg_requests if given.tg_requests else None,
         rung=given.tg_rung or stands["rung"],
         sealed=given.tg_sealed,

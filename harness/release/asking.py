@@ -9,7 +9,6 @@ compared, not texts.
 
 from __future__ import annotations
 
-import math
 import secrets
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from scipy.special import gammaln
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.noise import is_same_outcome
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.fixtures.model import Case, Task, Unit
@@ -32,7 +32,6 @@ from tunegate.harness.statistics.distributions import Floats, binom_at, binom_be
 SHARE = 0.05  # of a unit's cases: so many changed ones are looked for even where they would turn nothing
 MISSED = 0.05  # how often a decision that was turned by the fewest changed outcomes may go unseen, a unit
 NOISE_LEVEL = 0.001  # how often an honest record may be refused where the engine repeats itself only nearly
-TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another shape adds in another order
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def ask_again(
     fresh, differing, wrong = {}, {}, []
     for name, record in sides.items():
         again = evaluate(units, models[name], watch, record.repeats, partial=True, sealed=True)
-        differ = [key for key, result in again.cases.items() if not _same(result, record.cases[key])]
+        differ = [key for key, result in again.cases.items() if not is_same_outcome(result, record.cases[key])]
         fresh[name], differing[name] = _with(record, again, tasks), len(differ)
         if is_beyond(len(differ), len(again.cases), noise):
             wrong.append(
@@ -110,12 +109,6 @@ def is_beyond(differing: int, asked: int, noise: float) -> bool:
     if not differing:
         return False
     return not noise or float(binom_beyond(differing - 1, asked, noise)) < NOISE_LEVEL
-
-
-def _same(now: Result, then: Result) -> bool:
-    if now.score is None or then.score is None or now.passed is not then.passed:
-        return now.score is then.score and now.passed is then.passed
-    return math.isclose(now.score, then.score, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def _with(record: Record, again: Record, tasks: Sequence[Task]) -> Record:

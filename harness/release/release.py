@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
-from tunegate.harness.baselines.lookup import baseline_references, check_repeats, release_notes
+from tunegate.harness.baselines.lookup import baseline_references, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn
+from tunegate.harness.baselines.repeats import check_repeats
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown, shown_in_json, shown_in_markdown

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from tunegate.harness.core.near_copies import near_copies, plain_text
 from tunegate.trainers.data.examples import Example
 
 NEAR = 0.8  # Jaccard of the characters' 5-grams
-GRAM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class DuplicatePair:
     @property
     def agrees(self) -> bool:
         """Whether both rows give the same answer."""
-        return _plain(self.first.output) == _plain(self.second.output)
+        return plain_text(self.first.output) == plain_text(self.second.output)
 
 
 def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
@@ -37,7 +35,7 @@ def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
     pairs, firsts = [], list[Example]()
     seen: dict[tuple[object, ...], Example] = {}
     for row in rows:
-        first = seen.setdefault((row.unit, tuple((role, _plain(text)) for role, text in row.messages)), row)
+        first = seen.setdefault((row.unit, tuple((role, plain_text(text)) for role, text in row.messages)), row)
         if first is row:
             firsts.append(row)
         else:
@@ -48,29 +46,8 @@ def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
 
 
 def _near(rows: Sequence[Example]) -> Iterator[DuplicatePair]:
-    """All similar pairs, exactly, by prefix filtering.
-
-    With the grams of every text in one order, two texts this similar share one of the first few: the rarest first, so
-    that few texts are held against one another (Chaudhuri, Ganti and Kaushik 2006).
-    """
-    grams = [_grams(_plain(row.input)) for row in rows]
-    count = Counter(gram for each in grams for gram in each)
-    holders: defaultdict[str, list[int]] = defaultdict(list)
-    for index, mine in enumerate(grams):
-        ordered = sorted(mine, key=lambda gram: (count[gram], gram))
-        prefix = ordered[: len(ordered) - math.ceil(NEAR * len(ordered)) + 1]
-        candidates = sorted({other for gram in prefix for other in holders[gram]})
-        found = ((len(mine & grams[other]) / len(mine | grams[other]), other) for other in candidates)
-        alike, first = max(found, default=(0.0, 0), key=lambda pair: pair[0])
-        if alike >= NEAR:
-            yield DuplicatePair(rows[first], rows[index], alike)
-        for gram in prefix:
-            holders[gram].append(index)
-
-
-def _grams(text: str) -> frozenset[str]:
-    return frozenset(text[start : start + GRAM] for start in range(max(1, len(text) - GRAM + 1)))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """Each row with the earlier one that it is most like."""
+    pairs = near_copies([row.input for row in rows], NEAR)
+    for second, of_one in groupby(pairs, key=lambda pair: pair.second):
+        nearest = max(of_one, key=lambda pair: pair.alike)
+        yield DuplicatePair(rows[nearest.first], rows[second], nearest.alike)

@@ -18,7 +18,7 @@ from tunegate.harness.baselines.ledger import Event, case_digests, openings, rea
 from tunegate.harness.baselines.ledger_git import REF
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.evaluation.options import Options
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
@@ -219,3 +219,33 @@ def perturbed(model: Path, to: Path) -> None:
     shutil.copytree(model, to)
     file = to / "model.safetensors"
     save_file({name: weight * 1.01 for name, weight in load_file(file).items()}, file, {"format": "pt"})
+
+
+def test_a_base_asked_twice_has_its_noise_in_the_baseline_and_keeps_it(local: Options) -> None:
+    session = judged(replace(local, record=True, noise=True))
+    noise = Noise(20, 0, ())  # a model of two layers repeats itself in every shape of batch
+    assert session.records[0].noise == {"desk/second": noise, "desk/triage": noise}
+    assert "desk/triage: asked again: none of 20 cases flips by itself; 0 answers differ" in session.notes
+    assert '"noise"' in baseline(local, "triage").read_text()
+
+    again = judged(replace(local, record=True))  # the same answers: what was measured holds
+    assert all("unchanged" in note for note in again.notes)
+    with pytest.raises(Refused, match="greedy answers do not vary: of 20 cases asked again none flipped"):
+        judged(replace(local, repeats=2))
+
+
+def test_greedy_repeats_are_asked_in_other_batches_and_each_is_kept(local: Options, monkeypatch) -> None:
+    [task] = load_tasks(local.cases)
+    made = judged(local).records[0]
+    save(local.baselines, replace(made, noise={unit.key: Noise(20, 3, ("case00",)) for unit in task.units}), task.units)
+    shapes: list[int] = []
+    batched = Local._batch
+    monkeypatch.setattr(
+        Local, "_batch", lambda self, requests, rows: shapes.append(len(rows)) or batched(self, requests, rows)
+    )
+
+    record = judged(replace(local, record=True, repeats=2)).records[0]
+
+    assert shapes == [20, 20]  # the first answers are the baseline's; the forty of the second repeat go in halves
+    assert {len(result.repeats) for result in record.cases.values()} == {2}
+    assert record.noise["desk/triage"] == Noise(20, 0, ())  # what the two answers of each case show, without asking

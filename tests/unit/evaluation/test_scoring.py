@@ -10,7 +10,6 @@ import pytest
 from tests.support.records import write_desk
 from tests.support.units import write_outputs
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
@@ -109,12 +108,6 @@ def test_repeats_are_one_case_that_passes_if_all_do(sample):
 def test_one_unanswered_repeat_leaves_its_case_unscored(sample):
     made = sample(RIGHT, None, RIGHT)
     assert (made.cases[f"{T}/c000"].score, made.units[T].unscored) == (None, 1)
-
-
-def test_repeats_of_greedy_answers_are_refused(tmp_path, units):
-    write_desk(tmp_path, 1)
-    with pytest.raises(Refused, match="--tg-repeats needs"):
-        evaluate(units(), answers(), quiet(), repeats=2)
 
 
 def test_a_continuous_score_neither_passes_nor_fails(tmp_path, units, monkeypatch):

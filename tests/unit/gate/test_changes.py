@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.support.records import LOCAL, record, save, write_desk, write_policy
+from tunegate.harness.evaluation.record import Noise
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.changes import Rules, rule_changes
 
@@ -46,6 +47,21 @@ def test_the_same_answers_under_another_name_are_an_addition(rules):
 
 def test_other_weights_are_another_model(rules):
     assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered
+
+
+def test_a_critical_case_that_the_baseline_now_says_flips_by_itself_is_an_altered_rule(tmp_path):
+    write_desk(tmp_path / "fixtures", 60, case_keys=lambda index: {"critical": index < 2})
+    write_policy(tmp_path / "fixtures", triage={"role": "target"})
+    tasks = load_tasks(tmp_path / "fixtures")
+    for side, flips in (("old", ("c001",)), ("new", ("c000", "c001", "c009"))):
+        made = record(tasks, {T: HALF}, noise={T: Noise(60, 9, flips)})
+        save(tmp_path / side, made, tasks[0].units)
+    old, new = (Rules(tasks, tmp_path / side) for side in ("old", "new"))
+
+    assert rule_changes(old, new).altered == (
+        "desk/triage: 1 case (c000), critical, said to flip by themselves from now on, so not armed",
+    )
+    assert not rule_changes(new, old).altered
 
 
 def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.records import record, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.statistics import sample_size as sizes
@@ -200,6 +200,21 @@ def test_one_regressed_critical_case_is_regressed_by_itself(evaluate, tmp_path):
     assert found["verdict"] == "regressed"
     assert found["critical"] == ["c000"]
     assert found["reason"].startswith("Regressed: a critical case regressed (c000).")
+
+
+def test_a_critical_case_that_flips_by_itself_is_not_armed_and_listed(evaluate, tmp_path):
+    write_desk(tmp_path, 100, case_keys=lambda index: {"critical": index < 2})
+    tasks, (base, tuned) = load_tasks(tmp_path), moved(100, regressed=1)
+    reference = record(tasks, {T: base}, noise={T: Noise(100, 3, ("c000", "c050"))})
+
+    found = verdict(gate.compare(tasks, record(tasks, {T: tuned}), {"baseline": reference}, ["desk"]))
+
+    assert (found["verdict"], found["critical"], found["unarmed"]) == ("held", [], ["c000"])
+    assert found["reason"].endswith(
+        "Critical, but not armed, since the base's answer flips by itself: c000. "
+        "Where the base is asked twice, 2 of the cases flip without a tune."
+    )
+    assert verdict(evaluate(base, tuned))["critical"] == ["c000"]
 
 
 def test_a_critical_case_that_the_base_failed_is_already_failing_and_listed(evaluate, tmp_path):

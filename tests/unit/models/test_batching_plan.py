@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.batching import TOKEN_BUDGET, plan_prompts
+from tunegate.harness.models.batching import TOKEN_BUDGET, dealt, plan_prompts
 
 # the plan
 
@@ -50,3 +50,22 @@ def test_the_plan_does_not_depend_on_the_order_of_the_questions(lengths):
 
 def test_longest_prompts_come_first_and_batches_are_filled():
     assert planned([Decoding(max_new_tokens=1000)] * 5, [10, 3000, 1000, 1000, 20]) == [[1, 2], [3, 4, 0]]
+
+
+@given(st.lists(st.integers(1, 6), max_size=30), st.integers(0, 3))
+def test_repeats_are_asked_in_batches_of_their_own_and_of_another_shape(sizes, repeat):
+    asked = [Request("k", (("user", "?"),), Decoding(), repeat) for _ in range(sum(sizes))]
+    indices = iter(range(sum(sizes)))
+    batches = [[next(indices) for _ in range(size)] for size in sizes]
+
+    parts = list(dealt(batches, asked))
+
+    assert sorted(index for part in parts for index in part) == list(range(sum(sizes)))
+    assert all(parts)
+    assert (parts == batches) == (repeat == 0 or max(sizes, default=1) == 1)
+
+
+def test_repeats_of_a_greedy_answer_never_share_a_batch():
+    asked = [Request("k", (("user", "?"),), Decoding(), repeat) for repeat in (0, 1, 0, 1)]
+
+    assert plan_prompts(asked, [10, 10, 10, 10]) == [[0, 2], [1, 3]]

@@ -131,7 +131,6 @@ def test_what_a_rung_lacks_is_refused_by_name(tmp_path):
             1,
             "desk/triage: --tg-rung context needs a `context:` on every case, found none on a, b, c and 2 more",
         ),
-        ("as-is", 2, "desk/triage: --tg-repeats needs `generate: {temperature: ...}`; greedy answers do not vary"),
         ("as-is", 0, "--tg-repeats 0: expected at least 1"),
     ]:
         with pytest.raises(Refused) as caught:

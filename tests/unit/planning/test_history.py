@@ -12,11 +12,12 @@ from tests.support.records import LOCAL, record, save, units_of, write_desk, wri
 from tests.unit.statistics.test_paired import cases
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused, UsageError
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past, Seen, find_past, look_up, model_folders, observed
-from tunegate.harness.statistics.sample_size import flip_rate_bound
+from tunegate.harness.statistics.paired import wilson
+from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound
 
 T, SLUG = "desk/triage", LOCAL["model"]
 BASE, FLIPPED = "1" * 40 + "0" * 20, "0" * 2 + "1" * 38 + "1" * 1 + "0" * 19  # 2 regressed, 1 fixed
@@ -110,6 +111,7 @@ def test_a_record_tells_the_flip_rate_before_a_release_does(desk):
         flip_rate_bound(cases(2, 1, 60)),
         "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, run.json against the baseline",
         pytest.approx(40 / 60),
+        released_rate=pytest.approx(40 / 60),
     )
 
 
@@ -287,3 +289,34 @@ def test_a_flip_rate_that_is_no_share_is_a_usage_error(desk, flip_rate):
         UsageError, match=r"--flip-rate: expected a share from 0 to below 1, such as \.04 for 4 %, found"
     ):
         desk.seen(flip_rate=flip_rate)
+
+
+def test_what_flips_by_itself_is_the_least_flip_rate_there_can_be(desk):
+    flips = tuple(f"c{index:03}" for index in range(6))
+    noise = Noise(60, 9, flips)
+    desk.baseline(BASE, noise={T: noise})
+
+    assert desk.seen() == Seen(
+        wilson(6, 60, BOUND_LEVEL).upper,
+        "Flip rate 18.2 % at most: 6 of 60 flip by themselves, the base asked twice",
+        pytest.approx(40 / 60),
+        noise=pytest.approx(0.1),
+    )
+    assert desk.seen(flip_rate=0.01).spread == 0.01
+
+
+def test_a_larger_flip_rate_that_was_measured_or_assumed_stands(desk):
+    desk.baseline(BASE, noise={T: Noise(60, 9, ())})
+    assert desk.seen().is_assumed
+    desk.baseline(BASE, noise={T: Noise(60, 9, ("c000",))})
+    desk.baseline("0" * 6 + BASE[6:54] + "1" * 6, released=True)
+
+    assert "6 regressed, 6 fixed of 60" in desk.seen().source
+
+
+def test_a_case_of_a_group_that_flips_is_a_part_of_one_observation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    desk = Desk(tmp_path, case_keys=lambda index: {"group": f"g{index // 2}"})
+    desk.baseline(BASE, noise={T: Noise(60, 9, tuple(f"c{index:03}" for index in range(12)))})
+
+    assert "6 of 30 flip by themselves" in desk.seen().source

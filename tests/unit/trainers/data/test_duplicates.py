@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.trainers.data.duplicates import NEAR, _grams, find_duplicates
+from tunegate.harness.core.near_copies import grams
+from tunegate.trainers.data.duplicates import NEAR, find_duplicates
 from tunegate.trainers.data.examples import Example
 
 
@@ -45,7 +46,7 @@ def test_the_filter_loses_no_pair_that_comparing_all_with_all_finds(texts):
     rows = [row(text, line) for line, text in enumerate(dict.fromkeys(" ".join(text.split()) for text in texts))]
 
     def alike(one: Example, other: Example) -> float:
-        mine, others = _grams(one.input), _grams(other.input)
+        mine, others = grams(one.input), grams(other.input)
         return len(mine & others) / len(mine | others)
 
     expected = {

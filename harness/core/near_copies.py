@@ -1,0 +1,56 @@
+"""Texts that are nearly the same: all such pairs, exactly, without holding every text against every other."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+GRAM = 5  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class NearCopy:
+    """Two texts by their numbers, and the Jaccard similarity of their 5-grams of characters."""
+
+    first: int
+    second: int
+    alike: float
+
+
+def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> Iterator[NearCopy]:
+    """Each text with every earlier one that is at least so alike, up to case and white space, by prefix filtering.
+
+    With the grams of every text in one order, two texts this similar share one of the first few: the rarest first, so
+    that few texts are held against one another (Chaudhuri, Ganti and Kaushik 2006). `of_firsts` holds none against an
+    earlier one that is a copy itself: thousands of copies of one text cost little then, and of a chain of edits, each
+    like the one before, some may be missed.
+    """
+    every = [grams(text) for text in texts]
+    count = Counter(gram for each in every for gram in each)
+    holders: defaultdict[str, list[int]] = defaultdict(list)
+    for index, mine in enumerate(every):
+        ordered = sorted(mine, key=lambda gram: (count[gram], gram))
+        prefix = ordered[: len(ordered) - math.ceil(least * len(ordered)) + 1]
+        others = sorted({other for gram in prefix for other in holders[gram]})
+        copies = [NearCopy(other, index, alike) for other in others if (alike := jaccard(mine, every[other])) >= least]
+        yield from copies
+        for gram in prefix if not (copies and of_firsts) else ():
+            holders[gram].append(index)
+
+
+def grams(text: str) -> frozenset[str]:
+    """The 5-grams of a text's characters, up to case and white space; of a shorter text all of it."""
+    plain = plain_text(text)
+    return frozenset(plain[start : start + GRAM] for start in range(max(1, len(plain) - GRAM + 1)))
+
+
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """The share of what either has that both have."""
+    return len(one & other) / len(one | other)
+
+
+def plain_text(text: str) -> str:
+    """A text up to case and white space."""
+    return " ".join(text.casefold().split())

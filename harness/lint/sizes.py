@@ -1,0 +1,114 @@
+"""Units that cannot decide what they are for: too few cases, too wide a margin, nothing to lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.errors import LintWarning
+from tunegate.harness.core.formatting import change, percent
+from tunegate.harness.fixtures.file import POLICY
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.planning.history import Past, model_folders
+from tunegate.harness.planning.plan import Plan, plan_units
+from tunegate.harness.statistics.power import POWER
+
+LARGE = 0.2  # a change of one case in five, which anybody would want to hear of
+
+
+def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[LintWarning]:
+    """What the cases of units leave open, in the first line of their file, and what their margins do, in task.yaml.
+
+    Raises:
+        Refused: a damaged baseline.
+    """
+    folders = model_folders(baselines, tasks)
+    past = Past(folder=folders[0] if len(folders) == 1 else None)
+    policies = {task.name: task.policy for task in tasks}
+    for each in plan_units(tasks, past):
+        if each.margin is None:
+            continue
+        unit, declared = each.unit, policies[each.unit.task].of(each.unit.name, each.unit.kind)
+        cases = Path(unit.cases[0].place.rpartition(":")[0])
+        if few := _too_few(each):  # more cases mend the rest, too
+            yield LintWarning(cases, 1, f"{unit.key}: {few}")
+            continue
+        if unit.sealed and not declared.target_score and (little := _shows_little(each)):
+            yield LintWarning(cases, 1, f"{unit.key}: {little}")
+        if text := _lets_pass(each):
+            place = _declared_at(root, unit) if policies[unit.task].declared else (cases, 1)
+            yield LintWarning(*place, f"{unit.key}: {text}")
+
+
+def _declared_at(root: Path, unit: Unit) -> tuple[Path, int]:
+    """Where task.yaml says what a unit is held to."""
+    path = root / unit.task / POLICY
+    return path, read_yaml(path).line(("units", unit.name, "margin"))
+
+
+def _too_few(each: Plan) -> str:
+    """Why an unchanged model would seldom be held, or never; empty if it would."""
+    rests = ", though a release rests on it, for it is sealed" if each.unit.sealed else ""
+    holds = f"they can hold {_size(each, each.held_margin)}" if each.held_margin else "they can hold no margin"
+    if each.n < each.fewest and each.unit.kind == "pass/fail":
+        return (
+            f"{each.n} cases cannot hold a margin of {_size(each, each.margin)} without a gain{rests}; it takes "
+            f"{each.fewest}, and {each.needed} to be held reliably; {holds}"
+        )
+    if each.chance is None or each.chance >= each.asked:
+        return ""
+    margin = _size(each, each.held_margin) if each.held_margin else "its own"
+    rate = f"{percent(each.seen.spread)} flip rate" if each.unit.kind == "pass/fail" else "the spread that was measured"
+    return (
+        f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only {100 * each.chance:.0f} % "
+        f"of the time (at {rate}){rests}; about {each.needed} cases would do, or a margin of {margin}: see tunegate "
+        "plan"
+    )
+
+
+def _size(each: Plan, value: float | None) -> str:
+    if each.unit.kind == "pass/fail":
+        return f"{100 * (value or 0.0):.3g} points"
+    return change(value, each.unit.kind, signed=False)
+
+
+def _lets_pass(each: Plan) -> str:
+    """What a guard lets pass, where that is all there is to lose, or much; empty if it is little."""
+    rate, margin = each.seen.rate, each.margin or 0.0
+    if each.role != "guard" or each.unit.kind != "pass/fail" or not each.power:
+        return ""
+    if rate is not None and max(rate, each.seen.released_rate or 0.0) <= margin:
+        if not rate:
+            return (
+                f"a guard of which the baseline passes none of {len(each.unit.cases)} cases cannot fall, so it watches "
+                "nothing; make it a target, or ask what the model can do"
+            )
+        return (
+            f"a guard of which the baseline passes {percent(rate)} may lose all of it within its margin of "
+            f"{_size(each, margin)}; narrow the margin, make it a target, or ask what the model can do"
+        )
+    found = each.chances_of(-LARGE).regressed
+    if found >= 0.5 or (rate or 1.0) < LARGE:
+        return ""
+    guess = ", assumed" if each.seen.is_assumed else ""
+    holds = f"can hold {_size(each, each.held_margin)}" if each.held_margin else "can hold no margin"
+    return (
+        f"{len(each.unit.cases)} cases with a margin of {_size(each, margin)} let a large loss pass: a true one of "
+        f"{100 * LARGE:g} points is called regressed {100 * found:.0f} times in 100; they {holds} "
+        f"(at {percent(each.seen.spread)} flip rate{guess})"
+    )
+
+
+def _shows_little(each: Plan) -> str:
+    """Why a sealed target could prove a common gain too seldom; empty if it could, or is none."""
+    if each.role != "target" or each.unit.kind != "pass/fail" or not each.power or each.power.widest_gain < LARGE:
+        return ""
+    shown = each.chances_of(LARGE).improved
+    if shown >= POWER:
+        return ""
+    needed = each.power.cases_to_improve(each.margin or 0.0, LARGE)
+    return (
+        f"{each.n} sealed cases prove little: a true gain of {100 * LARGE:g} points is called improved "
+        f"{100 * shown:.0f} times in 100; about {needed} cases would do"
+    )

@@ -1,7 +1,7 @@
 """How many cases of the demo flip by themselves: the embedded base asked again, in the same batches and in others.
 
-    python benchmarks/noise.py --cases 40            # writes noise.md; twenty minutes on one busy core
-    python benchmarks/noise.py --cases 6             # minutes
+    python benchmarks/noise.py --cases 40    # writes noise.md; three quarters of an hour on one busy core
+    python benchmarks/noise.py --cases 6     # minutes
 
 Exit code 1 if the same batches gave another answer in float32, on which the harness rests.
 """

@@ -42,7 +42,7 @@ def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> 
 
 def grams(text: str) -> frozenset[str]:
     """The 5-grams of a text's characters, up to case and white space; of a shorter text all of it."""
-    plain = plain_text(text)
+    plain = folded_text(text)
     return frozenset(plain[start : start + GRAM] for start in range(max(1, len(plain) - GRAM + 1)))
 
 
@@ -51,6 +51,6 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other)
 
 
-def plain_text(text: str) -> str:
+def folded_text(text: str) -> str:
     """A text up to case and white space."""
     return " ".join(text.casefold().split())

@@ -188,7 +188,7 @@ def _baselines(old: Rules, new: Rules) -> Iterator[str]:
             yield f"{unit}: its baseline ({name}) cannot be read on one side"  # the decision says why
             continue
         yield from _baseline_changes(was, now, name)
-        yield from _unarmed(was, now, new.units[unit])
+        yield from _disarmed(was, now, new.units[unit])
 
 
 def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]:
@@ -204,11 +204,11 @@ def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]
         yield f"{where} holds other outputs or scores of {_cases(other)}"
 
 
-def _unarmed(was: Baseline, now: Baseline, unit: Unit) -> Iterator[str]:
+def _disarmed(was: Baseline, now: Baseline, unit: Unit) -> Iterator[str]:
     """Critical cases that no longer count, as the baseline says that they flip by themselves."""
     before, after = (set(each.noise.flips if each.noise else ()) for each in (was, now))
-    if unarmed := sorted(case.id for case in unit.cases if case.critical and case.id in after - before):
-        yield f"{unit.key}: {_cases(unarmed)}, critical, said to flip by themselves from now on, so not armed"
+    if disarmed := sorted(case.id for case in unit.cases if case.critical and case.id in after - before):
+        yield f"{unit.key}: {_cases(disarmed)}, critical, said to flip by themselves from now on, so not armed"
 
 
 def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
@@ -226,7 +226,7 @@ def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
             same = (was for was in known if now.subject.get("base") and _model(was) == _model(now))
             if was := next(same, None):
                 yield from _baseline_changes(was, replace(now, subject=was.subject), name)
-                yield from _unarmed(was, now, new.units[unit]) if unit in new.units else ()
+                yield from _disarmed(was, now, new.units[unit]) if unit in new.units else ()
 
 
 def _model(baseline: Baseline) -> tuple[str | None, ...]:

@@ -142,9 +142,9 @@ def _remarks(facts: UnitVerdict) -> list[str]:
         remarks.append(f"Critical, but already failing in the {facts.reference}: {listed(facts.already_failing)}.")
     if facts.unstable:
         remarks.append(f"Critical, but declared unstable, and failed in part: {listed(facts.unstable)}.")
-    if facts.unarmed:
-        remarks.append(f"Critical, but not armed, since the base's answer flips by itself: {listed(facts.unarmed)}.")
-    if facts.by_themselves:
+    if facts.disarmed:
+        remarks.append(f"Critical, but not armed, since the base's answer flips by itself: {listed(facts.disarmed)}.")
+    if facts.by_themselves and facts.kind == "pass/fail":  # a score that moves a little is no flip
         flip = f"{len(facts.by_themselves)} of the cases flip{'s' if len(facts.by_themselves) == 1 else ''}"
         remarks.append(f"Where the base is asked twice, {flip} without a tune.")
     if facts.skipped:

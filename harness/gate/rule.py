@@ -268,7 +268,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
         already_failing=tuple(case.id for case in critical if not each.old[case.id].passed),
         by_themselves=by_themselves,
-        unarmed=tuple(case.id for case in marked if case.id in by_themselves),
+        disarmed=tuple(case.id for case in marked if case.id in by_themselves),
         unstable=tuple(case.id for case in critical if _wavers(case, each.old[case.id], each.new[case.id])),
         skipped=skipped_tags(unit),
         # reports print what stands here, and no sealed text

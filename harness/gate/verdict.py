@@ -20,7 +20,7 @@ class UnitVerdict:
     `base` and `mean` are means over the observations, of which groups make fewer than there are cases. `critical`
     names the critical cases that regressed, `already_failing` those the reference failed, `unstable` those of which
     one answer failed and it takes two; `by_themselves` flip where the base is asked twice, and of them the critical
-    ones are `unarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
+    ones are `disarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
     `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance, `gained` that a
     guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open unit is
     `proven_by` the sealed one that was judged with it.
@@ -48,7 +48,7 @@ class UnitVerdict:
     critical: tuple[str, ...] = ()
     already_failing: tuple[str, ...] = ()
     unstable: tuple[str, ...] = ()
-    unarmed: tuple[str, ...] = ()
+    disarmed: tuple[str, ...] = ()
     by_themselves: tuple[str, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     worse_slices: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tunegate.harness.core.errors import LintWarning
-from tunegate.harness.core.near_copies import near_copies, plain_text
+from tunegate.harness.core.near_copies import folded_text, near_copies
 from tunegate.harness.fixtures.model import Case, Unit
 
 # Jaccard of the inputs' 5-grams, as where a training row is refused for a fixture: none of 2,501 innocent rows comes so
@@ -44,7 +44,7 @@ def _families(unit: Unit) -> Iterator[Sequence[Case]]:
     alike: dict[tuple[object, ...], dict[tuple[object, ...], Case]] = {}
     for case in unit.cases:
         expect = json.dumps(case.expect, sort_keys=True, default=str)
-        same = (expect, plain_text(case.context or ""), case.prompt.system, case.prompt.template)
+        same = (expect, folded_text(case.context or ""), case.prompt.system, case.prompt.template)
         # what expects something else may differ in one word and be another case for it
         alike.setdefault(same, {}).setdefault((case.input, case.group), case)
     for cases in map(list, map(dict.values, alike.values())):

@@ -81,7 +81,7 @@ class CaseItem:
         verdict = record.verdicts.get(self.unit.key)
         if verdict is None:  # not all of the unit was judged: then a break counts
             return False
-        if self.case.critical and self.case.id not in verdict["unarmed"]:
+        if self.case.critical and self.case.id not in verdict["disarmed"]:
             return False
         soft = gate.excused(record, self.state.session.options.inconclusive)
         return not gate.unit_blocked(self.unit.key, verdict, soft)

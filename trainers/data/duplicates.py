@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tunegate.harness.core.near_copies import near_copies, plain_text
+from tunegate.harness.core.near_copies import folded_text, near_copies
 from tunegate.trainers.data.examples import Example
 
 NEAR = 0.8  # Jaccard of the characters' 5-grams
@@ -23,7 +23,7 @@ class DuplicatePair:
     @property
     def agrees(self) -> bool:
         """Whether both rows give the same answer."""
-        return plain_text(self.first.output) == plain_text(self.second.output)
+        return folded_text(self.first.output) == folded_text(self.second.output)
 
 
 def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
@@ -35,7 +35,7 @@ def find_duplicates(rows: Sequence[Example]) -> list[DuplicatePair]:
     pairs, firsts = [], list[Example]()
     seen: dict[tuple[object, ...], Example] = {}
     for row in rows:
-        first = seen.setdefault((row.unit, tuple((role, plain_text(text)) for role, text in row.messages)), row)
+        first = seen.setdefault((row.unit, tuple((role, folded_text(text)) for role, text in row.messages)), row)
         if first is row:
             firsts.append(row)
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import Project
-from tests.support.records import save
+from tests.support.records import save, stamp
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
@@ -108,6 +108,18 @@ def test_a_critical_break_fails_by_itself(project: Project) -> None:
     # case02 is critical; case03 regressed beside it, in a unit that now blocks
     result.assert_outcomes(passed=16, failed=4, xfailed=2)
     assert "critical" in project.record()["verdicts"]["desk/triage"]["reason"]
+
+
+def test_a_critical_case_that_flips_by_itself_fails_no_run(project: Project) -> None:
+    project.unit(IDS, cases=[critical_case(case) for case in IDS])
+    project.policy(triage=GUARD)
+    project.replay(answers(wrong=2), "--tg-out=base.json")
+    base = project.path / "base.json"
+    noise = {"desk/triage": {"asked": 20, "other_outputs": 5, "flips": ["case02"]}}
+    stamp(base, json.loads(base.read_text()) | {"noise": noise})
+    result = gate(project, answers(wrong=3))
+    assert result.ret == 0
+    assert "not armed, since the base's answer flips by itself: case02." in told(result)
 
 
 @pytest.mark.parametrize(("more", "verdict"), [({}, "regressed"), ({"unstable": True}, "held")])

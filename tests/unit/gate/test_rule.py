@@ -209,7 +209,7 @@ def test_a_critical_case_that_flips_by_itself_is_not_armed_and_listed(evaluate, 
 
     found = verdict(gate.compare(tasks, record(tasks, {T: tuned}), {"baseline": reference}, ["desk"]))
 
-    assert (found["verdict"], found["critical"], found["unarmed"]) == ("held", [], ["c000"])
+    assert (found["verdict"], found["critical"], found["disarmed"]) == ("held", [], ["c000"])
     assert found["reason"].endswith(
         "Critical, but not armed, since the base's answer flips by itself: c000. "
         "Where the base is asked twice, 2 of the cases flip without a tune."

@@ -225,7 +225,7 @@ class Session:
             raise CouldNotRun(
                 "--tg-model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
             )
-        local = Local(options.model, watch, adapter, options.rung, self._base)
+        local = Local(options.model, watch, adapter, options.rung, self._base, options.opened)
         self._base = local.base  # many adapters, one base
         return local
 
@@ -301,7 +301,8 @@ class Session:
         return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
-        base = Local(self.options.model, watch, rung=self.options.rung)  # of its own: no call waits for a change
+        # of its own: no call waits for a change
+        base = Local(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
         return time_calls(self._asked, base, candidate.model, self.options.rung, watch)
 
     @property

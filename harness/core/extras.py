@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "huggingface_hub",
         "accelerate",
     ),
+    "server": ("httpx2",),
     "train": ("trl", "datasets"),
 }
 

@@ -23,9 +23,10 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
-from tunegate.harness.models.placement import ModelOptions
+from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.server import Server
 
 SCHEMA_VERSION = 1
 RECORDS = Path(".tunegate/diagnose")
@@ -104,11 +105,11 @@ def diagnose_task(
     units = [sample(unit, cases, SEED) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
         opened = opened or ModelOptions()
-        base = Base(model, watch, opened)
-        rungs: dict[str, Callable[[], Model]] = {rung: partial(_model, base, rung, store, watch) for rung in RUNGS}
+        asked = _opener(model, watch, opened)
+        rungs: dict[str, Callable[[], Model]] = {rung: partial(_cached, asked, rung, store) for rung in RUNGS}
         if larger:
-            of_its_own = replace(opened, chat_template=None)
-            rungs[LARGER] = lambda: _model(Base(larger, watch, of_its_own), RUNGS[0], store, watch)
+            of_its_own = replace(opened, chat_template=None, tokenizer=None)
+            rungs[LARGER] = lambda: _cached(_opener(larger, watch, of_its_own), RUNGS[0], store)
         records = run_ladder(units, rungs, watch)
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
@@ -120,8 +121,16 @@ def diagnose_task(
     return found, records
 
 
-def _model(base: Base, rung: str, store: Store, watch: Watch) -> Model:
-    return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
+def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:
+    """What opens a model on a rung; of a local one all rungs share the weights."""
+    if is_server(name):
+        return lambda rung: Server(name, watch, opened, rung)
+    base = Base(name, watch, opened)
+    return lambda rung: Local(base.model.name, watch, rung=rung, base=base)
+
+
+def _cached(asked: Callable[[str], Model], rung: str, store: Store) -> Model:
+    return Cached(asked(rung), store)
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:

@@ -20,7 +20,8 @@ from tunegate.harness.models.adapters import adapter_digest, check_base, load_as
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.placement import ModelOptions, Placement, load_placed, place
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import Placement, load_placed, place
 from tunegate.harness.models.resolve import identify, loaded_weights, resolve
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 

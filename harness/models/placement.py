@@ -13,8 +13,8 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
+from tunegate.harness.models.model_options import AUTO, ModelOptions
 
-AUTO = "auto"
 CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
 #: As a safetensors file names them. What is stored in any other type is computed in float32.
@@ -23,21 +23,6 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}
 NATIVE_ON_CPU = {"bfloat16": ("avx512_bf16", "amx_bf16"), "float16": ("avx512_fp16", "amx_fp16")}
 #: Without one of these nothing but the CPU is there, and torch, which takes seconds to import, need not be asked.
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How a model is opened: on which `device`, in which `dtype`, and with which chat template instead of its own."""
-
-    device: str = AUTO
-    dtype: str = AUTO
-    chat_template: Path | None = None
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """What differs from the defaults, as pytest's options."""
-        values = {"device": self.device, "dtype": self.dtype, "chat-template": self.chat_template}
-        return tuple(f"--tg-{name}={value}" for name, value in values.items() if value not in (AUTO, None))
 
 
 @dataclass(frozen=True, slots=True)

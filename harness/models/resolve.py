@@ -91,12 +91,13 @@ def stay_offline() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def resolve(name: str, watch: Watch | None = None) -> Path:
+def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path:
     """The local folder of a model name: `smollm2`, a folder, or a Hub id.
 
     Args:
         name: the model's name as given to `--tg-model`.
         watch: shows a long step to the user while it runs; called with the step's name.
+        weights: whether they are wanted, too; else the tokenizer is enough, and no hub need deliver more.
 
     Raises:
         CouldNotRun: the package, folder or hub is not there.
@@ -106,21 +107,23 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
     if name in EMBEDDED:
         return _converted(name, EMBEDDED[name], watch or quiet())
     folder = Path(name).expanduser()
-    if (folder / "config.json").is_file():
+    wanted = ("config.json",) if weights else ("config.json", "tokenizer_config.json")
+    if any((folder / file).is_file() for file in wanted):
         return folder
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise CouldNotRun(
-            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a config.json, or a Hub id "
-            f"(owner/name); found {'a folder without config.json' if folder.exists() else 'nothing there'}"
+            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, or a Hub id "
+            f"(owner/name); found {f'a folder without {wanted[-1]}' if folder.exists() else 'nothing there'}"
         )
-    return _from_hub(name)
+    return _from_hub(name, weights)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, weights: bool) -> Path:
     snapshot_download = need("huggingface_hub").snapshot_download
     try:
         # safetensors only: other weights are pickles, which `identify` does not digest
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
+        patterns = ["*.json", *(["*.safetensors"] if weights else []), "*.jinja", "*.model", "*.txt"]
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
 

@@ -17,7 +17,8 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
 from tunegate.harness.models.huggingface import Base
-from tunegate.harness.models.placement import CPU, FLOAT32, ModelOptions
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import CPU, FLOAT32
 from tunegate.harness.models.prompts import RungName
 from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, identify
 from tunegate.harness.session import Session

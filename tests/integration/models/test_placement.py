@@ -15,7 +15,8 @@ from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models import placement
 from tunegate.harness.models.huggingface import Local
-from tunegate.harness.models.placement import ModelOptions, Placement, load_placed, place, stored_dtype
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import Placement, load_placed, place, stored_dtype
 
 HAS_BF16 = {"avx512_bf16": True}
 

@@ -13,7 +13,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.huggingface import Local
-from tunegate.harness.models.placement import ModelOptions
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.tokenizer import load_tokenizer, prompt_renderer, render_prompt
 
 PLAIN = "{% for m in messages %}{{ m.content }}\n{% endfor %}"

@@ -204,8 +204,9 @@ class Session:
         if self.options.record and adapter:
             check_released(baselines, model.fingerprint.subject, self.selected, adapter)
             renews = True
-        # not under --tg-against: a base served its own baseline's outputs would always hold
-        reuses = self.options.record and not self.options.fresh
+        # not under --tg-against: a base served its own baseline's outputs would always hold; nor of a server, whose
+        # baseline may be written anew because what is behind its name has changed
+        reuses = self.options.record and not self.options.fresh and not is_server(self.options.model)
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
         return Candidate(adapter, model, rescored, trained, known, seen)
@@ -268,7 +269,12 @@ class Session:
             # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
             fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
-                record = self._ask(Cached(candidate.model, store, candidate.known, fresh), watch)
+                cached = Cached(candidate.model, store, candidate.known, fresh)
+                record = self._ask(cached, watch)
+            if is_server(self.options.model) and cached.reused:
+                self.notes.append(
+                    f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
+                )
         else:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}

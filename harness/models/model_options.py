@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
 
 AUTO = "auto"
 SERVER = "openai:"
@@ -38,8 +38,9 @@ class ModelOptions:
     @property
     def given(self) -> tuple[str, ...]:
         """What differs from the defaults and decides an answer, as pytest's options."""
+        template = show_path(self.chat_template) if self.chat_template else None
         values = {
-            "device": self.device, "dtype": self.dtype, "chat-template": self.chat_template, "tokenizer": self.tokenizer
+            "device": self.device, "dtype": self.dtype, "chat-template": template, "tokenizer": self.tokenizer
         }  # fmt: skip
         return tuple(f"--tg-{name}={value}" for name, value in values.items() if value not in (AUTO, None))
 
@@ -56,8 +57,12 @@ def split_server(model: str) -> tuple[str, str]:
         Refused: it is no such name, or the address holds what is secret, or goes somewhere else each time.
     """
     url, _, name = model.removeprefix(SERVER).partition("#")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not name.strip():
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in ("http", "https") and bool(parts.hostname and name.strip()) and parts.port != 0
+    except ValueError:  # half of an IPv6 address, or a port that is none
+        found = False
+    if not found:
         raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
     if parts.username is not None or parts.password is not None or parts.query:
         # it is a name, which stands in records and messages

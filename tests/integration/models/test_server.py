@@ -283,7 +283,15 @@ def test_in_chat_messages_there_are_none():
 
 @pytest.mark.parametrize(
     "name",
-    ["openai:", "openai:localhost:8000/v1#m", "openai:http://host/v1", "openai:ftp://host/v1#m", "openai:http:///v1#m"],
+    [
+        "openai:",
+        "openai:localhost:8000/v1#m",
+        "openai:http://host/v1",
+        "openai:ftp://host/v1#m",
+        "openai:http:///v1#m",
+        "openai:http://[::1/v1#m",
+        "openai:http://host:99999/v1#m",
+    ],
 )
 def test_a_name_that_is_none_is_refused(name):
     with pytest.raises(Refused, match=r"expected such as openai:http://localhost:8000/v1#my-model"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.integration.models.test_huggingface import answers, edit, requests
+from tests.integration.models.test_huggingface import answers, requests
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
@@ -24,15 +23,6 @@ SHOTS = (("system", "Sort."), ("user", "one"), ("assistant", "1"), ("user", "two
 
 
 @pytest.fixture
-def bare(tiny_model, tmp_path) -> Path:
-    """The tiny model without its chat template."""
-    folder = shutil.copytree(tiny_model, tmp_path / "bare")
-    (folder / "chat_template.jinja").unlink(missing_ok=True)
-    edit(folder / "tokenizer_config.json", chat_template=None)
-    return folder
-
-
-@pytest.fixture
 def template(tmp_path) -> Path:
     path = tmp_path / "plain.jinja"
     path.write_text(PLAIN)
@@ -44,13 +34,13 @@ def rendered(tokenizer, template: str, messages=SHOTS) -> str:
     return render_prompt(tokenizer, Request("desk/triage/a", messages, Decoding()))
 
 
-def test_a_model_without_a_template_is_refused_and_says_how_to_give_one(bare):
-    with pytest.raises(Refused, match=r"bare: expected a chat template, found none, .*--tg-chat-template=FILE\.jinja"):
-        load_tokenizer(bare)
+def test_a_model_without_a_template_is_refused_and_says_how_to_give_one(bare_model):
+    with pytest.raises(Refused, match=r"tiny: expected a chat template, found none, .*--tg-chat-template=FILE\.jinja"):
+        load_tokenizer(bare_model)
 
 
-def test_it_answers_with_one_that_is_given(bare, template):
-    model = Local(str(bare), quiet(), options=ModelOptions(chat_template=template))
+def test_it_answers_with_one_that_is_given(bare_model, template):
+    model = Local(str(bare_model), quiet(), options=ModelOptions(chat_template=template))
     [first] = requests(texts=["It drips."])
 
     assert render_prompt(model.tokenizer, first) == "Sort.\nIt drips.\n"
@@ -58,7 +48,7 @@ def test_it_answers_with_one_that_is_given(bare, template):
     assert model.fingerprint.names["options"] == f"--tg-chat-template={template}"
 
 
-def test_another_template_is_another_model(tiny_model, bare, template):
+def test_another_template_is_another_model(tiny_model, bare_model, template):
     def found(folder: Path, **given: Path):
         return Local(str(folder), quiet(), options=ModelOptions(**given)).model
 
@@ -66,27 +56,27 @@ def test_another_template_is_another_model(tiny_model, bare, template):
 
     assert (own.base, own.tokenizer) == (given.base, given.tokenizer)
     assert (own.template, own.slug) != (given.template, given.slug)
-    assert found(bare, chat_template=template).template == given.template, "by its text, wherever it comes from"
+    assert found(bare_model, chat_template=template).template == given.template, "by its text, wherever it comes from"
     template.write_text(PLAIN + "?")
-    assert found(bare, chat_template=template).template != given.template
+    assert found(bare_model, chat_template=template).template != given.template
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [(None, "expected a chat template, found nothing there"), (b"\xff\xfe{{", "expected UTF-8 text, found UTF-16")],
 )
-def test_a_file_that_holds_none_is_refused_by_name(bare, tmp_path, content, told):
+def test_a_file_that_holds_none_is_refused_by_name(bare_model, tmp_path, content, told):
     path = tmp_path / "template.jinja"
     if content:
         path.write_bytes(content)
 
     with pytest.raises(Refused, match=f"template.jinja(:1)?: {told}"):
-        Local(str(bare), quiet(), options=ModelOptions(chat_template=path))
+        Local(str(bare_model), quiet(), options=ModelOptions(chat_template=path))
 
 
-def test_a_template_with_a_mistake_is_refused_where_it_is_first_used(bare, tmp_path):
+def test_a_template_with_a_mistake_is_refused_where_it_is_first_used(bare_model, tmp_path):
     (tmp_path / "broken.jinja").write_text("{% for %}")
-    render = prompt_renderer(str(bare), quiet(), tmp_path / "broken.jinja")
+    render = prompt_renderer(str(bare_model), quiet(), tmp_path / "broken.jinja")
 
     with pytest.raises(Refused, match=r"desk/triage/0: expected messages that the model's chat template takes, found"):
         render(requests()[0])

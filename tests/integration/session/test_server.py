@@ -71,8 +71,9 @@ def test_the_gate_decides_on_it(desk, server, monkeypatch):
     assert (held.exit_code, blocked.exit_code) == (0, 1), held.output + blocked.output
 
 
-def test_its_answers_are_kept_but_a_gate_asks_again(desk, server):
+def test_its_answers_are_kept_and_that_is_told_but_a_gate_asks_again(desk, server):
     counts = [asked(server) for _ in range(2) if desk.run("--tg-record", "-q").ret == 0]
+    assert f"12 answers of {server.model} were given before; --tg-fresh asks it again" in desk.run().stdout.str()
     counts += [asked(server) for _ in range(2) if desk.run("--tg-against=baseline", "-q").ret == 0]
     desk.run("--tg-fresh")
 
@@ -131,6 +132,27 @@ def test_a_key_stands_in_no_file_and_in_no_message(desk, server, monkeypatch, tm
     [store] = (tmp_path / "cache").glob("generations.sqlite")
     with sqlite3.connect(store) as kept:
         assert "[key]" in str(kept.execute("SELECT answer FROM generations").fetchone())
+
+
+def test_a_baseline_that_is_recorded_anew_is_what_it_answers_now(desk, server):
+    assert desk.run("--tg-record").ret == 0
+    server.then = BAD
+    assert desk.run("--tg-against=baseline").ret == 1
+    assert desk.run("--tg-record").ret == 0
+
+    [baseline] = desk.path.glob("baselines/tuned-*/desk/triage.json")
+    assert json.loads(baseline.read_text())["summary"]["mean"] == 0.0
+
+
+def test_it_is_diagnosed(desk, server, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    server.then = BAD
+    done = CliRunner().invoke(app, ["diagnose", "desk", "--sample=10", "--json"])
+
+    assert done.exit_code == 0, done.output
+    [found] = json.loads(done.stdout)
+    assert found["engine"]["backend"] == "openai"
+    assert "Think step by step." in server.asked[-1].body["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,8 @@ def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model:
                 f"{now}; the two are not compared; record it again: {how}"
             )
         elif differences := differing(baseline, unit, subject, engine):
-            where, else_ = show_path(baseline.path), _as_it_was(baseline.engine, engine)
-            wrong.append(
-                f"{unit.key}: the baseline ({where}) was recorded with {differences}; {else_}record it again: {how}"
-            )
+            where, how = show_path(baseline.path), f"{_as_it_was(baseline.engine, engine)}record it again: {how}"
+            wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; {how}")
         elif baseline.digest not in (known := ledger.recorded(unit.key, slug)):
             where, last = show_path(baseline.path), "another one as the last" if known else "none of this model yet"
             undone = (

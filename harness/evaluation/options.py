@@ -229,8 +229,6 @@ class Options:
     def _bad_server(self) -> Iterator[str]:
         opened, here = self.opened, "--tg-model openai:URL#MODEL"
         if not is_server(self.model):
-            if opened.tokenizer:
-                yield f"--tg-tokenizer: expected {here}, which is asked in its token ids, found another model"
             return
         if self.adapters:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"

@@ -24,6 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds; each is about twice the one b
 BUSY = (429, 503)
 MOST_OF_A_BODY = 1 << 24  # bytes
 CONNECT_SECONDS = 10.0
+LEAST_OF_A_KEY = 12  # characters
 MOST_SAID = 300  # characters of what a server says of an error
 
 
@@ -143,8 +144,12 @@ def api_key(url: str) -> str:
             f"{KEY}: expected the host that it is for in {HOST}, found {shown(meant) or 'none'}; to send it to {host}, "
             f"set {HOST}={host}"
         )
-    if not re.fullmatch(r"[!-~]+", key):
-        raise Refused(f"{KEY}: expected printable characters without a space, found others")  # never which
+    if not re.fullmatch(f"[!-~]{{{LEAST_OF_A_KEY},}}", key):
+        # never which; a short one is a word that answers may hold by themselves
+        raise Refused(
+            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without a space, found something else; a "
+            "server that takes any key needs none"
+        )
     return key
 
 

@@ -119,6 +119,7 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
+SET_BY = ("device", "dtype", "chat-template")  # what decides its answers, beside its name
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -157,7 +158,7 @@ class Local:
             "rung": self._rung,
         }
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        names |= {"options": shlex.join(given)} if (given := self.base.options.given) else {}
+        names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
         return Fingerprint(subject, engine(self.base.placement), names)
 
     @property

@@ -35,14 +35,11 @@ class ModelOptions:
     in_flight: int = IN_FLIGHT
     deadline: int = DEADLINE
 
-    @property
-    def given(self) -> tuple[str, ...]:
-        """What differs from the defaults and decides an answer, as pytest's options."""
-        template = show_path(self.chat_template) if self.chat_template else None
-        values = {
-            "device": self.device, "dtype": self.dtype, "chat-template": template, "tokenizer": self.tokenizer
-        }  # fmt: skip
-        return tuple(f"--tg-{name}={value}" for name, value in values.items() if value not in (AUTO, None))
+    def given(self, *names: str) -> tuple[str, ...]:
+        """Those of `names` that differ from the defaults, as pytest's options."""
+        values = {name: getattr(self, name.replace("-", "_")) for name in names}
+        texts = {name: show_path(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return tuple(f"--tg-{name}={value}" for name, value in texts.items() if value not in (AUTO, None))
 
 
 def is_server(model: str) -> bool:

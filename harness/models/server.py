@@ -83,7 +83,7 @@ class Server:
             "prompt": "token ids" if folder else "chat messages",
             "sampling": "every field" if self._further else "standard fields",
         }
-        names = {"model": f"{SERVER}{who}", "options": shlex.join(self._options.given)}
+        names = {"model": f"{SERVER}{who}", "options": shlex.join(self._options.given("chat-template", "tokenizer"))}
         return Fingerprint(subject, engine, {name: value for name, value in names.items() if value})
 
     @cached_property

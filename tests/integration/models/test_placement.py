@@ -115,7 +115,8 @@ def test_what_does_not_fit_on_the_gpus_is_not_computed_elsewhere_unseen():
 
 
 def test_the_precision_that_was_asked_for_is_computed_in_and_recorded(tiny_model):
-    plain, model = (Local(str(tiny_model), quiet(), options=ModelOptions(dtype=each)) for each in ("auto", "bfloat16"))
+    opened = [ModelOptions(dtype=each, tokenizer="for servers alone") for each in ("auto", "bfloat16")]
+    plain, model = (Local(str(tiny_model), quiet(), options=each) for each in opened)
 
     assert {weight.dtype for weight in model.base.with_adapter(None).parameters()} == {torch.bfloat16}
     assert (model.fingerprint.engine["dtype"], model.fingerprint.engine["device"]) == ("bfloat16", "cpu")

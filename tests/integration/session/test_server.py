@@ -162,7 +162,6 @@ def test_it_is_diagnosed(desk, server, monkeypatch):
         (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: whoever started the server chose that"),
         (["--tg-chat-template=a.jinja"], "name its tokenizer, too (--tg-tokenizer)"),
         (["--tg-timing"], "--tg-timing with --tg-model openai:URL#MODEL"),
-        (["--tg-model=smollm2", "--tg-tokenizer=smollm2"], "--tg-tokenizer: expected --tg-model openai:URL#MODEL"),
         (["--tg-model=openai:nowhere"], "expected such as openai:http://localhost:8000/v1#my-model"),
     ],
 )

@@ -12,7 +12,7 @@ from tests.support.project import Project
 @pytest.fixture
 def recorded(project: Project, tiny_model) -> Project:
     """Two cases recorded as the tiny model answers them in float32."""
-    project.unit(["a", "b"])
+    project.unit(["one", "two"])
     project.model = f"--tg-model={tiny_model}"
     assert project.run(project.model, "--tg-record").ret == 0
     return project

@@ -20,8 +20,9 @@ from rich.console import Console
 
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.huggingface import load_base, load_tokenizer
+from tunegate.harness.models.huggingface import load_base
 from tunegate.harness.models.resolve import resolve
+from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import Recipe, read_recipe
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.tokenize import Tokens, tokenize

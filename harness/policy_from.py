@@ -36,7 +36,7 @@ from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
 from tunegate.harness.session import Session
 
 #: Settings that decide. So does the model: one that is called otherwise is held to a baseline that the change brings.
-RULES = ("cases", "baselines", "checks", "inconclusive", "model")
+RULES = ("cases", "baselines", "checks", "inconclusive", "model", "chat-template", "tokenizer")
 HERE = "the rules of this change"
 
 

@@ -25,7 +25,7 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
@@ -44,9 +44,11 @@ from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.server import Server
 
 RUNS = Path(".tunegate/runs")
 RUN_NAME = "%Y%m%dT%H%M%S.%f"
@@ -203,8 +205,9 @@ class Session:
         if self.options.record and adapter:
             check_released(baselines, model.fingerprint.subject, self.selected, adapter)
             renews = True
-        # not under --tg-against: a base served its own baseline's outputs would always hold
-        reuses = self.options.record and not self.options.fresh
+        # not under --tg-against: a base served its own baseline's outputs would always hold; nor of a server, whose
+        # baseline may be written anew because what is behind its name has changed
+        reuses = self.options.record and not self.options.fresh and not is_server(self.options.model)
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
         return Candidate(adapter, model, rescored, trained, known, seen)
@@ -228,11 +231,9 @@ class Session:
         options = self.options
         if options.replays:
             return self._replay()
-        if options.model.startswith("openai:"):
-            raise CouldNotRun(
-                "--tg-model openai:URL#MODEL is not served by this version; use a local model or replay:FILE"
-            )
-        local = Local(options.model, watch, adapter, options.rung, self._base)
+        if is_server(options.model):
+            return Server(options.model, watch, options.opened, options.rung)
+        local = Local(options.model, watch, adapter, options.rung, self._base, options.opened)
         self._base = local.base  # many adapters, one base
         return local
 
@@ -271,9 +272,16 @@ class Session:
     def _evaluate(self, candidate: Candidate, watch: Watch) -> Record:
         # before what takes long: where two models do not fit in memory, it shows at once
         timing = self._time(candidate, watch) if self.options.timing else None
-        if isinstance(candidate.model, Local):
+        if not isinstance(candidate.model, Replay):
+            # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
+            fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
             with closing(Store(cache_folder() / "generations.sqlite")) as store:
-                record = self._ask(Cached(candidate.model, store, candidate.known, self.options.fresh), watch)
+                cached = Cached(candidate.model, store, candidate.known, fresh)
+                record = self._ask(cached, watch)
+            if is_server(self.options.model) and cached.reused:
+                self.notes.append(
+                    f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
+                )
         else:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
@@ -320,7 +328,8 @@ class Session:
         return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
-        base = Local(self.options.model, watch, rung=self.options.rung)  # of its own: no call waits for a change
+        # of its own: no call waits for a change
+        base = Local(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
         return time_calls(self._asked, base, candidate.model, self.options.rung, watch)
 
     @property

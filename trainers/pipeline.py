@@ -22,7 +22,7 @@ from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, 
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
-from tunegate.harness.models.huggingface import PROBE, Local, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import PROBE, Local, load_base
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
@@ -90,7 +90,7 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     task = _task(recipe, tasks)
     every = for_method(read_examples(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
-    base = Local(recipe.model, watch)
+    base = Local(recipe.model, watch, options=recipe.opened)
     history = {"start": recipe.start.history(base.model)} if recipe.start else {}
     found = _baselines(recipe, task, base, baselines)
     eligible = _eligibility(recipe, task, base, baselines, say)
@@ -98,7 +98,7 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     _tell(graded, render_grades, say, report)
     rows = settle(every, graded.grades, recipe)
     decontamination = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
-    tokens = tokenize_for(rows, load_tokenizer(base.folder), recipe)
+    tokens = tokenize_for(rows, base.tokenizer, recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, render_lengths, say, report)
     divided = split(rows, recipe, graded.duplicates)
@@ -156,7 +156,7 @@ def _baselines(recipe: Recipe, task: Task, base: Local, root: Path) -> list[Base
     open_units = [unit for unit in task.units if not unit.sealed]
     if not open_units:
         raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
-    return matching(root, base.model.slug, open_units, base.fingerprint.subject, base.fingerprint.engine, recipe.model)
+    return matching(root, open_units, base.fingerprint, recipe.model)
 
 
 def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     facts = fit(job, ready.base.folder, watch, say)
     # From the disk and on a base that was loaded anew: the model in memory would prove nothing about the files.
     with watch("Proving that the adapter loads and acts"):
-        probe = load_tokenizer(ready.base.folder)(PROBE, return_tensors="pt").input_ids
+        probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
     record = _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)})
     write_json(adapter / TRAINING, stamped(record))

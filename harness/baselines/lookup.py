@@ -21,18 +21,21 @@ from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
+PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
 RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
 
-def how_to_record(unit: Unit, subject: Mapping[str, str | None], model: str | None = None) -> str:
-    """The command that records one unit for a subject; `model` is its `--tg-model` where that is not the default."""
+def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None) -> str:
+    """The command that records one unit of who has a fingerprint; `model` is its `--tg-model`, if not the default."""
+    subject = fingerprint.subject
     if model and model.startswith(REPLAY):
         options = ["--from=OLD-OUTPUTS.jsonl", "--requests=REQUESTS.jsonl", f"--name={split_replay(model)[0]}"]
         options += [f"--rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
         return shlex.join(["tunegate", "record", *options, *(["--sealed"] if unit.sealed else []), unit.key])
     options = ["--tg-record"]
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
+    options += shlex.split(fingerprint.names.get("options", ""))
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
     options += ["--tg-sealed"] if unit.sealed else []
     # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
@@ -46,14 +49,7 @@ def _folder(unit: Unit) -> str:
     return file.parent.parent.as_posix() if len(file.parts) > 2 else "fixtures"
 
 
-def matching(
-    root: Path,
-    slug: str,
-    units: Sequence[Unit],
-    subject: Mapping[str, str | None],
-    engine: Mapping[str, str],
-    model: str | None = None,
-) -> list[Baseline]:
+def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model: str | None = None) -> list[Baseline]:
     """The baselines of `units` that were recorded from this very subject, engine and questions.
 
     `model` is the subject's `--tg-model`, for the command that records what is missing.
@@ -63,8 +59,9 @@ def matching(
             unit, and how to re-record. Or the ledger is not whole.
     """
     found, wrong, ledger = [], [], read_ledger(root)
+    subject, engine, slug = fingerprint.subject, fingerprint.engine, str(fingerprint.subject["model"])
     for unit in units:
-        how = how_to_record(unit, subject, model)
+        how = how_to_record(unit, fingerprint, model)
         try:
             baseline = read_baseline(baseline_path(root, slug, unit.key), unit.key)
         except Refused as error:
@@ -78,8 +75,8 @@ def matching(
                 f"{now}; the two are not compared; record it again: {how}"
             )
         elif differences := differing(baseline, unit, subject, engine):
-            where = show_path(baseline.path)
-            wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; record it again: {how}")
+            where, how = show_path(baseline.path), f"{_as_it_was(baseline.engine, engine)}record it again: {how}"
+            wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; {how}")
         elif baseline.digest not in (known := ledger.recorded(unit.key, slug)):
             where, last = show_path(baseline.path), "another one as the last" if known else "none of this model yet"
             undone = (
@@ -99,6 +96,12 @@ def matching(
             )
         raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
     return found
+
+
+def _as_it_was(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """How to run on the device and in the precision of a baseline, where they differ."""
+    options = [f"--tg-{part}={before[part]}" for part in PLACED if part in before and before[part] != now.get(part)]
+    return f"run as it was, with {' '.join(options)}, or " if options and before["backend"] == now["backend"] else ""
 
 
 def _is_supplied(engine: Mapping[str, str]) -> bool:
@@ -155,8 +158,8 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    found = matching(root, slug, units, subject, fingerprint.engine, model)
-    _check_policies(root, slug, tasks, subject, model)
+    found = matching(root, units, fingerprint, model)
+    _check_policies(root, tasks, fingerprint, model)
     baseline = as_reference(found)
     check_released_files(root, ledger, units, who(subject))
     last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
@@ -169,20 +172,18 @@ def baseline_references(
     return {"baseline": baseline, "last release": replace(as_reference(released), noise=baseline.noise)}
 
 
-def _check_policies(
-    root: Path, slug: str, tasks: Sequence[Task], subject: Mapping[str, str | None], model: str | None
-) -> None:
+def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint, model: str | None) -> None:
     """A looser policy counts once its baseline is recorded again: there a reviewer sees it beside the scores.
 
     All units are looked at, for one that was sealed since is not among those to be compared.
     """
     wrong = []
     for unit, policy in ((unit, task.policies[unit.key]) for task in tasks for unit in task.units):
-        path = baseline_path(root, slug, unit.key)
+        path = baseline_path(root, str(fingerprint.subject["model"]), unit.key)
         # without a baseline there is nothing to loosen; a unit that is judged is refused for that by `matching`
         known = read_baseline(path, unit.key).policy if path.exists() else policy
         if looser := policy_changes(known, policy, looser=True):
-            how = how_to_record(unit, subject, model)
+            how = how_to_record(unit, fingerprint, model)
             wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, record it again: {how}")
     if wrong:
         raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))

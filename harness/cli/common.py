@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,30 @@ def shared(name: str) -> Any:
     )
 
 
+class Device(StrEnum):
+    """Where a local model is computed."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Dtype(StrEnum):
+    """The precision that a local model is computed in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+OnDevice = Annotated[Device, shared("device")]
+InDtype = Annotated[Dtype, shared("dtype")]
+Tokenizer = Annotated[str | None, shared("tokenizer")]
+InFlight = Annotated[int, shared("in-flight")]
+Deadline = Annotated[int, shared("deadline")]
+ChatTemplate = Annotated[Path | None, shared("chat-template")]
 Cases = Annotated[Path, shared("cases")]
 Baselines = Annotated[Path, shared("baselines")]
 Run = Annotated[Path | None, shared("run")]
@@ -62,7 +87,8 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         with _ending({option for each in self.params for option in each.opts}):
-            for name, value in standing(project()).items():
+            stands = {name.replace("-", "_"): value for name, value in standing(project()).items()}
+            for name, value in stands.items():
                 source = ctx.get_parameter_source(name)
                 # the command line wins: only what it leaves at its default is looked up
                 if source and source.name == "DEFAULT":

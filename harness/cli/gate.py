@@ -18,8 +18,16 @@ from tunegate.harness.cli.common import (
     FIXTURES,
     Baselines,
     Cases,
+    ChatTemplate,
+    Deadline,
+    Device,
+    Dtype,
+    InDtype,
+    InFlight,
     Json,
+    OnDevice,
     Quiet,
+    Tokenizer,
     chatter,
     console,
     errors,
@@ -29,6 +37,7 @@ from tunegate.harness.cli.common import (
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import RungName
@@ -67,6 +76,12 @@ def _be_untraceable() -> None:
 def gate(
     adapter: Annotated[list[Path] | None, shared("adapter")] = None,
     model: Annotated[str, shared("model")] = "smollm2",
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
     policy_from: Annotated[str | None, shared("policy-from")] = None,
     permit: Annotated[str | None, shared("permit")] = None,
     cases: Cases = FIXTURES,
@@ -92,6 +107,7 @@ def gate(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.options import BASELINE, Options
     from tunegate.harness.models.adapters import adapter_digests
+    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.harness.policy_from import decide_change
 
     if permit and not policy_from:
@@ -101,6 +117,7 @@ def gate(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
+        opened=ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline),
     )  # fmt: skip
     tell = (lambda _: None) if as_json else _print_changes
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it

@@ -14,6 +14,7 @@ from tunegate.harness.cli.common import (
     FIXTURES,
     Baselines,
     Cases,
+    ChatTemplate,
     Quiet,
     chatter,
     console,
@@ -54,6 +55,7 @@ def prompts(
     repeats: Repeats = 1,
     sealed: Sealed = False,
     render: Annotated[str | None, shared("render")] = None,
+    chat_template: ChatTemplate = None,
 ) -> None:
     """Write the request of every case, a line of JSON each: its messages, its decoding, and a digest of what is asked.
 
@@ -61,15 +63,15 @@ def prompts(
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.fixtures.loader import load_tasks
-    from tunegate.harness.models.huggingface import prompt_renderer
     from tunegate.harness.models.prompts import requests
     from tunegate.harness.models.request_file import request_line
+    from tunegate.harness.models.tokenizer import prompt_renderer
 
     tasks, on = load_tasks(cases), cast("RungName", str(rung))
     chosen = [unit for unit in _units(tasks, units or []) if not unit.of]
     hidden = [unit for unit in chosen if unit.sealed and not sealed]
     asked = list(requests([unit for unit in chosen if unit not in hidden], on, repeats))
-    rendered = prompt_renderer(render, watch_on(errors)) if render else None
+    rendered = prompt_renderer(render, watch_on(errors), chat_template) if render else None
     for request in asked:
         print_json(request_line(request, on, rendered), indent=None)
     for unit in hidden:

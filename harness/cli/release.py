@@ -14,7 +14,12 @@ from tunegate.harness.cli.common import (
     Adapter,
     Baselines,
     Cases,
+    ChatTemplate,
+    Device,
+    Dtype,
+    InDtype,
     Json,
+    OnDevice,
     Quiet,
     Run,
     chatter,
@@ -34,6 +39,9 @@ def release(
     adapter: Adapter,
     run: Run = None,
     model: Annotated[str, shared("model")] = "smollm2",
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    chat_template: ChatTemplate = None,
     withdraw: Annotated[bool, shared("withdraw")] = False,
     reason: Annotated[str | None, shared("reason")] = None,
     cases: Cases = FIXTURES,
@@ -49,6 +57,7 @@ def release(
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.huggingface import opener
+    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.harness.release.release import release_adapter
 
     if withdraw or reason is not None:
@@ -57,7 +66,8 @@ def release(
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
-        done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, opener(model, watch))
+        asked = opener(model, watch, ModelOptions(str(device), str(dtype), chat_template))
+        done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})
@@ -121,6 +131,7 @@ def export(
     output: Annotated[Path, shared("output")],
     run: Run = None,
     check: Annotated[bool, shared("check")] = False,
+    chat_template: ChatTemplate = None,
     cases: Cases = FIXTURES,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -135,7 +146,8 @@ def export(
     from tunegate.harness.reporting.record import print_record
 
     make = exports.check_export if check else exports.export_adapter
-    done = make(adapter, output, _record_of(adapter, run), cases, watch_on(chatter(quiet, as_json)))
+    watch = watch_on(chatter(quiet, as_json))
+    done = make(adapter, output, _record_of(adapter, run), cases, watch, chat_template)
     if as_json:
         print_json({"folder": show_path(done.folder), "blocked": done.blocked, "same": done.same, "of": done.of})
     else:

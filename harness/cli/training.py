@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +15,23 @@ from tunegate.harness.cli.common import (
     FIXTURES,
     Baselines,
     Cases,
+    ChatTemplate,
+    Deadline,
+    Device,
+    Dtype,
+    InDtype,
+    InFlight,
     Json,
+    OnDevice,
     Quiet,
+    Tokenizer,
     chatter,
     console,
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
+from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
 
 def diagnose(
@@ -29,6 +39,12 @@ def diagnose(
         list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False, metavar="TASK")
     ] = None,
     model: Annotated[str, shared("model")] = "smollm2",
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
     larger: Annotated[str | None, shared("larger")] = None,
     sample: Annotated[int, shared("sample")] = 40,
     cases: Cases = FIXTURES,
@@ -41,10 +57,12 @@ def diagnose(
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
+    from tunegate.harness.models.model_options import ModelOptions
 
     aside, every = chatter(quiet, as_json), []
+    opened = ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline)
     for task in find_tasks(load_tasks(cases), tasks or []):
-        found, records = diagnose_task(task, model, larger, watch_on(aside), sample)
+        found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
         every.append(found.as_dict())
         if not as_json:
             print_diagnosis(Printer(), found)
@@ -59,6 +77,9 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    chat_template: ChatTemplate = None,
     output: Annotated[Path | None, shared("output")] = None,
     report: Annotated[Path | None, shared("report")] = None,
     dry_run: Annotated[bool, shared("dry-run")] = False,
@@ -66,9 +87,11 @@ def train(
 ) -> None:
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
 
-    Without --output the recipe says where the adapter goes.
+    Without --output the recipe says where the adapter goes. --device and --dtype are those that its baseline was
+    recorded with; it trains in float32 weights whatever they are.
     """
     from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.pipeline import prepare
     from tunegate.trainers.training.distributed import processes
@@ -82,7 +105,7 @@ def train(
         say = functools.partial(aside.print, markup=False)
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
-        read = read_recipe(recipe, output)
+        read = replace(read_recipe(recipe, output), opened=ModelOptions(str(device), str(dtype), chat_template))
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)

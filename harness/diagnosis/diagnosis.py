@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.resolve import cache_folder
+from tunegate.harness.models.server import Server
 
 SCHEMA_VERSION = 1
 RECORDS = Path(".tunegate/diagnose")
@@ -73,7 +75,12 @@ class Diagnosis:
 
 
 def diagnose_task(
-    task: Task, model: str, larger: str | None, watch: Watch, cases: int = SAMPLE, seed: int = SEED
+    task: Task,
+    model: str,
+    larger: str | None,
+    watch: Watch,
+    cases: int = SAMPLE,
+    opened: ModelOptions | None = None,
 ) -> tuple[Diagnosis, dict[str, Record]]:
     """Run a sample of a task up the ladder.
 
@@ -83,7 +90,7 @@ def diagnose_task(
         larger: a further, larger model, or None.
         watch: shows the progress.
         cases: how many cases of a unit to ask.
-        seed: which ones.
+        opened: how the model is opened; the larger one has a chat template of its own.
 
     Returns:
         The diagnosis, and the record of each rung.
@@ -95,16 +102,18 @@ def diagnose_task(
     whole = promptable(task.units)
     if not whole:
         raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
-    units = [sample(unit, cases, seed) for unit in whole]
+    units = [sample(unit, cases, SEED) for unit in whole]
     with closing(Store(cache_folder() / "generations.sqlite")) as store:
-        base = Base(model, watch)
-        rungs: dict[str, Callable[[], Model]] = {rung: partial(_model, base, rung, store, watch) for rung in RUNGS}
+        opened = opened or ModelOptions()
+        asked = _opener(model, watch, opened)
+        rungs: dict[str, Callable[[], Model]] = {rung: partial(_cached, asked, rung, store) for rung in RUNGS}
         if larger:
-            rungs[LARGER] = lambda: _model(Base(larger, watch), RUNGS[0], store, watch)
+            of_its_own = replace(opened, chat_template=None, tokenizer=None)
+            rungs[LARGER] = lambda: _cached(_opener(larger, watch, of_its_own), RUNGS[0], store)
         records = run_ladder(units, rungs, watch)
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
-        task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, seed,
+        task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, SEED,
         questions={unit.key: unit.questions for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
         unpromptable=tuple(unit.key for unit in task.units if unit not in whole),
@@ -112,8 +121,16 @@ def diagnose_task(
     return found, records
 
 
-def _model(base: Base, rung: str, store: Store, watch: Watch) -> Model:
-    return Cached(Local(base.model.name, watch, rung=rung, base=base), store)
+def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Model]:
+    """What opens a model on a rung; of a local one all rungs share the weights."""
+    if is_server(name):
+        return lambda rung: Server(name, watch, opened, rung)
+    base = Base(name, watch, opened)
+    return lambda rung: Local(base.model.name, watch, rung=rung, base=base)
+
+
+def _cached(asked: Callable[[str], Model], rung: str, store: Store) -> Model:
+    return Cached(asked(rung), store)
 
 
 def _recommendation(task: Task, unit: Unit, records: Mapping[str, Record]) -> Recommendation:

@@ -7,12 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.project import PROJECT, is_project, project_table
+from tunegate.harness.models.model_options import AUTO, DEADLINE, IN_FLIGHT, ModelOptions, is_server, split_server
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -58,8 +59,22 @@ class Option:
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, or replay:[NAME=]FILE.jsonl", "MODEL",
+    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, openai:URL#MODEL, or replay:[NAME=]FILE.jsonl",
+           "MODEL",
            default="smollm2", suites=True, stands=True),
+    Option("device", "Where a local model is computed; auto: the first accelerator that there is", "auto|cpu|cuda|mps",
+           default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True),
+    Option("dtype", "In which precision; auto: as the weights are stored, where the device multiplies that natively",
+           "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
+           suites=True, stands=True),
+    Option("chat-template", "A chat template in Jinja, for a model that has none, or instead of its own", "FILE", Path,
+           suites=True, stands=True),
+    Option("tokenizer", "Ask a server in token ids, by this model's tokenizer: smollm2, a folder, a Hub id", "MODEL",
+           suites=True, stands=True),
+    Option("in-flight", "Requests that a server is asked at a time", "N", int, IN_FLIGHT, least=1, suites=True,
+           stands=True),
+    Option("deadline", "Seconds within which a server has to answer a request", "SECONDS", int, DEADLINE, least=1,
+           suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter, or that of a NAME.ref; may be repeated", "DIR", Path, many=True,
            suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
@@ -153,6 +168,7 @@ class Options:
     inconclusive: Literal["block", "warn"] = "block"
     timing: bool = False
     ledger_remote: str | None = None
+    opened: ModelOptions = field(default_factory=ModelOptions)
     hold_only: bool = False
 
     @property
@@ -172,7 +188,11 @@ class Options:
         Raises:
             Refused: names the options and what to do.
         """
-        wrong = [*self._clashes(), *self._bad_replay(), *self._bad_adapters(), *self._bad_out()]
+        if is_server(self.model):
+            split_server(self.model)
+        wrong = [
+            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_adapters(), *self._bad_out()
+        ]  # fmt: skip
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
         if wrong:
@@ -213,6 +233,19 @@ class Options:
             yield f"--tg-model {self.model}: read as {path} called {name}; for the file {given} write replay:./{given}"
         elif "=" in given and not name and not path.exists():
             yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
+
+    def _bad_server(self) -> Iterator[str]:
+        opened, here = self.opened, "--tg-model openai:URL#MODEL"
+        if not is_server(self.model):
+            return
+        if self.adapters:
+            yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
+        if self.timing:
+            yield f"--tg-timing with {here}: base and adapter are timed side by side on one engine, which is not here"
+        if given := [f"--tg-{name}" for name in ("device", "dtype") if getattr(opened, name) != AUTO]:
+            yield f"{' and '.join(given)} with {here}: whoever started the server chose that"
+        if opened.chat_template and not opened.tokenizer:
+            yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
     def _bad_adapters(self) -> Iterator[str]:
         yield from same_names(self.adapters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tunegate.harness.models.api import Request
@@ -43,10 +44,11 @@ def batch(model: Any, rows: Sequence[list[int]], pad: int) -> dict[str, Any]:
     # where `generate` goes on. The outputs are the same, few-shot 1.5 to 2.3 times as fast
     # (benchmarks/results/prefix.md).
     same, width = shared_prefix(rows), max(map(len, rows))
+    there = partial(torch.tensor, device=model.device)
     gaps = [width - len(row) for row in rows]
     ids = [[*row[:same], *[pad] * gap, *row[same:]] for row, gap in zip(rows, gaps, strict=True)]
     mask = [[1] * same + [0] * gap + [1] * (width - gap - same) for gap in gaps]
-    inputs = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+    inputs = {"input_ids": there(ids), "attention_mask": there(mask)}
     return inputs | ({"cache": _read(model, rows[0][:same], len(rows))} if same else {})
 
 
@@ -58,7 +60,8 @@ def _read(model: Any, prefix: Sequence[int], rows: int) -> Any:
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         # only keys and values are wanted, not a row of the vocabulary's size for each token of the prefix
-        model(input_ids=torch.tensor([list(prefix)]), cache=cache, use_cache=True, logits_to_keep=1)
+        ids = torch.tensor([list(prefix)], device=model.device)
+        model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1)
     cache.batch_repeat_interleave(rows)
     return cache
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.deadlines import time_limit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
@@ -20,10 +20,11 @@ from tunegate.harness.models.adapters import adapter_digest, check_base, load_as
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, dealt, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import Placement, load_placed, place
+from tunegate.harness.models.resolve import identify, loaded_weights, resolve
+from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
-TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
-MOST_OF_A_PROMPT = 10_000_000  # characters
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
 
 
@@ -33,17 +34,23 @@ class Base:
     # PEFT can mix adapters in one batch (`adapter_names`). But after an exception in such a call its hooks stay, and
     # the next call of the same size silently answers with the adapters of the one before.
 
-    def __init__(self, name: str, watch: Watch) -> None:
+    def __init__(self, name: str, watch: Watch, options: ModelOptions | None = None) -> None:
         self._watch = watch
+        self.options = options or ModelOptions()
         self.folder = resolve(name, watch)
-        self.model = identify(name, self.folder)
+        self.model = identify(name, self.folder, self.options.chat_template)
         self._active: Path | None = None
         self._in_memory: Any = None
 
     @cached_property
     def tokenizer(self) -> Any:
         """Its tokenizer, padding on the left."""
-        return load_tokenizer(self.folder)
+        return load_tokenizer(self.folder, self.options.chat_template)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where it is computed, and in which precision."""
+        return place(self.options, loaded_weights(self.folder))
 
     def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
         """The model with this adapter (of the `expected` digest) and no other, proven to act; or the base alone.
@@ -60,7 +67,7 @@ class Base:
         return self._in_memory
 
     def _load(self) -> Any:
-        model = load_base(self.folder)
+        model = load_base(self.folder, self.placement)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         return model
 
@@ -69,55 +76,27 @@ class Base:
         self._in_memory = self._active = None  # an adapter that fails leaves its layers: the base is then loaded anew
         if adapter:
             with self._watch(f"Putting {adapter.name} on {self.model.name}"):
-                probe = self.tokenizer(PROBE, return_tensors="pt").input_ids
+                probe = self.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
                 self._in_memory = load_as_digested(base, adapter, probe, expected)
         else:
             self._in_memory = base
         self._active = adapter
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, padding on the left.
+def load_base(folder: Path, placement: Placement | None = None) -> Any:
+    """The model of a folder, in evaluation mode; in float32 on the CPU unless it is to be placed elsewhere.
 
     Raises:
-        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end.
-        CouldNotRun: the library is not installed, or cannot read it.
+        CouldNotRun: the library is not installed or cannot read it, or it does not fit where it is to be.
     """
-    transformers = _transformers()
-    try:
-        # on the left, for `generate` goes on from the right edge: behind padding it would go on from that
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, padding_side="left", local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise CouldNotRun(f"{folder}: expected a tokenizer that transformers can load, found: {error}") from error
-    if tokenizer.chat_template is None:
-        raise Refused(f"{folder}: expected a chat template, found none; the suites ask in chat messages")
-    if tokenizer.eos_token_id is None:
-        raise Refused(
-            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no answer would end"
-        )
-    if tokenizer.pad_token_id is None:
-        # harmless where one generates; where one trains it is what masks the end of turn (see `check_batch`)
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def load_base(folder: Path) -> Any:
-    """The model of a folder in float32, in evaluation mode.
-
-    Raises:
-        CouldNotRun: the library is not installed, or cannot read it.
-    """
-    transformers = _transformers()
-    import torch
+    load = partial(
+        _transformers().AutoModelForCausalLM.from_pretrained,
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+    )  # fmt: skip
     from safetensors import SafetensorError
 
     try:
-        # bfloat16 is 1.6 times as fast on a CPU that has it, and changed 64 of 96 outputs
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
+        model = load_placed(load, placement or Placement())
     except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
         raise CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}") from error
     return model.eval()
@@ -140,6 +119,7 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
+SET_BY = ("device", "dtype", "chat-template")  # what decides its answers, beside its name
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -149,12 +129,18 @@ class Local:
     can: frozenset[Can] = frozenset({"generate", "loglik"})
 
     def __init__(
-        self, name: str, watch: Watch, adapter: Path | None = None, rung: str = "as-is", base: Base | None = None
+        self,
+        name: str,
+        watch: Watch,
+        adapter: Path | None = None,
+        rung: str = "as-is",
+        base: Base | None = None,
+        options: ModelOptions | None = None,
     ) -> None:
         # the cheap refusals first: a missing adapter must not cost a conversion
         self._adapter_digest = adapter_digest(adapter) if adapter else None
         self._adapter = adapter
-        self.base = base or Base(name, watch)
+        self.base = base or Base(name, watch, options)
         self.folder, self.model = self.base.folder, self.base.model
         if adapter:
             check_base(adapter, self.model)
@@ -172,12 +158,18 @@ class Local:
             "rung": self._rung,
         }
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        return Fingerprint(subject, engine(), names)
+        names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
+        return Fingerprint(subject, engine(self.base.placement), names)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer: always the base's."""
+        return self.base.tokenizer
 
     @property
     def _loaded(self) -> tuple[Any, Any]:
         # at each batch: another one may have changed the active adapter since
-        return self.base.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
+        return self.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
@@ -262,65 +254,26 @@ class Local:
             )
 
 
-def opener(name: str, watch: Watch) -> Callable[[Path | None], Local]:
+def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local]:
     """What opens a base model with an adapter or without one; all of them share the base."""
     base: list[Base] = []
 
     def open_model(adapter: Path | None) -> Local:
-        local = Local(name, watch, adapter, base=base[0] if base else None)
+        local = Local(name, watch, adapter, base=base[0] if base else None, options=options)
         base[:] = [local.base]
         return local
 
     return open_model
 
 
-def engine() -> dict[str, str]:
+def engine(placement: Placement) -> dict[str, str]:
     """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
     versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
     return {
-        "backend": "transformers", **versions, "dtype": "float32", "device": "cpu",
+        "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
         "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
     }  # fmt: skip
-
-
-def render_prompt(tokenizer: Any, request: Request) -> str:
-    """The prompt text of a request, up to where the answer begins.
-
-    Raises:
-        Refused: the model's chat template does not take such messages (some know no system turn).
-    """
-    turns = [{"role": role, "content": text} for role, text in request.messages]
-    try:
-        with time_limit(TEMPLATE_SECONDS):
-            prompt = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except Exception as error:  # a template is a program of the model's author
-        roles = ", ".join(role for role, _ in request.messages)
-        raise Refused(
-            f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
-        ) from error
-    if len(prompt) > MOST_OF_A_PROMPT:
-        raise Refused(
-            f"{request.key}: expected a chat template that writes at most {MOST_OF_A_PROMPT:,} characters, found one "
-            f"that writes {len(prompt):,}"
-        )
-    return prompt
-
-
-def prompt_renderer(name: str, watch: Watch) -> Callable[[Request], tuple[str, int]]:
-    """What writes the prompt of a request as a model's chat template does, with the number of its tokens.
-
-    Raises:
-        CouldNotRun: there is no such model, or its tokenizer cannot be read.
-        Refused: it has no chat template.
-    """
-    tokenizer = load_tokenizer(resolve(name, watch))
-
-    def render(request: Request) -> tuple[str, int]:
-        prompt = render_prompt(tokenizer, request)
-        return prompt, len(tokenizer(prompt, add_special_tokens=False).input_ids)
-
-    return render
 
 
 def _settings(decoding: Decoding) -> dict[str, Any]:

@@ -37,8 +37,10 @@ def log_probabilities(model: Any, texts: Sequence[Encoded]) -> LogProbs:
         ids[row, : len(before) + len(text)] = torch.tensor([*before, *text])
         mask[row, : len(before) + len(text)] = 1
     with torch.inference_mode():  # padded on the right, which a causal model never looks at
+        ids, mask = ids.to(model.device), mask.to(model.device)
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
-        lost = cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").double()
+        # in double on the CPU, for not every device has it
+        lost = cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none").cpu().double()
     return tuple(
         # + 0.0: a probability of 1 is 0.0, never -0.0, which is another text in a baseline
         tuple(round(-value, DECIMALS) + 0.0 for value in lost[row, len(before) - 1 :][: len(text)].tolist())

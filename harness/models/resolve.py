@@ -6,7 +6,7 @@ import importlib.util
 import io
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
+TEMPLATE = "chat_template.jinja"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
 #: Keys that count where they say anything; which of them are written out depends on the version of transformers.
@@ -90,12 +91,13 @@ def stay_offline() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def resolve(name: str, watch: Watch | None = None) -> Path:
+def resolve(name: str, watch: Watch | None = None, weights: bool = True) -> Path:
     """The local folder of a model name: `smollm2`, a folder, or a Hub id.
 
     Args:
         name: the model's name as given to `--tg-model`.
         watch: shows a long step to the user while it runs; called with the step's name.
+        weights: whether they are wanted, too; else the tokenizer is enough, and no hub need deliver more.
 
     Raises:
         CouldNotRun: the package, folder or hub is not there.
@@ -105,21 +107,23 @@ def resolve(name: str, watch: Watch | None = None) -> Path:
     if name in EMBEDDED:
         return _converted(name, EMBEDDED[name], watch or quiet())
     folder = Path(name).expanduser()
-    if (folder / "config.json").is_file():
+    wanted = ("config.json",) if weights else ("config.json", "tokenizer_config.json")
+    if any((folder / file).is_file() for file in wanted):
         return folder
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise CouldNotRun(
-            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a config.json, or a Hub id "
-            f"(owner/name); found {'a folder without config.json' if folder.exists() else 'nothing there'}"
+            f"model {name!r}: expected one of {', '.join(EMBEDDED)}, a folder with a {wanted[-1]}, or a Hub id "
+            f"(owner/name); found {f'a folder without {wanted[-1]}' if folder.exists() else 'nothing there'}"
         )
-    return _from_hub(name)
+    return _from_hub(name, weights)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, weights: bool) -> Path:
     snapshot_download = need("huggingface_hub").snapshot_download
     try:
         # safetensors only: other weights are pickles, which `identify` does not digest
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
+        patterns = ["*.json", *(["*.safetensors"] if weights else []), "*.jinja", "*.model", "*.txt"]
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the hub client raises a family of errors; all mean the same to the user
         raise CouldNotRun(f"model {name!r}: no such folder, and the hub did not deliver it: {error}") from error
 
@@ -195,8 +199,10 @@ def _save_as_safetensors(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def identify(name: str, folder: Path) -> ModelFiles:
+def identify(name: str, folder: Path, template: Path | None = None) -> ModelFiles:
     """Digest the model in `folder`: the weights that are loaded, its configuration, its tokenizer, its chat template.
+
+    `template` is a file whose chat template is taken instead of the model's own.
 
     Raises:
         CouldNotRun: what would be loaded is no safetensors file.
@@ -208,32 +214,41 @@ def identify(name: str, folder: Path) -> ModelFiles:
             "loaded with it unseen; move that into a folder of its own"
         )
     config = {key: value for key, value in _json(folder / "config.json").items() if key not in NOT_THE_MODEL}
-    weights = _loaded_weights(folder, config)
     ends = _json(folder / "generation_config.json").get(ENDS)
     if ends is not None:
         config[ENDS] = ends  # the one thing in that file that decides an answer: it overrules config.json
+    base = digest([config, _digests(loaded_weights(folder))])
+    return ModelFiles(short_name(name), base, tokenizer_digest(folder), template_digest(folder, template))
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Digest of all in a model's folder that shapes tokens."""
     # Of this file what shapes tokens counts. The rest names classes and versions, and the template has its own digest.
     settings = _json(folder / "tokenizer_config.json")
-    template = folder / "chat_template.jinja"
-    return ModelFiles(
-        name=short_name(name),
-        base=digest([config, _digests(weights)]),
-        tokenizer=digest(
-            [
-                _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
-                {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
-                *([more] if (more := {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}) else []),
-            ]
-        ),
-        # transformers prefers the file of its own, too
-        template=digest(
-            read_text(template, most=MOST_SETTINGS) if template.is_file() else settings.get("chat_template")
-        ),
+    return digest(
+        [
+            _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
+            {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
+            *([more] if (more := {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}) else []),
+        ]
     )
 
 
-def _loaded_weights(folder: Path, config: Mapping[str, Any]) -> list[Path]:
-    """The files that transformers loads from a folder, whatever else lies in it: one, or an index and its shards."""
+def template_digest(folder: Path, given: Path | None = None) -> str:
+    """Digest of the chat template in `given`, else of the model's own."""
+    template = given or folder / TEMPLATE  # transformers prefers the file of its own, too
+    if given or template.is_file():
+        return digest(read_text(template, "a chat template", MOST_SETTINGS))
+    return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def loaded_weights(folder: Path) -> list[Path]:
+    """The files that transformers loads from a folder, whatever else lies in it: one, or an index and its shards.
+
+    Raises:
+        CouldNotRun: they are no safetensors files.
+    """
+    config = _json(folder / "config.json")
     named = str(config.get("transformers_weights") or "")
     first = folder / (named or (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX))
     shards: list[Path] = []

@@ -17,8 +17,10 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
 from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import CPU, FLOAT32
 from tunegate.harness.models.prompts import RungName
-from tunegate.harness.models.resolve import ModelFiles, identify
+from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, identify
 from tunegate.harness.session import Session
 
 MANIFEST, RECORD = "export.json", "export-record.json"
@@ -40,7 +42,9 @@ class Exported:
         return gate.blocked(self.record)
 
 
-def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def export_adapter(
+    adapter: Path, output: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
+) -> Exported:
     """Merge an adapter into a model folder and gate it against the adapter's own record.
 
     Args:
@@ -49,6 +53,7 @@ def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, wat
         record: what the adapter was judged on; complete.
         cases: the folder of fixtures.
         watch: shows the progress.
+        template: the chat template that the adapter was judged with, where it was not the base's own.
 
     Raises:
         Refused: the record is not this adapter's, the fixtures changed since, or the folder holds something else.
@@ -61,12 +66,12 @@ def export_adapter(adapter: Path, output: Path, record: Record, cases: Path, wat
         shutil.rmtree(work, ignore_errors=True)  # what a killed run left
         work.mkdir(parents=True)
         try:
-            base = Base(model, watch)
+            base = Base(model, watch, ModelOptions(CPU, FLOAT32, template))
             check_base(adapter, base.model)
             with watch(f"Merging {adapter.name} into {base.model.name}"):
                 merge(base, adapter, work)
             # Merging rounds, and what is served must be what was judged: the merged model answers every case again.
-            done = check_export(adapter, work, record, cases, watch)
+            done = check_export(adapter, work, record, cases, watch, template)
             if not done.blocked:
                 shutil.rmtree(output, ignore_errors=True)
                 os.replace(work, output)
@@ -87,20 +92,26 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
     for path in base.folder.iterdir():  # tokenizer, template, where answers end
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
+    if base.options.chat_template:
+        shutil.copy(base.options.chat_template, folder / TEMPLATE)
 
 
-def check_export(adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch) -> Exported:
+def check_export(
+    adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
+) -> Exported:
     """Gate a merged model that lies in `folder`, converted or quantized since perhaps; its record is kept there.
 
     Raises:
         Refused: as `export`; or its tokenizer or chat template is not the one the adapter was judged with.
     """
     _check(adapter, record)
-    _check_tokenizer(identify(folder.name, folder), record.fingerprint["subject"], folder)
+    _check_tokenizer(identify(folder.name, folder, template), record.fingerprint["subject"], folder)
+    engine = record.fingerprint["engine"]
+    opened = ModelOptions(engine["device"], engine["dtype"], template)  # what is served was judged by these means
     options = Options(
         root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
         rung=cast("RungName", record.rung), sealed=record.sealed,
-        repeats=record.repeats, hold_only=True,
+        repeats=record.repeats, opened=opened, hold_only=True,
     )  # fmt: skip
     session = Session(options)
     session.select([], session.units())

@@ -173,7 +173,7 @@ def _check_models(models: Mapping[str, Model], expected: Fingerprint, name: str)
             if differ := sorted(key for key in keys if ours.get(key) != theirs.get(key)):
                 raise Refused(
                     f"{name}: expected to ask the {part} that was judged, found another {', '.join(differ)}; name it "
-                    "with --model, or judge again here"
+                    "with --model, --device, --dtype and --chat-template, or judge again here"
                 )
 
 

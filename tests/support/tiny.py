@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def write_model(folder: Path) -> None:
         num_key_value_heads=1, bos_token_id=1, eos_token_id=2, pad_token_id=2, max_position_embeddings=4096,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def bare_model(kept: Kept, tiny_model: Path) -> Path:
+    """The tiny model without its chat template, which lies beside it: `chat.jinja`. Both are to be read alone."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(tiny_model, folder / tiny_model.name)
+        (folder / tiny_model.name / "chat_template.jinja").rename(folder / "chat.jinja")
+
+    return kept("bare", fill) / tiny_model.name
 
 
 @pytest.fixture(scope="session")

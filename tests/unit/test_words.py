@@ -50,6 +50,7 @@ ALLOWED = {
     ("harness/core/printing.py", "on_broken_pipe"): "rich's",
     ("harness/core/formatting.py", "floor"): "math.floor",
     ("harness/models/huggingface.py", "shape"): "of a tensor",
+    ("harness/models/placement.py", "get_shape"): "of a tensor",
     ("harness/statistics/distributions.py", "floor"): "numpy's",
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",

@@ -13,6 +13,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import canonical
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
@@ -157,6 +158,7 @@ class Recipe:
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
     seed: int = 0
+    opened: ModelOptions = field(default_factory=ModelOptions)  # as the command line or pyproject.toml has it
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
 
     @property

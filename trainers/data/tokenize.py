@@ -9,7 +9,7 @@ from typing import Any
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import render_prompt
+from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.trainers.data.examples import Example
 
 BATCH = ("input_ids", "attention_mask", "labels")

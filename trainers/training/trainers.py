@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.huggingface import PROBE, load_base, load_tokenizer
+from tunegate.harness.models.huggingface import PROBE, load_base
+from tunegate.harness.models.placement import CPU, CUDA, multiplies
+from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import DPO, Recipe
 from tunegate.trainers.data.preference import Data, check_pairs
 from tunegate.trainers.data.tokenize import check_batch
@@ -65,7 +67,7 @@ def _trainer(recipe: Recipe, base: Path, data: Data, validation: Data, work: Pat
     from tunegate.trainers.training.methods import trainer_of
 
     disable_progress_bar()
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base, recipe.opened.chat_template)
     model, lora = _policy(recipe, base, tokenizer)
     columns, aside = (
         Dataset.from_list([row.columns() for row in rows]) if rows else None for rows in (data, validation)
@@ -142,14 +144,7 @@ def precision() -> Literal["bfloat16", "float32"]:
 
     On a CPU with AVX512-BF16 or AMX it doubles the speed; TRL would switch it on everywhere. Weights stay float32.
     """
-    import torch
-
-    if not on_cpu():
-        able = torch.cuda.is_bf16_supported()
-    else:
-        found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch before 2.13 cannot say
-        able = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
-    return "bfloat16" if able else "float32"
+    return "bfloat16" if multiplies(CPU if on_cpu() else CUDA, "bfloat16") else "float32"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tests.unit.baselines.test_store import T, file_of, read_units
 from tunegate.harness.baselines.lookup import how_to_record
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.api import Fingerprint
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_the_command_selects_that_unit_under_pytest(project):
     project.unit(["a"])
     project.unit(["b"], "replies")
     (unit,) = [each for each in load_tasks(project.fixtures)[0].units if each.name == "triage"]
-    arguments = shlex.split(how_to_record(unit, {}))[1:]
+    arguments = shlex.split(how_to_record(unit, Fingerprint({}, {})))[1:]
     result = project.pytester.runpytest_inprocess(*arguments, "--collect-only", "-q")
     [found] = [line for line in result.outlines if "::" in line]
     assert found.endswith("fixtures/desk/triage.yaml::a")

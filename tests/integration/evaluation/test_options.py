@@ -289,7 +289,7 @@ def test_settings_of_a_run(project: Project):
         ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
         (
             "record = true",
-            "expected one of model, cases, checks, baselines, rung, repeats, inconclusive, ledger-remote, ",
+            "expected one of model, device, dtype, chat-template, tokenizer, in-flight, deadline, cases, checks, ",
         ),
         ("cases = 1", "cases: expected text in quotes, found 1"),
     ],
@@ -371,6 +371,15 @@ def test_no_color_is_honoured(home, monkeypatch):
         monkeypatch.setenv(name, value)
 
     assert "\x1b[3" not in CliRunner().invoke(app, ["plan"], color=True).stdout  # bold may stay, colours not
+
+
+def test_a_setting_with_a_dash_holds_for_the_commands(home):
+    (home / "pyproject.toml").write_text('[tool.tunegate]\nchat-template = "none.jinja"\n')
+    write_unit(home / "fixtures", ["a"])
+    done = CliRunner().invoke(app, ["prompts", "--render", "smollm2"])
+
+    assert done.exit_code == 4
+    assert done.stderr.splitlines()[-1] == "none.jinja: expected a chat template, found nothing there"
 
 
 # --- what the documents say
@@ -460,9 +469,10 @@ def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
         "--co",
         "--git",
     }  # the prefix by itself, pytest's own, a diff's
+    servers = {"--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel"}
     accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
 
-    assert set(OPTION.findall(page.read_text())) - ours - others - accelerates == set()
+    assert set(OPTION.findall(page.read_text())) - ours - others - servers - accelerates == set()
 
 
 def test_pytest_is_given_no_option_by_its_old_name():

@@ -72,6 +72,22 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, run, tmp_path)
     assert not list(tmp_path.glob(".merged.exporting/*"))
 
 
+def test_a_chat_template_that_was_given_goes_into_the_folder(place, run, tmp_path, bare_model):
+    """The model without one, and its own as a file, are together the model that was judged."""
+    template, home = bare_model.parent / "chat.jinja", shutil.copytree(place, tmp_path / "place")
+    training = json.loads((home / "tuned/training.json").read_text())
+    training["recipe"]["model"] = str(bare_model)
+    training.pop("digest")
+    (home / "tuned/training.json").write_text(json.dumps(stamped(training)))
+    with pytest.raises(Refused, match="expected the template it was trained on"):
+        do(home, tmp_path / "merged", run)
+
+    done = export_adapter(home / "tuned", tmp_path / "merged", run, home / "fixtures", quiet(), template)
+
+    assert (done.blocked, done.same) == (False, 40)
+    assert (tmp_path / "merged/chat_template.jinja").read_text() == template.read_text()
+
+
 def test_it_is_a_standard_folder_with_the_bases_own_tokenizer(place, run, tmp_path, tiny_model):
     from transformers import AutoModelForCausalLM
 

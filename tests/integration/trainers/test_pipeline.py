@@ -13,7 +13,7 @@ from tests.support.training import Place, refuses
 from tests.support.units import write_unit
 from tunegate.harness.core.files import digest
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.resolve import identify
+from tunegate.harness.models.resolve import identify, template_digest
 
 GRADING = "Grading rows with the task's own checks: 22"
 
@@ -172,6 +172,17 @@ def test_a_released_adapter_is_never_replaced(done):
 
 
 # the training
+
+
+def test_a_model_without_a_chat_template_is_trained_with_the_one_that_is_given(place, bare_model):
+    place.recipe(model=str(bare_model))  # as the tiny model's own, so its baseline is this one's
+    refuses(place, "expected a baseline of this model (tiny-", "found one of another only (tiny-")
+    template = bare_model.parent / "chat.jinja"
+
+    result = place.train(f"--chat-template={template}")
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(place.read("adapter/training.json"))["model"]["template"] == template_digest(bare_model, template)
 
 
 def test_the_adapter_comes_with_its_record(trained, tiny_model):

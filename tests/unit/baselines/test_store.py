@@ -17,6 +17,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.models.api import Fingerprint
 
 T, SLUG = "desk/triage", LOCAL["model"]
 SUBJECT = LOCAL | {"adapter": None}
@@ -47,7 +48,7 @@ def file_of(home, unit=T, released=False):
 
 
 def match(home, subject=SUBJECT, engine=ENGINE, **more):
-    return matching(home / "baselines", SLUG, read_units(home), subject, engine, **more)
+    return matching(home / "baselines", read_units(home), Fingerprint(subject, engine), **more)
 
 
 def test_a_baseline_is_one_file_a_unit_and_one_line_a_case(home):
@@ -244,7 +245,7 @@ def test_a_missing_baseline_says_how_to_record_it(home):
 def test_only_another_models_baseline_is_named(home):
     write(home, made(home))
     with pytest.raises(Refused, match=rf"this model \(small-99999999\), found one of another only \({SLUG}\)"):
-        matching(home / "baselines", "small-99999999", read_units(home), SUBJECT, ENGINE)
+        match(home, SUBJECT | {"model": "small-99999999"})
 
 
 def test_every_unit_that_does_not_match_is_named_at_once(home):
@@ -317,18 +318,18 @@ def test_a_release_whose_unit_vanished_is_refused_too(home):
 )
 def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject, model, command):
     (unit,) = read_units(home)
-    assert how_to_record(unit, subject, model) == command.replace("fixtures", f"{home}/fixtures")
+    assert how_to_record(unit, Fingerprint(subject, {}), model) == command.replace("fixtures", f"{home}/fixtures")
 
 
 def test_the_command_for_a_sealed_unit_unseals_it(home):
     write_desk(home / "fixtures", 3, "final", sealed=True)
-    assert "--tg-sealed" in how_to_record(find_unit(load_tasks(home / "fixtures"), "desk/final"), {})
+    assert "--tg-sealed" in how_to_record(find_unit(load_tasks(home / "fixtures"), "desk/final"), Fingerprint({}, {}))
 
 
 def test_a_task_that_k_cannot_name_is_recorded_with_the_rest(home):
     write_desk(home / "fixtures", 3, task="front desk")
     unit = find_unit(load_tasks(home / "fixtures"), "front desk/triage")
-    assert how_to_record(unit, {}) == f"pytest {home}/fixtures/ --tg-record"
+    assert how_to_record(unit, Fingerprint({}, {})) == f"pytest {home}/fixtures/ --tg-record"
 
 
 def test_what_another_writer_wrote_meanwhile_is_not_lost(home):

@@ -8,7 +8,7 @@ import pytest
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import huggingface
+from tunegate.harness.models import tokenizer
 from tunegate.harness.models.api import Request
 
 REQUEST = Request("desk/triage/a", (("user", "Hello."),), Decoding())
@@ -36,11 +36,11 @@ class Tokenizer:
     ],
 )
 def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
-    monkeypatch.setattr(huggingface, "TEMPLATE_SECONDS", 2.0)
+    monkeypatch.setattr(tokenizer, "TEMPLATE_SECONDS", 2.0)
     with pytest.raises(Refused, match=said) as error:
-        huggingface.render_prompt(Tokenizer(template), REQUEST)
+        tokenizer.render_prompt(Tokenizer(template), REQUEST)
     assert "desk/triage/a" in str(error.value)
 
 
 def test_one_that_does_is_what_is_asked():
-    assert huggingface.render_prompt(Tokenizer("{{ messages[0].content }}"), REQUEST) == "Hello."
+    assert tokenizer.render_prompt(Tokenizer("{{ messages[0].content }}"), REQUEST) == "Hello."

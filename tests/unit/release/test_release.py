@@ -594,7 +594,7 @@ def test_a_refusal_is_told_with_its_exit_code(desk):
 def test_the_commands_print_json(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(huggingface, "opener", lambda name, watch: desk.opener(record))
+    monkeypatch.setattr(huggingface, "opener", lambda *_: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
@@ -609,7 +609,7 @@ def test_the_commands_print_json(desk, monkeypatch):
 def test_the_commands_are_quiet(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(huggingface, "opener", lambda name, watch: desk.opener(record))
+    monkeypatch.setattr(huggingface, "opener", lambda *_: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])

@@ -11,7 +11,7 @@ import pytest
 from tests.support.records import stamp, training_record
 from tests.support.units import write_outputs, write_unit
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options, read_settings
 from tunegate.harness.evaluation.record import read_record
@@ -110,11 +110,6 @@ def test_units_with_unscored_cases_are_not_recorded(options: Options) -> None:
     assert any(
         line.startswith("desk/triage: NOT recorded, 1 of 20 cases are unscored: no answer to ") for line in lines
     )
-
-
-def test_servers_are_not_served_yet(options: Options) -> None:
-    with pytest.raises(CouldNotRun, match="not served by this version"):
-        judged(replace(options, model="openai:http://localhost#m"))
 
 
 def test_several_adapters_share_a_folder_of_records() -> None:

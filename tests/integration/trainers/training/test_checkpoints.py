@@ -18,7 +18,7 @@ from tests.support.killed import IN_A_FILE, TRAIN, Killed, same
 from tests.support.training import RECIPE
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.huggingface import load_tokenizer
+from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.tokenize import tokenize

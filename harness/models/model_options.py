@@ -1,0 +1,70 @@
+"""How a model is opened, beside its name; and the name of one that a server answers for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tunegate.harness.core.errors import Refused, show_path
+
+AUTO = "auto"
+SERVER = "openai:"
+IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
+DEADLINE = 600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is opened.
+
+    Attributes:
+        device: where a local one is computed.
+        dtype: in which precision a local one is computed.
+        chat_template: a file whose template is taken instead of the model's own.
+        tokenizer: the model whose tokenizer makes token ids of the prompts that a server is asked; without it the
+            server is asked in chat messages.
+        in_flight: requests that a server is asked at a time.
+        deadline: seconds within which a server has to answer a request, all tries together.
+    """
+
+    device: str = AUTO
+    dtype: str = AUTO
+    chat_template: Path | None = None
+    tokenizer: str | None = None
+    in_flight: int = IN_FLIGHT
+    deadline: int = DEADLINE
+
+    def given(self, *names: str) -> tuple[str, ...]:
+        """Those of `names` that differ from the defaults, as pytest's options."""
+        values = {name: getattr(self, name.replace("-", "_")) for name in names}
+        texts = {name: show_path(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return tuple(f"--tg-{name}={value}" for name, value in texts.items() if value not in (AUTO, None))
+
+
+def is_server(model: str) -> bool:
+    """Whether a server answers for the model of this name."""
+    return model.startswith(SERVER)
+
+
+def split_server(model: str) -> tuple[str, str]:
+    """The address and the model's name in `openai:URL#MODEL`; the address without a slash at its end.
+
+    Raises:
+        Refused: it is no such name, or the address holds what is secret, or goes somewhere else each time.
+    """
+    url, _, name = model.removeprefix(SERVER).partition("#")
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in ("http", "https") and bool(parts.hostname and name.strip()) and parts.port != 0
+    except ValueError:  # half of an IPv6 address, or a port that is none
+        found = False
+    if not found:
+        raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
+    if parts.username is not None or parts.password is not None or parts.query:
+        # it is a name, which stands in records and messages
+        raise Refused(
+            f"--tg-model {SERVER}URL#MODEL: expected an address without a user, a password and a query, found one; a "
+            "key is read from the environment (docs/servers.md)"
+        )
+    return url.rstrip("/"), name

@@ -1,0 +1,111 @@
+"""A model's tokenizer and its chat template: messages in, the prompt out, as training and scoring both send it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.deadlines import time_limit
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import MOST_SETTINGS, read_text
+from tunegate.harness.models.api import Messages, Request
+from tunegate.harness.models.resolve import resolve
+
+TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
+MOST_OF_A_PROMPT = 10_000_000  # characters
+SYSTEM = "You are asked whether you are there."  # what no template writes by itself
+
+
+def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
+    """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
+
+    Raises:
+        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end.
+        CouldNotRun: the library is not installed, or cannot read it.
+    """
+    transformers = need("transformers")
+    try:
+        # on the left, for `generate` goes on from the right edge: behind padding it would go on from that
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, padding_side="left", local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise CouldNotRun(f"{folder}: expected a tokenizer that transformers can load, found: {error}") from error
+    if template:
+        tokenizer.chat_template = read_text(template, "a chat template", MOST_SETTINGS)
+    if tokenizer.chat_template is None:
+        raise Refused(
+            f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites ask "
+            "in chat messages: give one with --tg-chat-template=FILE.jinja (docs/models.md has two)"
+        )
+    if tokenizer.eos_token_id is None:
+        raise Refused(
+            f"{folder}: expected a tokenizer with an end-of-turn token (eos), found none: no answer would end"
+        )
+    if tokenizer.pad_token_id is None:
+        # harmless where one generates; where one trains it is what masks the end of turn (see `check_batch`)
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def render_prompt(tokenizer: Any, request: Request) -> str:
+    """The prompt text of a request, up to where the answer begins.
+
+    The text of a system turn that the chat template refuses or leaves out stands at the head of the first user turn.
+
+    Raises:
+        Refused: the model's chat template does not take such messages.
+    """
+    messages = request.messages
+    if messages[0][0] == "system" and not _takes_system(tokenizer):
+        messages = _without_system(messages)
+    try:
+        prompt = _apply(tokenizer, messages)
+    except Exception as error:  # a template is a program of the model's author
+        roles = ", ".join(role for role, _ in request.messages)
+        raise Refused(
+            f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
+        ) from error
+    if len(prompt) > MOST_OF_A_PROMPT:
+        raise Refused(
+            f"{request.key}: expected a chat template that writes at most {MOST_OF_A_PROMPT:,} characters, found one "
+            f"that writes {len(prompt):,}"
+        )
+    return prompt
+
+
+def _apply(tokenizer: Any, messages: Messages) -> str:
+    turns = [{"role": role, "content": text} for role, text in messages]
+    with time_limit(TEMPLATE_SECONDS):
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def _takes_system(tokenizer: Any) -> bool:
+    try:
+        return SYSTEM in _apply(tokenizer, (("system", SYSTEM), ("user", "?")))
+    except Exception:  # what is wrong with it beside that, the prompt itself will show
+        return False
+
+
+def _without_system(messages: Messages) -> Messages:
+    (_, system), (role, text), *rest = messages
+    return ((role, f"{system}\n\n{text}"), *rest)
+
+
+def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> Callable[[Request], tuple[str, int]]:
+    """What writes the prompt of a request as a model's chat template does, with the number of its tokens.
+
+    Raises:
+        CouldNotRun: there is no such model, or its tokenizer cannot be read.
+        Refused: it has no chat template.
+    """
+    tokenizer = load_tokenizer(resolve(name, watch), template)
+
+    def render(request: Request) -> tuple[str, int]:
+        prompt = render_prompt(tokenizer, request)
+        return prompt, len(tokenizer(prompt, add_special_tokens=False).input_ids)
+
+    return render

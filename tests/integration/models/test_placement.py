@@ -1,0 +1,138 @@
+"""Where a model is computed and in which precision: what `auto` comes to, what is refused, what a record says of it."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.integration.models.test_huggingface import answers, requests
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models import placement
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.placement import Placement, load_placed, place, stored_dtype
+
+HAS_BF16 = {"avx512_bf16": True}
+
+
+@pytest.fixture(scope="module")
+def half(tiny_model, tmp_path_factory) -> Path:
+    """The tiny model with its weights in bfloat16."""
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("half") / "model")
+    weights = {name: weight.bfloat16() for name, weight in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture
+def cpu_can(monkeypatch):
+    """Says what the CPU multiplies natively."""
+    return lambda **can: monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can)
+
+
+@pytest.fixture
+def has_gpu(monkeypatch, tmp_path):
+    """A machine with an NVIDIA GPU, as far as torch tells; whether it multiplies bfloat16 is asked for."""
+
+    def has(bfloat16: bool) -> None:
+        (tmp_path / "nvidiactl").touch()
+        monkeypatch.setattr(placement, "ACCELERATORS", (str(tmp_path / "nvidiactl"),))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+
+    return has
+
+
+def weights(folder: Path) -> list[Path]:
+    return [folder / "model.safetensors"]
+
+
+# what auto comes to
+
+
+@pytest.mark.parametrize("can", [{}, HAS_BF16])
+def test_float32_weights_stay_float32_on_every_cpu(tiny_model, cpu_can, can):
+    cpu_can(**can)
+    assert place(ModelOptions(), weights(tiny_model)) == Placement("cpu", "float32")
+
+
+@pytest.mark.parametrize(("can", "dtype"), [({}, "float32"), (HAS_BF16, "bfloat16"), ({"amx_bf16": 1}, "bfloat16")])
+def test_bfloat16_weights_stay_so_where_the_cpu_multiplies_them(half, cpu_can, can, dtype):
+    cpu_can(**can)
+    assert place(ModelOptions(), weights(half)) == Placement("cpu", dtype)
+
+
+@pytest.mark.parametrize(("able", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_comes_before_the_cpu(half, has_gpu, able, dtype):
+    has_gpu(able)
+    assert place(ModelOptions(), weights(half)) == Placement("cuda", dtype)
+    assert place(ModelOptions("cpu", "float16"), weights(half)) == Placement("cpu", "float16")
+
+
+def test_most_weights_decide_whatever_a_few_are_stored_in(half, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(9).half(), "b": torch.zeros(3)}, tmp_path / "a.safetensors")
+    save_file({"a": torch.zeros(9, dtype=torch.int8)}, tmp_path / "b.safetensors")
+
+    assert stored_dtype([tmp_path / "a.safetensors"]) == "float16"
+    assert stored_dtype([tmp_path / "b.safetensors"]) == "float32"
+    assert stored_dtype([tmp_path / "model.safetensors.index.json"]) == "float32"
+
+
+# what is refused
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_an_outage(tiny_model, device):
+    model = Local(str(tiny_model), quiet(), options=ModelOptions(device))
+
+    with pytest.raises(CouldNotRun, match=f"--tg-device {device}: expected such a device and a torch that was built"):
+        _ = model.fingerprint
+
+
+def test_what_does_not_fit_on_the_gpus_is_not_computed_elsewhere_unseen():
+    asked = []
+
+    def load(**given: object) -> SimpleNamespace:
+        asked.append(given)
+        return SimpleNamespace(hf_device_map={"model.layers.0": 0, "model.layers.1": "disk"}, name_or_path="big")
+
+    with pytest.raises(CouldNotRun, match=r"big: expected room for the whole model on 0 GPUs, found none for 1 of its"):
+        load_placed(partial(load), Placement("cuda", "bfloat16"))
+    assert asked == [{"dtype": torch.bfloat16, "device_map": "auto"}]
+
+
+# what a model does there
+
+
+def test_the_precision_that_was_asked_for_is_computed_in_and_recorded(tiny_model):
+    opened = [ModelOptions(dtype=each, tokenizer="for servers alone") for each in ("auto", "bfloat16")]
+    plain, model = (Local(str(tiny_model), quiet(), options=each) for each in opened)
+
+    assert {weight.dtype for weight in model.base.with_adapter(None).parameters()} == {torch.bfloat16}
+    assert (model.fingerprint.engine["dtype"], model.fingerprint.engine["device"]) == ("bfloat16", "cpu")
+    assert model.fingerprint.names == {"model": tiny_model.name, "options": "--tg-dtype=bfloat16"}
+    assert "options" not in plain.fingerprint.names
+    assert model.fingerprint.subject == plain.fingerprint.subject, "the same model, computed otherwise"
+    [one, other] = (each.fingerprint.generation(requests()[0]) for each in (plain, model))
+    assert one != other, "or the cache would serve one's answers as the other's"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_base_and_adapter_answer_in_it(tiny_model, tiny_adapter, dtype):
+    told = [
+        answers(Local(str(tiny_model), quiet(), adapter, options=ModelOptions(dtype=dtype)), requests())
+        for adapter in (None, tiny_adapter)
+    ]
+
+    assert all(answer.output is not None for side in told for answer in side.values())
+    assert told[0] != told[1]

@@ -1,0 +1,355 @@
+"""A server as a model: what it is asked and may answer; and that a fault ends soon, in clear words, without a score."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.models.test_huggingface import edit, requests
+from tests.support.fault_server import (
+    GOOD,
+    MODEL,
+    FaultServer,
+    answers,
+    drips,
+    drops,
+    finds,
+    halves,
+    reply,
+    says,
+    serving,
+    slowly,
+    stalls,
+    takes_only,
+)
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models import http_client
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.loglikelihood import log_probabilities
+from tunegate.harness.models.model_options import ModelOptions, split_server
+from tunegate.harness.models.server import Server
+from tunegate.harness.models.tokenizer import render_prompt
+
+STANDARD = {
+    "model": MODEL, "max_tokens": 12, "temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0,
+    "frequency_penalty": 0.0, "seed": 0, "stop": None, "n": 1, "stream": False,
+}  # fmt: skip
+FURTHER = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
+LATER = email.utils.formatdate(time.time() + 3600, usegmt=True)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.01)
+
+
+def of(server: FaultServer, **options: object) -> Server:
+    return Server(server.model, quiet(), ModelOptions(**{"deadline": 2} | options))
+
+
+def outputs(model: Server, asked: list[Request]) -> dict[str, str | None]:
+    return {answer.key: answer.output for answer in model.answer(asked)}
+
+
+# what it is asked
+
+
+def test_chat_messages_with_every_field_of_decoding():
+    with serving(answers()) as server:
+        model, [asked] = of(server), requests(texts=["It drips."])
+        assert outputs(model, [asked]) == {asked.key: GOOD}
+
+    messages = [{"role": "system", "content": "Sort."}, {"role": "user", "content": "It drips."}]
+    assert server.asked[-1].path == "/v1/chat/completions"
+    assert server.asked[-1].body == STANDARD | FURTHER | {"messages": messages}
+    assert "Authorization" not in server.asked[-1].headers
+    assert dict(model.fingerprint.engine) == {
+        "backend": "openai", "prompt": "chat messages", "sampling": "every field"
+    }  # fmt: skip
+
+
+def test_token_ids_of_the_prompt_that_a_local_model_would_read(tiny_model):
+    with serving(answers()) as server:
+        model, [asked] = of(server, tokenizer=str(tiny_model)), requests(texts=["It drips."])
+        assert outputs(model, [asked]) == {asked.key: GOOD}
+        fingerprint = model.fingerprint
+
+    prompt = render_prompt(model.tokenizer, asked)
+    ids = model.tokenizer(prompt, add_special_tokens=False).input_ids
+    assert server.asked[-1].path == "/v1/completions"
+    assert server.asked[-1].body == STANDARD | FURTHER | {"prompt": ids}
+    local = Local(str(tiny_model), quiet()).fingerprint.subject
+    assert fingerprint.engine["prompt"] == "token ids"
+    assert [fingerprint.subject[part] for part in ("tokenizer", "template")] == [local["tokenizer"], local["template"]]
+
+
+def test_a_server_that_knows_the_standard_fields_alone_is_asked_those_and_the_record_says_so():
+    with serving(takes_only(STANDARD.keys() | {"messages"})) as server:
+        model = of(server)
+        assert outputs(model, requests())
+
+    assert model.fingerprint.engine["sampling"] == "standard fields"
+
+
+def test_a_sampled_answer_has_a_seed_of_its_own_and_the_same_one_again():
+    with serving(answers()) as server:
+        sampled = requests(Decoding(max_new_tokens=12, temperature=0.7, top_p=0.9, seed=3))
+        for _ in range(2):
+            outputs(of(server, in_flight=1), sampled)
+        seeds = [each.body["seed"] for each in server.asked if each.body["temperature"]]
+
+    assert seeds[: len(sampled)] == seeds[len(sampled) :]
+    assert len(set(seeds)) == len(sampled)
+    assert {each.body["top_p"] for each in server.asked if each.body["temperature"]} == {0.9}
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3])
+def test_so_many_at_a_time(at_a_time):
+    with serving(slowly) as server:
+        asked = requests(texts=[f"message {number}" for number in range(12)])
+        assert len(outputs(of(server, in_flight=at_a_time), asked)) == 12
+
+    assert server.most == at_a_time
+
+
+def test_tokens_are_those_that_the_server_counts():
+    with serving(answers()) as server:
+        [answer] = of(server).answer(requests(texts=["It drips."]))
+
+    assert (answer.tokens_in, answer.tokens_out, answer.finish) == (7, 5, "stop")
+
+
+def test_who_gives_up_early_waits_for_nobody():
+    with serving(stalls, answers(), answers()) as server:
+        start = time.monotonic()
+        given = of(server, deadline=60).answer(requests())
+        next(given)
+        given.close()
+
+        assert time.monotonic() - start < 5
+
+
+# what mends itself
+
+
+@pytest.mark.parametrize("fault", [drops, halves, says("", 429), says("", 503)], ids=["drops", "halves", "429", "503"])
+def test_what_another_try_mends_is_tried_again(fault):
+    with serving(answers(), answers(), fault, fault) as server:
+        assert len(outputs(of(server), requests())) == len(requests())
+
+    assert len(server.asked) == 1 + len(requests()) + 2
+
+
+def test_it_comes_back_when_it_is_asked_to():
+    with serving(answers(), says("", 429, Retry_After="1")) as server:
+        start = time.monotonic()
+        assert of(server, deadline=9).fingerprint
+
+        assert time.monotonic() - start >= 1
+
+
+# what does not: in bounded time, in clear words, and never a score
+
+FAULTS = {
+    "stalls": (stalls, r"expected an answer within 2 s, found none; is the server stuck\?"),
+    "drips": (drips, "expected an answer within 2 s, found none"),
+    "drops": (drops, "expected an answer, found none in 6 tries: RemoteProtocolError: Server disconnected"),
+    "halves": (halves, "expected an answer, found none in 6 tries: RemoteProtocolError: peer closed connection"),
+    "429, come back in an hour": (says("", 429, Retry_After="3600"), "found status 429, and to come back in 3600 s"),
+    "429, come back at a time": (says("", 429, Retry_After=LATER), r"found status 429, and to come back in 3\d\d\d s"),
+    "429 for ever": (says("", 429, Retry_After="soon"), "expected an answer within 2 s, found"),
+    "500": (says('{"error": {"message": "out of memory"}}', 500), "found status 500: out of memory"),
+    "401": (says('{"detail": "who?"}', 401), r"found status 401: who\?; the key is read from TUNEGATE_API_KEY"),
+    "404": (says("<html>", 404), "found status 404: <html>; is it the address that ends in /v1"),
+    "elsewhere": (says("", 307, Location="http://127.0.0.1:1/"), "found status 307: nothing"),
+    "no JSON": (says("Service is up!"), "expected an answer in JSON, found a mistake in column 1"),
+    "NaN": (says('{"model": NaN}'), "expected an answer in JSON, found"),
+    "half of the JSON": (says('{"model": "tuned", "choices": ['), "expected an answer in JSON, found"),
+    "a list": (says("[]"), r"expected an answer that is a JSON object, found \[\]"),
+    "bytes": (says("\x00\x1b[2J"), r"expected an answer in JSON, found .*\\x00\\x1b\[2J"),
+    "no choices": (answers(choices=[]), r"answered with something else: \$\.choices: \[\] should be non-empty"),
+    "two choices": (answers(choices=[{"text": "a"}] * 2), "answered with something else: .*choices"),
+    "no text": (answers(choices=[{"finish_reason": "stop"}]), "answered with something else: .*choices"),
+    "no model": (says('{"choices": [{"text": ""}]}'), "answered with something else: .*'model' is a required property"),
+    "tokens of text": (answers(usage={"prompt_tokens": "7"}), "answered with something else: .*prompt_tokens"),
+    "a flood": (says(" " * (1 << 25)), "expected an answer of at most 16,777,216 bytes, found more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
+@pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_ends_in_bounded_time_with_clear_words(fault, said, first):
+    with serving(fault, *([] if first else [answers()])) as server:
+        start = time.monotonic()
+        with pytest.raises(CouldNotRun, match=said) as error:
+            outputs(of(server), requests(texts=["It drips."]))
+
+        assert time.monotonic() - start < 6
+        assert "\n" not in str(error.value)
+
+
+def test_who_is_not_there_is_told_soon():
+    with serving(answers()) as server:
+        model = of(server)
+
+    with pytest.raises(CouldNotRun, match=r"expected an answer, found none in 6 tries: ConnectError: .*; is it up\?"):
+        _ = model.fingerprint
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "later"])
+def test_a_server_that_answers_as_another_model_is_refused_with_its_name(first):
+    said = r"expected answers of tuned, found those of other at .*/v1#other"
+    with serving(answers(model="other"), *([] if first else [answers()])) as server, pytest.raises(Refused, match=said):
+        outputs(of(server), requests())
+
+
+def test_a_server_that_reads_other_tokens_is_refused(tiny_model):
+    said = r"token ids were sent, and .* counts 99: it adds some, or reads them as text"
+    with serving(answers(usage={"prompt_tokens": 99})) as server, pytest.raises(Refused, match=said):
+        outputs(of(server, tokenizer=str(tiny_model)), requests())
+
+
+@pytest.mark.parametrize("act", [answers(None), finds("content_filter"), finds("tool_calls"), finds(None)])
+def test_what_is_no_answer_is_unscored(act):
+    with serving(act) as server:
+        assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": None}
+
+
+# likelihoods of given texts
+
+
+def echoes(folder: Path):
+    """A server that has the log-probabilities of what it is given, as vLLM does."""
+    model = Local(str(folder), quiet()).base.with_adapter(None)
+
+    def act(handler, body) -> None:
+        found = reply(body)
+        if body.get("echo"):
+            [first, *rest] = body["prompt"]
+            [logprobs] = log_probabilities(model, [([first], rest)])
+            found["choices"][0]["logprobs"] = {"token_logprobs": [None, *logprobs, -0.5]}
+        handler.send(json.dumps(found))
+
+    return act
+
+
+def of_texts() -> list[Request]:
+    return [
+        Request("desk/passages/a", (), Decoding(), texts=("It drips again.",)),
+        Request("desk/pairs/b", (("user", "Why?"),), Decoding(), texts=("Air.", "A pump that hums.")),
+    ]
+
+
+def test_likelihoods_are_those_of_the_model_itself(tiny_model):
+    with serving(echoes(tiny_model)) as server:
+        given = {each.key: each.logprobs for each in of(server, tokenizer=str(tiny_model)).answer(of_texts())}
+
+    assert given == {each.key: each.logprobs for each in Local(str(tiny_model), quiet()).answer(of_texts())}
+
+
+NONE = "expected log-probabilities of a given text .* and tuned at .* has "
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (answers(), f"{NONE}none of them in its answer; leave such units out"),
+        (takes_only(STANDARD.keys() | FURTHER.keys() | {"prompt"}), f"{NONE}.*found status 400: unknown field echo"),
+    ],
+    ids=["ignores", "refuses"],
+)
+def test_a_server_without_them_is_refused_before_anything_is_generated(tiny_model, act, said):
+    with serving(act) as server, pytest.raises(Refused, match=said):
+        outputs(of(server, tokenizer=str(tiny_model)), [*requests(), *of_texts()])
+
+    assert sum("echo" not in each.body for each in server.asked) == 1, "the probe alone"
+
+
+def test_in_chat_messages_there_are_none():
+    with serving(answers()) as server, pytest.raises(Refused, match="asked for in token ids: name the tokenizer with"):
+        outputs(of(server), of_texts())
+
+
+# its name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai:",
+        "openai:localhost:8000/v1#m",
+        "openai:http://host/v1",
+        "openai:ftp://host/v1#m",
+        "openai:http:///v1#m",
+        "openai:http://[::1/v1#m",
+        "openai:http://host:99999/v1#m",
+    ],
+)
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(Refused, match=r"expected such as openai:http://localhost:8000/v1#my-model"):
+        split_server(name)
+
+
+@pytest.mark.parametrize("name", ["openai:http://me:secret@host/v1#m", "openai:https://host/v1?key=secret#m"])
+def test_a_secret_in_an_address_is_refused_and_not_shown(name):
+    with pytest.raises(Refused, match="expected an address without a user, a password and a query") as error:
+        split_server(name)
+    assert "secret" not in str(error.value)
+
+
+def test_another_address_or_name_or_tokenizer_is_another_model(tiny_model, tmp_path):
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    edit(other / "tokenizer_config.json", add_prefix_space=True)
+
+    def key(server: FaultServer, **options: object) -> str:
+        return of(server, **options).fingerprint.generation(requests()[0])
+
+    with serving(answers()) as one, serving(answers()) as two:
+        asked = [(one, {}), (two, {}), (one, {"tokenizer": str(tiny_model)}), (one, {"tokenizer": str(other)})]
+        assert len({key(server, **options) for server, options in asked}) == 4
+        assert key(one, in_flight=1, deadline=9) == key(one)
+
+
+# its key
+
+
+@pytest.fixture
+def key(monkeypatch) -> str:
+    monkeypatch.setenv("TUNEGATE_API_KEY", "sk-not-to-be-seen")
+    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
+    return "sk-not-to-be-seen"
+
+
+def test_the_key_is_sent_and_a_server_that_repeats_it_does_not_show_it(key):
+    with serving(answers(f"your key is {key}"), answers()) as server:
+        assert outputs(of(server), requests(texts=["?"])) == {"desk/triage/0": "your key is [key]"}
+        assert server.asked[0].headers["Authorization"] == f"Bearer {key}"
+        server.then = says(json.dumps({"error": f"bad key {key}"}), 401)
+        with pytest.raises(CouldNotRun, match=r"status 401: bad key \[key\]"):
+            outputs(of(server), requests())
+
+
+@pytest.mark.parametrize("host", ["", "api.example.com"])
+def test_a_key_goes_to_its_own_host_alone(key, monkeypatch, host):
+    monkeypatch.setenv("TUNEGATE_API_HOST", host)
+    said = "TUNEGATE_API_KEY: expected the host that it is for in TUNEGATE_API_HOST, found"
+    with serving(answers()) as server, pytest.raises(Refused, match=said):
+        _ = of(server).fingerprint
+    assert not server.asked
+
+
+@pytest.mark.parametrize("key", ["sk-not-to-be-seen\nX-Header: 1", "sk-no\u200btto-be-seen", "EMPTY"])
+def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch, key):
+    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
+    monkeypatch.setenv("TUNEGATE_API_KEY", key)
+    with serving(answers()) as server, pytest.raises(Refused, match="expected at least 12 printable") as error:
+        _ = of(server).fingerprint
+    assert key[:5] not in str(error.value)

@@ -1,0 +1,172 @@
+"""A server under pytest and the gate: scored, recorded, gated, reported; what is kept, and what is never kept."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.fault_server import GOOD, FaultServer, answers, drops, says, serving, stalls
+from tests.support.project import Project
+from tunegate.harness.cli.main import app
+from tunegate.harness.models import http_client
+
+IDS = [f"case{number:02}" for number in range(12)]
+BAD = answers("a boiler")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with serving(answers()) as server:
+        yield server
+
+
+@pytest.fixture
+def desk(project: Project, server: FaultServer) -> Project:
+    """Twelve cases with a wide margin, and the server as the project's model."""
+    project.unit(IDS)
+    project.policy(triage={"role": "guard", "margin": 0.5})
+    settings = f'[tool.tunegate]\nmodel = "{server.model}"\ndeadline = 2\n'
+    (project.path / "pyproject.toml").write_text((project.path / "pyproject.toml").read_text() + settings)
+    return project
+
+
+def asked(server: FaultServer) -> int:
+    """Requests since the last look, the probe left out."""
+    found = sum(each.body["max_tokens"] > 1 for each in server.asked)
+    server.asked.clear()
+    return found
+
+
+def test_it_is_scored_recorded_gated_and_reported(desk, server):
+    assert desk.run("--tg-record").ret == 0
+    held = desk.run("--tg-against=baseline", "--tg-out=record.json")
+    assert (held.ret, desk.record()["verdicts"]["desk/triage"]["verdict"]) == (0, "held")
+    server.then = BAD
+    blocked = desk.run("--tg-against=baseline", "--tg-out=record.json")
+
+    assert (blocked.ret, desk.record()["verdicts"]["desk/triage"]["verdict"]) == (1, "regressed")
+    [baseline] = desk.path.glob("baselines/tuned-*/desk/triage.json")
+    assert json.loads(baseline.read_text())["engine"]["backend"] == "openai"
+    reported = CliRunner().invoke(app, ["report", str(desk.path / "record.json")])
+    assert "regressed" in reported.stdout
+
+
+def test_the_gate_decides_on_it(desk, server, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    assert desk.run("--tg-record").ret == 0
+    held = CliRunner().invoke(app, ["gate"])
+    server.then = BAD
+    blocked = CliRunner().invoke(app, ["gate"])
+
+    assert (held.exit_code, blocked.exit_code) == (0, 1), held.output + blocked.output
+
+
+def test_its_answers_are_kept_and_that_is_told_but_a_gate_asks_again(desk, server):
+    counts = [asked(server) for _ in range(2) if desk.run("--tg-record", "-q").ret == 0]
+    assert f"12 answers of {server.model} were given before; --tg-fresh asks it again" in desk.run().stdout.str()
+    counts += [asked(server) for _ in range(2) if desk.run("--tg-against=baseline", "-q").ret == 0]
+    desk.run("--tg-fresh")
+
+    assert [*counts, asked(server)] == [12, 0, 12, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(stalls, 3), (drops, 3), (says("no"), 3), (says("", 500), 3), (answers(model="other"), 4)]
+)
+def test_a_fault_leaves_no_record_and_the_same_command_goes_on(desk, server, fault, code):
+    server.script = [answers()] * 6  # the probe and five cases
+    server.then = fault
+    (desk.path / "pyproject.toml").write_text((desk.path / "pyproject.toml").read_text() + "in-flight = 1\n")
+    broken = desk.run("--tg-record")
+
+    assert broken.ret == code, broken.stderr.str()
+    assert (desk.runs(), list(desk.path.glob("baselines/*/desk/*"))) == ([], [])
+    asked(server)
+    server.then = answers()
+    assert desk.run("--tg-record").ret == 0
+    assert asked(server) == 7
+
+
+def test_what_it_did_not_answer_is_unscored_and_asked_again(desk, server):
+    server.then = answers(None)
+    desk.run("--tg-out=record.json")
+
+    assert desk.record()["units"]["desk/triage"]["unscored"] == 12
+    asked(server)
+    server.then = answers()
+    assert desk.run("--tg-out=record.json").ret == 0
+    assert (asked(server), desk.record()["cases"]["desk/triage/case00"]["output"]) == (12, GOOD)
+
+
+def test_another_way_of_asking_is_another_engine(desk, tiny_model):
+    assert desk.run("--tg-record").ret == 0
+    other = desk.run("--tg-against=baseline", f"--tg-tokenizer={tiny_model}")
+
+    assert other.ret == 4
+    assert "prompt chat messages (now token ids)" in other.stderr.str()
+    assert f"--tg-tokenizer={tiny_model} -k desk/triage" in other.stderr.str()
+
+
+def test_a_key_stands_in_no_file_and_in_no_message(desk, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNEGATE_API_KEY", key := "sk-not-to-be-seen")
+    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
+    server.then = answers(f'{{"product": "{key}"}}')
+    shown = [desk.run("--tg-record"), desk.run("--tg-against=baseline")]
+    server.then = says(f"not {key}", 401)
+    shown.append(desk.run("--tg-against=baseline"))
+
+    assert [each.ret for each in shown] == [0, 0, 3]
+    assert all(key not in each.stdout.str() + each.stderr.str() for each in shown)
+    files = [path for root in (desk.path, tmp_path) for path in root.rglob("*") if path.is_file()]
+    assert sum(key.encode() in path.read_bytes() for path in files) == 0
+    [store] = (tmp_path / "cache").glob("generations.sqlite")
+    with sqlite3.connect(store) as kept:
+        assert "[key]" in str(kept.execute("SELECT answer FROM generations").fetchone())
+
+
+def test_a_baseline_that_is_recorded_anew_is_what_it_answers_now(desk, server):
+    assert desk.run("--tg-record").ret == 0
+    server.then = BAD
+    assert desk.run("--tg-against=baseline").ret == 1
+    assert desk.run("--tg-record").ret == 0
+
+    [baseline] = desk.path.glob("baselines/tuned-*/desk/triage.json")
+    assert json.loads(baseline.read_text())["summary"]["mean"] == 0.0
+
+
+def test_it_is_diagnosed(desk, server, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    server.then = BAD
+    done = CliRunner().invoke(app, ["diagnose", "desk", "--sample=10", "--json"])
+
+    assert done.exit_code == 0, done.output
+    [found] = json.loads(done.stdout)
+    assert found["engine"]["backend"] == "openai"
+    assert "Think step by step." in server.asked[-1].body["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tg-adapter=a"], "with --tg-adapter: name the adapter as the server does, instead of MODEL"),
+        (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: whoever started the server chose that"),
+        (["--tg-chat-template=a.jinja"], "name its tokenizer, too (--tg-tokenizer)"),
+        (["--tg-timing"], "--tg-timing with --tg-model openai:URL#MODEL"),
+        (["--tg-model=openai:nowhere"], "expected such as openai:http://localhost:8000/v1#my-model"),
+    ],
+)
+def test_options_that_mean_nothing_with_it_are_refused(desk, options, said):
+    result = desk.run(*options)
+
+    assert result.ret == 4
+    assert said in result.stderr.str()

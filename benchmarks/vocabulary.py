@@ -1,6 +1,6 @@
 """How often does the vocabulary suite see a term as an editor would? Labelled answers in a dozen languages.
 
-python benchmarks/vocabulary.py            # seconds; writes vocabulary.md
+python benchmarks/vocabulary.py            # a minute; writes vocabulary.md
 """
 
 from __future__ import annotations

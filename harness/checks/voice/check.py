@@ -7,7 +7,6 @@ earn the right to judge (`classifier`); house rules veto; sentence embeddings ju
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +17,13 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.features import plain_text, words
+from tunegate.harness.checks.voice.features import words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embed, embedder_digest
+from tunegate.harness.text.phrases import Phrases
+from tunegate.harness.text.reading import Reading, read, signs
+from tunegate.harness.text.words import WordForms
 
 # Cosine of an answer to what its case says, for on-brand text with the wrong content passes every measure of style. It
 # keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
@@ -100,15 +102,17 @@ EXPECT: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Veto:
-    """A house rule: what may never stand in an answer, and what to write instead."""
+    """A house rule: phrases and signs that may never stand in an answer, and what to write instead."""
 
     rule: str
-    pattern: re.Pattern[str]
+    phrases: Phrases
+    signs: tuple[str, ...]
     say: str
 
-    def findings(self, text: str) -> Iterator[Finding]:
-        """One finding for each different text that the rule forbids and `text` holds."""
-        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain_text(text))}
+    def findings(self, text: str, reading: Reading, written: str) -> Iterator[Finding]:
+        """One finding for each different text that the rule forbids and `text` holds, as it is read and as `signs`."""
+        hits = {each.seen: " ".join(text[each.start : each.end].split()) for each in self.phrases.find(reading)}
+        hits |= {sign: sign for sign in self.signs if sign in written}
         for hit in hits.values():
             yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
 
@@ -250,26 +254,18 @@ def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: s
 
 
 def _vetoes(document: Document) -> tuple[Veto, ...]:
-    rules = document.data.get("rules", [])
-    return tuple(Veto(rule["id"], _never(rule["never"]), rule["say"]) for rule in rules)
+    return tuple(_veto(rule) for rule in document.data.get("rules", []))
+
+
+def _veto(rule: Mapping[str, Any]) -> Veto:
+    words = [text for text in rule["never"] if any(char.isalnum() for char in text)]
+    others = tuple(signs(text) for text in rule["never"] if text not in words)
+    return Veto(rule["id"], Phrases(words, WordForms("", inflects=False)), others, rule["say"])
 
 
 def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
-    return [finding for veto in vetoes for finding in veto.findings(text)]
-
-
-def _never(texts: list[str]) -> re.Pattern[str]:
-    return re.compile(
-        # the longest first, so that a message quotes `as per usual` and not `as per`
-        "|".join(_whole(plain_text(text)) for text in sorted(texts, key=len, reverse=True)),
-        re.IGNORECASE,
-    )
-
-
-def _whole(text: str) -> str:
-    before = r"(?<!\w)" if text[0].isalnum() else ""
-    after = r"(?!\w)" if text[-1].isalnum() else ""
-    return before + re.escape(text) + after
+    reading, written = read(text), signs(text)
+    return [finding for veto in vetoes for finding in veto.findings(text, reading, written)]
 
 
 def _outcome(style: list[Finding], rules: list[Finding], content: list[Finding]) -> Outcome:
@@ -283,8 +279,17 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=1,
-    libraries=("numpy", "scipy", "scikit-learn", "sentence-transformers", "transformers", "tokenizers", "torch"),
+    version=2,
+    libraries=(
+        "confusable-homoglyphs",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "sentence-transformers",
+        "transformers",
+        "tokenizers",
+        "torch",
+    ),
     needs_expect=True,
     by_expect="what was to be said",
     embeds=True,

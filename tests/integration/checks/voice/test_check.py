@@ -152,6 +152,9 @@ def test_a_house_rule_vetoes_and_quotes_the_hit_and_what_to_say(voice):
     [
         ("You're a valued\n customer.", True),
         ("As an AI, I can't ride.", True),
+        ("As an **A**I, I can't ride.", True),
+        ("You're a valu\u00aded customer.", True),
+        ("Grand\uff01", True),
         ("You can have an air pump.", False),
         ("Your inconveniences are over.", False),
     ],

@@ -88,8 +88,8 @@ _KEPT = 64  # schemas
 def resolver_of(schema: Any, whole: Any) -> tuple[Resource[Any], Any]:
     """A settled schema as a resource, and what its references are looked up with; nothing is fetched.
 
-    The schema is searched for identifiers and anchors once: to do it at each reference takes a square of time. jsonschema's
-    own registry would fetch, and has the schemas of all drafts, which hide what the schema calls alike.
+    The schema is searched for identifiers and anchors once: to do it at each reference takes a square of time.
+    jsonschema's own registry would fetch, and has the schemas of all drafts, which hide what the schema calls alike.
     """
     known = _RESOLVERS.get(id(schema))  # it holds the schema, so that no other one can have its id
     if known is None:

@@ -30,7 +30,7 @@ from tunegate.harness.text.words import WordForms
 CONTENT = 0.4
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
-LEAST_PAIRS = 20
+LEAST_PAIRS = 21  # fewer cannot earn the right to judge, were they told apart without a mistake
 LEAST_SUBTLE = 4
 
 REFERENCES: Mapping[str, Any] = {
@@ -150,6 +150,7 @@ class Voice:
             return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
         style = [*self._style(output), *degeneration.degenerate(output)]
         style += [*degeneration.echoed(output, prompt), *degeneration.copied(output, self._known)]
+        style += degeneration.curt(output, expect["says"]) if expect else []
         return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)))
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:

@@ -108,7 +108,7 @@ def _is_idn_hostname(text: str) -> bool:
 
 
 def _keep_their_direction(labels: list[str]) -> bool:
-    """Whether all labels of a host, in ASCII, keep the Bidi rule if one reads from right to left (RFC 5893, 2 and 3)."""
+    """Whether all labels of a host, in ASCII, keep the Bidi rule if one reads right to left (RFC 5893, 2 and 3)."""
     decoded = [idna.ulabel(label) for label in labels]
     if not any(unicodedata.bidirectional(char) in {"R", "AL", "AN"} for label in decoded for char in label):
         return True

@@ -93,6 +93,13 @@ def _dictionary(language: str) -> Mapping[str, str]:
     return DEFAULT_DICTIONARY_FACTORY.get_dictionary(code) if code in SUPPORTED_LANGUAGES else {}
 
 
+def is_word(word: str, language: str) -> bool:
+    """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
+    known = _dictionary(language)
+    nouns = language.split("-")[0] == "de"
+    return word.lower() in known or (nouns and word in known)
+
+
 def is_compound(before: str, after: str, language: str) -> bool:
     """Whether a word of which one part is known stands on another known word: what is `before` it and `after` it."""
     own = language_of(language)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.voice.features import function_share, sentences, words
+from tunegate.harness.checks.voice.features import function_share, sentences_of, words
 
 Gram = tuple[str, ...]
 Grams = frozenset[Gram]
@@ -45,14 +45,16 @@ def curt(output: str, says: str) -> Iterator[Finding]:
     mine, theirs = _length(output), _length(says)
     share = math.sqrt(math.prod(mine) / math.prod(theirs))
     if share < LEAST_LENGTH:
-        told = " beside ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
-        yield Finding("curt", f"{told} of what it had to say: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}")
+        lengths = " beside ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
+        yield Finding(
+            "curt", f"{lengths} of what it had to say: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
+        )
 
 
 def _length(text: str) -> tuple[float, float]:
     """How many words, and how many to a sentence; at least one."""
     count = max(1, len(words(text)))
-    return count, count / max(1, len(sentences(text)))
+    return count, count / max(1, len(sentences_of(text)))
 
 
 def echoed(output: str, prompt: str) -> Iterator[Finding]:

@@ -112,7 +112,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+(?:'\w+)*", plain_text(text).lower()))
 
 
-def sentences(text: str) -> tuple[str, ...]:
+def sentences_of(text: str) -> tuple[str, ...]:
     """The sentences of `text` that hold a word; a line ends one, too."""
     return tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
 
@@ -124,7 +124,7 @@ def function_share(found: Collection[str]) -> float:
 
 def features(text: str) -> npt.NDArray[np.float64]:
     """Measure `text`: one number for each row of `FEATURES`, finite for any text."""
-    taken = Text(plain_text(text).lower(), words(text), sentences(text))
+    taken = Text(plain_text(text).lower(), words(text), sentences_of(text))
     return np.array([feature.measure(taken) for feature in FEATURES], dtype=np.float64)
 
 

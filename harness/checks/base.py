@@ -52,7 +52,7 @@ class Check(Protocol):
         """Digest of every file and option that can change an outcome (part of the unit's questions)."""
 
     def __call__(self, output: Any, expect: Any, prompt: str) -> Outcome:
-        """Score one output; `expect` is the case's, `prompt` the text of the case's input.
+        """Score one output; `expect` is the case's, `prompt` the text of its input and context.
 
         An output is a text or, where its kind asks about `texts`, the log-probabilities of their tokens in nats, a
         tuple for each text. Training rows have no `expect`: where its kind has `by_expect`, None is

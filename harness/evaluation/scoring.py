@@ -126,7 +126,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
     if not completion.is_given:
         return UNANSWERED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
-    outcome: Outcome = case.check(seen, case.expect, case.input)
+    outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.input, case.context])))
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; mend the check")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
 import regex
+
+from tunegate.harness.text.reading import Reading, read
 
 # Words of a phrase, also letters of a run. A shared phrase of five words is seldom chance, and a reworded copy seldom
 # keeps a longer one: the usual 13 found 2 of 6 copies with other numbers, five at least .81 of each.
@@ -31,25 +32,28 @@ _FACT_WORD = regex.compile(
 
 
 def normalise(text: str) -> str:
-    """A text without what a copy loses: case, white space, punctuation, compatibility forms.
+    """A text without what a copy loses: case, white space, punctuation, markup, and how its characters are written.
 
     A text of punctuation alone keeps it: it would equal every other one.
     """
-    return " ".join(_words(text)) or " ".join(_folded(text).split())
+    folded = _reading(text).folded.text
+    return " ".join(_words(folded)) or " ".join(folded.split())
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+def _reading(text: str) -> Reading:
+    """What is read of a text; of one that is nothing but markup, its signs."""
+    found = read(text)
+    return found if found.text else Reading(text, range(len(text) + 1))
 
 
-def _words(text: str) -> list[str]:
-    spaced: str = _BETWEEN_WORDS.sub(" ", _folded(text))
+def _words(folded: str) -> list[str]:
+    spaced: str = _BETWEEN_WORDS.sub(" ", folded)
     return spaced.split()
 
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of a text in order: the piece each stands in, its plain form, and its form with facts masked."""
+    """The words of a text in order, as it is read: the piece each stands in, its plain form, and with facts masked."""
 
     pieces: tuple[str, ...]
     at: tuple[int, ...]
@@ -90,7 +94,7 @@ class Wording:
 
     @property
     def text(self) -> str:
-        """The text as it was written, but for white space."""
+        """The text as it is read."""
         return " ".join(self.pieces)
 
     def without(self, shared: Mapping[str, int]) -> Wording:
@@ -119,11 +123,12 @@ class Wording:
 
 def wording(text: str) -> Wording:
     """The words of a text."""
+    text = _reading(text).text
     found = list(_PIECE.finditer(text))
     pieces, names = tuple(each[0] for each in found), _names(text, found)
     at, plain, masked = [], [], []
     for number, piece in enumerate(pieces):
-        for word in _words(piece):
+        for word in _words(piece.casefold()):
             at.append(number)
             plain.append(word)
             # Edited copies change just these. Without the mask 18 of 663 of them were missed by every measure, short

@@ -142,7 +142,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=1,
+    version=2,
     libraries=("jsonschema", "referencing", "regex", "idna"),
     by_expect="which values are right",
 )

@@ -20,6 +20,8 @@ from jsonschema import (
     Draft202012Validator,
 )
 from jsonschema.protocols import Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import specification_with
 
 from tunegate.harness.authoring.document import Where
 
@@ -77,6 +79,27 @@ def draft_of(schema: Mapping[str, Any]) -> Any:
 def draft_at(part: Any, whole: Any) -> Any:
     """The draft of a part of a settled schema; `whole` is that of the schema."""
     return part.draft if isinstance(part, Embedded) else whole
+
+
+_RESOLVERS: dict[int, tuple[Any, Any]] = {}
+_KEPT = 64  # schemas
+
+
+def resolver_of(schema: Any, whole: Any) -> tuple[Resource[Any], Any]:
+    """A settled schema as a resource, and what its references are looked up with; nothing is fetched.
+
+    The schema is searched for identifiers and anchors once: to do it at each reference takes a square of time.
+    jsonschema's own registry would fetch, and has the schemas of all drafts, which hide what the schema calls alike.
+    """
+    known = _RESOLVERS.get(id(schema))  # it holds the schema, so that no other one can have its id
+    if known is None:
+        resource = specification_with(uri_of(draft_at(schema, whole))).create_resource(schema)
+        name = resource.id() or ""
+        known = resource, Registry().with_resource(name, resource).crawl().resolver(name)
+        if len(_RESOLVERS) >= _KEPT:
+            _RESOLVERS.clear()
+        _RESOLVERS[id(schema)] = known
+    return known
 
 
 def uri_of(draft: Any) -> str:

@@ -1,15 +1,17 @@
 """The formats of JSON Schema, asserted in every draft: one function each, whose time grows in step with the text.
 
 Each is the grammar that the standard names, in ASCII where it is: RFC 3339 (dates and times, durations), 5321 and 6531
-(mail), 1123 and 5890 (hosts), 3986 and 3987 (URIs and IRIs), 6570 (templates), 6901 (pointers), 4122 (UUIDs).
+(mail), 1123, 5890 and 5893 (hosts), 3986 and 3987 (URIs and IRIs), 6570 (templates), 6901 (pointers), 4122 (UUIDs).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import idna
 
@@ -47,9 +49,16 @@ _BEYOND = f"\xa0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef{_PLANES}"  # what an IRI has m
 _PRIVATE = f"\ue000-\uf8ff{chr(0xF0000)}-{chr(0xFFFFD)}{chr(0x100000)}-{chr(0x10FFFD)}"
 
 
-def conforms(name: str, text: str) -> bool:
-    """Whether `text` has the format `name`, one of `FORMATS`; a text of more than `MAX_TEXT` characters has none."""
-    return len(text) <= MAX_TEXT and FORMATS[name](text)
+def conforms(name: str, value: Any) -> bool:
+    """Whether `value` has the format `name`, if that says something of such values.
+
+    `FORMATS` speak of texts, of which one of more than `MAX_TEXT` characters has no format, `INTEGERS` of numbers.
+    """
+    if name in FORMATS and isinstance(value, str):
+        return len(value) <= MAX_TEXT and FORMATS[name](value)
+    if name in INTEGERS and isinstance(value, int | float) and not isinstance(value, bool):
+        return value == (whole := int(value)) and whole in INTEGERS[name]  # 1.0 is whole, as everywhere in JSON Schema
+    return True
 
 
 def _is_date(text: str) -> bool:
@@ -95,7 +104,23 @@ def _is_hostname(text: str) -> bool:
 
 def _is_idn_hostname(text: str) -> bool:
     labels = [_coded(label) for label in _DOTS.split(text)]
-    return all(labels) and len(".".join(labels)) <= MAX_HOST
+    return all(labels) and len(".".join(labels)) <= MAX_HOST and _keep_their_direction(labels)
+
+
+def _keep_their_direction(labels: list[str]) -> bool:
+    """Whether all labels of a host, in ASCII, keep the Bidi rule if one reads right to left (RFC 5893, 2 and 3)."""
+    decoded = [idna.ulabel(label) for label in labels]
+    if not any(unicodedata.bidirectional(char) in {"R", "AL", "AN"} for label in decoded for char in label):
+        return True
+    try:
+        return all(idna.check_bidi(label, check_ltr=True) for label in decoded)
+    except UnicodeError:
+        return False
+
+
+def _is_idn_mail_host(text: str) -> bool:
+    # RFC 6531 leaves it to the sender to compose letters and marks; a host name by itself is composed (RFC 5891, 4.2.1)
+    return _is_idn_hostname(unicodedata.normalize("NFC", text))
 
 
 def _coded(label: str) -> str:
@@ -196,7 +221,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "duration": _is(_DURATION),
     "email": _mail("", _is_hostname),
     "hostname": _is_hostname,
-    "idn-email": _mail("\x80-\ud7ff\ue000-\U0010ffff", _is_idn_hostname),
+    "idn-email": _mail("\x80-\ud7ff\ue000-\U0010ffff", _is_idn_mail_host),
     "idn-hostname": _is_idn_hostname,
     "ipv4": _is_ipv4,
     "ipv6": _is_ipv6,
@@ -210,4 +235,10 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "uri-reference": _URI.reference,
     "uri-template": _is(_TEMPLATE),
     "uuid": _is(_UUID),
+}
+
+# of the OpenAPI format registry: those of numbers that some numbers do not have, as `float` and `double` do not tell
+INTEGERS: dict[str, range] = {
+    **{f"int{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": range(2**bits) for bits in (8, 16, 32, 64)},
 }

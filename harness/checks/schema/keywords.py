@@ -15,7 +15,6 @@ from jsonschema import Draft7Validator, ValidationError
 from referencing.jsonschema import lookup_recursive_ref
 
 from tunegate.harness.checks.schema.dialects import reads_beside_references
-from tunegate.harness.checks.schema.formats import FORMATS
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, show_json
 
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -167,7 +166,7 @@ def _extra(validator: Any, inner: Any, value: Any, where: str | int, message: st
 
 def _format(validator: Any, name: str, value: Any, _schema: Any) -> Errors:
     # an unknown one is an annotation, as JSON Schema says: lint warns of it
-    if isinstance(value, str) and name in FORMATS and not validator.format_checker.conforms(name, value):
+    if isinstance(name, str) and not validator.format_checker.conforms(name, value):
         yield ValidationError(f"{show_json(value)} is not a valid {name}")
 
 

@@ -21,7 +21,7 @@ from tunegate.harness.checks.schema.dialects import (
     subschemas,
     uri_of,
 )
-from tunegate.harness.checks.schema.formats import FORMATS
+from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.errors import LintWarning
@@ -73,15 +73,16 @@ def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
     name = schema.get("format")
     if not isinstance(name, str):
         return ""
-    shown, kinds = show_json(name), schema.get("type", "string")
-    if name not in FORMATS:
+    shown, kinds = show_json(name), schema.get("type", ["string", "number"])
+    if name not in FORMATS and name not in INTEGERS:
         meant = _ALSO_CALLED.get(name.lower()) or _alike(name.lower(), FORMATS)
         hint = f"did you mean {show_json(meant)}?" if meant else "a pattern, or bounds, would be"
         return f"{shown} is no format of JSON Schema, so it is an annotation and not checked; {hint}"
     if "$ref" in schema and not reads_beside_references(draft):
         return f"{shown} is not checked: in {name_of(draft)} nothing beside a $ref counts; put both into an allOf"
-    if "string" not in kinds:
-        return f"{shown} is not checked: it is a format of texts, and the type here is {show_json(kinds)}"
+    of, known = ("texts", {"string"}) if name in FORMATS else ("numbers", {"integer", "number"})
+    if not known.intersection([kinds] if isinstance(kinds, str) else kinds):
+        return f"{shown} is not checked: it is a format of {of}, and the type here is {show_json(kinds)}"
     return ""
 
 

@@ -15,10 +15,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 from referencing import Registry
-from referencing.jsonschema import specification_with
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of, uri_of
+from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of, resolver_of
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
@@ -64,9 +63,9 @@ class Budget:
             f"the pattern {show_json(pattern)}", lambda: bool(compiled(pattern).search(text, timeout=self.seconds))
         )
 
-    def conforms(self, name: str, text: str) -> bool:
-        """Whether `text` has the format `name`; takes of the seconds."""
-        return self._timed(f"the format {name}", lambda: conforms(name, text))
+    def conforms(self, name: str, value: Any) -> bool:
+        """Whether a part of the answer has the format `name`; takes of the seconds."""
+        return self._timed(f"the format {name}", lambda: conforms(name, value))
 
     def _timed(self, what: str, run: Callable[[], bool]) -> bool:
         # processor time, for on a busy machine the wall clock would make a finding of another program's work
@@ -152,9 +151,7 @@ def render_error(error: Any) -> str:
 def _validator(schema: Mapping[str, Any]) -> Any:
     """The draft's own keywords, counted; those that could run without end are bounded ones."""
     draft = draft_of(schema)
-    # References are looked up as when the schema was loaded and walked. jsonschema's own registry would fetch what they
-    # name from the network; to an empty one it adds the schemas of all drafts, which hide what the schema calls alike.
-    resolver = Registry().resolver_with_root(specification_with(uri_of(draft)).create_resource(schema))
+    _, resolver = resolver_of(schema, draft)  # as when the schema was loaded and walked
     return _bounded(draft)(schema, registry=Registry(), format_checker=Budget(draft), _resolver=resolver)
 
 

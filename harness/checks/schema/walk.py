@@ -12,7 +12,7 @@ from referencing.jsonschema import specification_with
 
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.checks.schema.dialects import draft_at, id_keyword, name_of, subschemas, uri_of
+from tunegate.harness.checks.schema.dialects import draft_at, id_keyword, name_of, resolver_of, subschemas, uri_of
 from tunegate.harness.checks.schema.ecma_regex import NotAPattern, compiled
 from tunegate.harness.checks.schema.json_reader import show_json
 from tunegate.harness.checks.schema.keywords import REFERENCES
@@ -53,8 +53,7 @@ class Walk:
         if odd:  # each would break the look-up of every reference
             yield from odd
             return
-        root = self._resource(self.schema)
-        todo: list[Any] = [(root, Registry().resolver_with_root(root))]
+        todo: list[Any] = [resolver_of(self.schema, self.whole)]
         referred: list[Any] = []
         seen: set[int] = set()
         while todo or referred:

@@ -8,21 +8,15 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-import regex
-
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
-from tunegate.harness.checks.vocabulary.terms import (
-    normal,
-    one_line,
-    read_terms,
-    spoken,
-    term_pattern,
-    wording_pattern,
-)
+from tunegate.harness.checks.vocabulary.terms import forms_of, one_line, read_terms, wording_pattern
 from tunegate.harness.core.errors import AuthoringError, Problem, show_path
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
+from tunegate.harness.text.phrases import Occurrence, Phrases
+from tunegate.harness.text.reading import Reading, read, verbatim
 
 MAX_CHARS = 20_000  # every term is looked for in the whole answer
 MAX_FINDINGS = 20
@@ -49,8 +43,6 @@ EXPECT = {
     "properties": {"terms": _ids("terms"), "wording": _ids("wording")},
     "description": "terms, wording or both",
 }
-# Unicode's normal form takes a square of time on a run of combining marks, and no word has so many.
-_MARKS = regex.compile(r"\p{M}{64}")
 
 
 @dataclass(frozen=True)
@@ -65,21 +57,20 @@ class VocabularyCheck:
         return digest(self.data)
 
     @cached_property
-    def preferred(self) -> dict[str, tuple[str, Any]]:
-        """Per term: its preferred form and a pattern of all forms that count."""
+    def preferred(self) -> dict[str, tuple[str, Phrases]]:
+        """Per term: its preferred form and all that count."""
+        forms = forms_of(self.data)
         return {
-            term["id"]: (
-                term["preferred"],
-                term_pattern([term["preferred"], *term.get("forms", [])], self.data["language"]),
-            )
+            term["id"]: (term["preferred"], Phrases([term["preferred"], *term.get("forms", [])], forms))
             for term in self.data.get("terms", [])
         }
 
     @cached_property
-    def banned(self) -> list[tuple[str, Any]]:
-        """Per term with banned variants: its preferred form, and a pattern of all variants."""
+    def banned(self) -> list[tuple[str, Phrases, bool]]:
+        """Per term with banned variants: its preferred form, the variants, and whether they may be mentioned."""
+        forms = forms_of(self.data)
         return [
-            (term["preferred"], term_pattern(term["banned"], self.data["language"]))
+            (term["preferred"], Phrases(term["banned"], forms), term.get("mentions") == "allowed")
             for term in self.data.get("terms", [])
             if term.get("banned")
         ]
@@ -91,37 +82,39 @@ class VocabularyCheck:
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
         """Score one output: every asked term and wording stands in it, and no banned variant does."""
-        if len(output) > MAX_CHARS or _MARKS.search(output):
-            message = f"the answer has more than {MAX_CHARS:,} characters, or is no text, and is not read"
+        if len(output) > MAX_CHARS:
+            message = f"the answer has more than {MAX_CHARS:,} characters, and is not read"
             return Outcome(0.0, (Finding("vocabulary.limit", message),))
-        text, asked = normal(output), expect or {}
+        reading, asked = read(output, self.data["language"]), expect or {}
         found = {
-            "terms": list(self._missing_terms(text, asked.get("terms", ()))),
+            "terms": list(self._missing_terms(reading, asked.get("terms", ()))),
             "wording": list(self._missing_wording(output, asked.get("wording", ()))),
-            "clean": list(islice(self._banned(text), MAX_FINDINGS)),
+            "clean": list(islice(self._banned(output, reading), MAX_FINDINGS)),
         }
         rates = {rule: not findings for rule, findings in found.items() if rule == "clean" or rule in asked}
         findings = tuple(finding for group in found.values() for finding in group)
         return Outcome(float(not findings), findings, rates)
 
-    def _missing_terms(self, text: str, ids: Iterable[str]) -> Iterator[Finding]:
+    def _missing_terms(self, reading: Reading, ids: Iterable[str]) -> Iterator[Finding]:
         for term in ids:
-            preferred, pattern = self.preferred[term]
-            if not pattern.search(text):
+            preferred, phrases = self.preferred[term]
+            if not any(phrases.find(reading)):
                 yield Finding("vocabulary.term", f'the answer does not use the term "{preferred}"')
 
-    def _missing_wording(self, text: str, ids: Iterable[str]) -> Iterator[Finding]:
-        said = spoken(text)
+    def _missing_wording(self, output: str, ids: Iterable[str]) -> Iterator[Finding]:
+        said = verbatim(output) if ids else ""
         for entry in ids:
-            wanted = spoken(self.wording[entry])
+            wanted = verbatim(self.wording[entry])
             if not wording_pattern(wanted).search(said):
                 message = f"{entry!r} must appear word for word: {_departure(wanted, said)}"
                 yield Finding("vocabulary.wording", message)
 
-    def _banned(self, text: str) -> Iterator[Finding]:
-        for preferred, pattern in self.banned:
-            for seen in _first_of_each(pattern.finditer(text)):
-                message = f'"{one_line(seen[0])}" is banned, the term is "{preferred}": {_around(text, seen)}'
+    def _banned(self, output: str, reading: Reading) -> Iterator[Finding]:
+        for preferred, phrases, may_be_mentioned in self.banned:
+            found = (each for each in phrases.find(reading) if not (may_be_mentioned and each.is_mention))
+            for each in _first_of_each(found):
+                seen = shown(one_line(output[each.start : each.end]))
+                message = f'"{seen}" is banned, the term is "{preferred}": {_around(output, each)}'
                 yield Finding("vocabulary.banned", message)
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
@@ -151,19 +144,17 @@ def _departure(wanted: str, said: str) -> str:
     return f'after "{start}" the answer has {seen} instead of "{" ".join(words[shared : shared + 6])}"'
 
 
-def _first_of_each(matches: Iterable[Any]) -> Iterator[Any]:
+def _first_of_each(found: Iterable[Occurrence]) -> Iterator[Occurrence]:
     seen: set[str] = set()
-    for match in matches:
-        form = one_line(match[0]).lower()
-        if form not in seen:
-            seen.add(form)
-            yield match
+    for each in found:
+        if each.seen not in seen:
+            seen.add(each.seen)
+            yield each
 
 
-def _around(text: str, match: Any) -> str:
-    start, end = match.span()
-    before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
-    return f'"...{one_line(before + match[0] + after)}..."'
+def _around(output: str, seen: Occurrence) -> str:
+    part = output[max(0, seen.start - AROUND) : seen.end + AROUND]
+    return f'"...{shown(one_line(part))}..."'
 
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> VocabularyCheck:
@@ -184,8 +175,8 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=1,
-    libraries=("regex",),
+    version=2,
+    libraries=("regex", "simplemma", "confusable-homoglyphs"),
     needs_expect=True,
     by_expect="which terms and wording were due",
 )

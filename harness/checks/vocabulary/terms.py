@@ -1,15 +1,12 @@
-"""A terms file: reading it, and finding its terms and wording in a text.
+"""A terms file: reading it, its terms as phrases to find, and its wording.
 
-A term counts in any letter case and in its regular inflections: plural, possessive, -ed and -ing of its last word
-(English only), and the `forms` that its entry lists. A space in a term also stands for a line break or one hyphen.
-A word ends where letters, digits and marks of any language end; a hyphen joins: `e-mail` does not hold `mail`.
+A term counts in any letter case and form that a reader of the file's language knows (`text.phrases`), and in the
+`forms` that its entry lists.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,9 @@ from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.text.phrases import Phrases, phrase_book
+from tunegate.harness.text.reading import read
+from tunegate.harness.text.words import WordForms
 
 
 def _texts(what: str) -> dict[str, Any]:
@@ -49,7 +49,11 @@ TERMS_SCHEMA = {
                     "id": text_schema("what cases call it"),
                     "preferred": text_schema("the house's term"),
                     "banned": _texts("what may stand in no answer, in any inflection"),
-                    "forms": _texts("other forms of the term that count, such as irregular plurals"),
+                    "forms": _texts("other forms of the term that count, such as an abbreviation"),
+                    "mentions": {
+                        "enum": ["banned", "allowed"],
+                        "description": "`allowed`: a banned variant may be named in quotation marks or denied",
+                    },
                 },
             },
         },
@@ -65,10 +69,6 @@ TERMS_SCHEMA = {
         },
     },
 }
-
-_APOSTROPHES, _DOUBLE = "\u2018\u2019\u201a\u201b\u02bc", "\u201c\u201d\u201e\u201f"
-_QUOTES = str.maketrans({**dict.fromkeys(_APOSTROPHES, "'"), **dict.fromkeys(_DOUBLE, '"')})
-_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011", "-"))
 
 
 def read_terms(path: Path) -> Mapping[str, Any]:
@@ -97,12 +97,13 @@ def _repeated_ids(terms: Document) -> Iterator[Problem]:
 
 def _contradictions(terms: Document) -> Iterator[Problem]:
     """Banned variants that would be seen in an answer that does exactly what the house asks."""
-    asked = list(_asked(terms.data))
+    language, forms = terms.data["language"], forms_of(terms.data)
+    asked = [(name, text, read(text, language)) for name, text in _asked(terms.data)]
     for number, term in enumerate(terms.data.get("terms", [])):
         for index, variant in enumerate(term.get("banned", [])):
-            seen = term_pattern([variant], terms.data["language"])
-            for name, text in asked:
-                if seen.search(normal(text)):
+            phrases = Phrases([variant], forms)
+            for name, text, reading in asked:
+                if any(phrases.find(reading)):
                     found = f"{variant!r}, part of {name} {text!r}"
                     place = ("terms", number, "banned", index)
                     yield terms.problem(place, "a variant that stands in no preferred term, form or wording", found)
@@ -114,51 +115,14 @@ def _asked(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((f"the wording {entry['id']!r}:", entry["text"]) for entry in data.get("wording", []))
 
 
-def normal(text: str) -> str:
-    """`text` in Unicode NFC, with plain apostrophes, quotes and hyphens."""
-    return unicodedata.normalize("NFC", text).translate(_QUOTES).translate(_HYPHENS)
-
-
-def inflections(word: str) -> list[str]:
-    """`word` and its regular English inflections, some of which no English speaker would use.
-
-    `valve`: valves, valve's, valves', valved, valving; `stop`: stopped; `supply`: supplies, supplied.
-    """
-    if not word[-1:].isalpha():
-        return [word, f"{word}'s"]
-    # Too many rather than too few: one that nobody writes does no harm, one that is missing lets a variant pass.
-    forms = [word, f"{word}s", f"{word}'s", f"{word}s'", f"{word}ing"]
-    stem = word.lower()
-    if re.search(r"[^aeiou]y$", stem):
-        forms += [f"{word[:-1]}ies", f"{word[:-1]}ies'", f"{word[:-1]}ied"]
-    elif stem.endswith("e"):
-        forms += [f"{word}d", f"{word[:-1]}ing"]
-    else:
-        forms.append(f"{word}ed")
-    if re.search(r"(s|x|z|ch|sh|o)$", stem):
-        forms += [f"{word}es", f"{word}es'", f"{word}'"]
-    if re.search(r"[^aeiou][aeiou][bdfgklmnprtvz]$", stem):
-        forms += [f"{word}{word[-1]}ed", f"{word}{word[-1]}ing"]
-    return forms
-
-
-def term_pattern(terms: Sequence[str], language: str) -> Any:
-    """Any of `terms`, inflected, as words of their own; longer ones win."""
-    forms = {form for term in terms for form in _forms(one_line(normal(term)), language)}
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    choices = "|".join(regex.escape(form, literal_spaces=True) for form in longest_first).replace(" ", r"(?:\s+|-)")
-    return regex.compile(rf"(?<![\w\p{{M}}]|\w-)(?:{choices})(?![\w\p{{M}}]|-\w)", regex.IGNORECASE)
-
-
-def _forms(term: str, language: str) -> list[str]:
-    head, space, last = term.rpartition(" ")
-    english = language.split("-")[0] == "en"
-    return [f"{head}{space}{form}" for form in inflections(last)] if english else [term, f"{term}'s"]
-
-
-def spoken(text: str) -> str:
-    """`text` with runs of white space as one space and typographic quotes as plain ones, and no other change."""
-    return one_line(unicodedata.normalize("NFC", text).translate(_QUOTES))
+def forms_of(data: Mapping[str, Any]) -> WordForms:
+    """The forms of every word of a terms file's terms."""
+    every = [
+        text
+        for term in data.get("terms", [])
+        for text in [term["preferred"], *term.get("forms", []), *term.get("banned", [])]
+    ]
+    return phrase_book(every, data["language"])
 
 
 def wording_pattern(wanted: str) -> Any:

@@ -1,13 +1,13 @@
 """The voice suite: does an answer sound like the brand, keep the house rules, and say what it had to say?
 
 A reference file holds labelled pairs and house rules. Style is judged by a classifier on surface features, which must
-earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only.
+earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only, and where a
+fixture asks for it, its facts are held against the case's notes.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,17 +18,22 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.features import plain_text, words
+from tunegate.harness.checks.voice.features import words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embed, embedder_digest
+from tunegate.harness.text.calendar import CALENDARS
+from tunegate.harness.text.facts import Said, missing, stated, unfounded
+from tunegate.harness.text.phrases import Phrases
+from tunegate.harness.text.reading import Reading, read, signs
+from tunegate.harness.text.words import WordForms
 
 # Cosine of an answer to what its case says, for on-brand text with the wrong content passes every measure of style. It
 # keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
 CONTENT = 0.4
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
-LEAST_PAIRS = 20
+LEAST_PAIRS = 21  # fewer cannot earn the right to judge, were they told apart without a mistake
 LEAST_SUBTLE = 4
 
 REFERENCES: Mapping[str, Any] = {
@@ -87,6 +92,20 @@ OPTIONS: Mapping[str, Any] = {
             "maximum": 1,
             "description": "the least cosine between an answer and the case's `says`, above 0 and at most 1",
         },
+        "facts": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["language"],
+            "description": "what an answer states must stand in its case: in `input`, `context`, `expect` or `also`",
+            "properties": {
+                "language": {"enum": sorted(CALENDARS), "description": "the language of the answers"},
+                "also": {
+                    "type": "array",
+                    "items": text_schema("a name, a number or another text that any answer may state"),
+                    "description": "a list of texts that any answer may state, such as the names of products",
+                },
+            },
+        },
     },
 }
 EXPECT: Mapping[str, Any] = {
@@ -94,21 +113,32 @@ EXPECT: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["says"],
     # an empty one is found by `expect_problems`, which knows the brand
-    "properties": {"says": {"type": "string", "description": "what the answer must say, in the brand's words"}},
+    "properties": {
+        "says": {"type": "string", "description": "what the answer must say, in the brand's words"},
+        "facts": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": text_schema("a number, a day, a name or a phrase"),
+            "description": "a list of facts that the answer must state, such as `£46` or `Friday`",
+        },
+    },
 }
 
 
 @dataclass(frozen=True)
 class Veto:
-    """A house rule: what may never stand in an answer, and what to write instead."""
+    """A house rule: phrases and signs that may never stand in an answer, and what to write instead."""
 
     rule: str
-    pattern: re.Pattern[str]
+    phrases: Phrases
+    signs: tuple[str, ...]
     say: str
 
-    def findings(self, text: str) -> Iterator[Finding]:
-        """One finding for each different text that the rule forbids and `text` holds."""
-        hits = {hit.group().lower(): hit.group() for hit in self.pattern.finditer(plain_text(text))}
+    def findings(self, text: str, reading: Reading, written: str) -> Iterator[Finding]:
+        """One finding for each different text that the rule forbids and `text` holds, as it is read and as `signs`."""
+        hits = {each.seen: " ".join(text[each.start : each.end].split()) for each in self.phrases.find(reading)}
+        hits |= {sign: sign for sign in self.signs if sign in written}
         for hit in hits.values():
             yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
 
@@ -119,11 +149,13 @@ class Voice:
 
     document: Document = field(repr=False)
     content: float = CONTENT
+    facts: Mapping[str, Any] | None = None
 
     @property
     def references(self) -> str:
         """Digest of the reference file's data, the options and the embedding model."""
-        return digest({"data": self.document.data, "content": self.content, "embedder": embedder_digest()})
+        options = {"content": self.content, **({"facts": self.facts} if self.facts else {})}
+        return digest({"data": self.document.data, **options, "embedder": embedder_digest()})
 
     @property
     def report_card(self) -> ReportCard:
@@ -139,18 +171,21 @@ class Voice:
         self._metric()
 
     def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
-        """Score style, house rules and, if expected, content; an empty or endless answer satisfies none of them."""
-        if len(output) > MAX_CHARS:
-            return _outcome(*[[Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]] * 3)
-        if not output.strip():
-            return _outcome(*[[Finding("empty", "there is no answer")]] * 3)
+        """Score style, house rules and, if asked for, content and facts; an empty or endless answer satisfies none."""
+        if unread := _unread(output):
+            return _outcome(unread, unread, unread, unread if self.facts else None)
         style = [*self._style(output), *degeneration.degenerate(output)]
         style += [*degeneration.echoed(output, prompt), *degeneration.copied(output, self._known)]
-        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)))
+        style += degeneration.curt(output, expect["says"]) if expect else []
+        facts = list(self._facts(output, expect or {}, prompt, self.facts)) if self.facts else None
+        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)), facts)
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
         """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
         says, where = expect["says"], (*where, "says")
+        if "facts" in expect and not self.facts:
+            found = "a check that looks for no facts"
+            return [document.problem((*where[:-1], "facts"), "`facts: {language: ...}` in the check", found)]
         if not says.strip():
             return [document.problem(where, "what the answer must say", "nothing", f"write it as {self._brand} would")]
         hits = _vetoed(says, self._vetoes)
@@ -203,6 +238,17 @@ class Voice:
             numbers = f"similarity {cosine:.2f}, at least {self.content:.2f} is needed"
             yield Finding("content", f"does not say what it had to say ({numbers}): {show_value(says)}")
 
+    def _facts(
+        self, output: str, expect: Mapping[str, Any], prompt: str, asked: Mapping[str, Any]
+    ) -> Iterator[Finding]:
+        language, due = asked["language"], expect.get("facts", ())
+        sources = [prompt, expect.get("says", ""), *due, *asked.get("also", ())]
+        known = frozenset[Said]().union(*(stated(text, language) for text in sources))
+        for seen in dict.fromkeys(fact.seen for fact in unfounded(output, known, language)):
+            yield Finding("fact", f"{show_value(seen)} stands nowhere in its case")
+        for wanted in missing(due, output, language):
+            yield Finding("fact", f"{show_value(wanted)} is not stated")
+
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     """Read and check the reference file; fitting waits for `prepare` or the first answer.
@@ -217,7 +263,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     problems = validate(references, REFERENCES) or list(_mistakes(references))
     if problems:
         raise AuthoringError(problems)
-    return Voice(references, float(options.get("content", CONTENT)))
+    return Voice(references, float(options.get("content", CONTENT)), options.get("facts"))
 
 
 def _mistakes(document: Document) -> Iterator[Problem]:
@@ -250,31 +296,32 @@ def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: s
 
 
 def _vetoes(document: Document) -> tuple[Veto, ...]:
-    rules = document.data.get("rules", [])
-    return tuple(Veto(rule["id"], _never(rule["never"]), rule["say"]) for rule in rules)
+    return tuple(_veto(rule) for rule in document.data.get("rules", []))
+
+
+def _veto(rule: Mapping[str, Any]) -> Veto:
+    words = [text for text in rule["never"] if any(char.isalnum() for char in text)]
+    others = tuple(signs(text) for text in rule["never"] if text not in words)
+    return Veto(rule["id"], Phrases(words, WordForms("", inflects=False)), others, rule["say"])
 
 
 def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:
-    return [finding for veto in vetoes for finding in veto.findings(text)]
+    reading, written = read(text), signs(text)
+    return [finding for veto in vetoes for finding in veto.findings(text, reading, written)]
 
 
-def _never(texts: list[str]) -> re.Pattern[str]:
-    return re.compile(
-        # the longest first, so that a message quotes `as per usual` and not `as per`
-        "|".join(_whole(plain_text(text)) for text in sorted(texts, key=len, reverse=True)),
-        re.IGNORECASE,
-    )
+def _unread(output: str) -> list[Finding]:
+    if len(output) > MAX_CHARS:
+        return [Finding("length", f"{len(output):,} characters; {MAX_CHARS:,} are read at most")]
+    return [] if output.strip() else [Finding("empty", "there is no answer")]
 
 
-def _whole(text: str) -> str:
-    before = r"(?<!\w)" if text[0].isalnum() else ""
-    after = r"(?!\w)" if text[-1].isalnum() else ""
-    return before + re.escape(text) + after
-
-
-def _outcome(style: list[Finding], rules: list[Finding], content: list[Finding]) -> Outcome:
-    findings = tuple(dict.fromkeys([*style, *rules, *content]))
+def _outcome(
+    style: list[Finding], rules: list[Finding], content: list[Finding], facts: list[Finding] | None
+) -> Outcome:
+    findings = tuple(dict.fromkeys([*style, *rules, *content, *(facts or ())]))
     rates = {"style": not style, "rules": not rules, "content": not content}
+    rates |= {} if facts is None else {"facts": not facts}
     return Outcome(0.0 if findings else 1.0, findings, rates)
 
 
@@ -283,8 +330,19 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=1,
-    libraries=("numpy", "scipy", "scikit-learn", "sentence-transformers", "transformers", "tokenizers", "torch"),
+    version=2,
+    libraries=(
+        "confusable-homoglyphs",
+        "simplemma",
+        "regex",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "sentence-transformers",
+        "transformers",
+        "tokenizers",
+        "torch",
+    ),
     needs_expect=True,
     by_expect="what was to be said",
     embeds=True,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.voice.features import function_share, words
+from tunegate.harness.checks.voice.features import function_share, sentences_of, words
 
 Gram = tuple[str, ...]
 Grams = frozenset[Gram]
@@ -17,6 +18,10 @@ LEAST_DISTINCT = 0.8  # of an answer's 3-word runs
 FUNCTION_SHARE = (0.2, 0.75)
 MOST_COPIED = 0.5  # of an answer's 6-word runs, from any one reference text
 MOST_ECHOED = 0.9  # of an answer's 3-word runs, from the prompt
+
+# Of the length of what an answer had to say and of its sentences, as a geometric mean. By style alone half of the curt
+# texts pass, for short plain sentences may be the voice; beside the same content in the brand's words they are heard.
+LEAST_LENGTH = 0.7
 
 
 def degenerate(output: str) -> Iterator[Finding]:
@@ -33,6 +38,23 @@ def degenerate(output: str) -> Iterator[Finding]:
     if not low <= share <= high:
         said = f"{share:.0%} of its words are small ones such as 'the', {low:.0%} to {high:.0%} are allowed"
         yield Finding("no sentences", said)
+
+
+def curt(output: str, says: str) -> Iterator[Finding]:
+    """Far fewer words, in far shorter sentences, than the brand takes to say the same."""
+    mine, theirs = _length(output), _length(says)
+    share = math.sqrt(math.prod(mine) / math.prod(theirs))
+    if share < LEAST_LENGTH:
+        lengths = " beside ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
+        yield Finding(
+            "curt", f"{lengths} of what it had to say: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
+        )
+
+
+def _length(text: str) -> tuple[float, float]:
+    """How many words, and how many to a sentence; at least one."""
+    count = max(1, len(words(text)))
+    return count, count / max(1, len(sentences_of(text)))
 
 
 def echoed(output: str, prompt: str) -> Iterator[Finding]:

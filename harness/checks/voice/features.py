@@ -112,6 +112,11 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+(?:'\w+)*", plain_text(text).lower()))
 
 
+def sentences_of(text: str) -> tuple[str, ...]:
+    """The sentences of `text` that hold a word; a line ends one, too."""
+    return tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
+
+
 def function_share(found: Collection[str]) -> float:
     """The share of function words such as "the" among `found`, contractions not counted; 0 without words."""
     return sum(word in FUNCTION for word in found) / max(1, len(found))
@@ -119,8 +124,7 @@ def function_share(found: Collection[str]) -> float:
 
 def features(text: str) -> npt.NDArray[np.float64]:
     """Measure `text`: one number for each row of `FEATURES`, finite for any text."""
-    sentences = tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
-    taken = Text(plain_text(text).lower(), words(text), sentences)
+    taken = Text(plain_text(text).lower(), words(text), sentences_of(text))
     return np.array([feature.measure(taken) for feature in FEATURES], dtype=np.float64)
 
 

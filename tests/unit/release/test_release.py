@@ -652,10 +652,13 @@ def test_a_policy_that_is_looser_than_at_the_last_release_is_refused(desk):
 def test_a_raised_version_of_a_check_costs_neither_the_baseline_nor_the_run(desk, monkeypatch):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
-    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=2))
+    old = CHECKS["schema"].version
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=old + 1))
     done = desk.release(adapter, judged)
     assert done.record.rescored.keys() == {"run", "baseline"}
-    assert any("the baseline are scored again (check version 1 -> 2): 0 of 60" in line for line in done.notes)
+    assert any(
+        f"the baseline are scored again (check version {old} -> {old + 1}): 0 of 60" in line for line in done.notes
+    )
 
 
 # both sides are asked again

@@ -156,10 +156,11 @@ def test_a_raised_version_of_a_check_scores_the_reference_again(
 ) -> None:
     base = options.root / "base.json"
     judged(replace(options, out=base))
-    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=2))
+    old = CHECKS["schema"].version
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], version=old + 1))
     session = judged(replace(options, against=str(base)))
-    assert session.references[0]["record"].questions["desk/triage"]["check version"] == "2"
-    why = "check version 1 -> 2"
+    assert session.references[0]["record"].questions["desk/triage"]["check version"] == str(old + 1)
+    why = f"check version {old} -> {old + 1}"
     assert session.records[0].rescored["record"]["desk/triage"] == {"why": why, "cases": 20, "changed": []}
     assert f"desk/triage: the outputs of the record are scored again ({why}): 0 of 20 cases score otherwise" in (
         session.notes

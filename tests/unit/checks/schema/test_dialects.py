@@ -146,3 +146,24 @@ def test_a_repeated_schema_inside_is_told_once():
 
     (text,) = said(check)
     assert text.endswith("(3 times in this schema)")
+
+
+@pytest.mark.parametrize("keyword", ["$anchor", "$id", "$schema"])
+def test_a_schema_of_many_names_is_read_and_judged_in_bounded_time(keyword):
+    numbers = range(600)
+    named = {
+        "$anchor": lambda number: {"$anchor": f"n{number}", "type": "string"},
+        "$id": lambda number: {"$id": f"https://x.example/n{number}", "type": "string"},
+        "$schema": lambda number: {"$id": f"https://x.example/n{number}", "$schema": D7, "type": "string"},
+    }[keyword]
+    prefix = "#" if keyword == "$anchor" else "https://x.example/"
+    started = time.process_time()
+
+    check = make({
+        "$defs": {f"d{number}": named(number) for number in numbers},
+        "properties": {f"p{number}": {"$ref": f"{prefix}n{number}"} for number in numbers},
+    })  # fmt: skip
+    assert passes(check, {f"p{number}": "x" for number in numbers})
+    assert not passes(check, {"p599": 1})
+
+    assert time.process_time() - started < 3

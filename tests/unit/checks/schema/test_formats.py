@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.checks.schema.formats import FORMATS, MAX_TEXT, conforms
+from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS, MAX_TEXT, conforms
 
 LONG = [
     "a" * MAX_TEXT, "a." * 1000, "xn--" + "a" * 59, ("xn--" + "a" * 59 + ".") * 30, "\u0375" * 63, "\u05d0" * 63 + ".1",
@@ -47,6 +47,7 @@ GOOD = [
     ("idn-email", "\xe9@\xe9.fr"),
     ("idn-email", "\uc2e4\ub840@\uc2e4\ub840.\ud14c\uc2a4\ud2b8"),
     ("idn-email", "joe@example.com"),
+    ("idn-email", "user@cafe\u0301.com"),
     ("hostname", "a"),
     ("hostname", "a.b-c.d"),
     ("hostname", "xn--4gbwdl.xn--wgbh1c"),
@@ -54,6 +55,8 @@ GOOD = [
     ("hostname", "1.2"),
     ("idn-hostname", "\uc2e4\ub840.\ud14c\uc2a4\ud2b8"),
     ("idn-hostname", "a.b"),
+    ("idn-hostname", "a.\u05d0"),
+    ("idn-hostname", "0a.b"),
     ("idn-hostname", "fa\xdf.de"),
     ("idn-hostname", "a\u3002b"),
     ("date-time", "1963-06-19T08:30:06.28Z"),
@@ -140,6 +143,8 @@ BAD = [
     ("hostname", "XN--aa---o47jg78q"),
     ("hostname", "a\n"),
     ("idn-hostname", ""),
+    ("idn-hostname", "0a.\u05d0"),
+    ("idn-hostname", "cafe\u0301.com"),
     ("idn-hostname", "."),
     ("idn-hostname", "a."),
     ("idn-hostname", "\u302e\uc2e4\ub840.\ud14c\uc2a4\ud2b8"),
@@ -232,3 +237,24 @@ def test_long_texts_take_no_time(name):
 @given(st.sampled_from(sorted(FORMATS)), st.text(alphabet=st.characters(codec=None), max_size=20))
 def test_any_text_is_checked_without_an_exception(name, text):
     assert conforms(name, text) in {True, False}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_a_width_of_whole_numbers_is_held_at_both_ends(name):
+    bits, unsigned = int(name.removeprefix("u").removeprefix("int")), name.startswith("u")
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    assert conforms(name, low)
+    assert conforms(name, high)
+    assert conforms(name, 1.0)
+    assert not conforms(name, low - 1)
+    assert not conforms(name, high + 1)
+    assert not conforms(name, 1.5)
+    assert not conforms(name, 1e300)
+
+
+def test_a_format_says_nothing_of_values_of_another_kind():
+    assert conforms("int32", "text")
+    assert conforms("int32", True)
+    assert conforms("date", 5)
+    assert conforms("no such format", "text")

@@ -72,7 +72,7 @@ def test_what_is_said_of_a_file_names_its_line(tmp_path, monkeypatch, name, inde
     ("name", "hint"),
     [("dat-time", 'did you mean "date-time"?'), ("datetime", 'did you mean "date-time"?'),
      ("Email", 'did you mean "email"?'), ("url", 'did you mean "uri"?'), ("guid", 'did you mean "uuid"?'),
-     ("int32", "a pattern, or bounds, would be"), ("decimal", "a pattern, or bounds, would be"),
+     ("double", "a pattern, or bounds, would be"), ("decimal", "a pattern, or bounds, would be"),
      ("", "a pattern, or bounds, would be"), ("AWS::VPC.Id", "a pattern, or bounds, would be")],
 )  # fmt: skip
 def test_an_unknown_format_is_an_annotation_and_told(name, hint):
@@ -85,8 +85,8 @@ def test_an_unknown_format_is_an_annotation_and_told(name, hint):
 
 
 def test_each_unknown_format_is_told_once_with_its_number():
-    named = {"a": {"format": "int64"}, "b": {"format": "int64"}, "c": {"format": "url"}, "d": {"$ref": "#/x/a"}}
-    url, wide = sorted(told({"properties": named, "x": {"a": {"format": "int64"}}}), key=lambda said: "int64" in said)
+    named = {"a": {"format": "double"}, "b": {"format": "double"}, "c": {"format": "url"}, "d": {"$ref": "#/x/a"}}
+    url, wide = sorted(told({"properties": named, "x": {"a": {"format": "double"}}}), key=lambda said: "double" in said)
 
     assert wide.endswith("would be (3 times in this schema)")
     assert '"url" is no format' in url
@@ -96,6 +96,7 @@ def test_each_unknown_format_is_told_once_with_its_number():
     ("schema", "why"),
     [
         ({"type": "integer", "format": "date"}, 'it is a format of texts, and the type here is "integer"'),
+        ({"type": "string", "format": "int32"}, 'it is a format of numbers, and the type here is "string"'),
         ({"type": ["object", "null"], "format": "uri"}, 'the type here is ["object", "null"]'),
         ({"$schema": D7, "definitions": {"a": {}}, "properties": {"b": {"$ref": "#/definitions/a", "format": "date"}}},
          "in draft 7 nothing beside a $ref counts; put both into an allOf"),
@@ -114,6 +115,8 @@ def test_a_known_format_that_checks_nothing_is_told(schema, why):
         {"format": "date"},
         {"type": "string", "format": "uri"},
         {"type": ["string", "null"], "format": "date"},
+        {"type": ["integer", "null"], "format": "int64"},
+        {"format": "int32"},
         {"$defs": {"a": {}}, "$ref": "#/$defs/a", "format": "date"},
         {"properties": {"format": {"const": {"format": "int32"}}}, "default": {"format": "url"}},
     ],

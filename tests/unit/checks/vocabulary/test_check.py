@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.validation import validate
@@ -11,8 +11,9 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.registry import CHECKS, shipped_kinds
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
-from tunegate.harness.checks.vocabulary.terms import inflections, normal
 from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.text.reading import read
+from tunegate.harness.text.words import inflections
 
 TERMS = """\
 version: 1
@@ -179,14 +180,77 @@ def test_banned_words_are_seen_however_written(output, banned):
 
 
 def test_listed_forms_count():
-    assert not uses("we topped up", preferred="top up")
-    assert uses("we topped up", preferred="top up", forms=["topped up"])
+    assert not uses("we flushed it through", preferred="powerflush")
+    assert uses("we flushed it through", preferred="powerflush", forms=["flushed it through"])
 
 
-def test_only_english_is_inflected():
-    assert uses("boilers", preferred="boiler", language="en-GB")
-    assert not uses("boilers", preferred="boiler", language="de")
-    assert uses("Kessels", preferred="Kessel", forms=["Kessels"], language="de")
+@pytest.mark.parametrize(
+    ("language", "term", "output"),
+    [
+        ("en-GB", "boiler", "both boilers"),
+        ("en", "top up", "we topped it up, then topped up the rest"),
+        ("de", "Kessel", "in beiden Kesseln"),
+        ("de", "Kessel", "der Heizkessel"),
+        ("de-AT", "Wartung", "ein Wartungsvertrag"),
+        ("fr", "cheval", "deux chevaux"),
+        ("ja", "ボイラー", "お客様のボイラーは正常です"),
+        ("tr", "ışık", "IŞIK yandı"),
+    ],
+)
+def test_a_term_is_seen_as_its_language_writes_it(language, term, output):
+    assert uses(output, preferred=term, language=language)
+    assert not clean(output, term, language=language)
+
+
+@pytest.mark.parametrize(
+    ("language", "term", "output"),
+    [
+        ("de", "Rat", "eine Ratte"),
+        ("ja", "パン", "パンフレット"),
+        ("en", "saw", "we see it"),
+        ("en", "heating gas", "to heat gas"),
+        ("ru", "сор", "the cop"),
+        ("tr", "sıkıldım", "SİKİLDİM"),
+    ],
+)
+def test_another_word_of_the_language_is_not_the_term(language, term, output):
+    assert clean(output, term, language=language)
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["bo\u200bi\u00adler", "ｂｏｉｌｅｒ", "bоiler", "**boi**ler", "b<b>oi</b>ler", "boi&shy;ler", "_boiler_",
+     "[boiler](a)"],
+)  # fmt: skip
+def test_what_a_reader_does_not_see_hides_no_term(output):
+    assert not clean(f"Your {output} is fine.", "boiler")
+
+
+@pytest.mark.parametrize("output", ["a@boiler.com", "https://x.example/boiler", "[it](boiler)", '<a href="boiler">'])
+def test_an_address_uses_no_term(output):
+    assert clean(f"See {output} for it.", "boiler")
+
+
+def test_a_banned_variant_is_shown_as_the_answer_has_it():
+    (finding,) = only("zzz", ["boiler"])("Your **boi**l\u200ber hums.", {}, "").findings
+
+    assert finding.message == (
+        '"boi**l\\u200ber" is banned, the term is "zzz": "...Your **boi**l\\u200ber hums...."'
+    )  # fmt: skip
+
+
+def test_a_mention_is_banned_unless_the_file_allows_it():
+    term = {"id": "t", "preferred": "heat pump", "banned": ["boiler"]}
+    strict, lenient = (
+        VocabularyCheck({"version": 1, "language": "en", "terms": [{**term, "mentions": mentions}]})
+        for mentions in ("banned", "allowed")
+    )
+    for said, used in {
+        'It is no "boiler".': False, "Not a boiler, a heat pump.": False, "Not only a boiler.": True,
+        "No, the boiler.": True, 'That "boiler" is a boiler.': True,
+    }.items():  # fmt: skip
+        assert not strict(said, None, "").rates["clean"]
+        assert lenient(said, None, "").rates["clean"] is not used, said
 
 
 def test_each_banned_form_is_told_once():
@@ -204,6 +268,7 @@ def test_each_banned_form_is_told_once():
         GAS.replace(" ", "\n  "),
         GAS.replace(" ", "\u00a0"),
         GAS.replace("'", "\u2019"),
+        GAS.replace("smell", "sm\u00adell\u200b"),
         f"\u201c{GAS}\u201d",
     ],
 )
@@ -219,6 +284,8 @@ def test_wording_may_differ_in_white_space_and_quotes(make, output):
         GAS.replace(":", ";"),
         GAS.replace("flame: leave", "flame:leave"),
         GAS.replace("building", "**building**"),
+        GAS.replace("a", "\u0430"),
+        GAS.replace("fl", "\ufb02"),
         GAS[:-1],
         "xIf" + GAS[2:],
         "",
@@ -242,22 +309,26 @@ def test_a_finding_says_where_the_wording_was_left(make):
     assert missing == f"'gas' must appear word for word: \"{GAS}\" is missing"
 
 
-WORD = st.text(st.characters(categories=["Ll", "Lu"]), min_size=1, max_size=8)
+UNHURRIED = settings(deadline=None)  # a word that the dictionary holds takes a pass through it
+WORD = st.text(st.characters(max_codepoint=0x24F, categories=["Ll", "Lu"]), min_size=1, max_size=8)
 
 
+@UNHURRIED
 @given(WORD, WORD)
 def test_a_term_is_seen_between_spaces_in_any_case_and_form(word, other):
     check = only(word)
-    for form in inflections(normal(word)):
+    for form in inflections(read(word).folded.text):
         assert check(f"{other} {form} {other}", {"terms": ["t"]}, "").rates["terms"]
 
 
+@UNHURRIED
 @given(WORD)
 def test_a_letter_more_in_front_is_another_word(word):
     assert not uses(f"\u00e9{word}", preferred=word)
     assert not uses(f"x-{word}", preferred=word)
 
 
+@UNHURRIED
 @given(st.text())
 def test_any_answer_is_scored_without_an_exception(output):
     outcome = VocabularyCheck(CHECK_DATA)(output, {"terms": ["t"], "wording": ["w"]}, "")

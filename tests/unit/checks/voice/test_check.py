@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.checks.voice.check import KIND, Voice, load
-from tunegate.harness.checks.voice.classifier import ReferencePair, auc, auc_interval, fit_classifier
+from tunegate.harness.checks.voice.check import KIND, LEAST_PAIRS, Voice, load
+from tunegate.harness.checks.voice.classifier import LEAST_AUC, ReferencePair, auc, auc_interval, fit_classifier
 from tunegate.harness.core.errors import AuthoringError
 
 PAIRS = """
@@ -111,6 +111,11 @@ def test_an_auc_of_one_from_few_texts_is_not_certain():
     assert (round(few, 2), round(many, 2)) == (0.9, 0.98)
 
 
+def test_the_least_number_of_pairs_can_pass_the_bound_and_one_fewer_cannot():
+    assert auc_interval(1.0, LEAST_PAIRS, LEAST_PAIRS)[0] >= LEAST_AUC
+    assert auc_interval(1.0, LEAST_PAIRS - 1, LEAST_PAIRS - 1)[0] < LEAST_AUC
+
+
 def test_auc_counts_ties_as_half():
     import numpy as np
 
@@ -148,8 +153,18 @@ def test_shape_mistakes_come_with_their_place(tmp_path):
 def test_few_pairs_and_few_subtle_pairs_are_mistakes(tmp_path):
     plain = [pair for pair in references()["pairs"] if not pair["subtle"]]
 
-    assert "at least 20 pairs, found 19; 60 to 80" in mistakes(tmp_path, references(pairs=plain[:19]))
+    assert "at least 21 pairs, found 20; 60 to 80" in mistakes(tmp_path, references(pairs=plain[:20]))
     assert "at least 4 pairs with `subtle: true`, found 0" in mistakes(tmp_path, references(pairs=plain))
+
+
+def test_facts_that_are_due_need_a_check_that_looks_for_them(tmp_path):
+    voice = written(tmp_path, references())
+    expect = {"says": "It's ready.", "facts": ["Friday"]}
+
+    (problem,) = voice.expect_problems(expect, voice.document, ("expect",))
+
+    assert (problem.where, problem.expected) == ("expect.facts", "`facts: {language: ...}` in the check")
+    assert Voice(voice.document, facts={"language": "en"}).expect_problems(expect, voice.document, ("expect",)) == []
 
 
 def test_a_missing_reference_file_is_named_where_it_is_asked_for(tmp_path):

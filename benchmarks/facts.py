@@ -1,0 +1,84 @@
+"""How often does the facts rule of the voice suite see what an answer's notes do not have? Labelled answers.
+
+python benchmarks/facts.py            # seconds; writes facts.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.gate_markdown import table
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.core.escaping import shown_in_markdown
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.text.facts import stated, unfounded
+
+CASES = Path(__file__).parent / "facts_texts/cases.yaml"
+RESULT = Path(__file__).parent / "results/facts.md"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Notes, an answer, and what of it a careful reader does not find in them."""
+
+    language: str
+    notes: str
+    text: str
+    wrong: list[str]
+
+    @cached_property
+    def seen(self) -> list[str]:
+        """What the rule does not find in the notes."""
+        return [fact.seen for fact in unfounded(self.text, stated(self.notes, self.language), self.language)]
+
+
+def report(answers: Sequence[Answer]) -> Iterator[str]:
+    """The text of `facts.md`, part by part."""
+    changed, true = ([each for each in answers if bool(each.wrong) is wrong] for wrong in (True, False))
+    found, flagged = sum(bool(each.seen) for each in changed), sum(bool(each.seen) for each in true)
+    yield "# Facts on labelled answers"
+    yield (
+        f"**{found} of {len(changed)} answers with a fact that is not in the notes are found; {flagged} of {len(true)} "
+        "answers without one are flagged.** The labels were written before the code, which was then written with them "
+        "in sight: texts by another hand will come out lower."
+    )
+    yield table(["language", "with a wrong fact", "found", "without", "flagged"], _by_language(changed, true))
+    rows = [
+        [each.language, *map(shown_in_markdown, (each.notes, each.text, ", ".join(each.wrong), ", ".join(each.seen)))]
+        for each in answers
+        if bool(each.wrong) != bool(each.seen)
+    ]
+    yield "## What it gets wrong"
+    yield table(["language", "notes", "answer", "wrong", "seen"], rows) if rows else "Nothing."
+    yield "## How\n\n    python benchmarks/facts.py"
+
+
+def _by_language(changed: Sequence[Answer], true: Sequence[Answer]) -> Iterator[list[str]]:
+    for language in dict.fromkeys(each.language for each in [*changed, *true]):
+        cells = [language]
+        for answers in (changed, true):
+            those = [each for each in answers if each.language == language]
+            cells += [str(len(those)), str(sum(bool(each.seen) for each in those))]
+        yield cells
+
+
+def main() -> int:
+    """Print the report, and write it under results/."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
+    answers = [Answer(*each) for each in read_yaml(CASES).data["cases"]]
+    text = "\n\n".join(report(answers)) + "\n"
+    write_atomically(parser.parse_args().out, text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""How often does the vocabulary suite see a term as an editor would? Labelled answers in a dozen languages.
+
+python benchmarks/vocabulary.py            # a minute; writes vocabulary.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.gate_markdown import table
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.checks.vocabulary.check import VocabularyCheck
+from tunegate.harness.core.escaping import shown_in_markdown
+from tunegate.harness.core.files import write_atomically
+
+CASES = Path(__file__).parent / "vocabulary_texts/cases.yaml"
+RESULT = Path(__file__).parent / "results/vocabulary.md"
+USE_ONLY = ", use only"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An answer, a term, and whether an editor says that the one uses the other; `seen` is what the check says."""
+
+    kind: str
+    language: str
+    term: str
+    used: bool
+    answer: str
+
+    @property
+    def seen(self) -> bool:
+        """Whether the check finds the term, banned, in the answer."""
+        mentions = "allowed" if self.kind.endswith(USE_ONLY) else "banned"
+        term = {"id": "t", "preferred": "\N{OLD PERSIAN SIGN A}", "banned": [self.term], "mentions": mentions}
+        check = VocabularyCheck({"version": 1, "language": self.language, "terms": [term]})
+        return not check(self.answer, None, "").rates["clean"]
+
+
+def labelled() -> list[Labelled]:
+    """The labelled answers."""
+    return [Labelled(*each) for each in read_yaml(CASES).data["cases"]]
+
+
+def report(cases: Sequence[Labelled]) -> Iterator[str]:
+    """The text of `vocabulary.md`, part by part."""
+    wrong = [each for each in cases if each.seen != each.used]
+    yield "# The vocabulary suite on labelled answers"
+    share = 100 * (len(cases) - len(wrong)) / len(cases)
+    yield (
+        f"**{len(cases) - len(wrong)} of {len(cases)} right ({share:.0f} %)**: {sum(each.used for each in wrong)} uses "
+        f"missed, {sum(not each.used for each in wrong)} false alarms. The labels were written before the matcher."
+    )
+    yield table(["what is hard", "answers", "missed", "false alarms"], _by_kind(cases, wrong))
+    yield "## What it gets wrong"
+    yield (
+        table(
+            ["language", "term", "used", "answer"],
+            [
+                [each.language, each.term, "yes" if each.used else "no", shown_in_markdown(each.answer)]
+                for each in wrong
+            ],
+        )
+        if wrong
+        else "Nothing."
+    )
+    yield "## How\n\n    python benchmarks/vocabulary.py"
+
+
+def _by_kind(cases: Sequence[Labelled], wrong: Sequence[Labelled]) -> Iterator[list[str]]:
+    for kind in dict.fromkeys(each.kind for each in cases):
+        those = [each.used for each in wrong if each.kind == kind]
+        yield [kind, str(sum(each.kind == kind for each in cases)), str(those.count(True)), str(those.count(False))]
+
+
+def main() -> int:
+    """Print the report, and write it under results/."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
+    text = "\n\n".join(report(labelled())) + "\n"
+    write_atomically(parser.parse_args().out, text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The facts of a text: numbers, times, weekdays, months, codes, addresses and names, each in one form.
+
+A fact is compared by what it says and not by how it is written: `£1,250` and `1250`, `Wed` and `Wednesday`, `2:30pm`
+and `14:30`, `three` and `3` are the same. The words of a language are data (`calendar`, and its dictionary for names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import regex
+
+from tunegate.harness.text.calendar import calendar_of
+from tunegate.harness.text.reading import read
+from tunegate.harness.text.words import is_word
+
+Said = tuple[str, Any]  # the kind of a fact, and its value
+_HALF_DAY = 12 * 60
+
+# every repetition is bounded: each is tried at each place of an answer
+_TOKEN = regex.compile(
+    r"(?P<address>[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8})"
+    r"|(?P<iso>(?<!\d)\d{4}-\d\d-\d\d(?!\d))"
+    r"|(?P<date>(?<!\d)\d{1,2}[./]\d{1,2}(?:[./](?:\d{4}|\d\d)|\.)(?!\d))"
+    r"|(?P<time>(?<!\d)\d{1,2}[:.h][0-5]\d(?:\s?[ap]\.?m\b|(?<=:\d\d)|(?<=h\d\d))(?!\d)|(?<!\d)\d{1,2}\s?[ap]\.?m\b)"
+    r"|(?P<code>\b(?=[\w-]{0,40}\d)(?=[\w-]{0,40}\p{L})\w{1,40}(?:-\w{1,40}){0,8})"
+    r"|(?P<number>\d{1,40}(?:[.,']\d{1,40}){0,12})"
+    r"|(?P<word>\p{L}[\p{L}\p{M}]{0,60})",
+    regex.IGNORECASE,
+)
+_CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
+_WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
+_MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
+_SENTENCE_START = regex.compile(r"(?:^|[.!?:\n])[\s\"'“”„«»(]*$")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something a text states: in how many words it is `seen`, and what it says, any one of which is the same."""
+
+    seen: str
+    says: tuple[Said, ...]
+
+
+def facts(text: str, language: str) -> list[Fact]:
+    """What an answer states: what may be no fact, such as `may` or `one`, is none."""
+    return [fact for fact in _facts(text, language, sure=True) if fact.says]
+
+
+def stated(text: str, language: str) -> frozenset[Said]:
+    """Everything that notes may state, abbreviations and every word, which may be a name, included."""
+    found = {said for fact in _facts(text, language, sure=False) for said in fact.says}
+    for kind, value in list(found):
+        if kind == "time":
+            hour, minute = divmod(value, 60)
+            found |= {("number", Decimal(each)) for each in (hour, hour + 12, minute)}
+        elif kind == "number" and 0 <= value <= 24 and value == int(value):
+            found.add(("time", int(value) * 60 % _HALF_DAY))
+    return frozenset(found)
+
+
+def unfounded(text: str, sources: Collection[Said], language: str) -> list[Fact]:
+    """The facts of an answer that its sources, what `stated` finds in them, do not have."""
+    return [fact for fact in facts(text, language) if not any(said in sources for said in fact.says)]
+
+
+def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
+    """The texts whose facts an answer does not state; one that holds none is looked for word by word."""
+    known = stated(text, language)
+    for each in wanted:
+        due = facts(each, language) or [Fact(word, (("name", word.casefold()),)) for word in read(each).text.split()]
+        if not all(any(said in known for said in fact.says) for fact in due):
+            yield each
+
+
+def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
+    plain = read(text, language).text
+    for token in _TOKEN.finditer(plain):
+        kind, seen = token.lastgroup, token[0]
+        if kind == "word":
+            starts = bool(_SENTENCE_START.search(plain, max(0, token.start() - 9), token.start()))
+            yield Fact(seen, _word(seen, language, starts=starts) if sure else _any_word(seen, language))
+        elif kind == "iso":
+            yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
+        elif kind == "date" and (parts := _day_and_month(seen, language)):
+            yield from _date(seen, parts)
+        elif kind == "code" and not _MEASURES.fullmatch(seen):
+            yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
+        elif kind == "code":
+            yield from (_number(part, language) for part in seen.split("-"))
+        elif kind == "time":
+            yield Fact(seen, (("time", _minutes(seen)),))
+        elif kind == "address":
+            yield Fact(seen, (("address", seen.casefold()),))
+        else:
+            yield _number(seen.rstrip(".,/"), language)
+
+
+def _day_and_month(seen: str, language: str) -> list[int]:
+    """The numbers of a date, its day first; none if it is no date, but perhaps a time such as `8.30.`."""
+    parts = [int(part) for part in regex.findall(r"\d+", seen)]
+    if seen[-1] == "." and calendar_of(language).decimal == ".":
+        return []
+    first, second, *year = parts
+    if max(first, second) > 31 or min(first, second) > 12:
+        return []
+    return parts if second <= 12 else [second, first, *year]
+
+
+def _number(seen: str, language: str) -> Fact:
+    """Digits, perhaps with a unit; `8.30` may be a time as well."""
+    unit = _WITH_UNIT.fullmatch(seen)
+    says: list[Said] = [("number", _value(unit[1] if unit else seen, language))]
+    if regex.fullmatch(r"\d{1,2}\.[0-5]\d", seen):
+        says.append(("time", _minutes(seen)))
+    return Fact(seen, tuple(says))
+
+
+def _date(seen: str, parts: Sequence[int]) -> Iterator[Fact]:
+    """A day, its month and perhaps its year: a month by its number is the same as by its name."""
+    day, month, *year = parts
+    yield Fact(seen, (("number", Decimal(day)),))
+    yield Fact(seen, (("month", month),))
+    yield from (Fact(seen, (("number", Decimal(each)),)) for each in year)
+
+
+def _minutes(seen: str) -> int:
+    clock = _CLOCK.match(seen)
+    return (int(clock[1]) * 60 + int(clock[2] or 0)) % _HALF_DAY if clock else 0
+
+
+def _value(seen: str, language: str) -> Decimal:
+    """The value of digits: where a mark stands more than once, or before three digits, it groups them."""
+    own = calendar_of(language).decimal
+    other = "," if own == "." else "."
+    grouped = seen.replace("'", "")
+    if regex.fullmatch(rf"\d{{1,3}}(?:{regex.escape(other)}\d{{3}})+(?:{regex.escape(own)}\d+)?", grouped):
+        grouped = grouped.replace(other, "")
+    whole, *rest = regex.split(r"[.,]", grouped)
+    return Decimal(f"{whole}.{rest[0]}" if len(rest) == 1 else "".join([whole, *rest]))
+
+
+def _calendar(word: str, language: str, *, short: bool) -> Iterator[Said]:
+    own = calendar_of(language)
+    for kind, names in (("weekday", own.weekdays), ("month", own.months)):
+        for number, forms in enumerate(names, 1):
+            for form in forms.split("|") if short else forms.split("|")[:1]:
+                if word == form or (form.endswith("*") and word.startswith(form[:-1])):
+                    yield kind, number
+
+
+def _any_word(seen: str, language: str) -> tuple[Said, ...]:
+    word = seen.casefold()
+    numbers = calendar_of(language).numbers
+    as_number = [("number", Decimal(numbers[word]))] if word in numbers else []
+    return (("name", word), *_calendar(word, language, short=True), *as_number)
+
+
+def _word(seen: str, language: str, *, starts: bool) -> tuple[Said, ...]:
+    own, word = calendar_of(language), seen.casefold()
+    is_capital = seen[0].isupper()
+    if word in own.numbers and word not in own.articles:
+        return (("number", Decimal(own.numbers[word])),)
+    if named := tuple(_calendar(word, language, short=is_capital and not starts)):
+        return named if word not in own.unsure or (is_capital and not starts) else ()
+    # a name is a capital that no word of the language explains
+    return (("name", word),) if is_capital and len(word) > 1 and not is_word(seen, language) else ()

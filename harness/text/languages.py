@@ -1,0 +1,71 @@
+"""What is particular to a language, as data: its script, how it denies, and whether it writes compounds as one word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Language:
+    """The particulars of one language; the defaults are those of a language that nobody described.
+
+    `denials` are words that deny what follows them, a `*` for any ending; before one of `only` they deny nothing.
+    `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
+    that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
+    `case` are letters whose small form is not Unicode's.
+    """
+
+    script: str = "Latin"
+    denials: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    links: tuple[str, ...] | None = None
+    stems: tuple[str, ...] = ()
+    agreement: bool = True
+    case: tuple[tuple[str, str], ...] = ()
+
+
+_TURKISH = (("I", "\N{LATIN SMALL LETTER DOTLESS I}"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i"))
+_SCANDINAVIAN = ("", "s", "e")
+
+LANGUAGES: Mapping[str, Language] = {
+    "en": Language(
+        denials=("not", "no", "never", "without", "neither", "nor", "cannot", "*n't"),
+        only=("only", "just"),
+        agreement=False,
+    ),
+    "de": Language(
+        denials=("nicht", "kein*", "nie", "niemals", "ohne", "weder"),
+        only=("nur",),
+        links=("", "s", "es", "n", "en", "er", "e"),
+        stems=("en", "n", "e"),
+    ),
+    "nl": Language(denials=("niet", "geen", "nooit", "zonder"), only=("alleen",), links=("", "s", "e", "en")),
+    "sv": Language(denials=("inte", "ingen", "inget", "inga", "aldrig", "utan"), only=("bara",), links=_SCANDINAVIAN),
+    "da": Language(denials=("ikke", "ingen", "intet", "aldrig", "uden"), only=("kun",), links=_SCANDINAVIAN),
+    "nb": Language(denials=("ikke", "ingen", "intet", "aldri", "uten"), only=("bare",), links=_SCANDINAVIAN),
+    "fi": Language(
+        denials=("ei", "en", "et", "emme", "ette", "eivät", "ilman"), only=("vain", "ainoastaan"), links=("",)
+    ),
+    "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
+    "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
+    "fr": Language(denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"), only=("seulement",)),
+    "es": Language(denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"), only=("solo", "sólo", "solamente")),
+    "pt": Language(denials=("não", "nunca", "sem", "nem", "nenhum", "nenhuma"), only=("só", "somente")),
+    "it": Language(denials=("non", "mai", "senza", "né", "nessun", "nessuna"), only=("solo", "soltanto")),
+    "pl": Language(denials=("nie", "nigdy", "bez", "ani", "żaden", "żadna"), only=("tylko",)),
+    "tr": Language(denials=("hiçbir",), case=_TURKISH),
+    "az": Language(case=_TURKISH),
+    "ru": Language("Cyrillic", denials=("не", "нет", "без", "ни", "никогда"), only=("только",)),
+    "uk": Language("Cyrillic", denials=("не", "немає", "без", "ні", "ніколи"), only=("тільки", "лише")),
+    "bg": Language("Cyrillic", denials=("не", "няма", "без", "ни", "никога"), only=("само",)),
+    "sr": Language("Cyrillic"),
+    "mk": Language("Cyrillic"),
+    "be": Language("Cyrillic"),
+    "el": Language("Greek", denials=("δεν", "όχι", "χωρίς", "ούτε", "ποτέ"), only=("μόνο",)),
+}
+
+
+def language_of(code: str) -> Language:
+    """The particulars of a language code such as `de-AT`."""
+    return LANGUAGES.get(code.split("-")[0], Language())

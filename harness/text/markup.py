@@ -1,0 +1,94 @@
+"""Markdown and HTML read through: what stands on the page, without what only shapes it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import regex
+
+
+class Edit(NamedTuple):
+    """A part of a text, from `start` to before `end`, and what is read in its place."""
+
+    start: int
+    end: int
+    text: str = ""
+
+    @classmethod
+    def of(cls, match: Any, text: str = "") -> Edit:
+        """`text` in place of what a pattern matched."""
+        return cls(match.start(), match.end(), text)
+
+
+PARAGRAPH = "\n\n"
+# every repetition is bounded: an answer may hold a megabyte of signs that open and never close
+_TAG = regex.compile(r"<(?:!--(?s:.{0,500}?)--|[/!?]?([a-zA-Z][\w:-]{0,30})(?:\s[^<>]{0,2000}|/)?)>")
+_BLOCKS = frozenset(
+    {"p", "div", "li", "ul", "ol", "dl", "dt", "dd", "table", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6"}
+    | {"blockquote", "pre", "section", "article", "header", "footer", "hr"}
+)
+_ENTITY = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]\w{1,30});")
+_LINK = regex.compile(r"!?\[([^\[\]]{0,500})\]\((?:[^()\s]|\([^()\s]{0,200}\)){0,500}(?:\s+\"[^\"\n]{0,200}\")?\)")
+_LINE_START = regex.compile(r"^[ \t]{0,9}(?:((?:>[ \t]?){1,9}|#{1,6}[ \t])|[-*+][ \t])", regex.MULTILINE)
+_ESCAPE = regex.compile(r"\\(?=[!-/:-@\[-`{-~])")
+_DELIMITER = regex.compile(r"(?<!\\)(\*{1,3}|_{1,3}|~~|`{1,3})")
+_BLANK_LINE = regex.compile(r"\n[ \t]*\n")
+
+
+def tags(text: str) -> Iterator[Edit]:
+    """HTML tags and comments: a block's ends a paragraph, `<br>` a line, any other leaves nothing."""
+    for tag in _TAG.finditer(text) if "<" in text else ():
+        name = (tag[1] or "").lower()
+        yield Edit.of(tag, PARAGRAPH if name in _BLOCKS else "\n" if name == "br" else "")
+
+
+def entities(text: str) -> Iterator[Edit]:
+    """Character references of HTML."""
+    for entity in _ENTITY.finditer(text) if "&" in text else ():
+        yield Edit.of(entity, html.unescape(entity[0]))
+
+
+def blocks(text: str) -> Iterator[Edit]:
+    """What opens a line: quotations and headings lose their sign, each item of a list is a paragraph."""
+    for start in _LINE_START.finditer(text):
+        yield Edit.of(start, "" if start[1] else PARAGRAPH)
+
+
+def links(text: str) -> Iterator[Edit]:
+    """Links and pictures: their words stay, their targets go."""
+    for link in _LINK.finditer(text) if "](" in text else ():
+        yield Edit(link.start(), link.start(1))
+        yield Edit(link.end(1), link.end())
+
+
+def emphasis(text: str) -> Iterator[Edit]:
+    """Pairs of `*`, `_`, `~~` and backticks in one paragraph."""
+    paragraphs = [0, *(blank.end() for blank in _BLANK_LINE.finditer(text)), len(text)]
+    pairs = [pair for start, end in pairwise(paragraphs) for pair in _pairs(text, start, end)]
+    for start, end in sorted(pairs):
+        yield Edit(start, end)
+
+
+def _pairs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    opened: dict[str, tuple[int, int]] = {}
+    for sign in _DELIMITER.finditer(text, start, end):
+        before, after = text[sign.start() - 1 : sign.start()], text[sign.end() : sign.end() + 1]
+        inside_word = sign[0][0] == "_" and _is_letter(before) and _is_letter(after)
+        if sign[0] in opened and before.strip() and not inside_word:
+            yield opened.pop(sign[0])
+            yield sign.span()
+        elif after.strip() and not (sign[0][0] == "_" and _is_letter(before)):
+            opened[sign[0]] = sign.span()
+
+
+def _is_letter(char: str) -> bool:
+    return char.isalnum()
+
+
+def escapes(text: str) -> Iterator[Edit]:
+    """Backslashes before a sign that Markdown would read."""
+    for escape in _ESCAPE.finditer(text) if "\\" in text else ():
+        yield Edit.of(escape)

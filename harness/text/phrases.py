@@ -1,0 +1,116 @@
+"""Phrases found in a text, in any of their forms, as words of their own.
+
+A space in a phrase also stands for a line break or one hyphen, and never for the end of a paragraph. A word ends where
+letters, digits and marks end; a hyphen joins: `e-mail` does not hold `mail`. In scripts that are written without spaces
+nothing ends a word but, for Katakana, another script; a Korean word may carry a particle. Where a language writes
+compounds as one word, a phrase of one word is found in them, too: `Kessel` in `Heizkessel`. What stands in an address
+is no word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import regex
+
+from tunegate.harness.text.languages import language_of
+from tunegate.harness.text.reading import Reading, read, within
+from tunegate.harness.text.words import WordForms, is_compound, word_forms
+
+_SPACELESS = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_KATAKANA = r"\p{Katakana}\u30fc"
+_JOINED = rf"[[\w\p{{M}}]--[{_SPACELESS}{_KATAKANA}\p{{Hangul}}]]"  # what continues a word
+_LEAST_OF_COMPOUND = 4  # letters: shorter words stand in too many others by chance
+_MOST_OF_COMPOUND = 40
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A phrase where it was found: as it is read, and from where to where it stands in the original."""
+
+    seen: str
+    start: int
+    end: int
+    is_mention: bool
+
+
+class Phrases:
+    """Some phrases of a language, ready to be found."""
+
+    def __init__(self, phrases: Sequence[str], forms: WordForms) -> None:
+        self.language = forms.language
+        # the longest first, so that `as per usual` is found and not `as per`
+        longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+        split = [words for phrase in longest_first if (words := words_of(phrase, self.language))]
+        self.pattern = _compiled("|".join(_choice(words, forms) for words in split)) if split else None
+        self.compounds = self._compounds([words[0] for words in split if len(words) == 1], forms)
+
+    def _compounds(self, words: Iterable[str], forms: WordForms) -> Any:
+        long = sorted({form for word in words for form in forms.of(word) if len(form) >= _LEAST_OF_COMPOUND})
+        if language_of(self.language).links is None or not long:
+            return None
+        inner, outer = _either(long), rf"\w{{1,{_MOST_OF_COMPOUND}}}"
+        return _compiled(
+            rf"(?<!{_JOINED})(?:(?:{inner})(?P<after>{outer})|(?P<before>{outer}?)(?:{inner}))(?!{_JOINED})"
+        )
+
+    def find(self, reading: Reading) -> Iterator[Occurrence]:
+        """Where any of the phrases stands, from the first place to the last; the longest one, where several do."""
+        folded = reading.folded
+        found = [*self.pattern.finditer(folded.text)] if self.pattern else []
+        found += self._compounds_in(folded.text)
+        for match in sorted(found, key=lambda each: each.span()):
+            start, end = folded.span(*match.span())
+            if not within((start, end), reading.addresses):
+                yield Occurrence(match[0], start, end, _is_mention(reading, start, end))
+
+    def _compounds_in(self, text: str) -> Iterator[Any]:
+        for match in self.compounds.finditer(text) if self.compounds else ():
+            if is_compound(match["before"] or "", match["after"] or "", self.language):
+                yield match
+
+
+def _is_mention(reading: Reading, start: int, end: int) -> bool:
+    """Whether something is named and not used: in quotation marks, or denied."""
+    return within((start, end), reading.quoted) or reading.is_denied(start)
+
+
+def words_of(phrase: str, language: str) -> list[str]:
+    """The words of a phrase as it is read, in the case of its author."""
+    return read(phrase, language).text.split()
+
+
+def phrase_book(phrases: Iterable[str], language: str) -> WordForms:
+    """The forms of every word of some phrases."""
+    return word_forms(frozenset(word for phrase in phrases for word in words_of(phrase, language)), language)
+
+
+def _choice(words: Sequence[str], forms: WordForms) -> str:
+    """A pattern of a phrase: each of its words in any form, at the edges of words."""
+    each = [sorted(forms.of(word, len(words) > 1), key=lambda form: (-len(form), form)) for word in words]
+    inner = r"[ \n-]".join(f"(?:{_either(choices)})" for choices in each)
+    return f"{_before(words[0][0])}{inner}{_after(words[-1][-1])}"
+
+
+def _either(forms: Iterable[str]) -> str:
+    return "|".join(regex.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _before(first: str) -> str:
+    if regex.match(rf"[{_SPACELESS}]|[^\w\p{{M}}]", first):
+        return ""
+    if regex.match(f"[{_KATAKANA}]", first):
+        return f"(?<![{_KATAKANA}])"
+    return r"(?<!\p{Hangul})" if regex.match(r"\p{Hangul}", first) else f"(?<!{_JOINED}|{_JOINED}-)"
+
+
+def _after(last: str) -> str:
+    if regex.match(rf"[{_SPACELESS}\p{{Hangul}}]|[^\w\p{{M}}]", last):
+        return ""
+    return f"(?![{_KATAKANA}])" if regex.match(f"[{_KATAKANA}]", last) else f"(?!{_JOINED}|-{_JOINED})"
+
+
+def _compiled(pattern: str) -> Any:
+    return regex.compile(pattern, regex.V1)

@@ -1,0 +1,112 @@
+"""The forms of a word: from a dictionary where the language has one (`simplemma`), else by the rules of English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from tunegate.harness.text.languages import language_of
+from tunegate.harness.text.reading import read
+
+LEAST_PART = 3  # letters of a part of a compound; of two letters nearly everything is a word
+
+
+def inflections(word: str) -> list[str]:
+    """`word` and its regular English inflections, some of which no English speaker would use.
+
+    `valve`: valves, valve's, valves', valved, valving; `stop`: stopped; `supply`: supplies, supplied; `shelf`: shelves.
+    """
+    if not word[-1:].isalpha():
+        return [word, f"{word}'s"]
+    # Too many rather than too few: one that nobody writes does no harm, one that is missing lets a variant pass.
+    forms = [word, f"{word}s", f"{word}'s", f"{word}s'", f"{word}ing"]
+    stem = word.lower()
+    if re.search(r"[^aeiou]y$", stem):
+        forms += [f"{word[:-1]}ies", f"{word[:-1]}ies'", f"{word[:-1]}ied"]
+    elif stem.endswith("e"):
+        forms += [f"{word}d", f"{word[:-1]}ing"]
+    else:
+        forms.append(f"{word}ed")
+    if re.search(r"(s|x|z|ch|sh|o)$", stem):
+        forms += [f"{word}es", f"{word}es'", f"{word}'"]
+    if re.search(r"[^aeiou][aeiou][bdfgklmnprtvz]$", stem):
+        forms += [f"{word}{word[-1]}ed", f"{word}{word[-1]}ing"]
+    if re.search(r"[lrae]fe?$", stem):
+        forms.append(f"{word.removesuffix('e')[:-1]}ves")
+    return forms
+
+
+@dataclass(frozen=True)
+class WordForms:
+    """The forms of some words in one language, folded as readings are (`Reading.folded`).
+
+    `paradigms` are the forms of each lemma, `lemmas` those of each word. Without `inflects` words have no other.
+    """
+
+    language: str
+    paradigms: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lemmas: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    inflects: bool = True
+
+    def of(self, word: str, in_phrase: bool = False) -> frozenset[str]:
+        """Every form of a word, itself among them.
+
+        A word is taken for what its dictionary calls it, so that `saw` is a tool and no form of `see`; `in_phrase`,
+        where words agree, for a form of that word, too: `alter Kessel`, `alten Kessels`.
+        """
+        in_phrase = in_phrase and language_of(self.language).agreement
+        folded = read(word, self.language).folded.text
+        if not self.inflects:
+            return frozenset({folded})
+        regular = inflections(folded) if self.language.split("-")[0] == "en" else [folded, f"{folded}'s"]
+        asked = {lemma for lemma in self.lemmas.get(word, ()) if in_phrase or lemma in _spellings(word)}
+        return frozenset(regular).union(*(self.paradigms[lemma] for lemma in asked))
+
+
+def _spellings(word: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([word, word.lower(), word.capitalize()]))
+
+
+@lru_cache(maxsize=32)
+def word_forms(words: frozenset[str], language: str) -> WordForms:
+    """Look up the forms of words, all at once: it takes one pass through the dictionary of the language."""
+    dictionary = _dictionary(language)
+    lemmas = {
+        word: frozenset(dictionary[each] for each in _spellings(word) if each in dictionary) for word in words
+    }  # fmt: skip
+    wanted = frozenset[str]().union(*lemmas.values())
+    found: dict[str, set[str]] = {lemma: set() for lemma in wanted}
+    for form, lemma in dictionary.items() if wanted else ():
+        if lemma in wanted:
+            found[lemma].add(read(form, language).folded.text)
+    return WordForms(language, {lemma: frozenset(forms) for lemma, forms in found.items()}, lemmas)
+
+
+def _dictionary(language: str) -> Mapping[str, str]:
+    """Each known form with its word; empty where the language has no dictionary."""
+    from simplemma.strategies.dictionaries import DEFAULT_DICTIONARY_FACTORY
+    from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
+
+    code = language.split("-")[0]
+    return DEFAULT_DICTIONARY_FACTORY.get_dictionary(code) if code in SUPPORTED_LANGUAGES else {}
+
+
+def is_word(word: str, language: str) -> bool:
+    """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
+    known = _dictionary(language)
+    nouns = language.split("-")[0] == "de"
+    return word.lower() in known or (nouns and word in known)
+
+
+def is_compound(before: str, after: str, language: str) -> bool:
+    """Whether a word of which one part is known stands on another known word: what is `before` it and `after` it."""
+    own = language_of(language)
+    if own.links is None or bool(before) == bool(after):
+        return False
+    known = _dictionary(language)
+    plain = {before.removesuffix(link) if before else after.removeprefix(link) for link in own.links}
+    parts = {part for part in plain if len(part) >= LEAST_PART}
+    stems = {part + ending for part in parts for ending in (own.stems if before else ())}
+    return any(each in known for part in parts | stems for each in _spellings(part))

@@ -21,6 +21,7 @@ from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
+DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
 
@@ -293,8 +294,9 @@ def check_repeats(references: Mapping[str, Record], units: Sequence[Unit], repea
 
 
 def _short(value: object) -> str:
+    """A digest by its first digits; a name in full, or two that begin alike would read alike."""
     text = str(value)
-    return text if len(text) <= 24 else text[:12]
+    return text[:12] if DIGEST.fullmatch(text) else text
 
 
 def check_released(root: Path, subject: Mapping[str, str | None], units: Sequence[Unit], adapter: Path) -> None:

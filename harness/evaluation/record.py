@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
@@ -95,7 +95,8 @@ class Record:
     `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
-    `openings` tell, by unit, the how many-th adapter this is that was asked its cases.
+    `openings` tell, by unit, the how many-th adapter this is that was asked its cases. `sidecar` is the digest of what
+    lies beside it (see sidecar.py); `inconclusive` says what a unit that is inconclusive alone did to the exit code.
     """
 
     partial: bool
@@ -114,6 +115,8 @@ class Record:
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
+    sidecar: str = ""
+    inconclusive: Literal["block", "warn"] = "block"
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -150,7 +153,8 @@ class Record:
         fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
         return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
-            "adapter": self.adapter, "fingerprint": fingerprint,
+            "adapter": self.adapter, "sidecar": self.sidecar, "inconclusive": self.inconclusive,
+            "fingerprint": fingerprint,
             "policies": {key: dict(policy) for key, policy in self.policies.items()},
             "cases": {key: result.as_dict() for key, result in self.cases.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
@@ -185,7 +189,8 @@ def read_record(path: Path) -> Record:
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
         openings=data.get("openings", {}),
-        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
+        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
+        sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip
     if torn := next(_torn(record), ""):
         raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; judge again")

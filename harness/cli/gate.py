@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from tunegate.harness.cli.common import (
 )
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
 from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.files import write_json
 from tunegate.harness.core.printing import print_json
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def gate(
     requests: Annotated[Path | None, shared("requests")] = None,
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
     out: Annotated[Path | None, shared("out")] = None,
+    written: Annotated[Path | None, shared("decision")] = None,
     fresh: Annotated[bool, shared("fresh")] = False,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     as_json: Json = False,
@@ -109,6 +111,8 @@ def gate(
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")
+    if written:
+        write_json(written, decision.as_dict())
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -154,24 +158,13 @@ def _reasons(decision: Decision) -> Iterator[str]:
 
 
 def _print_changes(decision: Decision) -> None:
-    """What a change does to the rules, before anything else: the part that a reviewer has to see."""
+    """What a change does to the rules, before anything else."""
+    from tunegate.harness.reporting.decision import change_lines
+
     changes = decision.changes
-    if changes is None:
-        return
-    if changes.altered:
-        how = "permitted" if decision.permitted else "they block until someone permits them"
-        console.print(f"{_number(changes.altered, 'altered rule')}; {how}")
-    for line in changes.altered:
-        console.print(f"  {line}")
-    if changes.added:
-        console.print(f"{_number(changes.added, 'addition')}, blocking nothing")
-    for line in changes.added:
-        console.print(f"  {line}")
+    for line in change_lines(changes.altered, changes.added, decision.permitted) if changes else ():
+        console.print(line)
 
 
 def _who(verdict: RulesVerdict) -> str:
     return f"{verdict.record.adapter}, " if verdict.record.adapter else ""
-
-
-def _number(lines: Sequence[str], name: str) -> str:
-    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,34 @@ from tunegate.harness.reporting.report import (
 )
 
 
-def read_report(paths: Sequence[Path]) -> Report:
-    """The report on records, or on decisions and the records that they name.
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a report is made from: records, and the decisions that named them, if any did."""
+
+    records: tuple[Record, ...]
+    decisions: tuple[Mapping[str, Any], ...] = ()
+
+    def report(self) -> Report:
+        """The report on them.
+
+        Raises:
+            Refused: a sidecar is not the one that its record names.
+        """
+        return decided(self) if self.decisions else report_of(self.records)
+
+
+def read_inputs(paths: Sequence[Path]) -> Inputs:
+    """Records, or decisions with the records that they name.
 
     Raises:
         Refused: one of them is neither, or cannot be read; or there are some of both.
     """
     decisions = {path: data for path in paths if (data := _decision(path)) is not None}
-    records = [path for path in paths if path not in decisions]
-    if not decisions:
-        return report_of([read_record(path) for path in records])
-    if records:
-        raise Unreadable(
-            records[0], "a decision, as the others are", "something else", "name records or decisions alone"
-        )
-    return decided(list(decisions.values()))
+    others = [path for path in paths if path not in decisions]
+    if decisions and others:
+        raise Unreadable(others[0], "a decision, as the others are", "none", "name records or decisions alone")
+    named = [Path(name) for name in _names(list(decisions.values()))] if decisions else others
+    return Inputs(tuple(read_record(path) for path in named), tuple(decisions.values()))
 
 
 def _decision(path: Path) -> dict[str, Any] | None:
@@ -48,9 +62,15 @@ def _decision(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def decided(decisions: Sequence[Mapping[str, Any]]) -> Report:
-    """The report on decisions, each of which may have judged several adapters, with the records that they name."""
-    candidates = tuple(candidate_report(record) for record in _records(decisions))
+def _names(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The records that decisions name."""
+    return [name for name in dict.fromkeys(e["record"] for each in decisions for e in each["by_rules"]) if name]
+
+
+def decided(inputs: Inputs) -> Report:
+    """The report on decisions, each of which may have judged several adapters."""
+    decisions = inputs.decisions
+    candidates = tuple(candidate_report(record) for record in inputs.records)
     # one change, whichever adapter was judged
     altered, added, by_rules, notes = (
         tuple(dict.fromkeys(line for each in decisions for line in lines(each)))
@@ -64,10 +84,19 @@ def decided(decisions: Sequence[Mapping[str, Any]]) -> Report:
     return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
 
 
-def _records(decisions: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
-    for path in dict.fromkeys(each["record"] for decision in decisions for each in decision["by_rules"]):
-        if path:
-            yield read_record(Path(path))
+def change_lines(altered: Sequence[str], added: Sequence[str], permitted: bool) -> Iterator[str]:
+    """What a change does to the rules: the part that a reviewer has to see."""
+    if altered:
+        how = "permitted" if permitted else "they block until someone permits them"
+        yield f"{_number(altered, 'altered rule')}; {how}"
+    yield from (f"  {line}" for line in altered)
+    if added:
+        yield f"{_number(added, 'addition')}, blocking nothing"
+    yield from (f"  {line}" for line in added)
+
+
+def _number(lines: Sequence[str], name: str) -> str:
+    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"
 
 
 def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
@@ -89,8 +118,7 @@ def _outcome(
     if rules.refused:
         sentences.append("Not judged: something is missing or is no longer what it was; nothing passes.")
     if rules.altered and not rules.permitted:
-        count = len(rules.altered)
-        sentences.append(f"Blocked by {count} altered rule{'s' if count != 1 else ''} that nobody has permitted.")
+        sentences.append(f"Blocked by {_number(rules.altered, 'altered rule')} that nobody has permitted.")
     older = [each for decision in decisions for each in decision["by_rules"] if each["blocks"] and not each["record"]]
     if outcome != "blocked":
         sentences += [f"Blocked by {each['rules']}: {', '.join(each['blocks'])}." for each in older]

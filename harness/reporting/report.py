@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tunegate.harness.core.errors import show_path
@@ -79,6 +81,12 @@ class CandidateReport:
     decisions: Mapping[str, str]
     provenance: Mapping[str, str]
     command: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of fixtures, as the run named it."""
+        files = (case.context.file for case in self.cases if case.context)
+        return next((Path(file).parent.parent.as_posix() for file in files), "fixtures")
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
@@ -266,18 +274,23 @@ def provenance(record: Record) -> dict[str, str]:
 
 
 def rerun(record: Record) -> str:
-    """The start of the command that asks again; a case's node id goes behind it."""
-    if record.is_supplied:
-        return "pytest --tg-against=baseline --tg-model=replay:NAME=OUTPUTS.jsonl"
-    options = []
-    model = record.fingerprint.get("names", {}).get("model")
-    if model:
-        options.append(f"--tg-model={shown(model)}")
+    """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
+    names, options = record.fingerprint.get("names", {}), ["pytest"]
+    if record.verdicts:
+        options.append("--tg-against=baseline")
+    if model := names.get("model"):
+        outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""
+        options.append(f"--tg-model={shown(model + outputs)}")
     if record.adapter:
         options.append(f"--tg-adapter={shown(record.adapter)}")
     if record.rung != "as-is":
         options.append(f"--tg-rung={record.rung}")
-    return " ".join(["pytest", *options])
+    return shlex.join(options)
+
+
+def case_command(candidate: CandidateReport, case: CaseReport) -> str:
+    """The command that asks a case again; empty where it is not known where the case is written."""
+    return f"{candidate.command} {shlex.quote(node)}" if (node := node_id(case)) else ""
 
 
 def node_id(case: CaseReport) -> str:

@@ -27,7 +27,7 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
-from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError
 from tunegate.harness.core.files import write_json
 from tunegate.harness.core.printing import print_json
 
@@ -94,7 +94,7 @@ def gate(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.options import BASELINE, Options
     from tunegate.harness.models.adapters import adapter_digests
-    from tunegate.harness.policy_from import decide_change
+    from tunegate.harness.policy_from import Decision, decide_change
 
     if permit and not policy_from:
         raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
@@ -106,8 +106,13 @@ def gate(
     )  # fmt: skip
     tell = (lambda _: None) if as_json else _print_changes
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    with isolating_checks():
-        decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    try:
+        with isolating_checks():
+            decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    except TunegateError as error:
+        if written:
+            write_json(written, Decision(refused=str(error)).as_dict())
+        raise
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,6 +88,32 @@ def view(record: Records) -> None:
     console.print(f"page: {show_path(page)}")
     if not webbrowser.open(page.resolve().as_uri()):
         console.print("no browser could be started here: open it yourself")
+
+
+def comment(record: Records) -> None:
+    """Say it where the change is reviewed: in the summary of the job, and in one comment that is kept up to date.
+
+    It reads what GitHub Actions says of itself in GITHUB_ variables, and the token in GITHUB_TOKEN. Without the right
+    to comment, as on a pull request from a fork, the summary has it. It ends with 0 once it is said, not as the gate.
+    """
+    from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.markdown import markdown_report
+    from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
+
+    found = read_inputs(record).report()
+    markdown = markdown_report(found)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        add_to_summary(Path(summary), markdown)
+    pull = pull_request_of(os.environ)
+    if pull is None:
+        console.print("no pull request: said in the summary alone" if summary else markdown)
+        return
+    try:
+        known = pull.known()
+        done = pull.say(comment_body(found, markdown, known, os.environ), known)
+        console.print(f"comment: {done} on {pull.repository}#{pull.number}")
+    except NoRight as error:
+        console.print(f"no right to comment ({error}): said in the summary alone")
 
 
 def ledger(

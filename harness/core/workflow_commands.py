@@ -15,10 +15,10 @@ from tunegate.harness.core.escaping import shown_lines
 Level = Literal["error", "warning", "notice"]
 
 
-def workflow_command(level: Level, file: Path, line: int, title: str, text: str) -> str:
-    """One command: `::error file=..,line=..,title=..::..`."""
-    place = f"file={_property(_in_workspace(file))},line={max(line, 1)},title={_property(title)}"
-    return f"::{level} {place}::{_data(text)}"
+def workflow_command(level: Level, file: Path | None, line: int, title: str, text: str) -> str:
+    """One command: `::error file=..,line=..,title=..::..`, or without a place."""
+    place = f"file={_property(_in_workspace(file))},line={max(line, 1)}," if file else ""
+    return f"::{level} {place}title={_property(title)}::{_data(text)}"
 
 
 def _in_workspace(file: Path) -> str:

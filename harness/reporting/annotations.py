@@ -9,27 +9,28 @@ from tunegate.harness.core.workflow_commands import Level, workflow_command
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
 
-MOST = 10  # of errors and of warnings of a step, that GitHub shows
+MOST = 10  # of a level in a step, that GitHub shows
+TITLE = "tunegate"
 
 
 def case_annotations(report: Report) -> Iterator[str]:
-    """A workflow command a line, those that block first; the rest of a sort are counted in the last one."""
-    for candidate in report.candidates:
-        worst = [case for case in candidate.worst if case.context]
-        if worst and report.outcome != "passed":
-            yield from (_annotation(candidate, case) for case in worst[: MOST - 1])
-            if len(worst) > MOST - 1:
-                yield _place("notice", worst[MOST - 1], candidate, f"and {len(worst) - MOST + 1} more regressed cases")
-        else:
-            yield from (_annotation(candidate, case, "warning") for case in worst[:MOST])
+    """A workflow command a line: the verdict with what changed of the rules, then the regressed cases.
+
+    Where nothing blocks, they are warnings.
+    """
+    blocks = report.outcome in ("blocked", "not judged")
+    level: Level = "error" if blocks else "warning"
+    lines = [report.verdict, *report.rules.altered, *(line for line in report.rules.refused.splitlines() if line)]
+    yield workflow_command("error" if blocks else "notice", None, 1, TITLE, "\n".join(lines))
+    worst = [(each, case) for each in report.candidates for case in each.worst if case.context]
+    for candidate, case in worst[: MOST - 1]:
+        yield _annotation(level, candidate, case)
+    if len(worst) >= MOST:
+        yield workflow_command("notice", None, 1, TITLE, f"{len(worst) - MOST + 1} more regressed cases")
 
 
-def _annotation(candidate: CandidateReport, case: CaseReport, level: Level = "error") -> str:
+def _annotation(level: Level, candidate: CandidateReport, case: CaseReport) -> str:
     lines = [*difference_lines(case.previous, case.now), *(text for _, text in case.findings)]
-    return _place(level, case, candidate, "\n".join(lines))
-
-
-def _place(level: Level, case: CaseReport, candidate: CandidateReport, text: str) -> str:
     title = f"{case.key} {case.state}{' (critical)' if case.critical else ''}: {candidate.name}"
-    file, line = (case.context.file, case.context.line) if case.context else ("", 1)
-    return workflow_command(level, Path(file), line, title, text)
+    file, line = (Path(case.context.file), case.context.line) if case.context else (None, 1)
+    return workflow_command(level, file, line, title, "\n".join(lines))

@@ -12,11 +12,13 @@ from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, UnitReport, case_command
 
 SHOWN_WORST = 3  # cases, folded
-MOST_LINES = 40  # of a list: a comment is read, and GitHub takes 65,536 characters of one
-MOST_TEXT = 6_000  # characters of a text that is quoted
+MOST_LINES = 40  # of a list: a comment is read
+MOST_LINE = 500  # characters of one
+MOST_TEXT = 4_000  # characters of a text that is quoted
+MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
 SIGNS = {"passed": "✅", "blocked": "❌", "not judged": "⚠️", "scored": "📋"}
-#: What GitHub makes a mention, a reference, an address or an emoji of, also in text that Markdown leaves alone.
-_ACTIVE = re.compile(r"[@#]|:(?=//|\w)|(?<=www)\.|(?<=GH)-", re.IGNORECASE)
+#: What GitHub makes a mention, a reference or an address of, also in text that Markdown leaves alone.
+_ACTIVE = re.compile(r"[@#]|:(?=//)|(?<=www)\.|(?<=GH)-", re.IGNORECASE)
 _SIGNS = {"$": "&#36;", "~": "\\~"}  # formulas and struck text
 
 
@@ -25,6 +27,10 @@ def escaped(text: str) -> str:
     safe = re.sub("[$~]", lambda sign: _SIGNS[sign[0]], shown_in_markdown(text))
     # entities become text before GitHub looks for mentions; a comment parts the text, and is not seen
     return _ACTIVE.sub(r"\g<0><!-- -->", safe)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LINE else f"{text[:MOST_LINE]}... ({len(text):,} characters)"
 
 
 def quoted(text: str) -> str:
@@ -37,12 +43,20 @@ def quoted(text: str) -> str:
 
 
 def markdown_report(report: Report) -> str:
-    """The report: the verdict, altered rules, then the table and the worst cases of each candidate."""
-    return "\n".join(_lines(report))
+    """The report: the verdict, altered rules, then the table and the worst cases of each candidate.
+
+    Where that is more than GitHub takes of a comment, cases are left out, then the tables.
+    """
+    head = list(_head(report))
+    for most in (SHOWN_WORST, 0):
+        text = "\n".join([*head, *_tables(report, most)])
+        if len(text) <= MOST_CHARACTERS:
+            return text
+    return "\n".join([*head, "", "The tables are too long for a comment: they stand in the page."])
 
 
-def _lines(report: Report) -> Iterator[str]:
-    yield f"### {SIGNS[report.outcome]} {escaped(report.verdict)}"
+def _head(report: Report) -> Iterator[str]:
+    yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
     rules = report.rules
     if rules.refused:
         yield from ("", "**What could not be judged:**", "", quoted(rules.refused))
@@ -58,19 +72,22 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
     if len(rules.by_rules) > 1:
         yield from ("", *_listed(rules.by_rules))
+
+
+def _tables(report: Report, most: int) -> Iterator[str]:
     for candidate in report.candidates:
-        yield from ("", *_candidate(candidate, len(report.candidates) > 1))
+        yield from ("", *_candidate(candidate, len(report.candidates) > 1, most))
     if report.notes:
         yield from ("", *_listed(report.notes))
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
-    yield from (f"- {escaped(line)}" for line in lines[:MOST_LINES])
+    yield from (f"- {escaped(_cut(line))}" for line in lines[:MOST_LINES])
     if len(lines) > MOST_LINES:
         yield f"- and {len(lines) - MOST_LINES} more"
 
 
-def _candidate(candidate: CandidateReport, is_one_of_many: bool) -> Iterator[str]:
+def _candidate(candidate: CandidateReport, is_one_of_many: bool, most: int) -> Iterator[str]:
     if is_one_of_many:
         yield from (f"#### {escaped(candidate.name)}: {escaped(candidate.verdict)}", "")
     if any(unit.verdict for unit in candidate.units):
@@ -84,10 +101,10 @@ def _candidate(candidate: CandidateReport, is_one_of_many: bool) -> Iterator[str
             yield from ("", f"**{escaped(unit.key)}**: {escaped(unit.reason)} {escaped(unit.driver)}".rstrip())
     if candidate.outcome != "scored":
         yield from ("", "To reproduce:", "", quoted(f"{candidate.command} {shlex.quote(candidate.folder)}/"))
-    if worst := candidate.worst:
-        rest = f", {min(SHOWN_WORST, len(worst))} of them here" if len(worst) > SHOWN_WORST else ""
+    if most and (worst := candidate.worst):
+        rest = f", {most} of them here" if len(worst) > most else ""
         yield from ("", f"<details><summary>{len(worst)} regressed{rest}</summary>", "")
-        for case in worst[:SHOWN_WORST]:
+        for case in worst[:most]:
             yield from _case(candidate, case)
         yield "</details>"
 
@@ -110,7 +127,7 @@ def _case(candidate: CandidateReport, case: CaseReport) -> Iterator[str]:
     if case.context:
         yield f"{escaped(f'{case.context.file}:{case.context.line}')}"
     yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
-    yield from (f"- {escaped(finding)}" for _, finding in case.findings)
+    yield from (f"- {escaped(_cut(finding))}" for _, finding in case.findings)
     if command := case_command(candidate, case):
         yield from ("", quoted(command))
     yield ""

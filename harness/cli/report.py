@@ -40,12 +40,13 @@ def report(
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.why import why_lines
 
-    if sum([markdown, style is Format.github, as_json]) > 1:
+    printed = sum([markdown, style is Format.github, as_json])
+    if printed > 1:
         raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
     inputs = read_inputs(record)
     if html:
         write_html(html, inputs.report())
-        errors.print(f"page: {show_path(html)}")
+        (errors if printed else console).print(f"page: {show_path(html)}")
     if as_json:
         print_json(inputs.report().as_dict())
     elif markdown:

@@ -23,7 +23,7 @@ _LAYOUT = "\n\t"
 _COMMAND = re.compile(r"^(\s*)(?=::)", re.MULTILINE)
 #: `##[group]`, and the same of other services (`##vso[`, `##teamcity[`), count anywhere in a line.
 _OLD_COMMAND = re.compile(r"#(?=#\w*\[)")
-_MARKUP = re.compile(r"[\\`*\[\]]|(?<!\w)_|_(?!\w)")
+_MARKUP = re.compile(r"[\\`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 

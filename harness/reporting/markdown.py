@@ -17,16 +17,14 @@ MOST_LINE = 500  # characters of one
 MOST_TEXT = 4_000  # characters of a text that is quoted
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
 SIGNS = {"passed": "✅", "blocked": "❌", "not judged": "⚠️", "scored": "📋"}
-#: What GitHub makes a mention, a reference or an address of, also in text that Markdown leaves alone.
-_ACTIVE = re.compile(r"[@#]|:(?=//)|(?<=www)\.|(?<=GH)-", re.IGNORECASE)
-_SIGNS = {"$": "&#36;", "~": "\\~"}  # formulas and struck text
+#: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
+_ACTIVE = re.compile(r"[@#$]|:(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
     """A text as itself, on a line of Markdown as GitHub reads it: no markup, HTML, link, mention, emoji or formula."""
-    safe = re.sub("[$~]", lambda sign: _SIGNS[sign[0]], shown_in_markdown(text))
     # entities become text before GitHub looks for mentions; a comment parts the text, and is not seen
-    return _ACTIVE.sub(r"\g<0><!-- -->", safe)
+    return _ACTIVE.sub(r"\g<0><!-- -->", shown_in_markdown(text))
 
 
 def _cut(text: str) -> str:

@@ -129,13 +129,15 @@ def gate(
 
 
 def _print(decision: Decision) -> None:
-    from tunegate.harness.reporting.record import print_record
+    from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
         if each.blocks or each.record.path:  # by the older rules alone what blocks: the rest is shown once
             if each.rules:
                 console.print(f"{_who(each)}by {each.rules}:")
-            print_record(console, each.record)
+            # the same answers by both rules: their cases are shown once
+            again = each.record.path is None and any(other.record.path for other in decision.by_rules)
+            print_record(console, each.record, limit=0 if again else SHOWN_CASES)
     for line in decision.notes:
         console.print(line)
     for each in decision.by_rules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,8 +88,9 @@ def view(record: Records) -> None:
     page = record[0].with_suffix(".html")
     write_html(page, read_inputs(record).report())
     console.print(f"page: {show_path(page)}")
-    if not webbrowser.open(page.resolve().as_uri()):
-        console.print("no browser could be started here: open it yourself")
+    address = page.resolve().as_uri()
+    if not (sys.stdout.isatty() and webbrowser.open(address)):  # in a log nobody could close it again
+        console.print(f"no browser was started here: open {address}")
 
 
 def comment(record: Records) -> None:

@@ -14,7 +14,7 @@ from tunegate.harness.core.reading import NotJson, parse_json
 
 Side = Literal["same", "before", "now"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
-MOST_PAIRS = 4_000_000  # of words that are compared one by one; beyond it the middle differs as a whole
+MOST_PAIRS = 250_000  # of words that are compared, at most hundredths of a second; beyond it the middle differs whole
 KEPT = 40  # characters of what is the same, on each side of a difference
 MOST_SHOWN = 400  # characters of one difference on a terminal
 MOST_FIELDS = 8  # of JSON, on a terminal

@@ -56,8 +56,6 @@ def markdown_report(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
     rules = report.rules
-    if rules.refused:
-        yield from ("", "**What could not be judged:**", "", quoted(rules.refused))
     if rules.altered:
         if rules.permitted:
             yield from ("", "**Altered rules, permitted:**", "")
@@ -68,6 +66,8 @@ def _head(report: Report) -> Iterator[str]:
             yield from ("", f"To permit exactly these: `--permit={rules.permit}`")
     if rules.added:
         yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
+    if rules.refused:
+        yield from ("", "**What could not be judged:**", "", quoted(rules.refused))
     if len(rules.by_rules) > 1:
         yield from ("", *_listed(rules.by_rules))
 

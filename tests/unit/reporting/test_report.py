@@ -101,3 +101,11 @@ def test_it_names_what_was_judged_by_whole_digests(tmp_path):
     assert found["base"] == "b" * 64
     assert found["record's digest"] == made.as_dict()["digest"]
     assert found["cases"] == "open ones only"
+
+
+def test_a_record_that_does_not_say_what_is_sealed_shows_nothing_where_sealed_cases_were_opened(tmp_path):
+    made = judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
+    policies = {key: {"role": "guard", "margin": 0.1} for key in made.policies}
+    verdicts = {key: {**each, "sealed": False} for key, each in made.verdicts.items()}
+    report = candidate_report(replace(made, policies=policies, verdicts=verdicts, sealed=True))
+    assert all(case.sealed and case.now is None for case in report.cases)

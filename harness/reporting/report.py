@@ -279,7 +279,8 @@ def rerun(record: Record) -> str:
     """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
     names, options = record.fingerprint.get("names", {}), ["pytest"]
     if record.verdicts:
-        options.append("--tg-against=baseline")
+        by_record = any(each["reference"] == "record" for each in record.verdicts.values())
+        options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")
     if model := names.get("model"):
         outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""
         options.append(f"--tg-model={shown(model + outputs)}")

@@ -119,9 +119,13 @@ def _outcome(
         sentences.append("Not judged: something is missing or is no longer what it was; nothing passes.")
     if rules.altered and not rules.permitted:
         sentences.append(f"Blocked by {_number(rules.altered, 'altered rule')} that nobody has permitted.")
-    older = [each for decision in decisions for each in decision["by_rules"] if each["blocks"] and not each["record"]]
-    if outcome != "blocked":
-        sentences += [f"Blocked by {each['rules']}: {', '.join(each['blocks'])}." for each in older]
+    if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
+        blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
+        sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]
     if verdict and not rules.refused:
         sentences.append(verdict)
     return ("not judged" if rules.refused else "blocked"), " ".join(sentences) or "Blocked."
+
+
+def _by(verdict: Mapping[str, Any]) -> str:
+    return f"{verdict['rules']}: " if verdict["rules"] else ""

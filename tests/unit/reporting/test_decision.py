@@ -66,6 +66,17 @@ def test_the_older_rules_block_too(tmp_path):
     assert found.rules.by_rules == ("by the rules of main: blocked by desk/triage, desk",)
 
 
+def test_a_task_without_a_decision_blocks_whatever_its_units_say(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    path = decision(tmp_path, made, passes=False)
+    data = json.loads(path.read_text())
+    data["by_rules"][0]["blocks"] = ["other"]
+    path.write_text(json.dumps(data))
+    found = report(path)
+    assert found.outcome == "blocked"
+    assert found.verdict.startswith("Blocked by other. ")
+
+
 def test_what_could_not_be_judged_never_passes(tmp_path):
     found = report(decision(tmp_path, passes=False, refused="no baseline to compare with"))
     assert (found.outcome, found.candidates) == ("not judged", ())

@@ -189,8 +189,9 @@ def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str])
         return " ".join(blocking or decisions.values())
     if record.verdicts:
         return "No unit blocks; not all of a task was judged, so none is decided."
-    units = len(record.units)
-    return f"Scored: {len(record.cases)} cases of {units} unit{'s' if units != 1 else ''}, compared with nothing."
+    cases, units = (f"{len(each)} {name}{'s' if len(each) != 1 else ''}"
+                    for each, name in ((record.cases, "case"), (record.units, "unit")))  # fmt: skip
+    return f"Scored: {cases} of {units}, compared with nothing."
 
 
 def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:

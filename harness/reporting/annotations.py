@@ -18,7 +18,7 @@ def case_annotations(report: Report) -> Iterator[str]:
 
     Where nothing blocks, they are warnings.
     """
-    blocks = report.outcome in ("blocked", "not judged")
+    blocks = report.outcome in ("blocked", "refused")
     level: Level = "error" if blocks else "warning"
     lines = [report.verdict, *report.rules.altered, *(line for line in report.rules.refused.splitlines() if line)]
     yield workflow_command("error" if blocks else "notice", None, 1, TITLE, "\n".join(lines))

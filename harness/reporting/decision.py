@@ -111,12 +111,12 @@ def _outcome(
     decisions: Sequence[Mapping[str, Any]], rules: RuleReport, candidates: Sequence[CandidateReport]
 ) -> tuple[GateOutcome, str]:
     """The outcome and the verdict: what could not be judged first, then altered rules, then what was judged."""
-    outcome, verdict = summary(candidates) if candidates else ("not judged", "")
+    outcome, verdict = summary(candidates) if candidates else ("refused", "")
     if all(each["passes"] for each in decisions):
         return ("passed" if outcome == "scored" else outcome), verdict
     sentences = []
     if rules.refused:
-        sentences.append("Not judged: something is missing or is no longer what it was; nothing passes.")
+        sentences.append("Refused: something is missing or is no longer what it was; nothing passes.")
     if rules.altered and not rules.permitted:
         sentences.append(f"Blocked by {_number(rules.altered, 'altered rule')} that nobody has permitted.")
     if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
@@ -124,7 +124,7 @@ def _outcome(
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]
     if verdict and not rules.refused:
         sentences.append(verdict)
-    return ("not judged" if rules.refused else "blocked"), " ".join(sentences) or "Blocked."
+    return ("refused" if rules.refused else "blocked"), " ".join(sentences) or "Blocked."
 
 
 def _by(verdict: Mapping[str, Any]) -> str:

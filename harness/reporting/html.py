@@ -62,8 +62,8 @@ def html_page(report: Report) -> str:
         "form-action 'none'"
     )
     return environment.get_template("report.html.j2").render(
-        report=report, policy=policy, style=style, script=script, data=_data(report), draw=draw, change=change,
-        difference=difference,
+        report=report, policy=policy, style=style, script=script, data=_data(report), drawing_of=drawing_of,
+        change=change, difference=difference,
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def draw(unit: UnitReport) -> Drawing | None:
+def drawing_of(unit: UnitReport) -> Drawing | None:
     """The interval of a unit's difference beside zero and its margin; None where there is none."""
     if unit.interval is None or unit.difference is None:
         return None

@@ -16,7 +16,7 @@ MOST_LINES = 40  # of a list: a comment is read
 MOST_LINE = 500  # characters of one
 MOST_TEXT = 4_000  # characters of a text that is quoted
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
-SIGNS = {"passed": "✅", "blocked": "❌", "not judged": "⚠️", "scored": "📋"}
+SIGNS = {"passed": "✅", "blocked": "❌", "refused": "⚠️", "scored": "📋"}
 #: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
 _ACTIVE = re.compile(r"[@#$]|:(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
 

@@ -95,6 +95,7 @@ class PullRequest:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
                 return parse_json(answer.read(MOST_ANSWER).decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code in WITHOUT_RIGHT:
                 raise NoRight(f"{method} {url}: {error.code}") from None
             raise CouldNotRun(f"{method} {url}: expected an answer, found the error {error.code}") from None

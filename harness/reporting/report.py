@@ -18,7 +18,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.slices import SliceReport, driver, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
-GateOutcome = Literal["passed", "blocked", "not judged", "scored"]
+GateOutcome = Literal["passed", "blocked", "refused", "scored"]
 ORDER: Sequence[CaseState] = ("regressed", "unscored", "failed", "fixed", "scored", "passed")
 
 

@@ -192,7 +192,7 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
 def test_what_cannot_be_judged_is_said_too(runner, hub):
     (runner.root / "fixtures/desk/triage.yaml").write_text("cases: [")
     assert runner.run() == 4
-    assert hub.comments[0]["body"].splitlines()[1].startswith("### ⚠️ Not judged")
+    assert hub.comments[0]["body"].splitlines()[1].startswith("### ⚠️ Refused")
     assert "fixtures/desk/triage.yaml:1" in hub.comments[0]["body"]
 
 

@@ -79,8 +79,8 @@ def test_a_task_without_a_decision_blocks_whatever_its_units_say(tmp_path):
 
 def test_what_could_not_be_judged_never_passes(tmp_path):
     found = report(decision(tmp_path, passes=False, refused="no baseline to compare with"))
-    assert (found.outcome, found.candidates) == ("not judged", ())
-    assert found.verdict == "Not judged: something is missing or is no longer what it was; nothing passes."
+    assert (found.outcome, found.candidates) == ("refused", ())
+    assert found.verdict == "Refused: something is missing or is no longer what it was; nothing passes."
     assert list(case_annotations(found)) == [
         f"::error title=tunegate::{found.verdict}%0Ano baseline to compare with",
     ]

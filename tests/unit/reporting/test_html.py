@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.reporting.html import draw, html_page
+from tunegate.harness.reporting.html import drawing_of, html_page
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, RuleReport, UnitReport
 
 VOID = {"meta", "input", "link", "br", "img", "base"}
@@ -176,8 +176,8 @@ def test_several_candidates_stand_beside_each_other():
 
 
 def test_an_interval_is_drawn_to_scale_beside_its_margin():
-    drawn = draw(UNIT)
+    drawn = drawing_of(UNIT)
     assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (6.0, 59.7, 46.3, 73.1)
     assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
-    assert draw(replace(UNIT, interval=None)) is None
-    assert draw(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
+    assert drawing_of(replace(UNIT, interval=None)) is None
+    assert drawing_of(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100

@@ -25,8 +25,8 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import locked
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import locked, text_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
@@ -35,6 +35,7 @@ from tunegate.harness.evaluation.options import BASELINE, Options, same_names, s
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.sidecar import sidecar_path, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -148,12 +149,13 @@ class Session:
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = waiting.pop(0)
-            record = self._evaluate(candidate, watch)
+            sidecar = self._sidecar(candidate)
+            record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
             self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
-            evaluated.append((candidate.adapter, record))
+            evaluated.append((candidate.adapter, record, sidecar))
             self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
-        self.records += [self._keep(record, adapter) for adapter, record in evaluated]
+        self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
 
@@ -286,7 +288,10 @@ class Session:
             record = self._ask(candidate.model, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
         noise = self._noise(candidate.model, record, watch) if self.options.record else {}
-        record = replace(record, policies={key: policies[key] for key in record.units}, timing=timing, noise=noise)
+        record = replace(
+            record, policies={key: policies[key] for key in record.units}, timing=timing, noise=noise,
+            inconclusive=self.options.inconclusive,
+        )  # fmt: skip
         if not candidate.references:
             return record
         # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
@@ -337,12 +342,22 @@ class Session:
         """The selected units, with their selected cases alone."""
         return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
 
-    def _keep(self, record: Record, adapter: Path | None) -> Record:
+    def _sidecar(self, candidate: Candidate) -> str:
+        references = {name: each.record for name, each in candidate.references.items()}
+        return sidecar_text(self._asked, self.options.rung, references)
+
+    def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
         runs = self.options.root / RUNS
         with locked(runs / ".naming"):
-            kept = record.write(runs / f"{next_name(runs)}.json")
+            kept = _written(record, sidecar, runs / f"{next_name(runs)}.json")
         out = self.options.out_of(adapter)
-        return record.write(out) if out else kept
+        return _written(record, sidecar, out) if out else kept
+
+
+def _written(record: Record, sidecar: str, path: Path) -> Record:
+    """The record, written behind its sidecar: one that exists is complete."""
+    write_atomically(sidecar_path(path), sidecar)
+    return record.write(path)
 
 
 def next_name(runs: Path) -> str:

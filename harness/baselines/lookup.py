@@ -23,6 +23,7 @@ DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
 RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
+DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
 
@@ -279,8 +280,9 @@ def difference_notes(record: Record, fingerprint: Fingerprint, tasks: Sequence[T
 
 
 def _short(value: object) -> str:
+    """A digest by its first digits; a name in full, or two that begin alike would read alike."""
     text = str(value)
-    return text if len(text) <= 24 else text[:12]
+    return text[:12] if DIGEST.fullmatch(text) else text
 
 
 def check_released(root: Path, subject: Mapping[str, str | None], units: Sequence[Unit], adapter: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -35,7 +35,8 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
-from tunegate.harness.core.errors import Refused, UsageError
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError
+from tunegate.harness.core.files import write_json
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
@@ -92,6 +93,7 @@ def gate(
     requests: Annotated[Path | None, shared("requests")] = None,
     inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
     out: Annotated[Path | None, shared("out")] = None,
+    written: Annotated[Path | None, shared("decision")] = None,
     fresh: Annotated[bool, shared("fresh")] = False,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     as_json: Json = False,
@@ -108,7 +110,7 @@ def gate(
     from tunegate.harness.evaluation.options import BASELINE, Options
     from tunegate.harness.models.adapters import adapter_digests
     from tunegate.harness.models.model_options import ModelOptions
-    from tunegate.harness.policy_from import decide_change
+    from tunegate.harness.policy_from import Decision, decide_change
 
     if permit and not policy_from:
         raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
@@ -121,11 +123,18 @@ def gate(
     )  # fmt: skip
     tell = (lambda _: None) if as_json else _print_changes
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    with isolating_checks():
-        decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    try:
+        with isolating_checks():
+            decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    except TunegateError as error:
+        if written:
+            write_json(written, Decision(refused=str(error)).as_dict())
+        raise
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")
+    if written:
+        write_json(written, decision.as_dict())
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -137,13 +146,15 @@ def gate(
 
 
 def _print(decision: Decision) -> None:
-    from tunegate.harness.reporting.record import print_record
+    from tunegate.harness.reporting.record import SHOWN_CASES, print_record
 
     for each in decision.by_rules:
         if each.blocks or each.record.path:  # by the older rules alone what blocks: the rest is shown once
             if each.rules:
                 console.print(f"{_who(each)}by {each.rules}:")
-            print_record(console, each.record)
+            # the same answers by both rules: their cases are shown once
+            again = each.record.path is None and any(other.record.path for other in decision.by_rules)
+            print_record(console, each.record, limit=0 if again else SHOWN_CASES)
     for line in decision.notes:
         console.print(line)
     for each in decision.by_rules:
@@ -171,24 +182,13 @@ def _reasons(decision: Decision) -> Iterator[str]:
 
 
 def _print_changes(decision: Decision) -> None:
-    """What a change does to the rules, before anything else: the part that a reviewer has to see."""
+    """What a change does to the rules, before anything else."""
+    from tunegate.harness.reporting.decision import change_lines
+
     changes = decision.changes
-    if changes is None:
-        return
-    if changes.altered:
-        how = "permitted" if decision.permitted else "they block until someone permits them"
-        console.print(f"{_number(changes.altered, 'altered rule')}; {how}")
-    for line in changes.altered:
-        console.print(f"  {line}")
-    if changes.added:
-        console.print(f"{_number(changes.added, 'addition')}, blocking nothing")
-    for line in changes.added:
-        console.print(f"  {line}")
+    for line in change_lines(changes.altered, changes.added, decision.permitted) if changes else ():
+        console.print(line)
 
 
 def _who(verdict: RulesVerdict) -> str:
     return f"{verdict.record.adapter}, " if verdict.record.adapter else ""
-
-
-def _number(lines: Sequence[str], name: str) -> str:
-    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"

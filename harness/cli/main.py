@@ -16,7 +16,7 @@ from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, release, retire, verify
-from tunegate.harness.cli.report import demo, ledger, report
+from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.training import diagnose, train
 from tunegate.harness.core.errors import CouldNotRun
 
@@ -38,6 +38,8 @@ COMMANDS = (
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
     (report, "Show records: one, or side by side.", "tunegate report record.json"),
+    (view, "Open a record as a page.", "tunegate view record.json"),
+    (comment, "Say it on the pull request.", "tunegate comment decision.json"),
     (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
     (demo, "Run the whole loop on a small model.", "tunegate demo"),
 )

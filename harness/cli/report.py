@@ -2,37 +2,121 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import BASELINES, Baselines, Json, console, shared
-from tunegate.harness.core.printing import Printer, print_json
+from tunegate.harness.cli.common import BASELINES, Baselines, Json, console, errors, shared
+from tunegate.harness.cli.fixtures import Format
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.printing import Printer, print_json, print_line
+
+if TYPE_CHECKING:
+    from tunegate.harness.reporting.decision import Inputs
+
+
+Records = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Records, as --tg-out or .tunegate/runs/ keep them, or what gate --decision wrote.", metavar="RECORD.json"
+    ),
+]
 
 
 def report(
-    record: Annotated[
-        list[Path],
-        typer.Argument(help="Records, as --tg-out or .tunegate/runs/ keep them.", metavar="RECORD.json"),
-    ],
+    record: Records,
     why: Annotated[bool, shared("why")] = False,
+    html: Annotated[Path | None, shared("html")] = None,
+    markdown: Annotated[bool, shared("markdown")] = False,
+    style: Annotated[Format, shared("format")] = Format.text,
     as_json: Json = False,
 ) -> None:
-    """Show a record: its table, verdicts, decisions, every regressed case with both outputs. Several: side by side."""
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.reporting.record import print_record, print_side_by_side
+    """Show a record: the verdict, every regressed case by what differs, the table. Several: side by side."""
+    from tunegate.harness.reporting.annotations import case_annotations
+    from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.html import write_html
+    from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.why import why_lines
 
-    records = [read_record(path) for path in record]
+    printed = sum([markdown, style is Format.github, as_json])
+    if printed > 1:
+        raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
+    inputs = read_inputs(record)
+    if html:
+        write_html(html, inputs.report())
+        (errors if printed else console).print(f"page: {show_path(html)}")
     if as_json:
-        print_json([each.as_dict() for each in records])
-    elif len(records) > 1:
-        print_side_by_side(console, records)
-    else:
-        print_record(console, records[0], limit=None)
-    for line in (line for each in records if why and not as_json for line in why_lines(each)):
-        console.print(line, markup=False)
+        print_json(inputs.report().as_dict())
+    elif markdown:
+        print_line(markdown_report(inputs.report()))
+    elif style is Format.github:
+        for line in case_annotations(inputs.report()):
+            print_line(line)
+    elif not html:
+        _print_inputs(inputs)
+        for line in (line for each in inputs.records if why for line in why_lines(each)):
+            console.print(line, markup=False)
+
+
+def _print_inputs(inputs: Inputs) -> None:
+    from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.record import print_record, print_side_by_side
+
+    if inputs.decisions:
+        found = inputs.report()
+        rules = found.rules
+        console.print(found.verdict)
+        for line in (*change_lines(rules.altered, rules.added, rules.permitted), rules.refused, *rules.by_rules):
+            if line:
+                console.print(line)
+    if len(inputs.records) > 1:
+        print_side_by_side(console, inputs.records)
+    for record in inputs.records if len(inputs.records) == 1 else ():
+        print_record(console, record, limit=None)
+
+
+def view(record: Records) -> None:
+    """Write the page of a record beside it, and open it in a browser."""
+    import webbrowser
+
+    from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.html import write_html
+
+    page = record[0].with_suffix(".html")
+    write_html(page, read_inputs(record).report())
+    console.print(f"page: {show_path(page)}")
+    address = page.resolve().as_uri()
+    if not (sys.stdout.isatty() and webbrowser.open(address)):  # in a log nobody could close it again
+        console.print(f"no browser was started here: open {address}")
+
+
+def comment(record: Records) -> None:
+    """Say it where the change is reviewed: in the summary of the job, and in one comment that is kept up to date.
+
+    It reads what GitHub Actions says of itself in GITHUB_ variables, and the token in GITHUB_TOKEN. Without the right
+    to comment, as on a pull request from a fork, the summary has it. It ends with 0 once it is said, not as the gate.
+    """
+    from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.markdown import markdown_report
+    from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
+
+    found = read_inputs(record).report()
+    markdown = markdown_report(found)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        add_to_summary(Path(summary), markdown)
+    pull = pull_request_of(os.environ)
+    if pull is None:
+        console.print("no pull request: said in the summary alone" if summary else markdown)
+        return
+    try:
+        known = pull.known()
+        done = pull.say(comment_body(found, markdown, known, os.environ), known)
+        console.print(f"comment: {done} on {pull.repository}#{pull.number}")
+    except NoRight as error:
+        console.print(f"no right to comment ({error}): said in the summary alone")
 
 
 def ledger(

@@ -23,7 +23,7 @@ _LAYOUT = "\n\t"
 _COMMAND = re.compile(r"^(\s*)(?=::)", re.MULTILINE)
 #: `##[group]`, and the same of other services (`##vso[`, `##teamcity[`), count anywhere in a line.
 _OLD_COMMAND = re.compile(r"#(?=#\w*\[)")
-_MARKUP = re.compile(r"[\\`*\[\]]|(?<!\w)_|_(?!\w)")
+_MARKUP = re.compile(r"[\\`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 
@@ -34,7 +34,12 @@ def shown(text: str) -> str:
 
 def shown_lines(text: str) -> str:
     """A text of several lines, whose line breaks and tabs are meant."""
-    return _defused(_UNSEEN.sub(lambda seen: seen[0] if seen[0] in _LAYOUT else _escape(seen), text))
+    return _defused(visible_lines(text))
+
+
+def visible_lines(text: str) -> str:
+    """The same where no log is written, as in a page: what cannot be seen is escaped, and commands are text."""
+    return _UNSEEN.sub(lambda seen: seen[0] if seen[0] in _LAYOUT else _escape(seen), text)
 
 
 def shown_in_markdown(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunegate.harness.checks.base import Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
@@ -118,7 +118,8 @@ class Record:
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
     `openings` tell, by unit, the how many-th adapter this is that was asked its cases, `noise` what came of asking
-    again, where that was done.
+    again, where that was done. `sidecar` is the digest of what lies beside it (see sidecar.py); `inconclusive` says
+    what a unit that is inconclusive alone did to the exit code.
     """
 
     partial: bool
@@ -138,6 +139,8 @@ class Record:
     adapter: str | None = None
     created: str = ""
     sealed: bool = False
+    sidecar: str = ""
+    inconclusive: Literal["block", "warn"] = "block"
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -174,7 +177,8 @@ class Record:
         fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
         return stamped({
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
-            "adapter": self.adapter, "fingerprint": fingerprint,
+            "adapter": self.adapter, "sidecar": self.sidecar, "inconclusive": self.inconclusive,
+            "fingerprint": fingerprint,
             "policies": {key: dict(policy) for key, policy in self.policies.items()},
             "cases": {key: result.as_dict() for key, result in self.cases.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
@@ -210,7 +214,8 @@ def read_record(path: Path) -> Record:
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
         openings=data.get("openings", {}), noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
-        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False), path=path,
+        adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
+        sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip
     if torn := next(_torn(record), ""):
         raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; judge again")

@@ -198,6 +198,11 @@ def decision(outlook: Outlook) -> str:
     return _decision(outlook) + remark
 
 
+def only_warned(units: Sequence[str]) -> str:
+    """A task's decision where nothing but inconclusive units stands against it, and these only warn."""
+    return f"Not proven: {listed(units)} inconclusive, which warns here and ends with 0; nothing can be released on it."
+
+
 def _decision(outlook: Outlook) -> str:
     undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
     if outlook.blocking:

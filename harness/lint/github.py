@@ -1,37 +1,15 @@
-"""Mistakes and warnings as workflow commands of GitHub Actions, which shows them beside the lines of a pull request.
-
-The commands are described in GitHub's "Workflow commands for GitHub Actions".
-"""
+"""Mistakes and warnings as annotations of GitHub Actions."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from tunegate.harness.core.errors import LintWarning, Problem
+from tunegate.harness.core.workflow_commands import workflow_command
 
-from tunegate.harness.core.errors import LintWarning, Problem, show_path
-from tunegate.harness.core.escaping import shown_lines
+TITLE = "tunegate lint"
 
 
 def annotation(found: Problem | LintWarning) -> str:
-    """One workflow command: `::error file=..,line=..,title=..::..` of a mistake, `::warning ..` of a warning."""
-    file, line = _property(_in_workspace(found.file)), max(found.line, 1)
+    """One workflow command: an error of a mistake, a warning of a warning."""
     if isinstance(found, LintWarning):
-        return f"::warning file={file},line={line},title=tunegate lint::{_data(found.text)}"
-    said = str(found).removeprefix(f"{found.place}: ")
-    return f"::error file={file},line={line},title=tunegate lint::{_data(said)}"
-
-
-def _in_workspace(file: Path) -> str:
-    """A path as GitHub wants it: from the root of the checkout, also where the command ran below it."""
-    path = Path(os.path.realpath(file))  # which takes links that lead in a circle
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(file)
-
-
-def _data(text: str) -> str:
-    # % first, or the escapes of the others would be escaped again
-    return shown_lines(text).replace("%", "%25").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+        return workflow_command("warning", found.file, found.line, TITLE, found.text)
+    return workflow_command("error", found.file, found.line, TITLE, str(found).removeprefix(f"{found.place}: "))

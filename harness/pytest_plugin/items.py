@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.options import read_options
 from tunegate.harness.reporting.leaderboard import print_leaderboard
-from tunegate.harness.reporting.record import case_failure, print_record, regressed_lines
+from tunegate.harness.reporting.record import case_failure, print_record
 from tunegate.harness.session import Session
 
 
@@ -62,6 +62,13 @@ class CaseItem:
         references = self.state.session.references[self.candidate].values()
         results = [reference.cases[self.case.key] for reference in references if self.case.key in reference.cases]
         return next((result for result in results if result.passed), results[0] if results else None)
+
+    @property
+    def headline(self) -> str:
+        """Where it stands and why it failed, on a line, for a list of failures."""
+        missed = next((each for each in self.result.repeats if not each.passed), self.result)
+        rules = ", ".join(dict.fromkeys(each.rule for each in missed.findings)) or "unscored"
+        return shown(f"{self.case.key} ({self.case.place}): {rules}")
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
@@ -126,9 +133,14 @@ class GateItem:
             verdict = record.verdicts[self.unit.key]
             if gate.unit_blocked(self.unit.key, verdict, soft):
                 yield f"{self.unit.key}: {verdict['reason']}"
-                yield from regressed_lines(record, self.unit.key)
         elif gate.task_blocked(record.tasks[self.task.name], soft):
             yield f"{self.task.name}: {record.tasks[self.task.name]['reason']}"
+
+    @property
+    def headline(self) -> str:
+        """Why it failed, in a word or two, for a list of failures."""
+        record = self.state.session.records[self.candidate]
+        return str(record.verdicts[self.unit.key]["verdict"] if self.unit else "blocked")
 
     def excuse(self) -> str:
         """A gate that blocks is always news."""
@@ -145,6 +157,7 @@ class State:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.chosen = False
+        self.failed: list[set[str]] = []  # by candidate, the cases that pytest shows as failures
         self.repeated: Sequence[pytest.Item] = ()  # items of fixture files that a suite's own module has as well
         self._suites: tuple[str, ...] = ()
         # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
@@ -256,16 +269,27 @@ class State:
         console = _console(self.config.pluginmanager.get_plugin("terminalreporter"))
         console.print()
         self.session.execute(watch_on(console))
+        self.failed = [set() for _ in self.session.records]
         gc.freeze()
+
+    def _shown(self, candidate: int) -> Collection[str]:
+        """The cases that stand among pytest's failures, where it shows them."""
+        option = self.config.option
+        return () if option.no_summary or option.tbstyle == "no" else self.failed[candidate]
+
+    def fail(self, handle: CaseItem | GateItem) -> None:
+        """Remember a case that pytest shows as a failure."""
+        if isinstance(handle, CaseItem):
+            self.failed[handle.candidate].add(handle.case.key)
 
     def summarize(self, reporter: Any) -> None:
         """The last lines of a run: a table for each candidate, what is partial, what was written."""
         if not self.session.records:
             return
         console = _console(reporter)
-        for record in self.session.records:
+        for candidate, record in enumerate(self.session.records):
             reporter.section("tunegate")
-            print_record(console, record)
+            print_record(console, record, without=self._shown(candidate))
         if len(self.session.records) > 1:
             reporter.section("leaderboard")
             print_leaderboard(console, self.session.records, self.session.base_folder)

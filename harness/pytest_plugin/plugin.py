@@ -236,7 +236,17 @@ def pytest_runtest_makereport(
         if excuse:
             report.outcome = "skipped"
             report.wasxfail = excuse
+        elif report.failed:
+            item.config.stash[STATE].fail(handle)
+            _shorten(report, handle)
     return report
+
+
+def _shorten(report: pytest.TestReport, handle: CaseItem | GateItem) -> None:
+    """Keep a failure to a line in pytest's list of them, which under CI says all of it once more."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = handle.headline
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
@@ -246,8 +256,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     return None
 
 
-def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: Any, exitstatus: int, config: pytest.Config
+) -> Generator[None, None, None]:
     """End with the table of units, the decisions and the paths of what was written."""
+    yield  # the outermost wrapper: pytest's own list of failures comes before it
     if STATE in config.stash:
         with ending(config):
             config.stash[STATE].summarize(terminalreporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rich import box
 from rich.console import Console, JustifyMethod
@@ -16,41 +16,62 @@ from tunegate.harness.core.formatting import difference, level, listed, points, 
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
+from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 
 SHOWN_OUTPUT = 600
-SHOWN_CASES = 3  # cases under a verdict
-ONE_LINE = 240  # characters of an output there
+SHOWN_CASES = 3  # regressed cases under a unit
 STYLE = {
     "regressed": "bold red", "inconclusive": "yellow", "held": "green", "improved": "bold green", "cannot fall": "dim",
     "ungated": "dim",
 }  # fmt: skip
+OUTCOME = {"blocked": "bold red", "passed": "bold green", "scored": "bold"}
 COLUMNS = 100  # of a table, at least
 SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
 LEFT = {"unit", "role", "verdict", "rates"}
 
 
-def print_record(console: Console, record: Record, limit: int | None = SHOWN_CASES) -> None:
-    """A record in full: the table, a sentence for each verdict and decision, the rates, and where it is kept.
+def print_record(
+    console: Console, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = ()
+) -> None:
+    """A record in full: the verdict, a sentence for each unit, the rates; the table and what to do next stand last.
 
-    Under each verdict stand the regressed cases with both outputs, at most `limit` of them (None: all).
+    Under each unit stand the regressed cases with what differs, at most `limit` of them (None: all), but for those
+    `without`, which were shown before.
     """
-    wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
-    console.print(Segments(console.render(record_table(record), wide)), crop=False, soft_wrap=True)
-    console.print()
-    for unit, verdict in record.verdicts.items():
-        _line(console, f"{unit}: {verdict['reason']}")
-        for line in regressed_lines(record, unit, limit):
+    report = candidate_report(record)
+    console.print(f"{report.name}: {report.verdict}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
+    for unit in report.units:
+        if unit.reason:
+            _line(console, f"{unit.key}: {unit.reason}")
+        for line in regressed_lines(report, unit, limit, without):
             _line(console, line)
-    for line in _rate_lines(record):
-        _line(console, line)
-    for line in render_timing(record.timing) if record.timing else ():
+    for line in (*_rate_lines(record), *(render_timing(record.timing) if record.timing else ())):
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
-    for task, decision in record.tasks.items():
-        _line(console, f"{task}: {decision['reason']}")
-    if record.path:
-        _line(console, f"record: {show_path(record.path)}")
+    console.print()
+    wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
+    console.print(Segments(console.render(record_table(record), wide)), crop=False, soft_wrap=True)
+    console.print()
+    for task, sentence in report.decisions.items():
+        _line(console, f"{task}: {sentence}")
+    for line in next_lines(record, report):
+        _line(console, line)
+
+
+def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
+    """Where the record is, and what to do with it."""
+    if not record.path:
+        return
+    path = show_path(record.path)
+    yield f"record: {path}"
+    if report.outcome == "scored":
+        return
+    yield f"next: tunegate view {path} shows every case beside its reference"
+    for unit in report.units:
+        if unit.verdict == "inconclusive" and unit.difference is not None:
+            yield f"next: tunegate plan --unit {unit.key} says how many cases would settle it"
 
 
 def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
@@ -60,12 +81,12 @@ def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
     for record in records:
         kept = f" ({show_path(record.path)})" if record.path else ""
         for task, decision in record.tasks.items():
-            _line(console, f"{_name(record)}: {task}: {decision['reason']}{kept}")
+            _line(console, f"{candidate_name(record)}: {task}: {decision['reason']}{kept}")
 
 
 def _beside(records: Sequence[Record]) -> Table:
     units = list(dict.fromkeys(unit for record in records for unit in record.units))
-    columns = ("unit", "cases", *map(_name, records))
+    columns = ("unit", "cases", *map(candidate_name, records))
     rows = [(unit, _cases(records, unit), *(_cell(record, unit, records) for record in records)) for unit in units]
     return _laid_out("side by side", columns, rows)
 
@@ -86,33 +107,19 @@ def _cell(record: Record, unit: str, records: Sequence[Record]) -> str:
     return f"{score} {verdict['verdict']}" if verdict else score
 
 
-def _name(record: Record) -> str:
-    """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
-    names = record.fingerprint.get("names", {})
-    who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
-    who = shown(who)
-    return who if record.rung == "as-is" else f"{who} ({record.rung})"
-
-
-def regressed_lines(record: Record, unit: str, limit: int | None = SHOWN_CASES) -> Iterator[str]:
-    """The regressed cases of a unit, critical ones first, each with what the reference answered and what came now."""
-    verdict = record.verdicts[unit]
-    regressed_cases = sorted(verdict.get("before", ()), key=lambda case: case not in verdict["critical"])
-    for case in regressed_cases[:limit]:
-        result = record.cases[f"{unit}/{case}"]
-        now = next((each for each in result.repeats if not each.passed), result)
-        yield f"  regressed: {unit}/{case}{' (critical)' if case in verdict['critical'] else ''}"
-        yield f"    before: {_one_line(verdict['before'][case])}"
-        yield f"    now:    {_one_line(now.output)}"
-        yield from (f"    - {shown(str(finding))}" for finding in now.findings)
-    if limit is not None and len(regressed_cases) > limit:
-        rest = len(regressed_cases) - limit
-        yield f"  and {rest} more{f' (tunegate report {show_path(record.path)} shows all)' if record.path else ''}"
-
-
-def _one_line(output: str | None) -> str:
-    text = shown(" ".join((output or "(none)").split()))
-    return text if len(text) <= ONE_LINE else f"{text[:ONE_LINE]}..."
+def regressed_lines(
+    report: CandidateReport, unit: UnitReport, limit: int | None = SHOWN_CASES, without: Collection[str] = ()
+) -> Iterator[str]:
+    """The regressed cases of a unit, critical ones first, each with what differs and what is wrong."""
+    if unit.driver and limit != 0:
+        yield f"  {shown(unit.driver)}"
+    left = [case for case in report.worst if case.unit == unit.key and case.key not in without]
+    for case in left[:limit]:
+        yield f"  regressed: {case.key}{' (critical)' if case.critical else ''}"
+        yield from (f"    {line}" for line in difference_lines(case.previous, case.now))
+        yield from (f"    - {shown(finding)}" for _, finding in case.findings)
+    if limit and len(left) > limit:
+        yield f"  and {len(left) - limit} more"
 
 
 def _line(console: Console, text: str) -> None:
@@ -198,12 +205,13 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
     missed = next((each for each in result.repeats if not each.passed), result)
     lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
-    if before is not None and before.output is not None:
-        lines += ["before:", _indent(before.output)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
         lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
-    lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
+    if before is not None and before.output is not None and missed.output is not None:
+        lines += ["difference:", *(f"  {line}" for line in difference_lines(before.output, missed.output))]
+    else:
+        lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
     lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in missed.findings)]
     return "\n".join(lines)
 

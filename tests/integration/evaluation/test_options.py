@@ -358,12 +358,17 @@ def test_plan_prints_json(home):
     assert planned["needed"] > 100
 
 
-def test_report_prints_the_records(project: Project):
+def test_report_prints_the_verdict_and_what_each_case_asked(project: Project):
     project.unit(["a"])
     project.replay({"desk/triage/a": '{"product": "boiler"}'}, "--tg-out=record.json")
     done = CliRunner().invoke(app, ["report", "record.json", "--json"])
 
-    assert json.loads(done.stdout) == [json.loads((project.path / "record.json").read_text())]
+    found = json.loads(done.stdout)
+    assert found["verdict"] == "Scored: 1 case of 1 unit, compared with nothing."
+    [case] = found["candidates"][0]["cases"]
+    assert (case["state"], case["now"], case["context"]["expect"]) == (
+        "passed", '{"product": "boiler"}', {"product": "boiler"},
+    )  # fmt: skip
 
 
 def test_no_color_is_honoured(home, monkeypatch):

@@ -90,7 +90,7 @@ def test_a_regression_fails_where_its_unit_was_not_scored_whole(triage: Project)
     result = gate(triage, answers(wrong=3), "-k", "case02 or case00")
     assert result.ret == 1
     result.assert_outcomes(failed=1, xfailed=1, deselected=20)
-    result.stdout.fnmatch_lines(["before:", f"  {GOOD}", "output:", f"  {BAD}"])
+    result.stdout.fnmatch_lines(["difference:", f"  before: {GOOD}", f"  now:    {BAD}"])
 
 
 def critical_case(case: str) -> dict:

@@ -153,7 +153,8 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
     workflow = (shop / ".github/workflows/tunegate.yml").read_text()
     gate = yaml.safe_load(workflow)["jobs"]["gate"]
     assert gate["defaults"] == {"run": {"working-directory": "models"}}
-    assert [each["run"].split()[0] for each in gate["steps"] if "run" in each] == ["pip", "tunegate", "tunegate"]
+    assert [each["run"].split()[0] for each in gate["steps"] if "run" in each] == ["pip", "tunegate", "tunegate", "if"]
+    assert "path: ${{ runner.temp }}/tunegate\n" in workflow
     assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
 
 

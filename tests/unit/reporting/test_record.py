@@ -25,6 +25,13 @@ def shown(record: Record, width: int = 100) -> list[str]:
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
+def table_of(record: Record, width: int = 100) -> list[str]:
+    """The lines of the table alone, which stands between the sentences and what to do next."""
+    lines = shown(record, width)
+    first = lines.index("") + 1
+    return lines[first : lines.index("", first)]
+
+
 @pytest.fixture
 def tasks(tmp_path):
     write_desk(tmp_path, 100)
@@ -49,7 +56,7 @@ HEADS = "regressed/ unit role cases before now difference [92 %] fixed verdict"
 
 
 def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
-    table = shown(gated)[: shown(gated).index("")]
+    table = table_of(gated)
     assert max(map(len, table)) <= 100
     assert table[0] == "tiny against baseline"
     assert " ".join(" ".join(table[1:3]).split()) == HEADS
@@ -80,9 +87,10 @@ def test_a_narrow_terminal_loses_nothing(gated):
     assert shown(gated, width=40) == shown(gated, width=100)
 
 
-def test_sentences_rates_and_decision_follow_one_a_line(gated):
+def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
     lines = shown(gated)
-    assert lines[lines.index("") + 1 :] == [
+    assert lines[: lines.index("")] == [
+        "tiny: Blocked: desk/first-contact-replies inconclusive.",
         f"desk/first-contact-replies: {gated.verdicts['desk/first-contact-replies']['reason']}",
         *(
             line
@@ -97,8 +105,24 @@ def test_sentences_rates_and_decision_follow_one_a_line(gated):
         f"desk/triage: {gated.verdicts[T]['reason']}",
         "desk/first-contact-replies: adherence 95.0 %, exact 95.0 % (baseline: 100.0 %, 100.0 %)",
         "desk/triage: adherence 100.0 %, exact 90.0 % (baseline: 0.0 %, 0.0 %)",
-        "desk: Blocked: desk/first-contact-replies inconclusive.",
     ]
+    assert lines[-1] == "desk: Blocked: desk/first-contact-replies inconclusive."
+
+
+def test_where_inconclusive_only_warns_nothing_says_blocked(gated):
+    lines = shown(replace(gated, inconclusive="warn"))
+    assert lines[0] == (
+        "tiny: Not proven: desk/first-contact-replies inconclusive, which warns here and ends with 0; nothing can be "
+        "released on it."
+    )
+    assert not any("Blocked" in line for line in lines)
+
+
+def test_a_case_that_was_shown_before_is_not_shown_again(gated):
+    console = Console(file=io.StringIO(), width=100)
+    print_record(console, gated, without={"desk/first-contact-replies/c057", "desk/first-contact-replies/c058"})
+    regressed = [line for line in console.file.getvalue().splitlines() if "regressed: " in line]
+    assert regressed == ["  regressed: desk/first-contact-replies/c059"]
 
 
 def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_ones_come_first(tmp_path):
@@ -110,13 +134,14 @@ def test_beyond_three_regressed_cases_it_says_where_the_rest_are_and_critical_on
         long, cases={key: replace(each, output="so\nvery " * 60, findings=()) for key, each in long.cases.items()}
     )
     lines = shown(gate.compare(tasks, tuned, {"baseline": base}, []))
-    below = lines[lines.index("") :]  # the table
-    regressed_cases = [line for line in below if line.startswith("  ") and "before" not in line]
+    above = lines[: lines.index("")]
+    regressed_cases = [line for line in above if line.startswith("  ") and "before" not in line]
     assert regressed_cases[0] == f"  regressed: {T}/c004 (critical)"
     assert regressed_cases[1].startswith("    now:    so very so very")
-    assert regressed_cases[1].endswith("...")
+    assert regressed_cases[1].endswith("... (479 characters)")
     assert [line.split("/")[-1] for line in regressed_cases[2::2][:2]] == ["c000", "c001"]
-    assert regressed_cases[-1] == f"  and 2 more (tunegate report {tmp_path / 'r.json'} shows all)"
+    assert regressed_cases[-1] == "  and 2 more"
+    assert lines[-1] == f"next: tunegate view {tmp_path / 'r.json'} shows every case beside its reference"
 
 
 def test_the_cases_of_a_sealed_unit_that_regressed_are_not_shown(tmp_path):
@@ -131,7 +156,7 @@ def test_the_cases_of_a_sealed_unit_that_regressed_are_not_shown(tmp_path):
 def test_a_record_alone_shows_scores_rates_and_tokens(tasks):
     alone = record(tasks, {T: "1" * 90 + "0" * 10})
     summary = replace(alone.units[T], rates={"adherence": 1.0, "exact": 0.9}, tokens=(61.2, 38.4), unscored=2)
-    lines = shown(replace(alone, units={T: summary}))
+    lines = table_of(replace(alone, units={T: summary}))
     assert max(map(len, lines)) <= 100
     assert " ".join(lines[3].split()) == (
         "desk/triage 100 (2 unscored) 90.0 % 82.6 to 94.5 % adherence 100 %, exact 90 % 61/38"
@@ -148,7 +173,7 @@ def test_brackets_in_names_are_names_not_markup(tasks):
     odd = record(
         tasks, {T: "1" * 100}, fingerprint={"subject": {}, "engine": {}, "names": {"adapter": "runs/[red]x[/red]"}}
     )
-    assert shown(odd)[0] == "runs/[red]x[/red]"
+    assert table_of(odd)[0] == "runs/[red]x[/red]"
 
 
 # a failed case
@@ -169,11 +194,9 @@ def test_a_failed_case_shows_where_it_stands_what_was_asked_what_came_and_what_i
         "",
         "input:",
         "  message c000",
-        "before:",
-        "  before it was right",
-        "output:",
-        "  line 1",
-        "  line 2",
+        "difference:",
+        "  before: before it was right",
+        "  now:    line 1 line 2",
         "findings:",
         "  - expect at $.product: expected 'boiler', found 'radiator'",
     ]

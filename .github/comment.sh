@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Says what gate.sh left in $OUT on the pull request and in the summary, with the tunegate of a Python: comment.sh PYTHON
+set -euo pipefail
+shopt -s nullglob
+decisions=("$OUT"/*.decision.json)
+if [ ${#decisions[@]} -gt 0 ]; then "$1" -I -m tunegate comment "${decisions[@]}"; fi

@@ -1,0 +1,248 @@
+"""The page in a real browser: filters, keyboard, links, hostile texts, accessibility, 10,000 cases.
+
+pip install playwright axe-playwright-python    # and a Chromium: /usr/bin/chromium, or CHROMIUM=PATH
+python benchmarks/page.py                       # a minute; writes page.md; --shots DIR keeps pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and `tests` are, also for a script
+
+from benchmarks.gate_markdown import table
+from tests.support.hostile_page import HOSTILE
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.reporting.html import write_html
+from tunegate.harness.reporting.report import CandidateReport, CaseReport, CaseState, Report, RuleReport, UnitReport
+from tunegate.harness.reporting.slices import SliceReport
+
+RESULT = Path(__file__).parent / "results/page.md"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 780}
+STATES: tuple[CaseState, ...] = ("regressed", "fixed", "failed", "passed")
+FIRST_CASE, A_FILTER = 5.0, 1.0  # seconds at 10,000 cases, at most
+Found = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked for, and what was found."""
+
+    what: str
+    found: str
+    is_kept: bool
+
+
+def case(number: int, text: str, state: CaseState) -> CaseReport:
+    """A case whose every text holds `text`."""
+    context = CaseContext(
+        f"fixtures/desk/{text}.yaml", number + 1, {"product": text}, (("system", "Sort it."), ("user", text)),
+        tags={"channel": ("sms", "mail", "chat")[number % 3]},
+    )  # fmt: skip
+    return CaseReport(
+        f"desk/triage/{number}-{text}", "desk/triage", state, number % 7 == 0,
+        now=f"It is {text} now, number {number}.",
+        findings=((f"rule.{number % 4}", f"another than {text}"),) if state in ("regressed", "failed") else (),
+        before={"baseline": f"It was {text} before, number {number}."}, context=context,
+    )  # fmt: skip
+
+
+def report_on(texts: list[str], candidates: int = 2) -> Report:
+    """A report with a case for each text, and every other part filled as well."""
+    cases = tuple(case(number, text, STATES[number % 4]) for number, text in enumerate(texts))
+    odd = texts[0]
+    unit = UnitReport(
+        "desk/triage", "pass/fail", len(cases), 0.8, "regressed", f"Regressed: worse than the baseline. {odd}", "guard",
+        "baseline", 1.0, -0.2, (-0.35, -0.1), 0.04, 0.15, 8, 0, True, False,
+        (SliceReport(f"channel={odd}", 10, 1.0, 0.2, 8, 0, True),), f"8 of 8 regressed cases are channel={odd}.",
+    )  # fmt: skip
+    units = (unit, replace(unit, key="desk/replies", verdict="held", blocks=False, slices=(), driver=""))
+    one = CandidateReport(
+        odd, "blocked", f"Blocked: {odd}", units, cases, {"desk": odd}, {"base": odd}, f"pytest {odd}"
+    )
+    rules = RuleReport((f"desk/triage: looser: {odd}",), (f"a case: {odd}",), "7816ee245021", by_rules=(odd, odd))
+    return Report("blocked", f"Blocked: desk/triage regressed. {odd}", rules, (one,) * candidates, (odd,))
+
+
+class Opened:
+    """A page in a browser, with what it complained of and what it asked for."""
+
+    def __init__(self, browser: Browser, path: Path, viewport: dict[str, int], **more: Any) -> None:
+        self.context = browser.new_context(viewport=viewport, **more)
+        self.page: Page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(message.text))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.trouble.append("a dialog"), dialog.dismiss()))
+        self.page.on("request", lambda asked: self._asked(asked.url, path))
+        self.address = path.as_uri()
+        self.page.goto(self.address)
+        self.page.wait_for_selector("#list > li")
+
+    def _asked(self, url: str, path: Path) -> None:
+        if url.partition("#")[0] != path.as_uri():
+            self.trouble.append(f"asked for {url}")
+
+    def rows(self) -> int:
+        """The cases that are in the list now."""
+        return self.page.locator("#list > li").count()
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def serious(self) -> list[str]:
+        """What axe-core calls serious or critical."""
+        found = Axe().run(self.page).response["violations"]
+        return [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+
+    def open_all(self) -> None:
+        """Open every case and every slice."""
+        self.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        self.page.wait_for_timeout(100)
+
+
+def hostile_checks(browser: Browser, folder: Path) -> Iterator[Check]:
+    """Each hostile text in every place at once, with everything opened."""
+    troubled, wide = [], []
+    for number, text in enumerate(HOSTILE):
+        path = folder / f"hostile-{number}.html"
+        write_html(path, report_on([text] * 8))
+        opened = Opened(browser, path, PHONE)
+        opened.open_all()
+        if opened.page.evaluate("window.ran") is not None or opened.trouble or opened.rows() != 8:
+            troubled.append(f"{text!r}: {opened.trouble}")
+        if opened.overflow() > 0:
+            wide.append(repr(text))
+        opened.context.close()
+    count = len(HOSTILE)
+    yield Check(f"{count} hostile texts in every place: none runs or loads anything", f"{count - len(troubled)}"
+                f" of {count} {' '.join(troubled)}".strip(), not troubled)  # fmt: skip
+    yield Check("nothing wider than 360 pixels, everything opened", " ".join(wide) or "nothing", not wide)
+
+
+def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
+    """Filters, links and the keyboard, on 12 cases."""
+    opened = Opened(browser, path, DESKTOP)
+    page = opened.page
+    counts = []
+    for name, value in (("state", "regressed"), ("tag", "channel=sms"), ("finding", "rule.0")):
+        page.select_option(f"[name={name}]", value)
+        counts.append(opened.rows())
+    yield Check("filters for state, tag and finding, one after the other", str(counts), counts == [3, 1, 1])
+    kept = page.url.partition("#")[2]
+    page.reload()
+    page.wait_for_selector("#list > li")
+    yield Check("a reload keeps them, by the address", kept, opened.rows() == 1 and "state=regressed" in kept)
+    page.click("[type=reset]")
+    page.wait_for_timeout(50)
+    page.fill("[name=text]", "number 7.")
+    yield Check("free text finds an answer", f"{opened.rows()} case", opened.rows() == 1)
+    page.goto(f"{opened.address}#state=fixed&case=desk%2Ftriage%2F5-plain")
+    page.wait_for_selector("details[open] .body")
+    shown = page.locator("#list details[open]").inner_text()
+    yield Check("a link opens its case among the filtered ones", f"{opened.rows()} cases",
+                opened.rows() == 3 and "It was plain before, number 5." in shown)  # fmt: skip
+    page.goto(opened.address)
+    page.reload()
+    page.wait_for_selector("#list > li")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    for _ in range(8):  # seven controls of the form, then the first case
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    is_open = page.locator("#list details[open]").count() == 1
+    yield Check("by keyboard: past the numbers, through the form, the first case opened", "it is" if is_open else
+                "it is not", is_open)  # fmt: skip
+    yield Check(
+        "no error on the console, and nothing asked for", " ".join(opened.trouble) or "none", not opened.trouble
+    )
+    opened.context.close()
+
+
+def accessibility_checks(browser: Browser, path: Path, shots: Path | None) -> Iterator[Check]:
+    """axe-core and the width, in each dress, with the first case opened; the pictures."""
+    for name, viewport, scheme in (("desktop", DESKTOP, "light"), ("dark", DESKTOP, "dark"), ("phone", PHONE, "light")):
+        opened = Opened(browser, path, viewport, color_scheme=scheme)
+        if shots:
+            opened.page.screenshot(path=shots / f"{name}.png")
+        opened.page.locator("#list summary").first.click()
+        opened.page.wait_for_selector("details[open] .body")
+        found, wide = opened.serious(), opened.overflow()
+        yield Check(f"{name}: serious findings of axe-core; pixels too wide", f"{len(found)} {' '.join(found)}; {wide}",
+                    not found and wide <= 0)  # fmt: skip
+        if shots:
+            opened.page.screenshot(path=shots / f"{name}-case.png", full_page=True)
+            opened.page.emulate_media(media="print")
+            opened.page.screenshot(path=shots / f"{name}-print.png", full_page=True)
+        opened.context.close()
+
+
+def scale_checks(browser: Browser, folder: Path, cases: int) -> Iterator[Check]:
+    """The time to the first row and to filter at many cases."""
+    path = folder / "many.html"
+    start = time.monotonic()
+    write_html(path, report_on([f"plain {number}" for number in range(cases)]))
+    made = time.monotonic() - start
+    start = time.monotonic()
+    opened = Opened(browser, path, DESKTOP)
+    first = time.monotonic() - start
+    start = time.monotonic()
+    opened.page.fill("[name=text]", f"number {cases - 1}.")
+    opened.page.wait_for_function("document.querySelectorAll('#list > li').length === 1")
+    searched = time.monotonic() - start
+    megabytes = path.stat().st_size / 1e6
+    yield Check(f"{cases:,} cases of two candidates: written", f"{made:.1f} s, {megabytes:.1f} MB", True)
+    yield Check(f"the first case is there within {FIRST_CASE:g} s", f"{first:.2f} s", first < FIRST_CASE)
+    yield Check(f"a text is found within {A_FILTER:g} s", f"{searched:.2f} s", searched < A_FILTER)
+    opened.context.close()
+
+
+def checks(shots: Path | None, cases: int) -> Iterator[Check]:
+    """All of them, in one browser."""
+    with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
+        folder = Path(made)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        path = folder / "plain.html"
+        write_html(path, report_on(["plain"] * 12))
+        yield Check("Chromium", browser.version, True)
+        yield from use_checks(browser, path)
+        yield from accessibility_checks(browser, path, shots)
+        yield from hostile_checks(browser, folder)
+        yield from scale_checks(browser, folder, cases)
+        browser.close()
+
+
+def main() -> None:
+    """Check, write the table, and end with 1 where something is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shots", type=Path, help="where pictures are kept")
+    parser.add_argument("--cases", type=int, default=10_000)
+    given = parser.parse_args()
+    if given.shots:
+        given.shots.mkdir(parents=True, exist_ok=True)
+    found = list(checks(given.shots, given.cases))
+    rows = [(each.what, each.found, "yes" if each.is_kept else "**no**") for each in found]
+    text = table(("looked for", "found", "kept"), rows)
+    write_atomically(RESULT, f"# The page in a browser\n\n    python benchmarks/page.py\n\n{text}\n")
+    print(text)
+    sys.exit(0 if all(each.is_kept for each in found) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The sidecar of a record: what each open case asked and expected, where it is written, what the references answered.
+
+A record holds outputs and no inputs. Its sidecar, `NAME.cases.jsonl` beside `NAME.json`, has the rest that a reader
+needs; the record names its digest. Of a sealed unit nothing is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.files import text_digest
+from tunegate.harness.core.reading import NotJson, parse_json, read_text, schema_mistakes
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.json_schemas import published_schema
+from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.prompts import RungName, request
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the answer of a reference to a case came to."""
+
+    passed: bool | None
+    score: float | None
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseContext:
+    """What a record does not say of a case: its prompt as role and text, or the texts whose likelihood is asked for."""
+
+    file: str
+    line: int
+    expect: Any = None
+    prompt: tuple[tuple[str, str], ...] = ()
+    texts: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    critical: bool = False
+    before: Mapping[str, Before] = field(default_factory=dict)
+
+
+def sidecar_path(record: Path) -> Path:
+    """Where the sidecar of a record lies: beside it."""
+    return record.with_name(f"{record.stem}.cases.jsonl")
+
+
+def sidecar_text(units: Iterable[Unit], rung: RungName, references: Mapping[str, Record]) -> str:
+    """A line of JSON for each case of the open units."""
+    lines = (_line(unit, case, rung, references) for unit in units if not unit.sealed for case in unit.cases)
+    return "".join(f"{json.dumps(line, ensure_ascii=True, allow_nan=False)}\n" for line in lines)
+
+
+def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record]) -> dict[str, Any]:
+    asked = None if unit.of else request(unit, case, rung)
+    before = {
+        name: _before(reference.cases[case.key])
+        for name, reference in references.items()
+        if case.key in reference.cases
+    }
+    more = {
+        "prompt": [list(message) for message in asked.messages] if asked else [],
+        "texts": list(asked.texts) if asked else [],
+        "tags": dict(case.tags), "critical": case.critical, "before": before,
+    }  # fmt: skip
+    where = {"case": case.key, "file": case.place.rpartition(":")[0], "line": case.line, "expect": case.expect}
+    return where | {key: value for key, value in more.items() if value}
+
+
+def _before(result: Result) -> dict[str, Any]:
+    return {"passed": result.passed, "score": result.score, "output": result.output}
+
+
+def read_sidecar(record: Record) -> dict[str, CaseContext]:
+    """What the sidecar of a record says of its cases, by key; nothing where there is none beside it.
+
+    Raises:
+        Refused: it is not the one that the record names, or not readable.
+    """
+    path = sidecar_path(record.path) if record.path and record.sidecar else None
+    if path is None:
+        return {}
+    try:
+        text = read_text(path, "the sidecar of a record (JSONL)")
+    except Unreadable as error:
+        if error.is_missing:
+            return {}
+        raise
+    if text_digest(text) != record.sidecar:
+        raise Refused(f"{show_path(path)}: expected the sidecar as the record names it, found another one; judge again")
+    return dict(_contexts(path, text))
+
+
+def _contexts(path: Path, text: str) -> Iterator[tuple[str, CaseContext]]:
+    schema = published_schema("sidecar")
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            data = parse_json(line)
+        except NotJson as error:
+            raise Unreadable(path, "one JSON object a line", str(error), line=number) from None
+        if mistakes := schema_mistakes(data, schema):
+            raise Unreadable(path, "a case of a sidecar", "; ".join(mistakes), line=number)
+        yield data["case"], _context(data)
+
+
+def _context(data: Mapping[str, Any]) -> CaseContext:
+    return CaseContext(
+        data["file"], data["line"], data["expect"],
+        prompt=tuple((role, text) for role, text in data.get("prompt", ())),
+        texts=tuple(data.get("texts", ())), tags=data.get("tags", {}), critical=data.get("critical", False),
+        before={name: Before(each["passed"], each["score"], each["output"])
+                for name, each in data.get("before", {}).items()},
+    )  # fmt: skip

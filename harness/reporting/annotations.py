@@ -1,0 +1,36 @@
+"""The annotations of GitHub Actions: the verdict, and each regressed case at its line of the fixture file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tunegate.harness.core.workflow_commands import Level, workflow_command
+from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
+
+MOST = 10  # of a level in a step, that GitHub shows
+TITLE = "tunegate"
+
+
+def case_annotations(report: Report) -> Iterator[str]:
+    """A workflow command a line: the verdict with what changed of the rules, then the regressed cases.
+
+    Where nothing blocks, they are warnings.
+    """
+    blocks = report.outcome in ("blocked", "refused")
+    level: Level = "error" if blocks else "warning"
+    lines = [report.verdict, *report.rules.altered, *(line for line in report.rules.refused.splitlines() if line)]
+    yield workflow_command("error" if blocks else "notice", None, 1, TITLE, "\n".join(lines))
+    worst = [(each, case) for each in report.candidates for case in each.worst if case.context]
+    for candidate, case in worst[: MOST - 1]:
+        yield _annotation(level, candidate, case)
+    if len(worst) >= MOST:
+        yield workflow_command("notice", None, 1, TITLE, f"{len(worst) - MOST + 1} more regressed cases")
+
+
+def _annotation(level: Level, candidate: CandidateReport, case: CaseReport) -> str:
+    lines = [*difference_lines(case.previous, case.now), *(text for _, text in case.findings)]
+    title = f"{case.key} {case.state}{' (critical)' if case.critical else ''}: {candidate.name}"
+    file, line = (Path(case.context.file), case.context.line) if case.context else (None, 1)
+    return workflow_command(level, file, line, title, "\n".join(lines))

@@ -1,0 +1,131 @@
+"""What `tunegate gate` decided, as it was written, and the report on it: altered rules, and each set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.core.reading import read_object, schema_mistakes
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.fixtures.json_schemas import published_schema
+from tunegate.harness.reporting.report import (
+    CandidateReport,
+    GateOutcome,
+    Report,
+    RuleReport,
+    candidate_report,
+    report_of,
+    summary,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a report is made from: records, and the decisions that named them, if any did."""
+
+    records: tuple[Record, ...]
+    decisions: tuple[Mapping[str, Any], ...] = ()
+
+    def report(self) -> Report:
+        """The report on them.
+
+        Raises:
+            Refused: a sidecar is not the one that its record names.
+        """
+        return decided(self) if self.decisions else report_of(self.records)
+
+
+def read_inputs(paths: Sequence[Path]) -> Inputs:
+    """Records, or decisions with the records that they name.
+
+    Raises:
+        Refused: one of them is neither, or cannot be read; or there are some of both.
+    """
+    decisions = {path: data for path in paths if (data := _decision(path)) is not None}
+    others = [path for path in paths if path not in decisions]
+    if decisions and others:
+        raise Unreadable(others[0], "a decision, as the others are", "none", "name records or decisions alone")
+    named = [Path(name) for name in _names(list(decisions.values()))] if decisions else others
+    return Inputs(tuple(read_record(path) for path in named), tuple(decisions.values()))
+
+
+def _decision(path: Path) -> dict[str, Any] | None:
+    """A decision, as --decision wrote it; None where it is something else, which is then read as a record."""
+    found = read_object(path, "a record or a decision (JSON)")
+    if "by_rules" not in found:
+        return None
+    if mistakes := schema_mistakes(found, published_schema("decision")):
+        raise Unreadable(path, "a decision, as tunegate gate --decision writes it", "; ".join(mistakes))
+    return found
+
+
+def _names(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The records that decisions name."""
+    return [name for name in dict.fromkeys(e["record"] for each in decisions for e in each["by_rules"]) if name]
+
+
+def decided(inputs: Inputs) -> Report:
+    """The report on decisions, each of which may have judged several adapters."""
+    decisions = inputs.decisions
+    candidates = tuple(candidate_report(record) for record in inputs.records)
+    # one change, whichever adapter was judged
+    altered, added, by_rules, notes = (
+        tuple(dict.fromkeys(line for each in decisions for line in lines(each)))
+        for lines in (lambda each: each["altered"], lambda each: each["added"], _rule_lines, lambda each: each["notes"])
+    )
+    rules = RuleReport(
+        altered, added, next((each["permit"] for each in decisions if each["permit"]), ""),
+        all(each["permitted"] or not each["altered"] for each in decisions),
+        "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])), by_rules,
+    )  # fmt: skip
+    return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
+
+
+def change_lines(altered: Sequence[str], added: Sequence[str], permitted: bool) -> Iterator[str]:
+    """What a change does to the rules: the part that a reviewer has to see."""
+    if altered:
+        how = "permitted" if permitted else "they block until someone permits them"
+        yield f"{_number(altered, 'altered rule')}; {how}"
+    yield from (f"  {line}" for line in altered)
+    if added:
+        yield f"{_number(added, 'addition')}, blocking nothing"
+    yield from (f"  {line}" for line in added)
+
+
+def _number(lines: Sequence[str], name: str) -> str:
+    return f"{len(lines)} {name}{'s' if len(lines) != 1 else ''}"
+
+
+def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
+    for each in decision["by_rules"]:
+        if each["rules"]:
+            who = f"{each['adapter']}, " if each["adapter"] else ""
+            verdict = f"blocked by {', '.join(each['blocks'])}" if each["blocks"] else "passes"
+            yield f"{who}by {each['rules']}: {verdict}"
+
+
+def _outcome(
+    decisions: Sequence[Mapping[str, Any]], rules: RuleReport, candidates: Sequence[CandidateReport]
+) -> tuple[GateOutcome, str]:
+    """The outcome and the verdict: what could not be judged first, then altered rules, then what was judged."""
+    outcome, verdict = summary(candidates) if candidates else ("refused", "")
+    if all(each["passes"] for each in decisions):
+        return ("passed" if outcome == "scored" else outcome), verdict
+    sentences = []
+    if rules.refused:
+        sentences.append("Refused: something is missing or is no longer what it was; nothing passes.")
+    if rules.altered and not rules.permitted:
+        sentences.append(f"Blocked by {_number(rules.altered, 'altered rule')} that nobody has permitted.")
+    if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
+        blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
+        sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]
+    if verdict and not rules.refused:
+        sentences.append(verdict)
+    return ("refused" if rules.refused else "blocked"), " ".join(sentences) or "Blocked."
+
+
+def _by(verdict: Mapping[str, Any]) -> str:
+    return f"{verdict['rules']}: " if verdict["rules"] else ""

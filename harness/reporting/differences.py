@@ -1,0 +1,130 @@
+"""What differs between two outputs: by field where both are JSON, else by word; the difference is never cut off."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.reading import NotJson, parse_json
+
+Side = Literal["same", "before", "now"]
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+MOST_PAIRS = 250_000  # of words that are compared, at most hundredths of a second; beyond it the middle differs whole
+KEPT = 40  # characters of what is the same, on each side of a difference
+MOST_SHOWN = 400  # characters of one difference on a terminal
+MOST_FIELDS = 8  # of JSON, on a terminal
+NONE, ELLIPSIS = "(none)", " ... "
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text that both sides have, or one of them alone."""
+
+    side: Side
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of JSON that differs: its path, and its JSON on each side; empty where it is not there."""
+
+    path: str
+    before: str
+    now: str
+
+
+def word_pieces(before: str, now: str) -> tuple[Piece, ...]:
+    """Both texts by word: the pieces of a side and those of both, in order, make it up."""
+    old, new = _WORDS.findall(before), _WORDS.findall(now)
+    start = _shared(old, new)
+    end = _shared(old[start:][::-1], new[start:][::-1])
+    middle = _middle(old[start : len(old) - end], new[start : len(new) - end])
+    pieces = [Piece("same", "".join(old[:start])), *middle, Piece("same", "".join(old[len(old) - end :]))]
+    return tuple(piece for piece in pieces if piece.text)
+
+
+def _shared(old: Sequence[str], new: Sequence[str]) -> int:
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(old), len(new)))
+
+
+def _middle(old: Sequence[str], new: Sequence[str]) -> Iterator[Piece]:
+    if len(old) * len(new) > MOST_PAIRS:
+        yield from (Piece("before", "".join(old)), Piece("now", "".join(new)))
+        return
+    gone, came = "", ""
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        text = "".join(old[a:b])
+        if kind != "equal" or text.isspace():  # a space alone is nothing that two answers share
+            gone, came = gone + text, came + "".join(new[c:d])
+        else:
+            yield from (Piece("before", gone), Piece("now", came), Piece("same", text))
+            gone, came = "", ""
+    yield from (Piece("before", gone), Piece("now", came))
+
+
+def changed_fields(before: str | None, now: str | None) -> tuple[Field, ...]:
+    """The fields that differ, in the order of both; none where a side is no JSON object or list."""
+    sides = [_json(text) for text in (before, now)]
+    if not all(isinstance(side, (dict, list)) for side in sides):
+        return ()
+    old, new = (dict(_leaves(side, "")) for side in sides)
+    paths = dict.fromkeys([*old, *new])
+    return tuple(Field(path, old.get(path, ""), new.get(path, "")) for path in paths if old.get(path) != new.get(path))
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return parse_json(text or "")
+    except NotJson:
+        return None
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{index}]")
+    else:
+        yield path or "(all)", json.dumps(value, ensure_ascii=False)
+
+
+def difference_lines(before: str | None, now: str | None) -> Iterator[str]:
+    """A short difference for a terminal: the fields that differ, or both outputs round the words that do."""
+    if fields := changed_fields(before, now):
+        for field in fields[:MOST_FIELDS]:
+            yield f"{shown(field.path)}: {_cut(field.before or NONE)} -> {_cut(field.now or NONE)}"
+        if len(fields) > MOST_FIELDS:
+            yield f"and {len(fields) - MOST_FIELDS} more fields"
+        return
+    pieces = word_pieces(*(" ".join((text or NONE).split()) for text in (before, now)))
+    yield f"before: {''.join(_short(pieces, 'before'))}"
+    yield f"now:    {''.join(_short(pieces, 'now'))}"
+
+
+def _short(pieces: Sequence[Piece], side: Side) -> Iterator[str]:
+    for number, piece in enumerate(pieces):
+        if piece.side == side:
+            yield _cut(piece.text)
+        elif piece.side == "same":
+            yield _around(piece.text, number > 0, number < len(pieces) - 1)
+
+
+def _around(text: str, follows: bool, leads: bool) -> str:
+    """What is the same, as far as it follows a difference or leads to one."""
+    head, tail = KEPT * follows, KEPT * leads
+    if not (follows or leads) or len(text) <= head + tail + len(ELLIPSIS):
+        return _cut(text)
+    whole = f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+    return shown(whole if follows and leads else whole.rstrip() if follows else whole.lstrip())
+
+
+def _cut(text: str) -> str:
+    return shown(text) if len(text) <= MOST_SHOWN else f"{shown(text[:MOST_SHOWN])}... ({len(text):,} characters)"

@@ -1,0 +1,131 @@
+"""The Markdown face: for the summary of a job and for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from tunegate.harness.core.escaping import shown_in_markdown, visible_lines
+from tunegate.harness.core.formatting import change, difference, level
+from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, UnitReport, case_command
+
+SHOWN_WORST = 3  # cases, folded
+MOST_LINES = 40  # of a list: a comment is read
+MOST_LINE = 500  # characters of one
+MOST_TEXT = 4_000  # characters of a text that is quoted
+MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
+SIGNS = {"passed": "✅", "blocked": "❌", "refused": "⚠️", "scored": "📋"}
+#: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
+_ACTIVE = re.compile(r"[@#$]|:(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
+
+
+def escaped(text: str) -> str:
+    """A text as itself, on a line of Markdown as GitHub reads it: no markup, HTML, link, mention, emoji or formula."""
+    # entities become text before GitHub looks for mentions; a comment parts the text, and is not seen
+    return _ACTIVE.sub(r"\g<0><!-- -->", shown_in_markdown(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LINE else f"{text[:MOST_LINE]}... ({len(text):,} characters)"
+
+
+def quoted(text: str) -> str:
+    """A text of several lines as a block of code; its fence is longer than any in the text."""
+    text = visible_lines(text)
+    if len(text) > MOST_TEXT:
+        text = f"{text[:MOST_TEXT]}... ({len(text):,} characters)"
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def markdown_report(report: Report) -> str:
+    """The report: the verdict, altered rules, then the table and the worst cases of each candidate.
+
+    Where that is more than GitHub takes of a comment, cases are left out, then the tables.
+    """
+    head = list(_head(report))
+    for most in (SHOWN_WORST, 0):
+        text = "\n".join([*head, *_tables(report, most)])
+        if len(text) <= MOST_CHARACTERS:
+            return text
+    return "\n".join([*head, "", "The tables are too long for a comment: they stand in the page."])
+
+
+def _head(report: Report) -> Iterator[str]:
+    yield f"### {SIGNS[report.outcome]} {escaped(_cut(report.verdict))}"
+    rules = report.rules
+    if rules.altered:
+        if rules.permitted:
+            yield from ("", "**Altered rules, permitted:**", "")
+        else:
+            yield from ("", "> [!CAUTION]", "> **Altered rules: they block until somebody permits them.**", "")
+        yield from _listed(rules.altered)
+        if rules.permit and not rules.permitted and not rules.refused:
+            yield from ("", f"To permit exactly these: `--permit={rules.permit}`")
+    if rules.added:
+        yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
+    if rules.refused:
+        yield from ("", "**What could not be judged:**", "", quoted(rules.refused))
+    if len(rules.by_rules) > 1:
+        yield from ("", *_listed(rules.by_rules))
+
+
+def _tables(report: Report, most: int) -> Iterator[str]:
+    for candidate in report.candidates:
+        yield from ("", *_candidate(candidate, len(report.candidates) > 1, most))
+    if report.notes:
+        yield from ("", *_listed(report.notes))
+
+
+def _listed(lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"- {escaped(_cut(line))}" for line in lines[:MOST_LINES])
+    if len(lines) > MOST_LINES:
+        yield f"- and {len(lines) - MOST_LINES} more"
+
+
+def _candidate(candidate: CandidateReport, is_one_of_many: bool, most: int) -> Iterator[str]:
+    if is_one_of_many:
+        yield from (f"#### {escaped(candidate.name)}: {escaped(candidate.verdict)}", "")
+    if any(unit.verdict for unit in candidate.units):
+        yield "| unit | role | cases | before | now | difference [interval] | margin | regressed / fixed | verdict |"
+        yield "|---|---|--:|--:|--:|--:|--:|--:|---|"
+    else:
+        yield from ("| unit | cases | score |", "|---|--:|--:|")
+    yield from (_row(unit) for unit in candidate.units)
+    for unit in candidate.units:
+        if unit.blocks:
+            yield from ("", f"**{escaped(unit.key)}**: {escaped(unit.reason)} {escaped(unit.driver)}".rstrip())
+    if candidate.outcome != "scored":
+        yield from ("", "To reproduce:", "", quoted(f"{candidate.command} {shlex.quote(candidate.folder)}/"))
+    if most and (worst := candidate.worst):
+        rest = f", {most} of them here" if len(worst) > most else ""
+        yield from ("", f"<details><summary>{len(worst)} regressed{rest}</summary>", "")
+        for case in worst[:most]:
+            yield from _case(candidate, case)
+        yield "</details>"
+
+
+def _row(unit: UnitReport) -> str:
+    if not unit.verdict:
+        return f"| {escaped(unit.key)} | {unit.n} | {escaped(level(unit.mean, unit.kind))} |"
+    margin = "" if unit.margin is None else change(unit.margin, unit.kind, signed=False)
+    cells = (
+        unit.key, unit.role + (", sealed" if unit.sealed else ""), str(unit.n), level(unit.base, unit.kind),
+        level(unit.mean, unit.kind), difference(unit.difference, unit.interval, unit.kind), margin,
+        f"{unit.regressed} / {unit.fixes}",
+    )  # fmt: skip
+    verdict = escaped(unit.verdict)
+    return f"| {' | '.join(escaped(cell) for cell in cells)} | {f'**{verdict}**' if unit.blocks else verdict} |"
+
+
+def _case(candidate: CandidateReport, case: CaseReport) -> Iterator[str]:
+    yield f"**{escaped(case.key)}**{' (critical)' if case.critical else ''}"
+    if case.context:
+        yield f"{escaped(f'{case.context.file}:{case.context.line}')}"
+    yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
+    yield from (f"- {escaped(_cut(finding))}" for _, finding in case.findings)
+    if command := case_command(candidate, case):
+        yield from ("", quoted(command))
+    yield ""

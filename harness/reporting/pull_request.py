@@ -1,0 +1,170 @@
+"""One comment on a pull request, kept up to date, by the REST API of GitHub; and the summary of the job.
+
+The comment begins with a marker that nobody sees, by which the next run finds it, and which holds the verdicts of this
+one. Only a comment of the same account counts: anybody may write the marker.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.reading import NotJson, parse_json, read_object
+from tunegate.harness.reporting.markdown import escaped
+from tunegate.harness.reporting.report import Report
+
+MARKER = "tunegate:"
+_MARKED = re.compile(rf"<!-- {MARKER}([A-Za-z0-9_=-]*) -->")
+WITHOUT_RIGHT = (401, 403, 404)  # GitHub hides from a token what it may not write
+MOST_ANSWER = 1 << 24  # bytes
+MOST_PAGES = 30  # of a hundred comments
+SECONDS = 30.0
+ACTIONS = "github-actions[bot]"  # whose token cannot ask who it is
+
+
+class NoRight(Exception):
+    """The token may not do this, as that of a pull request from a fork may not."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: the token goes to the host that was named, and to no other."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request, and the token by which it is written to."""
+
+    api: str
+    repository: str
+    number: int
+    token: str
+
+    def say(self, body: str, known: Mapping[str, Any] | None) -> str:
+        """Write the comment, or update the one that is known; returns `created` or `updated`.
+
+        Raises:
+            NoRight: the token may not comment.
+            CouldNotRun: GitHub did not answer, or otherwise than it says.
+        """
+        if known:
+            self._ask("PATCH", f"issues/comments/{known['id']}", {"body": body})
+            return "updated"
+        self._ask("POST", f"issues/{self.number}/comments", {"body": body})
+        return "created"
+
+    def known(self) -> Mapping[str, Any] | None:
+        """The comment of an earlier run, as GitHub holds it."""
+        me = self._me()
+        for page in range(1, MOST_PAGES + 1):
+            found = self._ask("GET", f"issues/{self.number}/comments?per_page=100&page={page}")
+            if not isinstance(found, list):
+                raise CouldNotRun(f"{self.api}: expected a list of comments, found something else")
+            for each in found:
+                if _MARKED.match(str(each.get("body"))) and (each.get("user") or {}).get("login") == me:
+                    return dict(each)
+            if len(found) < 100:
+                break
+        return None
+
+    def _me(self) -> str:
+        with suppress(NoRight):
+            return str(self._ask("GET", "", path="user").get("login"))
+        return ACTIONS
+
+    def _ask(self, method: str, what: str, sent: Any = None, path: str = "") -> Any:
+        url = f"{self.api}/{path or f'repos/{self.repository}/{what}'}"
+        request = urllib.request.Request(  # noqa: S310  (`pull_request_of` takes http and https alone)
+            url, json.dumps(sent).encode() if sent is not None else None, method=method,
+            headers={"Accept": "application/vnd.github+json", "Authorization": f"Bearer {self.token}",
+                     "Content-Type": "application/json", "User-Agent": "tunegate"},
+        )  # fmt: skip
+        try:
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
+                return parse_json(answer.read(MOST_ANSWER).decode("utf-8", "replace"))
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in WITHOUT_RIGHT:
+                raise NoRight(f"{method} {url}: {error.code}") from None
+            raise CouldNotRun(f"{method} {url}: expected an answer, found the error {error.code}") from None
+        except (OSError, NotJson, ValueError) as error:
+            raise CouldNotRun(f"{method} {url}: expected JSON from GitHub, found: {error}") from error
+
+
+def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
+    """The pull request that a workflow runs for; None where it runs for something else, or nowhere.
+
+    Raises:
+        Refused: what the environment says cannot mean anything.
+    """
+    names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_TOKEN")
+    api, repository, event, token = (environment.get(name, "") for name in names)
+    if not (api and repository and event and token):
+        return None
+    number = (read_object(Path(event), "the event of a workflow").get("pull_request") or {}).get("number")
+    if number is None:
+        return None
+    if not re.match(r"https?://", api) or not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or type(number) is not int:
+        raise Refused(
+            f"expected GITHUB_API_URL, GITHUB_REPOSITORY and the number of a pull request, found {api!r}, "
+            f"{repository!r} and {number!r}"
+        )
+    return PullRequest(api.rstrip("/"), repository, number, token)
+
+
+def comment_body(report: Report, markdown: str, known: Mapping[str, Any] | None, environment: Mapping[str, str]) -> str:
+    """The comment: the marker, the report, what changed since the last one, and where all of it is."""
+    now = {f"{each.name}: {unit.key}": unit.verdict for each in report.candidates for unit in each.units}
+    lines = [f"<!-- {MARKER}{base64.urlsafe_b64encode(json.dumps(now).encode()).decode()} -->", markdown]
+    if known and (moved := list(_moved(_verdicts(str(known.get("body"))), now))):
+        lines += ["", "Since the last push:", "", *moved]
+    if run := _run_address(environment):
+        lines += ["", f"[Every case, as a page, and the record: the artefacts of this run]({run})"]
+    return "\n".join(lines)
+
+
+def _verdicts(body: str) -> dict[str, str]:
+    """The verdicts that the marker of a comment holds."""
+    found = _MARKED.match(body)
+    with suppress(ValueError):
+        value = json.loads(base64.urlsafe_b64decode(found[1])) if found else {}
+        return {str(key): str(each) for key, each in value.items()} if isinstance(value, dict) else {}
+    return {}
+
+
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name, verdict in now.items():
+        if name in before and before[name] != verdict:
+            yield f"- {escaped(name)}: {escaped(before[name])} → {escaped(verdict)}"
+
+
+def _run_address(environment: Mapping[str, str]) -> str:
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run = (environment.get(name, "") for name in names)
+    address = f"{server}/{repository}/actions/runs/{run}"
+    return address if run and re.fullmatch(r"https?://[\w.:/-]+", address) else ""
+
+
+def add_to_summary(path: Path, markdown: str) -> None:
+    """Add to the summary of the job, which is a file that other steps add to as well.
+
+    Raises:
+        CouldNotRun: it cannot be written.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "w", encoding="utf-8") as stream:
+            stream.write(f"{markdown}\n")
+    except OSError as error:
+        raise CouldNotRun(f"{path}: the summary cannot be written: {error.strerror or error}") from error

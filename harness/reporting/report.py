@@ -1,0 +1,302 @@
+"""The report: what a record and its sidecar say, made once, for the terminal, JSON, Markdown, annotations and HTML."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
+from tunegate.harness.gate import messages
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting.slices import SliceReport, driver, slice_reports
+
+CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
+GateOutcome = Literal["passed", "blocked", "refused", "scored"]
+ORDER: Sequence[CaseState] = ("regressed", "unscored", "failed", "fixed", "scored", "passed")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """One case of one candidate; of a sealed unit the key and the state alone. `before` is what each reference gave."""
+
+    key: str
+    unit: str
+    state: CaseState
+    critical: bool = False
+    sealed: bool = False
+    score: float | None = None
+    now: str | None = None
+    repeats: tuple[str | None, ...] = ()
+    findings: tuple[tuple[str, str], ...] = ()
+    before: Mapping[str, str | None] = field(default_factory=dict)
+    context: CaseContext | None = None
+
+    @property
+    def previous(self) -> str | None:
+        """What the first reference gave."""
+        return next(iter(self.before.values()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReport:
+    """One unit of one candidate: the numbers of its verdict, or of its summary where nothing was compared."""
+
+    key: str
+    kind: Literal["pass/fail", "continuous"]
+    n: int
+    mean: float | None
+    verdict: str = ""
+    reason: str = ""
+    role: str = ""
+    reference: str = ""
+    base: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    level: float | None = None
+    margin: float | None = None
+    regressed: int = 0
+    fixes: int = 0
+    blocks: bool = False
+    sealed: bool = False
+    slices: tuple[SliceReport, ...] = ()
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateReport:
+    """Who was judged, what came of it, and on what that rests."""
+
+    name: str
+    outcome: GateOutcome
+    verdict: str
+    units: tuple[UnitReport, ...]
+    cases: tuple[CaseReport, ...]
+    decisions: Mapping[str, str]
+    provenance: Mapping[str, str]
+    command: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of fixtures, as the run named it."""
+        files = (case.context.file for case in self.cases if case.context)
+        return next((Path(file).parent.parent.as_posix() for file in files), "fixtures")
+
+    @property
+    def worst(self) -> tuple[CaseReport, ...]:
+        """The regressed cases that may be shown, critical ones first."""
+        found = [case for case in self.cases if case.state == "regressed" and not case.sealed]
+        return tuple(sorted(found, key=lambda case: not case.critical))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReport:
+    """What a change did to the rules; `by_rules` has a line for each set of rules that judged."""
+
+    altered: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    permit: str = ""
+    permitted: bool = False
+    refused: str = ""
+    by_rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What all faces show: the verdict, then altered rules, then the numbers of each candidate."""
+
+    outcome: GateOutcome
+    verdict: str
+    rules: RuleReport
+    candidates: tuple[CandidateReport, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For scripts."""
+        return asdict(self)
+
+
+def report_of(records: Sequence[Record]) -> Report:
+    """The report on records alone; see `decision.decided` for one on what `tunegate gate` decided.
+
+    Raises:
+        Refused: a sidecar is not the one that its record names.
+    """
+    candidates = tuple(candidate_report(record) for record in records)
+    return Report(*summary(candidates), RuleReport(), candidates)
+
+
+def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
+    """The outcome and the verdict of all candidates together."""
+    if len(candidates) == 1:
+        return candidates[0].outcome, candidates[0].verdict
+    blocked = [each.name for each in candidates if each.outcome == "blocked"]
+    compared = [each for each in candidates if each.outcome != "scored"]
+    if not compared:
+        return "scored", f"Scored: {len(candidates)} records, compared with nothing."
+    if blocked:
+        return "blocked", f"Blocked: {', '.join(blocked)} ({len(blocked)} of {len(candidates)})."
+    return "passed", f"Passed: all {len(candidates)}."
+
+
+def candidate_report(record: Record) -> CandidateReport:
+    """What one record and its sidecar say."""
+    soft = gate.excused(record, record.inconclusive)
+    contexts = read_sidecar(record)
+    cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
+    decisions = {task: decision_sentence(each, soft) for task, each in record.tasks.items()}
+    if not record.verdicts:
+        outcome: GateOutcome = "scored"
+    else:
+        outcome = "blocked" if gate.blocked(record, record.inconclusive) else "passed"
+    return CandidateReport(
+        candidate_name(record), outcome, _sentence(record, decisions, soft),
+        tuple(_units(record, cases)), cases, decisions, provenance(record), rerun(record),
+    )  # fmt: skip
+
+
+def candidate_name(record: Record) -> str:
+    """Who answered: the adapter's folder or the model, and the rung where it is not the first."""
+    names = record.fingerprint.get("names", {})
+    who = str(names.get("adapter") or names.get("model") or "record").rstrip("/").rpartition("/")[2]
+    who = shown(who)
+    return who if record.rung == "as-is" else f"{who} ({record.rung})"
+
+
+def decision_sentence(decision: Mapping[str, Any], soft: Iterable[str]) -> str:
+    """The sentence of a task's decision; where only warnings are left of it, one that says so."""
+    soft = set(soft)
+    if decision["decision"] == "block" and not gate.task_blocked(decision, soft):
+        return messages.only_warned(decision["blocking"])
+    return str(decision["reason"])
+
+
+def _sentence(record: Record, decisions: Mapping[str, str], soft: Iterable[str]) -> str:
+    blocking = [decisions[task] for task, each in record.tasks.items() if gate.task_blocked(each, set(soft))]
+    undecided = [
+        f"{unit} {each['verdict']}" for unit, each in record.verdicts.items()
+        if unit.partition("/")[0] not in record.tasks and gate.unit_blocked(unit, each, set(soft))
+    ]  # fmt: skip
+    if undecided:
+        blocking.append(f"Blocked: {', '.join(undecided)}; not all of its task was judged.")
+    if blocking or decisions:
+        return " ".join(blocking or decisions.values())
+    if record.verdicts:
+        return "No unit blocks; not all of a task was judged, so none is decided."
+    cases, units = (f"{len(each)} {name}{'s' if len(each) != 1 else ''}"
+                    for each, name in ((record.cases, "case"), (record.units, "unit")))  # fmt: skip
+    return f"Scored: {cases} of {units}, compared with nothing."
+
+
+def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
+    by_unit: dict[str, list[CaseReport]] = {}
+    for case in cases:
+        by_unit.setdefault(case.unit, []).append(case)
+    for unit, each in record.units.items():
+        sealed = _is_sealed(record, unit)
+        if unit not in record.verdicts:
+            yield UnitReport(unit, each.kind, each.n, each.mean, sealed=sealed)
+    for unit, verdict in record.verdicts.items():
+        shown_cases = [case for case in by_unit.get(unit, ()) if not case.sealed]
+        tagged = [(case.state, case.score, case.context) for case in shown_cases if case.context]
+        yield UnitReport(
+            unit, verdict["kind"], verdict["n"], verdict["mean"], verdict["verdict"], verdict["reason"],
+            verdict["role"], verdict["reference"], verdict["base"], verdict["difference"],
+            tuple(verdict["interval"]) if verdict["interval"] else None, verdict["level"], verdict["margin"],
+            len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
+            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _rules_of(shown_cases)),
+        )  # fmt: skip
+
+
+def _rules_of(cases: Iterable[CaseReport]) -> Counter[str]:
+    """How many regressed cases each rule has a finding of."""
+    return Counter(rule for case in cases if case.state == "regressed" for rule in dict(case.findings))
+
+
+def _is_sealed(record: Record, unit: str) -> bool:
+    # a record that does not say so of a unit, of a run that opened sealed ones, may hold any of them
+    declared = record.policies.get(unit, {}).get("sealed", record.sealed)
+    return bool(declared or record.verdicts.get(unit, {}).get("sealed"))
+
+
+def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[CaseReport]:
+    for key, result in record.cases.items():
+        unit, _, case = key.rpartition("/")
+        state = _state(record.verdicts.get(unit, {}), case, result)
+        critical = case in record.verdicts.get(unit, {}).get("critical", ())
+        if _is_sealed(record, unit):
+            yield CaseReport(key, unit, state, critical, sealed=True)
+            continue
+        context = contexts.get(key)
+        missed = next((each for each in result.repeats if not each.passed), result)
+        before = _before(record.verdicts.get(unit, {}), case, context)
+        yield CaseReport(
+            key, unit, state, critical or bool(context and context.critical), False, result.score, missed.output,
+            tuple(each.output for each in result.repeats),
+            tuple((each.rule, str(each)) for each in missed.findings), before, context,
+        )  # fmt: skip
+
+
+def _before(verdict: Mapping[str, Any], case: str, context: CaseContext | None) -> dict[str, str | None]:
+    """What the references answered; without a sidecar the record knows it of regressed cases alone."""
+    if context and context.before:
+        return {name: each.output for name, each in context.before.items()}
+    known = verdict.get("before", {})
+    return {verdict["reference"]: known[case]} if case in known else {}
+
+
+def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
+    if case in verdict.get("regressed_cases", ()):
+        return "regressed"
+    if case in verdict.get("fixed_cases", ()):
+        return "fixed"
+    if result.score is None:
+        return "unscored"
+    return "scored" if result.passed is None else "passed" if result.passed else "failed"
+
+
+def provenance(record: Record) -> dict[str, str]:
+    """What the verdict rests on, as name and value: digests in full."""
+    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
+    found = {
+        "record": show_path(record.path) if record.path else "",
+        "made": record.created,
+        "record's digest": record.as_dict()["digest"],
+        "cases": "sealed ones were opened" if record.sealed else "open ones only",
+        "outputs": "supplied, not generated" if record.is_supplied else "generated",
+        **{name: str(value) for name, value in subject.items() if value},
+        **{f"engine: {name}": str(value) for name, value in engine.items()},
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def rerun(record: Record) -> str:
+    """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
+    names, options = record.fingerprint.get("names", {}), ["pytest"]
+    if record.verdicts:
+        by_record = any(each["reference"] == "record" for each in record.verdicts.values())
+        options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")
+    if model := names.get("model"):
+        outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""
+        options.append(f"--tg-model={shown(model + outputs)}")
+    if record.adapter:
+        options.append(f"--tg-adapter={shown(record.adapter)}")
+    if record.rung != "as-is":
+        options.append(f"--tg-rung={record.rung}")
+    return shlex.join(options)
+
+
+def case_command(candidate: CandidateReport, case: CaseReport) -> str:
+    """The command that asks a case again; empty where it is not known where the case is written."""
+    return f"{candidate.command} {shlex.quote(node)}" if (node := node_id(case)) else ""
+
+
+def node_id(case: CaseReport) -> str:
+    """What pytest calls a case: its file and its id; empty where that is not known."""
+    return f"{case.context.file}::{case.key.removeprefix(f'{case.unit}/')}" if case.context else ""

@@ -1,0 +1,75 @@
+"""The parts of a unit: how each tag moved, and what the regressed cases have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.evaluation.sidecar import CaseContext
+
+Tagged = Sequence[tuple[str, float | None, CaseContext]]  # the state, the score and the rest of each case
+LEAST = 3  # regressed cases that can have something in common
+SHARE = 0.5  # of them that a tag or a finding must have, to be told
+
+
+@dataclass(frozen=True, slots=True)
+class SliceReport:
+    """The cases with one value of a tag: mean scores, and whether the gate found that it fell."""
+
+    tag: str
+    n: int
+    base: float | None
+    mean: float | None
+    regressed: int
+    fixes: int
+    fell: bool
+
+
+def slice_reports(cases: Tagged, verdict: Mapping[str, Any]) -> tuple[SliceReport, ...]:
+    """Every tag of a unit's cases, those that fell first, then by the number of regressed cases."""
+    found: dict[str, list[tuple[str, float | None, CaseContext]]] = {}
+    for case in cases:
+        for tag in _tags(case[2]):
+            found.setdefault(tag, []).append(case)
+    made = [_slice(tag, of_tag, tag in verdict.get("worse_slices", ())) for tag, of_tag in found.items()]
+    return tuple(sorted(made, key=lambda each: (not each.fell, -each.regressed, each.tag)))
+
+
+def _tags(context: CaseContext) -> list[str]:
+    return [f"{tag}={value}" for tag, value in context.tags.items()]
+
+
+def _slice(tag: str, cases: Tagged, fell: bool) -> SliceReport:
+    states = [state for state, _, _ in cases]
+    before = [next((each.score for each in context.before.values()), None) for _, _, context in cases]
+    return SliceReport(
+        tag, len(cases), _mean(before), _mean([score for _, score, _ in cases]), states.count("regressed"),
+        states.count("fixed"), fell,
+    )  # fmt: skip
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None
+
+
+def driver(cases: Tagged, rules: Mapping[str, int]) -> str:
+    """What the regressed cases have in common, in a sentence: a tag beyond its share of the unit, and a finding.
+
+    It describes and decides nothing: with many tags some will stand out by chance.
+    """
+    regressed_cases = [context for state, _, context in cases if state == "regressed"]
+    total = len(regressed_cases)
+    if total < LEAST:
+        return ""
+    every = Counter(tag for _, _, context in cases for tag in _tags(context))
+    among = Counter(tag for context in regressed_cases for tag in _tags(context))
+    excess = {tag: count / total - every[tag] / len(cases) for tag, count in among.items() if count >= SHARE * total}
+    parts = []
+    if excess and (tag := max(excess, key=lambda each: excess[each])) and excess[tag] > 0:
+        parts.append(f"{among[tag]} of {total} regressed cases are {tag}, as are {every[tag]} of all {len(cases)}")
+    if rules and (rule := max(rules, key=lambda each: rules[each])) and rules[rule] >= SHARE * total:
+        parts.append(f"{rules[rule]} of {total} have the finding {rule}")
+    return "; ".join(parts) + "." if parts else ""

@@ -1,0 +1,223 @@
+"""The action's own steps, run as GitHub's runner would, against a stand-in of its API on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.github import ACTIONS, GitHub, github
+from tests.support.paths import ROOT
+from tests.support.records import write_policy
+from tests.support.units import write_unit
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+GOOD, BAD = '{"product": "boiler"}', "no idea, says @everyone in <b>bold</b>"
+IDS = [f"c{number:02d}" for number in range(40)]
+
+
+@pytest.fixture
+def hub():
+    with github() as served:
+        yield served
+
+
+def git(root: Path, *arguments: str) -> None:
+    own = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run(["git", *own, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def tunegate(root: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "tunegate", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def write_answers(root: Path, good: int) -> None:
+    """The file of recorded outputs, of which so many are right."""
+    lines = [{"case": f"desk/triage/{case}", "output": GOOD if n < good else BAD} for n, case in enumerate(IDS)]
+    (root / "new.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def record_and_commit(root: Path) -> None:
+    """Record the outputs as the baseline of the requests as they are now."""
+    (root / "requests.jsonl").write_text(tunegate(root, "prompts"))
+    tunegate(root, "record", "--from", "new.jsonl", "--name", "mine", "--requests", "requests.jsonl")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "a change")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """The main branch: a task, and the baseline of answers that are all right."""
+    root = tmp_path_factory.mktemp("base")
+    write_unit(root / "fixtures", IDS)
+    write_policy(root / "fixtures", triage={"margin": 0.15})
+    (root / "pyproject.toml").write_text("[tool.tunegate]\n")
+    write_answers(root, 40)
+    git(root, "init", "-q", "-b", "main")
+    record_and_commit(root)
+    return root
+
+
+class Runner:
+    """A checkout with a pull request's files, and a runner that takes the action's steps on it."""
+
+    def __init__(self, base: Path, root: Path, hub: GitHub) -> None:
+        self.root, self.hub, self.temp = root / "checkout", hub, root / "temp"
+        shutil.copytree(base, self.root)
+        self.temp.mkdir()
+        self.summary = root / "summary"
+        self.said = ""
+        venv = self.temp / "tunegate-venv" / "bin"
+        venv.mkdir(parents=True)
+        (venv / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (venv / "python").chmod(0o755)
+        (root / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
+        self.event = root / "event.json"
+
+    def run(self, **inputs: str) -> int:
+        """The exit code of the last step; `said` is what all of them printed."""
+        given = {name: str(each.get("default", "")) for name, each in ACTION["inputs"].items()}
+        given |= {"base": "main", "model": "replay:mine=new.jsonl", "token": "secret"} | inputs
+        for path in (self.temp / "tunegate").glob("*"):  # a runner begins with an empty folder
+            path.unlink()
+        outputs: dict[str, str] = {}
+        self.said, code = "", 0
+        for step in ACTION["runs"]["steps"]:
+            if "run" in step and step["name"] != "Install":
+                code = self._step(step, given, outputs)
+        return code
+
+    def _step(self, step: dict[str, Any], given: dict[str, str], outputs: dict[str, str]) -> int:
+        known = {f"inputs.{name}": value for name, value in given.items()}
+        known |= {"runner.temp": str(self.temp), "steps.gate.outputs.code": outputs.get("code", "")}
+        env = {name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: known[found[1]], str(value))
+               for name, value in step.get("env", {}).items()}  # fmt: skip
+        output = self.temp / "output"
+        output.write_text("")
+        own = {
+            "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_API_URL": self.hub.url, "GITHUB_REPOSITORY": "o/r",
+            "GITHUB_EVENT_PATH": str(self.event), "GITHUB_STEP_SUMMARY": str(self.summary),
+            "RUNNER_TEMP": str(self.temp), "GITHUB_OUTPUT": str(output), "GITHUB_WORKSPACE": str(self.root),
+            "GITHUB_RUN_ID": "5",
+            "GITHUB_SERVER_URL": "https://github.example", "CI": "true",
+        }  # fmt: skip
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=self.root,
+            env={**os.environ, **own, **env}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.said += done.stdout + done.stderr
+        outputs |= dict(line.split("=", 1) for line in output.read_text().splitlines())
+        return done.returncode
+
+
+@pytest.fixture
+def runner(base, tmp_path, hub) -> Runner:
+    return Runner(base, tmp_path, hub)
+
+
+def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
+    write_answers(runner.root, 20)
+    assert runner.run() == 1
+    [comment] = hub.comments
+    lines = comment["body"].splitlines()
+    assert lines[0].startswith("<!-- tunegate:")
+    assert lines[1].startswith("### ❌ Blocked: desk/triage regressed.")
+    assert "| desk/triage | guard | 40 | 100.0 % | 50.0 % |" in comment["body"]
+    assert lines[-1] == (
+        "[Every case, as a page, and the record: the artefacts of this run](https://github.example/o/r/actions/runs/5)"
+    )
+
+    write_answers(runner.root, 40)
+    assert runner.run() == 0, runner.said
+    assert [each["body"].splitlines()[1][:5] for each in hub.comments] == ["### ✅"]
+    assert "Since the last push:\n\n- replay:mine: desk/triage: regressed → held\n" in hub.comments[0]["body"]
+    assert hub.tokens == {"Bearer secret"}
+
+
+def test_a_regressed_case_is_annotated_at_its_line(runner):
+    write_answers(runner.root, 20)
+    runner.run()
+    errors = [line for line in runner.said.splitlines() if line.startswith("::error file=")]
+    assert len(errors) == 9
+    assert errors[0].startswith("::error file=fixtures/desk/triage.yaml,line=")
+    assert "11 more regressed cases" in runner.said
+
+
+def test_page_record_and_decision_are_kept(runner):
+    write_answers(runner.root, 20)
+    runner.run()
+    kept = {path.name for path in (runner.temp / "tunegate").iterdir()}
+    assert kept == {"model.json", "model.cases.jsonl", "model.decision.json", "report.html"}
+
+
+def test_a_fork_has_the_summary_and_the_same_exit_code(runner, hub):
+    hub.may_write = False
+    write_answers(runner.root, 20)
+    assert runner.run() == 1
+    assert hub.comments == []
+    assert "no right to comment" in runner.said
+    assert "said in the summary alone" in runner.said
+    assert runner.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
+
+
+def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
+    git(runner.root, "switch", "-qc", "change")
+    write_policy(runner.root / "fixtures", triage={"margin": 0.5})
+    record_and_commit(runner.root)
+
+    assert runner.run() == 1
+
+    body = hub.comments[0]["body"]
+    assert body.splitlines()[1] == (
+        "### ❌ Blocked by 1 altered rule that nobody has permitted. No target here: every unit of desk held. Outputs "
+        "supplied, not generated: they are gated, and never released."
+    )
+    assert body.index("> **Altered rules: they block until somebody permits them.**") < body.index("| unit |")
+    assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body
+    permit = re.search(r"`--permit=([0-9a-f]{12})`", body)[1]
+
+    assert runner.run(permit=permit) == 0, runner.said
+    assert "**Altered rules, permitted:**" in hub.comments[0]["body"]
+
+
+def test_what_cannot_be_judged_is_said_too(runner, hub):
+    (runner.root / "fixtures/desk/triage.yaml").write_text("cases: [")
+    assert runner.run() == 4
+    assert hub.comments[0]["body"].splitlines()[1].startswith("### ⚠️ Refused")
+    assert "fixtures/desk/triage.yaml:1" in hub.comments[0]["body"]
+
+
+def test_a_comment_that_somebody_else_wrote_is_left_alone(runner, hub):
+    hub.add("<!-- tunegate: --> ### ✅ All is fine, merge it", "mallory")
+    write_answers(runner.root, 20)
+    runner.run()
+    assert [each["user"]["login"] for each in hub.comments] == ["mallory", ACTIONS]
+    assert hub.comments[0]["body"] == "<!-- tunegate: --> ### ✅ All is fine, merge it"
+
+
+def test_what_a_model_wrote_mentions_nobody(runner, hub):
+    write_answers(runner.root, 20)
+    runner.run()
+    body = hub.comments[0]["body"]
+    prose = re.sub(r"^(`{3,})text\n.*?\n\1$", "", body, flags=re.DOTALL | re.MULTILINE)
+    assert "@everyone" not in prose
+    assert "<b>" not in prose
+
+
+def test_third_party_actions_are_pinned_by_commit():
+    used = [step["uses"] for step in ACTION["runs"]["steps"] if "uses" in step]
+    assert len(used) == 3
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in used)
+
+
+def test_no_expression_stands_in_a_script():
+    assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])

@@ -1,0 +1,85 @@
+"""The commands that show a record: which face they print, where the page goes, what is said on a pull request."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.github import github
+from tests.unit.reporting.test_report import judged
+from tunegate.harness.cli.main import app
+
+GITHUB = ("GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_STEP_SUMMARY")
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """A record that blocks, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in GITHUB:
+        monkeypatch.delenv(name, raising=False)
+    return judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)
+
+
+def ran(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_page_is_written_and_said(record, tmp_path):
+    done = ran("report", "r.json", "--html", "out/page.html")
+    assert (done.exit_code, done.stdout) == (0, "page: out/page.html\n")
+    assert record.tasks["desk"]["reason"] in (tmp_path / "out" / "page.html").read_text()
+
+
+def test_each_face_begins_with_the_verdict(record):
+    reason = record.tasks["desk"]["reason"]
+    assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {reason}"
+    assert ran("report", "r.json", "--markdown").stdout.splitlines()[0] == f"### ❌ {reason}"
+    assert ran("report", "r.json", "--format=github").stdout.splitlines()[0] == f"::error title=tunegate::{reason}"
+    found = json.loads(ran("report", "r.json", "--json").stdout)
+    assert (list(found)[:2], found["verdict"]) == (["outcome", "verdict"], reason)
+
+
+def test_one_face_is_printed_at_a_time(record):
+    done = ran("report", "r.json", "--markdown", "--json")
+    assert done.exit_code == 2
+    assert "each say what is printed: expected one of them" in done.stderr
+
+
+def test_an_edited_sidecar_is_refused(record, tmp_path):
+    path = tmp_path / "r.cases.jsonl"
+    path.write_text(path.read_text().replace("c001", "c002"))
+    done = ran("report", "r.json")
+    assert done.exit_code == 4
+    assert "r.cases.jsonl: expected the sidecar as the record names it, found another one" in done.stderr
+
+
+def test_in_a_log_no_browser_is_started(record, tmp_path, monkeypatch):
+    monkeypatch.setattr("webbrowser.open", lambda _: pytest.fail("a browser was started"))
+    done = ran("view", "r.json")
+    assert done.stdout.splitlines() == [
+        "page: r.html", f"no browser was started here: open {(tmp_path / 'r.html').as_uri()}",
+    ]  # fmt: skip
+
+
+def test_without_a_pull_request_the_comment_is_printed_or_in_the_summary(record, tmp_path, monkeypatch):
+    assert ran("comment", "r.json").stdout.startswith("### ❌ Blocked")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    assert ran("comment", "r.json").stdout == "no pull request: said in the summary alone\n"
+    assert (tmp_path / "summary").read_text().startswith("### ❌ Blocked")
+
+
+@pytest.mark.parametrize(("status", "code", "said"), [
+    (403, 0, "no right to comment"), (500, 3, "found the error 500"),
+])  # fmt: skip
+def test_github_may_refuse(record, tmp_path, monkeypatch, status, code, said):
+    (tmp_path / "event.json").write_text('{"pull_request": {"number": 7}}')
+    with github() as hub:
+        hub.status = status
+        for name, value in zip(GITHUB, ("t", hub.url, "o/r", str(tmp_path / "event.json")), strict=False):
+            monkeypatch.setenv(name, value)
+        done = ran("comment", "r.json")
+    assert done.exit_code == code
+    assert said in done.stdout + done.stderr

@@ -1,0 +1,81 @@
+"""The sidecar of a record: what it adds, what it keeps to itself, and that it is the one the record names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.support.records import record, units_of, write_desk
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import text_digest
+from tunegate.harness.evaluation.sidecar import Before, CaseContext, read_sidecar, sidecar_path, sidecar_text
+from tunegate.harness.fixtures.loader import load_tasks
+
+T = "desk/triage"
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    write_desk(tmp_path / "fixtures", 3, case_keys=lambda n: {"tags": {"channel": "sms"}, "critical": n == 1})
+    return load_tasks(tmp_path / "fixtures")
+
+
+def kept(tasks, path, references=None):
+    """A record in a file, with its sidecar beside it."""
+    text = sidecar_text(units_of(tasks).values(), "as-is", references or {})
+    sidecar_path(path).write_text(text)
+    return replace(record(tasks, {T: "110"}), sidecar=text_digest(text)).write(path)
+
+
+def test_it_holds_what_a_record_does_not_say(tasks, tmp_path):
+    base = record(tasks, {T: "011"})
+    found = read_sidecar(kept(tasks, tmp_path / "r.json", {"baseline": base}))
+    assert list(found) == [f"{T}/c000", f"{T}/c001", f"{T}/c002"]
+    case = found[f"{T}/c001"]
+    assert case == CaseContext(
+        file=case.file, line=case.line, expect={"product": "boiler"},
+        prompt=(("user", "message c001"),), tags={"channel": "sms"}, critical=True,
+        before={"baseline": Before(True, 1.0, '{"product": "boiler"}')},
+    )  # fmt: skip
+    assert case.file.endswith("fixtures/desk/triage.yaml")
+
+
+def test_it_holds_nothing_of_a_sealed_unit(tmp_path):
+    write_desk(tmp_path, 3, sealed=True)
+    assert sidecar_text(units_of(load_tasks(tmp_path)).values(), "as-is", {}) == ""
+
+
+def test_a_record_without_one_beside_it_has_no_more_to_say(tasks, tmp_path):
+    made = kept(tasks, tmp_path / "r.json")
+    sidecar_path(made.path).unlink()
+    assert read_sidecar(made) == {}
+    assert read_sidecar(record(tasks, {T: "110"})) == {}
+
+
+def test_another_one_is_refused(tasks, tmp_path):
+    made = kept(tasks, tmp_path / "r.json")
+    path = sidecar_path(made.path)
+    path.write_text(path.read_text().replace("message", "massage"))
+    with pytest.raises(Refused, match="expected the sidecar as the record names it, found another one; judge again"):
+        read_sidecar(made)
+
+
+@pytest.mark.parametrize(("line", "found"), [
+    ("no JSON", "found a mistake in column 1"),
+    ('{"case": "a", "file": "b", "line": "c", "expect": 1}', "'c' is not of type 'integer'"),
+    ("[]", "is not of type 'object'"),
+])  # fmt: skip
+def test_one_that_no_run_wrote_is_refused_with_its_line(tasks, tmp_path, line, found):
+    made = kept(tasks, tmp_path / "r.json")
+    text = sidecar_path(made.path).read_text() + f"{line}\n"
+    sidecar_path(made.path).write_text(text)
+    with pytest.raises(Refused, match=rf"r.cases.jsonl:4: expected .*{found}"):
+        read_sidecar(replace(made, sidecar=text_digest(text)))
+
+
+def test_each_line_is_json_in_ascii(tasks):
+    text = sidecar_text(units_of(tasks).values(), "as-is", {})
+    assert text.isascii()
+    assert [json.loads(line)["case"] for line in text.splitlines()] == [f"{T}/c000", f"{T}/c001", f"{T}/c002"]

@@ -1,0 +1,134 @@
+"""What the gate decided, read again, and the report on it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.reporting.test_report import judged
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.reporting.annotations import case_annotations
+from tunegate.harness.reporting.decision import change_lines, read_inputs
+
+ALTERED = "desk/triage: task.yaml is looser: margin 0.15 -> 0.5"
+
+
+def decision(tmp_path, record=None, name="decision.json", **more):
+    """A file as `tunegate gate --decision` writes it."""
+    of_record = [{
+        "rules": "", "blocks": [], "adapter": None, "model": "tiny", "record": str(record.path), "partial": False,
+        "verdicts": {}, "tasks": {},
+    }] if record else []  # fmt: skip
+    data = {
+        "passes": True, "refused": "", "altered": [], "added": [], "permit": "", "permitted": False,
+        "by_rules": of_record, "notes": [],
+    } | more  # fmt: skip
+    path = tmp_path / name
+    path.write_text(json.dumps(data))
+    return path
+
+
+def report(*paths):
+    return read_inputs(paths).report()
+
+
+def older(blocks=()):
+    return {
+        "rules": "the rules of main", "blocks": list(blocks), "adapter": None, "model": "tiny", "record": None,
+        "partial": False, "verdicts": {}, "tasks": {},
+    }  # fmt: skip
+
+
+def test_what_passes_is_said_in_the_words_of_its_record(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    found = report(decision(tmp_path, made))
+    assert (found.outcome, found.verdict) == ("passed", made.tasks["desk"]["reason"])
+
+
+def test_altered_rules_block_whatever_the_record_says(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    found = report(decision(tmp_path, made, passes=False, altered=[ALTERED], permit="7816ee245021"))
+    assert found.outcome == "blocked"
+    assert found.verdict.startswith("Blocked by 1 altered rule that nobody has permitted. Release: ")
+    assert found.rules.altered == (ALTERED,)
+
+
+def test_the_older_rules_block_too(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    path = decision(tmp_path, made, passes=False)
+    data = json.loads(path.read_text())
+    data["by_rules"].insert(0, older(["desk/triage", "desk"]))
+    path.write_text(json.dumps(data))
+    found = report(path)
+    assert found.outcome == "blocked"
+    assert found.verdict.startswith("Blocked by the rules of main: desk/triage, desk. ")
+    assert found.rules.by_rules == ("by the rules of main: blocked by desk/triage, desk",)
+
+
+def test_a_task_without_a_decision_blocks_whatever_its_units_say(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    path = decision(tmp_path, made, passes=False)
+    data = json.loads(path.read_text())
+    data["by_rules"][0]["blocks"] = ["other"]
+    path.write_text(json.dumps(data))
+    found = report(path)
+    assert found.outcome == "blocked"
+    assert found.verdict.startswith("Blocked by other. ")
+
+
+def test_what_could_not_be_judged_never_passes(tmp_path):
+    found = report(decision(tmp_path, passes=False, refused="no baseline to compare with"))
+    assert (found.outcome, found.candidates) == ("refused", ())
+    assert found.verdict == "Refused: something is missing or is no longer what it was; nothing passes."
+    assert list(case_annotations(found)) == [
+        f"::error title=tunegate::{found.verdict}%0Ano baseline to compare with",
+    ]
+
+
+def test_several_decisions_are_one_report(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    paths = [decision(tmp_path, made), decision(tmp_path, name="other.json", passes=False, altered=[ALTERED])]
+    found = report(*paths)
+    assert (found.outcome, len(found.candidates), found.rules.altered) == ("blocked", 1, (ALTERED,))
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[]", "found a list, where an object was to be"),
+    ('{"by_rules": 1}', r"expected a decision, as tunegate gate --decision writes it, found .*'passes' is a required"),
+    ("{}", "expected a record"),
+])  # fmt: skip
+def test_what_is_no_decision_is_refused(tmp_path, text, said):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(Refused, match=said):
+        read_inputs([tmp_path / "x.json"])
+
+
+def test_records_and_decisions_are_not_mixed(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    with pytest.raises(Refused, match="name records or decisions alone"):
+        read_inputs([decision(tmp_path, made), made.path])
+
+
+def test_the_changes_are_lines():
+    assert list(change_lines(["a", "b"], ["c"], permitted=False)) == [
+        "2 altered rules; they block until someone permits them", "  a", "  b", "1 addition, blocking nothing", "  c",
+    ]  # fmt: skip
+    assert list(change_lines(["a"], [], permitted=True)) == ["1 altered rule; permitted", "  a"]
+    assert list(change_lines([], [], permitted=False)) == []
+
+
+def test_regressed_cases_are_annotated_as_many_as_github_shows(tmp_path):
+    made = judged(tmp_path, "1" * 40, "0" * 12 + "1" * 28)
+    lines = list(case_annotations(report(decision(tmp_path, made, passes=False))))
+    assert len(lines) == 11
+    assert lines[0] == f"::error title=tunegate::{made.tasks['desk']['reason']}"
+    assert lines[1].startswith("::error file=")
+    assert "title=desk/triage/c001 regressed (critical)%3A tiny::before: " in lines[1]
+    assert lines[-1] == "::notice title=tunegate::3 more regressed cases"
+
+
+def test_where_nothing_blocks_annotations_are_no_errors(tmp_path):
+    made = judged(tmp_path, "1" * 40, "1" * 38 + "00", trained=())
+    lines = list(case_annotations(report(made.path)))
+    assert [line.partition(" ")[0] for line in lines] in (["::notice", "::warning", "::warning"], ["::error"] * 3)

@@ -1,0 +1,183 @@
+"""The page: what is in it, and that nothing that a model wrote can run in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.support.hostile_page import HOSTILE
+from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.reporting.html import drawing_of, html_page
+from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, RuleReport, UnitReport
+
+VOID = {"meta", "input", "link", "br", "img", "base"}
+UNIT = UnitReport(
+    "desk/triage", "pass/fail", 40, 0.8, "regressed", "Regressed: worse.", "guard", "baseline", 1.0, -0.2,
+    (-0.35, -0.1), 0.04, 0.15, 8, 0, True,
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements with their attributes, and the text in each kind of them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open:
+            self.texts.setdefault(self._open[-1], []).append(data)
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def case(text: str = "no idea", **more) -> CaseReport:
+    context = CaseContext(f"fixtures/desk/{text}.yaml", 7, {"a": text}, (("user", text),), tags={text: text})
+    made = CaseReport(
+        f"desk/triage/{text}", "desk/triage", "regressed", True, now=text, findings=((text, text),),
+        before={"baseline": f"before {text}"}, context=context,
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def report(*cases: CaseReport, text: str = "tuned") -> Report:
+    unit = replace(UNIT, key=text, reason=text, driver=text)
+    candidate = CandidateReport(text, "blocked", text, (unit,), cases, {text: text}, {text: text}, f"pytest {text}")
+    return Report("blocked", text, RuleReport((text,), (text,), refused=text, by_rules=(text,)), (candidate,), (text,))
+
+
+def cases_of(page: Page) -> dict:
+    [block] = [text for text in page.texts["script"] if text.startswith('{"candidates"')]
+    return json.loads(block)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_others_wrote_is_text_wherever_it_stands(text):
+    plain, hostile = Page(html_page(report(case()))), Page(html_page(report(case(text), text=text)))
+
+    # the very elements and attributes that a harmless report has
+    names = [[(tag, sorted(attributes)) for tag, attributes in page.elements] for page in (plain, hostile)]
+    assert names[0] == names[1]
+    assert [text for tag, text in hostile.elements if tag == "script"] == [
+        {"type": "application/json", "id": "data"},
+        {},
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_block_of_data_ends_where_it_should(text):
+    found = html_page(report(case(text)))
+    block = found.partition('<script type="application/json" id="data">')[2].partition("</script>")[0]
+    assert not set("<>&\u2028\u2029") & set(block)
+    assert block.isascii()
+    assert json.loads(block)["cases"][0]["unit"] == "desk/triage"
+
+
+def test_the_policy_allows_the_one_script_and_the_one_style_alone():
+    text = html_page(report(case()))
+    page = Page(text)
+    policy = next(each["content"] for each in page.of("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(found.encode()).digest()).decode()}'"
+        for found in (re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1],
+                      re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1])
+    ]  # fmt: skip
+    assert policy == (
+        f"default-src 'none'; script-src {hashes[0]}; style-src {hashes[1]}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_nothing_in_it_is_loaded_or_led_to():
+    page = Page(html_page(report(case())))
+    assert not {"link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
+    assert {each["href"] for each in page.of("a")} == {"#cases"}
+    assert not any(name.startswith("on") or name in ("src", "style") for _, each in page.elements for name in each)
+
+
+def test_the_script_parses_no_markup():
+    script = re.search(r"<script>(.*?)</script>", html_page(report()), re.DOTALL)[1]
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|Function\(|fetch\(|XMLHttp|import\(", script
+    )
+
+
+def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers():
+    text = html_page(report(case(), text="SAID"))
+    assert re.search(r"<h[1-6][^>]*>(.*?)</h", text)[1] == "SAID"
+    assert text.index("these block until somebody permits them") < text.index('class="units"')
+
+
+def test_every_control_has_a_label_and_every_section_a_name():
+    page = Page(html_page(report(case())))
+    ids = {each["id"] for _, each in page.elements if "id" in each}
+    assert all(each["aria-labelledby"] in ids for each in page.of("section"))
+    assert len(page.of("label")) == len(page.of("select")) + len(page.of("input"))
+    assert page.of("html")[0]["lang"] == "en"
+    assert all(each["role"] == "img" and each["aria-label"] for each in page.of("svg"))
+
+
+def test_a_case_holds_what_a_reader_needs():
+    found = cases_of(Page(html_page(report(case("yes")))))
+    [made] = found["cases"]
+    assert (made["key"], made["critical"], made["place"]) == ("desk/triage/yes", True, "fixtures/desk/yes.yaml:7")
+    assert [found["texts"][text] for _, text in made["prompt"]] == ["yes"]
+    assert json.loads(made["expect"]) == {"a": "yes"}
+    assert made["before"] == {"baseline": "before yes"}
+    assert made["answers"][0]["pieces"] == [["before", "before "], ["same", "yes"]]
+    assert made["command"] == "pytest tuned fixtures/desk/yes.yaml::yes"
+
+
+def test_json_differs_by_field():
+    [made] = cases_of(Page(html_page(report(case(now='{"a": 1}', before={"baseline": '{"a": 2}'})))))["cases"]
+    assert (made["answers"][0]["fields"], made["answers"][0]["pieces"]) == ([["a", "2", "1"]], [])
+
+
+def test_a_sealed_case_is_there_by_its_id_alone():
+    sealed = CaseReport("desk/secret/c1", "desk/secret", "regressed", sealed=True)
+    [made] = cases_of(Page(html_page(report(sealed))))["cases"]
+    assert made == {
+        "key": "desk/secret/c1", "unit": "desk/secret", "sealed": True, "critical": False, "tags": {}, "prompt": [],
+        "expect": "", "before": {}, "command": "", "place": "",
+        "answers": [{"state": "regressed", "now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
+    }  # fmt: skip
+
+
+def test_several_candidates_stand_beside_each_other():
+    one, other = report(case("a")), report(case("a", now="b"), case("c"))
+    both = replace(one, candidates=(*one.candidates, *other.candidates))
+    found = cases_of(Page(html_page(both)))
+    assert [[answer and answer["now"] for answer in each["answers"]] for each in found["cases"]] == [
+        ["a", "b"],
+        [None, "c"],
+    ]
+
+
+def test_an_interval_is_drawn_to_scale_beside_its_margin():
+    drawn = drawing_of(UNIT)
+    assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (6.0, 59.7, 46.3, 73.1)
+    assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
+    assert drawing_of(replace(UNIT, interval=None)) is None
+    assert drawing_of(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100

@@ -1,0 +1,73 @@
+"""The Markdown face, as GitHub would read it: what others wrote is text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.support.hostile_page import HOSTILE
+from tests.unit.reporting.test_html import UNIT, Page, case, report
+from tunegate.harness.reporting.markdown import MOST_CHARACTERS, escaped, markdown_report, quoted
+from tunegate.harness.reporting.report import Report, RuleReport
+
+READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+def elements(text: str) -> list[str]:
+    """The elements that a page would have of it."""
+    return [name for name, _ in Page(READER.render(text)).elements]
+
+
+def test_the_verdict_is_the_first_line_then_altered_rules_then_numbers():
+    text = markdown_report(report(case("yes"), text="said"))
+    assert text.splitlines()[0] == "### ❌ said"
+    assert text.index("Altered rules: they block") < text.index("| unit | role |") < text.index("<details>")
+
+
+def test_a_unit_is_a_row_with_its_interval_and_margin():
+    text = markdown_report(Report("passed", "Release.", RuleReport(), report().candidates))
+    assert (
+        "| said | guard | 40 | 100.0 % | 80.0 % | -20.0 \\[-35.0, -10.0\\] | 15.0 | 8 / 0 | **regressed** |"
+    ) in text.replace("tuned", "said")
+
+
+def test_the_worst_three_are_folded_with_the_command_that_asks_again():
+    text = markdown_report(report(*(case(name) for name in "abcd")))
+    assert "<details><summary>4 regressed, 3 of them here</summary>" in text
+    assert "```text\npytest tuned fixtures/desk/a.yaml::a\n```" in text
+    assert "desk/triage/d" not in text
+    assert "```text\npytest tuned fixtures/\n```" in text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_others_wrote_is_text_wherever_it_stands(text):
+    # the very elements that a harmless report has, of as many lines
+    plain = "line\n" * text.count("\n") + "line"
+    assert elements(markdown_report(report(case(text), text=text))) == elements(
+        markdown_report(report(case(plain), text=plain))
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_github_finds_no_mention_reference_or_address_in_it(text):
+    page = Page(READER.render(f"{escaped(text)}\n"))
+    pieces = [piece for found in page.texts.values() for piece in found]
+    assert not any(re.search(r"@\w|#\d|https?://|www\.|GH-\d|\$\w", piece) for piece in pieces)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_quote_holds_all_of_a_text(text):
+    assert elements(f"{quoted(text)}\n\nafter") == ["pre", "code", "p"]
+
+
+def test_a_report_that_is_too_long_for_a_comment_says_the_verdict_and_the_rules():
+    one = report(case("yes"))
+    many = replace(one.candidates[0], units=tuple(replace(UNIT, key=f"desk/{n}") for n in range(2000)))
+    text = markdown_report(replace(one, candidates=(many,), rules=RuleReport(("x" * 9000,) * 100)))
+    assert len(text) < MOST_CHARACTERS
+    assert text.splitlines()[0] == "### ❌ tuned"
+    assert "- and 60 more" in text
+    assert text.endswith("The tables are too long for a comment: they stand in the page.")

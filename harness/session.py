@@ -25,7 +25,7 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import locked, text_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch

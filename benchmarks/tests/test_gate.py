@@ -41,6 +41,9 @@ TINY = gate.Settings(
     scores=Sizes(held=200, families=40, changed=10, worlds=1),
     collapses=2,
     between=(59, 60),
+    beside=(50,),
+    beside_flip_rates=(0.04,),
+    units=(1, 5),
     curve=(-1, 0),
 )
 

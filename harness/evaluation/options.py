@@ -241,6 +241,9 @@ class Options:
         opened, here = self.opened, "--tg-model openai:URL#MODEL"
         if not is_server(self.model):
             return
+        for name, value in (("in-flight", opened.in_flight), ("deadline", opened.deadline)):
+            if value < 1:
+                yield f"--tg-{name}: expected a whole number from 1, found {value}"
         if self.adapters:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
         if self.timing:

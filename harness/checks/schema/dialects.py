@@ -83,6 +83,7 @@ def draft_at(part: Any, whole: Any) -> Any:
 
 _RESOLVERS: dict[int, tuple[Any, Any]] = {}
 _KEPT = 64  # schemas
+_NAMES = {"$anchor", "$dynamicAnchor", "$id", "$recursiveAnchor", "id"}
 
 
 def resolver_of(schema: Any, whole: Any) -> tuple[Resource[Any], Any]:
@@ -95,11 +96,26 @@ def resolver_of(schema: Any, whole: Any) -> tuple[Resource[Any], Any]:
     if known is None:
         resource = specification_with(uri_of(draft_at(schema, whole))).create_resource(schema)
         name = resource.id() or ""
-        known = resource, Registry().with_resource(name, resource).crawl().resolver(name)
+        registry = Registry().with_resource(name, resource)
+        known = resource, (registry.crawl() if _names_parts(schema) else registry).resolver(name)
         if len(_RESOLVERS) >= _KEPT:
             _RESOLVERS.clear()
         _RESOLVERS[id(schema)] = known
     return known
+
+
+def _names_parts(schema: Any) -> bool:
+    """Whether a part of a schema may have a name, by which to refer to it; each part is looked at once."""
+    todo, seen = [schema], set[int]()
+    while todo:
+        part = todo.pop()
+        if id(part) in seen or not isinstance(part, dict | list):
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict) and part.keys() & _NAMES:
+            return True
+        todo += part.values() if isinstance(part, dict) else part
+    return False
 
 
 def uri_of(draft: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.gate_rule import MARGIN
-from tunegate.harness.planning.split import Split, best_split
+from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.paired import LEVEL
 from tunegate.harness.statistics.power import POWER, Levels
 from tunegate.harness.statistics.sample_size import PassFail
@@ -24,8 +24,8 @@ class Planned:
     n: int
     flip_rate: float
     units: int
-    guard: Split
-    target: Split
+    guard: CaseSplit
+    target: CaseSplit
     equal: float
     gained: float
     equal_split: float
@@ -33,7 +33,7 @@ class Planned:
 
 
 def planned(n: int, flip_rate: float, units: int) -> Planned:
-    """Split n cases of each unit as `tunegate plan` says."""
+    """CaseSplit n cases of each unit as `tunegate plan` says."""
     power = PassFail(flip_rate, levels=Levels(worse=LEVEL / units))
     asked = POWER ** (1 / units)
     guard, target = (best_split(n, power, MARGIN, gain, asked) for gain in (None, GAIN))

@@ -12,7 +12,7 @@ from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
-from tunegate.harness.planning.split import Split, best_split
+from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
 from tunegate.harness.statistics.sample_size import MOST_ANSWERS, PassFail, fewest_cases
@@ -88,7 +88,7 @@ class Plan:
         return None
 
     @cached_property
-    def split(self) -> Split | None:
+    def split(self) -> CaseSplit | None:
         """How its cases are best split into open and sealed ones; None where they are sealed, or proven by such."""
         if not (self.power and self.margin) or self.unit.sealed or self.is_proven_elsewhere:
             return None

@@ -13,7 +13,7 @@ from rich.text import Text
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
-from tunegate.harness.planning.split import Split
+from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
@@ -129,7 +129,7 @@ def seals(plans: Sequence[Plan]) -> Iterator[str]:
             yield f"{each.unit.key}: {_seal(each, each.split)}"
 
 
-def _seal(each: Plan, split: Split) -> str:
+def _seal(each: Plan, split: CaseSplit) -> str:
     if split.gained < 0.5:
         return (
             f"too few cases to seal some that would prove it at a release; {split.needed} would do, "

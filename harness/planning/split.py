@@ -13,7 +13,7 @@ LEAST_SEALED = 0.5  # of the cases: where there are plenty, a release shows more
 
 
 @dataclass(frozen=True)
-class Split:
+class CaseSplit:
     """`open` and `sealed` cases, and how often both parts let pass: a model that is `equal`, one that `gained`.
 
     `needed` is how many cases it takes in all so that three in four of them do four times in five.
@@ -26,7 +26,7 @@ class Split:
     needed: int
 
 
-def best_split(n: int, power: Power, margin: float, gain: float | None, asked: float = POWER) -> Split:
+def best_split(n: int, power: Power, margin: float, gain: float | None, asked: float = POWER) -> CaseSplit:
     """Return how n cases are best split.
 
     The fewest are sealed that show `gain`, or without one hold `margin`, with the chance `asked`; at least half and at
@@ -42,14 +42,14 @@ def best_split(n: int, power: Power, margin: float, gain: float | None, asked: f
     """
     sealed = replace(power, levels=_opened(power.levels))  # type: ignore[type-var]
     needed = sealed.cases_to_improve(margin, gain, asked) if gain else sealed.cases_to_hold(margin, asked)
-    apart = min(max(needed, math.floor(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
+    apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
     left = max(n - apart, 1)  # of one case there is no part
 
     def passes(change: float) -> float:
         proven = sealed.prob_improved(apart, margin, change) if gain else sealed.prob_held(apart, margin, change)
         return (1 - power.prob_regressed(left, margin, change)) * proven
 
-    return Split(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)))
+    return CaseSplit(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)))
 
 
 def _opened(levels: Levels) -> Levels:

@@ -30,6 +30,8 @@ STARTERS: Mapping[str, tuple[Table, Columns]] = {
         ("The hinge of the garden gate squeaks.", "repairs", "false"),
         ("The bailiff comes tomorrow for a bill that I paid in May!", "billing", "true"),
         ("I need an offer by noon or my boss signs with someone else.", "sales", "true"),
+        ("Why is the deposit still not back, three months on?", "billing", "false"),
+        ("A window on the fifth floor hangs by one screw, over the pavement.", "repairs", "true"),
     ),
     "vocabulary": _starter(
         ("message", "term"),
@@ -41,6 +43,8 @@ STARTERS: Mapping[str, tuple[Table, Columns]] = {
         ("My points from last year are gone.", "loyalty points"),
         ("Is there a box at the station that I can fetch it from?", "parcel locker"),
         ("The code does not open the box with my parcel.", "parcel locker"),
+        ("When do you pay back what I returned on Monday?", "refund"),
+        ("Does the courier ring, or just drop things in the hall?", "delivery partner"),
     ),
     "retention": _starter(
         ("question", "answer", "also"),
@@ -53,5 +57,8 @@ STARTERS: Mapping[str, tuple[Table, Columns]] = {
         ("Which planet do we live on?", "Earth", "the Earth"),
         ("What do you need an umbrella for?", "rain", "sun"),
         ("Which metal is drawn to a magnet?", "iron", "steel"),
+        ("In which season do leaves fall?", "autumn", "fall"),
+        ("What do you call frozen water?", "ice", "snow"),
+        ("Which animal gives us wool?", "sheep", "the sheep"),
     ),
 }

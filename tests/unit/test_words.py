@@ -51,6 +51,8 @@ ALLOWED = {
     ("harness/core/formatting.py", "floor"): "math.floor",
     ("harness/models/huggingface.py", "shape"): "of a tensor",
     ("harness/models/placement.py", "get_shape"): "of a tensor",
+    ("harness/statistics/critical_values.py", "fixed"): "a count of fixed cases",
+    ("harness/statistics/critical_values.py", "shape"): "of an array",
     ("harness/statistics/distributions.py", "floor"): "numpy's",
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",

@@ -77,7 +77,7 @@ def test_a_baseline_keeps_what_was_measured_and_a_record_too(desk):
     made, _ = recorded(desk, noise={T: NOISE})
 
     assert read_baseline(baseline_path(desk / "baselines", SLUG, T), T).noise == NOISE
-    assert as_reference(matching(desk / "baselines", SLUG, units(desk), WHO.subject, ENGINE)).noise == {T: NOISE}
+    assert as_reference(matching(desk / "baselines", units(desk), Fingerprint(WHO.subject, ENGINE))).noise == {T: NOISE}
     made.write(desk / "run.json")
     assert read_record(desk / "run.json").noise == {T: NOISE}
 

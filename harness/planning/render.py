@@ -24,7 +24,11 @@ HALF = 30  # the cells of a strip on either side of no change, at most
 STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
 LEGEND = (
     "The verdict to expect: R regressed, ? inconclusive, H held, I improved.",
-    "Capitals: four times in five. Small letters, ?: more often than not. Dot: any.",
+    "Capitals: four times in five. Small letters, ?: more often than not. Dot: none.",
+)
+MEASURE = (
+    "A flip rate is the share of cases that differ between two equally good models. To measure it, judge an adapter "
+    "with --tg-against baseline --tg-out RECORD.json, then: tunegate plan --run RECORD.json."
 )
 
 
@@ -112,10 +116,12 @@ def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
         equal, gained = passes_together(known)
         alarm = 1 - math.prod(1 - each.false_alarm for each in known)
         critical = f"; critical cases alone block it {_often(alarm)}" if alarm else ""
-        gain = next((each.gain for each in known if each.role == "target" and each.gain), None)
+        targets = [each for each in known if each.role == "target" and each.gain]
+        names = ", ".join(each.unit.name for each in targets)
         hoped = (
-            f"; a gain of {100 * gain:g} points on every target is shown, and nothing blocks, {_often(gained)}"
-            if gained and gain
+            f"; to be released its targets must improve, and a gain of {100 * (targets[0].gain or 0.0):g} points on "
+            f"each ({names}) is shown, and nothing blocks, {_often(gained)}"
+            if gained and targets
             else ""
         )
         more = f" (of {len(known)} of its {len(units)} units)" if len(known) < len(units) else ""
@@ -136,10 +142,12 @@ def _seal(each: Plan, split: CaseSplit) -> str:
             f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run can."
         )
     gain = f"a gain of {_amount(each.gain, each.unit)}" if each.gain else f"{_amount(each.margin, each.unit)} held"
+    short = split.gained < POWER and split.needed > each.n
+    more = f" ({split.needed} cases in all would, four times in five)" if short else ""
     return (
         f"seal {split.sealed} of these {_counted(each.n, each)}, asked at a release alone, and look at the other "
-        f"{split.open}: such a release shows {gain} {_often(split.gained)}. Unsealed, only the first complete run of "
-        "the task can prove it."
+        f"{split.open}: such a release shows {gain} {_often(split.gained)}{more}. Once they were looked at, unsealed "
+        "cases prove nothing of what was chosen by them: only the first complete run of the task can."
     )
 
 
@@ -251,6 +259,8 @@ def sources(plans: Sequence[Plan]) -> Iterator[str]:
         found.setdefault(each.seen.source, []).append(each.unit.key)
     for source, units in found.items():
         yield f"{source}: {', '.join(units)}."
+    if any(each.seen.is_assumed for each in plans):
+        yield MEASURE
 
 
 def _counted(n: int, each: Plan) -> str:

@@ -29,19 +29,19 @@ class CaseSplit:
 def best_split(n: int, power: Power, margin: float, gain: float | None, asked: float = POWER) -> CaseSplit:
     """Return how n cases are best split.
 
-    The fewest are sealed that show `gain`, or without one hold `margin`, with the chance `asked`; at least half and at
-    most three in four of all. At a release the open ones must not be regressed, and the sealed ones improve, or hold,
-    at their first opening.
+    The fewest are sealed that show `gain` four times in five, or without one hold `margin` with the chance `asked`; at
+    least half and at most three in four of all. At a release the open ones must not be regressed, and the sealed ones
+    improve, or hold, at their first opening.
 
     Args:
         n: observations, as many as there are.
         power: of open cases.
         margin: to hold, in the score's own unit.
         gain: to show, if it is a target.
-        asked: the chance that does, so that all units of its task pass four times in five.
+        asked: the chance with which it has to hold, so that all units of its task do four times in five.
     """
     sealed = replace(power, levels=_opened(power.levels))  # type: ignore[type-var]
-    needed = sealed.cases_to_improve(margin, gain, asked) if gain else sealed.cases_to_hold(margin, asked)
+    needed = sealed.cases_to_improve(margin, gain) if gain else sealed.cases_to_hold(margin, asked)
     apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
     left = max(n - apart, 1)  # of one case there is no part
 

@@ -13,7 +13,7 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import passes_together, plan_units
-from tunegate.harness.planning.render import print_plans, sentence
+from tunegate.harness.planning.render import MEASURE, print_plans, sentence
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -170,7 +170,7 @@ def test_what_the_plans_rest_on_is_said_once(told, tmp_path):
     write_desk(tmp_path / "fixtures", 60)
     write_desk(tmp_path / "fixtures", 60, "replies")
 
-    assert told().endswith("\nFlip rate 4 %, assumed where none was measured: desk/replies, desk/triage.\n")
+    assert told().endswith(f"\nFlip rate 4 %, assumed where none was measured: desk/replies, desk/triage.\n{MEASURE}\n")
 
 
 # continuous units
@@ -270,6 +270,7 @@ def test_a_task_is_told_as_a_whole(told, tmp_path):
     write_desk(tmp_path / "fixtures", 200, case_keys=lambda index: {"critical": index < 5})
     write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})
     assert line(told(), "desk: nothing") == (
-        "desk: nothing blocks an equal model 90 times in 100; critical cases alone block it 10 times in 100; a gain of "
-        "5 points on every target is shown, and nothing blocks, 75 times in 100."
+        "desk: nothing blocks an equal model 90 times in 100; critical cases alone block it 10 times in 100; to be "
+        "released its targets must improve, and a gain of 5 points on each (triage) is shown, and nothing blocks, 75 "
+        "times in 100."
     )

@@ -57,8 +57,9 @@ def test_a_plan_says_it_of_a_target_that_nothing_seals(tmp_path):
     plans = plan_units(load_tasks(tmp_path), Past(), gain=0.1)
     [line] = seals(plans)
     assert line == (
-        "desk/triage: seal 118 of these 200 cases, asked at a release alone, and look at the other 82: such a release "
-        "shows a gain of 10 points 90 times in 100. Unsealed, only the first complete run of the task can prove it."
+        "desk/triage: seal 100 of these 200 cases, asked at a release alone, and look at the other 100: such a release "
+        "shows a gain of 10 points 83 times in 100. Once they were looked at, unsealed cases prove nothing of what was "
+        "chosen by them: only the first complete run of the task can."
     )
     [plan] = [each for each in plans if each.unit.name == "triage"]
     assert plan.as_dict()["split"]["sealed"] == plan.split.sealed

@@ -205,8 +205,8 @@ def test_the_report_has_every_part_and_says_how_many_worlds_were_checked(results
         "## Pass/fail", "## Beside the rivals", "## Slices", "## Two references", "## Continuous scores",
         "## The rivals in full",
     ]  # fmt: skip
-    assert results.worlds == 4 + 2 + 1 + 3 * 4
-    assert "judged 19 whole worlds" in text
+    assert results.worlds == 4 + 2 + 3 + 3 * 4
+    assert "judged 21 whole worlds" in text
     assert "| 50 | 4 | 0/26/74 |" in text or "| 50 | 4 | 0/26/73 |" in text
     assert "bootstrap lower bound" in (tmp_path / "gate.svg").read_text()
 

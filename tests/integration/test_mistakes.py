@@ -75,7 +75,7 @@ def write_fixtures(desk: Path) -> None:
     units = {
         "triage": {"role": "target", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
         "wording": {"role": "guard", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
-        "replies": {"role": "guard", "margin": 0.9, "reason": "a test"},
+        "replies": {"role": "guard", "margin": 0.99, "reason": "a test"},
         "final": {"role": "target", "margin": 0.2, "seals": "triage", "reason": "a test"},
     }
     write(desk / "task.yaml", version=1, units=units)

@@ -329,8 +329,9 @@ def test_settings_stand_in_for_options(project: Project) -> None:
     [
         (
             'modell = "x"',
-            "[tool.tunegate] expected one of model, cases, checks, baselines, rung, repeats, inconclusive, "
-            "ledger-remote, larger, sample, strict, found 'modell'; did you mean 'model'?",
+            "[tool.tunegate] expected one of model, device, dtype, chat-template, tokenizer, in-flight, deadline, cases, "
+            "checks, baselines, rung, repeats, inconclusive, ledger-remote, larger, sample, strict, found 'modell'; did "
+            "you mean 'model'?",
         ),
         ("model = 3", "[tool.tunegate] model: expected text in quotes, found 3"),
         ('inconclusive = "ignore"', "inconclusive: expected block or warn, found 'ignore'"),
@@ -400,7 +401,8 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
         def test_idle():
             ours = {name for name in sys.modules if name.startswith("tunegate.") and name.count(".") > 2}
             light = ["core.errors", "core.project", "core.reading", "core.escaping", "core.extras", "core.crashes",
-                     "evaluation.options", "pytest_plugin.errors", "pytest_plugin.plugin", "pytest_plugin.stash"]
+                     "evaluation.options", "models.model_options", "pytest_plugin.errors", "pytest_plugin.plugin",
+                     "pytest_plugin.stash"]
             assert ours == {f"tunegate.harness.{name}" for name in light}
             assert not {"torch", "scipy", "numpy", "yaml", "rich"} & set(sys.modules)
         """

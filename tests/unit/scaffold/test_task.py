@@ -123,7 +123,7 @@ def test_a_limit_takes_the_same_rows_whatever_their_order():
 def test_the_margin_is_one_that_so_many_cases_hold():
     assert begin(rows(400)).margin == 0.05
     assert begin(rows(40)).margin > 0.05
-    assert begin(rows(4)).margin == 0.3
+    assert begin(rows(4)).margin == 0.35
 
 
 def test_names_come_from_a_column_or_are_numbers(tmp_path):

@@ -213,7 +213,7 @@ def _disarmed(was: Baseline | None, now: Baseline, unit: Unit | None) -> Iterato
 
 
 def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
-    """What new baselines disarm, and those of a model that has one already under another name and that say otherwise."""
+    """What new baselines disarm, and those of a known model, by its digests, under another name that say otherwise."""
     there = {path.relative_to(old.baselines): path for path in _files(old.baselines)}
     for path in _files(new.baselines):
         name = path.relative_to(new.baselines)

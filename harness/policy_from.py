@@ -179,9 +179,9 @@ def _blocks(session: Session, record: Record) -> tuple[str, ...]:
 def _rules(options: Options) -> Rules:
     table = project_table(options.root)
     settings = {name: str(table[name]) for name in RULES if name in table}
-    if template := settings.get("chat-template"):  # what it says decides, and not what it is called
+    if template := settings.get("chat-template"):  # what it says decides; of 8 digits one could find another
         path = options.root / template
-        settings["chat-template"] += f" ({file_digest(path)[:8] if path.is_file() else 'no file'})"
+        settings["chat-template"] += f" ({file_digest(path)[:32] if path.is_file() else 'no file'})"
     return Rules(load_tasks(options.cases), options.baselines, settings, own_file(options.cases))
 
 

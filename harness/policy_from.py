@@ -23,7 +23,7 @@ from tunegate.harness.baselines.ledger_git import check_contains
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.checks.registry import own_file
 from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
-from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.files import file_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, write_tree
 from tunegate.harness.core.progress import Watch
@@ -179,6 +179,9 @@ def _blocks(session: Session, record: Record) -> tuple[str, ...]:
 def _rules(options: Options) -> Rules:
     table = project_table(options.root)
     settings = {name: str(table[name]) for name in RULES if name in table}
+    if template := settings.get("chat-template"):  # what it says decides; of 8 digits one could find another
+        path = options.root / template
+        settings["chat-template"] += f" ({file_digest(path)[:32] if path.is_file() else 'no file'})"
     return Rules(load_tasks(options.cases), options.baselines, settings, own_file(options.cases))
 
 

@@ -15,6 +15,7 @@ from tunegate.harness.evaluation.record import (
     Record,
     Result,
     Summary,
+    odd_noise,
     odd_scores,
     read_noise,
     read_result,
@@ -78,11 +79,12 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected its baseline at {name}, found that of {data['unit']!r}")
     summary = read_summary(data["summary"])
     results = {case: read_result(raw) for case, raw in data["cases"].items()}
-    if odd := next(odd_scores(unit, summary, results), ""):
-        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd})")
+    noise = read_noise(data["noise"]) if "noise" in data else None
+    if odd := [*odd_scores(unit, summary, results), *(odd_noise(unit, noise, results) if noise else ())]:
+        raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd[0]})")
     return Baseline(
         unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
-        path, data["digest"], read_noise(data["noise"]) if "noise" in data else None,
+        path, data["digest"], noise,
     )  # fmt: skip
 
 

@@ -235,6 +235,8 @@ def _torn(record: Record) -> Iterator[str]:
             yield f"a verdict on {unit}, which is no unit of it"
         yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
     yield from (f"noise of {unit}, which is no unit of it" for unit in record.noise.keys() - units)
+    for unit, noise in record.noise.items():
+        yield from odd_noise(unit, noise, record.of_unit(unit))
 
 
 def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> Iterator[str]:
@@ -245,6 +247,19 @@ def odd_scores(unit: str, summary: Summary, results: Mapping[str, Result]) -> It
             for case, result in results.items()
             for each in (result, *result.repeats)
             if each.score is not None and not 0 <= each.score <= 1
+        )
+
+
+def odd_noise(unit: str, noise: Noise, results: Mapping[str, Result]) -> Iterator[str]:
+    """What nobody can have measured by asking the cases of a unit again."""
+    if unknown := sorted(set(noise.flips) - results.keys()):
+        yield f"a flip of {unit}/{unknown[0]}, which is no case of it"
+    if len(set(noise.flips)) < len(noise.flips):
+        yield f"a case of {unit} that flips twice"
+    if not len(noise.flips) <= noise.asked <= len(results) or noise.other_outputs > noise.asked:
+        yield (
+            f"{len(noise.flips)} flips and {noise.other_outputs} other outputs of {noise.asked} cases of {unit}, which "
+            f"has {len(results)}"
         )
 
 

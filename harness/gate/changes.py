@@ -79,7 +79,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     for key, unit in new.units.items():
         if key in old.units:
             altered += _unit_changes(old.units[key], unit)
-    altered += [*_baselines(old, new), *_renamed_baselines(old, new), *_events(old, new)]
+    altered += [*_baselines(old, new), *_new_baselines(old, new), *_events(old, new)]
     return RuleChanges(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
 
 
@@ -188,7 +188,7 @@ def _baselines(old: Rules, new: Rules) -> Iterator[str]:
             yield f"{unit}: its baseline ({name}) cannot be read on one side"  # the decision says why
             continue
         yield from _baseline_changes(was, now, name)
-        yield from _disarmed(was, now, new.units[unit])
+        yield from _disarmed(was, now, old.units.get(unit))
 
 
 def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]:
@@ -204,29 +204,40 @@ def _baseline_changes(was: Baseline, now: Baseline, name: Path) -> Iterator[str]
         yield f"{where} holds other outputs or scores of {_cases(other)}"
 
 
-def _disarmed(was: Baseline, now: Baseline, unit: Unit) -> Iterator[str]:
-    """Critical cases that no longer count, as the baseline says that they flip by themselves."""
-    before, after = (set(each.noise.flips if each.noise else ()) for each in (was, now))
-    if disarmed := sorted(case.id for case in unit.cases if case.critical and case.id in after - before):
-        yield f"{unit.key}: {_cases(disarmed)}, critical, said to flip by themselves from now on, so not armed"
+def _disarmed(was: Baseline | None, now: Baseline, unit: Unit | None) -> Iterator[str]:
+    """Critical cases of the older rules that do not count, as the baseline says, for the first time, that they flip."""
+    known, said = (set(each.noise.flips if each and each.noise else ()) for each in (was, now))
+    critical = {case.id for case in unit.cases if case.critical} if unit else set()
+    if disarmed := sorted(critical & said - known):
+        yield f"{now.unit}: {_cases(disarmed)}, critical, said to flip by themselves from now on, so not armed"
 
 
-def _renamed_baselines(old: Rules, new: Rules) -> Iterator[str]:
-    """New baselines of a model that has one already, by its digests, under another name, that say otherwise."""
+def _new_baselines(old: Rules, new: Rules) -> Iterator[str]:
+    """What new baselines disarm, and those of a known model, by its digests, under another name that say otherwise."""
     there = {path.relative_to(old.baselines): path for path in _files(old.baselines)}
     for path in _files(new.baselines):
         name = path.relative_to(new.baselines)
         if name in there:
             continue
-        others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
+        unit = "/".join(name.with_suffix("").parts[1:])
         with suppress(Refused):  # the decision says why
-            unit = "/".join(name.with_suffix("").parts[1:])
-            now, known = read_baseline(path, unit), [read_baseline(other, unit) for other in others]
-            # supplied outputs have no digest: their name, a setting, is all that there is
-            same = (was for was in known if now.subject.get("base") and _model(was) == _model(now))
-            if was := next(same, None):
-                yield from _baseline_changes(was, replace(now, subject=was.subject), name)
-                yield from _disarmed(was, now, new.units[unit]) if unit in new.units else ()
+            now = read_baseline(path, unit)
+            others = [old_path for old_name, old_path in there.items() if old_name.parts[1:] == name.parts[1:]]
+            was = _same_model(now, others)
+            yield from _baseline_changes(was, replace(now, subject=was.subject), name) if was else ()
+            yield from _disarmed(was, now, old.units.get(unit))
+
+
+def _same_model(baseline: Baseline, others: Sequence[Path]) -> Baseline | None:
+    """The first of other baselines of the unit that is of the same model, by its digests."""
+    # supplied outputs have no digest: their name, a setting, is all that there is
+    if not baseline.subject.get("base"):
+        return None
+    for path in others:
+        with suppress(Refused):  # the decision says why
+            if _model(found := read_baseline(path, baseline.unit)) == _model(baseline):
+                return found
+    return None
 
 
 def _model(baseline: Baseline) -> tuple[str | None, ...]:

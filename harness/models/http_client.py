@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import ipaddress
 import itertools
 import os
 import random
@@ -25,6 +26,7 @@ BUSY = (429, 503)
 MOST_OF_A_BODY = 1 << 24  # bytes
 CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
+OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
 MOST_SAID = 300  # characters of what a server says of an error
 
 
@@ -42,10 +44,11 @@ class HttpClient:
     def __init__(self, url: str, deadline: float, in_flight: int) -> None:
         self.url = url
         self._deadline = deadline
-        self._key = api_key(url)
+        key = api_key(url)
+        self._key = _spellings(key) if key else None
         self._httpx = need("httpx2")
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
-        headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
         # how long it may take in all the deadline says: the library's own limits begin anew with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,
@@ -112,7 +115,7 @@ class HttpClient:
             return response.status_code, response.headers, bytes(content)
 
     def _read(self, url: str, status: int, content: bytes) -> dict[str, Any]:
-        text = self.harmless(content.decode("utf-8", "replace"))
+        text = self.harmless(content.decode("utf-8", "replace"))  # before it is parsed, so that no part of it is left
         if status != 200:
             said = self.harmless(_said(text))
             raise Rejected(f"{url}: expected an answer, found status {status}: {said}{_hint(status)}", status)
@@ -125,24 +128,32 @@ class HttpClient:
         return found
 
     def harmless(self, text: str) -> str:
-        """A text that came from outside, without the key: a server may repeat it."""
-        return text.replace(self._key, "[key]") if self._key else text
+        """A text that came from outside, without the key: a server may repeat it, also in the escapes of JSON."""
+        return self._key.sub("[key]", text) if self._key else text
 
 
 def api_key(url: str) -> str:
     """The key for a server, empty where there is none.
 
     Raises:
-        Refused: it is meant for another host, or for none: whoever can change the name of the model could have it sent
-            to himself.
+        Refused: it is meant for another host or port, or for none: whoever can change the name of the model could have
+            it sent to himself. Or everybody on the way could read it.
     """
     key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
     if not key:
         return ""
-    if meant.lower() != (host := urlsplit(url).hostname):
+    parts = urlsplit(url)
+    host, own = str(parts.hostname), OWN_PORT[parts.scheme]
+    name, port = f"[{host}]" if ":" in host else host, parts.port or own
+    to = name if port == own else f"{name}:{port}"
+    if meant.lower() not in (to, f"{name}:{port}"):
         raise Refused(
-            f"{KEY}: expected the host that it is for in {HOST}, found {shown(meant) or 'none'}; to send it to {host}, "
-            f"set {HOST}={host}"
+            f"{KEY}: expected the host that it is for in {HOST}, with its port where the address has one, found "
+            f"{shown(meant) or 'none'}; to send it to {to}, set {HOST}={to}"
+        )
+    if parts.scheme != "https" and not _is_loopback(host):
+        raise Refused(
+            f"{KEY}: expected an address that begins with https://, found {url}; a key is not sent in the clear"
         )
     if not re.fullmatch(f"[!-~]{{{LEAST_OF_A_KEY},}}", key):
         # never which; a short one is a word that answers may hold by themselves
@@ -151,6 +162,19 @@ def api_key(url: str) -> str:
             "server that takes any key needs none"
         )
     return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _spellings(key: str) -> re.Pattern[str]:
+    """A key as it may stand in JSON, or in JSON within JSON, any character of it escaped."""
+    each = (rf"\\{{0,4}}(?:u00(?i:{ord(char):02x})|{re.escape(char)})" for char in key)
+    return re.compile("".join(each))
 
 
 def _asked_to_wait(headers: Mapping[str, str], pause: float) -> float:

@@ -18,6 +18,7 @@ from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import is_word
 
 Said = tuple[str, Any]  # the kind of a fact, and its value
+MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
 _HALF_DAY = 12 * 60
 
 # every repetition is bounded: each is tried at each place of an answer
@@ -46,8 +47,13 @@ class Fact:
 
 
 def facts(text: str, language: str) -> list[Fact]:
-    """What an answer states: what may be no fact, such as `may` or `one`, is none."""
-    return [fact for fact in _facts(text, language, sure=True) if fact.says]
+    """What an answer states: what may be no fact, such as `may` or `one`, is none.
+
+    What follows `MOST_OF_AN_ANSWER` is one fact, of which no notes know.
+    """
+    found = [fact for fact in _facts(text[:MOST_OF_AN_ANSWER], language, sure=True) if fact.says]
+    rest = text[MOST_OF_AN_ANSWER:]
+    return [*found, Fact(f"{len(rest):,} more characters", (("rest", rest),))] if rest else found
 
 
 def stated(text: str, language: str) -> frozenset[Said]:
@@ -69,7 +75,7 @@ def unfounded(text: str, sources: Collection[Said], language: str) -> list[Fact]
 
 def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
     """The texts whose facts an answer does not state; one that holds none is looked for word by word."""
-    known = stated(text, language)
+    known = stated(text[:MOST_OF_AN_ANSWER], language)
     for each in wanted:
         due = facts(each, language) or [Fact(word, (("name", word.casefold()),)) for word in read(each).text.split()]
         if not all(any(said in known for said in fact.says) for fact in due):
@@ -95,8 +101,8 @@ def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
             yield Fact(seen, (("time", _minutes(seen)),))
         elif kind == "address":
             yield Fact(seen, (("address", seen.casefold()),))
-        else:
-            yield _number(seen.rstrip(".,/"), language)
+        else:  # `24/7` is no date, but two numbers
+            yield from (_number(part, language) for part in seen.rstrip(".,/").split("/"))
 
 
 def _day_and_month(seen: str, language: str) -> list[int]:

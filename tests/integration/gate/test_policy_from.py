@@ -258,6 +258,20 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
     assert told in second
 
 
+def test_an_edit_of_the_chat_template_is_an_altered_rule(repository):
+    Path("pyproject.toml").write_text('[tool.tunegate]\nchat-template = "chat.jinja"\n')
+    Path("chat.jinja").write_text("{{ messages }}")
+    commit_to_main("a template")
+    assert decided()["altered"] == []
+
+    Path("chat.jinja").write_text("{{ messages[-1] }}")
+    there, here = "chat.jinja (f24189f08c85a1eb19a737306c3a13e8)", "chat.jinja (d936c225b5a96ddeedc403727eb34241)"
+    assert decided()["altered"] == [f"[tool.tunegate] chat-template: {there} -> {here}"]
+
+    Path("chat.jinja").unlink()
+    assert decided()["altered"] == [f"[tool.tunegate] chat-template: {there} -> chat.jinja (no file)"]
+
+
 def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_permitted(repository):
     ALTERED["a margin"][0]()
     record()

@@ -32,6 +32,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models import http_client
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.http_client import api_key
 from tunegate.harness.models.huggingface import Local
 from tunegate.harness.models.loglikelihood import log_probabilities
 from tunegate.harness.models.model_options import ModelOptions, split_server
@@ -323,13 +324,18 @@ def test_another_address_or_name_or_tokenizer_is_another_model(tiny_model, tmp_p
 
 @pytest.fixture
 def key(monkeypatch) -> str:
-    monkeypatch.setenv("TUNEGATE_API_KEY", "sk-not-to-be-seen")
-    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
-    return "sk-not-to-be-seen"
+    monkeypatch.setenv("TUNEGATE_API_KEY", 'sk-not/to"be\\seen')
+    return 'sk-not/to"be\\seen'
 
 
-def test_the_key_is_sent_and_a_server_that_repeats_it_does_not_show_it(key):
+def meant_for(monkeypatch, server: FaultServer) -> FaultServer:
+    monkeypatch.setenv("TUNEGATE_API_HOST", server.address.removeprefix("http://"))
+    return server
+
+
+def test_the_key_is_sent_and_a_server_that_repeats_it_does_not_show_it(key, monkeypatch):
     with serving(answers(f"your key is {key}"), answers()) as server:
+        meant_for(monkeypatch, server)
         assert outputs(of(server), requests(texts=["?"])) == {"desk/triage/0": "your key is [key]"}
         assert server.asked[0].headers["Authorization"] == f"Bearer {key}"
         server.then = says(json.dumps({"error": f"bad key {key}"}), 401)
@@ -337,19 +343,85 @@ def test_the_key_is_sent_and_a_server_that_repeats_it_does_not_show_it(key):
             outputs(of(server), requests())
 
 
-@pytest.mark.parametrize("host", ["", "api.example.com"])
-def test_a_key_goes_to_its_own_host_alone(key, monkeypatch, host):
+TOLD = {
+    "a key of JSON twice": ('{"%s": 1, "%s": 2}', "found the key '[key]' twice"),
+    "no JSON": ("<%s>", "<[key]>"),
+    "another model": ('{"model": "%s", "choices": [{"text": ""}]}', "found those of [key] at"),
+    "something else": ('{"model": "m", "choices": "%s"}', "'[key]' is not of type 'array'"),
+    "an error": ('{"error": {"message": "%s"}}', "found status 400: [key]"),
+    "an error in an error": ('{"error": "{\\"message\\": \\"%s\\"}"}', '{"message": "[key]"}'),
+}
+
+
+@pytest.mark.parametrize("escape", ["\\u{:04x}", "\\u{:04X}", "\\\\u{:04x}"])
+@pytest.mark.parametrize(("text", "said"), TOLD.values(), ids=TOLD)
+def test_a_key_in_the_escapes_of_json_is_shown_in_no_message(key, monkeypatch, escape, text, said):
+    escaped = "".join(escape.format(ord(char)) for char in key)
+    status = 400 if "error" in text else 200
+    with serving(says(text.replace("%s", escaped), status)) as server, pytest.raises((CouldNotRun, Refused)) as error:
+        outputs(of(meant_for(monkeypatch, server)), requests())
+
+    assert said in str(error.value)
+    assert key not in str(error.value)
+    assert escaped[-12:] not in str(error.value)
+
+
+SENT = {
+    "https://api.example.com/v1": "api.example.com",
+    "https://API.example.com:443/v1": "api.example.com:443",
+    "https://api.example.com:8443/v1": "API.example.com:8443",
+    "http://localhost:8000/v1": "localhost:8000",
+    "http://127.0.0.1/v1": "127.0.0.1",
+    "http://[::1]:8000/v1": "[::1]:8000",
+}
+
+
+@pytest.mark.parametrize(("url", "host"), SENT.items())
+def test_a_key_goes_to_the_host_and_port_that_it_is_for(key, monkeypatch, url, host):
     monkeypatch.setenv("TUNEGATE_API_HOST", host)
-    said = "TUNEGATE_API_KEY: expected the host that it is for in TUNEGATE_API_HOST, found"
-    with serving(answers()) as server, pytest.raises(Refused, match=said):
+    assert api_key(url) == key
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "set_to"),
+    [
+        ("https://api.example.com/v1", "", "api.example.com"),
+        ("https://other.example.com/v1", "api.example.com", "other.example.com"),
+        ("https://api.example.com:81/v1", "api.example.com", "api.example.com:81"),
+        ("http://api.example.com:81/v1", "api.example.com", "api.example.com:81"),
+        ("https://api.example.com/v1", "api.example.com:81", "api.example.com"),
+        ("http://localhost:8001/v1", "localhost:8000", "localhost:8001"),
+        ("http://[::1]:8000/v1", "[::1]", "[::1]:8000"),
+    ],
+)
+def test_a_key_goes_to_no_other_host_or_port(key, monkeypatch, url, host, set_to):
+    monkeypatch.setenv("TUNEGATE_API_HOST", host)
+    with pytest.raises(Refused) as error:
+        api_key(url)
+
+    assert str(error.value) == (
+        "TUNEGATE_API_KEY: expected the host that it is for in TUNEGATE_API_HOST, with its port where the address has "
+        f"one, found {host or 'none'}; to send it to {set_to}, set TUNEGATE_API_HOST={set_to}"
+    )
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "10.0.0.1:8000", "localhost.example.com"])
+def test_a_key_is_not_sent_in_the_clear(key, monkeypatch, host):
+    monkeypatch.setenv("TUNEGATE_API_HOST", host)
+    with pytest.raises(Refused, match=rf"expected an address that begins with https://, found http://{host}/v1; a key"):
+        api_key(f"http://{host}/v1")
+
+
+def test_a_key_that_is_for_another_is_not_sent(key, monkeypatch):
+    monkeypatch.setenv("TUNEGATE_API_HOST", "api.example.com")
+    with serving(answers()) as server, pytest.raises(Refused, match=r"to send it to 127\.0\.0\.1:"):
         _ = of(server).fingerprint
     assert not server.asked
 
 
 @pytest.mark.parametrize("key", ["sk-not-to-be-seen\nX-Header: 1", "sk-no\u200btto-be-seen", "EMPTY"])
 def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch, key):
-    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
     monkeypatch.setenv("TUNEGATE_API_KEY", key)
     with serving(answers()) as server, pytest.raises(Refused, match="expected at least 12 printable") as error:
-        _ = of(server).fingerprint
+        _ = of(meant_for(monkeypatch, server)).fingerprint
     assert key[:5] not in str(error.value)

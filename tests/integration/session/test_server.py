@@ -119,7 +119,7 @@ def test_another_way_of_asking_is_another_engine(desk, tiny_model):
 
 def test_a_key_stands_in_no_file_and_in_no_message(desk, server, monkeypatch, tmp_path):
     monkeypatch.setenv("TUNEGATE_API_KEY", key := "sk-not-to-be-seen")
-    monkeypatch.setenv("TUNEGATE_API_HOST", "127.0.0.1")
+    monkeypatch.setenv("TUNEGATE_API_HOST", server.address.removeprefix("http://"))
     server.then = answers(f'{{"product": "{key}"}}')
     shown = [desk.run("--tg-record"), desk.run("--tg-against=baseline")]
     server.then = says(f"not {key}", 401)

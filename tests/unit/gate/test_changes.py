@@ -49,19 +49,46 @@ def test_other_weights_are_another_model(rules):
     assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered
 
 
-def test_a_critical_case_that_the_baseline_now_says_flips_by_itself_is_an_altered_rule(tmp_path):
+NOT_ARMED = "desk/triage: {}, critical, said to flip by themselves from now on, so not armed".format
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """Both sides of a change whose baselines say which cases flip, `c000` and `c001` being critical."""
     write_desk(tmp_path / "fixtures", 60, case_keys=lambda index: {"critical": index < 2})
     write_policy(tmp_path / "fixtures", triage={"role": "target"})
     tasks = load_tasks(tmp_path / "fixtures")
-    for side, flips in (("old", ("c001",)), ("new", ("c000", "c001", "c009"))):
-        made = record(tasks, {T: HALF}, noise={T: Noise(60, 9, flips)})
-        save(tmp_path / side, made, tasks[0].units)
-    old, new = (Rules(tasks, tmp_path / side) for side in ("old", "new"))
 
-    assert rule_changes(old, new).altered == (
-        "desk/triage: 1 case (c000), critical, said to flip by themselves from now on, so not armed",
-    )
+    def side(name: str, *flips: str, **subject: str) -> Rules:
+        names = {"subject": LOCAL | {"adapter": None} | subject, "engine": {}, "names": {"model": "other"}}
+        made = record(tasks, {T: HALF}, fingerprint=names, noise={T: Noise(60, 9, flips)})
+        save(tmp_path / name, made, tasks[0].units)
+        return Rules(tasks, tmp_path / name)
+
+    return side
+
+
+def test_a_critical_case_that_the_baseline_now_says_flips_by_itself_is_an_altered_rule(noisy):
+    old, new = noisy("old", "c001"), noisy("new", "c000", "c001", "c009")
+
+    assert rule_changes(old, new).altered == (NOT_ARMED("1 case (c000)"),)
     assert not rule_changes(new, old).altered
+
+
+@pytest.mark.parametrize("others", [{}, {"base": "e" * 64}, {"base": "e" * 64, "template": "d" * 64}])
+def test_a_baseline_of_a_new_model_that_says_so_is_an_altered_rule(noisy, others):
+    old = noisy("old", "c001")
+    noisy("new", "c001")
+    new = noisy("new", "c000", "c001", "c009", model="other-87654321", **others)
+
+    told = NOT_ARMED("2 cases (c000, c001)" if others else "1 case (c000)")
+    assert told in rule_changes(old, new).altered
+
+
+def test_a_baseline_of_a_new_model_may_say_so_of_cases_that_are_not_critical(noisy):
+    old = noisy("old")
+    noisy("new")
+    assert not rule_changes(old, noisy("new", "c009", model="other-87654321", base="e" * 64)).altered
 
 
 def test_a_seal_on_a_known_unit_is_an_altered_rule(tmp_path):

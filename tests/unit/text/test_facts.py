@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.text.calendar import CALENDARS
-from tunegate.harness.text.facts import missing, stated, unfounded
+from tunegate.harness.text.facts import MOST_OF_AN_ANSWER, facts, missing, stated, unfounded
 
 
 def wrong(answer, notes, language="en"):
@@ -81,6 +81,31 @@ def test_what_is_due_is_found_by_what_it_says():
 @given(st.text(), st.sampled_from(sorted(CALENDARS)))
 def test_a_text_states_nothing_that_it_does_not_have(text, language):
     assert wrong(text, text, language) == []
+
+
+@pytest.mark.parametrize(("text", "seen"), [("Open 24/7.", ["24", "7"]), ("on 45/99.2020", ["45", "99.2020"])])
+def test_what_looks_like_a_date_and_is_none_is_its_numbers(text, seen):
+    assert [fact.seen for fact in facts(text, "en")] == seen
+
+
+LIKE_FACTS = st.from_regex(r"([0-9]{1,4}|[./:',-]|[ap]m|[a-z]| |h|\u00ba|\u0663|@){0,30}", fullmatch=True)
+
+
+@settings(deadline=None)
+@given(st.text() | LIKE_FACTS, st.sampled_from(sorted(CALENDARS)) | st.text(max_size=5))
+@example("24/7.", "en")
+def test_any_text_of_any_language_can_be_read(text, language):
+    assert {said for fact in facts(text, language) for said in fact.says} <= stated(text, language)
+
+
+@pytest.mark.parametrize("text", ["a1" * 500_000, "1-" * 500_000, "1 " * 500_000, "A" + "\ufdfa" * 400_000])
+def test_a_megabyte_is_read_in_part_and_the_rest_is_a_fact_that_no_notes_know(text):
+    started = time.process_time()
+    *_, rest = facts(text, "en")
+
+    assert time.process_time() - started < 2
+    assert rest.seen == f"{len(text) - MOST_OF_AN_ANSWER:,} more characters"
+    assert unfounded(text, stated("1 a1", "en"), "en")[-1] == rest
 
 
 @pytest.mark.parametrize("text", ["9" * 4_000, "a1-" * 1_300, "1." * 2_000, "a." * 2_000, "A " * 2_000, "1:0" * 1_300])

@@ -113,7 +113,7 @@ def comment(record: Records) -> None:
         return
     try:
         known = pull.known()
-        done = pull.say(comment_body(found, markdown, known, os.environ), known)
+        done = pull.say(comment_body(found, known, os.environ), known)
         console.print(f"comment: {done} on {pull.repository}#{pull.number}")
     except NoRight as error:
         console.print(f"no right to comment ({error}): said in the summary alone")

@@ -23,7 +23,7 @@ from tunegate.harness.baselines.ledger_git import check_contains
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.checks.registry import own_file
 from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
-from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.files import file_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, write_tree
 from tunegate.harness.core.progress import Watch
@@ -54,7 +54,8 @@ class RulesVerdict:
         return {
             "rules": self.rules, "blocks": list(self.blocks), "adapter": record.adapter,
             "model": record.fingerprint["subject"].get("model"),
-            "record": show_path(record.path) if record.path else None, "partial": record.partial,
+            "record": show_path(record.path) if record.path else None,
+            "digest": file_digest(record.path) if record.path else None, "partial": record.partial,
             "verdicts": {key: verdict["verdict"] for key, verdict in record.verdicts.items()},
             "tasks": {key: dict(decision) for key, decision in record.tasks.items()},
         }  # fmt: skip

@@ -35,8 +35,8 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
-from tunegate.harness.core.errors import Refused, TunegateError, UsageError
-from tunegate.harness.core.files import write_json
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
+from tunegate.harness.core.files import same_file, write_json
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
@@ -110,15 +110,16 @@ def gate(
     from tunegate.harness.evaluation.options import BASELINE, Options
     from tunegate.harness.models.model_options import ModelOptions
 
+    options = Options(
+        project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
+        requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
+        inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
+        opened=ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline),
+    )  # fmt: skip
+    _check_apart(written, options)
     with _kept(written) as keep:
         if permit and not policy_from:
             raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
-        options = Options(
-            project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
-            requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
-            inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
-            opened=ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline),
-        )  # fmt: skip
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, permit, chatter(quiet, as_json), tell)
         keep(decision)
@@ -130,6 +131,14 @@ def gate(
         raise Refused(decision.refused)
     if not decision.passes:
         raise typer.Exit(1)
+
+
+def _check_apart(decision: Path | None, options: Options) -> None:
+    """Refuse a decision that would be written over a file of the same run."""
+    if decision and (name := same_file(decision, (*options.reads, *options.writes))):
+        raise UsageError(
+            f"--decision: expected a file of its own, found that {name} uses {show_path(decision)}; name another"
+        )
 
 
 @contextmanager

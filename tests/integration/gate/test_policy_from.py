@@ -520,6 +520,21 @@ def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
     assert why in decision["refused"]
 
 
+@pytest.mark.parametrize(("options", "code", "why"), [
+    (["--out=outputs.jsonl"], 4, "--out: expected files of its own, found that --model reads outputs.jsonl"),
+    (["--out=./requests.jsonl"], 4, "--out: expected files of its own, found that --requests reads requests.jsonl"),
+    (["--out=x.json", "--decision=x.json"], 2, "--decision: expected a file of its own, found that --out uses x.json"),
+    (["--out=x.json", "--decision=x.cases.jsonl"], 2, "found that --out uses x.cases.jsonl"),
+    (["--decision=outputs.jsonl"], 2, "--decision: expected a file of its own, found that --model uses outputs.jsonl"),
+])  # fmt: skip
+def test_nothing_is_written_over_what_the_run_reads_or_writes(repository, options, code, why):
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    done = gate(*options, since=None)
+    assert done.exit_code == code
+    assert why in done.output.replace("\n", " ")
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+
+
 def test_a_check_that_never_answers_is_ended(repository, monkeypatch):
     monkeypatch.setattr("tunegate.harness.checks.isolated.SECONDS", 6.0)
     with_own_checks()

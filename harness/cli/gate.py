@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -35,16 +35,18 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
-from tunegate.harness.core.errors import Refused, TunegateError, UsageError
-from tunegate.harness.core.files import write_json
-from tunegate.harness.core.printing import print_json
+from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
+from tunegate.harness.core.files import same_file, write_json
+from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
+    from tunegate.harness.evaluation.options import Options
     from tunegate.harness.models.prompts import RungName
     from tunegate.harness.policy_from import Decision, RulesVerdict
 
 PR_SET_DUMPABLE = 4
+UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
 START = "from tunegate.harness.cli.main import main; main()"
 
 
@@ -105,36 +107,22 @@ def gate(
     pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
     until it is permitted by its name (--permit).
     """
-    from tunegate.harness.checks.registry import isolating_checks
-    from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.options import BASELINE, Options
-    from tunegate.harness.models.adapters import adapter_digests
     from tunegate.harness.models.model_options import ModelOptions
-    from tunegate.harness.policy_from import Decision, decide_change
 
-    if permit and not policy_from:
-        raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
-    aside = chatter(quiet, as_json)
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
         opened=ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline),
     )  # fmt: skip
-    tell = (lambda _: None) if as_json else _print_changes
-    before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    try:
-        with isolating_checks():
-            decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
-    except TunegateError as error:
-        if written:
-            write_json(written, Decision(refused=str(error)).as_dict())
-        raise
-    asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
-    if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
-        raise Refused("the adapter changed while it was judged; nothing was decided")
-    if written:
-        write_json(written, decision.as_dict())
+    _check_apart(written, options)
+    with _kept(written) as keep:
+        if permit and not policy_from:
+            raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
+        tell = (lambda _: None) if as_json else _print_changes
+        decision = _decide(options, policy_from, permit, chatter(quiet, as_json), tell)
+        keep(decision)
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -143,6 +131,48 @@ def gate(
         raise Refused(decision.refused)
     if not decision.passes:
         raise typer.Exit(1)
+
+
+def _check_apart(decision: Path | None, options: Options) -> None:
+    """Refuse a decision that would be written over a file of the same run."""
+    if decision and (name := same_file(decision, (*options.reads, *options.writes))):
+        raise UsageError(
+            f"--decision: expected a file of its own, found that {name} uses {show_path(decision)}; name another"
+        )
+
+
+@contextmanager
+def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
+    """Keep the decision at `path`: first one that refuses, so that no earlier one speaks for a run that is killed."""
+    from tunegate.harness.policy_from import Decision
+
+    def keep(decision: Decision) -> None:
+        if path:
+            write_json(path, decision.as_dict())
+
+    keep(Decision(refused=UNFINISHED))
+    try:
+        yield keep
+    except TunegateError as error:
+        keep(Decision(refused=str(error)))
+        raise
+
+
+def _decide(
+    options: Options, policy_from: str | None, permit: str | None, aside: Printer, tell: Callable[[Decision], None]
+) -> Decision:
+    from tunegate.harness.checks.registry import isolating_checks
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.adapters import adapter_digests
+    from tunegate.harness.policy_from import decide_change
+
+    before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
+    with isolating_checks():
+        decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
+    if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
+        raise Refused("the adapter changed while it was judged; nothing was decided")
+    return decision
 
 
 def _print(decision: Decision) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 from tunegate.harness.cli.common import BASELINES, Baselines, Json, console, errors, shared
 from tunegate.harness.cli.fixtures import Format
 from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer, print_json, print_line
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def report(
         raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
     inputs = read_inputs(record)
     if html:
+        _check_page(html, record, inputs)
         write_html(html, inputs.report())
         (errors if printed else console).print(f"page: {show_path(html)}")
     if as_json:
@@ -59,6 +62,16 @@ def report(
         _print_inputs(inputs)
         for line in (line for each in inputs.records if why for line in why_lines(each)):
             console.print(line, markup=False)
+
+
+def _check_page(page: Path, named: Sequence[Path], inputs: Inputs) -> None:
+    """Refuse a page that would be written over what it is made from."""
+    from tunegate.harness.evaluation.sidecar import sidecar_path
+
+    records = [each.path for each in inputs.records if each.path]
+    read = [*named, *records, *(sidecar_path(each) for each in records)]
+    if same_file(page, [("read", each) for each in read]):
+        raise UsageError(f"the page: expected a file of its own, found {show_path(page)}, which it is made from")
 
 
 def _print_inputs(inputs: Inputs) -> None:
@@ -86,7 +99,9 @@ def view(record: Records) -> None:
     from tunegate.harness.reporting.html import write_html
 
     page = record[0].with_suffix(".html")
-    write_html(page, read_inputs(record).report())
+    inputs = read_inputs(record)
+    _check_page(page, record, inputs)
+    write_html(page, inputs.report())
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
     if not (sys.stdout.isatty() and webbrowser.open(address)):  # in a log nobody could close it again
@@ -113,7 +128,7 @@ def comment(record: Records) -> None:
         return
     try:
         known = pull.known()
-        done = pull.say(comment_body(found, markdown, known, os.environ), known)
+        done = pull.say(comment_body(found, known, os.environ), known)
         console.print(f"comment: {done} on {pull.repository}#{pull.number}")
     except NoRight as error:
         console.print(f"no right to comment ({error}): said in the summary alone")

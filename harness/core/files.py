@@ -104,6 +104,12 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def same_file(path: Path, named: Iterable[tuple[str, Path]]) -> str:
+    """The name of the first of `named` that is the very file at `path`; empty where none is."""
+    here = os.path.realpath(path)
+    return next((name for name, other in named if os.path.realpath(other) == here), "")
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock `<path>.lock` across processes; it is released when its holder dies."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import same_file
 from tunegate.harness.core.project import PROJECT, is_project, project_table
 from tunegate.harness.models.model_options import AUTO, DEADLINE, IN_FLIGHT, ModelOptions, is_server, split_server
 
@@ -185,6 +186,22 @@ class Options:
             return self.out / f"{adapter.name}.json"
         return self.out
 
+    @property
+    def reads(self) -> list[tuple[str, Path]]:
+        """The files that options name and that the run reads, with the option."""
+        against = Path(self.against) if self.against and self.against != BASELINE else None
+        replayed = split_replay(self.model)[1] if self.replays else None
+        named = {"--tg-model": replayed, "--tg-requests": self.requests, "--tg-against": against}
+        return [(name, path) for name, path in named.items() if path]
+
+    @property
+    def writes(self) -> list[tuple[str, Path]]:
+        """The files that it writes where options say, with the option: each record and its sidecar."""
+        from tunegate.harness.evaluation.sidecar import sidecar_path  # too heavy for the plugin
+
+        records = [out for each in self.adapters or (None,) if (out := self.out_of(each)) and out.name]
+        return [("--tg-out", path) for record in records for path in (record, sidecar_path(record))]
+
     def check(self) -> None:
         """Refuse what cannot mean anything, before a model has worked an hour for it.
 
@@ -262,6 +279,9 @@ class Options:
             yield f"--tg-out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
         if self.out and self.out.is_file() and several:
             yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
+        for name, path in self.writes:
+            if named := same_file(path, self.reads):
+                yield f"{name}: expected files of its own, found that {named} reads {show_path(path)}; name another"
 
 
 def same_names(adapters: Iterable[Path]) -> Iterator[str]:

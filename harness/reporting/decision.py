@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Unreadable
+from tunegate.harness.core.errors import Unreadable, show_path
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
@@ -48,8 +50,8 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
     others = [path for path in paths if path not in decisions]
     if decisions and others:
         raise Unreadable(others[0], "a decision, as the others are", "none", "name records or decisions alone")
-    named = [Path(name) for name in _names(list(decisions.values()))] if decisions else others
-    return Inputs(tuple(read_record(path) for path in named), tuple(decisions.values()))
+    records = list(_named(decisions)) if decisions else [read_record(path) for path in others]
+    return Inputs(tuple(records), tuple(decisions.values()))
 
 
 def _decision(path: Path) -> dict[str, Any] | None:
@@ -59,12 +61,32 @@ def _decision(path: Path) -> dict[str, Any] | None:
         return None
     if mistakes := schema_mistakes(found, published_schema("decision")):
         raise Unreadable(path, "a decision, as tunegate gate --decision writes it", "; ".join(mistakes))
+    if found["passes"] and (why := next(_objections(found), "")):
+        raise Unreadable(path, "a decision that agrees with itself", f"one that passes, and {why}", "judge again")
     return found
 
 
-def _names(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The records that decisions name."""
-    return [name for name in dict.fromkeys(e["record"] for each in decisions for e in each["by_rules"]) if name]
+def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
+    """Why a decision cannot pass."""
+    if decision["refused"]:
+        yield "was refused"
+    if decision["altered"] and not decision["permitted"]:
+        yield "has altered rules that nobody permitted"
+    if not decision["by_rules"]:
+        yield "judged nothing"
+    yield from (f"is blocked by {listed(each['blocks'])}" for each in decision["by_rules"] if each["blocks"])
+
+
+def _named(decisions: Mapping[Path, Mapping[str, Any]]) -> Iterator[Record]:
+    """The records that decisions name, each once, and as it was when they were made."""
+    verdicts = [(path, each) for path, decision in decisions.items() for each in decision["by_rules"] if each["record"]]
+    read: dict[str, Record] = {}
+    for path, each in verdicts:
+        name, record = each["record"], Path(each["record"])
+        read.setdefault(name, read_record(record))
+        if file_digest(record) != each["digest"]:
+            raise Unreadable(record, f"the record that {show_path(path)} decided on", "another one", "judge again")
+    yield from read.values()
 
 
 def decided(inputs: Inputs) -> Report:

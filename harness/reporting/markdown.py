@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tunegate.harness.core.escaping import shown_in_markdown, visible_lines
 from tunegate.harness.core.formatting import change, difference, level
@@ -16,6 +16,7 @@ MOST_LINES = 40  # of a list: a comment is read
 MOST_LINE = 500  # characters of one
 MOST_TEXT = 4_000  # characters of a text that is quoted
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
+LEFT_OUT = "The rest is too long for a comment: it stands in the page."
 SIGNS = {"passed": "✅", "blocked": "❌", "refused": "⚠️", "scored": "📋"}
 #: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
 _ACTIVE = re.compile(r"[@#$]|:(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
@@ -40,17 +41,29 @@ def quoted(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def markdown_report(report: Report) -> str:
+def fitted(blocks: Iterable[str], most: int) -> str:
+    """Blocks below one another; of more than `most` characters the first that fit, and a sentence that says so."""
+    kept: list[str] = []
+    room = most - len(LEFT_OUT) - 2
+    for block in blocks:
+        room -= len(block) + 1
+        if room < 0:
+            return "\n".join([*kept, "", LEFT_OUT])
+        kept.append(block)
+    return "\n".join(kept)
+
+
+def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
     """The report: the verdict, altered rules, then the table and the worst cases of each candidate.
 
-    Where that is more than GitHub takes of a comment, cases are left out, then the tables.
+    Of more than `most` characters, the cases are left out, then the tables, then what does not fit of the rest.
     """
     head = list(_head(report))
-    for most in (SHOWN_WORST, 0):
-        text = "\n".join([*head, *_tables(report, most)])
-        if len(text) <= MOST_CHARACTERS:
+    for worst in (SHOWN_WORST, 0):
+        text = "\n".join([*head, *_tables(report, worst)])
+        if len(text) <= most:
             return text
-    return "\n".join([*head, "", "The tables are too long for a comment: they stand in the page."])
+    return fitted([*head, "", "The tables are too long for a comment: they stand in the page."], most)
 
 
 def _head(report: Report) -> Iterator[str]:

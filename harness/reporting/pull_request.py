@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, Refused
-from tunegate.harness.core.reading import NotJson, parse_json, read_object
-from tunegate.harness.reporting.markdown import escaped
+from tunegate.harness.core.reading import NotJson, parse_json, read_object, schema_mistakes
+from tunegate.harness.reporting.markdown import MOST_CHARACTERS, escaped, fitted, markdown_report
 from tunegate.harness.reporting.report import Report
 
 MARKER = "tunegate:"
@@ -28,8 +28,20 @@ _MARKED = re.compile(rf"<!-- {MARKER}([A-Za-z0-9_=-]*) -->")
 WITHOUT_RIGHT = (401, 403, 404)  # GitHub hides from a token what it may not write
 MOST_ANSWER = 1 << 24  # bytes
 MOST_PAGES = 30  # of a hundred comments
+MOST_MARKER = 20_000  # characters; a longer one would take the place of the report
+MOST_MOVED = 10_000  # characters of what changed since the last push
 SECONDS = 30.0
 ACTIONS = "github-actions[bot]"  # whose token cannot ask who it is
+USER = {"type": "object", "required": ["login"], "properties": {"login": {"type": "string"}}}
+COMMENT = {
+    "type": "object",
+    "required": ["id", "body", "user"],
+    "properties": {
+        "id": {"type": "integer"},
+        "body": {"type": ["string", "null"]},
+        "user": {"anyOf": [{"type": "null"}, USER]},  # none: whoever wrote it is gone
+    },
+}
 
 
 class NoRight(Exception):
@@ -69,11 +81,12 @@ class PullRequest:
         """The comment of an earlier run, as GitHub holds it."""
         me = self._me()
         for page in range(1, MOST_PAGES + 1):
-            found = self._ask("GET", f"issues/{self.number}/comments?per_page=100&page={page}")
-            if not isinstance(found, list):
-                raise CouldNotRun(f"{self.api}: expected a list of comments, found something else")
+            found = _as_said(
+                self._ask("GET", f"issues/{self.number}/comments?per_page=100&page={page}"),
+                {"type": "array", "items": COMMENT}, f"{self.api}: expected a list of comments",
+            )  # fmt: skip
             for each in found:
-                if _MARKED.match(str(each.get("body"))) and (each.get("user") or {}).get("login") == me:
+                if _MARKED.match(each["body"] or "") and (each["user"] or {}).get("login") == me:
                     return dict(each)
             if len(found) < 100:
                 break
@@ -81,7 +94,8 @@ class PullRequest:
 
     def _me(self) -> str:
         with suppress(NoRight):
-            return str(self._ask("GET", "", path="user").get("login"))
+            user = _as_said(self._ask("GET", "", path="user"), USER, f"{self.api}: expected the account of the token")
+            return str(user["login"])
         return ACTIONS
 
     def _ask(self, method: str, what: str, sent: Any = None, path: str = "") -> Any:
@@ -101,6 +115,13 @@ class PullRequest:
             raise CouldNotRun(f"{method} {url}: expected an answer, found the error {error.code}") from None
         except (OSError, NotJson, ValueError) as error:
             raise CouldNotRun(f"{method} {url}: expected JSON from GitHub, found: {error}") from error
+
+
+def _as_said(answer: Any, schema: Mapping[str, Any], expected: str) -> Any:
+    """An answer of GitHub's that is as its documentation says."""
+    if mistakes := schema_mistakes(answer, schema):
+        raise CouldNotRun(f"{expected}, found: {'; '.join(mistakes)}")
+    return answer
 
 
 def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
@@ -124,15 +145,22 @@ def pull_request_of(environment: Mapping[str, str]) -> PullRequest | None:
     return PullRequest(api.rstrip("/"), repository, number, token)
 
 
-def comment_body(report: Report, markdown: str, known: Mapping[str, Any] | None, environment: Mapping[str, str]) -> str:
+def comment_body(report: Report, known: Mapping[str, Any] | None, environment: Mapping[str, str]) -> str:
     """The comment: the marker, the report, what changed since the last one, and where all of it is."""
     now = {f"{each.name}: {unit.key}": unit.verdict for each in report.candidates for unit in each.units}
-    lines = [f"<!-- {MARKER}{base64.urlsafe_b64encode(json.dumps(now).encode()).decode()} -->", markdown]
+    marker = _marker(now)
+    rest = []
     if known and (moved := list(_moved(_verdicts(str(known.get("body"))), now))):
-        lines += ["", "Since the last push:", "", *moved]
+        rest += ["", "Since the last push:", "", fitted(moved, MOST_MOVED)]
     if run := _run_address(environment):
-        lines += ["", f"[Every case, as a page, and the record: the artefacts of this run]({run})"]
-    return "\n".join(lines)
+        rest += ["", f"[Every case, as a page, and the record: the artefacts of this run]({run})"]
+    room = MOST_CHARACTERS - len("\n".join([marker, "", *rest]))
+    return "\n".join([marker, markdown_report(report, room), *rest])
+
+
+def _marker(verdicts: Mapping[str, str]) -> str:
+    held = base64.urlsafe_b64encode(json.dumps(verdicts).encode()).decode()
+    return f"<!-- {MARKER}{held if len(held) <= MOST_MARKER else ''} -->"
 
 
 def _verdicts(body: str) -> dict[str, str]:

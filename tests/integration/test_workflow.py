@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from tests.support.paths import ROOT
+from tunegate.harness.reporting.decision import read_inputs
 
 SCRIPTS = ROOT / ".github"
 REVIEW = {
     "state": "APPROVED", "commit_id": "head", "user": {"login": "owner"}, "author_association": "MEMBER",
-    "body": "Fine by me: permit 7816ee245021",
+    "body": "Fine by me:\r\npermit 7816ee245021\r\n",
 }  # fmt: skip
 
 
@@ -57,7 +58,10 @@ def permitted(folder: Path, *reviews: dict[str, Any]) -> str:
         ({"body": None}, ""),
         ({"body": "I do not permit this"}, ""),
         ({"body": "permit 7816ee24502"}, ""),
-        ({"body": "permit 7816ee245021; echo EVIL=1"}, "PERMIT=7816ee245021\n"),
+        ({"body": "I do **not** permit 7816ee245021"}, ""),
+        ({"body": "> permit 7816ee245021"}, ""),
+        ({"body": "permit 7816ee245021, once the margin is back"}, ""),
+        ({"body": "permit 7816ee245021; echo EVIL=1"}, ""),
         ({"body": "permit 7816ee245021\nEVIL=1"}, "PERMIT=7816ee245021\n"),
     ],
 )
@@ -116,6 +120,61 @@ def test_the_adapters_or_the_model_that_are_named_are_judged_alone(tmp_path):
     assert calls == [call("one", "", " --adapter=one.ref"), call("two", "", " --adapter=mine/two")]
     _, calls = judged(tmp_path, MODEL="replay:mine=new.jsonl")
     assert calls[2:] == [call("model", " --policy-from=b --model=replay:mine=new.jsonl")]
+
+
+def write_adapters(folder: Path, *files: str) -> None:
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+
+
+def refused(folder: Path, **environment: str) -> str:
+    """Why nothing was judged, as the one decision says that was left behind."""
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "out" / "earlier.decision.json").write_text("{}")
+    (folder / "calls").touch()
+    assert judged(folder, **environment) == (4, [])
+    [decision] = (folder / "out").iterdir()
+    found = read_inputs([decision]).report()
+    assert found.outcome == "refused"
+    return found.rules.refused
+
+
+@pytest.mark.parametrize(("files", "why"), [
+    (("x.ref", "x/adapter_model.safetensors"),
+     "expected adapters of different names, found adapters/x beside adapters/x.ref"),
+    (("x.ref", "x.decision.ref"),
+     "expected an adapter whose name does not end in .decision, found adapters/x.decision.ref"),
+])  # fmt: skip
+def test_adapters_that_would_share_their_files_are_not_judged(tmp_path, files, why):
+    write_adapters(tmp_path / "adapters", *files)
+    assert refused(tmp_path) == why
+
+
+def test_adapters_named_alike_elsewhere_are_not_judged(tmp_path):
+    why = "expected adapters of different names, found mine/x/ beside adapters/x"
+    assert refused(tmp_path, ADAPTERS="adapters/x\nmine/x/") == why
+
+
+@pytest.mark.parametrize("file", [
+    "team/bad/adapter_model.safetensors", "adapter_model.safetensors", "team/bad.ref", ".bad/adapter_model.safetensors",
+    "bad/adapter_model.bin", "a.ref\nadapters/b.ref",
+])  # fmt: skip
+def test_an_adapter_that_would_be_left_out_is_told(tmp_path, file):
+    write_adapters(tmp_path / "adapters", "a.ref", "b.ref", file)
+    assert refused(tmp_path) == (
+        "expected every adapter at adapters/NAME.ref or adapters/NAME/adapter_model.safetensors, or named by "
+        f"`adapters`, found adapters/{file.replace(chr(10), '?')}"
+    )
+
+
+def test_where_the_gate_does_not_start_a_decision_that_refuses_stands(tmp_path):
+    write_adapters(tmp_path / "adapters", 'a "b\\".ref')
+    (tmp_path / "code").write_text("1")
+    assert judged(tmp_path)[0] == 1
+    [decision] = (tmp_path / "out").iterdir()
+    found = read_inputs([decision]).report()
+    assert (found.outcome, found.rules.refused) == ("refused", "a 'b/': the gate did not start: see the log of the job")
 
 
 @pytest.mark.parametrize(("environment", "installed"), [

@@ -18,6 +18,7 @@ from tests.support.records import write_policy
 from tests.support.units import write_unit
 from tunegate.harness.baselines.ledger import Event, EventKind, append
 from tunegate.harness.cli.main import app
+from tunegate.harness.reporting.decision import read_inputs
 
 GOOD, BAD = '{"product": "boiler"}', "no idea"
 IDS = [f"c{number:02d}" for number in range(40)]
@@ -505,6 +506,47 @@ def test_a_check_that_ends_its_process_is_no_pass(repository):
     done = gate(since=None)
     assert done.exit_code == 3
     assert "checks.py: expected an answer from the project's own checks" in done.output
+
+
+UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
+
+
+def test_a_gate_that_is_killed_leaves_no_earlier_decision(repository):
+    with_own_checks()
+    run("--decision=d.json")
+    assert json.loads(Path("d.json").read_text())["passes"]
+    Path("checks.py").write_text(OWN.replace("return Outcome", "import os; os.kill(os.getppid(), 9); return Outcome"))
+    assert run("--decision=d.json").returncode == -9
+    found = read_inputs([Path("d.json")]).report()
+    assert (found.outcome, found.rules.refused) == ("refused", UNFINISHED)
+
+
+@pytest.mark.parametrize(("options", "why"), [
+    (["--permit=7816ee245021"], "--permit permits what was altered since a commit"),
+    (["--adapter=nowhere"], "takes no adapter"),
+    (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
+])  # fmt: skip
+def test_whatever_stops_the_gate_is_its_decision(repository, options, why):
+    assert gate("--decision=d.json", since=None).exit_code == 0
+    assert gate("--decision=d.json", *options, since=None).exit_code in (2, 3, 4)
+    decision = json.loads(Path("d.json").read_text())
+    assert not decision["passes"]
+    assert why in decision["refused"]
+
+
+@pytest.mark.parametrize(("options", "code", "why"), [
+    (["--out=outputs.jsonl"], 4, "--out: expected files of its own, found that --model reads outputs.jsonl"),
+    (["--out=./requests.jsonl"], 4, "--out: expected files of its own, found that --requests reads requests.jsonl"),
+    (["--out=x.json", "--decision=x.json"], 2, "--decision: expected a file of its own, found that --out uses x.json"),
+    (["--out=x.json", "--decision=x.cases.jsonl"], 2, "found that --out uses x.cases.jsonl"),
+    (["--decision=outputs.jsonl"], 2, "--decision: expected a file of its own, found that --model uses outputs.jsonl"),
+])  # fmt: skip
+def test_nothing_is_written_over_what_the_run_reads_or_writes(repository, options, code, why):
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    done = gate(*options, since=None)
+    assert done.exit_code == code
+    assert why in done.output.replace("\n", " ")
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
 
 
 def test_a_check_that_never_answers_is_ended(repository, monkeypatch):

@@ -33,6 +33,24 @@ def test_the_page_is_written_and_said(record, tmp_path):
     assert record.tasks["desk"]["reason"] in (tmp_path / "out" / "page.html").read_text()
 
 
+@pytest.mark.parametrize("page", ["r.json", "./r.cases.jsonl"])
+def test_the_page_is_not_written_over_what_it_is_made_from(record, tmp_path, page):
+    before = (tmp_path / page).read_bytes()
+    done = ran("report", "r.json", "--html", page)
+    assert done.exit_code == 2
+    assert (
+        f"the page: expected a file of its own, found {page.removeprefix('./')}, which it is made from" in done.stderr
+    )
+    assert (tmp_path / page).read_bytes() == before
+
+
+def test_nor_is_the_page_that_lies_beside_it(record, tmp_path):
+    record.path.rename(tmp_path / "r.html")
+    before = (tmp_path / "r.html").read_bytes()
+    assert ran("view", "r.html").exit_code == 2
+    assert (tmp_path / "r.html").read_bytes() == before
+
+
 def test_each_face_begins_with_the_verdict(record):
     reason = record.tasks["desk"]["reason"]
     assert ran("report", "r.json").stdout.splitlines()[0] == f"tiny: {reason}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from tunegate.harness.evaluation.record import Record, Result, Summary, read_rec
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.verdict import UnitVerdict
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -185,3 +186,24 @@ def test_a_unit_does_not_get_the_cases_of_one_whose_name_it_begins(tmp_path):
     write_desk(tmp_path, 1, "triage2")
     made = record(load_tasks(tmp_path), {"desk/triage": "1", "desk/triage2": "0"})
     assert [result.passed for result in made.of_unit("desk/triage").values()] == [True]
+
+
+FACTS = [each.name for each in fields(UnitVerdict) if each.name != "unit"]
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_verdict_that_lacks_a_part_or_has_an_odd_one_is_refused(judged, tmp_path, name):
+    verdict = judged.verdicts["desk/triage"]
+    rest = {key: value for key, value in verdict.items() if key != name}
+    for forged in (rest, rest | {name: {"x": []}}):
+        path = replace(judged, verdicts={"desk/triage": forged}).write(tmp_path / "record.json").path
+        with pytest.raises(Refused, match=name):
+            read_record(path)
+
+
+@pytest.mark.parametrize("name", ["difference", "level", "p_worse", "margin"])
+def test_a_verdict_with_an_interval_has_all_that_it_rests_on(judged, tmp_path, name):
+    forged = {"desk/triage": judged.verdicts["desk/triage"] | {name: None}}
+    path = replace(judged, verdicts=forged).write(tmp_path / "record.json").path
+    with pytest.raises(Refused, match=rf"{name}: None is not of type 'number'"):
+        read_record(path)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.unit.reporting.test_report import judged
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import file_digest
 from tunegate.harness.reporting.annotations import case_annotations
 from tunegate.harness.reporting.decision import change_lines, read_inputs
 
 ALTERED = "desk/triage: task.yaml is looser: margin 0.15 -> 0.5"
+OLDER = {
+    "rules": "the rules of main", "blocks": [], "adapter": None, "model": "tiny", "record": None, "digest": None,
+    "partial": False, "verdicts": {}, "tasks": {},
+}  # fmt: skip
 
 
 def decision(tmp_path, record=None, name="decision.json", **more):
     """A file as `tunegate gate --decision` writes it."""
     of_record = [{
-        "rules": "", "blocks": [], "adapter": None, "model": "tiny", "record": str(record.path), "partial": False,
-        "verdicts": {}, "tasks": {},
+        "rules": "", "blocks": [], "adapter": None, "model": "tiny", "record": str(record.path),
+        "digest": file_digest(record.path), "partial": False, "verdicts": {}, "tasks": {},
     }] if record else []  # fmt: skip
     data = {
         "passes": True, "refused": "", "altered": [], "added": [], "permit": "", "permitted": False,
@@ -31,13 +37,6 @@ def decision(tmp_path, record=None, name="decision.json", **more):
 
 def report(*paths):
     return read_inputs(paths).report()
-
-
-def older(blocks=()):
-    return {
-        "rules": "the rules of main", "blocks": list(blocks), "adapter": None, "model": "tiny", "record": None,
-        "partial": False, "verdicts": {}, "tasks": {},
-    }  # fmt: skip
 
 
 def test_what_passes_is_said_in_the_words_of_its_record(tmp_path):
@@ -58,7 +57,7 @@ def test_the_older_rules_block_too(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
     path = decision(tmp_path, made, passes=False)
     data = json.loads(path.read_text())
-    data["by_rules"].insert(0, older(["desk/triage", "desk"]))
+    data["by_rules"].insert(0, {**OLDER, "blocks": ["desk/triage", "desk"]})
     path.write_text(json.dumps(data))
     found = report(path)
     assert found.outcome == "blocked"
@@ -102,6 +101,25 @@ def test_what_is_no_decision_is_refused(tmp_path, text, said):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(Refused, match=said):
         read_inputs([tmp_path / "x.json"])
+
+
+@pytest.mark.parametrize(("more", "why"), [
+    ({"refused": "no baseline"}, "was refused"),
+    ({"altered": [ALTERED]}, "has altered rules that nobody permitted"),
+    ({"by_rules": []}, "judged nothing"),
+    ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
+])  # fmt: skip
+def test_a_decision_that_contradicts_itself_is_refused(tmp_path, more, why):
+    path = decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40), **more)
+    with pytest.raises(Refused, match=f"expected a decision that agrees with itself, found one that passes, and {why}"):
+        read_inputs([path])
+
+
+def test_another_record_than_was_decided_on_is_refused(tmp_path):
+    path = decision(tmp_path, made := judged(tmp_path, "1" * 40, "0" * 40), passes=False)
+    replace(judged(tmp_path, "0" * 40, "1" * 40), created="later").write(made.path)
+    with pytest.raises(Refused, match=r"expected the record that .*decision\.json decided on, found another one"):
+        read_inputs([path])
 
 
 def test_records_and_decisions_are_not_mixed(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.support.github import ACTIONS, github
-from tests.unit.reporting.test_html import case, report
+from tests.unit.reporting.test_html import UNIT, case, report
 from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.reporting.markdown import LEFT_OUT, MOST_CHARACTERS
 from tunegate.harness.reporting.pull_request import (
     NoRight,
     PullRequest,
@@ -17,6 +19,7 @@ from tunegate.harness.reporting.pull_request import (
     comment_body,
     pull_request_of,
 )
+from tunegate.harness.reporting.report import RuleReport
 
 MARKED = "<!-- tunegate: --> said"
 
@@ -77,6 +80,28 @@ def test_any_other_answer_is_an_error(pull, hub, status):
     assert not any("elsewhere" in each for each in hub.asked), "the token was sent on"
 
 
+@pytest.mark.parametrize("odd", [
+    5, "x", {"id": 1, "body": MARKED, "user": "x"}, {"body": MARKED, "user": {"login": ACTIONS}},
+    {"id": "../1", "body": MARKED, "user": {"login": ACTIONS}}, {"id": 1, "body": MARKED, "user": {}},
+])  # fmt: skip
+def test_comments_that_are_none_are_an_error(pull, hub, odd):
+    hub.comments.append(odd)
+    with pytest.raises(CouldNotRun, match="expected a list of comments, found: "):
+        say(pull, MARKED)
+
+
+@pytest.mark.parametrize("login", [5, ["x"]])
+def test_an_account_that_is_none_is_an_error(pull, hub, login):
+    hub.login = login
+    with pytest.raises(CouldNotRun, match="expected the account of the token, found: "):
+        say(pull, MARKED)
+
+
+def test_a_comment_whose_author_is_gone_is_somebody_elses(pull, hub):
+    hub.comments.append({"id": 1, "body": MARKED, "user": None})
+    assert say(pull, MARKED) == "created"
+
+
 def test_nobody_there_is_an_error():
     with pytest.raises(CouldNotRun, match="expected JSON from GitHub"):
         PullRequest("http://127.0.0.1:9", "o/r", 7, "secret").known()
@@ -109,21 +134,35 @@ def test_an_environment_that_means_nothing_is_refused(tmp_path, odd):
 
 
 def test_what_changed_since_the_last_push_is_told():
-    first = comment_body(report(case()), "text", None, {})
+    first = comment_body(report(case()), None, {})
     assert "Since the last push" not in first
-    assert "Since the last push" not in comment_body(report(case()), "text", {"body": first}, {})
+    assert "Since the last push" not in comment_body(report(case()), {"body": first}, {})
 
     before = base64.urlsafe_b64encode(json.dumps({"tuned: tuned": "held"}).encode()).decode()
     known = {"body": f"<!-- tunegate:{before} -->"}
-    assert comment_body(report(case()), "text", known, {}).endswith(
-        "Since the last push:\n\n- tuned: tuned: held → regressed"
-    )
+    assert comment_body(report(case()), known, {}).endswith("Since the last push:\n\n- tuned: tuned: held → regressed")
+
+
+def test_no_comment_is_longer_than_github_takes():
+    one = report(case(), text="@" * 9000)
+    rules = RuleReport(("@" * 9000,) * 100, ("@" * 9000,) * 100, refused="`" * 9000, by_rules=("@" * 9000,) * 100)
+    units = tuple(replace(UNIT, key=f"desk/{'@' * n}") for n in range(300))
+    many = replace(one, candidates=(replace(one.candidates[0], name="tuned", units=units),), rules=rules)
+    before = {f"tuned: {unit.key}": "held" for unit in units}
+    known = {"body": f"<!-- tunegate:{base64.urlsafe_b64encode(json.dumps(before).encode()).decode()} -->"}
+    body = comment_body(many, known, {})
+    assert len(body) <= MOST_CHARACTERS
+    lines = body.splitlines()
+    assert lines[0] == "<!-- tunegate: -->"
+    assert lines[1].startswith("### ❌ @")
+    assert body.count(LEFT_OUT) == 2
+    assert "Since the last push:" in lines
 
 
 @pytest.mark.parametrize("marker", ["", "AAAA", "====", "W10="])
 def test_a_marker_that_says_nothing_is_passed_over(marker):
     known = {"body": f"<!-- tunegate:{marker} -->"}
-    assert "Since" not in comment_body(report(case()), "text", known, {})
+    assert "Since" not in comment_body(report(case()), known, {})
 
 
 def test_the_summary_is_added_to(tmp_path):

@@ -1,6 +1,6 @@
 """What a release proves: adaptive looks, openings, the best of many; and how to split cases into open and sealed.
 
-    python benchmarks/releases.py            # some minutes
+    python benchmarks/releases.py            # ten seconds
     python benchmarks/releases.py --quick    # fewer teams
 
 Writes releases.md, looks.svg and split.svg; exit code 1 if what is promised to be at most 5 % is not.

@@ -1,6 +1,6 @@
 """Several answers a case: what they buy, and what no test of graded scores could find more often.
 
-    python benchmarks/repeats.py            # some minutes
+    python benchmarks/repeats.py            # twelve minutes beside other work
     python benchmarks/repeats.py --quick    # a tenth of the draws
 
 Writes repeats.md and repeats.svg; exit code 1 if "held" is false more often than 5 % of the time.

@@ -1,6 +1,6 @@
 """How often other gates and textbook rules release a loss, in the same worlds.
 
-    python benchmarks/rivals.py            # ten minutes, once pip has fetched the tools into .tunegate/rivals
+    python benchmarks/rivals.py            # seven minutes, once pip has fetched the tools into .tunegate/rivals
     python benchmarks/rivals.py --quick    # one number of cases, few draws
 
 Writes rivals.md and rivals.svg; exit code 1 if Tunegate releases a loss of the margin more than 5 % of the time.

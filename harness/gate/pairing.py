@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.fixtures.policy import Policy, UnitPolicy
 from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics import sample_size as sizes
 
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would judge the unit a second time
 
@@ -139,3 +141,24 @@ def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
 def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
     return _differences(pair.unit, before, after, pair.policy.margin or 0.0)[0]
+
+
+def cases_needed(pair: PairedScores) -> int | None:
+    """About how many observations would settle what these leave open."""
+    return _cases_to_settle(pair.d, pair.margin, pair.level, pair.unit.kind == "continuous")
+
+
+def answers_needed(pair: PairedScores) -> int | None:
+    """How many answers a case would do as well; None where one model's answers to a case were not seen to vary."""
+    cases = pair.unit.cases
+    if pair.unit.kind == "continuous" or len(pair.d) != len(cases):
+        return None
+    sides = [[[one.score or 0.0 for one in side[case.id].repeats] for case in cases] for side in (pair.old, pair.new)]
+    before, after = map(sizes.answer_noise, sides)
+    if before is None or after is None:
+        return None
+    answers = min(len(found) for side in sides for found in side) or 1
+    return sizes.answers_to_settle(pair.d, pair.margin, pair.level, before + after, answers)
+
+
+_cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -13,10 +12,9 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate import messages
-from tunegate.harness.gate.pairing import PairedScores, pair, skipped_tags, slices
+from tunegate.harness.gate.pairing import PairedScores, answers_needed, cases_needed, pair, skipped_tags, slices
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
-from tunegate.harness.statistics import sample_size as sizes
 
 LEVEL = stats.LEVEL  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
 SLICE_LEVEL = 0.02  # of all slices: with them five units and two references give a false alarm under 5 % of the time
@@ -316,30 +314,12 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
         return "regressed", regressed
     if not held or may_be_below:
         return "inconclusive", [
-            *([messages.not_excluded(facts, _cases_needed(each), _answers_needed(each))] if not held else []),
+            *([messages.not_excluded(facts, cases_needed(each), answers_needed(each))] if not held else []),
             *([messages.maybe_below_minimum(facts, each.policy.minimum_score)] if may_be_below else []),
         ]
     if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
         return "cannot fall", []
     return ("improved" if better else "held"), []
-
-
-def _cases_needed(each: PairedScores) -> int | None:
-    return _cases_to_settle(each.d, each.margin, each.level, each.unit.kind == "continuous")
-
-
-def _answers_needed(each: PairedScores) -> int | None:
-    """How many answers a case would do as well; None where one model's answers to a case were not seen to vary."""
-    cases = each.unit.cases
-    sides = [[[one.score or 0.0 for one in side[case.id].repeats] for case in cases] for side in (each.old, each.new)]
-    noises = [sizes.answer_noise(side) for side in sides]
-    if each.unit.kind == "continuous" or len(each.d) != len(cases) or None in noises:
-        return None
-    answers = min(len(found) for side in sides for found in side) or 1
-    return sizes.answers_to_settle(each.d, each.margin, each.level, math.fsum(filter(None, noises)), answers)
-
-
-_cases_to_settle = lru_cache(maxsize=1024)(sizes.cases_to_settle)  # a third of a second, and asked again and again
 
 
 def _below_minimum(each: PairedScores) -> tuple[bool, bool]:

@@ -172,7 +172,7 @@ def _noise(sides: Sequence[Mapping[str, Result]], base: Baseline | None) -> floa
     one = answer_noise(answers)
     if one is not None:
         return 2 * one
-    return len(base.noise.flips) / base.noise.asked if base and base.noise and base.noise.flips else None
+    return len(base.noise.flips) / base.noise.asked if base and base.noise and base.noise.asked else None
 
 
 def observed(unit: Unit, values: Mapping[str, float]) -> list[float]:

@@ -14,8 +14,8 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
-from tunegate.harness.statistics.power import POWER, Continuous, Levels, Power
-from tunegate.harness.statistics.sample_size import MOST_ANSWERS, PassFail, fewest_cases
+from tunegate.harness.statistics.power import POWER, Continuous, Levels
+from tunegate.harness.statistics.sample_size import PassFail, fewest_cases, more_answers
 
 USUAL_GAIN = 0.05
 #: True changes, in margins, whose verdicts a plan foretells.
@@ -49,7 +49,7 @@ class Plan:
     gain: float | None
     asked: float
     seen: Seen
-    power: Power | None
+    power: PassFail | Continuous | None
     is_proven_elsewhere: bool = False
 
     @cached_property
@@ -81,7 +81,7 @@ class Plan:
         """The fewest answers a case with which as many cases would do; None: 64 would not, or nobody knows."""
         if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
             return None
-        for answers in _doubled(self.seen.answers):
+        for answers in more_answers(self.seen.answers):
             power = _power(self.unit, self.seen.with_answers(self.unit.kind, answers), self.power.levels)
             if power and power.prob_held(self.n, self.margin) >= self.asked:
                 return answers
@@ -169,10 +169,6 @@ class Plan:
         }  # fmt: skip
 
 
-def _doubled(answers: int) -> list[int]:
-    return [answers * 2**step for step in range(1, 7) if answers * 2**step <= MOST_ANSWERS]
-
-
 def plan_units(
     tasks: Sequence[Task], past: Past, only: str | None = None, margin: float | None = None, gain: float | None = None
 ) -> list[Plan]:
@@ -222,7 +218,7 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     return Plan(unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed)
 
 
-def _power(unit: Unit, seen: Seen, levels: Levels) -> Power | None:
+def _power(unit: Unit, seen: Seen, levels: Levels) -> PassFail | Continuous | None:
     if unit.kind == "pass/fail":
         return PassFail(seen.spread or 0.0, seen.rate, levels)
     return Continuous(seen.spread, levels) if seen.spread else None

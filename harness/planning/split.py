@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from tunegate.harness.statistics.paired import opening_level
-from tunegate.harness.statistics.power import POWER, Levels, Power
+from tunegate.harness.statistics.power import POWER, Continuous, Levels
+from tunegate.harness.statistics.sample_size import PassFail
 
 LEAST_OPEN = 0.25  # of the cases: with fewer nobody sees what fails, and pull requests are gated by them
 LEAST_SEALED = 0.5  # of the cases: where there are plenty, a release shows more the more of them prove it
@@ -26,7 +27,9 @@ class CaseSplit:
     needed: int
 
 
-def best_split(n: int, power: Power, margin: float, gain: float | None, asked: float = POWER) -> CaseSplit:
+def best_split(
+    n: int, power: PassFail | Continuous, margin: float, gain: float | None, asked: float = POWER
+) -> CaseSplit:
     """Return how n cases are best split.
 
     The fewest are sealed that show `gain` four times in five, or without one hold `margin` with the chance `asked`; at
@@ -40,7 +43,7 @@ def best_split(n: int, power: Power, margin: float, gain: float | None, asked: f
         gain: to show, if it is a target.
         asked: the chance with which it has to hold, so that all units of its task do four times in five.
     """
-    sealed = replace(power, levels=_opened(power.levels))  # type: ignore[type-var]
+    sealed = replace(power, levels=_opened(power.levels))
     needed = sealed.cases_to_improve(margin, gain) if gain else sealed.cases_to_hold(margin, asked)
     apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
     left = max(n - apart, 1)  # of one case there is no part

@@ -99,5 +99,4 @@ def _properties(schema: Mapping[str, Any]) -> Iterator[str]:
 
 def _json(value: Any) -> str:
     """JSON in which nothing reads as a placeholder of a prompt: a string's brace may be written as its number."""
-    text = json.dumps(value, ensure_ascii=False)
-    return without_placeholders(text, lambda found: f"\\u007b{found[1:]}")
+    return without_placeholders(json.dumps(value, ensure_ascii=False), "\\u007b")

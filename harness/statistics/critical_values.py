@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln
 
 from tunegate.harness.statistics.distributions import norm_exceeded
 
@@ -68,7 +68,7 @@ def _chances(regressed: Integers, fixed: Integers, n: int, margin: float) -> Flo
     fix = NUISANCE * (1 - margin) / 2
     still = n - regressed - fixed
     ways = gammaln(n + 1) - gammaln(regressed + 1) - gammaln(fixed + 1) - gammaln(still + 1)
-    logs = xlogy(regressed[:, None], fix + margin) + xlogy(fixed[:, None], fix)
-    logs += xlogy(still[:, None], np.maximum(1 - margin - 2 * fix, 0.0))
-    chances: Floats = np.exp(ways[:, None] + logs)
+    # a log of 0 that 0 cases are multiplied with, and which more of them make a chance of 0
+    logs = np.log(np.maximum([fix + margin, fix, 1 - margin - 2 * fix], np.finfo(float).tiny))
+    chances: Floats = np.exp(ways[:, None] + np.stack([regressed, fixed, still], axis=1) @ logs)
     return chances

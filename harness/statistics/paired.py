@@ -104,7 +104,8 @@ def score_statistic(d: ArrayLike, margin: float) -> float:
 
 def held(d: ArrayLike, margin: float, level: float = LEVEL) -> bool:
     """Whether a loss of `margin` or more is excluded at `level`: T(margin) above its critical value, 1.7507 at .04."""
-    return score_statistic(d, margin) > critical_value(len(differences(d)), margin, level)
+    values = differences(d)
+    return score_statistic(values, margin) > critical_value(len(values), margin, level)
 
 
 def lower_bound(d: ArrayLike, level: float = LEVEL, z: float | None = None) -> float:

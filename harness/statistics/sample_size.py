@@ -167,11 +167,16 @@ def answers_to_settle(d: ArrayLike, margin: float, level: float, noise: float, a
     so many `answers` a case.
     """
     n = len(differences(d))
-    for more in (2 * answers, 4 * answers, 8 * answers):
+    for more in more_answers(answers):
         needed = cases_to_settle(d, margin, level, less=noise * (1 / answers - 1 / more))
-        if more <= MOST_ANSWERS and needed is not None and needed <= n:
+        if needed is not None and needed <= n:
             return more
     return None
+
+
+def more_answers(answers: int) -> list[int]:
+    """Return the numbers of answers a case that are tried: twice as many, four times, ..."""
+    return [answers * 2**step for step in range(1, 7) if answers * 2**step <= MOST_ANSWERS]
 
 
 def _chance(n: int, flips: Flips, counts: Integers, least: Integers, most: Integers) -> float:

@@ -26,7 +26,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import locked, text_digest, write_atomically
+from tunegate.harness.core.files import locked, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.latency import time_calls
@@ -35,7 +35,7 @@ from tunegate.harness.evaluation.options import BASELINE, Options, same_names, s
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.sidecar import sidecar_path, sidecar_text
+from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -349,15 +349,9 @@ class Session:
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
         runs = self.options.root / RUNS
         with locked(runs / ".naming"):
-            kept = _written(record, sidecar, runs / f"{next_name(runs)}.json")
+            kept = write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
         out = self.options.out_of(adapter)
-        return _written(record, sidecar, out) if out else kept
-
-
-def _written(record: Record, sidecar: str, path: Path) -> Record:
-    """The record, written behind its sidecar: one that exists is complete."""
-    write_atomically(sidecar_path(path), sidecar)
-    return record.write(path)
+        return write_with_sidecar(record, sidecar, out) if out else kept
 
 
 def next_name(runs: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.files import text_digest
+from tunegate.harness.core.files import text_digest, write_atomically
 from tunegate.harness.core.reading import NotJson, parse_json, read_text, schema_mistakes
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.json_schemas import published_schema
@@ -73,6 +73,12 @@ def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Recor
 
 def _before(result: Result) -> dict[str, Any]:
     return {"passed": result.passed, "score": result.score, "output": result.output}
+
+
+def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
+    """Write a record behind its sidecar: one that exists is complete."""
+    write_atomically(sidecar_path(path), text)
+    return record.write(path)
 
 
 def read_sidecar(record: Record) -> dict[str, CaseContext]:

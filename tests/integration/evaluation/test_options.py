@@ -98,8 +98,9 @@ def test_a_command_says_what_the_row_says(command: str, param: Any):
     assert param.help == option.help
     assert (param.metavar or "") == option.takes
     assert bool(param.is_flag) == option.is_flag
-    if (command, option.name) != ("plan", "repeats"):  # there, without it, as many as were given
-        assert (param.default if param.default is None else option.type(param.default)) == option.default
+    # without it a plan is for as many answers as were given
+    default = None if (command, option.name) == ("plan", "repeats") else option.default
+    assert (param.default if param.default is None else option.type(param.default)) == default
 
 
 def test_a_command_refuses_less_than_the_row_takes(home):

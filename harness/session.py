@@ -176,11 +176,10 @@ class Session:
             self.notes.append("openings of sealed cases are counted on this clone alone (--tg-ledger-remote)")
 
     def _tell_run(self, record: Record) -> None:
-        """Tell the ledger of each task that an adapter was judged on as a whole, before its record can be read."""
-        if self.options.against != BASELINE or not record.fingerprint["subject"].get("adapter"):
+        """Tell the ledger which cases an adapter answered, before its record can be read: each is a look at them."""
+        if not record.fingerprint["subject"].get("adapter"):
             return
-        whole = [unit for task in self.tasks if self.is_decided(task) for unit in self.units(task=task.name)]
-        for event in case_events("run", record.fingerprint["subject"], whole, record.as_dict()["digest"]):
+        for event in case_events("run", record.fingerprint["subject"], self._asked, record.as_dict()["digest"]):
             append(self.options.baselines, event)
 
     def _check_selection(self) -> None:

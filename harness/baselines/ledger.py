@@ -36,7 +36,7 @@ class Event:
     """One thing that happened to a task: `subject` is the model it happened with, `after` the newest events before it.
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
-    of the cases that were asked in a complete run, or opened, and of their names. `record` is the digest of the run's
+    of the cases that were asked in a run, or opened, and of their names. `record` is the digest of the run's
     record, `reason` why a release was withdrawn or a unit retired, `when` the time in UTC.
     """
 
@@ -177,8 +177,6 @@ class Ledger:
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
         same = [each for each in self.of(event.task, event.kind) if each.who == event.who]
-        if event.kind == "run":
-            return any(each.cases == event.cases for each in same)
         # the same model on the same cases again shows nothing that it did not show before
         return set(cases_of(event)) <= {case for each in same for case in cases_of(each)}
 
@@ -225,7 +223,7 @@ def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
 def case_events(
     kind: EventKind, subject: Mapping[str, str | None], units: Iterable[Unit], record: str = ""
 ) -> list[Event]:
-    """What the ledger is told of a model that is asked all cases of `units`: an event a task."""
+    """What the ledger is told of a model that is asked the cases of `units`: an event a task."""
     by_task: dict[str, list[Unit]] = {}
     for unit in units:
         by_task.setdefault(unit.task, []).append(unit)
@@ -359,11 +357,11 @@ def render_event(event: Event) -> str:
     """An event in words, without its time."""
     name, about = model_name(event.subject), len(event.files)
     units = f"{about} unit{'s' if about != 1 else ''}"
-    cases = len(set(cases_of(event)))
+    asked = listed([shown(unit) for unit in event.cases])
     return {
         "recorded": f"the baseline of {units}, {name}",
-        "run": f"a complete run of {name}, {cases} cases",
-        "opened": f"the opening of {cases} sealed cases for {name}",
+        "run": f"a run of {name} on {asked}",
+        "opened": f"the opening of {asked} for {name}",
         "released": f"the release of {name}",
         "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
         "retired": f"the end of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",

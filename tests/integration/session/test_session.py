@@ -158,18 +158,27 @@ def test_another_adapter_opens_again_and_so_does_a_part(local: Options, make_ada
     assert {counts[case] for case in case_digests([unit])["desk/final"]} == {2}
 
 
-def test_a_complete_run_of_an_adapter_is_told_once(local: Options, tiny_adapter: Path) -> None:
+def test_a_run_of_an_adapter_is_told_once(local: Options, tiny_adapter: Path) -> None:
     gate = replace(local, adapters=(tiny_adapter,), against="baseline")
-    judged(gate, "triage")  # a part of the task
-    judged(replace(gate, against=None))
     judged(replace(local, against="baseline"))  # the base
     assert told(local, "run") == []
     [record] = judged(gate).records
     judged(gate)
+    judged(gate, "triage")  # a part, answered before
     [event] = told(local, "run")
     assert event.subject["adapter"] == adapter_digest(tiny_adapter)
     assert event.record == json.loads(record.path.read_text())["digest"]
     assert event.cases.keys() == {"desk/triage", "desk/second"}
+
+
+def test_a_look_at_a_part_is_a_look_whatever_it_is_compared_with(
+    local: Options, make_adapter: Callable[[str], Path]
+) -> None:
+    judged(replace(local, adapters=(make_adapter("one"),)), "triage")
+    [event] = told(local, "run")
+    assert event.cases.keys() == {"desk/triage"}
+    [record] = judged(replace(local, adapters=(make_adapter("two"),), against="baseline")).records
+    assert record.openings["desk/triage"] == 2
 
 
 def test_an_opening_is_pushed_before_the_first_output(

@@ -46,7 +46,8 @@ class Seen:
     deviation of the paired change, None if unknown. `source` says in words where it is from; a flip rate that
     `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release. `noise` is
     the part of the spread's variance that one model's answers to one case make by themselves, for single answers; None
-    where nobody compared them. The spread is that of `answers` a case.
+    where nobody compared them. The spread is that of `answers` a case. `armed` is how many critical cases the baseline
+    passes; None without one.
     """
 
     spread: float | None
@@ -56,6 +57,7 @@ class Seen:
     released_rate: float | None = None
     noise: float | None = None
     answers: int = 1
+    armed: int | None = None
 
     def with_answers(self, kind: Kind, answers: int) -> Seen:
         """The same for another number of answers a case: of the noise their mean keeps a k-th."""
@@ -139,8 +141,14 @@ def _look_up(unit: Unit, past: Past) -> Seen:
     answers = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
-        answers=answers,
+        answers=answers, armed=_armed(unit, base) if base else None,
     )  # fmt: skip
+
+
+def _armed(unit: Unit, base: Baseline) -> int:
+    """How many critical cases can break: those that the base passes, and that do not flip by themselves."""
+    passed = {case for case, result in base.results.items() if result.passed}
+    return len({case.id for case in unit.cases if case.critical} & passed - set(base.noise.flips if base.noise else ()))
 
 
 def _spread(unit: Unit, past: Past, base: Baseline | None, released: Baseline | None) -> Seen:

@@ -122,8 +122,9 @@ class Plan:
         if self.unit.kind != "pass/fail":
             return 0.0
         critical = sum(case.critical for case in self.unit.cases)
-        armed = critical * (1.0 if self.seen.rate is None else self.seen.rate)  # one that the base fails is not
-        return float(1 - (1 - (self.seen.spread or 0.0) / 2) ** armed)
+        armed = critical if self.seen.armed is None else self.seen.armed  # one that the base fails is not
+        lost = (self.seen.spread or 0.0) / 2  # half of the flips, all of them where the base passes
+        return float(1 - (1 - min(1.0, lost / (self.seen.rate or 1.0))) ** armed)
 
     @cached_property
     def fewest(self) -> int:

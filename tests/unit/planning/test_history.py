@@ -16,6 +16,7 @@ from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past, Seen, find_past, look_up, model_folders, observed
+from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, flip_rate_bound
 
@@ -67,7 +68,9 @@ def test_without_any_run_the_usual_flip_rate_is_assumed(desk):
 def test_a_baseline_alone_tells_what_passes(desk):
     desk.baseline(BASE)
 
-    assert desk.seen() == Seen(0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60), True)
+    assert desk.seen() == Seen(
+        0.04, "Flip rate 4 %, assumed where none was measured", pytest.approx(40 / 60), True, armed=0
+    )
 
 
 def test_several_answers_a_case_tell_what_is_noise_and_what_more_of_them_would_leave(desk):
@@ -91,6 +94,15 @@ def test_more_answers_count_for_nothing_where_their_noise_was_never_measured(des
     assert more.source.endswith("; how one model's answers to a case vary was never measured")
 
 
+def test_only_critical_cases_that_the_base_passes_are_armed(tmp_path):
+    desk = Desk(tmp_path, lambda index: {"critical": index in (0, 1, 50, 51)})
+    assert desk.seen().armed is None
+    desk.baseline(BASE)
+    assert desk.seen().armed == 2
+    [plan] = plan_units(desk.tasks, find_past(tmp_path / "baselines", desk.tasks, flip_rate=0.04))
+    assert plan.false_alarm == pytest.approx(1 - (1 - 0.02 / (40 / 60)) ** 2)
+
+
 def test_a_release_and_its_baseline_tell_the_flip_rate(desk):
     desk.baseline(BASE)
     desk.baseline(FLIPPED, released=True)
@@ -112,6 +124,7 @@ def test_a_record_tells_the_flip_rate_before_a_release_does(desk):
         "Flip rate 11.9 % at most: 2 regressed, 1 fixed of 60, run.json against the baseline",
         pytest.approx(40 / 60),
         released_rate=pytest.approx(40 / 60),
+        armed=0,
     )
 
 
@@ -145,7 +158,7 @@ def test_a_flip_rate_that_is_given_counts_before_all_that_was_measured(desk):
 
     seen = desk.seen(desk.compared(BASE, FLIPPED), flip_rate=0.02)
 
-    assert seen == Seen(0.02, "Flip rate 2 %, as given", pytest.approx(40 / 60))
+    assert seen == Seen(0.02, "Flip rate 2 %, as given", pytest.approx(40 / 60), armed=0)
 
 
 def test_a_release_that_answered_other_questions_tells_nothing(desk):
@@ -301,6 +314,7 @@ def test_what_flips_by_itself_is_the_least_flip_rate_there_can_be(desk):
         "Flip rate 18.2 % at most: 6 of 60 flip by themselves, the base asked twice",
         pytest.approx(40 / 60),
         noise=pytest.approx(0.1),
+        armed=0,
     )
     assert desk.seen(flip_rate=0.01).spread == 0.01
 

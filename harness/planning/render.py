@@ -237,9 +237,12 @@ def _drop(each: Plan) -> str:
     if each.drop is None or each.power is None or each.margin is None:
         return "no drop is found four times in five"
     half = _often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
-    low = each.unit.kind == "pass/fail" and each.seen.rate is not None and each.seen.rate < each.drop
-    drop = f"a drop of {_amount(each.drop, each.unit)}{', once there is so much to lose,' if low else ''}"
-    return f"{drop} is found four times in five, one of {_amount(each.drop / 2, each.unit)} {half}"
+    drop = f"a drop of {_amount(each.drop, each.unit)} is found four times in five, one of "
+    drop += f"{_amount(each.drop / 2, each.unit)} {half}"
+    if each.unit.kind == "continuous" or each.seen.rate is None or each.seen.rate >= each.drop:
+        return drop
+    passes = f"the base passes {percent(each.seen.rate)}, so there is little to lose"
+    return f"{passes}, and held says little: once there is more, {drop}"
 
 
 def _gain(each: Plan) -> str:

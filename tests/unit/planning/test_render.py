@@ -131,9 +131,10 @@ SENTENCES = {
     "little to lose": (
         {"n": 120, "margin": 0.1},
         "0" * 120,
-        "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points, once there is so much "
-        "to lose, is found four times in five, one of 4 points 34 times in 100; from 0.0 % a gain of 4.6 points is "
-        "shown four times in five, one of 5 points would take 110 cases.",
+        "120 cases hold 10 points over 99 times in 100 if nothing changed; the base passes 0.0 %, so there is little "
+        "to lose, and held says little: once there is more, a drop of 7.9 points is found four times in five, one of 4 "
+        "points 34 times in 100; from 0.0 % a gain of 4.6 points is shown four times in five, one of 5 points would "
+        "take 110 cases.",
     ),
     "groups": (
         {"n": 90, "margin": 0.1, "case_keys": lambda index: {"group": f"g{index // 2}"}},

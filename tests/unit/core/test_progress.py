@@ -37,6 +37,20 @@ def test_a_first_answer_of_many_tells_nothing_of_the_pace(monkeypatch):
     assert [line.split(" after ")[0] for line in log.file.getvalue().splitlines()[1:-1]] == ["  2/100"]
 
 
+def test_time_left_is_told_from_the_work_and_not_the_count(monkeypatch):
+    monkeypatch.setattr("tunegate.harness.core.progress.LINE_SECONDS", 0)
+    clock = iter([0.0, 90.0, 100.0, 100.0])
+    monkeypatch.setattr("tunegate.harness.core.progress.time.monotonic", lambda: next(clock))
+    log = console(terminal=False)
+
+    with watch_on(log)("Judging smollm2", 3, work=1000) as done:
+        done(1, work=900)  # the longest first
+        done(1, work=50)
+
+    told = log.file.getvalue().splitlines()
+    assert told[1:3] == ["  1/3 after 90 s, about 10 s left", "  2/3 after 100 s, about 5 s left"]
+
+
 def test_a_quick_step_is_two_lines():
     log = console(terminal=False)
 

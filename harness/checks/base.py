@@ -94,11 +94,11 @@ class HasWarnings(Protocol):
 
 
 @runtime_checkable
-class HasFields(Protocol):
-    """A check that scores a case field by field: each is a part of its pass rule."""
+class HasParts(Protocol):
+    """A check of which not every case has the parts of its kind, or has more."""
 
-    def fields(self, expect: Any) -> Collection[str]:
-        """The names of the fields that an answer to a case with this `expect` is scored by."""
+    def parts(self, expect: Any) -> Collection[str]:
+        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
 
 
 @runtime_checkable

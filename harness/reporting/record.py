@@ -17,6 +17,7 @@ from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
 from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 
 SHOWN_OUTPUT = 600
@@ -46,7 +47,7 @@ def print_record(
             _line(console, f"{unit.key}: {unit.reason}")
         for line in regressed_lines(report, unit, limit, without):
             _line(console, line)
-    for line in (*_rate_lines(record), *(render_timing(record.timing) if record.timing else ())):
+    for line in (*_rate_lines(record), *_field_lines(report), *(render_timing(record.timing) if record.timing else ())):
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
@@ -132,6 +133,11 @@ def _rate_lines(record: Record) -> Iterator[str]:
         summary = record.units.get(unit)
         if summary and summary.rates:
             yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
+
+
+def _field_lines(report: CandidateReport) -> Iterator[str]:
+    for unit in report.units:
+        yield from field_lines(unit.key, unit.parts, unit.reference)
 
 
 def record_table(record: Record) -> Table:

@@ -87,6 +87,10 @@ class SchemaCheck:
         return PassRule(rule.get("share"), tuple(rule.get("fields", ())))
 
     @property
+    def _by_share(self) -> bool:
+        return self.options.get("score") == "share"
+
+    @property
     def _grader(self) -> Grader:
         return Grader(self._rules, self._fields, self.match == "whole")
 
@@ -100,10 +104,9 @@ class SchemaCheck:
         right = share(leaves, int(not flaws), 1)
         passed = not flaws and self._pass.passes(right, leaves)
         rates = {"adherence": not flaws, "exact": not flaws and all(leaf.right for leaf in leaves)}
-        by_share = self.options.get("score") == "share"
         return Outcome(
-            right if by_share else float(passed), (flaws + found)[:MAX_FINDINGS],
-            rates | ({"passed": passed} if by_share else {}), counted(leaves), passed,
+            right if self._by_share else float(passed), (flaws + found)[:MAX_FINDINGS],
+            rates | ({"passed": passed} if self._by_share else {}), counted(leaves), passed,
         )  # fmt: skip
 
     def _graded(self, expect: Any, text: JsonText) -> tuple[Leaves, tuple[Finding, ...]]:
@@ -118,10 +121,12 @@ class SchemaCheck:
             return grader.missing(expect), (Finding("expect.limit", message),)
         return leaves, tuple(islice(wrong(leaves), MAX_FINDINGS))
 
-    def fields(self, expect: Any) -> frozenset[str]:
-        """The names of the fields that an answer to a case with this `expect` is scored by."""
-        leaves = self._grader.missing(expect) if expect is not None else ()
-        return frozenset(leaf.name for leaf in leaves)
+    def parts(self, expect: Any) -> frozenset[str]:
+        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
+        if expect is None:
+            return frozenset({"adherence"})
+        rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
+        return frozenset([*rates, *(leaf.name for leaf in self._grader.missing(expect))])
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
         """Many cases expect the same: each different one is looked at once."""
@@ -141,7 +146,7 @@ class SchemaCheck:
         if problems := list(unreadable(expect, self._rules, document, where)):
             return problems
         due = self._pass.fields
-        if due and not any(is_below(name, each) for name in self.fields(expect) for each in due):
+        if due and not any(is_below(name, each) for name in self.parts(expect) for each in due):
             expected, hint = f"a field that `pass` names ({', '.join(due)})", "else every answer that adheres passes"
             return [document.problem(where, expected, "none", hint)]
         return [

@@ -114,23 +114,20 @@ def rule_problems(
     options: Mapping[str, Any], schema: SchemaFields, document: Document, where: Where
 ) -> Iterator[Problem]:
     """Fields that the schema does not name, and rules that mean nothing where they stand."""
-    named = [(path, (*where, "fields", path)) for path in options.get("fields", {})]
-    named += [(path, (*where, "pass", "fields", index)) for index, path in enumerate(_pass(options).get("fields", ()))]
-    for path, place in named:
+    rules, due = options.get("fields", {}), options.get("pass", {}).get("fields", [])
+    for path, place in [
+        *((path, (*where, "fields", path)) for path in rules),
+        *((path, (*where, "pass", "fields", index)) for index, path in enumerate(due)),
+    ]:
         if not schema.knows(path):
             known = [name for name in schema.schemas if name != ROOT]
             yield document.problem(place, "a field that the schema names", repr(path), did_you_mean(path, known))
-        elif place[-2] == "fields" and path in options.get("fields", {}) and isinstance(place[-1], str):
-            yield from _unfit(options["fields"][path], schema.types(path), document, place)
-    for path in options.get("fields", {}):
-        if options["fields"][path].get("ignore") and path in _pass(options).get("fields", ()):
-            place = (*where, "fields", path, "ignore")
-            yield document.problem(place, "a field to be compared, which `pass` names", "one to be ignored")
-
-
-def _pass(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = options.get("pass", {})
-    return found
+    for path, raw in rules.items():
+        place = (*where, "fields", path)
+        yield from _unfit(raw, schema.types(path), document, place)
+        if "ignore" in raw and path in due:
+            expected = "a field to be compared, which `pass` names"
+            yield document.problem((*place, "ignore"), expected, "one to be ignored")
 
 
 def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, where: Where) -> Iterator[Problem]:

@@ -185,7 +185,7 @@ def _references(record: Record) -> str:
 def _alone(record: Record, who: str) -> Table:
     columns = ("unit", "cases", "passed", "95 %", "rates", "tokens in/out")
     rows = [
-        (unit, _count(each), level(each.mean, each.kind), _interval(each), _rates(each), _tokens(each))
+        (unit, _count(each), _score(each), _interval(each), _rates(each), _tokens(each))
         for unit, each in record.units.items()
     ]
     return _laid_out(who, columns, rows)
@@ -193,6 +193,11 @@ def _alone(record: Record, who: str) -> Table:
 
 def _count(summary: Summary) -> str:
     return f"{summary.n}" + (f" ({summary.unscored} unscored)" if summary.unscored else "")
+
+
+def _score(summary: Summary) -> str:
+    # where a case scores a share, how many pass is one of the rates
+    return level(summary.mean, summary.kind) + (" (share)" if "passed" in summary.rates else "")
 
 
 def _interval(summary: Summary) -> str:

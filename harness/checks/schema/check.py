@@ -141,10 +141,19 @@ class SchemaCheck:
             self._looked_at[key] = tuple(found.values())
         return self._looked_at[key]
 
+    def _is_too_long(self, expect: Any) -> bool:
+        try:
+            self._grader.grade(expect, expect)
+        except ListsTooLong:
+            return True
+        return False
+
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What no answer can match, since the schema refuses it, and what cannot be compared as the fixture says."""
         if problems := list(unreadable(expect, self._rules, document, where)):
             return problems
+        if any(self._is_too_long(plain) for plain, _ in plain_variants(expect)):
+            return [document.problem(where, "lists in any order that are short enough to compare", "longer ones")]
         due = self._pass.fields
         if due and not any(is_below(name, each) for name in self.parts(expect) for each in due):
             expected, hint = f"a field that `pass` names ({', '.join(due)})", "else every answer that adheres passes"

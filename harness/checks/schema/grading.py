@@ -19,7 +19,7 @@ ANY_OF = "any_of"
 OTHER_KEYS = "(other keys)"  # what a schema does not name: a model could invent a name each
 OTHER_VALUE = "another value"
 MOST_EXTRAS = 1_000  # values counted of what is too much
-MOST_COMPARED = 20_000  # values, to find which items of lists in any order belong together
+MOST_COMPARED = 50_000  # values, to find which items of lists in any order belong together
 MOST_SHOWN = 5  # alternatives in a message
 RIGHT = 1e6  # of a right value, beside one that is too much or missing: see `_belonging`
 
@@ -137,7 +137,7 @@ class Grader:
 
     def _grade(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
         rule, options = self._rule(name), alternatives(expect)
-        self._spend()
+        self._spend(1)
         if rule.ignore:
             return []
         if options:
@@ -160,9 +160,9 @@ class Grader:
             best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(answer)}")]
         return best
 
-    def _spend(self) -> None:
+    def _spend(self, values: int) -> None:
         if self._assigning:
-            self._left -= 1
+            self._left -= values
             if self._left < 0:
                 raise ListsTooLong
 
@@ -189,9 +189,10 @@ class Grader:
 
     def _extra(self, value: Any, name: str) -> Leaves:
         """What stands in an answer that expects nothing there."""
-        names = list(islice(self._names(value, name), max(1, self._extras)))
-        self._extras -= len(names)
-        return [Leaf(each if self.schema.knows(each) else OTHER_KEYS, expected=False) for each in names]
+        names = list(islice(self._names(value, name), MOST_EXTRAS if self._assigning else max(1, self._extras)))
+        self._extras -= 0 if self._assigning else len(names)
+        self._spend(len(names))
+        return [Leaf(each if each in self.schema.schemas else OTHER_KEYS, expected=False) for each in names]
 
     def _lists(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
         below = field_name(name, 0)

@@ -42,14 +42,20 @@ class Result:
     fields: Mapping[str, FieldCount] = field(default_factory=dict)
 
     @property
+    def field_names(self) -> set[str]:
+        """The fields of its answers."""
+        return {name for each in self.repeats or (self,) for name in each.fields}
+
+    @property
     def parts(self) -> dict[str, float]:
         """Each yes/no question and each field with the share of the answers that meet it: 0 or 1, but for repeats."""
         answers = [
             {name: count.is_right for name, count in each.fields.items()} | dict(each.rates)
             for each in self.repeats or (self,)
         ]
-        names = dict.fromkeys(name for parts in answers for name in parts)
-        return {name: sum(parts.get(name, False) for parts in answers) / len(answers) for name in names}
+        names, fields = dict.fromkeys(name for parts in answers for name in parts), self.field_names
+        # of several answers one alone may have a field, that nobody expects: without it the others are right
+        return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}
 
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
         """The completion that it scores, to be scored again."""

@@ -66,14 +66,19 @@ def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
 
 def _falls(facts: UnitVerdict) -> list[PartVerdict]:
     """The parts that fell by more than is tolerated and do not block, those that fell most first."""
-    of_unit = (facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN
     whole = (facts.observations, facts.base, facts.mean)  # a part that is all of the rule says nothing more
-    found = [
-        part for part in facts.parts
-        if not part.fell and (part.n, part.base, part.mean) != whole
-        and part.base - part.mean > (of_unit if part.margin is None else part.margin)
-    ]  # fmt: skip
-    return sorted(found, key=lambda part: part.mean - part.base)
+    found = [part for part in facts.parts if not part.fell and (part.n, part.base, part.mean) != whole]
+    return sorted(
+        (part for part in found if part.base - part.mean > _tolerated(part, facts)),
+        key=lambda part: part.mean - part.base,
+    )
+
+
+def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
+    """The margin of a part, or that of its unit, counted among all of the unit: few cases are no fall of it."""
+    if part.margin is not None:
+        return part.margin
+    return ((facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN) * facts.observations / part.n
 
 
 def _fall(part: PartVerdict) -> str:

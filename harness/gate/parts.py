@@ -17,18 +17,22 @@ def pair_parts(pair: PairedScores) -> list[PairedScores]:
     """Each part of a unit that can be compared, on the cases that have it on either side; `part` names it."""
     if pair.problem:
         return []
-    old, new = ({case: each.parts for case, each in side.items()} for side in (pair.old, pair.new))
-    names = dict.fromkeys(name for side in (old, new) for of_case in side.values() for name in of_case)
-    return [_pair_part(pair, name, old, new) for name in names]
+    sides = [{case: each.parts for case, each in side.items()} for side in (pair.old, pair.new)]
+    names = dict.fromkeys(name for side in sides for of_case in side.values() for name in of_case)
+    fields = {name for side in (pair.old, pair.new) for each in side.values() for name in each.field_names}
+    # Where one side alone has a part: a field that neither was expected nor answered is right, and any other part, such
+    # as those of an answer too long to be read, is not met.
+    return [_pair_part(pair, name, sides, absent=float(name in fields)) for name in names]
 
 
 def _pair_part(
-    pair: PairedScores, name: str, old: Mapping[str, Mapping[str, float]], new: Mapping[str, Mapping[str, float]]
+    pair: PairedScores, name: str, sides: Sequence[Mapping[str, Mapping[str, float]]], absent: float
 ) -> PairedScores:
-    cases = tuple(case for case in pair.unit.cases if name in old[case.id] or name in new[case.id])
-    # what one side has and the other does not, as an answer too long to be read, is not met there
-    sides = [{case.id: Result(None, side[case.id].get(name, 0.0)) for case in cases} for side in (old, new)]
-    before, after = (observations(cases, side) for side in sides)
+    cases = tuple(case for case in pair.unit.cases if any(name in side[case.id] for side in sides))
+    before, after = (
+        observations(cases, {case.id: Result(None, side[case.id].get(name, absent)) for case in cases})
+        for side in sides
+    )
     declared = pair.policy.parts.get(name)
     return replace(
         pair, unit=replace(pair.unit, cases=cases), part=name, before=before, after=after,

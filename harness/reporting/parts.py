@@ -47,8 +47,8 @@ class PartReport:
 def part_reports(summary: Summary | None, verdict: Mapping[str, Any], sealed: bool) -> tuple[PartReport, ...]:
     """The parts of a unit: those that fell first, then its rates, then its fields, the worst first."""
     fields = summary.fields if summary else {}
-    if verdict:
-        found = [_compared(part, fields.get(part["name"]), sealed) for part in verdict.get("parts", ())]
+    if verdict.get("parts"):
+        found = [_compared(part, fields.get(part["name"]), sealed) for part in verdict["parts"]]
     else:
         rates = summary.rates if summary else {}
         n = summary.n if summary else 0

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.checks.base import FieldCount
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.checks.schema.check import SchemaCheck
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
@@ -47,10 +50,9 @@ def parted(tmp_path):
 @pytest.fixture(autouse=True)
 def _known_part(monkeypatch):
     """`clean` is a part of the units here, as it is of those of the vocabulary suite."""
-    from tunegate.harness.checks.registry import CHECKS
-
     parts = {**CHECKS["schema"].parts, "clean": "no banned word"}
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], parts=parts))
+    monkeypatch.setattr(SchemaCheck, "parts", lambda *_: parts)
 
 
 def test_a_part_that_fell_without_a_margin_is_named_first(parted):
@@ -163,3 +165,34 @@ def test_the_answers_of_a_case_count_by_their_share(tmp_path):
 
     (part,) = [each for each in judged.verdicts[T]["parts"] if each["name"] == "clean"]
     assert (part["base"], part["mean"], part["fell"]) == (1.0, 0.5, True)
+
+
+def _with_fields(made: Record, answered: dict[int, FieldCount]) -> Record:
+    """A record in which some cases have a field called `note`."""
+    cases = {
+        key: replace(each, fields={"note": answered[int(key[-3:])]}) if int(key[-3:]) in answered else each
+        for key, each in made.cases.items()
+    }
+    return replace(made, cases=cases)
+
+
+@pytest.mark.parametrize("invents", ["the candidate", "the baseline"])
+def test_a_field_that_one_side_alone_invents_is_right_on_the_other(tmp_path, invents):
+    write_desk(tmp_path, 100)
+    tasks = load_tasks(tmp_path)
+    plain = record(tasks, {T: "1" * 100})
+    invented = _with_fields(plain, dict.fromkeys(range(30), FieldCount(0, 0, 1)))
+    base, tuned = (plain, invented) if invents == "the candidate" else (invented, plain)
+
+    reason = gate.compare(tasks, tuned, {"baseline": base}, []).verdicts[T]["reason"]
+
+    assert ("'note' fell from 100.0 % to 0.0 %" in reason) == (invents == "the candidate")
+
+
+def test_a_fall_among_few_cases_is_no_fall_of_the_unit(tmp_path):
+    write_desk(tmp_path, 100)
+    tasks = load_tasks(tmp_path)
+    plain = record(tasks, {T: "1" * 100})
+    three = _with_fields(plain, dict.fromkeys(range(3), FieldCount(0, 0, 1)))
+
+    assert gate.compare(tasks, three, {"baseline": plain}, []).verdicts[T]["reason"].startswith("Held: ")

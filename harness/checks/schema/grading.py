@@ -20,6 +20,7 @@ OTHER_KEYS = "(other keys)"  # what a schema does not name: a model could invent
 OTHER_VALUE = "another value"
 MOST_EXTRAS = 1_000  # values counted of what is too much
 MOST_COMPARED = 50_000  # values, to find which items of lists in any order belong together
+QUANTITY = 20  # values that take as long to compare as a quantity
 MOST_SHOWN = 5  # alternatives in a message
 RIGHT = 1e6  # of a right value, beside one that is too much or missing: see `_belonging`
 
@@ -137,7 +138,7 @@ class Grader:
 
     def _grade(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
         rule, options = self._rule(name), alternatives(expect)
-        self._spend(1)
+        self._spend(QUANTITY if rule.meaning == "quantity" else 1)
         if rule.ignore:
             return []
         if options:
@@ -184,15 +185,18 @@ class Grader:
                 leaves += self.missing(wanted, below, place, message)
         for key in islice((key for key in answer if self.whole and key not in expect), MOST_EXTRAS):
             message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
-            leaves += _saying(message, (*where, key), self._extra(answer[key], field_name(name, key)))
+            leaves += _saying(message, (*where, key), self._extra(answer[key], field_name(name, key), name))
         return leaves
 
-    def _extra(self, value: Any, name: str) -> Leaves:
-        """What stands in an answer that expects nothing there."""
+    def _extra(self, value: Any, name: str, inside: str) -> Leaves:
+        """What stands in an answer where nothing is expected; what is called by no known name counts for `inside`."""
         names = list(islice(self._names(value, name), MOST_EXTRAS if self._assigning else max(1, self._extras)))
         self._extras -= 0 if self._assigning else len(names)
         self._spend(len(names))
-        return [Leaf(each if each in self.schema.schemas else OTHER_KEYS, expected=False) for each in names]
+        others = OTHER_KEYS if inside == ROOT else f"{inside}.{OTHER_KEYS}"
+        return [
+            Leaf(each if each == inside or each in self.schema.schemas else others, expected=False) for each in names
+        ]
 
     def _lists(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
         below = field_name(name, 0)
@@ -206,7 +210,7 @@ class Grader:
         if not expect:
             leaves.append(Leaf(name, answered=False))
         leaves += [leaf for wanted in expect[len(answer) :] for leaf in self.missing(wanted, below)]
-        leaves += [leaf for found in answer[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below)]
+        leaves += [leaf for found in answer[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below, below)]
         return _saying(_lengths(expect, answer, pairs), where, leaves)
 
     def _in_any_order(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
@@ -223,7 +227,9 @@ class Grader:
             self.missing(each, below, where, f"expected {show_json(each)}, which no item is") for each in expect
         ] or [[Leaf(name, answered=False)]]
         extra = [
-            _saying(f"found {show_json(found)}, which is not expected", (*where, index), self._extra(found, below))
+            _saying(
+                f"found {show_json(found)}, which is not expected", (*where, index), self._extra(found, below, below)
+            )
             for index, found in numbered[:MOST_EXTRAS]
         ]
         chosen = _belonging(graded, gone, extra) if expect and numbered else {}

@@ -74,6 +74,18 @@ def test_named_fields_must_be_right_and_others_need_not(make):
     assert scored(check, expect | {"total": 9}, expect)[0] is False
 
 
+@pytest.mark.parametrize("order", ["given", "any"])
+def test_a_list_that_must_be_right_has_no_item_more(make, order):
+    """Also where the schema says nothing of its items."""
+    rule = {"pass": {"fields": ["lines"]}, "fields": {"lines": {"order": order}}}
+    check, _ = make(schema={"properties": {"lines": {"type": "array"}}}, **rule)
+
+    for items in (["a", "b"], [{"sku": "a"}, {"sku": "b"}]):
+        assert scored(check, {"lines": items}, {"lines": items})[0] is True
+        assert scored(check, {"lines": [*items, items[0]]}, {"lines": items})[0] is False
+        assert scored(check, {"lines": [*items, {"odd": 1}]}, {"lines": items})[0] is False
+
+
 def test_a_case_may_score_its_share(make):
     check, _ = make(score="share")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from benchmarks.gate_rule import MARGIN, Floats
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.checks.base import Kind, Outcome
+from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.model import Case, Decoding, Prompt, Task, Unit
-from tunegate.harness.fixtures.policy import Policy, UnitPolicy
+from tunegate.harness.fixtures.policy import PartPolicy, Policy, UnitPolicy
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.verdict import Verdict
 
@@ -31,7 +32,8 @@ class Mismatch(Exception):
 class UnitWorld:
     """A unit's scores, base and tuned, a number a case; `slices` names the cases of each tag by their places.
 
-    `last` are those of a last release, where there is one.
+    `last` are those of a last release, where there is one; `parts` those of the parts of its pass rule, base and tuned,
+    which are gated by the same margin.
     """
 
     before: Floats
@@ -40,6 +42,7 @@ class UnitWorld:
     margin: float = MARGIN
     slices: Mapping[str, frozenset[int]] = field(default_factory=dict)
     last: Floats | None = None
+    parts: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,19 @@ def decided(world: World) -> Record:
     """What the shipped gate makes of a world."""
     units = tuple(_unit(place, each) for place, each in enumerate(world.units))
     policies = {
-        unit.name: UnitPolicy(role="guard" if place else "target", margin=each.margin, reason="a benchmark")
+        unit.name: UnitPolicy(
+            role="guard" if place else "target",
+            margin=each.margin,
+            reason="a benchmark",
+            parts={name: PartPolicy(each.margin) for name in each.parts},
+        )
         for place, (unit, each) in enumerate(zip(units, world.units, strict=True))
     }
     tasks = [Task(TASK, units, Policy(policies, declared=True))]
-    base = _record(units, [each.before for each in world.units])
-    tuned = _record(units, [each.after for each in world.units])
+    base, tuned = (
+        _record(units, scores, [{name: rows[side] for name, rows in each.parts.items()} for each in world.units])
+        for side, scores in enumerate(([each.before for each in world.units], [each.after for each in world.units]))
+    )
     last = [each.last for each in world.units if each.last is not None]
     references = {"baseline": base} | ({"last release": _record(units, last)} if last else {})
     return gate.compare(tasks, tuned, references, [TASK])
@@ -124,7 +134,7 @@ def _unit(place: int, world: UnitWorld) -> Unit:
         for index in members:
             tags[index][tag] = "yes"
     cases = tuple(_case(name, index, tuple(mine.items())) for index, mine in enumerate(tags))
-    return _SimulatedUnit(TASK, name, world.kind, cases)
+    return _SimulatedUnit(TASK, name, world.kind, cases, own_kind=CHECKS["schema"])
 
 
 @cache
@@ -132,11 +142,16 @@ def _case(unit: str, index: int, tags: tuple[tuple[str, str], ...]) -> Case:
     return Case(f"c{index:03}", f"{TASK}/{unit}", f"case {index}", _Unread(), Prompt(), Decoding(), tags=dict(tags))
 
 
-def _record(units: Sequence[Unit], scores: Sequence[Floats]) -> Record:
+def _record(units: Sequence[Unit], scores: Sequence[Floats], parts: Sequence[Mapping[str, Floats]] = ()) -> Record:
     results = {
         unit.key: [_result(unit.kind, score) for score in mine.tolist()]
         for unit, mine in zip(units, scores, strict=True)
     }
+    for unit, rows in zip(units, parts, strict=False):
+        results[unit.key] = [
+            replace(each, rates={name: bool(row[place]) for name, row in rows.items()})
+            for place, each in enumerate(results[unit.key])
+        ]
     cases = {case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)}
     return Record(
         partial=False,

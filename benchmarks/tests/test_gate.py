@@ -10,6 +10,7 @@ from scipy import stats as scipy_stats
 
 from benchmarks import gate, gate_plot
 from benchmarks.gate_findings import findings
+from benchmarks.gate_parts import falling_parts
 from benchmarks.gate_passfail import CHANGES, Cell, in_five, passfail, row, scan, seen, tables
 from benchmarks.gate_report import report
 from benchmarks.gate_results import Claim, broken
@@ -185,6 +186,11 @@ def test_a_family_of_slices_blocks_for_a_collapse_and_not_for_a_flip():
 def test_innocent_slices_do_not_block_and_a_collapsed_one_does():
     assert innocents(100, 0.04, SMALL, draws=300, worlds=3).slice_blocks < 0.01
     assert collapse(Fall(10, 10), 0.04, draws=5).found == 1
+
+
+def test_innocent_parts_do_not_block_and_a_fallen_one_does():
+    assert falling_parts(100, 0.04, 0.0, draws=300, worlds=3).regressed <= 0.05
+    assert falling_parts(400, 0.04, -3.0, draws=5, worlds=1).found == 1
 
 
 # The run

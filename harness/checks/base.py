@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -31,17 +31,38 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldCount:
+    """What one field of a JSON answer came to: its values that are right, that were expected, and that were answered.
+
+    Where a field has a closed set of values, `taken` holds each that was expected beside the wrong one that it was
+    taken for.
+    """
+
+    right: int
+    expected: int
+    answered: int
+    taken: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing of it is wrong, missing or too much."""
+        return self.right == self.expected == self.answered
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one output came to.
 
-    `score` lies in [0, 1] for pass/fail checks (1.0 exactly when passed) and is any finite number for continuous
-    ones; higher is better. `rates` holds further yes/no questions that the unit reports side by side, such as
-    adherence and exact.
+    `score` lies in [0, 1] for pass/fail checks and is any finite number for continuous ones; higher is better. `rates`
+    holds further yes/no questions that the unit reports side by side, such as adherence and exact, `fields` what the
+    fields of a JSON answer came to. `passed` is None where a score of 1.0 passes and nothing else does.
     """
 
     score: float
     findings: tuple[Finding, ...] = ()
     rates: Mapping[str, bool] = field(default_factory=dict)
+    fields: Mapping[str, FieldCount] = field(default_factory=dict)
+    passed: bool | None = None
 
 
 class Check(Protocol):
@@ -73,6 +94,14 @@ class HasWarnings(Protocol):
 
 
 @runtime_checkable
+class HasParts(Protocol):
+    """A check of which not every case has the parts of its kind, or has more."""
+
+    def parts(self, expect: Any) -> Collection[str]:
+        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
+
+
+@runtime_checkable
 class HasExpectWarnings(Protocol):
     """A check that can say what of a case's `expect` is allowed and probably not meant: `tunegate lint` tells."""
 
@@ -97,6 +126,7 @@ class CheckKind:
     of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
 
     `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
+    `parts` are the `rates` of its outcomes, each with what it is called where people read it.
     `libraries` are the installed packages that can change an outcome: where their versions are others than those that
     scored a reference, its other scores are no sign of an edit.
     """
@@ -114,6 +144,7 @@ class CheckKind:
     derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
 
     def read(self, options: Mapping[str, Any], document: Document, where: Where) -> Check:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from tunegate.harness.authoring.document import Document, Where
-from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
+from tunegate.harness.checks.base import Check, CheckKind, FieldCount, Finding, Outcome
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 
@@ -145,11 +145,25 @@ class IsolatedCheck:
         findings = tuple(
             Finding(str(each["rule"]), str(each["message"]), str(each["path"])) for each in said["findings"]
         )
-        return Outcome(float(said["score"]), findings, {str(name): bool(each) for name, each in said["rates"].items()})
+        rates = {str(name): bool(each) for name, each in said["rates"].items()}
+        passed = said["passed"]
+        return Outcome(
+            float(said["score"]), findings, rates, _fields(said["fields"]), None if passed is None else bool(passed)
+        )
 
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """What it says there against a case's `expect`."""
         return self.process.expect_problems(self.number, expect, document, where)
+
+
+def _fields(said: Mapping[str, Any]) -> dict[str, FieldCount]:
+    return {
+        str(name): FieldCount(
+            int(each["right"]), int(each["expected"]), int(each["answered"]),
+            tuple((str(wanted), str(found)) for wanted, found in each["taken"]),
+        )
+        for name, each in said.items()
+    }  # fmt: skip
 
 
 class PreparedCheck(IsolatedCheck):

@@ -99,5 +99,6 @@ PAIRS = CheckKind(
     version=1,
     needs_expect=True,
     texts=_pair,
+    parts={"preferred": "preferred text"},
     ignores=("generate",),
 )

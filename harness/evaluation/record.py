@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tunegate.harness.checks.base import Finding, Kind
+from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_json
+from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import SUPPLIED, Completion, Finish, LogProbs
 
@@ -38,6 +39,23 @@ class Result:
     generation: str = ""
     repeats: tuple[Result, ...] = ()
     logprobs: LogProbs = ()
+    fields: Mapping[str, FieldCount] = field(default_factory=dict)
+
+    @property
+    def field_names(self) -> set[str]:
+        """The fields of its answers."""
+        return {name for each in self.repeats or (self,) for name in each.fields}
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Each yes/no question and each field with the share of the answers that meet it: 0 or 1, but for repeats."""
+        answers = [
+            {name: count.is_right for name, count in each.fields.items()} | dict(each.rates)
+            for each in self.repeats or (self,)
+        ]
+        names, fields = dict.fromkeys(name for parts in answers for name in parts), self.field_names
+        # of several answers one alone may have a field, that nobody expects: without it the others are right
+        return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}
 
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
         """The completion that it scores, to be scored again."""
@@ -63,13 +81,14 @@ class Result:
             "rates": dict(self.rates), "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
             "finish": self.finish, "generation": self.generation, "repeats": [each.as_dict() for each in self.repeats],
             "logprobs": [list(each) for each in self.logprobs],
+            "fields": {name: plain_count(count) for name, count in self.fields.items()},
         }  # fmt: skip
         return raw | _drop_empty(more)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its yes/no questions."""
+    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields."""
 
     suite: str
     kind: Kind
@@ -79,10 +98,12 @@ class Summary:
     interval: tuple[float, float] | None
     rates: Mapping[str, float]
     tokens: tuple[float, float] | None = None
+    fields: Mapping[str, FieldRate] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record; `tokens` are the means in and out."""
-        return {
+        fields = {name: each.as_dict() for name, each in self.fields.items()}
+        return _drop_empty({"fields": fields}) | {
             "suite": self.suite, "kind": self.kind, "n": self.n, "unscored": self.unscored, "mean": self.mean,
             "interval": list(self.interval) if self.interval else None, "rates": dict(self.rates),
             "tokens": list(self.tokens) if self.tokens else None,
@@ -277,6 +298,7 @@ def read_result(raw: Mapping[str, Any]) -> Result:
         generation=raw.get("generation", ""),
         repeats=tuple(read_result(each) for each in raw.get("repeats", ())),
         logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
+        fields={name: read_count(each) for name, each in raw.get("fields", {}).items()},
     )
 
 
@@ -293,6 +315,7 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         raw["suite"], raw["kind"], raw["n"], raw["unscored"], raw["mean"],
         tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
         tuple(raw["tokens"]) if raw.get("tokens") else None,
+        {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
     )  # fmt: skip
 
 

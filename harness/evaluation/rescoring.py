@@ -159,6 +159,8 @@ def _difference(stored: Result, now: Result) -> str:
 def _parts(stored: Result, now: Result) -> Iterator[tuple[str, Any, Any]]:
     for part in ("score", "passed", "rates", "output", "tokens_in", "tokens_out"):
         yield part, getattr(stored, part), getattr(now, part)
+    if stored.fields:  # which older records do not have
+        yield "fields", stored.fields, now.fields
     yield "findings", _places(stored), _places(now)
 
 

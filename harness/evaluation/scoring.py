@@ -13,6 +13,7 @@ from tunegate.harness.checks.base import Finding, Kind, Outcome
 from tunegate.harness.checks.cost import Call
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.field_rates import field_rates
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.api import Completion, Model
@@ -131,10 +132,11 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; mend the check")
+    passed = outcome.score == 1.0 if outcome.passed is None else outcome.passed
     return Result(
-        passed=outcome.score == 1.0 if kind == "pass/fail" else None,
+        passed=passed if kind == "pass/fail" else None,
         score=outcome.score,
-        findings=outcome.findings + _cut(case, completion, outcome),
+        findings=outcome.findings + _cut(case, completion, passed),
         rates=outcome.rates,
         output=completion.output,
         tokens_in=completion.tokens_in,
@@ -142,12 +144,13 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         finish=completion.finish,
         generation=completion.generation,
         logprobs=completion.logprobs,
+        fields=outcome.fields,
     )
 
 
-def _cut(case: Case, completion: Completion, outcome: Outcome) -> tuple[Finding, ...]:
+def _cut(case: Case, completion: Completion, passed: bool) -> tuple[Finding, ...]:
     # a cut JSON answer looks like bad JSON: the finding says what to raise
-    if completion.finish != "length" or outcome.score == 1.0:
+    if completion.finish != "length" or passed:
         return ()
     limit = case.decoding.max_new_tokens
     return (Finding("cut", f"the answer did not end within max_new_tokens ({limit})"),)
@@ -182,6 +185,7 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         interval=_interval(unit, results),
         rates=_rates(singles),
         tokens=_tokens(singles),
+        fields=field_rates(each.fields for each in singles),
     )
 
 

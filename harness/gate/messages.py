@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunegate.harness.core.formatting import change, level, listed, percent
-from tunegate.harness.gate.verdict import UnitVerdict
+from tunegate.harness.core.formatting import change, level, listed, percent, points
+from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
+from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
 
 
 def cannot_compare(problem: str) -> str:
@@ -49,6 +50,55 @@ def lower(facts: UnitVerdict) -> str:
 def fell(facts: UnitVerdict) -> str:
     """A cause of regressed."""
     return f"the slice {listed(facts.worse_slices)} fell"
+
+
+def part_fell(part: PartVerdict) -> str:
+    """A cause of regressed: a part of the pass rule, whatever the unit as a whole did."""
+    margin = part.margin or 0.0
+    beyond = part.interval and part.interval[1] < -margin
+    return f"{_fall(part)}, {'beyond' if beyond else 'perhaps within'} its margin of {points(margin, signed=False)}"
+
+
+def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
+    """The parts without a margin that fell by more than their unit may, those that fell most first."""
+    return [part for part in _falls(facts) if part.margin is None]
+
+
+def _falls(facts: UnitVerdict) -> list[PartVerdict]:
+    """The parts that fell by more than is tolerated and do not block, those that fell most first."""
+    whole = (facts.observations, facts.base, facts.mean)  # a part that is all of the rule says nothing more
+    found = [part for part in facts.parts if not part.fell and (part.n, part.base, part.mean) != whole]
+    return sorted(
+        (part for part in found if part.base - part.mean > _tolerated(part, facts)),
+        key=lambda part: part.mean - part.base,
+    )
+
+
+def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
+    """The margin of a part, or that of its unit, counted among all of the unit: few cases are no fall of it."""
+    if part.margin is not None:
+        return part.margin
+    return ((facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN) * facts.observations / part.n
+
+
+def _fall(part: PartVerdict) -> str:
+    return f"'{part.label}' fell from {percent(part.base)} to {percent(part.mean)}"
+
+
+def _parts_first(facts: UnitVerdict) -> str:
+    """The part that fell most and does not block, told before the verdict itself; empty where none did."""
+    falls = _falls(facts)
+    if not falls:
+        return ""
+    first, others = falls[0], [f"'{part.label}'" for part in falls[1:]]
+    if first.margin is None:
+        known = "it" if first.label == first.name else first.name
+        why = f"not gated; give {known} a margin under `parts` in task.yaml"
+    else:
+        why = f"more than its margin of {points(first.margin, signed=False)}, which chance may explain"
+    joint = "but" if facts.verdict in {"held", "improved", "cannot fall"} else "and"
+    more = f"; so did {listed(others)}" if others else ""
+    return f"{facts.verdict.capitalize()}, {joint} {_fall(first)}: {why}{more}."
 
 
 def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
@@ -105,7 +155,7 @@ def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
         "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards nothing.",
         "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
     }[facts.verdict]
-    return " ".join([sentence, _numbers(facts), *_remarks(facts)])
+    return " ".join([*filter(None, [_parts_first(facts)]), sentence, _numbers(facts), *_remarks(facts)])
 
 
 def _held(facts: UnitVerdict) -> str:
@@ -195,7 +245,9 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
 def decision(outlook: Outlook) -> str:
     """A task's decision in a sentence or two; it promises a release only where one is possible."""
     remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
-    return _decision(outlook) + remark
+    fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
+    parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
+    return _decision(outlook) + parts + remark
 
 
 def only_warned(units: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from tunegate.harness.fixtures.policy import Policy, UnitPolicy
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
 
+PairKey = tuple[str, str, str]
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would judge the unit a second time
 
 
@@ -24,7 +25,8 @@ class PairedScores:
     `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
 
     `margin` is on the scale of `d`; `winsorised` observations moved further than that scale reaches. `level` is the
-    one-sided error at which it is held, reaches or improves.
+    one-sided error at which it is held, reaches or improves. `part` names the part of the unit's pass rule that the
+    numbers are of; empty where they are of the whole.
     """
 
     unit: Unit
@@ -39,11 +41,12 @@ class PairedScores:
     d: tuple[float, ...] = ()
     margin: float = 0.0
     winsorised: int = 0
+    part: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """The names of the reference and of the unit."""
-        return self.reference, self.unit.key
+    def key(self) -> PairKey:
+        """The names of the reference, of the unit and of its part."""
+        return self.reference, self.unit.key, self.part
 
     @property
     def scale(self) -> float:
@@ -59,7 +62,9 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
     # Open cases steer and are looked at freely. Sealed ones prove, and every opening spends of what there is to err.
     level = stats.opening_level(candidate.openings.get(unit.key, 1)) if unit.sealed else stats.LEVEL
     old, new = reference.of_unit(unit.key), candidate.of_unit(unit.key)
-    problem = _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new)
+    problem = (
+        _absent(unit, candidate, name, reference) or _mismatch(unit, name, old, new) or _partless(declared, old, new)
+    )
     sides = PairedScores(unit, name, declared, level, old, new, problem)
     if problem:
         return sides
@@ -89,6 +94,13 @@ def _mismatch(unit: Unit, name: str, old: Mapping[str, Result], new: Mapping[str
         if unscored := sorted(case for case, result in results.items() if result.score is None):
             return f"the {side} left unscored {_some(unscored)}"
     return ""
+
+
+def _partless(policy: UnitPolicy, old: Mapping[str, Result], new: Mapping[str, Result]) -> str:
+    if not policy.parts:
+        return ""
+    known = {name for side in (old, new) for result in side.values() for name in result.parts}
+    return next((f"no case has the part {name}, which has a margin" for name in policy.parts if name not in known), "")
 
 
 def _some(cases: Sequence[str]) -> str:

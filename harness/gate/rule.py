@@ -12,8 +12,17 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate import messages
-from tunegate.harness.gate.pairing import PairedScores, answers_needed, cases_needed, pair, skipped_tags, slices
-from tunegate.harness.gate.verdict import UnitVerdict, Verdict
+from tunegate.harness.gate.pairing import (
+    PairedScores,
+    PairKey,
+    answers_needed,
+    cases_needed,
+    pair,
+    skipped_tags,
+    slices,
+)
+from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
+from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
 LEVEL = stats.LEVEL  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
@@ -122,12 +131,16 @@ def _pairs(
 
 @dataclass(frozen=True)
 class _Tests:
-    """What is significant among all units and references that are judged together, by the pair's key."""
+    """What is significant among all units and references that are judged together, by the pair's key.
 
-    worse: Mapping[tuple[str, str], stats.PValue]
-    is_worse: Collection[tuple[str, str]]
-    is_better: Collection[tuple[str, str]]
-    fallen: Mapping[tuple[str, str], tuple[str, ...]]
+    The gated parts of units are tested with the units; `parts` are those of each, gated or not.
+    """
+
+    worse: Mapping[PairKey, stats.PValue]
+    is_worse: Collection[PairKey]
+    is_better: Collection[PairKey]
+    fallen: Mapping[PairKey, tuple[str, ...]]
+    parts: Mapping[PairKey, tuple[PartVerdict, ...]]
 
 
 def _tests(pairs: Sequence[PairedScores]) -> _Tests:
@@ -137,15 +150,19 @@ def _tests(pairs: Sequence[PairedScores]) -> _Tests:
     # the time, and with one family a reference still 6.9 %.
     # What blocks is tested at the full level whatever the openings: they divide the levels at which a unit is held,
     # reaches or improves, and were the others divided too, opening more often would let more pass.
-    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in gated}
-    is_worse = _family(gated, list(worse.values()), [LEVEL] * len(gated))
-    is_better: set[tuple[str, str]] = set()
+    parts = {each.key: pair_parts(each) for each in gated}
+    # A part with a margin is one more member, so that the family's error stays what it is whatever is declared.
+    members = [*gated, *(part for each in parts.values() for part in gated_parts(each))]
+    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members}
+    is_worse = _family(members, list(worse.values()), [LEVEL] * len(members))
+    is_better: set[PairKey] = set()
     for name in dict.fromkeys(each.reference for each in gated):
         # guards need no gain, so they take no share of the targets' level; and it is shown against each reference
         targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
         better = [stats.p_better(each.d, seed=SEED) for each in targets]
         is_better |= _family(targets, better, [each.level for each in targets])
-    return _Tests(worse, is_worse, is_better, _fallen_slices(gated))
+    of_parts = {key: tuple(part_verdicts(each, worse, is_worse)) for key, each in parts.items()}
+    return _Tests(worse, is_worse, is_better, _fallen_slices(gated), of_parts)
 
 
 def _verdicts(
@@ -179,9 +196,7 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
             )
 
 
-def _family(
-    pairs: Sequence[PairedScores], values: Sequence[stats.PValue], levels: Sequence[float]
-) -> set[tuple[str, str]]:
+def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], levels: Sequence[float]) -> set[PairKey]:
     """The pairs whose p is significant among all, each at a level of its own."""
     # p over its level: a family may hold units that were opened more often than others
     flags = stats.tarone_holm(
@@ -192,13 +207,13 @@ def _family(
     return {each.key for each, flag in zip(pairs, flags, strict=True) if flag}
 
 
-def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[tuple[str, str], tuple[str, ...]]:
+def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[str, ...]]:
     """The slices that block: significant in the family of all slices, and not themselves held."""
     found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
     # exact p: slices are small, where mid-p is the more liberal one
     values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
-    fallen: dict[tuple[str, str], tuple[str, ...]] = {}
+    fallen: dict[PairKey, tuple[str, ...]] = {}
     for (each, tag, d), flag in zip(found, flags, strict=True):
         # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
         if flag and not stats.held(d, each.margin, each.level):
@@ -220,6 +235,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: _Tests) -> UnitV
         p_worse=tests.worse[each.key].p,
         tests=len(tests.worse),
         worse_slices=tests.fallen.get(each.key, ()),
+        parts=tests.parts[each.key],
         winsorised=each.winsorised,
         reached=_reached(each),
         lower=each.key in tests.is_worse,
@@ -308,6 +324,7 @@ def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict
         *([messages.worse(facts)] if facts.lower and not held else []),
         *([messages.lower(facts)] if facts.lower and held and intolerant else []),
         *([messages.fell(facts)] if facts.worse_slices else []),
+        *(messages.part_fell(each) for each in facts.parts if each.fell),
         *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
     ]
     if regressed:

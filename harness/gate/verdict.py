@@ -11,6 +11,30 @@ from tunegate.harness.checks.base import Kind
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
 
+@dataclass(frozen=True, slots=True)
+class PartVerdict:
+    """A part of a unit's pass rule beside the reference: its rate among the `n` observations that have it.
+
+    `label` is what sentences call it. Without a `margin` it is not gated. `interval` is that of the difference, at the
+    level of its unit, and `p_worse` that of worse, before it is corrected. What `fell` blocks.
+    """
+
+    name: str
+    label: str
+    n: int
+    base: float
+    mean: float
+    margin: float | None = None
+    interval: tuple[float, float] | None = None
+    p_worse: float | None = None
+    declared: str = ""
+    fell: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
 @dataclass(frozen=True)
 class UnitVerdict:
     """What the gate makes of one unit against one reference. Differences are tuned minus base, in the score's own unit.
@@ -23,7 +47,7 @@ class UnitVerdict:
     ones are `disarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
     `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance, `gained` that a
     guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open unit is
-    `proven_by` the sealed one that was judged with it.
+    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule.
     """
 
     unit: str
@@ -61,6 +85,7 @@ class UnitVerdict:
     proven_by: str = ""
     blocks: bool = False
     base_rates: Mapping[str, float] = field(default_factory=dict)
+    parts: tuple[PartVerdict, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
@@ -71,4 +96,6 @@ class UnitVerdict:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, PartVerdict):
+        return value.as_dict()
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -78,7 +78,7 @@ def ask_again(
     fresh, differing, wrong = {}, {}, []
     for name, record in sides.items():
         again = evaluate(units, models[name], watch, record.repeats, partial=True, sealed=True)
-        differ = [key for key, result in again.cases.items() if not is_same_outcome(result, record.cases[key])]
+        differ = [key for key, result in again.cases.items() if _differs(key, result, record.cases[key], candidate)]
         fresh[name], differing[name] = _with(record, again, tasks), len(differ)
         if is_beyond(len(differ), len(again.cases), noise):
             wrong.append(
@@ -93,6 +93,16 @@ def ask_again(
         )
     compared = {name: fresh.get(name, record) for name, record in references.items()}
     return fresh["adapter"], compared, AskedAgain(len(chosen), differing)
+
+
+def _differs(key: str, now: Result, before: Result, candidate: Record) -> bool:
+    """Whether an answer came to something else, as a whole or in a part that is gated."""
+    parts = _gated_parts(candidate, key.rpartition("/")[0])
+    return not is_same_outcome(now, before) or any(now.parts.get(part) != before.parts.get(part) for part in parts)
+
+
+def _gated_parts(candidate: Record, unit: str) -> tuple[str, ...]:
+    return tuple(candidate.policies.get(unit, {}).get("parts", ()))
 
 
 def _critical_misses(units: Sequence[Unit], now: Record, references: Mapping[str, Record]) -> Iterator[str]:
@@ -186,7 +196,8 @@ def fewest_turning(
     """The fewest of these cases of a unit that, had they failed, would have turned the decision; `most` if no fewer."""
     worst = min((each.score or 0.0 for record in (candidate, *references.values())
                  for each in record.of_unit(unit.key).values()), default=0.0)  # fmt: skip
-    order = sorted(cases, key=lambda case: -_loss(case, candidate, references, worst))
+    parts = _gated_parts(candidate, unit.key)
+    order = sorted(cases, key=lambda case: -_loss(case.key, candidate, references, worst, parts))
 
     def turns(count: int) -> bool:
         failed = {case.key: _failed(candidate.cases[case.key], unit, worst) for case in order[:count]}
@@ -203,15 +214,23 @@ def fewest_turning(
     return low
 
 
-def _loss(case: Case, candidate: Record, references: Mapping[str, Record], worst: float) -> float:
-    """What failing it would cost: most where the references pass, or score highest, too."""
-    before = [each.cases[case.key].score or 0.0 for each in references.values() if case.key in each.cases]
-    return ((candidate.cases[case.key].score or 0.0) - worst) * (1 + sum(score - worst for score in before))
+def _loss(case: str, candidate: Record, references: Mapping[str, Record], worst: float, parts: Sequence[str]) -> float:
+    """What failing a case would cost: most where the references pass, or score highest, too, and in gated `parts`."""
+
+    def worth(result: Result) -> float:
+        return (result.score or 0.0) - worst + sum(result.parts.get(part, 0.0) for part in parts)
+
+    before = [worth(each.cases[case]) for each in references.values() if case in each.cases]
+    return worth(candidate.cases[case]) * (1 + sum(before))
 
 
 def _failed(result: Result, unit: Unit, worst: float) -> Result:
+    # none of its parts is met either
+    rates = dict.fromkeys(result.rates, False)
+    fields = {name: replace(each, right=0, expected=max(1, each.expected)) for name, each in result.fields.items()}
     if unit.kind == "continuous":
-        return replace(result, score=worst, repeats=())
+        return replace(result, score=worst, repeats=(), rates=rates, fields=fields)
     return replace(
-        result, passed=False, score=0.0, repeats=tuple(_failed(each, unit, worst) for each in result.repeats)
-    )
+        result, passed=False, score=0.0, repeats=tuple(_failed(each, unit, worst) for each in result.repeats),
+        rates=rates, fields=fields,
+    )  # fmt: skip

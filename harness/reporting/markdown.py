@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from tunegate.harness.core.escaping import shown_in_markdown, visible_lines
-from tunegate.harness.core.formatting import change, difference, level
+from tunegate.harness.core.formatting import change, difference, level, percent, points
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, UnitReport, case_command
 
@@ -110,6 +110,8 @@ def _candidate(candidate: CandidateReport, is_one_of_many: bool, most: int) -> I
     for unit in candidate.units:
         if unit.blocks:
             yield from ("", f"**{escaped(unit.key)}**: {escaped(unit.reason)} {escaped(unit.driver)}".rstrip())
+    if most:
+        yield from (line for unit in candidate.units for line in _parts(unit))
     if candidate.outcome != "scored":
         yield from ("", "To reproduce:", "", quoted(f"{candidate.command} {shlex.quote(candidate.folder)}/"))
     if most and (worst := candidate.worst):
@@ -131,6 +133,22 @@ def _row(unit: UnitReport) -> str:
     )  # fmt: skip
     verdict = escaped(unit.verdict)
     return f"| {' | '.join(escaped(cell) for cell in cells)} | {f'**{verdict}**' if unit.blocks else verdict} |"
+
+
+def _parts(unit: UnitReport) -> Iterator[str]:
+    """The parts of a unit's pass rule, folded; nothing of a unit that has one part alone, which is its score."""
+    if len(unit.parts) < 2:
+        return
+    yield from ("", f"<details><summary>{escaped(unit.key)}: its parts</summary>", "")
+    yield from ("| part | cases | before | now | margin | taken for another |", "|---|--:|--:|--:|--:|---|")
+    for part in unit.parts[:MOST_LINES]:
+        margin = "" if part.margin is None else points(part.margin, signed=False)
+        cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.confusions))
+        line = " | ".join(escaped(cell) for cell in cells)
+        yield f"| **fell**: {line} |" if part.fell else f"| {line} |"
+    if len(unit.parts) > MOST_LINES:
+        yield from ("", f"and {len(unit.parts) - MOST_LINES} more")
+    yield from ("", "</details>")
 
 
 def _case(candidate: CandidateReport, case: CaseReport) -> Iterator[str]:

@@ -17,6 +17,7 @@ from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.fixtures.model import Case
 from tunegate.harness.reporting.differences import difference_lines
+from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report
 
 SHOWN_OUTPUT = 600
@@ -46,7 +47,7 @@ def print_record(
             _line(console, f"{unit.key}: {unit.reason}")
         for line in regressed_lines(report, unit, limit, without):
             _line(console, line)
-    for line in (*_rate_lines(record), *(render_timing(record.timing) if record.timing else ())):
+    for line in (*_rate_lines(record), *_field_lines(report), *(render_timing(record.timing) if record.timing else ())):
         _line(console, line)
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
@@ -134,6 +135,11 @@ def _rate_lines(record: Record) -> Iterator[str]:
             yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
 
 
+def _field_lines(report: CandidateReport) -> Iterator[str]:
+    for unit in report.units:
+        yield from field_lines(unit.key, unit.parts, unit.reference)
+
+
 def record_table(record: Record) -> Table:
     """Units down, numbers across: beside the baseline under --tg-against, by themselves otherwise. 100 columns do."""
     names = record.fingerprint.get("names", {})
@@ -179,7 +185,7 @@ def _references(record: Record) -> str:
 def _alone(record: Record, who: str) -> Table:
     columns = ("unit", "cases", "passed", "95 %", "rates", "tokens in/out")
     rows = [
-        (unit, _count(each), level(each.mean, each.kind), _interval(each), _rates(each), _tokens(each))
+        (unit, _count(each), _score(each), _interval(each), _rates(each), _tokens(each))
         for unit, each in record.units.items()
     ]
     return _laid_out(who, columns, rows)
@@ -187,6 +193,11 @@ def _alone(record: Record, who: str) -> Table:
 
 def _count(summary: Summary) -> str:
     return f"{summary.n}" + (f" ({summary.unscored} unscored)" if summary.unscored else "")
+
+
+def _score(summary: Summary) -> str:
+    # where a case scores a share, how many pass is one of the rates
+    return level(summary.mean, summary.kind) + (" (share)" if "passed" in summary.rates else "")
 
 
 def _interval(summary: Summary) -> str:

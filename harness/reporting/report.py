@@ -15,6 +15,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.slices import SliceReport, driver, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
@@ -67,6 +68,7 @@ class UnitReport:
     sealed: bool = False
     slices: tuple[SliceReport, ...] = ()
     driver: str = ""
+    parts: tuple[PartReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,9 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
     for unit, each in record.units.items():
         sealed = _is_sealed(record, unit)
         if unit not in record.verdicts:
-            yield UnitReport(unit, each.kind, each.n, each.mean, sealed=sealed)
+            yield UnitReport(
+                unit, each.kind, each.n, each.mean, sealed=sealed, parts=part_reports(each, {}, sealed)
+            )  # fmt: skip
     for unit, verdict in record.verdicts.items():
         shown_cases = [case for case in by_unit.get(unit, ()) if not case.sealed]
         tagged = [(case.state, case.score, case.context) for case in shown_cases if case.context]
@@ -211,6 +215,7 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
             tuple(verdict["interval"]) if verdict["interval"] else None, verdict["level"], verdict["margin"],
             len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
             _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _rules_of(shown_cases)),
+            part_reports(record.units.get(unit), verdict, _is_sealed(record, unit)),
         )  # fmt: skip
 
 

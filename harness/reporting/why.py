@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import change, listed
+from tunegate.harness.core.formatting import change, listed, points
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.gate.rule import LEVEL, SLICE_LEVEL
 
@@ -19,17 +19,17 @@ def why_lines(record: Record) -> Iterator[str]:
 
 
 def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
-    points = " points" if verdict["kind"] == "pass/fail" else ""
+    unit = " points" if verdict["kind"] == "pass/fail" else ""
     if verdict["margin"] is not None:
         reason = f": {shown(verdict['declared'])}" if verdict.get("declared") else ", the default"
-        yield f"margin {change(verdict['margin'], verdict['kind'], signed=False)}{points}{reason}"
+        yield f"margin {change(verdict['margin'], verdict['kind'], signed=False)}{unit}{reason}"
     if verdict["interval"] is None:
         yield "no test: it was not compared, or has no margin"
         return
     low, high = (change(bound, verdict["kind"]) for bound in verdict["interval"])
     excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"
     yield (
-        f"held: the difference lies from {low} to {high}{points}, each end one-sided at {verdict['level']:.3g} (score "
+        f"held: the difference lies from {low} to {high}{unit}, each end one-sided at {verdict['level']:.3g} (score "
         f"test; of pass/fail Tango's): a loss of the margin is {excluded}"
     )
     yield (
@@ -40,6 +40,14 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     if verdict["worse_slices"]:
         fell = listed([shown(each) for each in verdict["worse_slices"]])
         yield f"slices: {fell} fell (exact p, Tarone-Holm at {SLICE_LEVEL})"
+    for part in verdict["parts"]:
+        if part["margin"] is not None:
+            low, high = (points(bound) for bound in part["interval"])
+            yield (
+                f"part {shown(part['name'])}: margin {points(part['margin'], signed=False)} points: "
+                f"{shown(part['declared'])}; the difference lies from {low} to {high} points, "
+                f"p = {part['p_worse']:.3g} among those tests: {'it fell' if part['fell'] else 'not shown to fall'}"
+            )
     if verdict["critical"]:
         yield "critical cases stand outside every level: one that regressed is enough"
     if opening:

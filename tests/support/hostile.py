@@ -300,6 +300,30 @@ def of_schema(name: str) -> Judging:
     return lambda: [check(text, None, "")]
 
 
+FIELDS: Mapping[str, tuple[dict[str, Any], Any, Callable[[], Any]]] = {
+    "texts in any order": ({"$": {"order": "any"}}, ["a", "b", "c"], lambda: [f"x{n}" for n in range(9_000)]),
+    "a set of endless texts": ({"$": {"order": "set"}}, ["a" * 99_999] * 9, lambda: ["a" * 9_999 + "b"] * 90),
+    "lists of lists in any order": (
+        {"$": {"order": "any"}, "[]": {"order": "any"}}, [list(range(9))] * 9, lambda: [list(range(-90, 0))] * 90,
+    ),
+    "invented keys": ({"a": {"tolerance": 1}}, {"a": 1}, lambda: {f"k{n}": [n] for n in range(50_000)}),
+    "quantities": (
+        {"$": {"order": "any"}, "[]": {"as": "quantity"}}, ["5 kg", "7 g"], lambda: [f"1 x{n:x}g" for n in range(999)],
+    ),
+    "dates": ({"$": {"order": "any"}, "[]": {"as": "date"}}, ["2026-03-01"], lambda: [f"1 {n}" for n in range(9_999)]),
+    "endless numbers": ({"$": {"tolerance": "1%"}}, 1, lambda: int("9" * 999)),
+}  # fmt: skip
+
+
+def of_fields(name: str) -> Judging:
+    rules, expect, answer = FIELDS[name]
+    text = json.dumps(answer())
+    checks = [schema.SchemaCheck({}, match=match, options={"fields": rules}) for match in ("subset", "whole")]
+    for check in checks:
+        check(json.dumps(expect), expect, "")  # what is made once for all answers
+    return lambda: [check(text, expect, "") for check in checks]
+
+
 def of_vocabulary(name: str) -> Judging:
     text, check = WORDS[name](), vocabulary.VocabularyCheck(TERMS)
     expect = {"terms": [term["id"] for term in TERMS["terms"]], "wording": ["gas"]}
@@ -334,6 +358,7 @@ SCHEMAS = dict(_schemas())
 KINDS: Mapping[str, tuple[Callable[[str], Judging], Iterable[str]]] = {
     "json": (of_json, TEXTS),
     "schema": (of_schema, SCHEMAS),
+    "fields": (of_fields, FIELDS),
     "vocabulary": (of_vocabulary, WORDS),
     "voice": (of_voice, WORDS),
     "questions": (of_question, WORDS),

@@ -1,27 +1,33 @@
-"""The answer is JSON that satisfies a JSON Schema and matches what the case expects."""
+"""The answer is JSON that satisfies a JSON Schema and says, field by field, what the case expects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
-from tunegate.harness.checks.schema.json_reader import (
-    MAX_FINDINGS,
-    Extract,
-    equality_key,
-    json_path,
-    read_json_text,
-    show_json,
-)
+from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
+from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
 from tunegate.harness.checks.schema.lint import Impossible, impossible
+from tunegate.harness.checks.schema.pass_rule import (
+    FIELD_OPTIONS,
+    PassRule,
+    is_below,
+    name_of_place,
+    plain_variants,
+    read_rules,
+    rule_problems,
+    unreadable,
+)
+from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import LintWarning, Problem
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import digest
 
 Match = Literal["subset", "whole"]
@@ -40,6 +46,7 @@ OPTIONS = {
             "enum": ["subset", "whole"],
             "description": "subset: what `expect` does not name is free; whole: the answer is `expect`, no key more",
         },
+        **FIELD_OPTIONS,
     },
 }
 EXPECT = {"description": "what the answer must match, a part of it unless `match: whole`; any JSON value"}
@@ -47,40 +54,114 @@ EXPECT = {"description": "what the answer must match, a part of it unless `match
 
 @dataclass(frozen=True)
 class SchemaCheck:
-    """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, exact."""
+    """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, field by field.
+
+    A case that has none passes when it adheres; `options` is what the fixture says of fields, and `score` what a case
+    scores: whether it passes, or the share that is right.
+    """
 
     schema: Mapping[str, Any]
     extract: Extract = "strict"
     match: Match = "subset"
+    options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
     _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def references(self) -> str:
-        """Digest of the schema, of how JSON is taken from the answer and of how it is matched."""
-        return digest([self.schema, self.extract, self.match])
+        """Digest of the schema, of how JSON is taken from the answer, how it is matched and what passes."""
+        return digest([self.schema, self.extract, self.match, *([self.options] if self.options else [])])
+
+    @cached_property
+    def _rules(self) -> dict[str, FieldRule]:
+        return read_rules(self.options)
+
+    @property
+    def _in_any_order(self) -> bool:
+        return any(rule.order != "given" for rule in self._rules.values())
+
+    @cached_property
+    def _fields(self) -> SchemaFields:
+        return schema_fields(self.schema)
+
+    @cached_property
+    def _pass(self) -> PassRule:
+        rule = self.options.get("pass", {})
+        return PassRule(rule.get("share"), tuple(rule.get("fields", ())))
+
+    @property
+    def _by_share(self) -> bool:
+        return self.options.get("score") == "share"
+
+    @property
+    def _grader(self) -> Grader:
+        return Grader(self._rules, self._fields, self.match == "whole")
 
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
-        """Score one output: it passes when it adheres and, if something is expected, matches it."""
+        """Score one output: it passes when it adheres and, if something is expected, enough of that is right."""
         text = read_json_text(output, self.extract)
         flaws = text.findings or tuple(islice(violations(self.schema, text.value), MAX_FINDINGS))
         if expect is None:
             return Outcome(float(not flaws), flaws, {"adherence": not flaws})
-        found = () if text.findings else mismatches(expect, text.value, whole=self.match == "whole")
-        misses = tuple(islice(found, MAX_FINDINGS))
-        exact = not flaws and not misses
-        return Outcome(float(exact), (flaws + misses)[:MAX_FINDINGS], {"adherence": not flaws, "exact": exact})
+        leaves, found = self._graded(expect, text)
+        right = share(leaves, int(not flaws), 1)
+        passed = not flaws and self._pass.passes(right, leaves)
+        rates = {"adherence": not flaws, "exact": not flaws and all(leaf.right for leaf in leaves)}
+        return Outcome(
+            right if self._by_share else float(passed), (flaws + found)[:MAX_FINDINGS],
+            rates | ({"passed": passed} if self._by_share else {}), counted(leaves), passed,
+        )  # fmt: skip
+
+    def _graded(self, expect: Any, text: JsonText) -> tuple[Leaves, tuple[Finding, ...]]:
+        """What an answer says of each field, and what is wrong with it; all is missing where it is no JSON."""
+        grader = self._grader
+        if text.findings:
+            return grader.missing(expect), ()
+        try:
+            leaves = grader.grade(expect, text.value)
+        except ListsTooLong:
+            message = "lists in any order are too long to be compared"
+            return grader.missing(expect), (Finding("expect.limit", message),)
+        return leaves, tuple(islice(wrong(leaves), MAX_FINDINGS))
+
+    def parts(self, expect: Any) -> frozenset[str]:
+        """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
+        if expect is None:
+            return frozenset({"adherence"})
+        rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
+        return frozenset([*rates, *(leaf.name for leaf in self._grader.missing(expect))])
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
         """Many cases expect the same: each different one is looked at once."""
         key = repr(expect)
         if key not in self._looked_at:
-            self._looked_at[key] = tuple(impossible(self.schema, expect))
+            found = {
+                places[each.where]: replace(each, where=places[each.where])
+                for plain, places in plain_variants(expect)
+                for each in impossible(self.schema, plain)
+                if name_of_place(each.where) not in self._rules  # another value may count as the same
+            }
+            self._looked_at[key] = tuple(found.values())
         return self._looked_at[key]
 
+    def _is_too_long(self, expect: Any) -> bool:
+        try:
+            self._grader.grade(expect, expect)
+        except ListsTooLong:
+            return True
+        return False
+
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
-        """What no answer can match, since the schema refuses it."""
+        """What no answer can match, since the schema refuses it, and what cannot be compared as the fixture says."""
+        if problems := list(unreadable(expect, self._rules, document, where)):
+            return problems
+        if self._in_any_order and any(self._is_too_long(plain) for plain, _ in plain_variants(expect)):
+            return [document.problem(where, "lists in any order that are short enough to compare", "longer ones")]
+        due = self._pass.fields
+        if due and not any(is_below(name, each) for name in self.parts(expect) for each in due):
+            expected, hint = f"a field that `pass` names ({', '.join(due)})", "else every answer that adheres passes"
+            return [document.problem(where, expected, "none", hint)]
         return [
             document.problem((*where, *each.where), "what the schema allows", show_value(each.value), each.message)
             for each in self._impossible(expect)
@@ -90,51 +171,26 @@ class SchemaCheck:
         """Keys of a case's `expect` that the schema does not name."""
         key = repr(expect)
         if key not in self._keys_looked_at:
-            self._keys_looked_at[key] = tuple(unknown_keys(self.schema, expect))
+            said = [each for plain, _ in plain_variants(expect) for each in unknown_keys(self.schema, plain)]
+            self._keys_looked_at[key] = tuple(dict.fromkeys(said))
         return self._keys_looked_at[key]
 
 
-def mismatches(expect: Any, answer: Any, where: Where = (), *, whole: bool = False) -> Iterator[Finding]:
-    """Where `answer` does not match `expect`.
-
-    Mappings match when every expected key matches and, if `whole`, no other key is there; lists when they are equally
-    long and match item by item; other values when they are equal as JSON (1 equals 1.0, true is not 1).
-    """
-    if isinstance(expect, dict) and isinstance(answer, dict):
-        for key, wanted in expect.items():
-            if key in answer:
-                yield from mismatches(wanted, answer[key], (*where, key), whole=whole)
-            else:
-                yield Finding(
-                    "expect", f"expected {show_json(wanted)}, but the key is missing", json_path((*where, key))
-                )
-        for key in [key for key in answer if whole and key not in expect]:
-            message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
-            yield Finding("expect", message, json_path((*where, key)))
-    elif isinstance(expect, list) and isinstance(answer, list):
-        if len(expect) != len(answer):
-            yield Finding("expect", _lengths(expect, answer, whole), json_path(where))
-            return
-        for index, wanted in enumerate(expect):
-            yield from mismatches(wanted, answer[index], (*where, index), whole=whole)
-    elif equality_key(expect) != equality_key(answer):
-        yield Finding("expect", f"expected {show_json(expect)}, found {show_json(answer)}", json_path(where))
-
-
-def _lengths(expect: list[Any], answer: list[Any], whole: bool) -> str:
-    """How two lists of different length differ, and from which item on."""
-    pairs = enumerate(zip(expect, answer, strict=False))
-    parted = (index for index, (wanted, found) in pairs if any(mismatches(wanted, found, whole=whole)))
-    index = next(parted, min(len(expect), len(answer)))
-    wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, answer))
-    plural = "" if len(expect) == 1 else "s"
-    return f"expected {len(expect)} item{plural}, found {len(answer)}; at [{index}] expected {wanted}, found {found}"
-
-
 def load(options: Mapping[str, Any], document: Document, where: Where) -> SchemaCheck:
-    """Read the schema of a `check:` mapping; raises `AuthoringError` as `read_schema` does."""
+    """Read the schema of a `check:` mapping, and what it says of fields.
+
+    Raises:
+        AuthoringError: as `read_schema` does, or for a field that the schema does not name or that a rule does not fit.
+        CouldNotRun: a rule needs pint, which is not installed.
+    """
     read = read_schema(options["schema"], document, (*where, "schema"))
-    return SchemaCheck(read.schema, options.get("extract", "strict"), options.get("match", "subset"), read.warnings)
+    of_fields = {key: options[key] for key in FIELD_OPTIONS if key in options}
+    if of_fields and (problems := list(rule_problems(of_fields, schema_fields(read.schema), document, where))):
+        raise AuthoringError(problems)
+    read_rules(of_fields)
+    return SchemaCheck(
+        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read.warnings
+    )
 
 
 KIND = CheckKind(
@@ -145,4 +201,5 @@ KIND = CheckKind(
     version=2,
     libraries=("jsonschema", "referencing", "regex", "idna"),
     by_expect="which values are right",
+    parts={"adherence": "adherence", "exact": "exact", "passed": "passed"},
 )

@@ -22,10 +22,10 @@ def unknown_keys(schema: Mapping[str, Any], expect: Any) -> Iterator[str]:
 
 
 def _unknown(root: Mapping[str, Any], schemas: list[Any], value: Any, where: Where) -> Iterator[str]:
-    parts = _parts(root, schemas)
+    parts = schemas_beside(root, schemas)
     if isinstance(value, dict):
         names = {name: None for part in parts for name in part.get("properties", {})}
-        free = not names or any(_is_free(part) for part in parts)
+        free = not names or any(has_free_keys(part) for part in parts)
         for key, inner in value.items():
             if key in names:
                 below = [part["properties"][key] for part in parts if key in part.get("properties", {})]
@@ -40,7 +40,7 @@ def _unknown(root: Mapping[str, Any], schemas: list[Any], value: Any, where: Whe
             yield from _unknown(root, items, inner, (*where, index))
 
 
-def _parts(root: Mapping[str, Any], schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
+def schemas_beside(root: Mapping[str, Any], schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
     """Schemas and all that stand beside them for the same value: alternatives, conditions, what they refer to."""
     found: dict[int, Mapping[str, Any]] = {}
     todo = list(schemas)
@@ -66,6 +66,7 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     return free if found is None else found
 
 
-def _is_free(schema: Mapping[str, Any]) -> bool:
+def has_free_keys(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema says that keys which it does not name may stand beside those that it does."""
     extra = schema.get("additionalProperties")
     return "patternProperties" in schema or isinstance(extra, dict) or extra is True

@@ -179,4 +179,5 @@ KIND = CheckKind(
     libraries=("regex", "simplemma", "confusable-homoglyphs"),
     needs_expect=True,
     by_expect="which terms and wording were due",
+    parts={"terms": "required terms", "wording": "required wording", "clean": "no banned word"},
 )

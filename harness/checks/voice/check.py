@@ -345,5 +345,6 @@ KIND = CheckKind(
     ),
     needs_expect=True,
     by_expect="what was to be said",
+    parts={"style": "style", "rules": "house rules", "content": "content", "facts": "facts"},
     embeds=True,
 )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.records import record, write_desk
 from tests.unit.checks.test_cost import write_cost, write_task
-from tunegate.harness.checks.base import Finding
+from tunegate.harness.checks.base import FieldCount, Finding
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
@@ -63,6 +63,7 @@ def test_scores_that_the_outputs_have_are_the_ones_of_now(unit: Unit, stored: Re
         ({"score": 1.0, "passed": True}, "c000 score stored as 1.0, now 0.0"),
         ({"passed": True}, "c000 passed stored as True, now False"),
         ({"rates": {"adherence": True, "exact": False}}, "c000 rates stored as"),
+        ({"fields": {"product": FieldCount(1, 1, 1)}}, "c000 fields stored as"),
         ({"findings": ()}, "c000 findings stored as none, now json.syntax"),
         ({"findings": (Finding("expect", "another"),)}, "c000 findings stored as expect, now json.syntax"),
         ({"output": '{"product": "boiler"}'}, "c000 score stored as 0.0, now 1.0"),

@@ -13,11 +13,13 @@ from scipy import stats
 
 from tests.unit.release.test_release import HALF, MOST, T, desk  # noqa: F401  (fixtures)
 from tunegate.harness.baselines.lookup import baseline_references
+from tunegate.harness.checks.base import FieldCount
+from tunegate.harness.evaluation.record import Result
 from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule
 from tunegate.harness.models.api import Fingerprint
-from tunegate.harness.release.asking import _failed, fewest_turning, is_beyond, sample_size
+from tunegate.harness.release.asking import _differs, _failed, _loss, fewest_turning, is_beyond, sample_size
 
 
 @given(st.integers(1, 400), st.integers(1, 400))
@@ -54,6 +56,37 @@ def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: 
     for seed in range(30):
         order = random.Random(seed).sample(first, len(first))
         assert decision(found - 1, order) == "release"
+
+
+def test_an_answer_that_failed_meets_none_of_its_parts(desk):  # noqa: F811
+    unit = load_tasks(desk.fixtures)[0].units[0]
+    result = Result(
+        True, 1.0, rates={"exact": True}, fields={"product": FieldCount(1, 1, 1), "extra": FieldCount(0, 0, 1)}
+    )
+
+    assert set(_failed(result, unit, 0.0).parts.values()) == {0.0}
+
+
+@pytest.mark.parametrize(("parts", "differs"), [({"clean": 0.1}, True), ({"terms": 0.1}, False), ({}, False)])
+def test_a_gated_part_that_came_to_something_else_is_another_outcome(desk, parts, differs):  # noqa: F811
+    made = desk.evaluate(desk.adapter(), {T: MOST})
+    made = replace(made, policies={T: {**made.policies[T], "parts": parts}})
+    before, now = (Result(False, 0.0, rates={"clean": is_clean, "terms": False}) for is_clean in (True, False))
+
+    assert _differs(f"{T}/c000", now, before, made) is differs
+    assert _differs(f"{T}/c000", before, before, made) is False
+
+
+def test_cases_that_only_a_part_passes_are_taken_to_be_forged_first(desk):  # noqa: F811
+    made = desk.evaluate(desk.adapter(), {T: MOST})
+    results = {
+        f"{T}/a": Result(False, 0.0, rates={"clean": True}),
+        f"{T}/b": Result(False, 0.0, rates={"clean": False}),
+    }
+    made = replace(made, cases=results)
+
+    losses = [_loss(key, made, {"baseline": made}, 0.0, ["clean"]) for key in results]
+    assert losses[0] > losses[1]
 
 
 def test_without_noise_one_outcome_is_too_many():

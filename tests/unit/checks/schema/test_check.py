@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import schema_file, validator
-from tunegate.harness.checks.schema.check import KIND, load, mismatches
+from tunegate.harness.checks.schema.check import KIND, load
 from tunegate.harness.checks.schema.dialects import DRAFTS
+from tunegate.harness.checks.schema.grading import Grader, wrong
+from tunegate.harness.checks.schema.schema_fields import schema_fields
 from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.errors import AuthoringError
 
@@ -42,6 +44,10 @@ def make(tmp_path):
         return load(document.data["check"], document, ("check",))
 
     return build
+
+
+def mismatches(expect, answer, *, whole=False):
+    return wrong(Grader({}, schema_fields({}), whole).grade(expect, answer))
 
 
 def mistakes(make, value):

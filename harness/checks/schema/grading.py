@@ -1,0 +1,288 @@
+"""A JSON answer beside what its case expects, field by field: what is right, wrong, missing and too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from tunegate.harness.authoring.document import Where, show_value
+from tunegate.harness.checks.base import FieldCount, Finding
+from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
+from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name
+from tunegate.harness.checks.schema.values import Meaning, same_value
+
+ANY_OF = "any_of"
+OTHER_KEYS = "(other keys)"  # what a schema does not name: a model could invent a name each
+OTHER_VALUE = "another value"
+MOST_EXTRAS = 1_000  # values counted of what is too much
+MOST_COMPARED = 20_000  # values, to find which items of lists in any order belong together
+QUANTITY = 20  # values that take as long to compare as a quantity
+MOST_SHOWN = 5  # alternatives in a message
+RIGHT = 1e6  # of a right value, beside one that is too much or missing: see `_belonging`
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """How one field is compared; without any, as JSON, lists item by item."""
+
+    ignore: bool = False
+    order: Literal["given", "any", "set"] = "given"
+    tolerance: float | str = 0
+    meaning: Meaning | None = None
+
+
+class ListsTooLong(Exception):
+    """Lists in any order that take too long to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One value of a field: `expected`, `answered` or both, and then perhaps `right`.
+
+    Where it is not right, `message` says why at `where`; empty where another leaf says it.
+    """
+
+    name: str
+    right: bool = False
+    expected: bool = True
+    answered: bool = True
+    message: str = ""
+    where: Where = ()
+    taken: tuple[str, str] | None = None
+
+
+Leaves = list[Leaf]
+
+
+def alternatives(expect: Any) -> Sequence[Any]:
+    """What an `{any_of: [...]}` of an expectation allows; nothing where it is something else."""
+    is_one = isinstance(expect, dict) and expect.keys() == {ANY_OF}
+    return expect[ANY_OF] if is_one and isinstance(expect[ANY_OF], list) else ()
+
+
+def share(leaves: Sequence[Leaf], right: int = 0, of: int = 0) -> float:
+    """How much is right: twice the right values over those expected and those answered (Dice), from 0 to 1.
+
+    It is the harmonic mean of precision and recall. `right` of `of` further values, expected and answered, count too.
+    """
+    right += sum(leaf.right for leaf in leaves)
+    both = 2 * of + sum(leaf.expected + leaf.answered for leaf in leaves)
+    return 2 * right / both if both else 1.0
+
+
+def counted(leaves: Sequence[Leaf]) -> dict[str, FieldCount]:
+    """What each field came to, by name."""
+    found: dict[str, FieldCount] = {}
+    for leaf in leaves:
+        known = found.get(leaf.name, FieldCount(0, 0, 0))
+        found[leaf.name] = FieldCount(
+            known.right + leaf.right, known.expected + leaf.expected, known.answered + leaf.answered,
+            known.taken + ((leaf.taken,) if leaf.taken else ()),
+        )  # fmt: skip
+    return found
+
+
+def wrong(leaves: Sequence[Leaf]) -> Iterator[Finding]:
+    """What is wrong, in words."""
+    return (Finding("expect", leaf.message, json_path(leaf.where)) for leaf in leaves if leaf.message)
+
+
+@dataclass
+class Grader:
+    """Compares one answer by the `rules` of a fixture; `whole` allows no key more than is expected."""
+
+    rules: Mapping[str, FieldRule]
+    schema: SchemaFields
+    whole: bool = False
+    _left: int = field(default=MOST_COMPARED, init=False)
+    _extras: int = field(default=MOST_EXTRAS, init=False)
+    _assigning: int = field(default=0, init=False)
+
+    def grade(self, expect: Any, answer: Any) -> Leaves:
+        """The values of an answer beside those expected.
+
+        Raises:
+            ListsTooLong: lists in any order are too long.
+        """
+        return self._grade(expect, answer, (), ROOT)
+
+    def missing(self, expect: Any, name: str = ROOT, where: Where = (), message: str = "") -> Leaves:
+        """Everything that is expected, where nothing of it is there."""
+        if options := alternatives(expect):
+            return self.missing(options[0], name, where, message)
+        leaves = [Leaf(each, answered=False) for each in self._names(expect, name)]
+        return _saying(message, where, leaves)
+
+    def _rule(self, name: str) -> FieldRule:
+        return self.rules.get(name, FieldRule())
+
+    def _names(self, value: Any, name: str) -> Iterator[str]:
+        """The name of each value that stands in a value, but for those that are ignored."""
+        if self._rule(name).ignore:
+            return
+        options = alternatives(value)
+        if options:
+            yield from self._names(options[0], name)
+        elif value and isinstance(value, dict):
+            for key, inner in value.items():
+                yield from self._names(inner, field_name(name, key))
+        elif value and isinstance(value, list):
+            for inner in value:
+                yield from self._names(inner, field_name(name, 0))
+        else:
+            yield name
+
+    def _grade(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
+        rule, options = self._rule(name), alternatives(expect)
+        self._spend(QUANTITY if rule.meaning == "quantity" else 1)
+        if rule.ignore:
+            return []
+        if options:
+            return self._best(options, answer, where, name)
+        if isinstance(expect, dict) and isinstance(answer, dict):
+            return self._objects(expect, answer, where, name)
+        if isinstance(expect, list) and isinstance(answer, list):
+            in_order = rule.order == "given"
+            return (self._lists if in_order else self._in_any_order)(expect, answer, where, name)
+        message = f"expected {show_json(expect)}, found {show_json(answer)}"
+        if expect and isinstance(expect, dict | list):
+            return self.missing(expect, name, where, message)
+        if _same(expect, answer, rule):
+            return [Leaf(name, right=True)]
+        return [Leaf(name, message=message, where=where, taken=self._taken(expect, answer, name))]
+
+    def _best(self, options: Sequence[Any], answer: Any, where: Where, name: str) -> Leaves:
+        best = max((self._grade(each, answer, where, name) for each in options), key=share)
+        if len(best) == 1 and best[0].message:
+            best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(answer)}")]
+        return best
+
+    def _spend(self, values: int) -> None:
+        if self._assigning:
+            self._left -= values
+            if self._left < 0:
+                raise ListsTooLong
+
+    def _taken(self, expect: Any, answer: Any, name: str) -> tuple[str, str] | None:
+        values = self.schema.closed(name)
+        if not values:
+            return None
+        wanted, found = show_json(expect), show_json(answer)
+        return wanted, found if found in values else OTHER_VALUE
+
+    def _objects(self, expect: Mapping[str, Any], answer: Mapping[str, Any], where: Where, name: str) -> Leaves:
+        leaves = [] if expect else [Leaf(name, right=True)]
+        for key, wanted in expect.items():
+            below, place = field_name(name, key), (*where, key)
+            if key in answer:
+                leaves += self._grade(wanted, answer[key], place, below)
+            else:
+                message = f"expected {_either(alternatives(wanted) or [wanted])}, but the key is missing"
+                leaves += self.missing(wanted, below, place, message)
+        for key in islice((key for key in answer if self.whole and key not in expect), MOST_EXTRAS):
+            message = f"expected no key {show_value(key)}, found {show_json(answer[key])}"
+            leaves += _saying(message, (*where, key), self._extra(answer[key], field_name(name, key), name))
+        return leaves
+
+    def _extra(self, value: Any, name: str, inside: str) -> Leaves:
+        """What stands in an answer where nothing is expected; what is called by no known name counts for `inside`."""
+        names = list(islice(self._names(value, name), MOST_EXTRAS if self._assigning else max(1, self._extras)))
+        self._extras -= 0 if self._assigning else len(names)
+        self._spend(len(names))
+        others = OTHER_KEYS if inside == ROOT else f"{inside}.{OTHER_KEYS}"
+        return [
+            Leaf(each if each == inside or each in self.schema.schemas else others, expected=False) for each in names
+        ]
+
+    def _lists(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
+        below = field_name(name, 0)
+        pairs = [
+            self._grade(wanted, found, (*where, index), below)
+            for index, (wanted, found) in enumerate(zip(expect, answer, strict=False))
+        ]
+        leaves = [leaf for each in pairs for leaf in each]
+        if len(expect) == len(answer):
+            return leaves if expect else [Leaf(name, right=True)]
+        if not expect:
+            leaves.append(Leaf(name, answered=False))
+        leaves += [leaf for wanted in expect[len(answer) :] for leaf in self.missing(wanted, below)]
+        leaves += [leaf for found in answer[len(expect) :][:MOST_EXTRAS] for leaf in self._extra(found, below, below)]
+        return _saying(_lengths(expect, answer, pairs), where, leaves)
+
+    def _in_any_order(self, expect: Sequence[Any], answer: Sequence[Any], where: Where, name: str) -> Leaves:
+        below, numbered = field_name(name, 0), list(enumerate(answer))
+        if self._rule(name).order == "set":
+            expect = list({equality_key(each): each for each in expect}.values())
+            numbered = list({equality_key(each): (index, each) for index, each in reversed(numbered)}.values())[::-1]
+        if not expect and not numbered:
+            return [Leaf(name, right=True)]
+        self._assigning += 1
+        graded = [[self._grade(each, found, (*where, index), below) for index, found in numbered] for each in expect]
+        self._assigning -= 1
+        gone = [
+            self.missing(each, below, where, f"expected {show_json(each)}, which no item is") for each in expect
+        ] or [[Leaf(name, answered=False)]]
+        extra = [
+            _saying(
+                f"found {show_json(found)}, which is not expected", (*where, index), self._extra(found, below, below)
+            )
+            for index, found in numbered[:MOST_EXTRAS]
+        ]
+        chosen = _belonging(graded, gone, extra) if expect and numbered else {}
+        leaves = [leaf for i, j in chosen.items() for leaf in graded[i][j]]
+        leaves += [leaf for i, each in enumerate(gone) if i not in chosen for leaf in each]
+        return leaves + [leaf for j, each in enumerate(extra) if j not in chosen.values() for leaf in each]
+
+
+def _either(options: Sequence[Any]) -> str:
+    return " or ".join(show_json(each) for each in options[:MOST_SHOWN])
+
+
+def _same(expect: Any, answer: Any, rule: FieldRule) -> bool:
+    """Whether two values are equal, of which neither or one is an object or a list."""
+    if isinstance(expect, dict | list) or isinstance(answer, dict | list):
+        return False
+    return equality_key(expect) == equality_key(answer) or same_value(expect, answer, rule.meaning, rule.tolerance)
+
+
+def _saying(message: str, where: Where, leaves: Leaves) -> Leaves:
+    """Leaves of which one, the first that is not right, says what is wrong with all of them, and no other anything."""
+    silent = [replace(leaf, message="") for leaf in leaves]
+    first = next((index for index, leaf in enumerate(silent) if not leaf.right), None)
+    if message and first is not None:
+        silent[first] = replace(silent[first], message=message, where=where)
+    return silent
+
+
+def _belonging(graded: Sequence[Sequence[Leaves]], gone: Sequence[Leaves], extra: Sequence[Leaves]) -> dict[int, int]:
+    """Which expected item is which item of the answer: as much is right as can be, then as little as can be is wrong.
+
+    So the share does not depend on the order: with as much right it depends on nothing but how much is wrong.
+    """
+    from scipy.optimize import linear_sum_assignment  # a third of a second to import, and seldom needed
+
+    def sizes(each: Leaves) -> int:
+        return sum(leaf.expected + leaf.answered for leaf in each)
+
+    gain = np.array([
+        [
+            RIGHT * sum(leaf.right for leaf in pair) - sizes(pair) + sizes(gone[i]) + sizes(extra[j])
+            for j, pair in enumerate(line[: len(extra)])
+        ]
+        for i, line in enumerate(graded)
+    ])  # fmt: skip
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    return dict(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def _lengths(expect: Sequence[Any], answer: Sequence[Any], pairs: Sequence[Leaves]) -> str:
+    """How two lists of different length differ, and from which item on."""
+    parted = (index for index, leaves in enumerate(pairs) if not all(leaf.right for leaf in leaves))
+    index = next(parted, min(len(expect), len(answer)))
+    wanted, found = (show_json(items[index]) if index < len(items) else "nothing" for items in (expect, answer))
+    plural = "" if len(expect) == 1 else "s"
+    return f"expected {len(expect)} item{plural}, found {len(answer)}; at [{index}] expected {wanted}, found {found}"

@@ -1,0 +1,202 @@
+"""What a fixture's `check` says of fields: how each is compared, and which answers pass."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.authoring.document import Document, Where, show_value
+from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.checks.schema.grading import ANY_OF, FieldRule, Leaf, alternatives
+from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name
+from tunegate.harness.checks.schema.values import read_date, read_quantity, unit_registry
+from tunegate.harness.core.errors import Problem
+
+_PATH = {"type": "string", "minLength": 1, "description": "the path of a field, such as `total` or `items[].price`"}
+FIELD_OPTIONS: Mapping[str, Any] = {
+    "fields": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": _PATH,
+        "description": "how fields are compared, by their paths, such as `total` or `items[].price`",
+        "additionalProperties": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "description": "how the field is compared",
+            "properties": {
+                "ignore": {"const": True, "description": "true: whatever stands there is right"},
+                "order": {
+                    "enum": ["given", "any", "set"],
+                    "description": "of a list; any: its items may stand in any order; set: and more than once",
+                },
+                "tolerance": {
+                    "type": ["number", "string"],
+                    "minimum": 0,
+                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$",
+                    "description": "a number from 0, or a share of the expected number, such as 1%",
+                },
+                "as": {
+                    "enum": ["date", "quantity"],
+                    "description": "date: by the day or moment; quantity: a number with a unit, such as `5 kg`",
+                },
+            },
+        },
+    },
+    "pass": {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "description": "which answers pass that are not all right: by a share of what is right, by fields, or both",
+        "properties": {
+            "share": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 1,
+                "description": "the least share that is right, above 0 and at most 1",
+            },
+            "fields": {
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "items": _PATH,
+                "description": "a list of fields that must be right",
+            },
+        },
+    },
+    "score": {
+        "enum": ["pass", "share"],
+        "description": "pass: a case scores 1 or 0; share: it scores the share that is right",
+    },
+}
+
+
+@dataclass(frozen=True)
+class PassRule:
+    """Which answers pass: those that adhere and of which enough is right; without a rule, all of it."""
+
+    share: float | None = None
+    fields: tuple[str, ...] = ()
+
+    def passes(self, share: float, leaves: Sequence[Leaf]) -> bool:
+        """Whether an answer passes that adheres, of which so much is right."""
+        if self.share is None and not self.fields:
+            return all(leaf.right for leaf in leaves)
+        named = [leaf for leaf in leaves if any(is_below(leaf.name, each) for each in self.fields)]
+        return share >= (self.share or 0.0) and all(leaf.right for leaf in named)
+
+
+def is_below(name: str, field: str) -> bool:
+    """Whether a field is another one or stands inside it."""
+    return name == field or field == ROOT or (name.startswith(field) and name[len(field)] in ".[")
+
+
+def read_rules(options: Mapping[str, Any]) -> dict[str, FieldRule]:
+    """The rules of fields by path.
+
+    Raises:
+        CouldNotRun: one needs pint, which is not installed.
+    """
+    rules = {
+        path: FieldRule(
+            raw.get("ignore", False), raw.get("order", "given"), raw.get("tolerance", 0), raw.get("as")
+        )
+        for path, raw in options.get("fields", {}).items()
+    }  # fmt: skip
+    if any(rule.meaning == "quantity" for rule in rules.values()):
+        unit_registry()
+    return rules
+
+
+def rule_problems(
+    options: Mapping[str, Any], schema: SchemaFields, document: Document, where: Where
+) -> Iterator[Problem]:
+    """Fields that the schema does not name, and rules that mean nothing where they stand."""
+    rules, due = options.get("fields", {}), options.get("pass", {}).get("fields", [])
+    for path, place in [
+        *((path, (*where, "fields", path)) for path in rules),
+        *((path, (*where, "pass", "fields", index)) for index, path in enumerate(due)),
+    ]:
+        if not schema.knows(path):
+            known = [name for name in schema.schemas if name != ROOT]
+            yield document.problem(place, "a field that the schema names", repr(path), did_you_mean(path, known))
+    for path, raw in rules.items():
+        place = (*where, "fields", path)
+        yield from _unfit(raw, schema.types(path), document, place)
+        if "ignore" in raw and path in due:
+            expected = "a field to be compared, which `pass` names"
+            yield document.problem((*place, "ignore"), expected, "one to be ignored")
+
+
+def _unfit(raw: Mapping[str, Any], types: frozenset[str], document: Document, where: Where) -> Iterator[Problem]:
+    if "ignore" in raw and len(raw) > 1:
+        yield document.problem(where, "`ignore` alone", ", ".join(raw), "delete the rest, or `ignore`")
+    if "as" in raw and raw["as"] == "date" and "tolerance" in raw:
+        yield document.problem((*where, "tolerance"), "no tolerance of a date", show_value(raw["tolerance"]))
+    fits = {"order": {"array"}, "as": {"string", "number", "integer"}}
+    if "as" not in raw:
+        fits["tolerance"] = {"number", "integer"}
+    for key, of in fits.items():
+        if key in raw and types and not types & of:
+            expected = f"{key} on {'a list' if key == 'order' else 'a number' if key == 'tolerance' else 'a text'}"
+            yield document.problem((*where, key), expected, f"a field that is {', '.join(sorted(types))}")
+
+
+def name_of_place(where: Where) -> str:
+    """The name of the field that stands at a place of an expectation without alternatives."""
+    return functools.reduce(field_name, where, ROOT)
+
+
+def expectations(expect: Any, name: str = ROOT, where: Where = ()) -> Iterator[tuple[str, Any, Where]]:
+    """Every value inside an expectation with the name of its field and its place, alternatives one by one."""
+    yield name, expect, where
+    if options := alternatives(expect):
+        for index, each in enumerate(options):
+            yield from expectations(each, name, (*where, ANY_OF, index))
+    elif isinstance(expect, dict):
+        for key, inner in expect.items():
+            yield from expectations(inner, field_name(name, key), (*where, key))
+    elif isinstance(expect, list):
+        for index, inner in enumerate(expect):
+            yield from expectations(inner, field_name(name, index), (*where, index))
+
+
+def unreadable(expect: Any, rules: Mapping[str, FieldRule], document: Document, where: Where) -> Iterator[Problem]:
+    """Expected values that a rule cannot read, and alternatives that are none."""
+    for name, value, place in expectations(expect):
+        if isinstance(value, dict) and value.keys() == {ANY_OF}:
+            if len(alternatives(value)) < 2:
+                found = show_value(value[ANY_OF])
+                yield document.problem((*where, *place, ANY_OF), "a list of two alternatives or more", found)
+            elif any(alternatives(each) for each in value[ANY_OF]):
+                yield document.problem((*where, *place), "alternatives", "alternatives inside alternatives", "list all")
+            continue
+        meaning = rules[name].meaning if name in rules else None
+        if meaning == "date" and read_date(value) is None:
+            hint = "write it as 2026-03-01"
+            yield document.problem((*where, *place), "a date that reads in one way only", show_value(value), hint)
+        if meaning == "quantity" and (isinstance(value, dict | list) or read_quantity(value) is None):
+            hint = "write it as 5 kg"
+            yield document.problem((*where, *place), "a number with a unit that is known", show_value(value), hint)
+
+
+def plain_variants(expect: Any) -> Iterator[tuple[Any, Mapping[Where, Where]]]:
+    """An expectation once for each alternative: without `any_of`, and where each of its places was written."""
+    most = max((len(alternatives(value)) for _, value, _ in expectations(expect)), default=0)
+    for choice in range(max(1, most)):
+        places: dict[Where, Where] = {}
+        yield _plain(expect, choice, (), (), places), places
+
+
+def _plain(value: Any, choice: int, where: Where, written: Where, places: dict[Where, Where]) -> Any:
+    if options := alternatives(value):
+        index = min(choice, len(options) - 1)
+        return _plain(options[index], choice, where, (*written, ANY_OF, index), places)
+    places[where] = written
+    if isinstance(value, dict):
+        return {key: _plain(each, choice, (*where, key), (*written, key), places) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, choice, (*where, index), (*written, index), places) for index, each in enumerate(value)]
+    return value

@@ -1,0 +1,97 @@
+"""The fields that a JSON Schema names, by path: what their values may be, and where names are free."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
+from tunegate.harness.checks.schema.json_reader import json_path, show_json
+
+ROOT = "$"  # the name of an answer that is no object
+TAKEN = frozenset({"adherence", "exact", "passed"})  # by parts of the pass rule that are no fields
+MOST_NAMES = 2_000
+MOST_LEVELS = 12
+_CONTAINERS = frozenset({"array", "object"})
+
+
+def field_name(name: str, step: str | int) -> str:
+    """The name of what stands below `name`: `request.kind`, `items[].price`, `["odd key"]`; items have no numbers."""
+    if isinstance(step, int):
+        return f"{'' if name == ROOT else name}[]"
+    if name == ROOT and step in TAKEN:
+        return f"[{show_json(step)}]"
+    key = json_path((step,))
+    return key if name == ROOT else f"{name}{'' if key.startswith('[') else '.'}{key}"
+
+
+@dataclass(frozen=True)
+class SchemaFields:
+    """What a schema says of its fields: by name the schemas that stand side by side for it.
+
+    `free` are those below which it names nothing.
+    """
+
+    schemas: Mapping[str, Sequence[Mapping[str, Any]]]
+    free: frozenset[str]
+
+    def knows(self, name: str) -> bool:
+        """Whether the schema names a field, or leaves free what is called so."""
+        return name in self.schemas or any(
+            each == ROOT or (name.startswith(each) and name[len(each)] in ".[") for each in self.free if each != name
+        )
+
+    def closed(self, name: str) -> frozenset[str]:
+        """The values that a field can have, as they are shown; none where they are not a closed set."""
+        found: set[str] = set()
+        for schema in self.schemas.get(name, ()):
+            found |= {show_json(value) for value in _values(schema)}
+        return frozenset(found)
+
+    def types(self, name: str) -> frozenset[str]:
+        """The types that a field may have; none where any may stand there."""
+        return _types(self.schemas.get(name, ()))
+
+
+def _types(schemas: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    given = [schema["type"] for schema in schemas if "type" in schema]
+    return frozenset(name for each in given for name in ([each] if isinstance(each, str) else each))
+
+
+def _values(schema: Mapping[str, Any]) -> Sequence[Any]:
+    if isinstance(schema.get("enum"), list):
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    return [False, True] if schema.get("type") == "boolean" else []
+
+
+def schema_fields(schema: Mapping[str, Any]) -> SchemaFields:
+    """Look through a schema; of one that never ends the first levels."""
+    named: dict[str, Sequence[Mapping[str, Any]]] = {}
+    free: set[str] = set()
+    todo = deque([(ROOT, [schema], 0)])
+    while todo and len(named) < MOST_NAMES:
+        name, given, level = todo.popleft()
+        parts = schemas_beside(schema, given)
+        named[name] = [*named.get(name, ()), *parts]
+        below = _below(name, parts)
+        types = _types(parts)
+        is_container = not types or bool(types & _CONTAINERS)
+        if level == MOST_LEVELS or (is_container and (not below or any(map(has_free_keys, parts)))):
+            free.add(name)
+        todo += [(inner, schemas, level + 1) for inner, schemas in below.items() if level < MOST_LEVELS]
+    return SchemaFields(named, frozenset({*free, ROOT} if todo else free))
+
+
+def _below(name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for part in parts:
+        for key, inner in part.get("properties", {}).items():
+            found.setdefault(field_name(name, key), []).append(inner)
+        items = part.get("items", [])
+        for inner in [*part.get("prefixItems", []), *(items if isinstance(items, list) else [items])]:
+            found.setdefault(field_name(name, 0), []).append(inner)
+    return found

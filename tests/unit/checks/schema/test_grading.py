@@ -1,0 +1,198 @@
+"""JSON answers scored field by field, and the laws that this holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunegate.harness.checks.schema.check import SchemaCheck
+from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, counted, share, wrong
+from tunegate.harness.checks.schema.schema_fields import schema_fields
+
+ORDER = {
+    "type": "object",
+    "properties": {
+        "total": {"type": "number"},
+        "urgency": {"enum": ["now", "soon", "later"]},
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"part": {"enum": ["valve", "pump"]}, "count": {"type": "integer"}},
+            },
+        },
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "note": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+ITEMS = st.fixed_dictionaries({"part": st.sampled_from(["valve", "pump"]), "count": st.integers(0, 2)})
+LISTS = st.lists(ITEMS, max_size=4)
+LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "b", ""])
+KEYS = st.sampled_from(["a", "b", "c"])
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+)
+RULES = st.dictionaries(
+    st.sampled_from(["$", "a", "a.b", "[]", "a[]", "b"]),
+    st.builds(FieldRule, st.booleans(), st.sampled_from(["given", "any", "set"]), st.sampled_from([0, 1, "10%"])),
+)
+
+
+def graded(expect, answer, rules=None, *, whole=False, schema=ORDER):
+    return Grader(rules or {}, schema_fields(schema), whole).grade(expect, answer)
+
+
+def said(leaves):
+    return [str(finding) for finding in wrong(leaves)]
+
+
+@settings(deadline=None)
+@given(JSON, JSON, RULES, st.booleans())
+def test_a_share_lies_between_0_and_1_and_is_1_exactly_where_all_is_right(expect, answer, rules, whole):
+    leaves = graded(expect, answer, rules, whole=whole, schema={})
+
+    assert 0 <= share(leaves) <= 1
+    assert (share(leaves) == 1) == all(leaf.right for leaf in leaves) == (said(leaves) == [])
+
+
+@settings(deadline=None)
+@given(JSON, RULES, st.booleans())
+def test_what_is_expected_is_all_right(value, rules, whole):
+    assert all(leaf.right for leaf in graded(value, value, rules, whole=whole, schema={}))
+
+
+@given(JSON, JSON)
+def test_a_tolerance_of_0_is_equality(expect, answer):
+    rules = {name: FieldRule(tolerance=0) for name in ("$", "a", "b", "[]", "a[]")}
+
+    assert graded(expect, answer, rules, schema={}) == graded(expect, answer, schema={})
+
+
+@settings(deadline=None)  # scipy's first assignment takes a while
+@given(LISTS, LISTS, st.randoms(), st.sampled_from(["any", "set"]), st.booleans())
+def test_lists_in_any_order_are_the_same_in_each_order(expect, answer, random, order, whole):
+    rules = {"items": FieldRule(order=order)}
+    shuffled = [random.sample(each, len(each)) for each in (expect, answer)]
+    scores = {
+        share(graded({"items": one}, {"items": other}, rules, whole=whole))
+        for one, other in ((expect, answer), shuffled)
+    }
+
+    assert len(scores) == 1
+
+
+@settings(deadline=None)
+@given(LISTS, st.randoms())
+def test_a_list_in_any_order_is_right_in_each(items, random):
+    shuffled = random.sample(items, len(items))
+
+    assert share(graded({"items": items}, {"items": shuffled}, {"items": FieldRule(order="any")})) == 1
+    assert share(graded({"items": items}, {"items": shuffled * 2}, {"items": FieldRule(order="set")})) == 1
+
+
+def test_each_field_has_its_precision_and_recall():
+    expect = {"total": 12, "urgency": "now", "items": [{"part": "valve", "count": 2}, {"part": "pump", "count": 1}]}
+    answer = {"urgency": "soon", "items": [{"part": "valve", "count": 3}], "note": "x"}
+    leaves = graded(expect, answer, whole=True)
+    fields = counted(leaves)
+
+    assert {name: (each.right, each.expected, each.answered) for name, each in fields.items()} == {
+        "total": (0, 1, 0), "urgency": (0, 1, 1), "items[].part": (1, 2, 1), "items[].count": (0, 2, 1),
+        "note": (0, 0, 1),
+    }  # fmt: skip
+    assert fields["urgency"].taken == (('"now"', '"soon"'),)
+    assert share(leaves) == pytest.approx(2 * 1 / (6 + 4))
+
+
+def test_an_item_is_held_against_the_one_that_it_most_resembles():
+    rules = {"items": FieldRule(order="any")}
+    expect = {"items": [{"part": "valve", "count": 2}, {"part": "pump", "count": 1}, {"part": "pump", "count": 7}]}
+    answer = {"items": [{"part": "pump", "count": 2}, {"part": "valve", "count": 2}]}
+
+    assert said(graded(expect, answer, rules)) == [
+        "expect at items[0].count: expected 1, found 2",
+        'expect at items: expected {"part": "pump", "count": 7}, which no item is',
+    ]
+    assert said(graded({"items": []}, {"items": [{"part": "pump"}]}, rules)) == [
+        'expect at items[0]: found {"part": "pump"}, which is not expected',
+    ]
+
+
+def test_a_set_counts_nothing_twice():
+    rules = {"tags": FieldRule(order="set")}
+
+    assert said(graded({"tags": ["a", "b"]}, {"tags": ["b", "a", "a"]}, rules)) == []
+    assert said(graded({"tags": ["a", "b"]}, {"tags": ["b", "b"]}, rules)) == [
+        'expect at tags: expected "a", which no item is'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expect", "answer", "found"),
+    [
+        ({"urgency": {"any_of": ["now", "soon"]}}, {"urgency": "soon"}, []),
+        ({"urgency": {"any_of": ["now", "soon"]}}, {"urgency": "later"},
+         ['expect at urgency: expected "now" or "soon", found "later"']),
+        ({"any_of": [{"total": 1, "note": "a"}, {"total": 2, "note": "b"}]}, {"total": 2, "note": "c"},
+         ['expect at note: expected "b", found "c"']),
+        ({"note": {"any_of": ["a", "b"]}}, {}, ['expect at note: expected "a" or "b", but the key is missing']),
+    ],
+)  # fmt: skip
+def test_one_of_several_answers_is_enough(expect, answer, found):
+    assert said(graded(expect, answer)) == found
+
+
+@pytest.mark.parametrize(
+    ("rule", "expect", "answer", "right"),
+    [
+        (FieldRule(tolerance=0.01), 0.3, 0.29, True),
+        (FieldRule(tolerance=0.01), 0.3, 0.289, False),
+        (FieldRule(tolerance="1%"), 200, 198, True),
+        (FieldRule(tolerance="1%"), 200, 197, False),
+        (FieldRule(tolerance=1), True, 1, False),
+        (FieldRule(tolerance=1), "1", 1, False),
+        (FieldRule(ignore=True), 1, {"any": "thing"}, True),
+        (FieldRule(meaning="date"), "2026-03-01", "1 March 2026", True),
+        (FieldRule(meaning="date"), "2026-03-04", "03/04/2026", False),
+        (FieldRule(meaning="quantity"), "5 kg", "5000 g", True),
+        (FieldRule(meaning="quantity", tolerance="1%"), "5 kg", "4960 g", True),
+        (FieldRule(meaning="quantity", tolerance=0.1), "5 kg", "4.89 kg", False),
+        (FieldRule(meaning="quantity"), "5 kg", "5 m", False),
+    ],
+)
+def test_values_that_mean_the_same_are_right(rule, expect, answer, right):
+    leaves = graded({"total": expect}, {"total": answer}, {"total": rule}, schema={})
+
+    assert all(leaf.right for leaf in leaves) == right
+
+
+def test_what_is_ignored_may_be_missing_or_too_much():
+    rules = {"note": FieldRule(ignore=True), "items": FieldRule(ignore=True)}
+
+    assert graded({"note": "a"}, {}, rules) == []
+    assert graded({}, {"note": "a", "items": [{"part": "pump"}]}, rules, whole=True) == [*graded({}, {})]
+
+
+def test_names_that_a_model_invents_are_one_field():
+    answer = {f"key{number}": number for number in range(5000)}
+
+    for schema in (ORDER, {}):
+        leaves = graded({"total": 1}, {"total": 1} | answer, whole=True, schema=schema)
+        assert {leaf.name for leaf in leaves} == {"total", "(other keys)"}
+
+
+def test_lists_that_take_too_long_are_a_finding():
+    check = SchemaCheck({}, options={"fields": {"items": {"order": "any"}}})
+    outcome = check(json.dumps({"items": [{"part": "x"}] * (MOST_COMPARED // 2)}), {"items": [{"part": "y"}] * 3}, "")
+
+    assert outcome.score == 0
+    assert "expect.limit: lists in any order are too long to be compared" in map(str, outcome.findings)
+    assert outcome.fields["items[].part"].right == 0
+
+
+def test_a_field_called_as_a_rate_has_another_name():
+    assert counted(graded({"exact": 1}, {"exact": 1}, schema={})).keys() == {'["exact"]'}

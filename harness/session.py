@@ -47,12 +47,14 @@ from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server
+from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
+from tunegate.harness.models.vllm import VllmBase
 
 RUNS = Path(".tunegate/runs")
 RUN_NAME = "%Y%m%dT%H%M%S.%f"
@@ -82,7 +84,7 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
-        self._base: Base | None = None
+        self._base: Base | VllmBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
         self._asked_here: set[str] = set()
 
@@ -144,6 +146,13 @@ class Session:
             Refused: refused before generation; nothing was written.
             CouldNotRun: the model could not answer; there is no record.
         """
+        try:
+            self._execute(watch)
+        finally:
+            if isinstance(self._base, VllmBase):
+                self._base.stop()
+
+    def _execute(self, watch: Watch) -> None:
         self._check_selection()
         if self.options.record:
             undo_cut_off(self.options.baselines)
@@ -267,9 +276,9 @@ class Session:
             return self._replay()
         if is_server(options.model):
             return Server(options.model, watch, options.opened, options.rung)
-        local = Local(options.model, watch, adapter, options.rung, self._base, options.opened)
-        self._base = local.base  # many adapters, one base
-        return local
+        model = open_model(options.model, watch, adapter, options.rung, self._base, options.opened)
+        self._base = model.base  # many adapters, one base
+        return model
 
     def _replay(self) -> Replay:
         """The outputs of a file, if they answer what the cases ask now, as far as their digests tell."""
@@ -367,7 +376,7 @@ class Session:
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
         # of its own: no call waits for a change
-        base = Local(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
+        base = open_model(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
         return time_calls(self._asked, base, candidate.model, self.options.rung, watch)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -252,18 +252,6 @@ class Local:
                 finish="stop" if length else "length",
                 repeat=request.repeat,
             )
-
-
-def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local]:
-    """What opens a base model with an adapter or without one; all of them share the base."""
-    base: list[Base] = []
-
-    def open_model(adapter: Path | None) -> Local:
-        local = Local(name, watch, adapter, base=base[0] if base else None, options=options)
-        base[:] = [local.base]
-        return local
-
-    return open_model
 
 
 def engine(placement: Placement) -> dict[str, str]:

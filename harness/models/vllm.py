@@ -23,6 +23,7 @@ from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
 from tunegate.harness.models.api import Completion, Fingerprint, LogProbs, Request
+from tunegate.harness.models.http_client import HttpClient
 from tunegate.harness.models.huggingface import PROBE
 from tunegate.harness.models.model_options import AUTO, SERVER, ModelOptions, vllm_model
 from tunegate.harness.models.placement import stored_dtype
@@ -173,7 +174,7 @@ class VllmBase:
 
 
 class _Client(Server):
-    """A client of the run's own server: it need not be asked what it takes."""
+    """A client of the run's own server: it need not be asked what it takes, and no key is for it."""
 
     def __init__(self, name: str, base: VllmBase) -> None:
         # the folder's tokenizer, for prompts are sent in token ids
@@ -184,6 +185,10 @@ class _Client(Server):
     @property
     def _further(self) -> dict[str, Any]:
         return {**FURTHER, "stop_token_ids": self._base.ends}
+
+    def _client(self) -> HttpClient:
+        options = self._base.options
+        return HttpClient(self.url, options.deadline, options.in_flight, with_key=False)
 
 
 class Vllm:

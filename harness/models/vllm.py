@@ -35,6 +35,7 @@ RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
 LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
 SET_BY = ("dtype", "chat-template")
+BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
 
 
 class VllmBase:
@@ -135,16 +136,25 @@ class VllmBase:
     def _start(self) -> None:
         self.stop()
         self._copies = tempfile.TemporaryDirectory(prefix="tunegate-")
-        modules = []
+        folder, modules = Path(self._copies.name), []
         for sha, adapter in self._adapters.items():
-            copy = private_copy(adapter, (CONFIG, WEIGHTS), Path(self._copies.name) / sha)
+            copy = private_copy(adapter, (CONFIG, WEIGHTS), folder / sha)
             if adapter_digest(copy) != sha:
                 raise Refused(f"adapter {adapter}: expected it as it was ({sha[:8]}), found it changed meanwhile")
             modules.append(f"{_served_as(sha)}={copy}")
         served = [self._served, *map(_served_as, self._adapters)]
-        self._process = VllmProcess(self.installation.python, self._command(modules), served, self.watch)
+        command = self._command(self._digested(folder / "model"), modules)
+        self._process = VllmProcess(self.installation.python, command, served, self.watch)
 
-    def _command(self, modules: Sequence[str]) -> list[str]:
+    def _digested(self, into: Path) -> Path:
+        """A folder with the model's weights that were digested: vLLM loads every such file that it finds."""
+        into.mkdir()
+        others = [path for path in self.folder.iterdir() if path.suffix in BESIDE and not path.name.endswith(INDEX)]
+        for path in dict.fromkeys([*loaded_weights(self.folder), *others]):
+            (into / path.name).symlink_to(path.resolve())
+        return into
+
+    def _command(self, folder: Path, modules: Sequence[str]) -> list[str]:
         lora = []
         if modules:
             count = str(min(len(modules), MOST_AT_ONCE))
@@ -153,8 +163,9 @@ class VllmBase:
             lora += ["--max-lora-rank", rank, "--lora-modules", *modules]
         length = [] if "--max-model-len" in self.arguments else ["--max-model-len", str(self._length)]
         return [
-            *self.arguments, "--model", str(self.folder.resolve()), "--served-model-name", self._served,
-            "--dtype", self._dtype, *length, "--generation-config", "vllm", "--disable-uvicorn-access-log", *lora,
+            *self.arguments, "--model", str(folder), "--served-model-name", self._served, "--dtype", self._dtype,
+            *length, "--load-format", "safetensors", "--config-format", "hf", "--generation-config", "vllm",
+            "--disable-uvicorn-access-log", *lora,
         ]  # fmt: skip
 
     def _prove_acting(self, sha: str) -> None:

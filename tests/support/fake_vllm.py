@@ -88,6 +88,7 @@ MANNER = os.environ.get("FAKE_VLLM", "honest")
 
 if __name__ == "__main__":
     say(f"pid {os.getpid()}")
+    say(f"files {sorted(path.name for path in Path(option('--model')[0]).iterdir())}")
     if MANNER == "dies":
         say("ValueError: not enough memory for the cache")
         sys.exit(1)

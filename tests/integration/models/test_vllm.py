@@ -116,6 +116,19 @@ def test_it_is_the_same_model_on_another_engine(opened, tiny_model, tiny_adapter
     assert other.fingerprint.engine["dtype"] == "bfloat16"
 
 
+def test_it_loads_the_weights_that_were_digested_and_no_others(tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / "more.safetensors").write_bytes(b"others")
+    (folder / "model.safetensors.index.json").write_text("{}")  # which transformers passes over, and vLLM follows
+    model = Vllm(f"vllm:{folder}", quiet())
+    list(model.answer([HELLO]))
+    model.base.stop()
+    [files] = re.findall("^files .*", logs(tmp_path)[0], re.MULTILINE)
+    assert "'model.safetensors'" in files
+    assert "more" not in files
+    assert "index" not in files
+
+
 def test_log_probabilities_are_of_the_given_text_alone(opened):
     [found] = opened().answer([ABOUT])
     assert found.logprobs == ((-1.0,) * 6,), "a letter a token, behind what begins a text"

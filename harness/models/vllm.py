@@ -22,7 +22,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
-from tunegate.harness.models.api import Completion, Fingerprint, LogProbs, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.http_client import HttpClient
 from tunegate.harness.models.huggingface import PROBE
 from tunegate.harness.models.model_options import AUTO, SERVER, ModelOptions, vllm_model
@@ -64,15 +64,21 @@ class VllmBase:
         """What moves a score without a change of model: versions, precision, device, length, the user's arguments."""
         found = self.installation
         more = {"arguments": shlex.join(self.arguments)} if self.arguments else {}
+        more |= {} if self._has_length else {"max_model_len": str(self._length)}
         return {
             "backend": "vllm", "vllm": found.version, "dtype": self._dtype, "device": found.device,
-            "max_model_len": str(self._length), "prompt": "token ids", **more,
+            "prompt": "token ids", **more,
         }  # fmt: skip
 
     @cached_property
     def _dtype(self) -> str:
         asked = self.options.dtype  # left to itself vLLM halves what is stored in float32
         return stored_dtype(loaded_weights(self.folder)) if asked == AUTO else asked
+
+    @property
+    def _has_length(self) -> bool:
+        """Whether the user's arguments say how long prompt and answer may be."""
+        return any(each.startswith("--max-model-len") for each in self.arguments)
 
     @cached_property
     def _length(self) -> int:
@@ -161,7 +167,7 @@ class VllmBase:
             rank = str(max(_rank(adapter) for adapter in self._adapters.values()))
             lora = ["--enable-lora", "--max-loras", count, "--max-cpu-loras", str(len(modules))]
             lora += ["--max-lora-rank", rank, "--lora-modules", *modules]
-        length = [] if "--max-model-len" in self.arguments else ["--max-model-len", str(self._length)]
+        length = [] if self._has_length else ["--max-model-len", str(self._length)]
         return [
             *self.arguments, "--model", str(folder), "--served-model-name", self._served, "--dtype", self._dtype,
             *length, "--load-format", "safetensors", "--config-format", "hf", "--generation-config", "vllm",
@@ -170,18 +176,19 @@ class VllmBase:
 
     def _prove_acting(self, sha: str) -> None:
         """Refuse an adapter without which the server says the same: it left it out, or has it and does not use it."""
-        request = Request("the probe", (), Decoding(max_new_tokens=1), texts=(PROBE,))
-        base, tuned = (self._likelihood(name, request) for name in (self._served, _served_as(sha)))
-        if base == tuned:
+        base, again, tuned = (self._probed(name) for name in (self._served, self._served, _served_as(sha)))
+        # where the sums of an accelerator vary, the base differs from itself
+        if _apart(base, tuned) <= _apart(base, again):
             raise Refused(
                 f"adapter {show_path(self._adapters[sha])}: not acting: behind vLLM the log-probabilities of a probe "
-                "are the base's, to the last digit; the server ignores it, or its weights are all zero"
+                "are the base's; the server ignores it, or its weights are all zero"
             )
         self._proven.add(sha)
 
-    def _likelihood(self, name: str, request: Request) -> LogProbs:
+    def _probed(self, name: str) -> tuple[float, ...]:
+        request = Request("the probe", (), Decoding(max_new_tokens=1), texts=(PROBE,))
         [found] = self._client(name).answer([request])
-        return found.logprobs
+        return found.logprobs[0]
 
 
 class _Client(Server):
@@ -247,6 +254,11 @@ class Vllm:
             raise
         except CouldNotRun as error:
             raise self.base.why(error) from error
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    """The largest difference of two lists of log-probabilities, in nats."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def _served_as(sha: str) -> str:

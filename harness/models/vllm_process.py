@@ -36,7 +36,7 @@ PYTHON, ARGUMENTS = "TUNEGATE_VLLM_PYTHON", "TUNEGATE_VLLM_ARGS"
 LOGS = Path(".tunegate/vllm")
 LOADING_SECONDS = 3600.0  # of the largest models from the slowest disks
 POLL_SECONDS, ANSWER_SECONDS = 0.5, 5.0
-TOLD_LINES = 12  # of its log, where it ended by itself
+TOLD_LINES, TOLD_BYTES = 12, 1 << 14  # of its log, where it ended by itself
 ASK_VERSIONS = """
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -51,6 +51,11 @@ print(json.dumps(found))
 #: What the server is not to do: send statistics, fetch from a hub, bind its threads to cores that others use.
 SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
+}  # fmt: skip
+SECRET = {KEY, "VLLM_API_KEY"}  # it listens on this machine alone, and the run asks it without one
+SET_HERE = {
+    "--model", "--served-model-name", "--dtype", "--load-format", "--config-format", "--generation-config", "--host",
+    "--port", "--api-key", "--enable-lora", "--lora-modules", "--max-loras", "--max-cpu-loras", "--max-lora-rank",
 }  # fmt: skip
 DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "4"}
 
@@ -101,9 +106,12 @@ def _configured() -> str:
 def further_arguments() -> list[str]:
     """What the user adds to the server's command line, from the environment."""
     try:
-        return shlex.split(os.environ.get(ARGUMENTS, ""))
+        found = shlex.split(os.environ.get(ARGUMENTS, ""))
     except ValueError as error:
         raise Refused(f"{ARGUMENTS}: expected arguments as in a shell, found {error}") from error
+    if ours := sorted({name for each in found if (name := each.partition("=")[0]) in SET_HERE}):
+        raise Refused(f"{ARGUMENTS}: expected arguments that the run does not set, found {', '.join(ours)}")
+    return found
 
 
 class VllmProcess:
@@ -138,7 +146,9 @@ class VllmProcess:
 
     def last_words(self) -> str:
         """The last lines of its log, and where all of it lies."""
-        lines = [line for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - TOLD_BYTES))
+            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
         told = "\n".join(f"  {shown(line)}" for line in lines[-TOLD_LINES:]) or "  (nothing)"
         return f"the end of its log ({show_path(self.log)}):\n{told}"
 
@@ -173,8 +183,7 @@ class VllmProcess:
 
 
 def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    secret = {KEY, "PYTHONPATH", "PYTHONHOME"}
-    environment = {name: value for name, value in os.environ.items() if name not in secret}
+    environment = {name: value for name, value in os.environ.items() if name not in SECRET}
     guard = [sys.executable, "-I", supervisor.__file__, *command]
     with log.open("wb") as into:
         into.write(f"$ {shlex.join(command)}\n".encode())

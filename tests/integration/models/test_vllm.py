@@ -129,6 +129,22 @@ def test_it_loads_the_weights_that_were_digested_and_no_others(tmp_path, tiny_mo
     assert "index" not in files
 
 
+def test_arguments_that_the_run_sets_are_refused(monkeypatch, tiny_model):
+    monkeypatch.setenv(ARGUMENTS, "--port=1 --api-key x --seed 1")
+    with pytest.raises(Refused, match="expected arguments that the run does not set, found --api-key, --port"):
+        Vllm(f"vllm:{tiny_model}", quiet())
+
+
+def test_the_users_length_stands_in_the_engine(monkeypatch, opened, tmp_path):
+    monkeypatch.setenv(ARGUMENTS, "--max-model-len 64")
+    model = opened()
+    assert (model.fingerprint.engine["arguments"], "max_model_len" in model.fingerprint.engine) == (
+        "--max-model-len 64", False
+    )  # fmt: skip
+    list(model.answer([HELLO]))
+    assert logs(tmp_path)[0].splitlines()[0].count("--max-model-len") == 1
+
+
 def test_log_probabilities_are_of_the_given_text_alone(opened):
     [found] = opened().answer([ABOUT])
     assert found.logprobs == ((-1.0,) * 6,), "a letter a token, behind what begins a text"

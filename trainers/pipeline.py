@@ -156,7 +156,7 @@ def _baselines(recipe: Recipe, task: Task, base: Local, root: Path) -> list[Base
     open_units = [unit for unit in task.units if not unit.sealed]
     if not open_units:
         raise Refused(f"{task.name}: expected a unit that is not sealed, to have a baseline of; found sealed ones only")
-    return matching(root, open_units, base.fingerprint, recipe.model)
+    return matching(root, open_units, base.fingerprint, recipe.model, any_engine=True)  # what is tuned has none
 
 
 def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) -> dict[str, Any]:

@@ -77,19 +77,18 @@ def number(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.4g}"
 
 
-def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None], engine: Mapping[str, str]) -> str:
-    """What differs between a baseline and a run, in words; empty if nothing does. The adapter may differ."""
-    return ", ".join(
-        [
-            *question_differences(baseline.questions, unit.questions, unit, baseline.results),
-            *(_part_name(part) for part in MUST_EQUAL if baseline.subject.get(part) != subject.get(part)),
-            *(
-                f"{part} {baseline.engine.get(part)} (now {engine.get(part)})"
-                for part in sorted({*baseline.engine, *engine})
-                if baseline.engine.get(part) != engine.get(part)
-            ),
-        ]
-    )
+def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None]) -> list[str]:
+    """What differs between a baseline and a run beside their engines, in words. The adapter may differ."""
+    return [
+        *question_differences(baseline.questions, unit.questions, unit, baseline.results),
+        *(_part_name(part) for part in MUST_EQUAL if baseline.subject.get(part) != subject.get(part)),
+    ]
+
+
+def engine_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs between two engines, in words."""
+    parts = [part for part in sorted({*old, *new}) if old.get(part) != new.get(part)]
+    return [f"{part} {old.get(part)} (now {new.get(part)})" for part in parts]
 
 
 def _part_name(part: str) -> str:

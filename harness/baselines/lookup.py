@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.diff import differing, question_differences
+from tunegate.harness.baselines.diff import differing, engine_differences, question_differences
 from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, who
-from tunegate.harness.baselines.releases import check_released_files, check_units_kept, released_outputs
+from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.evaluation.engines import can_ask_base, is_elsewhere, why_not_asked
 from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
@@ -22,7 +23,6 @@ from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
-RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
 
@@ -50,8 +50,10 @@ def _folder(unit: Unit) -> str:
     return file.parent.parent.as_posix() if len(file.parts) > 2 else "fixtures"
 
 
-def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model: str | None = None) -> list[Baseline]:
-    """The baselines of `units` that were recorded from this very subject, engine and questions.
+def matching(
+    root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model: str | None = None, any_engine: bool = False
+) -> list[Baseline]:
+    """The baselines of `units` that were recorded from this very subject and questions, and on this engine or on any.
 
     `model` is the subject's `--tg-model`, for the command that records what is missing.
 
@@ -59,7 +61,7 @@ def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model:
         Refused: any is missing, differs, or is not the one that the ledger names last: names what differs for every
             unit, and how to re-record. Or the ledger is not whole.
     """
-    found, wrong, ledger = [], [], read_ledger(root)
+    found, wrong, ledger, elsewhere = [], [], read_ledger(root), False
     subject, engine, slug = fingerprint.subject, fingerprint.engine, str(fingerprint.subject["model"])
     for unit in units:
         how = how_to_record(unit, fingerprint, model)
@@ -75,7 +77,9 @@ def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model:
                 f"{unit.key}: the baseline ({where}) holds outputs that were {before}, and those of this run were "
                 f"{now}; the two are not compared; record it again: {how}"
             )
-        elif differences := differing(baseline, unit, subject, engine):
+        elif (others := differing(baseline, unit, subject)) or (baseline.engine != engine and not any_engine):
+            elsewhere = elsewhere or not others
+            differences = ", ".join([*others, *engine_differences(baseline.engine, engine)])
             where, how = show_path(baseline.path), f"{_as_it_was(baseline.engine, engine)}record it again: {how}"
             wrong.append(f"{unit.key}: the baseline ({where}) was recorded with {differences}; {how}")
         elif baseline.digest not in (known := ledger.recorded(unit.key, slug)):
@@ -89,6 +93,8 @@ def matching(root: Path, units: Sequence[Unit], fingerprint: Fingerprint, model:
             )
         found.append(baseline)
     if wrong:
+        if elsewhere:
+            wrong.append(why_not_asked(fingerprint))
         if _is_supplied(engine):
             wrong.append(
                 "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of "
@@ -152,16 +158,17 @@ def baseline_references(
         model: its `--tg-model`, for the commands in messages; None for the default.
 
     Raises:
-        Refused: a baseline is missing or differs in more than the adapter, a task.yaml became looser than it was when
-            the baseline or the last release was recorded, the last release differs in its questions or is lost, or the
-            fixtures lost a unit that has a baseline, or that the last release was judged on.
+        Refused: a baseline is missing or differs in more than the adapter and, where the base can be asked, the engine;
+            a task.yaml became looser than it was when the baseline or the last release was recorded, the last release
+            differs in its questions or is lost, or the fixtures lost a unit that has a baseline, or that the last
+            release was judged on.
     """
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    found = matching(root, units, fingerprint, model)
+    found = matching(root, units, fingerprint, model, any_engine=can_ask_base(fingerprint))
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference(found)
+    baseline = as_reference(found, fingerprint.engine)
     check_released_files(root, ledger, units, who(subject))
     last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
     _check_released_policies(last, tasks)
@@ -170,7 +177,8 @@ def baseline_references(
     if not released:
         return {"baseline": baseline}
     # what flips by itself does so whoever answered before
-    return {"baseline": baseline, "last release": replace(as_reference(released), noise=baseline.noise)}
+    last_release = replace(as_reference(released, fingerprint.engine), noise=baseline.noise)
+    return {"baseline": baseline, "last release": last_release}
 
 
 def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint, model: str | None) -> None:
@@ -213,6 +221,16 @@ def _asked_alike(released: Sequence[Baseline], units: Sequence[Unit]) -> list[Ba
                 f"{unit.key}: the last release ({show_path(each.path)}) was judged with {', '.join(changed)}; {RENEW}"
             )
     return found
+
+
+def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:
+    """A line for each reference that is asked again, since it was recorded on another engine than the candidate's."""
+    return [
+        f"the {name} was recorded with "
+        f"{', '.join(engine_differences(each.fingerprint['engine'], fingerprint.engine))}: asked again on this engine, "
+        "where the pair is judged"
+        for name, each in references.items() if is_elsewhere(each, fingerprint)
+    ]  # fmt: skip
 
 
 def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -34,26 +35,27 @@ def write_baselines(
     record: Record,
     units: Sequence[Unit],
     seen: Mapping[str, str | None],
-    released: bool = False,
-    folder: Path | None = None,
+    released: Path | None = None,
     more: Mapping[Path, str] | None = None,
 ) -> list[str]:
     """Write the files of whole units and say in a line each what changed; unchanged files are left alone.
 
-    Compare and swap: `seen` is their `state` when the writer began. All files and what the ledger is told of them are
-    one change, with `more` texts for the `folder` of an adapter that is released: a kill leaves all of it or nothing.
+    Compare and swap: `seen` is their `state` when the writer began. `released` is the adapter, by its folder or its
+    `.ref`, that these are the outputs of; None for a baseline. All files and what the ledger is told of them are one
+    change, with `more` texts for the folder of an adapter that is released: a kill leaves all of it or nothing.
 
     Raises:
         Refused: another writer changed one of them since, or the ledger is not whole; nothing is written.
     """
-    files = {unit.key: _file(record, unit) for unit in units}
+    files = {unit.key: _file(record, unit, _adapter_at(root, released)) for unit in units}
     texts = {unit: file.text for unit, file in files.items()}
     with locked(root / ".recording"):
         undo(root)
-        _check_unchanged(root, slug, units, seen, released, texts)
-        ledger, paths = read_ledger(root), {unit.key: baseline_path(root, slug, unit.key, released) for unit in units}
+        _check_unchanged(root, slug, units, seen, bool(released), texts)
+        ledger = read_ledger(root)
+        paths = {unit.key: baseline_path(root, slug, unit.key, bool(released)) for unit in units}
         lines = [_change(paths[unit.key], record, unit, texts[unit.key]) for unit in units]
-        events = next_events(ledger, _events(ledger, record, units, files, released))
+        events = next_events(ledger, _events(ledger, record, units, files, bool(released)))
         changes: dict[Path, str | None] = {
             **(replaced_outputs(root, slug, texts, texts) if released else {}),
             **{path: texts[unit] for unit, path in paths.items() if not _holds(path, texts[unit])},
@@ -61,9 +63,15 @@ def write_baselines(
             **{event_path(root, event.digest): event.text for event in events},
         }
         if changes:
+            folder = released if more else None
             command = f"tunegate release {show_path(folder)}" if folder else "pytest fixtures/ --tg-record"
             write_together(root, changes, command, folder)
     return lines
+
+
+def _adapter_at(root: Path, released: Path | None) -> str:
+    """Where an adapter lies, from the folder that holds the baselines, so that it is found in another clone, too."""
+    return Path(os.path.relpath(released.resolve(), root.resolve().parent)).as_posix() if released else ""
 
 
 def _events(
@@ -127,7 +135,7 @@ def _read_or_none(path: Path, unit: str) -> Baseline | None:
         return None
 
 
-def _file(record: Record, unit: Unit) -> _File:
+def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     head = {
         "schema_version": SCHEMA_VERSION,
         "unit": unit.key,
@@ -138,6 +146,7 @@ def _file(record: Record, unit: Unit) -> _File:
         "policy": record.policies[unit.key],
         "summary": record.units[unit.key].as_dict(),
     } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
+    head |= {"adapter_at": adapter_at} if adapter_at else {}
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.

@@ -28,11 +28,15 @@ from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import read_text
+from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.adapter_reference import find_adapter
 from tunegate.harness.models.adapters import adapter_digest
 
 OUTPUTS = "outputs"
+RENEW = "renew it: pytest fixtures/ --tg-record --tg-adapter=<the released adapter> (--tg-model=<its base>)"
 
 
 def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[Baseline]:
@@ -54,6 +58,23 @@ def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[
     if wrong:
         raise Refused("\n".join(wrong))
     return found
+
+
+def released_adapter(root: Path, release: Record, watch: Watch) -> Path:
+    """The folder of a release's adapter: it is asked again, since it answered on another engine.
+
+    Raises:
+        Refused: its outputs do not say where it lies, or it does not lie there.
+        CouldNotRun: it cannot be fetched.
+    """
+    subject, place = release.fingerprint["subject"], release.fingerprint["names"].get("adapter_at", "")
+    name = f"the last release, {model_name(subject)}, answered on another engine and has to be asked again on this one"
+    if not place:
+        raise Refused(f"{name}: its outputs do not say where its adapter lies; {RENEW}")
+    try:
+        return find_adapter(root.resolve().parent / place, str(subject["adapter"]), watch)
+    except Refused as error:
+        raise Refused(f"{name}: {error}; bring it there, or run on the engine that it was released on") from error
 
 
 def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:

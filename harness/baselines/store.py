@@ -30,7 +30,8 @@ from tunegate.harness.models.api import Completion
 class Baseline:
     """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
 
-    `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did.
+    `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did. Of a
+    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines.
     """
 
     unit: str
@@ -44,6 +45,7 @@ class Baseline:
     path: Path
     digest: str = ""  # of all that it says, as the ledger names it
     noise: Noise | None = None
+    adapter_at: str = ""
 
     @property
     def completions(self) -> dict[str, Completion]:
@@ -84,7 +86,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd[0]})")
     return Baseline(
         unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
-        path, data["digest"], noise,
+        path, data["digest"], noise, data.get("adapter_at", ""),
     )  # fmt: skip
 
 
@@ -94,12 +96,17 @@ def state(root: Path, slug: str, units: Iterable[Unit], released: bool = False) 
     return {unit: file_digest(path) if path.is_file() else None for unit, path in paths.items()}
 
 
-def as_reference(baselines: Sequence[Baseline]) -> Record:
-    """Baselines of several units as one record, to compare against."""
-    first = baselines[0]
+def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None = None) -> Record:
+    """Baselines of several units as one record, to compare against.
+
+    Its engine is theirs; where some were recorded on another one than `engine`, that of the first of these.
+    """
+    first = next((each for each in baselines if engine and each.engine != engine), baselines[0])
+    place = next((each.adapter_at for each in baselines if each.adapter_at), "")
+    names = {"model": "baseline"} | ({"adapter_at": place} if place else {})
     return Record(
         partial=False,
-        fingerprint={"subject": first.subject, "engine": first.engine, "names": {"model": "baseline"}},
+        fingerprint={"subject": first.subject, "engine": first.engine, "names": names},
         questions={each.unit: each.questions for each in baselines},
         cases={f"{each.unit}/{case}": result for each in baselines for case, result in each.results.items()},
         units={each.unit: each.summary for each in baselines},

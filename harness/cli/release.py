@@ -56,8 +56,8 @@ def release(
     """
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.huggingface import opener
     from tunegate.harness.models.model_options import ModelOptions
+    from tunegate.harness.models.opening import opener
     from tunegate.harness.release.release import release_adapter
 
     if withdraw or reason is not None:

@@ -22,8 +22,8 @@ from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store
-from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_server
+from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
@@ -125,8 +125,8 @@ def _opener(name: str, watch: Watch, opened: ModelOptions) -> Callable[[str], Mo
     """What opens a model on a rung; of a local one all rungs share the weights."""
     if is_server(name):
         return lambda rung: Server(name, watch, opened, rung)
-    base = Base(name, watch, opened)
-    return lambda rung: Local(base.model.name, watch, rung=rung, base=base)
+    base = open_model(name, watch, options=opened).base
+    return lambda rung: open_model(name, watch, rung=rung, base=base)
 
 
 def _cached(asked: Callable[[str], Model], rung: str, store: Store) -> Model:

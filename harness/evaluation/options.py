@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.project import PROJECT, is_project, project_table
-from tunegate.harness.models.model_options import AUTO, DEADLINE, IN_FLIGHT, ModelOptions, is_server, split_server
+from tunegate.harness.models.model_options import (
+    AUTO,
+    DEADLINE,
+    IN_FLIGHT,
+    ModelOptions,
+    is_server,
+    is_vllm,
+    split_server,
+    vllm_model,
+)
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -60,8 +69,8 @@ class Option:
 
 #: Every option of pytest and of the commands. The plugin and the commands are made from these rows.
 TABLE = (
-    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, openai:URL#MODEL, or replay:[NAME=]FILE.jsonl",
-           "MODEL",
+    Option("model", "The model: smollm2 (embedded), a folder, a Hub id, vllm: with one of these, openai:URL#MODEL, or "
+           "replay:[NAME=]FILE.jsonl", "MODEL",
            default="smollm2", suites=True, stands=True),
     Option("device", "Where a local model is computed; auto: the first accelerator that there is", "auto|cpu|cuda|mps",
            default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True),
@@ -210,8 +219,11 @@ class Options:
         """
         if is_server(self.model):
             split_server(self.model)
+        if is_vllm(self.model):
+            vllm_model(self.model)
         wrong = [
-            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_adapters(), *self._bad_out()
+            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_adapters(),
+            *self._bad_out(),
         ]  # fmt: skip
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
@@ -254,13 +266,28 @@ class Options:
         elif "=" in given and not name and not path.exists():
             yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
 
-    def _bad_server(self) -> Iterator[str]:
-        opened, here = self.opened, "--tg-model openai:URL#MODEL"
-        if not is_server(self.model):
+    def _bad_vllm(self) -> Iterator[str]:
+        here = "--tg-model vllm:MODEL"
+        if not is_vllm(self.model):
             return
-        for name, value in (("in-flight", opened.in_flight), ("deadline", opened.deadline)):
+        if self.timing:
+            yield f"--tg-timing with {here}: what is timed is one call after another of a local model"
+        if self.opened.device != AUTO:
+            yield f"--tg-device with {here}: vLLM computes where it was built for"
+        if self.opened.tokenizer:
+            yield f"--tg-tokenizer with {here}: prompts are made by the model's own tokenizer"
+
+    def _bad_limits(self) -> Iterator[str]:
+        for name, value in (("in-flight", self.opened.in_flight), ("deadline", self.opened.deadline)):
             if value < 1:
                 yield f"--tg-{name}: expected a whole number from 1, found {value}"
+
+    def _bad_server(self) -> Iterator[str]:
+        opened, here = self.opened, "--tg-model openai:URL#MODEL"
+        if is_server(self.model) or is_vllm(self.model):
+            yield from self._bad_limits()
+        if not is_server(self.model):
+            return
         if self.adapters:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
         if self.timing:

@@ -138,6 +138,7 @@ class Record:
     `scorers` are the versions of what scored each unit. `policies` are what task.yaml held each unit to at the time;
     `claims` what came of comparing costs, by cost unit. `timing` is what --tg-timing measured; nothing is decided by
     it. `rescored` are, by reference, the units that another version of a check had scored, and what that changed.
+    `engines` are the references that were asked again on this engine, and what that alone changed (see engines.py).
     `openings` tell, by unit, the how many-th adapter this is that was asked its cases, `noise` what came of asking
     again, where that was done. `sidecar` is the digest of what lies beside it (see sidecar.py); `inconclusive` says
     what a unit that is inconclusive alone did to the exit code.
@@ -155,6 +156,7 @@ class Record:
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     rescored: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     openings: Mapping[str, int] = field(default_factory=dict)
     noise: Mapping[str, Noise] = field(default_factory=dict)
     adapter: str | None = None
@@ -209,6 +211,7 @@ class Record:
             "timing": dict(self.timing) if self.timing else None,
             "rescored": _plain(self.rescored), "openings": dict(self.openings),
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
+            **({"engines": _plain(self.engines)} if self.engines else {}),
         })  # fmt: skip
 
     def write(self, path: Path) -> Record:
@@ -235,6 +238,7 @@ def read_record(path: Path) -> Record:
         verdicts=data["verdicts"], tasks=data["tasks"], claims=data.get("claims", {}),
         policies=data["policies"], scorers=scorers, timing=data.get("timing"), rescored=data.get("rescored", {}),
         openings=data.get("openings", {}), noise={key: read_noise(raw) for key, raw in data.get("noise", {}).items()},
+        engines=data.get("engines", {}),
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip
@@ -255,6 +259,10 @@ def _torn(record: Record) -> Iterator[str]:
         if unit not in units:
             yield f"a verdict on {unit}, which is no unit of it"
         yield from (f"no result of {unit}/{case}" for case in verdict["before"].keys() - record.of_unit(unit).keys())
+    for name, asked in record.engines.items():
+        yield from (
+            f"{unit} of the {name} asked again, which is no unit of it" for unit in asked["units"].keys() - units
+        )
     yield from (f"noise of {unit}, which is no unit of it" for unit in record.noise.keys() - units)
     for unit, noise in record.noise.items():
         yield from odd_noise(unit, noise, record.of_unit(unit))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tunegate.harness.core.formatting import change, level, listed, percent, points
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
@@ -240,6 +241,17 @@ def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
     if candidate_is:
         return " Outputs supplied, not generated."
     return f" The outputs of the {reference} were supplied, not generated." if reference_is else ""
+
+
+def engine_alone(reference: str, changed: Mapping[str, Any] | None) -> str:
+    """A remark where a reference was asked again on this engine: what that alone made of it."""
+    if changed is None:
+        return ""
+    moved = [f"{what} {len(changed[what])} ({listed(changed[what])})" for what in ("lost", "gained") if changed[what]]
+    return (
+        f" The {reference}, recorded on another engine, was asked again on this one, which alone "
+        f"{' and '.join(moved) or 'moved none'} of {changed['cases']} cases; {changed['other_outputs']} answers differ."
+    )
 
 
 def decision(outlook: Outlook) -> str:

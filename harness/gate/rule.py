@@ -170,12 +170,14 @@ def _verdicts(
 ) -> Iterator[UnitVerdict]:
     """The verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
+    engines = candidate.engines[name]["units"] if name in candidate.engines else {}
     for each in pairs:
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)
         else:
             verdict = _unit_verdict(each, reference, tests)
-        yield replace(verdict, reason=verdict.reason + remark)
+        moved = messages.engine_alone(name, engines.get(each.unit.key))
+        yield replace(verdict, reason=verdict.reason + remark + moved)
     yield from _vanished(tasks, candidate, name, reference)
 
 

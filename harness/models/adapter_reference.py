@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import locked
 from tunegate.harness.core.progress import Watch
@@ -76,6 +76,43 @@ def adapter_folder(given: Path, watch: Watch) -> Path:
             with watch(f"Fetching {given.stem}"):
                 _fetch(source, folder, sha, document)
         return _checked(folder, sha, document)
+
+
+def find_adapter(place: Path, sha: str, watch: Watch) -> Path:
+    """The folder of the adapter of a digest: kept here already, or what lies at `place`, or what `place.ref` refers to.
+
+    What is found is kept, so that no later change of its folder is met.
+
+    Raises:
+        CouldNotRun: what it refers to cannot be fetched.
+        Refused: nothing lies there, or another adapter.
+    """
+    kept = cache_folder() / "adapters" / sha
+    for folder in sorted(path for path in kept.glob("*") if path.is_dir() and not path.name.startswith(".")):
+        if (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file() and adapter_digest(folder) == sha:
+            return folder
+    beside = place.with_name(f"{place.name}{SUFFIX}")
+    given = next((each for each in (place, beside) if each.exists()), None)
+    if given is None:
+        raise Refused(f"expected the adapter {sha[:8]} at {show_path(place)} or {show_path(beside)}, found neither")
+    found = adapter_folder(given, watch)
+    if (digest := adapter_digest(found)) != sha:
+        raise Refused(f"expected the adapter {sha[:8]} at {show_path(given)}, found {digest[:8]}")
+    return found if found.parent == kept else _keep(found, kept / found.resolve().name, sha)
+
+
+def _keep(folder: Path, kept: Path, sha: str) -> Path:
+    with locked(kept.parent / ".fetching"), tempfile.TemporaryDirectory(dir=kept.parent, prefix=".part-") as made:
+        part = Path(made) / kept.name
+        part.mkdir()
+        for name in FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, part / name)
+        if adapter_digest(part) != sha:
+            raise Refused(f"adapter {show_path(folder)}: it changed while it was read; run the same command again")
+        shutil.rmtree(kept, ignore_errors=True)  # damaged, or it had been found above
+        os.replace(part, kept)
+    return kept
 
 
 def _checked(folder: Path, sha: str, document: Document) -> Path:

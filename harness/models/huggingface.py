@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -248,18 +248,6 @@ class Local:
             raise CouldNotRun(
                 f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
             ) from error
-
-
-def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local]:
-    """What opens a base model with an adapter or without one; all of them share the base."""
-    base: list[Base] = []
-
-    def open_model(adapter: Path | None) -> Local:
-        local = Local(name, watch, adapter, base=base[0] if base else None, options=options)
-        base[:] = [local.base]
-        return local
-
-    return open_model
 
 
 def engine(placement: Placement) -> dict[str, str]:

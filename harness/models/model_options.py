@@ -10,6 +10,7 @@ from tunegate.harness.core.errors import Refused, show_path
 
 AUTO = "auto"
 SERVER = "openai:"
+VLLM = "vllm:"
 IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
 
@@ -45,6 +46,22 @@ class ModelOptions:
 def is_server(model: str) -> bool:
     """Whether a server answers for the model of this name."""
     return model.startswith(SERVER)
+
+
+def is_vllm(model: str) -> bool:
+    """Whether a vLLM that the run starts answers for the model of this name."""
+    return model.startswith(VLLM)
+
+
+def vllm_model(model: str) -> str:
+    """The model in `vllm:MODEL`: a folder, a Hub id, or the embedded one.
+
+    Raises:
+        Refused: nothing is named.
+    """
+    if not (name := model.removeprefix(VLLM)):
+        raise Refused(f"--tg-model {VLLM}MODEL: expected a folder, a Hub id or smollm2, found nothing")
+    return name
 
 
 def split_server(model: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, text_digest
 from tunegate.harness.core.formatting import listed
@@ -78,8 +79,13 @@ def verify_release(adapter: Path) -> list[str]:
         said = ", ".join(key for key in odd if key != "digest")
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
+    engine = record.fingerprint["engine"]
+    judged = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
+    for name, each in record.engines.items():
+        judged += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
     return [
         *lines,
+        f"judged on {judged}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
 

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
-from tunegate.harness.baselines.lookup import baseline_references, release_notes
+from tunegate.harness.baselines.lookup import baseline_references, engine_notes, release_notes
 from tunegate.harness.baselines.recording import write_baselines
-from tunegate.harness.baselines.releases import check_not_withdrawn
+from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, TunegateError, show_path
@@ -24,6 +24,7 @@ from tunegate.harness.core.files import json_text
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
+from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.loader import load_tasks
@@ -134,10 +135,12 @@ def release_adapter(
     again = score_again(units, replace(record, openings=numbers), _name(record), watch)
     scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
     compared = {name: each.record for name, each in scored.items()}
-    decided = gate.compare(tasks, again.record, compared, [training["task"]])
+    compared, engines = _on_one_engine(record, compared, units, baselines, open_model, watch)
+    decided = gate.compare(tasks, replace(again.record, engines=engines), compared, [training["task"]])
     _check_decision(decided, record, tasks)
     # And outputs are only what files say: both sides are asked again.
-    models = {"adapter": open_model(adapter), next(iter(references)): open_model(None)}
+    sides = {"adapter": adapter, next(iter(references)): None}
+    models = {name: open_model(folder) for name, folder in sides.items() if name not in engines}
     _check_models(models, fingerprint, _name(record))
     _check_base_name(adapter, model, models["adapter"].fingerprint)
     now, compared, asked = ask_again(tasks, again.record, compared, [training["task"]], models, watch)
@@ -147,10 +150,30 @@ def release_adapter(
     openings = [numbers[unit.key] for unit in units if unit.sealed]
     about = {"asked": asked.line(), "sealed": {"others": max(openings) - 1} if openings else {}}
     done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen, about)
-    sides = {_name(record): again, **{f"the {name}": each for name, each in scored.items()}}
-    notes = [line for name, each in sides.items() for line in each.notes(name)]
-    notes += release_notes(references, record.fingerprint["subject"])
+    notes = [
+        *again.notes(_name(record)), *(line for name, each in scored.items() for line in each.notes(f"the {name}")),
+        *engine_notes(references, fingerprint), *release_notes(references, record.fingerprint["subject"]),
+    ]  # fmt: skip
     return replace(done, notes=(*notes, asked.line()))
+
+
+def _on_one_engine(
+    record: Record,
+    references: Mapping[str, Record],
+    units: Sequence[Unit],
+    baselines: Path,
+    open_model: OpenModel,
+    watch: Watch,
+) -> tuple[dict[str, Record], dict[str, Any]]:
+    """The references, those of another engine asked again on that of the record: all their cases, past every cache."""
+    expected, models = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"]), dict[str, Model]()
+    for name, each in references.items():
+        if is_elsewhere(each, expected):
+            sha = each.fingerprint["subject"].get("adapter")
+            models[name] = open_model(released_adapter(baselines, each, watch) if sha else None)
+            same = replace(expected, subject={**expected.subject, "adapter": sha})
+            _check_models({name: models[name]}, same, _name(record))
+    return ask_here(references, models, units, watch, sealed=True)
 
 
 def _check_folder(adapter: Path) -> None:
@@ -302,7 +325,7 @@ def _write(
     manifest = json_text(make_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
     texts = {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: manifest}
     slug = str(decided.fingerprint["subject"]["model"])
-    notes = write_baselines(baselines, slug, decided, units, seen, released=True, folder=folder, more=texts)
+    notes = write_baselines(baselines, slug, decided, units, seen, released=folder, more=texts)
     return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
 
 

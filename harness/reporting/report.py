@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.evaluation.record import Record, Result
@@ -277,8 +278,18 @@ def provenance(record: Record) -> dict[str, str]:
         "outputs": "supplied, not generated" if record.is_supplied else "generated",
         **{name: str(value) for name, value in subject.items() if value},
         **{f"engine: {name}": str(value) for name, value in engine.items()},
+        **{f"{name}, asked again": text for name, text in asked_again(record).items()},
     }
     return {name: value for name, value in found.items() if value}
+
+
+def asked_again(record: Record) -> dict[str, str]:
+    """By reference that was asked again on this engine: what the one was that it was recorded on, in words."""
+    now = record.fingerprint["engine"]
+    return {
+        name: f"recorded with {', '.join(engine_differences(each['engine'], now))}"
+        for name, each in record.engines.items()
+    }
 
 
 def rerun(record: Record) -> str:

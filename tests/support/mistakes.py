@@ -36,6 +36,8 @@ from tests.support.spoil import (
 
 # the commands; each passes where no mistake is made
 GATE = "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed"
+UNKNOWN = "expected the baseline ( ... ) in the ledger, which names another one as the last; record it again"
+BARE = "pytest suites/ --tg-against=baseline --tg-sealed"
 RECORD = "pytest suites/ --tg-record --tg-sealed"
 OUTPUTS = "pytest suites/ --tg-model=replay:outputs.jsonl --tg-against=base.json"
 RELEASE = "tunegate release tuned"
@@ -191,12 +193,12 @@ MISTAKES = {
                put("model/tokenizer.json", "model.unk_token", None)),
         caught("the chat template is another", GATE, 4, "expected the template it was trained on",
                replace("model/chat_template.jinja", "assistant", "helper")),
-        caught("the baseline is another backend's", GATE, 4, recorded("backend vllm (now transformers)"),
+        caught("the baseline is said to be another backend's", GATE, 4, UNKNOWN,
                put(BASE, "engine.backend", "vllm"), stamp(BASE)),
-        caught("the baseline is of another dtype", GATE, 4, recorded("dtype bfloat16 (now float32)"),
+        caught("the baseline is said to be of another dtype", GATE, 4, UNKNOWN,
                put(BASE, "engine.dtype", "bfloat16"), stamp(BASE)),
-        caught("the baseline is another library version's", GATE, 4, recorded("peft 0.1 (now ... )"),
-               put(BASE, "engine.peft", "0.1"), stamp(BASE)),
+        caught("the base is judged on another engine than its baseline's", f"{BARE} --tg-dtype=bfloat16", 4,
+               recorded("dtype float32 (now bfloat16)"), passes=GATE),
         caught("the base is on another rung", f"{GATE} --tg-rung=steps", 4, recorded("another rung"), passes=GATE),
         caught("the adapter's folder is missing", GATE, 4, "found no such folder", remove("tuned")),
         caught("the adapter's folder is empty", GATE, 4,
@@ -304,8 +306,7 @@ MISTAKES = {
                put(TRIAGE, "prompt.system", "Count well."), ran(RECORD), passes=GATE),
     ),
     "The ledger and the last release": (
-        caught("another tool edited a baseline", GATE, 4,
-               "expected the baseline ( ... ) in the ledger, which names another one as the last; record it again",
+        caught("another tool edited a baseline", GATE, 4, UNKNOWN,
                put(BASE, "cases.c03.score", 1.0), stamp(BASE)),
         caught("the ledger is deleted", GATE, 4, "in the ledger, which names none of this model yet; record it again",
                remove("baselines/ledger")),

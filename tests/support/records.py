@@ -87,7 +87,8 @@ def save(root: Path, made: Record, units: Sequence[Unit], released: bool = False
     """Write baseline files (or those of a release) as the only writer."""
     slug = str(made.fingerprint["subject"]["model"])
     undo_cut_off(root)  # as every command that records does
-    return write_baselines(root, slug, made, units, state(root, slug, units, released), released)
+    adapter = root.parent / "adapter" if released else None
+    return write_baselines(root, slug, made, units, state(root, slug, units, released), adapter)
 
 
 def training_record(**more: Any) -> dict[str, Any]:

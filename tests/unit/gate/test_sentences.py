@@ -155,6 +155,13 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "Trained for a task without a target": {"units": one(moved(200)), "trained": ("desk",)},
     "A task that the adapter was not trained for": {"units": one(moved(200), policy=TARGET), "trained": ()},
     "No task.yaml": {"units": one(moved(200)), "declared": False},
+    "A baseline of another engine, asked again on this one": {
+        "units": one(moved(200)),
+        "engines": {"cases": 200, "other_outputs": 31, "lost": ["c003", "c017"], "gained": ["c150"]},
+    },
+    "A baseline of another engine that moved nothing": {
+        "units": one(moved(200)), "engines": {"cases": 200, "other_outputs": 4, "lost": [], "gained": []},
+    },
 }  # fmt: skip
 
 
@@ -171,6 +178,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         sealed: bool = False,
         declared: bool = True,
         kind: str = "pass/fail",
+        engines: dict[str, Any] | None = None,
     ) -> Record:
         monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind=kind))
         root = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -187,7 +195,8 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rec
         references = {"baseline": record(tasks, scored("base"))}
         if last := scored("last"):
             references["last release"] = record(tasks, last)
-        tuned = record(tasks, scored("tuned"), sealed=sealed, openings=openings or {})
+        asked_again = {"baseline": {"engine": {}, "units": {"desk/triage": engines}}} if engines else {}
+        tuned = record(tasks, scored("tuned"), sealed=sealed, openings=openings or {}, engines=asked_again)
         return gate.compare(tasks, tuned, references, list(trained))
 
     return evaluate

@@ -26,7 +26,7 @@ from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, writ
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
-from tunegate.harness.models import huggingface
+from tunegate.harness.models import opening
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -594,7 +594,7 @@ def test_a_refusal_is_told_with_its_exit_code(desk):
 def test_the_commands_print_json(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(huggingface, "opener", lambda *_: desk.opener(record))
+    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
@@ -609,7 +609,7 @@ def test_the_commands_print_json(desk, monkeypatch):
 def test_the_commands_are_quiet(desk, monkeypatch):
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(huggingface, "opener", lambda *_: desk.opener(record))
+    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(record))
 
     released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
     verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])

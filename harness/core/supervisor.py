@@ -1,0 +1,58 @@
+"""Run as a program of its own: it starts a command, and ends it with all its children once whoever asked is gone.
+
+    python -I supervisor.py COMMAND ...
+
+What it reads on stdin ends when its parent does, however that ended: by itself, by an error or by a kill.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import FrameType
+
+GRACE = 10.0  # seconds between the request to end and the kill
+
+
+def run(command: list[str]) -> int:
+    """Run a command in a process group of its own; returns its exit status."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def asked_to_end(_signal: int, _frame: FrameType | None) -> None:
+        end(process)
+
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, asked_to_end)
+    threading.Thread(target=_until_left, args=(process,), daemon=True).start()
+    status = process.wait()
+    _signal_group(process, signal.SIGKILL)  # children that outlived it
+    return status
+
+
+def _until_left(process: subprocess.Popen[bytes]) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its group: politely, then not."""
+    _signal_group(process, signal.SIGTERM)
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and process.poll() is None:
+        time.sleep(0.05)
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # gone already
+        os.killpg(process.pid, what)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

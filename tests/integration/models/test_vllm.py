@@ -1,0 +1,278 @@
+"""A vLLM that the run starts, in its place a program that takes the same arguments; the real one: tests/services."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
+from tests.support.fake_vllm import install
+from tests.unit.session.test_session import judged, options  # noqa: F401  (a fixture)
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.vllm import Vllm
+from tunegate.harness.models.vllm_process import ARGUMENTS, LOGS, PYTHON
+
+HELLO = Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))
+ABOUT = Request("b", (), Decoding(max_new_tokens=1), texts=("Hello.",))
+STARTS = """
+import sys, time
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.api import Request
+from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.vllm import Vllm
+model = Vllm("vllm:" + sys.argv[1], quiet())
+print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
+sys.stdout.flush()
+time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON, str(install(tmp_path / "venv")))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def manner(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda name: monkeypatch.setenv("FAKE_VLLM", name)
+
+
+@pytest.fixture
+def opened(tiny_model: Path):
+    """Opens the tiny model, with adapters on the same server."""
+    models: list[Vllm] = []
+
+    def open_model(adapter: Path | None = None, **more) -> Vllm:
+        base = models[0].base if models else None
+        models.append(Vllm(f"vllm:{tiny_model}", quiet(), adapter, base=base, options=ModelOptions(**more)))
+        return models[-1]
+
+    yield open_model
+    for model in models:
+        model.base.stop()
+
+
+def logs(root: Path) -> list[str]:
+    return [path.read_text() for path in sorted((root / LOGS).glob("*.log"))]
+
+
+def is_gone(log: str) -> bool:
+    """Whether the server of a log is no longer there, within a few seconds."""
+    pid = int(re.search(r"^pid (\d+)", log, re.MULTILINE)[1])
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_base_and_adapters_answer_on_one_server(tmp_path, opened, make_adapter):
+    one, two = make_adapter("one"), make_adapter("two")
+    models = [opened(), opened(one), opened(two)]
+    assert not logs(tmp_path), "nothing starts before it is asked"
+    assert [[each.output for each in model.answer([HELLO])] for model in models] == [
+        ["answer 0"], ["answer 1"], ["answer 2"]
+    ]  # fmt: skip
+    [log] = logs(tmp_path)
+    started = log.splitlines()[0]
+    assert all(f"tg-{adapter_digest(each)}=" in started for each in (one, two))
+    assert "--max-loras 2 --max-cpu-loras 2 --max-lora-rank 8" in started
+    assert "--dtype float32 --max-model-len 4096" in started
+    assert '"stops": [2]' in log, "answers end where those of a local model do"
+    models[0].base.stop()
+    assert is_gone(log)
+
+
+def test_it_is_the_same_model_on_another_engine(opened, tiny_model, tiny_adapter, monkeypatch):
+    model, here = opened(tiny_adapter), Local(str(tiny_model), quiet(), tiny_adapter)
+    assert model.fingerprint.subject == here.fingerprint.subject
+    assert model.fingerprint.engine == {
+        "backend": "vllm", "vllm": "9.9", "dtype": "float32", "device": "cpu", "max_model_len": "4096",
+        "prompt": "token ids",
+    }  # fmt: skip
+    monkeypatch.setenv(ARGUMENTS, "--enforce-eager --seed 1")
+    other = Vllm(f"vllm:{tiny_model}", quiet(), options=ModelOptions(dtype="bfloat16"))
+    assert other.fingerprint.engine["arguments"] == "--enforce-eager --seed 1"
+    assert other.fingerprint.engine["dtype"] == "bfloat16"
+
+
+def test_it_loads_the_weights_that_were_digested_and_no_others(tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / "more.safetensors").write_bytes(b"others")
+    (folder / "model.safetensors.index.json").write_text("{}")  # which transformers passes over, and vLLM follows
+    model = Vllm(f"vllm:{folder}", quiet())
+    list(model.answer([HELLO]))
+    model.base.stop()
+    [files] = re.findall("^files .*", logs(tmp_path)[0], re.MULTILINE)
+    assert "'model.safetensors'" in files
+    assert "more" not in files
+    assert "index" not in files
+
+
+def test_arguments_that_the_run_sets_are_refused(monkeypatch, tiny_model):
+    monkeypatch.setenv(ARGUMENTS, "--port=1 --api-key x --seed 1")
+    with pytest.raises(Refused, match="expected arguments that the run does not set, found --api-key, --port"):
+        Vllm(f"vllm:{tiny_model}", quiet())
+
+
+def test_the_users_length_stands_in_the_engine(monkeypatch, opened, tmp_path):
+    monkeypatch.setenv(ARGUMENTS, "--max-model-len 64")
+    model = opened()
+    assert (model.fingerprint.engine["arguments"], "max_model_len" in model.fingerprint.engine) == (
+        "--max-model-len 64", False
+    )  # fmt: skip
+    list(model.answer([HELLO]))
+    assert logs(tmp_path)[0].splitlines()[0].count("--max-model-len") == 1
+
+
+def test_log_probabilities_are_of_the_given_text_alone(opened):
+    [found] = opened().answer([ABOUT])
+    assert found.logprobs == ((-1.0,) * 6,), "a letter a token, behind what begins a text"
+
+
+def test_an_adapter_that_the_server_ignores_is_refused(opened, make_adapter, manner):
+    manner("ignores")
+    with pytest.raises(Refused, match=r"adapter .*one: not acting: behind vLLM the log-probabilities of a probe are"):
+        list(opened(make_adapter("one")).answer([HELLO]))
+
+
+def test_an_adapter_that_the_server_left_out_is_refused(opened, tmp_path, make_adapter, manner):
+    manner("misses")
+    with pytest.raises(Refused, match=r"expected vLLM at \S+ to serve tg-\w{64}, found tg-.*left an adapter out"):
+        list(opened(make_adapter("one")).answer([HELLO]))
+    assert is_gone(logs(tmp_path)[0])
+
+
+def test_a_server_that_ends_while_it_loads_is_told_with_the_end_of_its_log(opened, manner):
+    manner("dies")
+    with pytest.raises(CouldNotRun) as error:
+        list(opened().answer([HELLO]))
+    assert str(error.value).startswith("expected vLLM to start, found that it ended; the end of its log (")
+    assert str(error.value).endswith("\n  ValueError: not enough memory for the cache")
+
+
+def test_a_server_that_ends_while_it_is_asked_is_told_so(opened, manner, monkeypatch):
+    monkeypatch.setattr("tunegate.harness.models.http_client.FIRST_PAUSE", 0.01)
+    manner("leaves")
+    requests = [HELLO, replace(HELLO, key="c")]
+    with pytest.raises(CouldNotRun, match=r"(?s)vLLM ended while it was asked \(.*the end of its log.*out of memory"):
+        list(opened().answer(requests))
+
+
+def test_an_adapter_that_changed_since_it_was_named_is_refused(opened, tmp_path, make_adapter):
+    folder = shutil.copytree(make_adapter("one"), tmp_path / "one")
+    model = opened(folder)
+    shutil.copyfile(make_adapter("two") / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+    with pytest.raises(Refused, match="found it changed meanwhile"):
+        list(model.answer([HELLO]))
+
+
+def test_a_rank_that_it_cannot_serve_is_refused_before_it_starts(opened, tmp_path, make_adapter):
+    folder = shutil.copytree(make_adapter("one"), tmp_path / "one")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 1024}))
+    with pytest.raises(Refused, match=r"r: expected a rank up to 512, which vLLM serves, found \[1024\]"):
+        list(opened(folder).answer([HELLO]))
+    assert not logs(tmp_path)
+
+
+# --- whatever ends the run
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_the_run_however_that_ends(tmp_path, tiny_model, how):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS, str(tiny_model)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "['answer 0']\n"
+        run.send_signal(how)
+        run.wait(60)
+    assert is_gone(logs(tmp_path)[0])
+
+
+def test_it_ends_where_an_answer_is_no_longer_wanted(tmp_path, opened):
+    answers = opened().answer([HELLO])
+    next(answers)
+    answers.close()
+    opened().base.stop()
+    assert is_gone(logs(tmp_path)[0])
+
+
+# --- whose it is
+
+
+def test_without_an_installation_it_says_how_to_name_one(monkeypatch, tiny_model):
+    monkeypatch.delenv(PYTHON)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    with pytest.raises(CouldNotRun, match=f"expected an installation of vLLM, found none; name .* export {PYTHON}=/"):
+        Vllm(f"vllm:{tiny_model}", quiet())
+
+
+def test_a_python_without_it_is_no_installation(monkeypatch, tiny_model):
+    monkeypatch.setenv(PYTHON, sys.executable)
+    with pytest.raises(CouldNotRun, match="expected a Python that has vLLM, found one without it"):
+        Vllm(f"vllm:{tiny_model}", quiet())
+
+
+def test_the_users_own_configuration_may_name_it(tmp_path, monkeypatch, opened):
+    python = os.environ[PYTHON]
+    monkeypatch.delenv(PYTHON)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "tunegate").mkdir(parents=True)
+    (tmp_path / "config" / "tunegate" / "config.toml").write_text(f'vllm-python = "{python}"\n')
+    assert str(opened().base.installation.python) == python
+
+
+def test_no_key_reaches_it(opened, monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNEGATE_API_KEY", "a-secret-of-mine")
+    monkeypatch.setenv("TUNEGATE_API_HOST", "api.example.com")
+    list(opened().answer([HELLO]))
+    pid = int(re.search(r"^pid (\d+)", logs(tmp_path)[0], re.MULTILINE)[1])
+    assert b"a-secret-of-mine" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+# --- runs
+
+
+def test_adapters_share_a_server_and_have_records_of_their_own(local, tmp_path, make_adapter, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path / "cache"))
+    served = replace(
+        local, model=f"vllm:{local.model}", adapters=(make_adapter("one"), make_adapter("two")), against="baseline"
+    )
+    session = judged(served)
+    [log] = logs(tmp_path)
+    assert is_gone(log), "it ended with the run"
+    records = session.records
+    assert [each.cases["desk/triage/case00"].output for each in records] == ["answer 1", "answer 2"]
+    assert len({each.fingerprint["subject"]["adapter"] for each in records}) == 2
+    assert [list(each.engines) for each in records] == [["baseline"]] * 2, "recorded by transformers"
+    judged(served)
+    assert len(logs(tmp_path)) == 1, "all answers are known: nothing starts"
+
+
+def test_options_that_a_local_model_has_are_refused(options):  # noqa: F811
+    with pytest.raises(Refused, match="--tg-device with --tg-model vllm:MODEL: vLLM computes where it was built for"):
+        judged(replace(options, model="vllm:smollm2", opened=ModelOptions(device="cpu")))
+    with pytest.raises(Refused, match="expected a folder, a Hub id or smollm2, found nothing"):
+        judged(replace(options, model="vllm:"))

@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "accelerate",
     ),
     "server": ("httpx2",),
+    "gguf": ("xllamacpp",),
     "train": ("trl", "datasets"),
 }
 
@@ -45,7 +46,8 @@ def check_train() -> None:
     Raises:
         CouldNotRun: names what is missing.
     """
-    gone = [module for extra in EXTRAS.values() for module in extra if importlib.util.find_spec(module) is None]
+    needed = (*EXTRAS["models"], *EXTRAS["train"])
+    gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
         raise CouldNotRun(f"a training needs {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")
 

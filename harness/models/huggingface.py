@@ -66,6 +66,10 @@ class Base:
             self._change(adapter, expected)
         return self._in_memory
 
+    def forget(self) -> None:
+        """Leave the memory to others; it is loaded again when it is asked."""
+        self._in_memory = self._active = None
+
     def _load(self) -> Any:
         model = load_base(self.folder, self.placement)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)

@@ -43,12 +43,11 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Model
-from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
-from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
 
 RUNS = Path(".tunegate/runs")
@@ -277,7 +276,7 @@ class Session:
         if not isinstance(candidate.model, Replay):
             # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
             fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
-            with closing(Store(cache_folder() / "generations.sqlite")) as store:
+            with closing(Store(store_path(), self.options.cache_size)) as store:
                 cached = Cached(candidate.model, store, candidate.known, fresh)
                 record = self._ask(cached, watch)
             if is_server(self.options.model) and cached.reused:
@@ -327,7 +326,7 @@ class Session:
     @property
     def _targets_stay(self) -> bool:
         """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
-        return (self.options.replays or self.options.against != BASELINE) and not self.options.hold_only
+        return self.options.replays or self.options.against != BASELINE
 
     def _ask(self, model: Model, watch: Watch) -> Record:
         return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)

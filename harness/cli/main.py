@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tunegate.harness.cli.begin import init, tour
+from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
@@ -42,6 +43,7 @@ COMMANDS = (
     (view, "Open a record as a page.", "tunegate view record.json"),
     (comment, "Say it on the pull request.", "tunegate comment decision.json"),
     (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
+    (cache, "Look at what is kept, check or clear it.", "tunegate cache check"),
     (demo, "Run the whole loop on a small model.", "tunegate demo"),
 )
 

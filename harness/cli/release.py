@@ -13,7 +13,9 @@ from tunegate.harness.cli.common import (
     FIXTURES,
     RUNS,
     Adapter,
+    Attention,
     Baselines,
+    ByAttention,
     Cases,
     ChatTemplate,
     Deadline,
@@ -23,6 +25,8 @@ from tunegate.harness.cli.common import (
     InFlight,
     Json,
     OnDevice,
+    Quantization,
+    Quantized,
     Quiet,
     Run,
     Tokenizer,
@@ -49,6 +53,8 @@ def release(
     model: Annotated[str, shared("model")] = "smollm2",
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     withdraw: Annotated[bool, shared("withdraw")] = False,
     reason: Annotated[str | None, shared("reason")] = None,
@@ -74,7 +80,13 @@ def release(
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
-        asked = opener(model, watch, ModelOptions(str(device), str(dtype), chat_template))
+        asked = opener(
+            model,
+            watch,
+            ModelOptions(
+                str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
+            ),
+        )
         done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
@@ -173,6 +185,8 @@ def parity(
     run: Run = None,
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     tokenizer: Tokenizer = None,
     in_flight: InFlight = IN_FLIGHT,
@@ -196,7 +210,14 @@ def parity(
     record = _record_of(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
     options = ModelOptions(
-        str(device), str(dtype), chat_template if tokenizer else None, tokenizer, in_flight, deadline
+        str(device),
+        str(dtype),
+        chat_template if tokenizer else None,
+        tokenizer,
+        in_flight,
+        deadline,
+        str(attention),
+        str(quantization),
     )
     done = compare_served(scored, model, options, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, done.artefact, baselines, as_json)

@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     ),
     "server": ("httpx2",),
     "gguf": ("xllamacpp",),
+    "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets"),
 }
 

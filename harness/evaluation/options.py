@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.project import PROJECT, is_project, project_table
-from tunegate.harness.models.model_options import AUTO, DEADLINE, IN_FLIGHT, ModelOptions, is_server, split_server
+from tunegate.harness.models.model_options import (
+    CACHE_MEGABYTES,
+    DEADLINE,
+    IN_FLIGHT,
+    ModelOptions,
+    is_server,
+    split_server,
+    template_from,
+)
 
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import (
@@ -68,8 +76,13 @@ TABLE = (
     Option("dtype", "In which precision; auto: as the weights are stored, where the device multiplies that natively",
            "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
            suites=True, stands=True),
-    Option("chat-template", "A chat template in Jinja, for a model that has none, or instead of its own", "FILE", Path,
-           suites=True, stands=True),
+    Option("attention", "Which implementation computes attention; auto: the one that transformers takes",
+           "auto|eager|sdpa|flash_attention_2", default="auto",
+           choices=("auto", "eager", "sdpa", "flash_attention_2"), suites=True, stands=True),
+    Option("quantization", "Round a local model's weights when it is loaded, by bitsandbytes on an NVIDIA GPU",
+           "none|8bit|4bit", default="none", choices=("none", "8bit", "4bit"), suites=True, stands=True),
+    Option("chat-template", "A chat template in Jinja, for a model without one or instead of its own; none: plain text",
+           "FILE|none", Path, suites=True, stands=True),
     Option("tokenizer", "Ask a server in token ids, by this model's tokenizer: smollm2, a folder, a Hub id", "MODEL",
            suites=True, stands=True),
     Option("in-flight", "Requests that a server is asked at a time", "N", int, IN_FLIGHT, least=1, suites=True,
@@ -84,6 +97,8 @@ TABLE = (
     Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
     Option("fresh", "Ask the model again, past the cache and the recorded outputs", suites=True, type=bool,
            default=False),
+    Option("cache-size", "Megabytes of answers that are kept; those go first that were not used for the longest time",
+           "MB", int, CACHE_MEGABYTES, least=1, suites=True, stands=True),
     Option("noise", "With --tg-record: ask the model a second time, and keep which cases flip by themselves",
            suites=True, type=bool, default=False),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
@@ -150,10 +165,7 @@ OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`.
-
-    Without an option of its own: under `hold_only` targets guard, for what is judged is the reference in another form.
-    """
+    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`."""
 
     root: Path
     model: str = "smollm2"
@@ -173,7 +185,7 @@ class Options:
     timing: bool = False
     ledger_remote: str | None = None
     opened: ModelOptions = field(default_factory=ModelOptions)
-    hold_only: bool = False
+    cache_size: int = CACHE_MEGABYTES
 
     @property
     def replays(self) -> bool:
@@ -265,8 +277,8 @@ class Options:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
         if self.timing:
             yield f"--tg-timing with {here}: base and adapter are timed side by side on one engine, which is not here"
-        if given := [f"--tg-{name}" for name in ("device", "dtype") if getattr(opened, name) != AUTO]:
-            yield f"{' and '.join(given)} with {here}: whoever started the server chose that"
+        if given := opened.given("device", "dtype", "attention", "quantization"):
+            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: whoever started it chose that"
         if opened.chat_template and not opened.tokenizer:
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
@@ -327,6 +339,8 @@ def standing(root: Path) -> dict[str, Any]:
 
 def _from(root: Path, name: str, value: Any) -> Any:
     """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    if name == "chat-template" and value is not None:
+        return template_from(root, value)
     if OPTIONS[name].type is Path and value is not None:
         return root / value
     if name == "model" and value.startswith(REPLAY):

@@ -141,6 +141,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         finish=completion.finish,
         generation=completion.generation,
         logprobs=completion.logprobs,
+        reasoning=completion.reasoning,
     )
 
 

@@ -20,9 +20,10 @@ from tunegate.harness.models.adapters import adapter_digest, check_base, load_as
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, batch, dealt, plan_prompts, plan_texts
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
-from tunegate.harness.models.resolve import identify, loaded_weights, resolve
+from tunegate.harness.models.reasoning import Tags, part_ids, thinking_tags
+from tunegate.harness.models.resolve import identify, loaded_weights, own_code, resolve
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
@@ -46,6 +47,11 @@ class Base:
     def tokenizer(self) -> Any:
         """Its tokenizer, padding on the left."""
         return load_tokenizer(self.folder, self.options.chat_template)
+
+    @cached_property
+    def thinking(self) -> Tags | None:
+        """The tags of its tokenizer between which it thinks; None where it has none."""
+        return thinking_tags(self.folder)
 
     @cached_property
     def placement(self) -> Placement:
@@ -92,6 +98,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
 
     Raises:
         CouldNotRun: the library is not installed or cannot read it, or it does not fit where it is to be.
+        Refused: it needs code of its own.
     """
     load = partial(
         _transformers().AutoModelForCausalLM.from_pretrained,
@@ -101,8 +108,9 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
 
     try:
         model = load_placed(load, placement or Placement())
-    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
-        raise CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}") from error
+    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, SafetensorError) as error:
+        failed = CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}")
+        raise own_code(folder) or failed from error
     return model.eval()
 
 
@@ -123,7 +131,7 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
-SET_BY = ("device", "dtype", "chat-template")  # what decides its answers, beside its name
+SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # what decides its answers, beside its name
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -163,7 +171,8 @@ class Local:
         }
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
         names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
-        return Fingerprint(subject, engine(self.base.placement), names)
+        tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
+        return Fingerprint(subject, engine(self.base.placement) | tags, names)
 
     @property
     def tokenizer(self) -> Any:
@@ -248,14 +257,25 @@ class Local:
         width = inputs["input_ids"].shape[1]
         for request, row, answer in zip(requests, rows, tokens[:, width:].tolist(), strict=True):
             length = next((place + 1 for place, token in enumerate(answer) if token in ends), None)
+            reasoning, output = self._parted(answer[:length], row)
             yield Completion(
                 key=request.key,
-                output=tokenizer.decode(answer[:length], skip_special_tokens=True),
+                output=output,
                 tokens_in=len(row),
                 tokens_out=length or len(answer),
                 finish="stop" if length else "length",
                 repeat=request.repeat,
+                reasoning=reasoning,
             )
+
+    def _parted(self, answer: list[int], prompt: list[int]) -> tuple[str, str]:
+        """What a model thought and what it answered, as texts."""
+        decode = partial(self.tokenizer.decode, skip_special_tokens=True)
+        if not self.base.thinking:
+            return "", decode(answer)
+        opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking))
+        thought, said = part_ids(answer, opening, closing, prompt)
+        return decode(thought).strip("\n"), decode(said).lstrip("\n")
 
 
 def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local]:
@@ -274,9 +294,11 @@ def engine(placement: Placement) -> dict[str, str]:
     """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
     versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
+    chosen = {"attention": placement.attention, "quantization": placement.quantization}
     return {
         "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
         "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
+        **{name: value for name, value in chosen.items() if value not in UNSAID},
     }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ class AnswerParity:
             yield f"log-probabilities: {mean:.4f} nats a token apart, {most:.4f} at most ({self.texts} texts)"
 
 
-def compare_answers(
+def answer_parity(
     tokenizer: Any, units: Sequence[Unit], expected: Record, served: Record, base: Mapping[str, str]
 ) -> AnswerParity:
     """Compare the answers of two records.

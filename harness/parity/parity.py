@@ -34,10 +34,10 @@ from tunegate.harness.models.resolve import identify
 from tunegate.harness.models.served_prompts import served_prompts
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.harness.parity.answers import AnswerParity, compare_answers
-from tunegate.harness.parity.prompts import PromptParity, compare_lengths, compare_prompts
+from tunegate.harness.parity.answers import AnswerParity, answer_parity
+from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
-from tunegate.harness.parity.weights import WeightParity, compare_weights
+from tunegate.harness.parity.weights import WeightParity, weight_parity
 from tunegate.harness.session import next_name
 
 SPARE = 64  # tokens that a server may add to a prompt, which is then told
@@ -62,10 +62,10 @@ class Parity:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is otherwise, by name."""
-        of_weights = self.weights.findings if self.weights else ()
-        found = [*self.prompts.findings, *of_weights, *self.answers.findings]
-        return list({each.rule: each for each in reversed(found)}.values())[::-1]  # each cause once
+        """What is otherwise, each cause once."""
+        every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.answers.findings]
+        firsts = {rule: next(each for each in every if each.rule == rule) for rule in [each.rule for each in every]}
+        return list(firsts.values())
 
     @property
     def is_shown(self) -> bool:
@@ -175,12 +175,12 @@ def compare_served(
     weights = None
     if kind != "server":
         with watch(f"Comparing the weights of {path.name}"):
-            weights = compare_weights(scored.base, scored.adapter, path)
+            weights = weight_parity(scored.base, scored.adapter, path)
         scored.base.forget()  # two models are not to lie in memory beside each other
     with _opened(scored, artefact, kind, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
         prompts = _prompts(scored, model, record, options)
-    answers = compare_answers(
+    answers = answer_parity(
         scored.base.tokenizer, scored.units, scored.record, record, _answers_of_base(scored, baselines)
     )
     decided = _keep(scored, _decide(scored, record, watch), runs)
@@ -265,7 +265,7 @@ def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, optio
     tokenizer = scored.base.tokenizer
     expected = scored.prompts(tokenizer)
     if isinstance(model, Local):
-        return compare_prompts(tokenizer, expected, scored.prompts(model.tokenizer))
+        return prompt_parity(tokenizer, expected, scored.prompts(model.tokenizer))
     if model.tokenizer is not None:
         return PromptParity("sent as token ids", len(expected), len(expected))
     shown = served_prompts(model.fingerprint.names["model"], [each.messages for each in scored.asked.values()], options)
@@ -274,11 +274,11 @@ def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, optio
         ids[:1] == [tokenizer.bos_token_id] for ids in expected.values()
     )
     if shown is None:
-        return compare_lengths({key: len(ids) for key, ids in expected.items()}, counts, begins)
-    found = compare_prompts(tokenizer, expected, dict(zip(expected, shown, strict=True)))
+        return length_parity({key: len(ids) for key, ids in expected.items()}, counts, begins)
+    found = prompt_parity(tokenizer, expected, dict(zip(expected, shown, strict=True)))
     # what it shows and what it reads may be two things
     known = {key: len(ids) for key, ids in expected.items() if counts[key] is not None}
-    return found if found.findings else replace(found, findings=compare_lengths(known, counts, begins).findings)
+    return found if found.findings else replace(found, findings=length_parity(known, counts, begins).findings)
 
 
 def _answers_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:

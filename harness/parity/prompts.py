@@ -33,7 +33,7 @@ class PromptParity:
         return f"prompts: {how[self.seen]} {self.same} of {self.of}"
 
 
-def compare_prompts(
+def prompt_parity(
     tokenizer: Any, expected: Mapping[str, list[int]], served: Mapping[str, Sequence[int]]
 ) -> PromptParity:
     """Compare prompts by their token ids, each by the key of its case.
@@ -52,7 +52,7 @@ def compare_prompts(
     return PromptParity("token ids", len(expected) - len(differing), len(expected), findings)
 
 
-def compare_lengths(expected: Mapping[str, int], served: Mapping[str, int | None], begins: bool) -> PromptParity:
+def length_parity(expected: Mapping[str, int], served: Mapping[str, int | None], begins: bool) -> PromptParity:
     """Compare prompts of which a server tells no more than the number of tokens; `begins`: the judged have a BOS."""
     counts = {key: count for key in expected if (count := served[key]) is not None}
     gaps = {key: count - expected[key] for key, count in counts.items() if count != expected[key]}
@@ -61,8 +61,8 @@ def compare_lengths(expected: Mapping[str, int], served: Mapping[str, int | None
         [(gap, _)] = Counter(gaps.values()).most_common(1)
         by = f"{abs(gap)} token{'s' if abs(gap) > 1 else ''} {'more' if gap > 0 else 'fewer'} most often"
         rule, like = _by_gap(gap, begins)
-        message = f"{len(gaps)} of {len(expected)} prompts are longer or shorter, {by}{like}; first: {next(iter(gaps))}"
-        findings.append(Finding(rule, message))
+        message = f"{len(gaps)} of {len(expected)} prompts are longer or shorter, by {by}{like}"
+        findings.append(Finding(rule, f"{message}; first: {next(iter(gaps))}"))
     if lacking := len(expected) - len(counts):
         findings.append(Finding("unseen", f"{lacking} prompts came back without the number of their tokens"))
     return PromptParity("lengths", len(counts) - len(gaps), len(expected), tuple(findings))
@@ -87,7 +87,7 @@ def _differences(tokenizer: Any, expected: list[int], served: list[int]) -> Iter
     twice = _leading(after, bos) - _leading(before, bos)
     if twice > 0:
         already = _leading(before, bos) > 0
-        yield Finding("doubled-bos", f"the text begins with {bos} {'twice' if already else ', which is added'}")
+        yield Finding("doubled-bos", f"the text begins with {bos}{' twice' if already else ', which is added'}")
     elif twice < 0:
         yield Finding("lost-bos", f"the text does not begin with {bos}, as the judged one does")
     before, after = (text[_leading(text, bos) * len(bos) :] for text in (before, after))

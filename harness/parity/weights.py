@@ -47,7 +47,7 @@ class WeightParity:
         return f"weights: {100 * self.error:.2g} % off on average, in {self.matrices} matrices"
 
 
-def compare_weights(base: Base, adapter: Path, artefact: Path) -> WeightParity:
+def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     """Compare the weights of an artefact with those of the base and the adapter on it, matrix by matrix.
 
     Raises:

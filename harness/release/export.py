@@ -78,7 +78,7 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
-        shutil.copy(base.options.chat_template, folder / TEMPLATE)
+        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
 
 
 def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:

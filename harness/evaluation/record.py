@@ -41,6 +41,11 @@ class Result:
     logprobs: LogProbs = ()
     reasoning: str = ""
 
+    @property
+    def first(self) -> Result:
+        """Its answer, the first of several."""
+        return self.repeats[0] if self.repeats else self
+
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
         """The completion that it scores, to be scored again."""
         return Completion(

@@ -13,6 +13,7 @@ from tunegate.harness.models.http_client import HttpClient, Rejected
 from tunegate.harness.models.model_options import ModelOptions, split_server
 
 Show = Callable[[HttpClient, str, list[dict[str, str]]], Awaitable[list[int]]]
+LAST = 1 << 31  # beyond any token id
 API = "/v1"  # the ways to a prompt lie beside it
 TEMPLATE, TOKENIZE = "apply-template", "tokenize"
 #: What a server answers that has no such way, or takes no such question there.
@@ -65,7 +66,7 @@ async def _by_vllm(client: HttpClient, model: str, messages: list[dict[str, str]
 
 def _ids(client: HttpClient, answer: Mapping[str, Any]) -> list[int]:
     found = answer.get("tokens")
-    if not isinstance(found, list) or not found or not all(type(each) is int for each in found):
+    if not isinstance(found, list) or not found or not all(type(each) is int and 0 <= each < LAST for each in found):
         raise CouldNotRun(
             f"{client.url}/{TOKENIZE}: expected the token ids of a prompt, found {shown(str(found)[:80])}"
         )

@@ -65,7 +65,7 @@ def answer_parity(
     """
     greedy = [case.key for unit in units if not unit.of for case in unit.cases if not case.decoding.temperature]
     pairs = {
-        key: (old, new)
+        key: (old.first, new.first)
         for key in greedy
         if (old := expected.cases.get(key)) and (new := served.cases.get(key))
         and old.output is not None and new.output is not None

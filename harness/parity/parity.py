@@ -70,7 +70,8 @@ class Parity:
     @property
     def is_shown(self) -> bool:
         """Whether what is served is what was judged: no cause of a difference is found, and every unit holds."""
-        return not gate.blocked(self.record) and {each.rule for each in self.findings} <= LEFT_TO_THE_GATE
+        held = bool(self.record.verdicts) and not gate.blocked(self.record)
+        return held and {each.rule for each in self.findings} <= LEFT_TO_THE_GATE
 
     def lines(self) -> Iterator[str]:
         """What was seen, in words."""
@@ -269,7 +270,7 @@ def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, optio
     if model.tokenizer is not None:
         return PromptParity("sent as token ids", len(expected), len(expected))
     shown = served_prompts(model.fingerprint.names["model"], [each.messages for each in scored.asked.values()], options)
-    counts = {key: record.cases[key].tokens_in for key in expected}
+    counts = {key: record.cases[key].first.tokens_in for key in expected}
     begins = tokenizer.bos_token_id is not None and all(
         ids[:1] == [tokenizer.bos_token_id] for ids in expected.values()
     )

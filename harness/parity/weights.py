@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
@@ -20,11 +22,14 @@ from tunegate.harness.models.resolve import loaded_weights
 if TYPE_CHECKING:
     import torch
 
+#: What the library ends with at a file that is none, or damaged.
+UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, AssertionError)
 Read = Callable[[str], "torch.Tensor | None"]
 MOST = 32  # matrices of each sort that are looked at, evenly over the layers
 #: Relative errors. float16 is off by .0003, bfloat16 by .002, 8 bits by .006, 4 bits by .07, 2 bits by .3 and more;
 #: another model's weights by 1.4.
 ROUNDED, OTHER = 0.03, 0.9
+TINY = 1e-30  # of a norm: a matrix of zeros has none
 APPLIED = (0.5, 1.5)  # how often the adapter is in the weights: once
 
 
@@ -52,6 +57,7 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
 
     Raises:
         CouldNotRun: the artefact cannot be read.
+        Refused: its weights hold NaN or infinity.
     """
     merged = base.with_adapter(adapter, adapter_digest(adapter)).merge_and_unload(safe_merge=True).state_dict()
     with ExitStack() as stack:
@@ -62,10 +68,13 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
             if found is None or before is None or found.shape != weight.shape:
                 continue
             added, moved = weight - before, found - before
-            if added.any():
-                times.append(float((moved * added).sum() / (added * added).sum()))
+            if size := float((added * added).sum()):
+                times.append(float((moved * added).sum()) / size)
                 moved = moved - times[-1] * added  # apart from how far the adapter moves them
-            errors.append(float(moved.norm() / weight.norm()))
+            off = float(moved.norm()) / max(float(weight.norm()), TINY)
+            if not math.isfinite(off):
+                raise Refused(f"{show_path(artefact)}: expected finite weights, found NaN or infinity in {shown(name)}")
+            errors.append(off)
     error = statistics.median(errors) if errors else None
     share = statistics.median(times) if times else None
     return WeightParity(len(errors), error, share, tuple(_named(error, share)))
@@ -129,7 +138,7 @@ def _gguf(path: Path) -> Read:
         [known] = (each for each, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
         names = gguf.get_tensor_name_map(known, blocks)
         tensors = {tensor.name: tensor for tensor in reader.tensors}
-    except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise CouldNotRun(f"{show_path(path)}: expected a GGUF file of a language model, found: {error!r}") from error
 
     def read(name: str) -> Any:
@@ -137,7 +146,10 @@ def _gguf(path: Path) -> Read:
         # llama.cpp keeps the rows of queries and keys in another order
         if called not in tensors or called.endswith(("attn_q.weight", "attn_k.weight")):
             return None
-        tensor = tensors[called]
-        return torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy()).float()
+        try:
+            weights = gguf.quants.dequantize(tensors[called].data, tensors[called].tensor_type)
+        except NotImplementedError:  # a way of rounding that the library cannot undo
+            return None
+        return torch.from_numpy(weights.copy()).float()
 
     return read

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from tests.support.fault_server import says, serving
 from tests.support.served import (
     another,
     change_weights,
@@ -21,6 +22,8 @@ from tests.support.stand_in import standing_in
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.served_prompts import served_prompts
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,11 @@ def test_what_became_of_weights_is_named(place, merged, rule, change):
     assert not parity.is_shown
 
 
+def test_weights_that_are_no_numbers_are_refused(place, merged):
+    with pytest.raises(Refused, match="merged: expected finite weights, found NaN or infinity in model"):
+        compared(place, change_weights(merged, lambda name, each: each * float("nan")))
+
+
 def test_an_adapter_that_is_not_in_the_weights_is_named(place, tiny_model, tmp_path):
     parity = compared(place, shutil.copytree(tiny_model, tmp_path / "base"))
 
@@ -135,6 +143,15 @@ def test_a_server_of_other_weights_is_named(place, tiny_model, tiny_adapter, tmp
         parity = compared(place, server.model)
 
     assert (parity.is_shown, rules(parity)) == (False, ["other-weights"])
+
+
+@pytest.mark.parametrize("tokens", [[], None, ["a"], [-1], [10**30], [True]])
+def test_token_ids_that_are_none_could_not_run(tokens):
+    with (
+        serving(says(json.dumps({"tokens": tokens, "prompt": "x"}))) as server,
+        pytest.raises(CouldNotRun, match="token"),
+    ):
+        served_prompts(server.model, [(("user", "Hi."),)], ModelOptions())
 
 
 @pytest.mark.parametrize("artefact", ["nowhere", "run.json", "fixtures"])

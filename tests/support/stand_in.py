@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from tests.support.fault_server import Handler
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
+from tunegate.harness.models.batching import batch
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.tokenizer import render_prompt
 
@@ -46,6 +50,7 @@ class StandIn:
     _lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self._waiting: Queue[Any] = Queue()
         self._base = Base(str(self.folder), quiet())
         self._local = Local(str(self.folder), quiet(), self.adapter, base=self._base)
         if self.template:
@@ -67,35 +72,52 @@ class StandIn:
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """The body of an answer; None where there is no such way."""
-        with self._lock:
-            if path == "/tokenize" and self.shows:
-                return {"tokens": self.ids(body)}
-            if path not in ("/v1/completions", "/v1/chat/completions"):
-                return None
-            _, model = self._local._loaded
-            ids = self.ids(body)
-            choice = self._echo(model, ids) if body.get("echo") and self.shows else self._generate(model, ids, body)
-            usage = {"prompt_tokens": len(ids), "completion_tokens": choice.pop("count")}
-            return {"model": NAME, "choices": [{"index": 0, **choice}], "usage": usage}
+        if path == "/tokenize" and self.shows:
+            return {"tokens": self.ids(body)}
+        if path not in ("/v1/completions", "/v1/chat/completions"):
+            return None
+        ids = self.ids(body)
+        choice = self._echo(ids) if body.get("echo") and self.shows else self._generate(ids, body)
+        usage = {"prompt_tokens": len(ids), "completion_tokens": choice.pop("count")}
+        return {"model": NAME, "choices": [{"index": 0, **choice}], "usage": usage}
 
-    def _echo(self, model: Any, ids: list[int]) -> dict[str, Any]:
-        with torch.inference_mode():
+    def _echo(self, ids: list[int]) -> dict[str, Any]:
+        with self._lock, torch.inference_mode():
+            _, model = self._local._loaded
             logits = model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
         given = [None, *(logits[at, token].item() for at, token in enumerate(ids[1:]))]
         return {"text": "", "finish_reason": "length", "logprobs": {"token_logprobs": given}, "count": 0}
 
-    def _generate(self, model: Any, ids: list[int], body: dict[str, Any]) -> dict[str, Any]:
-        tokenizer, ends = self._base.tokenizer, set(model.generation_config.eos_token_id)
-        more = {} if self.ends else {"eos_token_id": None}
-        with torch.inference_mode():
-            found = model.generate(
-                torch.tensor([ids]), max_new_tokens=body["max_tokens"], do_sample=False, **more,
-                attention_mask=torch.ones((1, len(ids)), dtype=torch.long),
-            )[0, len(ids) :].tolist()  # fmt: skip
-        ended = self.ends and found[-1] in ends
-        text = tokenizer.decode(found, skip_special_tokens=True)
+    def _generate(self, ids: list[int], body: dict[str, Any]) -> dict[str, Any]:
+        found: Future[list[int]] = Future()
+        self._waiting.put((ids, body["max_tokens"], found))
+        tokens = found.result()
+        text = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
         said = {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
-        return {**said, "finish_reason": "stop" if ended else "length", "count": len(found)}
+        ended = self.ends and tokens[-1] in self._ends
+        return {**said, "finish_reason": "stop" if ended else "length", "count": len(tokens)}
+
+    def work(self) -> None:
+        """Answer what waits, as much of it in a batch as comes within a moment, until there is a None among it."""
+        while (first := self._waiting.get()) is not None:
+            time.sleep(0.2)
+            every = [first, *(self._waiting.get() for _ in range(self._waiting.qsize()))]
+            if None in every:
+                return
+            for most in {limit for _, limit, _ in every}:
+                self._batch([(ids, found) for ids, limit, found in every if limit == most], most)
+
+    def _batch(self, asked: list[tuple[list[int], Future[list[int]]]], most: int) -> None:
+        rows = [ids for ids, _ in asked]
+        with self._lock, torch.inference_mode():
+            _, model = self._local._loaded
+            self._ends = set(model.generation_config.eos_token_id)
+            inputs = batch(model, rows, self._base.tokenizer.pad_token_id)
+            ends = {} if self.ends else {"eos_token_id": None}
+            tokens = model.generate(**inputs, max_new_tokens=most, do_sample=False, **ends)
+        for (_, found), row in zip(asked, tokens[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+            end = next((at + 1 for at, token in enumerate(row) if self.ends and token in self._ends), len(row))
+            found.set_result(row[:end])
 
 
 class StandInHandler(Handler):
@@ -116,11 +138,17 @@ def standing_in(folder: Path, adapter: Path | None = None, **wrong: Any) -> Iter
     http.daemon_threads = True
     http.stand_in = served  # type: ignore[attr-defined]
     served.address = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
+    threads = [
+        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}),
+        threading.Thread(target=served.work),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield served
     finally:
         http.shutdown()
-        thread.join()
+        served._waiting.put(None)
+        for thread in threads:
+            thread.join()
         http.server_close()

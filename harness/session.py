@@ -46,13 +46,12 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
-from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
-from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
 
@@ -244,7 +243,7 @@ class Session:
         if not candidate.elsewhere:
             return candidate
         references = {name: each.record for name, each in candidate.references.items()}
-        with closing(Store(cache_folder() / "generations.sqlite")) as store:
+        with closing(Store(store_path(), self.options.cache_size)) as store:
             models = {
                 name: Cached(model, store, fresh=self.options.fresh and name not in self._asked_here)
                 for name, model in candidate.elsewhere.items()
@@ -318,7 +317,7 @@ class Session:
         if not isinstance(candidate.model, Replay):
             # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
             fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
-            with closing(Store(cache_folder() / "generations.sqlite")) as store:
+            with closing(Store(store_path(), self.options.cache_size)) as store:
                 cached = Cached(candidate.model, store, candidate.known, fresh)
                 record = self._ask(cached, watch)
             if is_server(self.options.model) and cached.reused:
@@ -368,7 +367,7 @@ class Session:
     @property
     def _targets_stay(self) -> bool:
         """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
-        return (self.options.replays or self.options.against != BASELINE) and not self.options.hold_only
+        return self.options.replays or self.options.against != BASELINE
 
     def _ask(self, model: Model, watch: Watch) -> Record:
         return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)

@@ -17,7 +17,8 @@ from tunegate.harness.core.reading import read_object, read_text
 from tunegate.harness.models.adapters import WEIGHTS
 
 JOURNAL = ".unfinished.json"
-FOLDER_FILES = ("record.json", "README.md", "release.json")  # all that a release writes outside of the baselines
+#: All that a release, or what is compared with one, writes outside of the baselines.
+FOLDER_FILES = ("record.json", "README.md", "parity.json", "release.json")
 
 
 def write_together(root: Path, texts: Mapping[Path, str | None], command: str, folder: Path | None = None) -> None:

@@ -51,8 +51,27 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
+class Attention(StrEnum):
+    """Which implementation computes a local model's attention."""
+
+    auto = "auto"
+    eager = "eager"
+    sdpa = "sdpa"
+    flash_attention_2 = "flash_attention_2"
+
+
+class Quantization(StrEnum):
+    """To how many bits a local model's weights are rounded."""
+
+    none = "none"
+    eight = "8bit"
+    four = "4bit"
+
+
 OnDevice = Annotated[Device, shared("device")]
 InDtype = Annotated[Dtype, shared("dtype")]
+ByAttention = Annotated[Attention, shared("attention")]
+Quantized = Annotated[Quantization, shared("quantization")]
 Tokenizer = Annotated[str | None, shared("tokenizer")]
 InFlight = Annotated[int, shared("in-flight")]
 Deadline = Annotated[int, shared("deadline")]

@@ -16,7 +16,9 @@ import typer
 from tunegate.harness.cli.common import (
     BASELINES,
     FIXTURES,
+    Attention,
     Baselines,
+    ByAttention,
     Cases,
     ChatTemplate,
     Deadline,
@@ -26,6 +28,8 @@ from tunegate.harness.cli.common import (
     InFlight,
     Json,
     OnDevice,
+    Quantization,
+    Quantized,
     Quiet,
     Tokenizer,
     chatter,
@@ -38,7 +42,7 @@ from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
 from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
 from tunegate.harness.core.files import same_file, write_json
 from tunegate.harness.core.printing import Printer, print_json
-from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.options import Options
@@ -81,6 +85,8 @@ def gate(
     model: Annotated[str, shared("model")] = "smollm2",
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     tokenizer: Tokenizer = None,
     in_flight: InFlight = IN_FLIGHT,
@@ -97,6 +103,7 @@ def gate(
     out: Annotated[Path | None, shared("out")] = None,
     written: Annotated[Path | None, shared("decision")] = None,
     fresh: Annotated[bool, shared("fresh")] = False,
+    cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -114,7 +121,10 @@ def gate(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
-        opened=ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline),
+        cache_size=cache_size,
+        opened=ModelOptions(
+            str(device), str(dtype), chat_template, tokenizer, in_flight, deadline, str(attention), str(quantization)
+        ),
     )  # fmt: skip
     _check_apart(written, options)
     with _kept(written) as keep:

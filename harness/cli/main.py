@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from tunegate.harness.cli.begin import init, tour
+from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
-from tunegate.harness.cli.release import export, release, retire, verify
+from tunegate.harness.cli.release import export, parity, release, retire, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.training import diagnose, train
 from tunegate.harness.core.errors import CouldNotRun
@@ -36,11 +37,13 @@ COMMANDS = (
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
     (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
+    (parity, "Show that what is served was judged.", "tunegate parity adapters/support --model models/support.gguf"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
     (report, "Show records: one, or side by side.", "tunegate report record.json"),
     (view, "Open a record as a page.", "tunegate view record.json"),
     (comment, "Say it on the pull request.", "tunegate comment decision.json"),
     (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
+    (cache, "Look at what is kept, check or clear it.", "tunegate cache check"),
     (demo, "Run the whole loop on a small model.", "tunegate demo"),
 )
 

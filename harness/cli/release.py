@@ -1,7 +1,8 @@
-"""What leaves the house: release, retire, verify and export."""
+"""What leaves the house: release, retire, verify, export and parity."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,16 +13,23 @@ from tunegate.harness.cli.common import (
     FIXTURES,
     RUNS,
     Adapter,
+    Attention,
     Baselines,
+    ByAttention,
     Cases,
     ChatTemplate,
+    Deadline,
     Device,
     Dtype,
     InDtype,
+    InFlight,
     Json,
     OnDevice,
+    Quantization,
+    Quantized,
     Quiet,
     Run,
+    Tokenizer,
     chatter,
     console,
     errors,
@@ -30,9 +38,13 @@ from tunegate.harness.cli.common import (
 )
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
+    from tunegate.harness.parity.parity import Parity
+
+SERVED = "What is served: a merged model folder, a GGUF file, or openai:URL#MODEL"
 
 
 def release(
@@ -41,6 +53,8 @@ def release(
     model: Annotated[str, shared("model")] = "smollm2",
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     withdraw: Annotated[bool, shared("withdraw")] = False,
     reason: Annotated[str | None, shared("reason")] = None,
@@ -66,7 +80,13 @@ def release(
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
-        asked = opener(model, watch, ModelOptions(str(device), str(dtype), chat_template))
+        asked = opener(
+            model,
+            watch,
+            ModelOptions(
+                str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
+            ),
+        )
         done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
@@ -126,43 +146,115 @@ def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> Non
         chatter(quiet).print(line, markup=False)
 
 
+class ExportForm(StrEnum):
+    """What an adapter is exported to."""
+
+    merged = "merged"
+    gguf = "gguf"
+
+
 def export(
     adapter: Adapter,
     output: Annotated[Path, shared("output")],
+    to: Annotated[ExportForm, shared("to")] = ExportForm.merged,
     run: Run = None,
-    check: Annotated[bool, shared("check")] = False,
     chat_template: ChatTemplate = None,
     cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Merge an adapter into a model folder, and gate that model against the adapter's own record; 1 if it blocks.
+    """Merge an adapter into a model folder or a GGUF file, once that is shown to be what was judged; 1 if it is not.
 
-    Without --run it is compared with the adapter's newest complete run.
+    It is compared as by tunegate parity, and stands on the model card then. --output is the folder, or the file.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.release import export as exports
-    from tunegate.harness.reporting.leaderboard import megabytes
+    from tunegate.harness.parity.parity import read_scored
+    from tunegate.harness.release.export import export_adapter
+
+    watch = watch_on(chatter(quiet, as_json))
+    record = _record_of(adapter, run)
+    scored = read_scored(adapter, record, cases, watch, chat_template)
+    done = export_adapter(scored, output, to.value, baselines, watch, project() / RUNS)
+    _show_parity(adapter, record, done, show_path(output), baselines, as_json)
+
+
+def parity(
+    adapter: Adapter,
+    model: Annotated[str, typer.Option("--model", help=SERVED, metavar="FOLDER|FILE.gguf|openai:URL#MODEL")],
+    run: Run = None,
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
+    chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show that what is served is what was judged: prompts, weights, answers, and the gate's verdicts; 1 if it is not.
+
+    Without --run it is compared with what the adapter was released on, else with its newest complete run. The
+    --chat-template is the one that the adapter was judged with. A server is asked in chat messages, or with --tokenizer
+    in token ids.
+    """
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.model_options import ModelOptions
+    from tunegate.harness.parity.parity import compare_served, read_scored
+
+    watch = watch_on(chatter(quiet, as_json))
+    record = _record_of(adapter, run)
+    scored = read_scored(adapter, record, cases, watch, chat_template)
+    options = ModelOptions(
+        str(device),
+        str(dtype),
+        chat_template if tokenizer else None,
+        tokenizer,
+        in_flight,
+        deadline,
+        str(attention),
+        str(quantization),
+    )
+    done = compare_served(scored, model, options, baselines, watch, project() / RUNS)
+    _show_parity(adapter, record, done, done.artefact, baselines, as_json)
+
+
+def _show_parity(adapter: Path, record: Record, done: Parity, name: str, baselines: Path, as_json: bool) -> None:
+    """Keep what came of it, say it, and end with 1 where it is not shown."""
+    from tunegate.harness.release.served import keep_artefact
     from tunegate.harness.reporting.record import print_record
 
-    make = exports.check_export if check else exports.export_adapter
-    watch = watch_on(chatter(quiet, as_json))
-    done = make(adapter, output, _record_of(adapter, run), cases, watch, chat_template)
+    artefact = done.as_artefact(name)
+    kept = keep_artefact(adapter, record, artefact, baselines)
     if as_json:
-        print_json({"folder": show_path(done.folder), "blocked": done.blocked, "same": done.same, "of": done.of})
+        print_json(artefact.as_dict())
     else:
         print_record(console, done.record)
-        console.print(f"{done.same} of {done.of} outputs are those of the adapter")
-    if done.blocked:
-        errors.print(f"blocked: the merged model is not what was judged; {show_path(output)} is not to be served")
+        for line in [*done.lines(), *kept]:
+            console.print(line, markup=False, highlight=False)
+    if not artefact.shown:
+        why = ", ".join(each.rule for each in done.findings) or "the gate blocks"
+        errors.print(f"not what was judged ({why}): {name} is not to be served in the adapter's place", markup=False)
         raise typer.Exit(1)
     if not as_json:
-        console.print(f"merged model: {show_path(done.folder)} ({megabytes(done.folder):.1f} MB)", markup=False)
+        console.print(f"parity: {name} is what was judged", markup=False, highlight=False)
 
 
 def _record_of(adapter: Path, run: Path | None) -> Record:
+    """The record that is named, else the one that the adapter was released on, else its newest complete run."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release.release import find_record
+    from tunegate.harness.release.served import released_record
 
-    return read_record(run) if run else find_record(project() / RUNS, adapter_digest(adapter))
+    sha = adapter_digest(adapter)
+    if run:
+        return read_record(run)
+    released = released_record(adapter)
+    if released and released.fingerprint["subject"].get("adapter") == sha:
+        return released
+    return find_record(project() / RUNS, sha)

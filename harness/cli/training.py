@@ -13,7 +13,9 @@ import typer
 from tunegate.harness.cli.common import (
     BASELINES,
     FIXTURES,
+    Attention,
     Baselines,
+    ByAttention,
     Cases,
     ChatTemplate,
     Deadline,
@@ -23,6 +25,8 @@ from tunegate.harness.cli.common import (
     InFlight,
     Json,
     OnDevice,
+    Quantization,
+    Quantized,
     Quiet,
     Tokenizer,
     chatter,
@@ -41,6 +45,8 @@ def diagnose(
     model: Annotated[str, shared("model")] = "smollm2",
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     tokenizer: Tokenizer = None,
     in_flight: InFlight = IN_FLIGHT,
@@ -60,7 +66,9 @@ def diagnose(
     from tunegate.harness.models.model_options import ModelOptions
 
     aside, every = chatter(quiet, as_json), []
-    opened = ModelOptions(str(device), str(dtype), chat_template, tokenizer, in_flight, deadline)
+    opened = ModelOptions(
+        str(device), str(dtype), chat_template, tokenizer, in_flight, deadline, str(attention), str(quantization)
+    )
     for task in find_tasks(load_tasks(cases), tasks or []):
         found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
         every.append(found.as_dict())
@@ -79,6 +87,8 @@ def train(
     baselines: Baselines = BASELINES,
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
     output: Annotated[Path | None, shared("output")] = None,
     report: Annotated[Path | None, shared("report")] = None,
@@ -105,7 +115,12 @@ def train(
         say = functools.partial(aside.print, markup=False)
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
-        read = replace(read_recipe(recipe, output), opened=ModelOptions(str(device), str(dtype), chat_template))
+        read = replace(
+            read_recipe(recipe, output),
+            opened=ModelOptions(
+                str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
+            ),
+        )
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)

@@ -23,6 +23,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "accelerate",
     ),
     "server": ("httpx2",),
+    "gguf": ("xllamacpp",),
+    "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets"),
     "units": ("pint",),
 }
@@ -46,7 +48,7 @@ def check_train() -> None:
     Raises:
         CouldNotRun: names what is missing.
     """
-    needed = [module for extra, brought in EXTRAS.items() if extra != "units" for module in brought]
+    needed = (*EXTRAS["models"], *EXTRAS["train"])
     gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
         raise CouldNotRun(f"a training needs {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")

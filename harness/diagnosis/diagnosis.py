@@ -21,11 +21,10 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
-from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import RUNGS
-from tunegate.harness.models.resolve import cache_folder
 from tunegate.harness.models.server import Server
 
 SCHEMA_VERSION = 1
@@ -103,7 +102,7 @@ def diagnose_task(
     if not whole:
         raise Refused(f"{task.name}: expected a unit that generates and is not sealed, found none; nothing to diagnose")
     units = [sample(unit, cases, SEED) for unit in whole]
-    with closing(Store(cache_folder() / "generations.sqlite")) as store:
+    with closing(Store(store_path())) as store:
         opened = opened or ModelOptions()
         asked = _opener(model, watch, opened)
         rungs: dict[str, Callable[[], Model]] = {rung: partial(_cached, asked, rung, store) for rung in RUNGS}

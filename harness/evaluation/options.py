@@ -16,12 +16,14 @@ from tunegate.harness.core.files import same_file
 from tunegate.harness.core.project import PROJECT, is_project, project_table
 from tunegate.harness.models.model_options import (
     AUTO,
+    CACHE_MEGABYTES,
     DEADLINE,
     IN_FLIGHT,
     ModelOptions,
     is_server,
     is_vllm,
     split_server,
+    template_from,
     vllm_model,
 )
 
@@ -77,8 +79,13 @@ TABLE = (
     Option("dtype", "In which precision; auto: as the weights are stored, where the device multiplies that natively",
            "auto|float32|bfloat16|float16", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
            suites=True, stands=True),
-    Option("chat-template", "A chat template in Jinja, for a model that has none, or instead of its own", "FILE", Path,
-           suites=True, stands=True),
+    Option("attention", "Which implementation computes attention; auto: the one that transformers takes",
+           "auto|eager|sdpa|flash_attention_2", default="auto",
+           choices=("auto", "eager", "sdpa", "flash_attention_2"), suites=True, stands=True),
+    Option("quantization", "Round a local model's weights when it is loaded, by bitsandbytes on an NVIDIA GPU",
+           "none|8bit|4bit", default="none", choices=("none", "8bit", "4bit"), suites=True, stands=True),
+    Option("chat-template", "A chat template in Jinja, for a model without one or instead of its own; none: plain text",
+           "FILE|none", Path, suites=True, stands=True),
     Option("tokenizer", "Ask a server in token ids, by this model's tokenizer: smollm2, a folder, a Hub id", "MODEL",
            suites=True, stands=True),
     Option("in-flight", "Requests that a server is asked at a time", "N", int, IN_FLIGHT, least=1, suites=True,
@@ -93,6 +100,8 @@ TABLE = (
     Option("record", "Write the baseline; misses are expected failures", suites=True, type=bool, default=False),
     Option("fresh", "Ask the model again, past the cache and the recorded outputs", suites=True, type=bool,
            default=False),
+    Option("cache-size", "Megabytes of answers that are kept; those go first that were not used for the longest time",
+           "MB", int, CACHE_MEGABYTES, least=1, suites=True, stands=True),
     Option("noise", "With --tg-record: ask the model a second time, and keep which cases flip by themselves",
            suites=True, type=bool, default=False),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
@@ -136,11 +145,11 @@ TABLE = (
     Option("margin", "Hold this, .05 for five points, not what is declared", "SHARE", float),
     Option("gain", "Show this, .05 for five points", "SHARE", float),
     Option("flip-rate", "Assume this, .04 for 4 %, not what was measured", "SHARE", float),
-    Option("output", "The folder that is made: the adapter, or the merged model", "DIR", Path),
+    Option("output", "What is made: the folder of the adapter or the merged model, or a GGUF file", "PATH", Path),
+    Option("to", "What is made of the adapter: a merged model folder, or a GGUF file", "merged|gguf", default="merged",
+           choices=("merged", "gguf")),
     Option("report", "Where the report on the rows goes", "FILE.json", Path),
     Option("dry-run", "All but the training, with an estimate of it", type=bool, default=False),
-    Option("check", "Gate what is in the output folder already: converted or quantized since, say", type=bool,
-           default=False),
     Option("format", "With github, annotations beside the lines of a pull request", "text|github", default="text",
            choices=("text", "github")),
     Option("decision", "Also write what was decided here, for report, view and comment", "FILE.json", Path),
@@ -159,10 +168,7 @@ OPTIONS: Mapping[str, Option] = {option.name: option for option in TABLE}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`.
-
-    Without an option of its own: under `hold_only` targets guard, for what is judged is the reference in another form.
-    """
+    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`."""
 
     root: Path
     model: str = "smollm2"
@@ -182,7 +188,7 @@ class Options:
     timing: bool = False
     ledger_remote: str | None = None
     opened: ModelOptions = field(default_factory=ModelOptions)
-    hold_only: bool = False
+    cache_size: int = CACHE_MEGABYTES
 
     @property
     def replays(self) -> bool:
@@ -292,8 +298,8 @@ class Options:
             yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
         if self.timing:
             yield f"--tg-timing with {here}: base and adapter are timed side by side on one engine, which is not here"
-        if given := [f"--tg-{name}" for name in ("device", "dtype") if getattr(opened, name) != AUTO]:
-            yield f"{' and '.join(given)} with {here}: whoever started the server chose that"
+        if given := opened.given("device", "dtype", "attention", "quantization"):
+            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: whoever started it chose that"
         if opened.chat_template and not opened.tokenizer:
             yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
 
@@ -354,6 +360,8 @@ def standing(root: Path) -> dict[str, Any]:
 
 def _from(root: Path, name: str, value: Any) -> Any:
     """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    if name == "chat-template" and value is not None:
+        return template_from(root, value)
     if OPTIONS[name].type is Path and value is not None:
         return root / value
     if name == "model" and value.startswith(REPLAY):

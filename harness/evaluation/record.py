@@ -24,8 +24,9 @@ SCHEMA_VERSION = 1
 class Result:
     """What one case came to. `score` is None where unscored; `passed` is None for continuous units.
 
-    `logprobs` stand for an output where the likelihood of texts was asked for. With repeats, `score` is their mean,
-    `passed` says whether all passed, and `repeats` holds each of them.
+    `reasoning` is what a thinking model wrote before its output. `logprobs` stand for an output where the likelihood of
+    texts was asked for. With repeats, `score` is their mean, `passed` says whether all passed, and `repeats` holds each
+    of them.
     """
 
     passed: bool | None
@@ -39,6 +40,7 @@ class Result:
     generation: str = ""
     repeats: tuple[Result, ...] = ()
     logprobs: LogProbs = ()
+    reasoning: str = ""
     fields: Mapping[str, FieldCount] = field(default_factory=dict)
 
     @property
@@ -57,11 +59,16 @@ class Result:
         # of several answers one alone may have a field, that nobody expects: without it the others are right
         return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}
 
+    @property
+    def first(self) -> Result:
+        """Its answer, the first of several."""
+        return self.repeats[0] if self.repeats else self
+
     def as_completion(self, key: str, repeat: int = 0) -> Completion:
         """The completion that it scores, to be scored again."""
         return Completion(
             key, self.output, self.tokens_in, self.tokens_out, finish=self.finish, repeat=repeat,
-            generation=self.generation, logprobs=self.logprobs,
+            generation=self.generation, logprobs=self.logprobs, reasoning=self.reasoning,
         )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +87,7 @@ class Result:
         more = {
             "rates": dict(self.rates), "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
             "finish": self.finish, "generation": self.generation, "repeats": [each.as_dict() for each in self.repeats],
-            "logprobs": [list(each) for each in self.logprobs],
+            "logprobs": [list(each) for each in self.logprobs], "reasoning": self.reasoning,
             "fields": {name: plain_count(count) for name, count in self.fields.items()},
         }  # fmt: skip
         return raw | _drop_empty(more)
@@ -307,6 +314,7 @@ def read_result(raw: Mapping[str, Any]) -> Result:
         repeats=tuple(read_result(each) for each in raw.get("repeats", ())),
         logprobs=tuple(tuple(each) for each in raw.get("logprobs", ())),
         fields={name: read_count(each) for name, each in raw.get("fields", {}).items()},
+        reasoning=raw.get("reasoning", ""),
     )
 
 

@@ -145,6 +145,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         generation=completion.generation,
         logprobs=completion.logprobs,
         fields=outcome.fields,
+        reasoning=completion.reasoning,
     )
 
 

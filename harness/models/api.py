@@ -59,7 +59,8 @@ class Completion:
 
     `finish` is "length" where the answer was cut at `max_new_tokens`; `generation` is the digest of everything that
     decided the output, empty where that is not known. `logprobs` come instead of an output where texts were asked
-    about: for each of them the log-probabilities of its tokens, in nats.
+    about: for each of them the log-probabilities of its tokens, in nats. `reasoning` is what a thinking model wrote
+    before its answer; its tokens count.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Completion:
     repeat: int = 0
     generation: str = ""
     logprobs: LogProbs = ()
+    reasoning: str = ""
 
     @property
     def is_given(self) -> bool:

@@ -1,32 +1,69 @@
-"""Completions kept by content: the key holds everything that decided the output, so no model is given another's."""
+"""Completions kept by content: the key holds everything that decided the output, so no model is given another's.
+
+What is kept is bounded: when it grows beyond that, the answers go that were not used for the longest time. Several
+processes may read and write it at once, and a kill loses no answer that was kept.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import CouldNotRun, show_path
-from tunegate.harness.core.reading import parse_json
+from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.model_options import CACHE_MEGABYTES
+from tunegate.harness.models.resolve import cache_folder
 
+MEGABYTE = 1_000_000  # bytes
+LEFT = 0.8  # of the bound, after some went: so that not every answer sends another away
+EVERY = 256  # answers between two looks at how much is kept
+DAY = 86_400  # seconds; an answer's last use is known by the day, so that most readings write nothing
+VERSION = 1  # of the tables
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
+USED = "ALTER TABLE generations ADD COLUMN used INTEGER NOT NULL DEFAULT 0"
+BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
+KEY = re.compile("[0-9a-f]{64}")
+
+
+def store_path() -> Path:
+    """Where answers are kept, for all projects of a user."""
+    return cache_folder() / "generations.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How much a store holds: answers, and the bytes of its file that are in use."""
+
+    answers: int
+    used_bytes: int
 
 
 class Store:
     """Generations on disk, one row each; a row is there whole or not at all, also after a kill.
 
+    Args:
+        path: the file.
+        megabytes: what it may hold, beside what a run has just written.
+
     Raises:
         CouldNotRun: the file cannot be written, or is something else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, megabytes: int = CACHE_MEGABYTES) -> None:
         self._path = path
+        self._most = megabytes * MEGABYTE
+        self._today = int(time.time()) // DAY
+        self._read: list[str] = []
+        self._written = 0
         with self._kept():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
@@ -34,18 +71,97 @@ class Store:
     def get(self, key: str) -> Completion | None:
         """The completion under a key, or None."""
         with self._kept():
-            row = self._connection.execute("SELECT answer FROM generations WHERE key = ?", (key,)).fetchone()
-            return _completion(parse_json(row[0])) if row else None
+            row = self._connection.execute("SELECT answer, used FROM generations WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            if row[1] < self._today:
+                self._read.append(key)
+            return _completion(parse_json(row[0]))
 
     def put(self, key: str, completion: Completion) -> None:
         """Keep a completion; its latency is left out, since a cached one would be a lie."""
         text = json.dumps(asdict(replace(completion, latency_s=None)))
         with self._kept():
-            self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?)", (key, text))
+            self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?, ?)", (key, text, self._today))
+            self._written += 1
+            if self._written % EVERY == 0:
+                self._evict()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Note what was used, let the oldest go where it is too much, and close the file."""
+        try:
+            with self._kept():
+                self._note_use()
+                if self._written:
+                    self._evict()
+        finally:
+            self._connection.close()
+
+    def kept(self) -> Kept:
+        """How much it holds."""
+        with self._kept():
+            [[answers]] = self._connection.execute("SELECT COUNT(*) FROM generations")
+            return Kept(answers, self._size())
+
+    def damaged(self) -> list[str]:
+        """What is wrong with it, a line each: the file itself, or the answers that nobody can read."""
+        with self._kept():
+            wrong = [str(line) for [line] in self._connection.execute("PRAGMA integrity_check") if line != "ok"]
+            unread = [
+                str(key) for key, answer in self._connection.execute("SELECT key, answer FROM generations")
+                if not _is_whole(str(key), answer)
+            ]  # fmt: skip
+        return [*wrong, *(f"the answer under {key[:12]} cannot be read" for key in unread)]
+
+    def clear(self) -> int:
+        """Forget every answer, and give the room back; how many there were."""
+        with self._kept():
+            [[count]] = self._connection.execute("SELECT COUNT(*) FROM generations")
+            self._connection.execute("DELETE FROM generations")
+            self._connection.execute("VACUUM")
+            return int(count)
+
+    def _note_use(self) -> None:
+        if not self._read:
+            return
+        with self._transaction():
+            self._connection.executemany(
+                "UPDATE generations SET used = ? WHERE key = ?", [(self._today, key) for key in self._read]
+            )
+        self._read = []
+
+    def _evict(self) -> None:
+        """Let go what was not used for the longest time, until there is room again."""
+        if self._size() <= self._most:
+            return
+        self._note_use()
+        target = self._most * LEFT
+        with self._transaction():  # who waited for another process may find that it has made room
+            while (size := self._size()) > target:
+                [[count]] = self._connection.execute("SELECT COUNT(*) FROM generations")
+                share = max(1, int(count * (1 - target / size)))  # as if all were of one length; then what is left over
+                oldest = "SELECT rowid FROM generations ORDER BY used, rowid LIMIT ?"
+                gone = self._connection.execute(f"DELETE FROM generations WHERE rowid IN ({oldest})", (share,))  # noqa: S608
+                if not gone.rowcount:
+                    return
+
+    def _size(self) -> int:
+        """The bytes of the file that are in use: pages that are free are written again."""
+        pages, free, size = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -54,9 +170,27 @@ class Store:
             yield
         except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
             raise CouldNotRun(
-                f"{show_path(self._path)}: expected a store of generations, found {error}; delete it, or name another "
-                "folder with TUNEGATE_CACHE"
+                f"{show_path(self._path)}: expected a store of generations, found {error}; delete it (tunegate cache "
+                "clear), or name another folder with TUNEGATE_CACHE"
             ) from error
+
+
+def clear_store(path: Path) -> int:
+    """Forget every answer; a file that is no store is deleted. How many there were, as far as they could be counted."""
+    try:
+        with closing(Store(path)) as store:
+            return store.clear()
+    except CouldNotRun:
+        for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            each.unlink(missing_ok=True)
+        return 0
+
+
+def _is_whole(key: str, answer: Any) -> bool:
+    try:
+        return bool(KEY.fullmatch(key)) and _completion(parse_json(answer)).is_given
+    except (NotJson, TypeError, ValueError, AttributeError):
+        return False
 
 
 def _completion(raw: Mapping[str, Any]) -> Completion:
@@ -68,11 +202,22 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(TABLE)
+        if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            _make(connection)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+    connection.execute(TABLE)
+    if "used" not in {row[1] for row in connection.execute("PRAGMA table_info(generations)")}:
+        connection.execute(USED)
+    connection.execute(BY_USE)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
 
 
 class Cached:

@@ -20,9 +20,10 @@ from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.continuous_batching import Row, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
-from tunegate.harness.models.resolve import identify, loaded_weights, resolve
+from tunegate.harness.models.reasoning import Tags, part_ids, thinking_tags
+from tunegate.harness.models.resolve import identify, loaded_weights, own_code, resolve
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
@@ -48,6 +49,11 @@ class Base:
         return load_tokenizer(self.folder, self.options.chat_template)
 
     @cached_property
+    def thinking(self) -> Tags | None:
+        """The tags of its tokenizer between which it thinks; None where it has none."""
+        return thinking_tags(self.folder)
+
+    @cached_property
     def placement(self) -> Placement:
         """Where it is computed, and in which precision."""
         return place(self.options, loaded_weights(self.folder))
@@ -65,6 +71,10 @@ class Base:
         if adapter != self._active:
             self._change(adapter, expected)
         return self._in_memory
+
+    def forget(self) -> None:
+        """Leave the memory to others; it is loaded again when it is asked."""
+        self._in_memory = self._active = None
 
     def _load(self) -> Any:
         model = load_base(self.folder, self.placement)
@@ -88,6 +98,7 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
 
     Raises:
         CouldNotRun: the library is not installed or cannot read it, or it does not fit where it is to be.
+        Refused: it needs code of its own.
     """
     load = partial(
         _transformers().AutoModelForCausalLM.from_pretrained,
@@ -97,8 +108,9 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
 
     try:
         model = load_placed(load, placement or Placement())
-    except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError) as error:
-        raise CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}") from error
+    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, SafetensorError) as error:
+        failed = CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}")
+        raise own_code(folder) or failed from error
     return model.eval()
 
 
@@ -119,7 +131,7 @@ def _plain_generation(found: Any, tokenizer: Any) -> Any:
     return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
 
 
-SET_BY = ("device", "dtype", "chat-template")  # what decides its answers, beside its name
+SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # what decides its answers, beside its name
 ENGINE_PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -159,7 +171,8 @@ class Local:
         }
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
         names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
-        return Fingerprint(subject, engine(self.base.placement), names)
+        tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
+        return Fingerprint(subject, engine(self.base.placement) | tags, names)
 
     @property
     def tokenizer(self) -> Any:
@@ -199,14 +212,25 @@ class Local:
 
     def _completion(self, request: Request, row: Row) -> Completion:
         ends = self._loaded[1].generation_config.eos_token_id
+        reasoning, output = self._parted(row.tokens, row.prompt)
         return Completion(
             key=request.key,
-            output=self.tokenizer.decode(row.tokens, skip_special_tokens=True),
+            output=output,
             tokens_in=len(row.prompt),
             tokens_out=len(row.tokens),
             finish="stop" if row.tokens[-1] in ends else "length",
             repeat=request.repeat,
+            reasoning=reasoning,
         )
+
+    def _parted(self, answer: list[int], prompt: list[int]) -> tuple[str, str]:
+        """What a model thought and what it answered, as texts."""
+        decode = partial(self.tokenizer.decode, skip_special_tokens=True)
+        if not self.base.thinking:
+            return "", decode(answer)
+        opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking))
+        thought, said = part_ids(answer, opening, closing, prompt)
+        return decode(thought).strip("\n"), decode(said).lstrip("\n")
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
@@ -254,9 +278,11 @@ def engine(placement: Placement) -> dict[str, str]:
     """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
     # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
     versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
+    chosen = {"attention": placement.attention, "quantization": placement.quantization}
     return {
         "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
         "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
+        **{name: value for name, value in chosen.items() if value not in UNSAID},
     }  # fmt: skip
 
 

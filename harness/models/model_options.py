@@ -9,10 +9,16 @@ from urllib.parse import urlsplit
 from tunegate.harness.core.errors import Refused, show_path
 
 AUTO = "auto"
+NO_QUANTIZATION = "none"
+NO_TEMPLATE = Path("none")  # of --tg-chat-template: plain text
 SERVER = "openai:"
 VLLM = "vllm:"
 IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
+CACHE_MEGABYTES = 1_000  # of answers that are kept: some hundred thousand
+
+
+UNSAID = (AUTO, NO_QUANTIZATION, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class ModelOptions:
             server is asked in chat messages.
         in_flight: requests that a server is asked at a time.
         deadline: seconds within which a server has to answer a request, all tries together.
+        attention: by which implementation a local one computes its attention.
+        quantization: to how many bits the weights of a local one are rounded when it is loaded.
     """
 
     device: str = AUTO
@@ -35,12 +43,20 @@ class ModelOptions:
     tokenizer: str | None = None
     in_flight: int = IN_FLIGHT
     deadline: int = DEADLINE
+    attention: str = AUTO
+    quantization: str = NO_QUANTIZATION
 
     def given(self, *names: str) -> tuple[str, ...]:
         """Those of `names` that differ from the defaults, as pytest's options."""
         values = {name: getattr(self, name.replace("-", "_")) for name in names}
-        texts = {name: show_path(value) if isinstance(value, Path) else value for name, value in values.items()}
-        return tuple(f"--tg-{name}={value}" for name, value in texts.items() if value not in (AUTO, None))
+        said = {name: value for name, value in values.items() if value not in UNSAID}
+        texts = {name: show_path(value) if isinstance(value, Path) else value for name, value in said.items()}
+        return tuple(f"--tg-{name}={value}" for name, value in texts.items())
+
+
+def template_from(folder: Path, given: str | Path) -> Path:
+    """The file of a chat template, from a folder; or that there is to be none."""
+    return NO_TEMPLATE if Path(given) == NO_TEMPLATE else folder / given
 
 
 def is_server(model: str) -> bool:

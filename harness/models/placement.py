@@ -13,7 +13,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
-from tunegate.harness.models.model_options import AUTO, ModelOptions
+from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
 
 CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
@@ -27,10 +27,15 @@ ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the weights lie (`cpu`, `cuda`, `mps`) and what they are multiplied in (`float32`, ...)."""
+    """Where the weights lie (`cpu`, `cuda`, `mps`) and what they are multiplied in (`float32`, ...).
+
+    `attention` is transformers' name of an implementation, or `auto`; `quantization` the bits of a weight, or `none`.
+    """
 
     device: str = CPU
     dtype: str = FLOAT32
+    attention: str = AUTO
+    quantization: str = NO_QUANTIZATION
 
 
 def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
@@ -40,13 +45,22 @@ def place(options: ModelOptions, weights: Iterable[Path]) -> Placement:
     multiplies it natively; else float32.
 
     Raises:
-        CouldNotRun: the device is not there, torch is not installed, or a file of weights is damaged.
+        CouldNotRun: the device is not there, it cannot quantize, a library is not installed, or a file of weights is
+            damaged.
     """
     device = _first_device() if options.device == AUTO else _present(options.device)
+    if options.quantization != NO_QUANTIZATION:
+        if device != CUDA:
+            raise CouldNotRun(
+                f"--tg-quantization {options.quantization}: expected an NVIDIA GPU, on which bitsandbytes computes it, "
+                f"found {device}; leave it out, or serve a quantized model and name the server (docs/servers.md)"
+            )
+        need("bitsandbytes")
+    placed = partial(Placement, device, attention=options.attention, quantization=options.quantization)
     if options.dtype != AUTO:
-        return Placement(device, options.dtype)
+        return placed(options.dtype)
     stored = stored_dtype(weights)
-    return Placement(device, stored if stored == FLOAT32 or multiplies(device, stored) else FLOAT32)
+    return placed(stored if stored == FLOAT32 or multiplies(device, stored) else FLOAT32)
 
 
 def multiplies(device: str, dtype: str) -> bool:
@@ -105,10 +119,13 @@ def load_placed(load: partial[Any], placement: Placement) -> Any:
     import torch
 
     dtype = getattr(torch, placement.dtype)
+    more = {} if placement.attention == AUTO else {"attn_implementation": placement.attention}
     if placement.device != CUDA:
-        return load(dtype=dtype).to(placement.device)
+        return load(dtype=dtype, **more).to(placement.device)
     need("accelerate")
-    model = load(dtype=dtype, device_map="auto")
+    if placement.quantization != NO_QUANTIZATION:
+        more["quantization_config"] = _quantized(placement.quantization, dtype)
+    model = load(dtype=dtype, device_map="auto", **more)
     # what finds no room accelerate computes elsewhere, a hundred times as slowly, and without a word
     if left := sorted(name for name, where in model.hf_device_map.items() if where in (CPU, "disk")):
         raise CouldNotRun(
@@ -116,3 +133,11 @@ def load_placed(load: partial[Any], placement: Placement) -> Any:
             f"for {len(left)} of its parts ({left[0]} ...); take --tg-dtype bfloat16, more GPUs, or --tg-device cpu"
         )
     return model
+
+
+def _quantized(bits: str, dtype: Any) -> Any:
+    """As bitsandbytes is told: 8 bits by LLM.int8(), 4 bits as normal floats (NF4), products in `dtype`."""
+    config = need("transformers").BitsAndBytesConfig
+    if bits == "8bit":
+        return config(load_in_8bit=True)
+    return config(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

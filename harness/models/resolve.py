@@ -20,6 +20,7 @@ from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object, read_text
+from tunegate.harness.models.model_options import NO_TEMPLATE
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
@@ -32,6 +33,8 @@ TOKENIZER_FILES = (
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ENDS = "eos_token_id"
 TEMPLATE = "chat_template.jinja"
+#: What `--tg-chat-template none` stands for: the texts of the turns, with an empty line behind each.
+PLAIN = "{% for m in messages %}{{ m.content }}\n\n{% endfor %}"
 TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 TOKENIZER_KEYS = (*TOKENS, "add_bos_token", "add_eos_token", "add_prefix_space")
 #: Keys that count where they say anything; which of them are written out depends on the version of transformers.
@@ -238,8 +241,24 @@ def template_digest(folder: Path, given: Path | None = None) -> str:
     """Digest of the chat template in `given`, else of the model's own."""
     template = given or folder / TEMPLATE  # transformers prefers the file of its own, too
     if given or template.is_file():
-        return digest(read_text(template, "a chat template", MOST_SETTINGS))
+        return digest(template_text(template))
     return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def own_code(folder: Path) -> Refused | None:
+    """What to tell where a folder cannot be loaded and brings code of its own; None where it brings none."""
+    if not any("auto_map" in _json(folder / name) for name in ("config.json", "tokenizer_config.json")):
+        return None
+    return Refused(
+        f"{folder}: expected a model whose code is in transformers, found one that brings its own (auto_map), which is "
+        "never run here; try a newer transformers (pip install -U transformers), or serve it and name the server "
+        "(docs/servers.md)"
+    )
+
+
+def template_text(given: Path) -> str:
+    """The text of a chat template that was given, or of what is taken where there is to be none."""
+    return PLAIN if given == NO_TEMPLATE else read_text(given, "a chat template", MOST_SETTINGS)
 
 
 def loaded_weights(folder: Path) -> list[Path]:

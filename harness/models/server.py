@@ -19,6 +19,7 @@ from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request
 from tunegate.harness.models.http_client import HttpClient, Rejected
 from tunegate.harness.models.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, split_server
+from tunegate.harness.models.reasoning import part_text
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
@@ -31,8 +32,10 @@ SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
 ENDS: dict[str, Finish] = {"stop": "stop", "eos_token": "stop", "length": "length"}
 PROBE = Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=1))
 COUNT = {"type": "integer", "minimum": 0}
+TEXT = {"type": ["string", "null"]}
 MESSAGE = {
-    "type": "object", "required": ["content"], "properties": {"content": {"type": ["string", "null"]}}
+    "type": "object", "required": ["content"],
+    "properties": {"content": TEXT, "reasoning_content": TEXT, "reasoning": TEXT},
 }  # fmt: skip
 CHOICE = {
     "type": "object",
@@ -159,7 +162,9 @@ class Server:
     async def _generate(self, further: Mapping[str, Any], client: HttpClient, request: Request) -> Completion:
         found = await self._complete(client, request, further)
         [choice], usage = found["choices"], found.get("usage") or {}
-        output = choice["text"] if "text" in choice else choice["message"]["content"]
+        said = {"content": choice["text"]} if "text" in choice else choice["message"]
+        thought, output = part_text(said["content"]) if said["content"] is not None else ("", None)
+        thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
         finish = ENDS.get(choice.get("finish_reason"))
         return Completion(
             key=request.key,
@@ -169,6 +174,7 @@ class Server:
             tokens_out=usage.get("completion_tokens"),
             finish=finish,
             repeat=request.repeat,
+            reasoning=client.harmless(thought),
         )
 
     async def _complete(self, client: HttpClient, request: Request, further: Mapping[str, Any]) -> dict[str, Any]:

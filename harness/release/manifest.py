@@ -14,6 +14,7 @@ from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
@@ -21,7 +22,7 @@ RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, MANIFEST})
+    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, PARITY, MANIFEST})
 
 
 def make_manifest(
@@ -29,7 +30,8 @@ def make_manifest(
 ) -> dict[str, Any]:
     """The manifest of an adapter, whose files have the `texts` where they are about to be written."""
     # with the digest of every other file, those that are about to be written among them: `verify` finds any change
-    files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in RELEASED}
+    names = [*RELEASED, *([PARITY] if PARITY in texts or (adapter / PARITY).exists() else [])]
+    files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
         "schema_version": 1,
         "adapter": digest,
@@ -78,13 +80,14 @@ def verify_release(adapter: Path) -> list[str]:
     if odd := sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key)):
         said = ", ".join(key for key in odd if key != "digest")
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
-    lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
     engine = record.fingerprint["engine"]
     judged = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
     for name, each in record.engines.items():
         judged += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
+    artefacts = read_artefacts(adapter, manifest["adapter"], record)
     return [
-        *lines,
+        *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
+        *(f"served as it was judged: {each.name} ({each.when})" for each in artefacts if each.shown),
         f"judged on {judged}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]

@@ -38,6 +38,7 @@ from tunegate.harness.models.adapters import (
 )
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.release.asking import ask_again
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
 
@@ -319,7 +320,8 @@ def _write(
     seen: Mapping[str, str | None],
     about: Mapping[str, Any],
 ) -> Released:
-    card = _card(adapter.resolve().name, training, decided, about)
+    artefacts = read_artefacts(adapter, digest, decided)
+    card = with_section(_card(adapter.resolve().name, training, decided, about), artefacts)
     record = json_text(decided.as_dict())
     folder = adapter.resolve()
     manifest = json_text(make_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))

@@ -51,6 +51,7 @@ ALLOWED = {
     ("harness/core/formatting.py", "floor"): "math.floor",
     ("harness/models/huggingface.py", "shape"): "of a tensor",
     ("harness/models/placement.py", "get_shape"): "of a tensor",
+    ("harness/parity/weights.py", "shape"): "of a tensor",
     ("harness/statistics/critical_values.py", "fixed"): "a count of fixed cases",
     ("harness/statistics/critical_values.py", "shape"): "of an array",
     ("harness/statistics/distributions.py", "floor"): "numpy's",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from tests.integration.models.test_huggingface import answers, requests
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models import placement
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Local, engine
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place, stored_dtype
 
@@ -136,3 +137,59 @@ def test_base_and_adapter_answer_in_it(tiny_model, tiny_adapter, dtype):
 
     assert all(answer.output is not None for side in told for answer in side.values())
     assert told[0] != told[1]
+
+
+# attention and quantization
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_an_attention_that_is_named_is_taken_and_told(tiny_model, attention):
+    model = Local(str(tiny_model), quiet(), options=ModelOptions(attention=attention))
+
+    assert answers(model, requests(texts=["It drips."]))
+    assert model._loaded[1].config._attn_implementation == attention
+    assert model.fingerprint.engine["attention"] == attention
+    assert model.fingerprint.names["options"] == f"--tg-attention={attention}"
+
+
+def test_an_attention_that_is_not_installed_could_not_run(tiny_model):
+    model = Local(str(tiny_model), quiet(), options=ModelOptions(attention="flash_attention_2"))
+    with pytest.raises(CouldNotRun, match=r"expected a model that transformers can load, found: .*[Ff]lash"):
+        answers(model, requests(texts=["It drips."]))
+
+
+def test_what_is_not_asked_for_is_not_told(tiny_model):
+    assert not {"attention", "quantization"} & set(Local(str(tiny_model), quiet()).fingerprint.engine)
+
+
+def test_quantization_without_a_gpu_could_not_run(tiny_model):
+    with pytest.raises(
+        CouldNotRun, match=r"--tg-quantization 4bit: expected an NVIDIA GPU, .* found cpu; leave it out"
+    ):
+        place(ModelOptions(quantization="4bit"), weights(tiny_model))
+
+
+def test_quantization_without_bitsandbytes_says_what_to_install(tiny_model, has_gpu, monkeypatch):
+    has_gpu(bfloat16=True)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(CouldNotRun, match=r"expected bitsandbytes, found none; run: pip install 'tunegate\[quantiz"):
+        place(ModelOptions(quantization="4bit"), weights(tiny_model))
+
+
+@pytest.mark.parametrize(
+    ("bits", "asked"),
+    [
+        ("8bit", {"load_in_8bit": True}),
+        ("4bit", {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}),
+    ],
+)
+def test_quantization_on_a_gpu_is_asked_of_bitsandbytes_and_told(half, has_gpu, monkeypatch, bits, asked):
+    has_gpu(bfloat16=True)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", SimpleNamespace())
+    placed = place(ModelOptions(quantization=bits), weights(half))
+    given: dict = {}
+    load_placed(lambda **options: given.update(options) or SimpleNamespace(hf_device_map={"": 0}), placed)
+
+    assert placed == Placement("cuda", "bfloat16", quantization=bits)
+    assert {name: getattr(given["quantization_config"], name) for name in asked} == asked
+    assert engine(placed)["quantization"] == bits

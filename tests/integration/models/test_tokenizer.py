@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.huggingface import Local
-from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.model_options import NO_TEMPLATE, ModelOptions, template_from
 from tunegate.harness.models.tokenizer import load_tokenizer, prompt_renderer, render_prompt
 
 PLAIN = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
@@ -94,3 +96,64 @@ def test_system_text_that_it_takes_stays_where_it_is(tiny_model):
     taken = rendered(load_tokenizer(tiny_model), TURNS.replace("{REFUSE}", ""))
 
     assert taken == "[system] Sort.\n[user] one\n[assistant] 1\n[user] two\n"
+
+
+NONE = ModelOptions(chat_template=NO_TEMPLATE)
+
+
+def test_without_a_template_prompts_are_plain_text(bare_model):
+    model = Local(str(bare_model), quiet(), options=NONE)
+
+    assert render_prompt(model.tokenizer, Request("desk/triage/a", SHOTS, Decoding())) == "Sort.\n\none\n\n1\n\ntwo\n\n"
+    assert answers(model, requests(texts=["It drips."]))
+    assert model.fingerprint.names["options"] == "--tg-chat-template=none"
+
+
+def test_a_models_own_template_gives_way_to_plain_text(tiny_model, bare_model):
+    own, plain = Local(str(tiny_model), quiet()).model, Local(str(tiny_model), quiet(), options=NONE).model
+
+    assert own.slug != plain.slug
+    assert plain.template == Local(str(bare_model), quiet(), options=NONE).model.template
+
+
+def test_plain_text_begins_as_the_tokenizer_begins_texts(bare_model, tmp_path):
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bare_model)
+    begins = TemplateProcessing(single="<|start|> $A", special_tokens=[("<|start|>", 1)])
+    tokenizer.backend_tokenizer.post_processor = begins
+    tokenizer.save_pretrained(tmp_path)
+
+    found = render_prompt(load_tokenizer(tmp_path, NO_TEMPLATE), Request("a", (("user", "Hi."),), Decoding()))
+    assert found == "<|start|>Hi.\n\n"
+
+
+def test_none_is_a_word_and_no_file_in_every_folder(tmp_path):
+    assert template_from(tmp_path, "none") == template_from(tmp_path, NO_TEMPLATE) == NO_TEMPLATE
+    assert template_from(tmp_path, "./none.jinja") == tmp_path / "none.jinja"
+
+
+@pytest.fixture
+def with_code(tiny_model, tmp_path) -> Path:
+    """A model whose code lies in its folder, and says so when it runs."""
+    folder = shutil.copytree(tiny_model, tmp_path / "mine")
+    (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_code_of_a_models_own_is_never_run(with_code, tmp_path):
+    with pytest.raises(Refused, match="mine: expected a model whose code is in transformers, found one that"):
+        list(answers(Local(str(with_code), quiet()), requests(texts=["It drips."])))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_that_transformers_has_itself_is_not_missed(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "known")
+    config = json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoModelForCausalLM": "mine.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+
+    assert answers(Local(str(folder), quiet()), requests(texts=["It drips."]))

@@ -2,77 +2,48 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.records import training_record, write_desk, write_policy
+from tests.support.served import change_weights, make_place, scored
 from tunegate.harness.cli.main import app
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.files import is_as_stamped, stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
-from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.huggingface import Base
-from tunegate.harness.release.export import MANIFEST, RECORD, check_export, export_adapter
-from tunegate.harness.session import Session
-
-PASSAGES = """
-version: 1
-suite: retention
-unit: passages
-check: {measure: passages}
-cases:
-"""
+from tunegate.harness.release import export
+from tunegate.harness.release.export import MARKER, export_adapter
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tiny_model, tiny_adapter):
-    """A task with passages that every change of weights moves, the tiny adapter with a training record, and its run."""
-    home = tmp_path_factory.mktemp("export")
-    write_desk(home / "fixtures", 40, generate={"max_new_tokens": 6})
-    lines = [f'  - {{id: p{index:02}, input: "The {index}th boiler hums in the cellar."}}' for index in range(40)]
-    (home / "fixtures/desk/passages.yaml").write_text(PASSAGES + "\n".join(lines) + "\n")
-    write_policy(home / "fixtures", triage={"role": "target", "margin": 0.3}, passages={"margin": 0.05})
-    adapter = home / "tuned"
-    shutil.copytree(tiny_adapter, adapter)
-    model = Base(str(tiny_model), quiet()).model.as_dict()
-    training = training_record(adapter=adapter_digest(adapter), model=model)
-    training["recipe"]["model"] = str(tiny_model)
-    (adapter / "training.json").write_text(json.dumps(stamped(training)))
-    options = Options(home, str(tiny_model), (adapter,), cases=home / "fixtures", out=home / "run.json")
-    session = Session(options)
-    session.select([], session.units())
-    session.execute(quiet())
-    return home
+    return make_place(tmp_path_factory.mktemp("export"), tiny_model, tiny_adapter)
 
 
-@pytest.fixture
-def run(place):
-    return read_record(place / "run.json")
+def do(place, output, to="merged", template=None):
+    return export_adapter(scored(place, template), output, to, place / "baselines", quiet(), place / "runs")
 
 
-def do(place, output, run):
-    return export_adapter(place / "tuned", output, run, place / "fixtures", quiet())
+def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
+    done = do(place, tmp_path / "merged")
 
-
-def test_a_merged_model_answers_as_its_adapter_and_is_held(place, run, tmp_path):
-    done = do(place, tmp_path / "merged", run)
-
-    assert not done.blocked
+    assert done.is_shown
     assert {unit: each["verdict"] for unit, each in done.record.verdicts.items()} == {
         "desk/triage": "cannot fall", "desk/passages": "held",
     }  # fmt: skip
-    assert (done.same, done.of) == (40, 40)
-    manifest = json.loads((tmp_path / "merged" / MANIFEST).read_text())
-    assert is_as_stamped(manifest)
-    assert manifest["adapter"] == run.fingerprint["subject"]["adapter"]
-    assert read_record(tmp_path / "merged" / RECORD).verdicts == done.record.verdicts
-    assert not list(tmp_path.glob(".merged.exporting/*"))
+    assert (done.answers.same, done.answers.of) == (32, 32)
+    marker = json.loads((tmp_path / "merged" / MARKER).read_text())
+    assert is_as_stamped(marker)
+    assert (marker["adapter"], marker["weights"]) == (
+        scored(place).record.fingerprint["subject"]["adapter"],
+        done.digest,
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".merged.exporting.lock", "merged"]
 
 
-def test_a_chat_template_that_was_given_goes_into_the_folder(place, run, tmp_path, bare_model):
+def test_a_chat_template_that_was_given_goes_into_the_folder(place, tmp_path, bare_model):
     """The model without one, and its own as a file, are together the model that was judged."""
     template, home = bare_model.parent / "chat.jinja", shutil.copytree(place, tmp_path / "place")
     training = json.loads((home / "tuned/training.json").read_text())
@@ -80,90 +51,98 @@ def test_a_chat_template_that_was_given_goes_into_the_folder(place, run, tmp_pat
     training.pop("digest")
     (home / "tuned/training.json").write_text(json.dumps(stamped(training)))
     with pytest.raises(Refused, match="expected the template it was trained on"):
-        do(home, tmp_path / "merged", run)
+        do(home, tmp_path / "merged")
 
-    done = export_adapter(home / "tuned", tmp_path / "merged", run, home / "fixtures", quiet(), template)
-
-    assert (done.blocked, done.same) == (False, 40)
+    assert do(home, tmp_path / "merged", template=template).is_shown
     assert (tmp_path / "merged/chat_template.jinja").read_text() == template.read_text()
 
 
-def test_it_is_a_standard_folder_with_the_bases_own_tokenizer(place, run, tmp_path, tiny_model):
+def test_it_is_a_standard_folder_with_the_bases_own_tokenizer(place, tmp_path, tiny_model):
     from transformers import AutoModelForCausalLM
 
-    do(place, tmp_path / "merged", run)
+    do(place, tmp_path / "merged")
 
     AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (tmp_path / "merged" / name).read_bytes() == (tiny_model / name).read_bytes()
 
 
-def test_an_export_is_replaced_and_anything_else_is_not(place, run, tmp_path):
-    do(place, tmp_path / "merged", run)
-    do(place, tmp_path / "merged", run)
+def test_an_export_is_replaced_and_anything_else_is_not(place, tmp_path):
+    do(place, tmp_path / "merged")
+    do(place, tmp_path / "merged")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("years of work")
-    with pytest.raises(Refused, match="expected no folder there, or an export to replace"):
-        do(place, tmp_path / "mine", run)
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").is_file()
 
 
 def damage(folder):
     """Scale the weights of the last step, as a careless conversion might."""
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "model.safetensors"
-    weights = load_file(path)
-    save_file({name: each * (40 if "lm_head" in name else 1) for name, each in weights.items()}, path, {"format": "pt"})
+    return change_weights(folder, lambda name, each: each * (40 if "lm_head" in name else 1))
 
 
-def test_a_damaged_export_is_blocked_and_loses_its_manifest(place, run, tmp_path):
-    do(place, tmp_path / "merged", run)
-    damage(tmp_path / "merged")
+def test_a_merge_that_goes_wrong_never_gets_to_its_place(place, tmp_path, monkeypatch):
+    real = export.merge
+    monkeypatch.setattr(export, "merge", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder)))
+    done = do(place, tmp_path / "merged")
 
-    done = check_export(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
-
-    assert done.blocked
+    assert not done.is_shown
     assert done.record.verdicts["desk/passages"]["verdict"] == "regressed"
-    assert not (tmp_path / "merged" / MANIFEST).exists()
-
-
-def test_a_merge_that_goes_wrong_never_gets_to_its_place(place, run, tmp_path, monkeypatch):
-    from tunegate.harness.release import export as module
-
-    real = module.merge
-    monkeypatch.setattr(module, "merge", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder)))
-
-    assert do(place, tmp_path / "merged", run).blocked
     assert list(tmp_path.iterdir()) in ([], [tmp_path / ".merged.exporting.lock"])
 
 
-def test_another_tokenizer_is_refused(place, run, tmp_path):
-    do(place, tmp_path / "merged", run)
-    (tmp_path / "merged/chat_template.jinja").write_text("{{ messages }}")
-    with pytest.raises(Refused, match="expected the template that the adapter was judged with, found another"):
-        check_export(place / "tuned", tmp_path / "merged", run, place / "fixtures", quiet())
-
-
-def test_the_record_of_another_adapter_is_refused(place, run, tmp_path, make_adapter):
-    other = shutil.copytree(place / "tuned", tmp_path / "other")
-    shutil.copy(make_adapter("another") / "adapter_model.safetensors", other)
-    with pytest.raises(Refused, match="expected a complete record of"):
-        export_adapter(other, tmp_path / "merged", run, place / "fixtures", quiet())
-
-
-def test_the_command(place, tmp_path, monkeypatch):
+def test_a_command_exports_and_its_parity_is_kept_beside_the_adapter(place, tmp_path, monkeypatch):
     monkeypatch.chdir(place)
-    output = tmp_path / "merged"
-    arguments = ["export", "tuned", "--output", str(output), "--run", "run.json"]
+    output = tmp_path / "out"
+    command = ["export", "tuned", f"--output={output}", "--run=run.json", "--quiet"]
+    done = CliRunner().invoke(app, command)
 
-    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "40 of 40 outputs are those of the adapter" in done.stdout
-    assert "merged model: " in done.stdout
+    assert done.stdout.endswith(f"parity: {output} is what was judged\n")
+    [kept] = json.loads((place / "tuned/parity.json").read_text())["artefacts"]
+    assert (kept["name"], kept["kind"], kept["shown"]) == (str(output), "folder", True)
+    assert CliRunner().invoke(app, ["parity", "tuned", f"--model={output}", "--run=run.json"]).exit_code == 0
 
-    damage(output)
-    spoilt = CliRunner().invoke(app, [*arguments, "--check", "--json"])
-    assert spoilt.exit_code == 1
-    assert json.loads(spoilt.stdout)["blocked"] is True
-    assert "blocked: the merged model is not what was judged" in spoilt.stderr
+
+def test_an_export_that_is_wrong_ends_with_1_and_says_so(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    do(place, tmp_path / "out")
+    damage(tmp_path / "out")
+    done = CliRunner().invoke(app, ["parity", "tuned", f"--model={tmp_path / 'out'}", "--run=run.json", "--json"])
+
+    assert done.exit_code == 1
+    assert "is not to be served in the adapter's place" in done.stderr
+    assert json.loads(done.stdout)["shown"] is False
+    [kept] = [
+        each for each in json.loads((place / "tuned/parity.json").read_text())["artefacts"]
+        if each["name"] == str(tmp_path / "out")
+    ]  # fmt: skip
+    assert kept["shown"] is False
+
+
+def converter(folder: Path, body: str) -> Path:
+    """A converter of that name, which does what the shell script says."""
+    path = folder / "convert_hf_to_gguf.py"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_gguf_without_a_converter_says_what_to_install(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "CONVERTERS", ("no-such-converter",))
+    with pytest.raises(CouldNotRun, match=r"expected llama.cpp's converter on the PATH .* pipx install convert-hf-to-"):
+        do(place, tmp_path / "model.gguf", "gguf")
+
+
+def test_a_converter_that_fails_is_told_with_what_it_said(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(converter(tmp_path, "echo 'Model TinyLlama is not supported' >&2; exit 1").parent))
+    with pytest.raises(CouldNotRun, match="expected a GGUF file of the merged model, found none: Model TinyLlama is"):
+        do(place, tmp_path / "model.gguf", "gguf")
+    assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_gguf_wants_the_name_of_such_a_file(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(converter(tmp_path, "exit 1").parent))
+    with pytest.raises(Refused, match=r"expected the name of a file that ends in \.gguf"):
+        do(place, tmp_path / "model", "gguf")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from typer.testing import CliRunner
 
+from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Fingerprint, Request
@@ -166,3 +170,127 @@ def test_fresh_answers_are_asked_for_past_the_store_and_what_is_known_and_kept(s
     model.asked.append("so that its next answer is another")
     assert [answer.output for answer in Cached(model, store, known, fresh=True).answer([GREEDY])] == ["answer 2"]
     assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 2"]
+
+
+# bounded
+
+
+def big(number: int) -> Completion:
+    return Completion("case", f"{number:05} " * 2000)  # 12 kB
+
+
+def key(number: int) -> str:
+    return f"{number:064x}"
+
+
+def filled(path, megabytes: int, count: int, start: int = 0) -> None:
+    with closing(Store(path, megabytes)) as store:
+        for number in range(start, start + count):
+            store.put(key(number), big(number))
+
+
+def test_what_is_kept_stays_within_its_bound(tmp_path):
+    path = tmp_path / "generations.sqlite"
+    filled(path, 2, 600)  # 7 MB
+
+    assert path.stat().st_size < 6_000_000, "also while one run writes more than it"
+    with closing(Store(path, 2)) as store:
+        assert store.kept().used_bytes <= 2_000_000
+        assert store.get(key(599)) == big(599), "the newest stays"
+        assert store.get(key(0)) is None
+
+
+def test_what_was_used_last_stays_longest(tmp_path, monkeypatch):
+    path = tmp_path / "generations.sqlite"
+    filled(path, 2, 100)  # 1.2 MB
+    monkeypatch.setattr("time.time", lambda: 10.0 * 365 * 86_400 * 10)
+    with closing(Store(path, 2)) as store:
+        assert store.get(key(0)) == big(0)
+    filled(path, 2, 90, start=1000)
+
+    with closing(Store(path, 2)) as store:
+        assert store.get(key(0)) == big(0)
+        assert store.get(key(1)) is None
+
+
+def test_within_the_bound_nothing_goes(tmp_path):
+    path = tmp_path / "generations.sqlite"
+    filled(path, 2, 100)
+    with closing(Store(path, 2)) as store:
+        assert store.kept().answers == 100
+
+
+def test_a_store_of_an_earlier_version_is_read_on(tmp_path):
+    path = tmp_path / "generations.sqlite"
+    text = json.dumps(asdict(big(1)))
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("CREATE TABLE generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
+        old.execute("INSERT INTO generations VALUES (?, ?)", (key(1), text))
+    with closing(Store(path)) as store:
+        assert store.get(key(1)) == big(1)
+        store.put(key(2), big(2))
+        assert store.kept().answers == 2
+
+
+# looked at, checked and cleared
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path))
+    filled(tmp_path / "generations.sqlite", 2, 3)
+    return tmp_path / "generations.sqlite"
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["cache", *arguments])
+
+
+def test_a_look_says_how_much_is_kept(kept):
+    (kept.parent / "models/tiny-1").mkdir(parents=True)
+    (kept.parent / "models/tiny-1/model.safetensors").write_bytes(b"0" * 2_000_000)
+    done = run("--cache-size=50")
+
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("3 answers, 0.1 of 50 MB (")
+    assert "model tiny-1, 2.0 MB" in done.stdout
+
+
+def test_a_check_finds_it_whole(kept):
+    assert run("check").stdout.endswith("all of it can be read\n")
+
+
+@pytest.mark.parametrize("answer", ['{"key": "a"}', "{", '{"key": "a", "output": null}', "[]"])
+def test_a_check_finds_an_answer_that_cannot_be_read(kept, answer):
+    with closing(sqlite3.connect(kept)) as store, store:
+        store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
+    done = run("check")
+
+    assert done.exit_code == 3
+    assert (
+        "expected whole answers, found: the answer under 000000000000 cannot be read; run: tunegate cache"
+        in done.stderr
+    )
+
+
+def test_a_damaged_file_is_found_and_cleared(kept):
+    content = bytearray(kept.read_bytes())
+    content[4096:20_000] = b"\xff" * (20_000 - 4096)
+    kept.write_bytes(content)
+
+    assert run("check").exit_code == 3
+    assert run("clear").exit_code == 0
+    assert run().stdout.startswith("0 answers")
+
+
+def test_it_is_cleared(kept):
+    assert run("clear").stdout.startswith("cleared: 3 answers")
+    assert json.loads(run("--json").stdout)["answers"] == 0
+    assert kept.stat().st_size < 50_000
+
+
+def test_what_is_no_store_is_deleted(kept):
+    kept.write_bytes(b"something else " * 100)
+    assert run().exit_code == 3
+    assert run("clear").exit_code == 0
+    assert run().exit_code == 0

@@ -30,8 +30,10 @@ from tunegate.harness.models import opening
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.release.manifest import MANIFEST, verify_release
+from tunegate.harness.parity.result import Artefact
+from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
 from tunegate.harness.release.release import OpenModel, Unproven, find_record, release_adapter
+from tunegate.harness.release.served import keep_artefact
 from tunegate.harness.session import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
@@ -879,3 +881,82 @@ def test_when_it_names_a_base_that_is_not_found_here(desk):
     adapter = desk.adapter(recipe=training_record()["recipe"] | {"model": "./elsewhere"})
     judged = desk.evaluate(adapter, {T: MOST})
     desk.refuses(adapter, judged, r"it names \./elsewhere as its base, .* name the base as it does: --model=\./elsewhe")
+
+
+SERVED = Artefact(
+    "models/desk [a]", "folder", "e" * 64, True, "2026-11-27", ("prompts: the same token ids in 60 of 60",), {T: "held"}
+)
+
+
+def keep(desk: Desk, adapter: Path, record: Record, *artefacts: Artefact) -> None:
+    for each in artefacts:
+        keep_artefact(adapter, record, each, desk.home / "baselines")
+
+
+def test_what_was_compared_before_the_release_stands_on_its_card(desk):
+    adapter = desk.adapter()
+    run = desk.evaluate(adapter, {T: MOST})
+    keep(desk, adapter, run, SERVED, replace(SERVED, name="openai:http://localhost/v1#desk", shown=False))
+    desk.release(adapter, run)
+
+    section = (adapter / "README.md").read_text().split("\n## Served\n")[1]
+    assert section == (
+        "\nServed as it was judged, prompts, answers and verdicts:\n\n- models/desk \\[a\\] (weights eeeeeeeeeeee), "
+        "2026-11-27: prompts: the same token ids in 60 of 60\n"
+    )
+    assert "served as it was judged: models/desk [a] (2026-11-27)" in verify_release(adapter)
+
+
+def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(released, desk):
+    assert "Of no artefact was it shown yet" in (released / "README.md").read_text()
+    run = read_record(released / "record.json")
+    keep(desk, released, run, SERVED, SERVED, replace(SERVED, name="b"))
+
+    card = (released / "README.md").read_text()
+    assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
+    assert "parity.json" in read_manifest(released)["files"]
+    assert verify_release(released)[-2] == "served as it was judged: b (2026-11-27)"
+
+
+def test_an_artefact_that_is_wrong_now_leaves_the_card(released, desk):
+    run = read_record(released / "record.json")
+    keep(desk, released, run, SERVED, replace(SERVED, shown=False))
+
+    assert "models/desk" not in (released / "README.md").read_text()
+    assert not any("served as" in line for line in verify_release(released))
+
+
+def test_a_comparison_with_other_answers_than_the_released_ones_is_refused(released, desk):
+    other = desk.evaluate(released, {T: "1" * 58 + "00"})
+    before = desk.files()
+    with pytest.raises(Refused, match="expected the answers that it was released on, found other ones"):
+        keep(desk, released, other, SERVED)
+    assert {**desk.files(), "runs/adapter.json": b""} == {**before, "runs/adapter.json": b""}
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (lambda path: path.unlink(), "found parity.json changed or gone"),
+        (lambda path: path.write_text(path.read_text().replace("2026", "2025")), "found parity.json changed or gone"),
+    ],
+)
+def test_what_was_compared_is_bound_to_the_release(released, desk, edit, why):
+    keep(desk, released, read_record(released / "record.json"), SERVED)
+    edit(released / "parity.json")
+    with pytest.raises(Refused, match=why):
+        verify_release(released)
+
+
+def test_what_was_compared_with_another_run_is_not_released(desk):
+    adapter = desk.adapter()
+    keep(desk, adapter, desk.evaluate(adapter, {T: "1" * 58 + "00"}), SERVED)
+    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "expected what was compared with the answers that are")
+
+
+def test_a_parity_that_is_put_there_afterwards_is_not_vouched_for(released, desk, tmp_path):
+    copy = shutil.copytree(released, tmp_path / "copy")
+    keep(desk, copy, read_record(copy / "record.json"), SERVED)
+    shutil.copy(copy / "parity.json", released)
+    with pytest.raises(Refused, match="its manifest says another files than the files"):
+        verify_release(released)

@@ -1,0 +1,66 @@
+"""What is kept for later runs, of all projects: the answers of models, and models that were converted."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tunegate.harness.cli.common import Json, console, shared
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.printing import print_json
+from tunegate.harness.models.model_options import CACHE_MEGABYTES
+
+
+class CacheAction(StrEnum):
+    """What is done with it."""
+
+    look = "look"
+    check = "check"
+    clear = "clear"
+
+
+def cache(
+    action: Annotated[CacheAction, typer.Argument(help="What to do.", metavar="look|check|clear")] = CacheAction.look,
+    cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
+    as_json: Json = False,
+) -> None:
+    """Say what is kept for later runs; check that it can be read; or clear it, so that every model is asked again.
+
+    It lies in the user's cache folder, or in $TUNEGATE_CACHE. Clearing leaves converted models: delete their folders.
+    """
+    from tunegate.harness.models.cache import MEGABYTE, Store, clear_store, store_path
+    from tunegate.harness.models.resolve import cache_folder
+    from tunegate.harness.reporting.leaderboard import megabytes
+
+    path = store_path()
+    if action is CacheAction.clear:
+        count = clear_store(path)
+        _print_or_json(as_json, {"cleared": count}, f"cleared: {count:,} answers ({show_path(path)})")
+        return
+    with closing(Store(path, cache_size)) as store:
+        kept, wrong = store.kept(), store.damaged() if action is CacheAction.check else []
+    if wrong:
+        more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
+        raise CouldNotRun(
+            f"{show_path(path)}: expected whole answers, found: {wrong[0]}{more}; run: tunegate cache clear"
+        )
+    models = {each.name: megabytes(each) for each in sorted((cache_folder() / "models").glob("[!.]*")) if each.is_dir()}
+    of_answers = f"{kept.answers:,} answers, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
+    lines = [of_answers, *(f"model {name}, {size:,.1f} MB" for name, size in models.items())]
+    lines += ["all of it can be read"] if action is CacheAction.check else []
+    data = {
+        "path": str(path), "answers": kept.answers, "megabytes": kept.used_bytes / MEGABYTE, "most": cache_size,
+        "models": models,
+    }  # fmt: skip
+    _print_or_json(as_json, data, *lines)
+
+
+def _print_or_json(as_json: bool, data: dict[str, object], *lines: str) -> None:
+    if as_json:
+        print_json(data)
+        return
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

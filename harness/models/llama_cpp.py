@@ -1,0 +1,67 @@
+"""A GGUF file, served by llama.cpp (the wheel xllamacpp) on loopback while it is looked at."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.model_options import SERVER
+
+GGUF = ".gguf"
+NAME = "gguf"  # of what it serves, to the server
+SLOTS = 4  # answers at a time
+READY_SECONDS = 600
+SAID = 400  # characters of its log that are shown
+#: In a process of its own: what it writes goes to a file, and a crash of it is not ours. It ends with its input, so
+#: also where we are killed.
+PROGRAM = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.model_alias = sys.argv[1], {sys.argv[2]}
+params.n_parallel, params.n_ctx, params.port = int(sys.argv[3]), int(sys.argv[4]), 0
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def serving_gguf(path: Path, room: int, watch: Watch) -> Iterator[str]:
+    """The name (`openai:URL#MODEL`) of a server for the file; `room` are the tokens of prompt and answer together.
+
+    Raises:
+        CouldNotRun: llama.cpp is not installed, or cannot load the file.
+    """
+    need("xllamacpp")
+    with tempfile.TemporaryFile("w+") as log:
+        command = [sys.executable, "-c", PROGRAM, str(path), NAME, str(SLOTS), str(SLOTS * room)]
+        process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        try:
+            with watch(f"Loading {path.name} into llama.cpp"):
+                address = _address(process, path, log)
+            yield f"{SERVER}{address}/v1#{NAME}"
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _address(process: subprocess.Popen[str], path: Path, log: IO[str]) -> str:
+    out = process.stdout
+    address = out.readline().strip() if out and select.select([out], [], [], READY_SECONDS)[0] else ""
+    if not address.startswith("http"):
+        process.kill()
+        process.wait()
+        log.seek(0)
+        said = shown(log.read()[-SAID:].strip()) or "nothing"
+        raise CouldNotRun(f"{show_path(path)}: expected a model that llama.cpp can load, found: {said}")
+    return address

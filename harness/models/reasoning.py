@@ -1,0 +1,55 @@
+"""Thinking models: what stands between a tokenizer's own tags is no part of the answer, and is kept beside it."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+#: As tokenizers name them, opening and closing.
+TAGS = (
+    ("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"),
+    ("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>"),
+)  # fmt: skip
+NAMED_IN = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
+
+Tags = tuple[str, str]
+
+
+def thinking_tags(folder: Path) -> Tags | None:
+    """The tags that a model folder's tokenizer has tokens for; None where it has none."""
+    named = [path for name in NAMED_IN if (path := folder / name).is_file() and path.stat().st_size]
+    return next((tags for tags in TAGS if any(all(_names(path, tag) for tag in tags) for path in named)), None)
+
+
+def _names(path: Path, token: str) -> bool:
+    # by its bytes: these files have up to 30 MB, and are read before anything else is
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(f'"{token}"'.encode()) >= 0
+
+
+def part_ids(ids: Sequence[int], opening: int, closing: int, prompt: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The tokens of a reasoning, and those of the answer behind it; where it has no end there is no answer.
+
+    A template may write the opening tag itself: then the answer to the `prompt` begins inside.
+    """
+    if closing in ids:
+        end = len(ids) - 1 - list(reversed(ids)).index(closing)
+        return [each for each in ids[:end] if each != opening], list(ids[end + 1 :])
+    begun = opening in ids or _last(prompt, opening) > _last(prompt, closing)
+    return ([each for each in ids if each != opening], []) if begun else ([], list(ids))
+
+
+def _last(ids: Sequence[int], token: int) -> int:
+    return max((at for at, each in enumerate(ids) if each == token), default=-1)
+
+
+def part_text(text: str) -> tuple[str, str]:
+    """The reasoning and the answer in what a server wrote, by any of the tags."""
+    for opening, closing in TAGS:
+        before, tag, answer = text.rpartition(closing)
+        if tag:
+            return before.replace(opening, "").strip("\n"), answer.lstrip("\n")
+        if text.lstrip().startswith(opening):
+            return text.replace(opening, "").strip("\n"), ""
+    return "", text

@@ -1,0 +1,312 @@
+"""Compare what is served with what was judged: prompts, weights where there are files, answers, the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from tunegate.harness.baselines.lookup import record_reference
+from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.files import file_digest, locked, text_digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.rescoring import score_again
+from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.llama_cpp import GGUF, serving_gguf
+from tunegate.harness.models.model_options import ModelOptions, is_server
+from tunegate.harness.models.placement import CPU, FLOAT32
+from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.resolve import identify
+from tunegate.harness.models.served_prompts import served_prompts
+from tunegate.harness.models.server import Server
+from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.harness.parity.answers import AnswerParity, answer_parity
+from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
+from tunegate.harness.parity.result import Artefact
+from tunegate.harness.parity.weights import WeightParity, weight_parity
+from tunegate.harness.session import next_name
+
+SPARE = 64  # tokens that a server may add to a prompt, which is then told
+LEFT_TO_THE_GATE = {"quantised"}  # named, and no fault by itself: whether it does harm the verdicts say
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What came of it; `record` holds what is served, with its verdicts against what was judged.
+
+    `unseen` are the units that the server cannot be asked, and why.
+    """
+
+    artefact: str
+    kind: str
+    digest: str | None
+    record: Record
+    prompts: PromptParity
+    answers: AnswerParity
+    weights: WeightParity | None = None
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is otherwise, each cause once."""
+        every = [*self.prompts.findings, *(self.weights.findings if self.weights else ()), *self.answers.findings]
+        firsts = {rule: next(each for each in every if each.rule == rule) for rule in [each.rule for each in every]}
+        return list(firsts.values())
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether what is served is what was judged: no cause of a difference is found, and every unit holds."""
+        held = bool(self.record.verdicts) and not gate.blocked(self.record)
+        return held and {each.rule for each in self.findings} <= LEFT_TO_THE_GATE
+
+    def lines(self) -> Iterator[str]:
+        """What was seen, in words."""
+        yield self.prompts.line()
+        if self.weights:
+            yield self.weights.line()
+        yield from self.answers.lines()
+        yield from (f"{unit}: not compared: {why}" for unit, why in self.unseen.items())
+        yield from map(str, self.findings)
+
+    def as_artefact(self, name: str = "") -> Artefact:
+        """As it is kept."""
+        verdicts = {unit: str(each["verdict"]) for unit, each in self.record.verdicts.items()}
+        today = datetime.now(UTC).date().isoformat()
+        return Artefact(
+            name or self.artefact, self.kind, self.digest, self.is_shown, today, tuple(self.lines()), verdicts
+        )
+
+
+@dataclass(frozen=True)
+class ScoredAdapter:
+    """An adapter with the record that it was judged by, and the fixtures as they are now."""
+
+    adapter: Path
+    record: Record
+    tasks: Sequence[Task]
+    base: Base
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """What was asked."""
+        return [unit for task in self.tasks for unit in task.units if self.record.sealed or not unit.sealed]
+
+    @property
+    def rung(self) -> RungName:
+        """The rung that it was judged on."""
+        return cast("RungName", self.record.rung)
+
+    @cached_property
+    def asked(self) -> dict[str, Request]:
+        """The prompts that an answer was asked of, by case."""
+        return {each.key: each for each in requests(self.units, self.rung) if not each.texts}
+
+    def prompts(self, tokenizer: Any) -> dict[str, list[int]]:
+        """What is read of them where this tokenizer and its template write them."""
+        return {
+            key: list(tokenizer(render_prompt(tokenizer, each), add_special_tokens=False).input_ids)
+            for key, each in self.asked.items()
+        }
+
+
+def read_scored(
+    adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
+) -> ScoredAdapter:
+    """What artefacts are compared with.
+
+    Args:
+        adapter: the adapter's folder, with its training record.
+        record: what it was judged by; complete.
+        cases: the folder of fixtures.
+        watch: shows the progress.
+        template: the chat template that it was judged with, where that was not its base's own.
+
+    Raises:
+        Refused: the record is another adapter's, or the fixtures changed since.
+        CouldNotRun: its base is not there.
+    """
+    name = show_path(record.path) if record.path else "the record"
+    training = training_record(adapter)
+    if record.fingerprint["subject"].get("adapter") != adapter_digest(adapter) or record.partial:
+        raise Refused(f"{name}: expected a complete record of {show_path(adapter)}, found another; judge this adapter")
+    if training is None:
+        raise Refused(f"{show_path(adapter)}: expected a training record, which names its base; found none")
+    base = Base(str(training["recipe"]["model"]), watch, ModelOptions(CPU, FLOAT32, template))
+    check_base(adapter, base.model)
+    tasks = load_tasks(cases)
+    scored = ScoredAdapter(adapter, record, tasks, base)
+    if record.path:
+        record_reference(record.path, tasks, scored.units)
+    return scored
+
+
+def compare_served(
+    scored: ScoredAdapter, artefact: str, options: ModelOptions, baselines: Path, watch: Watch, runs: Path
+) -> Parity:
+    """Ask an artefact what the adapter was asked, and compare.
+
+    Args:
+        scored: the adapter.
+        artefact: a merged model folder, a GGUF file, or `openai:URL#MODEL`.
+        options: how it is opened.
+        baselines: the folder of baselines, which tell what the base answers without the adapter.
+        watch: shows the progress.
+        runs: where the record of what is served is kept.
+
+    Raises:
+        Refused: it answers as another model, or can be asked nothing of what was judged.
+        CouldNotRun: it cannot be opened, or does not answer.
+    """
+    kind = _kind(artefact)
+    path = Path(artefact)
+    weights = None
+    if kind != "server":
+        with watch(f"Comparing the weights of {path.name}"):
+            weights = weight_parity(scored.base, scored.adapter, path)
+        scored.base.forget()  # two models are not to lie in memory beside each other
+    with _opened(scored, artefact, kind, options, watch) as model:
+        record, unseen = _ask(scored, model, options, watch)
+        prompts = _prompts(scored, model, record, options)
+    answers = answer_parity(
+        scored.base.tokenizer, scored.units, scored.record, record, _answers_of_base(scored, baselines)
+    )
+    decided = _keep(scored, _decide(scored, record, watch), runs)
+    sha = {"folder": lambda: identify(path.name, path).base, "gguf": lambda: file_digest(path)}.get(
+        kind, lambda: None
+    )()
+    name = artefact if kind == "server" else show_path(path)
+    return Parity(name, kind, sha, decided, prompts, answers, weights, unseen)
+
+
+def _digest(path: Path, kind: str) -> str | None:
+    if kind == "server":
+        return None
+    return identify(path.name, path).base if kind == "folder" else file_digest(path)
+
+
+def _kind(artefact: str) -> str:
+    if is_server(artefact):
+        return "server"
+    path = Path(artefact)
+    if path.suffix == GGUF and path.is_file():
+        return "gguf"
+    if (path / "config.json").is_file():
+        return "folder"
+    raise CouldNotRun(
+        f"{artefact}: expected what is served: a merged model folder, a file that ends in {GGUF}, or openai:URL#MODEL; "
+        "found none of them"
+    )
+
+
+@contextmanager
+def _opened(
+    scored: ScoredAdapter, artefact: str, kind: str, options: ModelOptions, watch: Watch
+) -> Iterator[Local | Server]:
+    if kind == "folder":
+        # with the template in its folder, whatever the adapter was judged with: that is what is served
+        yield Local(artefact, watch, rung=scored.rung, options=replace(options, chat_template=None))
+    elif kind == "gguf":
+        tokens = scored.prompts(scored.base.tokenizer)
+        room = max((len(ids) + scored.asked[key].decoding.max_new_tokens for key, ids in tokens.items()), default=0)
+        with serving_gguf(Path(artefact), room + SPARE, watch) as name:
+            yield Server(name, watch, options, scored.rung)
+    else:
+        yield Server(artefact, watch, options, scored.rung)
+
+
+def _ask(
+    scored: ScoredAdapter, model: Local | Server, options: ModelOptions, watch: Watch
+) -> tuple[Record, dict[str, str]]:
+    """What is served answers, and the units that it cannot be asked."""
+    record, units = scored.record, scored.units
+    by_likelihood = [unit for unit in units if unit.check_kind.asks == "loglik"]
+    if isinstance(model, Local) or model.tokenizer is not None or not by_likelihood:
+        return evaluate(units, model, watch, record.repeats, sealed=record.sealed), {}
+    rest = [unit for unit in units if unit not in by_likelihood]
+    # chat messages have no likelihood: such texts are sent as the token ids that were judged
+    template = scored.base.options.chat_template
+    by_ids = replace(options, tokenizer=str(scored.base.folder), chat_template=template)
+    in_ids = Server(model.fingerprint.names["model"], watch, by_ids, scored.rung)
+    found = [evaluate(rest, model, watch, record.repeats, partial=True, sealed=record.sealed)] if rest else []
+    unseen = {}
+    try:
+        found.append(evaluate(by_likelihood, in_ids, watch, record.repeats, partial=True, sealed=record.sealed))
+    except Refused as error:
+        unseen = {unit.key: str(error) for unit in by_likelihood}
+    if not found:
+        raise Refused("nothing of what was judged can be asked there:\n" + "\n".join(unseen.values()))
+    return _together(found, partial=bool(unseen)), unseen
+
+
+def _together(found: Sequence[Record], partial: bool) -> Record:
+    first = found[0]
+    for each in found[1:]:
+        first = replace(
+            first, cases={**first.cases, **each.cases}, units={**first.units, **each.units},
+            questions={**first.questions, **each.questions}, scorers={**first.scorers, **each.scorers},
+        )  # fmt: skip
+    return replace(first, partial=partial)
+
+
+def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, options: ModelOptions) -> PromptParity:
+    tokenizer = scored.base.tokenizer
+    expected = scored.prompts(tokenizer)
+    if isinstance(model, Local):
+        return prompt_parity(tokenizer, expected, scored.prompts(model.tokenizer))
+    if model.tokenizer is not None:
+        return PromptParity("sent as token ids", len(expected), len(expected))
+    shown = served_prompts(model.fingerprint.names["model"], [each.messages for each in scored.asked.values()], options)
+    counts = {key: record.cases[key].first.tokens_in for key in expected}
+    begins = tokenizer.bos_token_id is not None and all(
+        ids[:1] == [tokenizer.bos_token_id] for ids in expected.values()
+    )
+    if shown is None:
+        return length_parity({key: len(ids) for key, ids in expected.items()}, counts, begins)
+    found = prompt_parity(tokenizer, expected, dict(zip(expected, shown, strict=True)))
+    # what it shows and what it reads may be two things
+    known = {key: len(ids) for key, ids in expected.items() if counts[key] is not None}
+    return found if found.findings else replace(found, findings=length_parity(known, counts, begins).findings)
+
+
+def _answers_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
+    """What the base answered without the adapter, by case, where a baseline of the same questions has it."""
+    found: dict[str, str] = {}
+    for unit in scored.units:
+        try:
+            baseline = read_baseline(baseline_path(baselines, scored.base.model.slug, unit.key), unit.key)
+        except Refused:
+            continue
+        if dict(baseline.questions) == unit.questions:
+            found |= {f"{unit.key}/{case}": each.output for case, each in baseline.results.items() if each.output}
+    return found
+
+
+def _decide(scored: ScoredAdapter, record: Record, watch: Watch) -> Record:
+    """The gate's verdicts: what is served against what was judged, of which every unit must hold."""
+    policies = {key: policy for task in scored.tasks for key, policy in task.policies.items()}
+    held = replace(record, policies={key: policies[key] for key in record.units})
+    reference = score_again(scored.units, scored.record, "the adapter", watch).record
+    return gate.compare(scored.tasks, held, {"record": reference}, ())
+
+
+def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:
+    units = [unit for unit in scored.units if unit.key in record.units]
+    sidecar = sidecar_text(units, scored.rung, {"record": scored.record})
+    with locked(runs / ".naming"):
+        return write_with_sidecar(
+            replace(record, sidecar=text_digest(sidecar)), sidecar, runs / f"{next_name(runs)}.json"
+        )

@@ -1,0 +1,119 @@
+"""What came of comparing artefacts with an adapter: `parity.json` in its folder, and the lines of the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown_in_markdown
+from tunegate.harness.core.files import digest, is_as_stamped, json_text, stamped
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.json_schemas import published_schema
+
+PARITY = "parity.json"
+SECTION = "\n## Served\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """What was compared: its `name`, the digest of its weights where there are files, and what came of it.
+
+    `lines` say it in words, findings among them; `shown` is whether it is what was judged.
+    """
+
+    name: str
+    kind: str
+    digest: str | None
+    shown: bool
+    when: str
+    lines: tuple[str, ...]
+    verdicts: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in `parity.json`."""
+        return {
+            "name": self.name, "kind": self.kind, "digest": self.digest, "shown": self.shown, "when": self.when,
+            "lines": list(self.lines), "verdicts": dict(self.verdicts),
+        }  # fmt: skip
+
+
+def answers_digest(record: Record) -> str:
+    """Digest of what was judged: the questions, and the outputs that answered them."""
+    outputs = {key: [each.output, each.logprobs] for key, each in record.cases.items()}
+    return digest([{unit: dict(asked) for unit, asked in record.questions.items()}, outputs])
+
+
+def read_artefacts(adapter: Path, sha: str, record: Record) -> list[Artefact]:
+    """What was compared with the judged answers of the adapter with the digest `sha`; nothing where nothing was.
+
+    Raises:
+        Refused: the file is damaged, was edited, or tells of other answers.
+    """
+    found = _read(adapter)
+    if found and not _is_of(found, sha, record):
+        raise Refused(
+            f"{show_path(adapter / PARITY)}: expected what was compared with the answers that are judged now, found "
+            "other ones; delete it, and compare again: tunegate parity"
+        )
+    return _artefacts(found)
+
+
+def known_artefacts(adapter: Path, sha: str, record: Record) -> list[Artefact]:
+    """The same, and nothing where it tells of other answers: what is compared now begins anew."""
+    found = _read(adapter)
+    return _artefacts(found) if found and _is_of(found, sha, record) else []
+
+
+def _is_of(found: Mapping[str, Any], sha: str, record: Record) -> bool:
+    return bool(found["adapter"] == sha and found["answers"] == answers_digest(record))
+
+
+def _artefacts(found: Mapping[str, Any] | None) -> list[Artefact]:
+    return [Artefact(**{**each, "lines": tuple(each["lines"])}) for each in found["artefacts"]] if found else []
+
+
+def _read(adapter: Path) -> dict[str, Any] | None:
+    path = adapter / PARITY
+    if not path.exists():
+        return None
+    found = read_object(path, "what was compared with an adapter", published_schema("parity"), MOST_SETTINGS)
+    if not is_as_stamped(found):
+        raise Refused(f"{show_path(path)}: expected it as it was written, found it edited; delete it")
+    return found
+
+
+def artefacts_text(adapter: str, record: Record, artefacts: list[Artefact]) -> str:
+    """The text of `parity.json`."""
+    return json_text(stamped({
+        "schema_version": 1, "adapter": adapter, "answers": answers_digest(record),
+        "artefacts": [each.as_dict() for each in artefacts],
+    }))  # fmt: skip
+
+
+def with_artefact(before: list[Artefact], new: Artefact) -> list[Artefact]:
+    """What was compared, with the newest of each name."""
+    return [*(each for each in before if each.name != new.name), new]
+
+
+def card_section(artefacts: list[Artefact]) -> str:
+    """The part of the model card that lists for which artefacts parity was shown; it stands last."""
+    lines = list(_card_lines(artefacts))
+    if not lines:
+        return f"{SECTION}\nOf no artefact was it shown yet that it is served as it was judged (`tunegate parity`).\n"
+    return f"{SECTION}\nServed as it was judged, prompts, answers and verdicts:\n\n" + "\n".join(lines) + "\n"
+
+
+def _card_lines(artefacts: list[Artefact]) -> Iterator[str]:
+    for each in artefacts:
+        if each.shown:
+            weights = f" (weights {each.digest[:12]})" if each.digest else ""
+            yield f"- {shown_in_markdown(each.name)}{weights}, {each.when}: {shown_in_markdown('; '.join(each.lines))}"
+
+
+def with_section(card: str, artefacts: list[Artefact]) -> str:
+    """A model card with the section as it is now."""
+    return card.split(SECTION)[0].rstrip("\n") + "\n" + card_section(artefacts)

@@ -1,0 +1,63 @@
+"""What was compared with an adapter, kept beside it: `parity.json` and, once it is released, its card and manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunegate.harness.baselines.journal import undo, write_together
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import json_text, locked
+from tunegate.harness.core.reading import read_text
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.models.adapters import adapter_digest, training_record
+from tunegate.harness.parity.result import (
+    PARITY,
+    Artefact,
+    answers_digest,
+    artefacts_text,
+    known_artefacts,
+    with_artefact,
+    with_section,
+)
+from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, verify_release
+
+
+def released_record(adapter: Path) -> Record | None:
+    """The record that an adapter was released on; None where it was not released."""
+    return read_record(adapter / RECORD) if (adapter / MANIFEST).is_file() else None
+
+
+def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: Path) -> list[str]:
+    """Write down what came of comparing an artefact with an adapter; a line for each file.
+
+    Of a released adapter the card and the manifest change with it: a kill leaves all of it or none.
+
+    Raises:
+        Refused: it was released on other answers than those of `record`, or is not as it was released.
+    """
+    folder, sha = adapter.resolve(), adapter_digest(adapter)
+    with locked(baselines / ".recording"):
+        undo(baselines)
+        artefacts = with_artefact(known_artefacts(folder, sha, record), artefact)
+        texts = {folder / PARITY: artefacts_text(sha, record, artefacts)}
+        if released := released_record(folder):
+            texts |= _released_texts(folder, sha, record, released, artefacts, texts[folder / PARITY])
+        command = f"tunegate parity {show_path(adapter)} --model {artefact.name}"
+        write_together(baselines, dict(texts), command, folder)
+    return [f"{path.name}: {show_path(adapter / path.name)}" for path in texts]
+
+
+def _released_texts(
+    folder: Path, sha: str, record: Record, released: Record, artefacts: list[Artefact], parity: str
+) -> dict[Path, str]:
+    """The card and the manifest of a release, with the artefacts as they are now."""
+    if answers_digest(released) != answers_digest(record):
+        raise Refused(
+            f"{show_path(folder)}: expected the answers that it was released on, found other ones; leave --run out to "
+            "compare with those"
+        )
+    verify_release(folder)
+    card = with_section(read_text(folder / CARD), artefacts)
+    changed = {CARD: card, PARITY: parity}
+    manifest = make_manifest(folder, sha, training_record(folder) or {}, released, changed)
+    return {folder / CARD: card, folder / MANIFEST: json_text(manifest)}

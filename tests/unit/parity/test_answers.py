@@ -1,0 +1,89 @@
+"""Whose answers they are, and from which token on they differ."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.records import write_desk
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.parity.answers import answer_parity
+
+
+def words(text: str, add_special_tokens: bool) -> SimpleNamespace:
+    return SimpleNamespace(input_ids=text.split())
+
+
+@pytest.fixture
+def units(tmp_path):
+    write_desk(tmp_path, 4)
+    [task] = load_tasks(tmp_path)
+    return task.units
+
+
+def answered(units, *outputs: str, finish: str = "stop", logprobs: tuple[float, ...] = ()) -> Record:
+    cases = [case.key for unit in units for case in unit.cases]
+    results = {
+        key: Result(False, 0.0, output=output, finish=finish, logprobs=(logprobs,) if logprobs else ())
+        for key, output in zip(cases, outputs, strict=True)
+    }
+    return Record(False, {"subject": {}, "engine": {}}, {}, results, {})
+
+
+def parity(units, expected: Record, served: Record, *base: str):
+    cases = [case.key for unit in units for case in unit.cases]
+    return answer_parity(words, units, expected, served, dict(zip(cases, base, strict=False)))
+
+
+GOOD = ("a b c d", "a b c e", "a b c f", "a b c g")
+
+
+def test_the_earliest_difference_is_told_with_its_case(units):
+    found = parity(units, answered(units, *GOOD), answered(units, "a b c d", "a x c e", "a b c f", "a b c"))
+
+    assert list(found.lines()) == [
+        "answers: 2 of 4 the same; 75.0 % of the tokens stand before a difference, the earliest of which is at token 2 "
+        "of desk/triage/c001"
+    ]
+    assert found.findings == ()
+
+
+def test_answers_of_the_base_are_the_bases(units):
+    base = ("x", "y", "a b c f", "z")
+    found = parity(units, answered(units, *GOOD), answered(units, *base), *base)
+
+    assert [str(each) for each in found.findings] == [
+        "adapter-not-applied: the adapter is not applied: 3 of 3 answers are those of the base without it"
+    ]
+
+
+def test_where_base_and_adapter_answer_alike_nothing_is_told_of_it(units):
+    assert parity(units, answered(units, *GOOD), answered(units, *GOOD), *GOOD).findings == ()
+
+
+def test_answers_that_go_on_behind_their_end_are_named(units):
+    on = answered(units, *(f"{each} and on and on" for each in GOOD), finish="length")
+    [finding] = parity(units, answered(units, *GOOD), on).findings
+
+    assert finding.rule == "end-of-turn"
+    assert finding.message.startswith("answers do not end: 4 of 4 are the judged ones and go on behind their end")
+
+
+def test_answers_that_differ_from_the_start_are_of_other_weights(units):
+    [finding] = parity(units, answered(units, *GOOD), answered(units, "q", "r", "s", "a b c h")).findings
+    assert str(finding).startswith("other-weights: answers differ from the start, 18.8 % of their tokens")
+
+
+@pytest.mark.parametrize(("off", "rule"), [(0.01, None), (0.2, "quantised"), (2.0, "other-weights")])
+def test_a_drift_of_log_probabilities_is_named_by_its_size(units, off, rule):
+    found = parity(
+        units, answered(units, *GOOD, logprobs=(-1.0, -2.0)), answered(units, *GOOD, logprobs=(-1.0 - off, -2.0 - off))
+    )
+    assert [each.rule for each in found.findings] == ([rule] if rule else [])
+    assert list(found.lines())[1] == f"log-probabilities: {off:.4f} nats a token apart, {off:.4f} at most (4 texts)"
+
+
+def test_no_answer_at_all_is_no_difference(units):
+    assert parity(units, answered(units, *GOOD), Record(False, {}, {}, {}, {})).of == 0

@@ -26,7 +26,7 @@ from benchmarks.gate_markdown import table
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.reporting.html import MOST_INSIDE, PIECES, write_html
+from tunegate.harness.reporting.html import INDEX, MOST_INSIDE, PIECES, write_html
 from tunegate.harness.reporting.report import (
     CandidateReport,
     CaseReport,
@@ -153,6 +153,26 @@ def hostile_checks(browser: Browser, folder: Path) -> Iterator[Check]:
     yield Check("nothing wider than 360 pixels, everything opened", " ".join(wide) or "nothing", not wide)
 
 
+def folder_checks(browser: Browser, folder: Path) -> Iterator[Check]:
+    """All hostile texts in one page whose cases lie beside it; a file of which is then lost."""
+    texts = [HOSTILE[number % len(HOSTILE)] for number in range(MOST_INSIDE + 1)]
+    opened = Opened(browser, write_html(folder / "hostile", report_on(texts)), PHONE)
+    opened.page.fill("[name=text]", "number 7.")
+    expect(opened.page.locator("#list > li")).to_have_count(1, timeout=30_000)
+    opened.page.click("[type=reset]")
+    opened.open_all()
+    ran = opened.page.evaluate("window.ran") is not None
+    opened.context.close()
+    yield Check("hostile texts in files beside the page: none runs or loads anything", f"{opened.pieces} files loaded "
+                f"{' '.join(opened.trouble)}".strip(), not ran and not opened.trouble)  # fmt: skip
+    next((folder / "hostile" / PIECES).iterdir()).unlink()
+    opened = Opened(browser, folder / "hostile" / INDEX, DESKTOP)
+    opened.page.fill("[name=text]", "number 7.")
+    expect(opened.page.locator("#count")).to_contain_text("does not load", timeout=30_000)
+    yield Check("a file that is lost is told", opened.page.locator("#count").inner_text(), opened.rows() == 0)
+    opened.context.close()
+
+
 def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     """Filters, links and the keyboard, on 12 cases."""
     opened = Opened(browser, path, DESKTOP)
@@ -175,6 +195,11 @@ def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     shown = page.locator("#list details[open]").inner_text()
     yield Check("a link opens its case among the filtered ones", f"{opened.rows()} cases",
                 opened.rows() == 3 and "It was plain before, number 5." in shown)  # fmt: skip
+    page.locator("#list details[open] .body a").click()
+    expect(page.locator("#list > li")).to_have_count(12)
+    yield Check("the link in a case leads to it alone", page.url.partition("#")[2],
+                page.url.endswith("#case=desk%2Ftriage%2F5-plain") and
+                page.locator("#list details[open]").count() == 1)  # fmt: skip
     page.goto(opened.address)
     page.reload()
     page.wait_for_selector("#list > li")
@@ -271,6 +296,7 @@ def checks(shots: Path | None, cases: int) -> Iterator[Check]:
         yield from use_checks(browser, path)
         yield from accessibility_checks(browser, path, shots)
         yield from hostile_checks(browser, folder)
+        yield from folder_checks(browser, folder)
         yield from scale_checks(browser, folder, cases)
         browser.close()
 

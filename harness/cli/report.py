@@ -35,6 +35,7 @@ def report(
     html: Annotated[Path | None, shared("html")] = None,
     markdown: Annotated[bool, shared("markdown")] = False,
     page: Annotated[str | None, shared("page")] = None,
+    tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[Format, shared("format")] = Format.text,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
@@ -47,6 +48,7 @@ def report(
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
     printed = sum([markdown, style is Format.github, as_json])
@@ -59,6 +61,8 @@ def report(
     if html:
         written = _write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
+    if tensorboard:
+        write_scalars(tensorboard, found)
     if as_json:
         print_json(found.as_dict())
     elif markdown:

@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     ),
     "server": ("httpx2",),
     "train": ("trl", "datasets"),
+    "tensorboard": ("tensorboard",),
 }
 
 
@@ -45,7 +46,8 @@ def check_train() -> None:
     Raises:
         CouldNotRun: names what is missing.
     """
-    gone = [module for extra in EXTRAS.values() for module in extra if importlib.util.find_spec(module) is None]
+    needed = (*EXTRAS["models"], *EXTRAS["train"])
+    gone = [module for module in needed if importlib.util.find_spec(module) is None]
     if gone:
         raise CouldNotRun(f"a training needs {', '.join(gone)}, found none; run: pip install 'tunegate[train]'")
 

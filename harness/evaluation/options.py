@@ -137,6 +137,7 @@ TABLE = (
     Option("decision", "Also write what was decided here, for report, view and comment", "FILE.json", Path),
     Option("html", "Write a page with every case, that opens offline: one file, or a folder where they are many",
            "FILE.html|DIR", Path),
+    Option("tensorboard", "Also write the scores for TensorBoard here", "DIR", Path),
     Option("page", "Where the page will be found, for links to its cases", "URL"),
     Option("markdown", "Print Markdown, as for the summary of a job", type=bool, default=False),
     Option("strict", "Let warnings fail, too", type=bool, default=False, stands=True),

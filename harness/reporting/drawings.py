@@ -24,9 +24,10 @@ class IntervalDrawing:
 
 @dataclass(frozen=True, slots=True)
 class LineDrawing:
-    """A score over time, in a field of 200 by 40: each point with whether it is a release; what it shows, in words."""
+    """A score over time, in a field of 200 by 40: each point with whether it is a release; its ends, and all of it."""
 
     points: tuple[tuple[float, float, bool], ...]
+    ends: str
     label: str
 
     @property
@@ -60,4 +61,5 @@ def history_drawing(history: UnitHistory) -> LineDrawing | None:
          entry.event == "released")
         for number, (mean, entry) in enumerate(known)
     )  # fmt: skip
-    return LineDrawing(points, ", then ".join(level(mean, history.kind) for mean, _ in known))
+    said = [level(mean, history.kind) for mean, _ in known]
+    return LineDrawing(points, f"{said[0]} → {said[-1]}", ", then ".join(said))

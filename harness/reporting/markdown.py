@@ -141,10 +141,12 @@ def _row(unit: UnitReport) -> str:
 
 
 def _case(candidate: CandidateReport, case: CaseReport, address: str) -> Iterator[str]:
-    link = f", [on the page]({address})" if address else ""
-    yield f"**{escaped(case.key)}**{' (critical)' if case.critical else ''}{link}"
+    named = [f"**{escaped(case.key)}**{' (critical)' if case.critical else ''}"]
+    if address:
+        named.append(f"[on the page]({address})")
     if case.context:
-        yield f"{escaped(f'{case.context.file}:{case.context.line}')}"
+        named.append(escaped(f"{case.context.file}:{case.context.line}"))
+    yield ", ".join(named)
     yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
     yield from (f"- {escaped(_cut(finding))}" for _, finding in case.findings)
     if command := case_command(candidate, case):

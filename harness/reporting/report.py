@@ -159,8 +159,20 @@ def report_of(records: Sequence[Record]) -> Report:
     Raises:
         Refused: a sidecar is not the one that its record names.
     """
-    candidates = tuple(candidate_report(record) for record in records)
+    candidates = candidate_reports(records)
     return Report(*summary(candidates), RuleReport(), candidates)
+
+
+def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
+    """What each record says; those of one name are told apart by their files."""
+    made = [candidate_report(record) for record in records]
+    names = Counter(each.name for each in made)
+    return tuple(
+        replace(each, name=f"{each.name} ({each.provenance['record']})")
+        if names[each.name] > 1 and "record" in each.provenance
+        else each
+        for each in made
+    )
 
 
 def with_page(report: Report, page: str) -> Report:

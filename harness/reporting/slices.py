@@ -71,5 +71,6 @@ def driver(cases: Tagged, rules: Mapping[str, int]) -> str:
     if excess and (tag := max(excess, key=lambda each: excess[each])) and excess[tag] > 0:
         parts.append(f"{among[tag]} of {total} regressed cases are {tag}, as are {every[tag]} of all {len(cases)}")
     if rules and (rule := max(rules, key=lambda each: rules[each])) and rules[rule] >= SHARE * total:
-        parts.append(f"{rules[rule]} of {total} have the finding {rule}")
+        who = "" if parts else " regressed cases"
+        parts.append(f"{rules[rule]} of {total}{who} have the finding {rule}")
     return "; ".join(parts) + "." if parts else ""

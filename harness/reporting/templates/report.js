@@ -70,7 +70,9 @@ function textOf(each, held) {
 
 const has = (each, state) => each.states.includes(state);
 
-function counted(values) {
+const counted = (number) => number.toLocaleString("en");
+
+function countsOf(values) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -79,15 +81,15 @@ function counted(values) {
 function fill(name, pairs, all = "all") {
   const select = form.elements[name];
   select.append(element("option", { value: "" }, all));
-  for (const [value, number] of pairs) select.append(element("option", { value }, `${value} (${number})`));
+  for (const [value, number] of pairs) select.append(element("option", { value }, `${value} (${counted(number)})`));
 }
 
 function fillFilters() {
   const states = STATES.map((state) => [state, index.cases.filter((each) => has(each, state)).length]);
-  fill("state", states.filter(([, number]) => number), `all ${index.cases.length}`);
-  fill("unit", counted(index.cases.map((each) => each.unit)));
-  fill("tag", counted(index.cases.flatMap((each) => each.tags)));
-  fill("finding", counted(index.cases.flatMap((each) => each.rules)));
+  fill("state", states.filter(([, number]) => number), `all ${counted(index.cases.length)}`);
+  fill("unit", countsOf(index.cases.map((each) => each.unit)));
+  fill("tag", countsOf(index.cases.flatMap((each) => each.tags)));
+  fill("finding", countsOf(index.cases.flatMap((each) => each.rules)));
 }
 
 function matches(each, wanted) {
@@ -123,8 +125,8 @@ function show(key = "") {
   found = index.cases.filter((each) => matches(each, filters));
   list.replaceChildren();
   drawn = 0;
-  const of = found.length === index.cases.length ? "" : ` of ${index.cases.length}`;
-  status.textContent = `${found.length}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
+  status.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
   draw();
   reveal(key);
 }
@@ -140,7 +142,7 @@ function draw() {
   drawn += next.length;
   list.append(...next.map(row));
   more.hidden = drawn >= found.length;
-  more.textContent = `${found.length - drawn} more cases`;
+  more.textContent = `${counted(found.length - drawn)} more cases`;
 }
 
 function row(each) {

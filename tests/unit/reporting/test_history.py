@@ -102,5 +102,6 @@ def test_a_line_goes_from_the_lowest_to_the_highest_score_and_marks_releases():
     entries = tuple(HistoryEntry("", event, "m", mean, True) for event, mean in events)
     drawn = history_drawing(UnitHistory(T, "pass/fail", entries))
     assert drawn.points == ((6.0, 34.0, False), (100.0, 6.0, True), (194.0, 20.0, False))
+    assert drawn.ends == "20.0 % → 40.0 %"
     assert drawn.label == "20.0 %, then 60.0 %, then 40.0 %"
     assert drawn.path == "6.0,34.0 100.0,6.0 194.0,20.0"

@@ -46,7 +46,7 @@ def test_the_worst_three_are_folded_with_the_command_that_asks_again():
 def test_the_worst_cases_lead_to_themselves_on_the_page_where_it_is_known():
     found = with_page(report(case("a (b)")), "https://pages.example/o/r/7/report.html")
     link = "[on the page](https://pages.example/o/r/7/report.html#case=desk%2Ftriage%2Fa+%28b%29)"
-    assert f"**desk/triage/a (b)** (critical), {link}\n" in markdown_report(found)
+    assert f"**desk/triage/a (b)** (critical), {link}, fixtures/desk/a (b).yaml:7\n" in markdown_report(found)
     assert "on the page" not in markdown_report(report(case("a")))
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from tests.support.records import record, units_of, write_desk, write_policy
 from tunegate.harness.core.files import text_digest
-from tunegate.harness.evaluation.sidecar import sidecar_path, sidecar_text
+from tunegate.harness.evaluation.sidecar import CaseContext, sidecar_path, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.report import candidate_report, node_id, report_of
+from tunegate.harness.reporting.slices import driver
 
 T = "desk/triage"
 
@@ -75,15 +76,33 @@ def test_what_the_regressed_cases_share_is_told(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_finding_alone_says_whose_it_is(tmp_path):
+    made = judged(tmp_path, "1" * 40, "1" * 10 + "0" * 30)
+    found = candidate_report(replace(made, sidecar="")).units[0]
+    assert found.driver == ""  # without the sidecar nothing is known of the cases
+    tagged_alike = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
+    assert driver(tagged_alike, {"json.syntax": 3}) == "3 of 4 regressed cases have the finding json.syntax."
+
+
+def test_records_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = judged(tmp_path, "0" * 40, "1" * 40)
+    other = judged(tmp_path, "0" * 40, "0" * 40).write(tmp_path / "s.json")
+    assert [each.name for each in report_of([one, replace(other, sidecar="")]).candidates] == [
+        "tiny (r.json)", "tiny (s.json)",
+    ]  # fmt: skip
+
+
 def test_two_regressed_cases_share_nothing_worth_telling(tmp_path):
     assert candidate_report(judged(tmp_path, "1" * 40, "00" + "1" * 38)).units[0].driver == ""
 
 
 @pytest.mark.parametrize(("now", "outcome", "verdict"), [
-    ("0" * 40, "blocked", "Blocked: tiny (1 of 2)."),
+    ("0" * 40, "blocked", "Blocked: tiny (r.json) (1 of 2)."),
     ("1" * 40, "passed", "Passed: all 2."),
 ])  # fmt: skip
-def test_several_records_have_a_verdict_together(tmp_path, now, outcome, verdict):
+def test_several_records_have_a_verdict_together(tmp_path, monkeypatch, now, outcome, verdict):
+    monkeypatch.chdir(tmp_path)
     good, other = judged(tmp_path, "0" * 40, "1" * 40), judged(tmp_path, "0" * 40, now)
     found = report_of([good, other])
     assert (found.outcome, found.verdict) == (outcome, verdict)

@@ -17,7 +17,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.reporting.slices import SliceReport, driver, slice_reports
+from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
 GateOutcome = Literal["passed", "blocked", "refused", "scored"]
@@ -269,13 +269,13 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
             verdict["role"], verdict["reference"], verdict["base"], verdict["difference"],
             tuple(verdict["interval"]) if verdict["interval"] else None, verdict["level"], verdict["margin"],
             len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
-            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _rules_of(shown_cases)),
+            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _patterns_of(shown_cases)),
         )  # fmt: skip
 
 
-def _rules_of(cases: Iterable[CaseReport]) -> Counter[str]:
-    """How many regressed cases each rule has a finding of."""
-    return Counter(rule for case in cases if case.state == "regressed" for rule in dict(case.findings))
+def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
+    """How many regressed cases have findings of each pattern."""
+    return Counter(each for case in cases if case.state == "regressed" for each in patterns_of(case.findings))
 
 
 def _is_sealed(record: Record, unit: str) -> bool:

@@ -12,7 +12,7 @@ from tunegate.harness.evaluation.sidecar import CaseContext, sidecar_path, sidec
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.report import candidate_report, node_id, report_of
-from tunegate.harness.reporting.slices import driver
+from tunegate.harness.reporting.slices import driver, patterns_of
 
 T = "desk/triage"
 
@@ -69,7 +69,8 @@ def test_a_sealed_case_is_told_by_its_id_alone(tmp_path):
 def test_what_the_regressed_cases_share_is_told(tmp_path):
     unit = candidate_report(judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)).units[0]
     assert unit.driver == (
-        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax."
+        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax: the answer "
+        "does not begin with JSON but with ..."
     )
     assert [(each.tag, each.n, each.base, each.mean, each.regressed) for each in unit.slices] == [
         ("channel=sms", 10, 1.0, 0.2, 8), ("channel=mail", 30, 1.0, 1.0, 0),
@@ -82,6 +83,24 @@ def test_a_finding_alone_says_whose_it_is(tmp_path):
     assert found.driver == ""  # without the sidecar nothing is known of the cases
     tagged_alike = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
     assert driver(tagged_alike, {"json.syntax": 3}) == "3 of 4 regressed cases have the finding json.syntax."
+
+
+@pytest.mark.parametrize(("text", "pattern"), [
+    ("json.syntax: the answer ends, at line 1, column 48, before its JSON is complete",
+     "json.syntax: the answer ends before its JSON is complete"),
+    ("schema.expect at request.kind: expected 'fault', found 'billing'", "schema.expect at request.kind"),
+    ("voice.length: 93 words, the longest is 88", "voice.length: N words, the longest is N"),
+])  # fmt: skip
+def test_what_varies_from_case_to_case_is_no_part_of_a_pattern(text, pattern):
+    assert patterns_of([(text.partition(":")[0], text)]) == {text.partition(":")[0], pattern}
+
+
+def test_of_what_all_have_the_finding_that_says_most_is_told():
+    cases = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
+    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 4, "json.syntax: seldom": 1}) == (
+        "4 of 4 regressed cases have the finding json.syntax: cut off."
+    )
+    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 1}).endswith("have the finding json.syntax.")
 
 
 def test_records_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):

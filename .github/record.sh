@@ -2,6 +2,7 @@
 # Records the baselines anew with the tunegate of a Python: record.sh PYTHON. Of $MODEL, replay:NAME=FILE for outputs that
 # were made elsewhere, or of the model that pyproject.toml names; the latter by pytest, and so with the project's own Python.
 # What changes is left as $OUT/baselines.patch and told in the summary of the job. Nothing is committed.
+# shellcheck disable=SC2016  # the backticks are Markdown's
 set -uo pipefail
 readonly MOST=60000 # characters of a patch in the summary
 python=$1

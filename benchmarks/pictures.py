@@ -1,7 +1,7 @@
 """The pictures in the README: the page and the comment on the tour's overtuned model, as they are.
 
-pip install playwright    # and a Chromium, as for page.py
-python benchmarks/pictures.py    # seconds; writes docs/page.png and docs/comment.png; --emoji FONT.woff2 if none is there
+pip install playwright           # and a Chromium, as for page.py
+python benchmarks/pictures.py    # seconds; writes docs/page.png and docs/comment.png; --emoji FONT.woff2 for its signs
 """
 
 from __future__ import annotations

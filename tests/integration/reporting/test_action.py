@@ -19,6 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 
+BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 GOOD, BAD = '{"product": "boiler"}', "no idea, says @everyone in <b>bold</b>"
 IDS = [f"c{number:02d}" for number in range(40)]
@@ -279,3 +280,14 @@ def test_third_party_actions_are_pinned_by_commit():
 
 def test_no_expression_stands_in_a_script():
     assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
+
+
+@pytest.mark.skipif(shutil.which("shellcheck", path=BIN) is None and not os.environ.get("CI"), reason="not installed")
+def test_shellcheck_finds_nothing_in_the_scripts():
+    scripts = sorted((ROOT / ".github").glob("*.sh"))
+    assert len(scripts) == 6
+    steps = [step["run"] for step in ACTION["runs"]["steps"] if "run" in step]
+    shellcheck = [shutil.which("shellcheck", path=BIN), "--shell=bash"]
+    subprocess.run([*shellcheck, *scripts], check=True)
+    for step in steps:  # which a runner starts with `bash -eo pipefail`
+        subprocess.run([*shellcheck, "-"], input=f"set -eo pipefail\n{step}", text=True, check=True)

@@ -68,13 +68,13 @@ def _unit_history(sources: _Sources, unit: str, record: Record, shown_now: Mappi
     questions, slug = record.questions[unit], record.fingerprint["subject"].get("model")
     events = list(_events(sources.ledger, unit, slug))
     entries = [_of_event(sources, event, unit, questions) for event in events]
-    told = {event.record for event in events}
+    known = {event.record for event in events}
     entries += [
         HistoryEntry(
             each.created, "shown here", candidate_name(each), each.units[unit].mean, each.questions[unit] == questions
         )
         for digest, each in shown_now.items()
-        if unit in each.units and digest not in told
+        if unit in each.units and digest not in known
     ]
     return UnitHistory(unit, record.units[unit].kind, tuple(entries[-MOST_ENTRIES:]))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import BASELINES, Baselines, Json, console, errors, shared
+from tunegate.harness.cli.common import BASELINES, RUNS, Baselines, Json, console, errors, project, shared
 from tunegate.harness.cli.fixtures import Format
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
@@ -18,6 +18,7 @@ from tunegate.harness.core.printing import Printer, print_json, print_line
 
 if TYPE_CHECKING:
     from tunegate.harness.reporting.decision import Inputs
+    from tunegate.harness.reporting.report import Report
 
 
 Records = Annotated[
@@ -33,30 +34,41 @@ def report(
     why: Annotated[bool, shared("why")] = False,
     html: Annotated[Path | None, shared("html")] = None,
     markdown: Annotated[bool, shared("markdown")] = False,
+    page: Annotated[str | None, shared("page")] = None,
+    tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[Format, shared("format")] = Format.text,
+    baselines: Baselines = BASELINES,
     as_json: Json = False,
 ) -> None:
-    """Show a record: the verdict, every regressed case by what differs, the table. Several: side by side."""
+    """Show a record: the verdict, every regressed case by what differs, the table. Several: side by side.
+
+    The page, and --json, have the history of each unit, too: by the ledger in --baselines.
+    """
     from tunegate.harness.reporting.annotations import case_annotations
     from tunegate.harness.reporting.decision import read_inputs
-    from tunegate.harness.reporting.html import write_html
     from tunegate.harness.reporting.markdown import markdown_report
+    from tunegate.harness.reporting.report import with_page
+    from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
     printed = sum([markdown, style is Format.github, as_json])
     if printed > 1:
         raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
     inputs = read_inputs(record)
+    found = with_page(inputs.report(), page or "")
+    if html or as_json:
+        found = _with_history(found, inputs, baselines)
     if html:
-        _check_page(html, record, inputs)
-        write_html(html, inputs.report())
-        (errors if printed else console).print(f"page: {show_path(html)}")
+        written = _write_page(html, record, inputs, found)
+        (errors if printed else console).print(f"page: {show_path(written)}")
+    if tensorboard:
+        write_scalars(tensorboard, found)
     if as_json:
-        print_json(inputs.report().as_dict())
+        print_json(found.as_dict())
     elif markdown:
-        print_line(markdown_report(inputs.report()))
+        print_line(markdown_report(found))
     elif style is Format.github:
-        for line in case_annotations(inputs.report()):
+        for line in case_annotations(found):
             print_line(line)
     elif not html:
         _print_inputs(inputs)
@@ -64,14 +76,23 @@ def report(
             console.print(line, markup=False)
 
 
-def _check_page(page: Path, named: Sequence[Path], inputs: Inputs) -> None:
-    """Refuse a page that would be written over what it is made from."""
+def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
+    from tunegate.harness.reporting.history import with_history
+
+    return with_history(found, inputs.records, baselines, project() / RUNS)
+
+
+def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
+    """Write the page, unless over what it is made from."""
     from tunegate.harness.evaluation.sidecar import sidecar_path
+    from tunegate.harness.reporting.html import page_file, write_html
 
     records = [each.path for each in inputs.records if each.path]
-    read = [*named, *records, *(sidecar_path(each) for each in records)]
-    if same_file(page, [("read", each) for each in read]):
-        raise UsageError(f"the page: expected a file of its own, found {show_path(page)}, which it is made from")
+    read = [("read", each) for each in (*named, *records, *(sidecar_path(each) for each in records))]
+    for page in (path, page_file(path)):
+        if same_file(page, read):
+            raise UsageError(f"the page: expected a file of its own, found {show_path(page)}, which it is made from")
+    return write_html(path, found)
 
 
 def _print_inputs(inputs: Inputs) -> None:
@@ -91,24 +112,22 @@ def _print_inputs(inputs: Inputs) -> None:
         print_record(console, record, limit=None)
 
 
-def view(record: Records) -> None:
+def view(record: Records, baselines: Baselines = BASELINES) -> None:
     """Write the page of a record beside it, and open it in a browser."""
     import webbrowser
 
     from tunegate.harness.reporting.decision import read_inputs
-    from tunegate.harness.reporting.html import write_html
 
-    page = record[0].with_suffix(".html")
     inputs = read_inputs(record)
-    _check_page(page, record, inputs)
-    write_html(page, inputs.report())
+    found = _with_history(inputs.report(), inputs, baselines)
+    page = _write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()
     if not (sys.stdout.isatty() and webbrowser.open(address)):  # in a log nobody could close it again
         console.print(f"no browser was started here: open {address}")
 
 
-def comment(record: Records) -> None:
+def comment(record: Records, page: Annotated[str | None, shared("page")] = None) -> None:
     """Say it where the change is reviewed: in the summary of the job, and in one comment that is kept up to date.
 
     It reads what GitHub Actions says of itself in GITHUB_ variables, and the token in GITHUB_TOKEN. Without the right
@@ -117,8 +136,9 @@ def comment(record: Records) -> None:
     from tunegate.harness.reporting.decision import read_inputs
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
+    from tunegate.harness.reporting.report import with_page
 
-    found = read_inputs(record).report()
+    found = with_page(read_inputs(record).report(), page or "")
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)

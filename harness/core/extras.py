@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets"),
     "units": ("pint",),
+    "tensorboard": ("tensorboard",),
 }
 
 

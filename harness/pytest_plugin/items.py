@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,10 @@ class CaseItem:
         """The line of its fixture file, from 1."""
         return self.case.line
 
+    def location_below(self, root: Path) -> tuple[str, int]:
+        """Its fixture file, from the root of pytest, and its line as pytest counts, from 0."""
+        return os.path.relpath(self.case.place.rpartition(":")[0], root), self.line - 1
+
     def check(self) -> None:
         """Fail with the findings if the answer is unscored or did not pass."""
         with ending(self.state.config):
@@ -69,6 +75,13 @@ class CaseItem:
         missed = next((each for each in self.result.repeats if not each.passed), self.result)
         rules = ", ".join(dict.fromkeys(each.rule for each in missed.findings)) or "unscored"
         return shown(f"{self.case.key} ({self.case.place}): {rules}")
+
+    @property
+    def properties(self) -> Iterator[tuple[str, str]]:
+        """What a viewer of JUnit's XML shows beside it: the score, and each finding."""
+        missed = next((each for each in self.result.repeats if not each.passed), self.result)
+        yield "score", "unscored" if self.result.score is None else f"{self.result.score:g}"
+        yield from (("finding", shown(f"{each.rule}: {each}")) for each in missed.findings)
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""
@@ -141,6 +154,14 @@ class GateItem:
         """Why it failed, in a word or two, for a list of failures."""
         record = self.state.session.records[self.candidate]
         return str(record.verdicts[self.unit.key]["verdict"] if self.unit else "blocked")
+
+    @property
+    def properties(self) -> Iterator[tuple[str, str]]:
+        """What a viewer of JUnit's XML shows beside it: the verdict or the decision, and its sentence."""
+        record = self.state.session.records[self.candidate]
+        said = record.verdicts[self.unit.key] if self.unit else record.tasks[self.task.name]
+        name = "verdict" if self.unit else "decision"
+        yield from ((name, str(said[name])), ("reason", shown(str(said["reason"]))))
 
     def excuse(self) -> str:
         """A gate that blocks is always news."""

@@ -166,6 +166,14 @@ def _is_placeholder(item: pytest.Item | pytest.Collector) -> bool:
     return any(name in params and params[name] is None for name in (CASE, GATE))
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say of a case in a suite's own module where its fixture is written: viewers and annotations lead there."""
+    if handle := params_of(item).get(CASE):
+        file, line = handle.location_below(item.config.rootpath)
+        item.location = (file, line, item.location[2])
+        item.user_properties += [("file", file), ("line", handle.line)]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     """Keep a task's decision in its last suite, let `-k` and `--lf` select, then fix what will be judged."""
@@ -229,6 +237,8 @@ def pytest_runtest_makereport(
     # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats just the breaks.
     report = yield
     handle = handle_of(item)
+    if handle and call.when == "call" and item.config.stash[STATE].session.records:
+        item.user_properties += handle.properties
     # only what `check` said: a suite's own assertions, and crashes, are always news
     if handle and call.when == "call" and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
         with ending(item.config):

@@ -336,7 +336,7 @@ def _card(name: str, training: Mapping[str, Any], decided: Record, about: Mappin
         loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
         finalize=_in_card,
     )  # fmt: skip
-    environment.filters |= {"level": level, "json": _in_head}
+    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args}
     environment.globals |= {"difference": _difference, "rates": rates}
     try:
         return environment.get_template("model_card.md.j2").render(
@@ -358,6 +358,11 @@ class _AsItIs(str):
 def _in_head(value: Any) -> _AsItIs:
     """A value of the card's head, which is YAML: JSON is, too."""
     return _AsItIs(shown_in_json(json.dumps(value)))
+
+
+def _metric_args(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """What the head of the card says of a verdict, beside the score."""
+    return {key: verdict[key] for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
 
 
 def _difference(*numbers: Any) -> _AsItIs:

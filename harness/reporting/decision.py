@@ -18,7 +18,7 @@ from tunegate.harness.reporting.report import (
     GateOutcome,
     Report,
     RuleReport,
-    candidate_report,
+    candidate_reports,
     report_of,
     summary,
 )
@@ -92,7 +92,7 @@ def _named(decisions: Mapping[Path, Mapping[str, Any]]) -> Iterator[Record]:
 def decided(inputs: Inputs) -> Report:
     """The report on decisions, each of which may have judged several adapters."""
     decisions = inputs.decisions
-    candidates = tuple(candidate_report(record) for record in inputs.records)
+    candidates = candidate_reports(inputs.records)
     # one change, whichever adapter was judged
     altered, added, by_rules, notes = (
         tuple(dict.fromkeys(line for each in decisions for line in lines(each)))

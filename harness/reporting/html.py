@@ -1,7 +1,8 @@
-"""The HTML face: one file that opens offline, in which nothing that a model wrote can run.
+"""The HTML face: a page that opens offline, in which nothing that a model wrote can run.
 
 Its policy allows the one script and the one style that are in it, by their digests, and nothing from elsewhere. The
-cases lie in a block of JSON, of which the script makes text nodes as they are looked at.
+cases lie in blocks of JSON, of which the script makes text nodes as they are looked at. Those of a large report may lie
+beside the page, in files that the script loads by script elements: a page that is opened from a disk may not fetch.
 """
 
 from __future__ import annotations
@@ -9,136 +10,118 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tunegate.harness.core.escaping import visible_lines
-from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.files import text_digest, write_atomically
 from tunegate.harness.core.formatting import change, difference, level
-from tunegate.harness.reporting.differences import changed_fields, word_pieces
-from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, UnitReport, case_command
+from tunegate.harness.reporting.drawings import history_drawing, interval_drawing
+from tunegate.harness.reporting.page_data import PageData, page_data, script_json
+from tunegate.harness.reporting.report import Report, UnitReport
 
-#: A block of JSON ends at the first `</script`, and `<!--` begins a state in which that is not so.
-ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
-MIDDLE, REACH = 100, 94  # of a drawing that is 200 wide: zero, and how far the furthest end lies from it
+MOST_INSIDE = 2_000  # cases of a page in a folder that still is one file
+INDEX, PIECES = "index.html", "cases"
+_PIECE_NAME = re.compile(r"[0-9a-f]{16}\.js")
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """Where the parts of a drawn interval lie, of a width of 200; what it shows, in words."""
+class UnitRow:
+    """A unit beside itself: its score before, and what each candidate made of it."""
 
-    low: float
-    high: float
-    point: float
-    margin: float | None
-    label: str
+    key: str
+    before: str
+    units: tuple[UnitReport | None, ...]
 
 
-def write_html(path: Path, report: Report) -> None:
-    """Write the report as one file.
+def page_file(path: Path) -> Path:
+    """Where the page itself is written: `path`, or `index.html` in it, if it is not the name of an HTML file."""
+    return path if path.suffix.lower() in (".html", ".htm") else path / INDEX
+
+
+def write_html(path: Path, report: Report) -> Path:
+    """Write the report as one file, or as a folder; returns the page to be opened.
+
+    Of a folder with a page of over 2,000 cases, these lie in pieces beside it. They are named by what they hold and
+    written first: a page always finds its own, and those of an earlier one go last.
 
     Raises:
         CouldNotRun: it cannot be written.
     """
-    write_atomically(path, html_page(report))
+    page = page_file(path)
+    data = page_data(report)
+    is_split = page != path and len({case.key for each in report.candidates for case in each.cases}) > MOST_INSIDE
+    files = dict(piece_files(data.pieces)) if is_split else {}
+    for name, text in files.items():
+        write_atomically(path / name, text)
+    write_atomically(page, _page(report, data, list(files)))
+    if page != path:
+        for old in (path / PIECES).glob("*.js"):
+            if _PIECE_NAME.fullmatch(old.name) and f"{PIECES}/{old.name}" not in files:
+                old.unlink(missing_ok=True)
+    return page
 
 
 def html_page(report: Report) -> str:
-    """The report as a page."""
+    """The report as a page that is one file."""
+    return _page(report, page_data(report), [])
+
+
+def piece_files(pieces: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The name and the text of each file: a call with its own name, and its JSON as a text."""
+    for piece in pieces:
+        name = f"{PIECES}/{text_digest(piece)[:16]}.js"
+        yield name, f"tunegatePiece({json.dumps(name)},{json.dumps(piece)});\n"
+
+
+def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
     environment = Environment(
         loader=PackageLoader("tunegate.harness.reporting"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"visible": visible_lines, "level": level}
     style, script = _own("report.css"), _own("report.js")
+    # a script that this script adds is loaded, one that stands in the page is not
+    loads = " 'strict-dynamic'" if files else ""
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; "
+        f"default-src 'none'; script-src '{_hash(script)}'{loads}; style-src '{_hash(style)}'; base-uri 'none'; "
         "form-action 'none'"
     )
     return environment.get_template("report.html.j2").render(
-        report=report, policy=policy, style=style, script=script, data=_data(report), drawing_of=drawing_of,
-        change=change, difference=difference,
+        report=report, policy=policy, style=style, script=script,
+        index=_as_json(data.index), files=_as_json(script_json(files)),
+        pieces=[] if files else [_as_json(piece) for piece in data.pieces],
+        rows=unit_rows(report) if len(report.candidates) > 1 else [],
+        interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
     )  # fmt: skip
 
 
+def unit_rows(report: Report) -> list[UnitRow]:
+    """The units of several candidates, beside each other."""
+    by_key = [{unit.key: unit for unit in each.units} for each in report.candidates]
+    rows = []
+    for key in dict.fromkeys(key for units in by_key for key in units):
+        units = tuple(each.get(key) for each in by_key)
+        before = dict.fromkeys(level(unit.base, unit.kind) for unit in units if unit and unit.base is not None)
+        rows.append(UnitRow(key, " or ".join(before) or "-", units))
+    return rows
+
+
 def _own(name: str) -> Markup:
-    # ours, and the only texts that are not escaped
+    # ours, and not to be escaped
     return Markup(resources.files(__package__).joinpath("templates", name).read_text("utf-8"))  # noqa: S704
+
+
+def _as_json(text: str) -> Markup:
+    # escaped already, as JSON in a script is
+    return Markup(text)  # noqa: S704
 
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def drawing_of(unit: UnitReport) -> Drawing | None:
-    """The interval of a unit's difference beside zero and its margin; None where there is none."""
-    if unit.interval is None or unit.difference is None:
-        return None
-    ends = [*unit.interval, unit.difference, -(unit.margin or 0.0)]
-    scale = REACH / (max(abs(end) for end in ends) or 1.0)
-    low, high, point, margin = (round(MIDDLE + scale * end, 1) for end in ends)
-    said = f"difference {difference(unit.difference, unit.interval, unit.kind)}"
-    if unit.margin is not None:
-        said += f", margin {change(-unit.margin, unit.kind)}"
-    return Drawing(low, high, point, None if unit.margin is None else margin, said)
-
-
-def _data(report: Report) -> Markup:
-    texts: dict[str, int] = {}
-    by_key: dict[str, list[CaseReport | None]] = {}
-    for index, candidate in enumerate(report.candidates):
-        for case in candidate.cases:
-            by_key.setdefault(case.key, [None] * len(report.candidates))[index] = case
-    cases = [_case(answers, report.candidates, texts) for answers in by_key.values()]
-    value = {"candidates": [each.name for each in report.candidates], "texts": list(texts), "cases": cases}
-    return Markup(json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES))  # noqa: S704
-
-
-def _case(
-    answers: list[CaseReport | None], candidates: tuple[CandidateReport, ...], texts: dict[str, int]
-) -> dict[str, Any]:
-    """A case with the answer of each candidate; long texts that many cases share are told once, by number."""
-    first, candidate = next((each, by) for each, by in zip(answers, candidates, strict=True) if each is not None)
-    context = first.context
-    asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
-    return {
-        "key": visible_lines(first.key), "unit": visible_lines(first.unit), "sealed": first.sealed,
-        "critical": any(each.critical for each in answers if each),
-        "tags": {visible_lines(tag): visible_lines(value) for tag, value in context.tags.items()} if context else {},
-        "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
-        "expect": _json(context.expect) if context and context.expect is not None else "",
-        "before": _before(first.before),
-        "answers": [_answer(each) if each else None for each in answers],
-        "command": visible_lines(case_command(candidate, first)),
-        "place": visible_lines(f"{context.file}:{context.line}") if context else "",
-    }  # fmt: skip
-
-
-def _answer(case: CaseReport) -> dict[str, Any]:
-    differs = case.previous is not None and case.now is not None and case.previous != case.now
-    fields = changed_fields(case.previous, case.now) if differs else ()
-    pieces = word_pieces(case.previous or "", case.now or "") if differs and not fields else ()
-    return {
-        "state": case.state, "now": _visible(case.now), "repeats": [_visible(each) for each in case.repeats[1:]],
-        "findings": [[visible_lines(rule), visible_lines(text)] for rule, text in case.findings],
-        "fields": [[visible_lines(part) for part in (each.path, each.before, each.now)] for each in fields],
-        "pieces": [[each.side, visible_lines(each.text)] for each in pieces],
-    }  # fmt: skip
-
-
-def _before(before: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {visible_lines(name): _visible(text) for name, text in before.items()}
-
-
-def _visible(text: str | None) -> str | None:
-    return None if text is None else visible_lines(text)
-
-
-def _json(value: Any) -> str:
-    return visible_lines(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))

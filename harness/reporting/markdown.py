@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunegate.harness.core.escaping import shown_in_markdown, visible_lines
 from tunegate.harness.core.formatting import change, difference, level, percent, points
 from tunegate.harness.reporting.differences import difference_lines
-from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, UnitReport, case_command
+from tunegate.harness.reporting.report import (
+    CandidateReport,
+    CaseReport,
+    Report,
+    UnitReport,
+    case_address,
+    case_command,
+)
 
 SHOWN_WORST = 3  # cases, folded
 MOST_LINES = 40  # of a list: a comment is read
@@ -87,7 +94,7 @@ def _head(report: Report) -> Iterator[str]:
 
 def _tables(report: Report, most: int) -> Iterator[str]:
     for candidate in report.candidates:
-        yield from ("", *_candidate(candidate, len(report.candidates) > 1, most))
+        yield from ("", *_candidate(report, candidate, most))
     if report.notes:
         yield from ("", *_listed(report.notes))
 
@@ -98,8 +105,8 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
         yield f"- and {len(lines) - MOST_LINES} more"
 
 
-def _candidate(candidate: CandidateReport, is_one_of_many: bool, most: int) -> Iterator[str]:
-    if is_one_of_many:
+def _candidate(report: Report, candidate: CandidateReport, most: int) -> Iterator[str]:
+    if len(report.candidates) > 1:
         yield from (f"#### {escaped(candidate.name)}: {escaped(candidate.verdict)}", "")
     if any(unit.verdict for unit in candidate.units):
         yield "| unit | role | cases | before | now | difference [interval] | margin | regressed / fixed | verdict |"
@@ -118,7 +125,7 @@ def _candidate(candidate: CandidateReport, is_one_of_many: bool, most: int) -> I
         rest = f", {most} of them here" if len(worst) > most else ""
         yield from ("", f"<details><summary>{len(worst)} regressed{rest}</summary>", "")
         for case in worst[:most]:
-            yield from _case(candidate, case)
+            yield from _case(candidate, case, case_address(report, case))
         yield "</details>"
 
 
@@ -151,10 +158,13 @@ def _parts(unit: UnitReport) -> Iterator[str]:
     yield from ("", "</details>")
 
 
-def _case(candidate: CandidateReport, case: CaseReport) -> Iterator[str]:
-    yield f"**{escaped(case.key)}**{' (critical)' if case.critical else ''}"
+def _case(candidate: CandidateReport, case: CaseReport, address: str) -> Iterator[str]:
+    named = [f"**{escaped(case.key)}**{' (critical)' if case.critical else ''}"]
+    if address:
+        named.append(f"[on the page]({address})")
     if case.context:
-        yield f"{escaped(f'{case.context.file}:{case.context.line}')}"
+        named.append(escaped(f"{case.context.file}:{case.context.line}"))
+    yield ", ".join(named)
     yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
     yield from (f"- {escaped(_cut(finding))}" for _, finding in case.findings)
     if command := case_command(candidate, case):

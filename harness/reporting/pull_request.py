@@ -154,6 +154,8 @@ def comment_body(report: Report, known: Mapping[str, Any] | None, environment: M
         rest += ["", "Since the last push:", "", fitted(moved, MOST_MOVED)]
     if run := _run_address(environment):
         rest += ["", f"[Every case, as a page, and the record: the artefacts of this run]({run})"]
+    if report.page:
+        rest += ["", f"[The page, with every case]({report.page})"]
     room = MOST_CHARACTERS - len("\n".join([marker, "", *rest]))
     return "\n".join([marker, markdown_report(report, room), *rest])
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from tunegate.harness.baselines.diff import engine_differences
-from tunegate.harness.core.errors import show_path
-from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.core.escaping import shown, visible_lines
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.parts import PartReport, part_reports
-from tunegate.harness.reporting.slices import SliceReport, driver, slice_reports
+from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
 GateOutcome = Literal["passed", "blocked", "refused", "scored"]
+PAGE = re.compile(r"https?://[\w.:-]+/[\w./~%?=&+,;@-]*")
 ORDER: Sequence[CaseState] = ("regressed", "unscored", "failed", "fixed", "scored", "passed")
 
 
@@ -111,14 +114,42 @@ class RuleReport:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """What once happened to a unit, and its mean score then; None where that is not known any more.
+
+    `is_comparable` says whether the questions were those of now.
+    """
+
+    when: str
+    event: str
+    model: str
+    mean: float | None
+    is_comparable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitHistory:
+    """What the ledger knows of a unit, oldest first, and what is shown now."""
+
+    key: str
+    kind: Literal["pass/fail", "continuous"]
+    entries: tuple[HistoryEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What all faces show: the verdict, then altered rules, then the numbers of each candidate."""
+    """What all faces show: the verdict, then altered rules, then the numbers of each candidate.
+
+    `page` is the address at which the page of it is found, for links to its cases; empty where there is none.
+    """
 
     outcome: GateOutcome
     verdict: str
     rules: RuleReport
     candidates: tuple[CandidateReport, ...]
     notes: tuple[str, ...] = ()
+    history: tuple[UnitHistory, ...] = ()
+    page: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""
@@ -131,8 +162,36 @@ def report_of(records: Sequence[Record]) -> Report:
     Raises:
         Refused: a sidecar is not the one that its record names.
     """
-    candidates = tuple(candidate_report(record) for record in records)
+    candidates = candidate_reports(records)
     return Report(*summary(candidates), RuleReport(), candidates)
+
+
+def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
+    """What each record says; those of one name are told apart by their files."""
+    made = [candidate_report(record) for record in records]
+    names = Counter(each.name for each in made)
+    return tuple(
+        replace(each, name=f"{each.name} ({each.provenance['record']})")
+        if names[each.name] > 1 and "record" in each.provenance
+        else each
+        for each in made
+    )
+
+
+def with_page(report: Report, page: str) -> Report:
+    """The report with the address of its page.
+
+    Raises:
+        UsageError: it is not one that a link can lead to.
+    """
+    if page and not PAGE.fullmatch(page):
+        raise UsageError(f"--page: expected an address, https://HOST/PATH without a #, found {shown(page)}")
+    return replace(report, page=page)
+
+
+def case_address(report: Report, case: CaseReport) -> str:
+    """Where a case is found on the page, as the page's own script writes it; empty where no page is known."""
+    return f"{report.page}#{urlencode({'case': visible_lines(case.key)})}" if report.page else ""
 
 
 def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
@@ -215,14 +274,14 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
             verdict["role"], verdict["reference"], verdict["base"], verdict["difference"],
             tuple(verdict["interval"]) if verdict["interval"] else None, verdict["level"], verdict["margin"],
             len(verdict["regressed_cases"]), len(verdict["fixed_cases"]), verdict["blocks"],
-            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _rules_of(shown_cases)),
+            _is_sealed(record, unit), slice_reports(tagged, verdict), driver(tagged, _patterns_of(shown_cases)),
             part_reports(record.units.get(unit), verdict, _is_sealed(record, unit)),
         )  # fmt: skip
 
 
-def _rules_of(cases: Iterable[CaseReport]) -> Counter[str]:
-    """How many regressed cases each rule has a finding of."""
-    return Counter(rule for case in cases if case.state == "regressed" for rule in dict(case.findings))
+def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
+    """How many regressed cases have findings of each pattern."""
+    return Counter(each for case in cases if case.state == "regressed" for each in patterns_of(case.findings))
 
 
 def _is_sealed(record: Record, unit: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ from tunegate.harness.evaluation.sidecar import CaseContext
 Tagged = Sequence[tuple[str, float | None, CaseContext]]  # the state, the score and the rest of each case
 LEAST = 3  # regressed cases that can have something in common
 SHARE = 0.5  # of them that a tag or a finding must have, to be told
+MOST_PATTERN = 120  # characters of a finding that many have
+_PLACE = re.compile(r",? at line \d+, column \d+,?")
+_QUOTED = re.compile(r"""'[^']*'?|"[^"]*"?""")
+_NUMBER = re.compile(r"\d[\d,.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,21 @@ def _mean(scores: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def driver(cases: Tagged, rules: Mapping[str, int]) -> str:
+def patterns_of(findings: Iterable[tuple[str, str]]) -> set[str]:
+    """What a case's findings may have in common with another's: their rules, and their texts without what varies."""
+    return {each for rule, text in findings for each in (rule, _pattern(text))}
+
+
+def _pattern(text: str) -> str:
+    alike = _PLACE.sub("", text.partition(": expected ")[0])
+    return _NUMBER.sub("N", _QUOTED.sub("...", alike))[:MOST_PATTERN]
+
+
+def driver(cases: Tagged, patterns: Mapping[str, int]) -> str:
     """What the regressed cases have in common, in a sentence: a tag beyond its share of the unit, and a finding.
 
-    It describes and decides nothing: with many tags some will stand out by chance.
+    `patterns` says how many of them have each. It describes and decides nothing: with many tags some will stand out by
+    chance.
     """
     regressed_cases = [context for state, _, context in cases if state == "regressed"]
     total = len(regressed_cases)
@@ -70,6 +86,11 @@ def driver(cases: Tagged, rules: Mapping[str, int]) -> str:
     parts = []
     if excess and (tag := max(excess, key=lambda each: excess[each])) and excess[tag] > 0:
         parts.append(f"{among[tag]} of {total} regressed cases are {tag}, as are {every[tag]} of all {len(cases)}")
-    if rules and (rule := max(rules, key=lambda each: rules[each])) and rules[rule] >= SHARE * total:
-        parts.append(f"{rules[rule]} of {total} have the finding {rule}")
-    return "; ".join(parts) + "." if parts else ""
+    common = {pattern: count for pattern, count in patterns.items() if count >= SHARE * total}
+    if common:
+        # the one that says most of those that most of them have
+        pattern = max(common, key=lambda each: (common[each], len(each)))
+        who = "" if parts else " regressed cases"
+        parts.append(f"{common[pattern]} of {total}{who} have the finding {pattern}")
+    said = "; ".join(parts)
+    return said if not said or said.endswith("...") else f"{said}."

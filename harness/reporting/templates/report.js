@@ -1,12 +1,23 @@
 "use strict";
-// All that models, files and people wrote becomes text nodes: nothing here parses markup, and nothing is fetched.
-const data = JSON.parse(document.getElementById("data").textContent);
+// All that models, files and people wrote becomes text nodes: nothing here parses markup. Of a page whose cases lie
+// beside it, script elements load these: a page that is opened from a disk may not ask for files in any other way.
+const index = jsonOf(document.getElementById("index"));
+const files = jsonOf(document.getElementById("files"));
+const inside = document.getElementsByClassName("piece");
+const count = files.length || inside.length;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const more = document.getElementById("more");
+const status = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
-let found = [], drawn = 0;
+const pieces = new Map(), arrived = new Map();
+let found = [], drawn = 0, texts = null, reading = null;
+index.cases.forEach((each, number) => { each.number = number; });
+
+function jsonOf(block) {
+  return JSON.parse(block.textContent);
+}
 
 function element(name, attributes = {}, ...inner) {
   const made = document.createElement(name);
@@ -15,21 +26,53 @@ function element(name, attributes = {}, ...inner) {
   return made;
 }
 
-const answers = (each) => each.answers.filter(Boolean);
-const has = (each, state) => answers(each).some((answer) => answer.state === state);
-const tagsOf = (each) => Object.entries(each.tags).map(([tag, value]) => `${tag}=${value}`);
-const rulesOf = (each) => answers(each).flatMap((answer) => answer.findings.map(([rule]) => rule));
+// what a file of cases calls
+window.tunegatePiece = (name, text) => arrived.set(name, JSON.parse(text));
 
-function textOf(each) {
-  // made when it is first looked for: most readers look for nothing
-  each.text ??= [
-    each.key, ...tagsOf(each), each.expect, ...each.prompt.map(([, text]) => data.texts[text]), ...Object.values(each.before),
-    ...answers(each).flatMap((answer) => [answer.now, ...answer.findings.map(([, text]) => text)]),
-  ].filter(Boolean).join("\n").toLowerCase();
-  return each.text;
+function fromFile(name) {
+  return new Promise((resolve, reject) => {
+    const script = element("script", { src: name });
+    const missing = () => reject(new Error(`${name} does not load: it belongs beside this page`));
+    script.addEventListener("load", () => (arrived.has(name) ? resolve(arrived.get(name)) : missing()));
+    script.addEventListener("error", missing);
+    document.head.append(script);
+  });
 }
 
-function counted(values) {
+function piece(number) {
+  if (!pieces.has(number)) {
+    const loaded = files.length ? fromFile(files[number]) : Promise.resolve(jsonOf(inside[number]));
+    pieces.set(number, loaded);
+    loaded.catch(() => pieces.delete(number)); // the next one who asks tries again
+  }
+  return pieces.get(number);
+}
+
+function caseOf(held, each) {
+  const found = held.cases[each.number % index.piece];
+  return { ...found, prompt: found.prompt.map(([role, text]) => [role, held.texts[text]]) };
+}
+
+const pieceOf = (each) => Math.floor(each.number / index.piece);
+
+// the texts of all cases, made when one is first looked for: most readers look for nothing
+async function readTexts() {
+  const all = await Promise.all(Array.from({ length: count }, (_, number) => piece(number)));
+  texts = index.cases.map((each) => textOf(each, caseOf(all[pieceOf(each)], each)));
+}
+
+function textOf(each, held) {
+  return [
+    each.key, ...each.tags, held.expect, ...held.prompt.map(([, text]) => text), ...Object.values(held.before),
+    ...held.answers.flatMap((answer) => (answer ? [answer.now, ...answer.findings] : [])),
+  ].filter(Boolean).join("\n").toLowerCase();
+}
+
+const has = (each, state) => each.states.includes(state);
+
+const counted = (number) => number.toLocaleString("en");
+
+function countsOf(values) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -38,24 +81,24 @@ function counted(values) {
 function fill(name, pairs, all = "all") {
   const select = form.elements[name];
   select.append(element("option", { value: "" }, all));
-  for (const [value, count] of pairs) select.append(element("option", { value }, `${value} (${count})`));
+  for (const [value, number] of pairs) select.append(element("option", { value }, `${value} (${counted(number)})`));
 }
 
 function fillFilters() {
-  const states = STATES.map((state) => [state, data.cases.filter((each) => has(each, state)).length]);
-  fill("state", states.filter(([, count]) => count), `all ${data.cases.length}`);
-  fill("unit", counted(data.cases.map((each) => each.unit)));
-  fill("tag", counted(data.cases.flatMap(tagsOf)));
-  fill("finding", counted(data.cases.flatMap((each) => [...new Set(rulesOf(each))])));
+  const states = STATES.map((state) => [state, index.cases.filter((each) => has(each, state)).length]);
+  fill("state", states.filter(([, number]) => number), `all ${counted(index.cases.length)}`);
+  fill("unit", countsOf(index.cases.map((each) => each.unit)));
+  fill("tag", countsOf(index.cases.flatMap((each) => each.tags)));
+  fill("finding", countsOf(index.cases.flatMap((each) => each.rules)));
 }
 
 function matches(each, wanted) {
   return (!wanted.state || has(each, wanted.state))
     && (!wanted.unit || each.unit === wanted.unit)
-    && (!wanted.tag || tagsOf(each).includes(wanted.tag))
-    && (!wanted.finding || rulesOf(each).includes(wanted.finding))
+    && (!wanted.tag || each.tags.includes(wanted.tag))
+    && (!wanted.finding || each.rules.includes(wanted.finding))
     && (!wanted.critical || each.critical)
-    && (!wanted.text || textOf(each).includes(wanted.text.toLowerCase()));
+    && (!wanted.text || texts[each.number].includes(wanted.text.toLowerCase()));
 }
 
 const read = () => new URLSearchParams(location.hash.slice(1));
@@ -71,14 +114,27 @@ function keep(changes = {}) {
   history.replaceState(null, "", `#${state}`);
 }
 
-function show() {
+function show(key = "") {
   const filters = wanted();
-  found = data.cases.filter((each) => matches(each, filters));
+  if (filters.text && !texts) {
+    status.textContent = "reading the texts of all cases";
+    reading ??= readTexts().finally(() => { reading = null; });
+    reading.then(() => show(key), complain);
+    return;
+  }
+  found = index.cases.filter((each) => matches(each, filters));
   list.replaceChildren();
   drawn = 0;
-  const of = found.length === data.cases.length ? "" : ` of ${data.cases.length}`;
-  document.getElementById("count").textContent = `${found.length}${of} case${data.cases.length === 1 ? "" : "s"}`;
+  const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
+  status.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
   draw();
+  reveal(key);
+}
+
+function complain(error) {
+  list.replaceChildren();
+  more.hidden = true;
+  status.textContent = error.message;
 }
 
 function draw() {
@@ -86,14 +142,14 @@ function draw() {
   drawn += next.length;
   list.append(...next.map(row));
   more.hidden = drawn >= found.length;
-  more.textContent = `${found.length - drawn} more cases`;
+  more.textContent = `${counted(found.length - drawn)} more cases`;
 }
 
 function row(each) {
-  const states = [...new Set(answers(each).map((answer) => answer.state))];
+  const states = [...new Set(each.states.filter(Boolean))];
   const summary = element("summary", {}, ...states.map((state) => element("span", { class: `badge ${state}` }, state)));
   if (each.critical) summary.append(element("span", { class: "badge regressed" }, "critical"));
-  summary.append(each.key, element("span", { class: "tags" }, tagsOf(each).join(", ")));
+  summary.append(each.key, element("span", { class: "tags" }, each.tags.join(", ")));
   const details = element("details", {}, summary);
   details.addEventListener("toggle", () => {
     if (details.open && details.children.length === 1) details.append(body(each));
@@ -112,16 +168,19 @@ const pre = (text) => element("pre", { tabindex: "0" }, text);
 
 function body(each) {
   const made = element("div", { class: "body" });
-  if (each.sealed) {
-    made.append(element("p", {}, "Sealed: neither what it asks nor what was answered is shown."));
-    return made;
-  }
-  for (const [role, text] of each.prompt) made.append(part(role, pre(data.texts[text])));
-  if (each.expect) made.append(part("expected", pre(each.expect)));
-  const columns = Object.entries(each.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
-  each.answers.forEach((answer, index) => answer && columns.push(now(answer, data.candidates[index])));
-  made.append(element("div", { class: "answers" }, ...columns));
-  if (each.command) made.append(part(`ask again (${each.place})`, pre(each.command)));
+  made.append(element("p", {}, element("a", { href: `#${new URLSearchParams({ case: each.key })}` }, "link to this case")));
+  if (each.sealed) made.append(element("p", {}, "Sealed: neither what it asks nor what was answered is shown."));
+  else piece(pieceOf(each)).then((held) => made.append(...parts(caseOf(held, each))), (error) => made.append(element("p", {}, error.message)));
+  return made;
+}
+
+function parts(held) {
+  const made = held.prompt.map(([role, text]) => part(role, pre(text)));
+  if (held.expect) made.push(part("expected", pre(held.expect)));
+  const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
+  held.answers.forEach((answer, number) => answer && columns.push(now(answer, index.candidates[number])));
+  made.push(element("div", { class: "answers" }, ...columns));
+  if (held.command) made.push(part(`ask again (${held.place})`, pre(held.command)));
   return made;
 }
 
@@ -131,7 +190,7 @@ function now(answer, name) {
   const difference = answer.fields.length ? fields(answer.fields) : answer.pieces.length ? words(answer.pieces) : null;
   if (difference) made.append(part("difference", difference));
   if (answer.findings.length) {
-    made.append(part("findings", element("ul", {}, ...answer.findings.map(([, text]) => element("li", {}, text)))));
+    made.append(part("findings", element("ul", {}, ...answer.findings.map((text) => element("li", {}, text)))));
   }
   return made;
 }
@@ -151,15 +210,14 @@ function restore() {
   const state = read();
   for (const name of ["state", "unit", "tag", "finding", "text"]) form.elements[name].value = state.get(name) ?? "";
   form.elements.critical.checked = state.has("critical");
-  show();
-  reveal(state.get("case"));
+  show(state.get("case"));
 }
 
 function reveal(key) {
-  const index = found.findIndex((each) => each.key === key);
-  if (index < 0) return;
-  while (drawn <= index) draw();
-  const details = list.children[index].firstChild;
+  const place = found.findIndex((each) => each.key === key);
+  if (place < 0) return;
+  while (drawn <= place) draw();
+  const details = list.children[place].firstChild;
   details.open = true;
   details.scrollIntoView();
 }

@@ -220,6 +220,29 @@ def test_junit_counts_as_the_terminal_does(project: Project) -> None:
     assert (missed.get("type"), missed.get("message")) == ("pytest.xfail", "missed before, misses now")
 
 
+def test_junit_leads_from_a_suite_to_the_fixture_and_has_the_findings(project: Project) -> None:
+    project.unit(IDS)
+    file = project.path / "fixtures/desk/triage.yaml"
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=1))
+    line = next(number for number, each in enumerate(file.read_text().splitlines()) if '"id": "c"' in each)
+    project.policy(triage={"role": "guard", "margin": 0.4})
+    project.replay(answers(IDS), "--tg-out=base.json")
+    project.replay(
+        answers(IDS, wrong="c"), "--tg-against=base.json", "--junitxml=junit.xml", "-o", "junit_family=xunit1"
+    )
+    tests = {each.get("name"): each for each in ElementTree.parse(project.path / "junit.xml").iter("testcase")}  # noqa: S314
+    failed = tests["test_schema[desk/triage/c]"]
+    assert failed.get("classname") == "suites.test_schema"
+    assert (failed.get("file"), failed.get("line")) == ("fixtures/desk/triage.yaml", str(line - 1))
+    properties = [(each.get("name"), each.get("value")) for each in failed.iter("property")]
+    assert properties[:3] == [("file", "fixtures/desk/triage.yaml"), ("line", str(line)), ("score", "0")]
+    assert [name for name, _ in properties[3:]] == ["finding"]
+    assert properties[3][1].startswith("json.syntax: ")
+    gates = [test for name, test in tests.items() if "gate" in name]
+    said = {each.get("name") for test in gates for each in test.iter("property")}
+    assert said == {"verdict", "decision", "reason"}
+
+
 def test_collection_errors_elsewhere_stop_before_generating(project: Project) -> None:
     project.unit(IDS)
     (project.path / "suites" / "test_broken.py").write_text("import nothing_of_the_kind\n")

@@ -467,7 +467,8 @@ def test_junit_has_the_file_and_the_line(files: Files) -> None:
     # pytest counts from 0 here, for its own tests as well
     assert {name: test.get("line") for name, test in tests.items()} == {"a": "5", "b": "6", "c": "7", "@gate": "0"}
     properties = {each.get("name"): each.get("value") for each in tests["c"].iter("property")}  # from 1, in any format
-    assert properties == {"file": ONE, "line": "8"}
+    assert properties == {"file": ONE, "line": "8", "score": "0", "finding": properties["finding"]}
+    assert properties["finding"].startswith("json.syntax: ")
     [missed] = tests["b"].iter("skipped")
     assert (missed.get("type"), missed.get("message")) == ("pytest.xfail", "missed before, misses now")
     [failed] = tests["c"].iter("failure")

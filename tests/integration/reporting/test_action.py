@@ -19,6 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.records import write_policy
 from tests.support.units import write_unit
 
+BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 GOOD, BAD = '{"product": "boiler"}', "no idea, says @everyone in <b>bold</b>"
 IDS = [f"c{number:02d}" for number in range(40)]
@@ -33,6 +34,10 @@ def hub():
 def git(root: Path, *arguments: str) -> None:
     own = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run(["git", *own, *arguments], cwd=root, check=True, capture_output=True)
+
+
+def committed(root: Path) -> str:
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def tunegate(root: Path, *arguments: str) -> str:
@@ -94,6 +99,8 @@ class Runner:
         for step in ACTION["runs"]["steps"]:
             if "run" in step and step["name"] != "Install":
                 code = self._step(step, given, outputs)
+                if "code" not in outputs:
+                    break  # what comes after a step that broke is left out
         return code
 
     def _step(self, step: dict[str, Any], given: dict[str, str], outputs: dict[str, str]) -> int:
@@ -196,6 +203,58 @@ def test_what_cannot_be_judged_is_said_too(runner, hub):
     assert "fixtures/desk/triage.yaml:1" in hub.comments[0]["body"]
 
 
+def test_the_worst_cases_lead_to_the_page_where_it_is_known(runner, hub):
+    write_answers(runner.root, 20)
+    runner.run(page="https://pages.example/7/report.html")
+    assert "[on the page](https://pages.example/7/report.html#case=desk%2Ftriage%2Fc20)" in hub.comments[0]["body"]
+
+
+def test_new_baselines_are_offered_as_a_patch_and_never_committed(runner, hub):
+    write_answers(runner.root, 20)
+    before = committed(runner.root)
+    assert runner.run(mode="record", requests="requests.jsonl") == 0, runner.said
+    assert committed(runner.root) == before
+    assert hub.asked == []
+    summary = runner.summary.read_text()
+    assert summary.startswith("### 📋 New baselines: 2 files\n\nNothing is committed.")
+    assert "+++ b/baselines/replay-mine/desk/triage.json" in summary
+    assert "no idea, says @everyone" in re.search(r"^````diff\n(.*?)\n````$", summary, re.DOTALL | re.MULTILINE)[1]
+
+    patch = runner.temp / "tunegate/baselines.patch"
+    assert [path.name for path in patch.parent.iterdir()] == [patch.name]
+    recorded = (runner.root / "baselines/replay-mine/desk/triage.json").read_text()
+    git(runner.root, "stash", "--include-untracked")
+    git(runner.root, "apply", str(patch))
+    assert (runner.root / "baselines/replay-mine/desk/triage.json").read_text() == recorded
+    write_answers(runner.root, 20)
+    assert runner.run() == 1, "another baseline is an altered rule, to be permitted"
+    assert "by the rules of this change: passes" in runner.said
+
+
+def test_baselines_that_stay_as_they_were_are_said_to(runner):
+    assert runner.run(mode="record", requests="requests.jsonl") == 0, runner.said
+    assert runner.summary.read_text() == "### 📋 The baselines are as they were\n\n"
+    assert (runner.temp / "tunegate/baselines.patch").read_text() == ""
+
+
+def test_a_recording_that_is_refused_ends_so_and_says_where_to_look(runner):
+    (runner.root / "fixtures/desk/triage.yaml").write_text("cases: [")
+    assert runner.run(mode="record", requests="requests.jsonl") == 4
+    assert runner.summary.read_text().endswith("The recording ended with 4: see the log of the job.\n\n")
+
+
+def test_a_model_is_scored_by_pytest(runner, tiny_model):
+    assert runner.run(mode="record", model=str(tiny_model)) == 0, runner.said
+    patch = (runner.temp / "tunegate/baselines.patch").read_text()
+    assert re.search(r"^\+\+\+ b/baselines/\S+-[0-9a-f]{8}/desk/triage\.json$", patch, re.MULTILINE)
+    assert "replay-mine" not in patch
+
+
+def test_another_mode_is_refused(runner):
+    assert runner.run(mode="recrod") == 4
+    assert "mode: expected gate or record" in runner.said
+
+
 def test_a_comment_that_somebody_else_wrote_is_left_alone(runner, hub):
     hub.add("<!-- tunegate: --> ### ✅ All is fine, merge it", "mallory")
     write_answers(runner.root, 20)
@@ -221,3 +280,14 @@ def test_third_party_actions_are_pinned_by_commit():
 
 def test_no_expression_stands_in_a_script():
     assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
+
+
+@pytest.mark.skipif(shutil.which("shellcheck", path=BIN) is None and not os.environ.get("CI"), reason="not installed")
+def test_shellcheck_finds_nothing_in_the_scripts():
+    scripts = sorted((ROOT / ".github").glob("*.sh"))
+    assert len(scripts) == 6
+    steps = [step["run"] for step in ACTION["runs"]["steps"] if "run" in step]
+    shellcheck = [shutil.which("shellcheck", path=BIN), "--shell=bash"]
+    subprocess.run([*shellcheck, *scripts], check=True)
+    for step in steps:  # which a runner starts with `bash -eo pipefail`
+        subprocess.run([*shellcheck, "-"], input=f"set -eo pipefail\n{step}", text=True, check=True)

@@ -8,8 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.github import github
-from tests.unit.reporting.test_report import judged
+from tests.support.records import record as made
+from tests.support.records import save, units_of
+from tests.unit.reporting.test_report import T, judged
 from tunegate.harness.cli.main import app
+from tunegate.harness.fixtures.loader import load_tasks
 
 GITHUB = ("GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_STEP_SUMMARY")
 
@@ -31,6 +34,30 @@ def test_the_page_is_written_and_said(record, tmp_path):
     done = ran("report", "r.json", "--html", "out/page.html")
     assert (done.exit_code, done.stdout) == (0, "page: out/page.html\n")
     assert record.tasks["desk"]["reason"] in (tmp_path / "out" / "page.html").read_text()
+
+
+def test_the_page_in_a_folder_is_its_index(record, tmp_path):
+    done = ran("report", "r.json", "--html", "out")
+    assert (done.exit_code, done.stdout) == (0, "page: out/index.html\n")
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_the_page_has_the_history_of_the_baselines(record, tmp_path):
+    tasks = load_tasks(tmp_path / "fixtures")
+    save(tmp_path / "kept", made(tasks, {T: "1" * 40}), list(units_of(tasks).values()))
+    found = json.loads(ran("report", "r.json", "--json", "--baselines", "kept").stdout)
+    assert [(each["event"], each["mean"]) for each in found["history"][0]["entries"]] == [
+        ("baseline recorded", 1.0), ("shown here", 0.8),
+    ]  # fmt: skip
+    ran("view", "r.json", "--baselines", "kept")
+    assert 'id="history"' in (tmp_path / "r.html").read_text()
+
+
+def test_what_is_said_leads_to_the_page(record):
+    page = "https://pages.example/report.html"
+    link = f"[on the page]({page}#case=desk%2Ftriage%2Fc001)"
+    assert link in ran("report", "r.json", "--markdown", "--page", page).stdout
+    assert link in ran("comment", "r.json", "--page", page).stdout
 
 
 @pytest.mark.parametrize("page", ["r.json", "./r.cases.jsonl"])

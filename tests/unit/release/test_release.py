@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from tests.support.records import LOCAL, answering, record, save, stamp, training_record, write_desk, write_policy
@@ -176,12 +177,26 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert index["name"] == "desk: first"
     (result,) = index["results"]
     assert result["dataset"] == {"name": T, "type": "tunegate-fixtures"}
-    assert result["metrics"] == [{"type": "schema", "name": "share of cases passed", "value": 0.95}]
+    [metric] = result["metrics"]
+    assert (metric["type"], metric["name"], metric["value"]) == ("schema", "share of cases passed", 0.95)
     assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+34.3, +56.2] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
     assert "learning rate 0.001, 1 pass over them, seed 1." in body
     assert "goes on from" not in body
     assert "put aside" not in body
+
+
+def test_the_model_card_is_read_by_the_hub_with_its_verdicts(desk):
+    adapter = desk.adapter(name="desk: first")
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    found = ModelCard.load(adapter / "README.md").data
+    assert (found.model_name, found.base_model, found.library_name) == ("desk: first", "tiny", "peft")
+    [result] = found.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == (T, "schema", 0.95)
+    assert [round(bound, 3) for bound in result.metric_args.pop("interval")] == [0.343, 0.562]
+    assert result.metric_args == {
+        "verdict": "improved", "reference": "baseline", "base": 0.5, "difference": 0.45, "margin": 0.05,
+    }  # fmt: skip
 
 
 def test_the_model_card_tells_on_what_the_checkpoint_was_kept(desk):

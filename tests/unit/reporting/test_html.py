@@ -13,8 +13,18 @@ import pytest
 
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.reporting.html import drawing_of, html_page
-from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, RuleReport, UnitReport
+from tunegate.harness.reporting.drawings import interval_drawing
+from tunegate.harness.reporting.html import MOST_INSIDE, UnitRow, html_page, piece_files, unit_rows, write_html
+from tunegate.harness.reporting.page_data import page_data
+from tunegate.harness.reporting.report import (
+    CandidateReport,
+    CaseReport,
+    HistoryEntry,
+    Report,
+    RuleReport,
+    UnitHistory,
+    UnitReport,
+)
 
 VOID = {"meta", "input", "link", "br", "img", "base"}
 UNIT = UnitReport(
@@ -69,9 +79,19 @@ def report(*cases: CaseReport, text: str = "tuned") -> Report:
     return Report("blocked", text, RuleReport((text,), (text,), refused=text, by_rules=(text,)), (candidate,), (text,))
 
 
-def cases_of(page: Page) -> dict:
-    [block] = [text for text in page.texts["script"] if text.startswith('{"candidates"')]
-    return json.loads(block)
+def cases_of(page: Page) -> list[dict]:
+    """The cases of a page that is one file, each with its entry in the index and its part of the piece."""
+    index, files, *pieces = [json.loads(text) for text in page.texts["script"] if text[0] in "[{"]
+    assert files == []
+    held = [(piece["texts"], each) for piece in pieces for each in piece["cases"]]
+    return [
+        entry | each | {"prompt": [[role, texts[number]] for role, number in each["prompt"]]}
+        for entry, (texts, each) in zip(index["cases"], held, strict=True)
+    ]
+
+
+def policy_of(page: Page) -> str:
+    return next(each["content"] for each in page.of("meta") if each.get("http-equiv") == "Content-Security-Policy")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -82,30 +102,32 @@ def test_what_others_wrote_is_text_wherever_it_stands(text):
     names = [[(tag, sorted(attributes)) for tag, attributes in page.elements] for page in (plain, hostile)]
     assert names[0] == names[1]
     assert [text for tag, text in hostile.elements if tag == "script"] == [
-        {"type": "application/json", "id": "data"},
+        {"type": "application/json", "id": "index"},
+        {"type": "application/json", "id": "files"},
+        {"type": "application/json", "class": "piece"},
         {},
     ]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_the_block_of_data_ends_where_it_should(text):
+@pytest.mark.parametrize("block", ['id="index"', 'class="piece"'])
+def test_a_block_of_data_ends_where_it_should(text, block):
     found = html_page(report(case(text)))
-    block = found.partition('<script type="application/json" id="data">')[2].partition("</script>")[0]
-    assert not set("<>&\u2028\u2029") & set(block)
-    assert block.isascii()
-    assert json.loads(block)["cases"][0]["unit"] == "desk/triage"
+    held = found.partition(f'<script type="application/json" {block}>')[2].partition("</script>")[0]
+    assert not set("<>&\u2028\u2029") & set(held)
+    assert held.isascii()
+    assert len(json.loads(held)["cases"]) == 1
 
 
 def test_the_policy_allows_the_one_script_and_the_one_style_alone():
     text = html_page(report(case()))
     page = Page(text)
-    policy = next(each["content"] for each in page.of("meta") if each.get("http-equiv") == "Content-Security-Policy")
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(found.encode()).digest()).decode()}'"
         for found in (re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1],
                       re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1])
     ]  # fmt: skip
-    assert policy == (
+    assert policy_of(page) == (
         f"default-src 'none'; script-src {hashes[0]}; style-src {hashes[1]}; base-uri 'none'; form-action 'none'"
     )
 
@@ -140,10 +162,9 @@ def test_every_control_has_a_label_and_every_section_a_name():
 
 
 def test_a_case_holds_what_a_reader_needs():
-    found = cases_of(Page(html_page(report(case("yes")))))
-    [made] = found["cases"]
+    [made] = cases_of(Page(html_page(report(case("yes")))))
     assert (made["key"], made["critical"], made["place"]) == ("desk/triage/yes", True, "fixtures/desk/yes.yaml:7")
-    assert [found["texts"][text] for _, text in made["prompt"]] == ["yes"]
+    assert made["prompt"] == [["user", "yes"]]
     assert json.loads(made["expect"]) == {"a": "yes"}
     assert made["before"] == {"baseline": "before yes"}
     assert made["answers"][0]["pieces"] == [["before", "before "], ["same", "yes"]]
@@ -151,17 +172,17 @@ def test_a_case_holds_what_a_reader_needs():
 
 
 def test_json_differs_by_field():
-    [made] = cases_of(Page(html_page(report(case(now='{"a": 1}', before={"baseline": '{"a": 2}'})))))["cases"]
+    [made] = cases_of(Page(html_page(report(case(now='{"a": 1}', before={"baseline": '{"a": 2}'})))))
     assert (made["answers"][0]["fields"], made["answers"][0]["pieces"]) == ([["a", "2", "1"]], [])
 
 
 def test_a_sealed_case_is_there_by_its_id_alone():
     sealed = CaseReport("desk/secret/c1", "desk/secret", "regressed", sealed=True)
-    [made] = cases_of(Page(html_page(report(sealed))))["cases"]
+    [made] = cases_of(Page(html_page(report(sealed))))
     assert made == {
-        "key": "desk/secret/c1", "unit": "desk/secret", "sealed": True, "critical": False, "tags": {}, "prompt": [],
-        "expect": "", "before": {}, "command": "", "place": "",
-        "answers": [{"state": "regressed", "now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
+        "key": "desk/secret/c1", "unit": "desk/secret", "sealed": True, "critical": False, "tags": [], "rules": [],
+        "states": ["regressed"], "prompt": [], "expect": "", "before": {}, "command": "", "place": "",
+        "answers": [{"now": None, "repeats": [], "findings": [], "fields": [], "pieces": []}],
     }  # fmt: skip
 
 
@@ -169,15 +190,93 @@ def test_several_candidates_stand_beside_each_other():
     one, other = report(case("a")), report(case("a", now="b"), case("c"))
     both = replace(one, candidates=(*one.candidates, *other.candidates))
     found = cases_of(Page(html_page(both)))
-    assert [[answer and answer["now"] for answer in each["answers"]] for each in found["cases"]] == [
+    assert [[answer and answer["now"] for answer in each["answers"]] for each in found] == [
         ["a", "b"],
         [None, "c"],
     ]
 
 
 def test_an_interval_is_drawn_to_scale_beside_its_margin():
-    drawn = drawing_of(UNIT)
+    drawn = interval_drawing(UNIT)
     assert (drawn.low, drawn.margin, drawn.point, drawn.high) == (6.0, 59.7, 46.3, 73.1)
     assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
-    assert drawing_of(replace(UNIT, interval=None)) is None
-    assert drawing_of(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
+    assert interval_drawing(replace(UNIT, interval=None)) is None
+    assert interval_drawing(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
+
+
+def many(count: int) -> Report:
+    return report(*(case(str(number)) for number in range(count)))
+
+
+def test_a_page_in_a_folder_is_one_file_until_its_cases_are_many(tmp_path):
+    assert write_html(tmp_path, many(MOST_INSIDE)) == tmp_path / "index.html"
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert len(cases_of(Page((tmp_path / "index.html").read_text()))) == MOST_INSIDE
+
+
+def test_many_cases_lie_beside_the_page_and_are_called_by_their_file(tmp_path):
+    text = write_html(tmp_path, many(MOST_INSIDE + 1)).read_text()
+    index, files = [json.loads(text) for text in Page(text).texts["script"] if text[0] in "[{"]
+    assert sorted(files) == sorted(f"cases/{path.name}" for path in (tmp_path / "cases").iterdir())
+    held = []
+    for name in files:
+        called, said = re.fullmatch(r"tunegatePiece\((.*?),(\".*\")\);\n", (tmp_path / name).read_text()).groups()
+        assert json.loads(called) == name
+        held += json.loads(json.loads(said))["cases"]
+    assert len(held) == len(index["cases"]) == MOST_INSIDE + 1
+    assert held[-1]["command"] == f"pytest tuned fixtures/desk/{MOST_INSIDE}.yaml::{MOST_INSIDE}"
+    assert re.search(
+        r"; script-src 'sha256-[^' ]+' 'strict-dynamic'; style-src 'sha256-[^' ]+'; ", policy_of(Page(text))
+    )
+
+
+def test_a_page_of_one_file_holds_all_of_them(tmp_path):
+    assert write_html(tmp_path / "page.html", many(MOST_INSIDE + 1)) == tmp_path / "page.html"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_stands_in_a_file_of_cases_is_a_text(text):
+    [(name, call)] = piece_files(page_data(report(case(text))).pieces)
+    assert call.isascii()
+    assert not set("<>&") & set(call)
+    [said, literal] = json.loads(f"[{call.removeprefix('tunegatePiece(').removesuffix(');' + chr(10))}]")
+    assert said == name
+    assert len(json.loads(literal)["cases"]) == 1
+
+
+def test_pieces_of_an_earlier_page_go_and_other_files_stay(tmp_path):
+    write_html(tmp_path, many(MOST_INSIDE + 1))
+    (tmp_path / "cases" / "mine.js").write_text("")
+    write_html(tmp_path, many(1))
+    assert [path.name for path in (tmp_path / "cases").iterdir()] == ["mine.js"]
+
+
+def test_a_reference_that_said_something_else_to_another_candidate_has_a_column_of_its_own():
+    one, other = report(case("a")), report(case("a", before={"baseline": "else"}))
+    both = replace(one, candidates=(*one.candidates, replace(other.candidates[0], name="other")))
+    [made] = cases_of(Page(html_page(both)))
+    assert made["before"] == {"baseline": "before a", "baseline of other": "else"}
+
+
+def test_the_units_of_several_candidates_stand_side_by_side_the_base_leftmost():
+    one = report(case("a"))
+    other = replace(one.candidates[0], name="other", units=(replace(UNIT, key="tuned", mean=0.9, base=0.95),))
+    both = replace(one, candidates=(*one.candidates, other))
+    assert unit_rows(both) == [UnitRow("tuned", "100.0 % or 95.0 %", (one.candidates[0].units[0], other.units[0]))]
+    text = html_page(both)
+    heading = text.partition('id="beside"')[2].partition("</thead>")[0]
+    assert re.findall(r"<th [^>]*>([^<]*)</th>", heading) == ["unit", "before", "tuned", "other"]
+    assert 'id="beside"' not in html_page(one)
+
+
+def test_the_history_is_drawn_and_told():
+    entries = (HistoryEntry("2026-11-02T10:00:00+00:00", "released", "adapter <b>", 0.5, True),
+               HistoryEntry("2026-11-03T10:00:00+00:00", "run", "other", 0.75, True),
+               HistoryEntry("2026-11-04T10:00:00+00:00", "run", "gone", None, True))  # fmt: skip
+    text = html_page(replace(report(case()), history=(UnitHistory("desk/triage", "pass/fail", entries),)))
+    page = Page(text)
+    assert [each["points"] for each in page.of("polyline")] == ["6.0,34.0 194.0,6.0"]
+    assert "<td>2026-11-02T10:00</td><td>released</td><td>adapter &lt;b&gt;</td><td>50.0 %</td>" in text
+    assert "<td>gone</td><td>-</td>" in text
+    assert all(each["role"] == "img" and each["aria-label"] for each in page.of("svg"))

@@ -10,8 +10,9 @@ from markdown_it import MarkdownIt
 
 from tests.support.hostile_page import HOSTILE
 from tests.unit.reporting.test_html import UNIT, Page, case, report
+from tunegate.harness.core.errors import UsageError
 from tunegate.harness.reporting.markdown import MOST_CHARACTERS, escaped, markdown_report, quoted
-from tunegate.harness.reporting.report import Report, RuleReport
+from tunegate.harness.reporting.report import Report, RuleReport, with_page
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -42,13 +43,27 @@ def test_the_worst_three_are_folded_with_the_command_that_asks_again():
     assert "```text\npytest tuned fixtures/\n```" in text
 
 
+def test_the_worst_cases_lead_to_themselves_on_the_page_where_it_is_known():
+    found = with_page(report(case("a (b)")), "https://pages.example/o/r/7/report.html")
+    link = "[on the page](https://pages.example/o/r/7/report.html#case=desk%2Ftriage%2Fa+%28b%29)"
+    assert f"**desk/triage/a (b)** (critical), {link}, fixtures/desk/a (b).yaml:7\n" in markdown_report(found)
+    assert "on the page" not in markdown_report(report(case("a")))
+
+
+@pytest.mark.parametrize("page", ["javascript:alert(1)", "https://a.example/x) [y](z", "https://a.example/#x", "/page"])
+def test_an_address_that_no_link_can_lead_to_is_refused(page):
+    with pytest.raises(UsageError, match="--page: expected an address"):
+        with_page(report(), page)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_others_wrote_is_text_wherever_it_stands(text):
     # the very elements that a harmless report has, of as many lines
     plain = "line\n" * text.count("\n") + "line"
-    assert elements(markdown_report(report(case(text), text=text))) == elements(
-        markdown_report(report(case(plain), text=plain))
+    hostile, harmless = (
+        with_page(report(case(each), text=each), "https://pages.example/report.html") for each in (text, plain)
     )
+    assert elements(markdown_report(hostile)) == elements(markdown_report(harmless))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -8,10 +8,11 @@ import pytest
 
 from tests.support.records import record, units_of, write_desk, write_policy
 from tunegate.harness.core.files import text_digest
-from tunegate.harness.evaluation.sidecar import sidecar_path, sidecar_text
+from tunegate.harness.evaluation.sidecar import CaseContext, sidecar_path, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.report import candidate_report, node_id, report_of
+from tunegate.harness.reporting.slices import driver, patterns_of
 
 T = "desk/triage"
 
@@ -68,10 +69,46 @@ def test_a_sealed_case_is_told_by_its_id_alone(tmp_path):
 def test_what_the_regressed_cases_share_is_told(tmp_path):
     unit = candidate_report(judged(tmp_path, "1" * 40, "0" * 8 + "1" * 32)).units[0]
     assert unit.driver == (
-        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax."
+        "8 of 8 regressed cases are channel=sms, as are 10 of all 40; 8 of 8 have the finding json.syntax: the answer "
+        "does not begin with JSON but with ..."
     )
     assert [(each.tag, each.n, each.base, each.mean, each.regressed) for each in unit.slices] == [
         ("channel=sms", 10, 1.0, 0.2, 8), ("channel=mail", 30, 1.0, 1.0, 0),
+    ]  # fmt: skip
+
+
+def test_a_finding_alone_says_whose_it_is(tmp_path):
+    made = judged(tmp_path, "1" * 40, "1" * 10 + "0" * 30)
+    found = candidate_report(replace(made, sidecar="")).units[0]
+    assert found.driver == ""  # without the sidecar nothing is known of the cases
+    tagged_alike = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
+    assert driver(tagged_alike, {"json.syntax": 3}) == "3 of 4 regressed cases have the finding json.syntax."
+
+
+@pytest.mark.parametrize(("text", "pattern"), [
+    ("json.syntax: the answer ends, at line 1, column 48, before its JSON is complete",
+     "json.syntax: the answer ends before its JSON is complete"),
+    ("schema.expect at request.kind: expected 'fault', found 'billing'", "schema.expect at request.kind"),
+    ("voice.length: 93 words, the longest is 88", "voice.length: N words, the longest is N"),
+])  # fmt: skip
+def test_what_varies_from_case_to_case_is_no_part_of_a_pattern(text, pattern):
+    assert patterns_of([(text.partition(":")[0], text)]) == {text.partition(":")[0], pattern}
+
+
+def test_of_what_all_have_the_finding_that_says_most_is_told():
+    cases = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
+    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 4, "json.syntax: seldom": 1}) == (
+        "4 of 4 regressed cases have the finding json.syntax: cut off."
+    )
+    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 1}).endswith("have the finding json.syntax.")
+
+
+def test_records_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = judged(tmp_path, "0" * 40, "1" * 40)
+    other = judged(tmp_path, "0" * 40, "0" * 40).write(tmp_path / "s.json")
+    assert [each.name for each in report_of([one, replace(other, sidecar="")]).candidates] == [
+        "tiny (r.json)", "tiny (s.json)",
     ]  # fmt: skip
 
 
@@ -80,10 +117,11 @@ def test_two_regressed_cases_share_nothing_worth_telling(tmp_path):
 
 
 @pytest.mark.parametrize(("now", "outcome", "verdict"), [
-    ("0" * 40, "blocked", "Blocked: tiny (1 of 2)."),
+    ("0" * 40, "blocked", "Blocked: tiny (r.json) (1 of 2)."),
     ("1" * 40, "passed", "Passed: all 2."),
 ])  # fmt: skip
-def test_several_records_have_a_verdict_together(tmp_path, now, outcome, verdict):
+def test_several_records_have_a_verdict_together(tmp_path, monkeypatch, now, outcome, verdict):
+    monkeypatch.chdir(tmp_path)
     good, other = judged(tmp_path, "0" * 40, "1" * 40), judged(tmp_path, "0" * 40, now)
     found = report_of([good, other])
     assert (found.outcome, found.verdict) == (outcome, verdict)

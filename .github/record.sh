@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Records the baselines anew with the tunegate of a Python: record.sh PYTHON. Of $MODEL, replay:NAME=FILE for outputs that
+# were made elsewhere, or of the model that pyproject.toml names; the latter by pytest, and so with the project's own Python.
+# What changes is left as $OUT/baselines.patch and told in the summary of the job. Nothing is committed.
+# shellcheck disable=SC2016  # the backticks are Markdown's
+set -uo pipefail
+readonly MOST=60000 # characters of a patch in the summary
+python=$1
+settings='import sys; from pathlib import Path; from tunegate.harness.evaluation.options import standing
+print(*(standing(Path())[name] for name in ("cases", "baselines", "model")), sep="\n")'
+mkdir -p "$OUT" || exit 3
+read_settings=$("$python" -I -c "$settings") || exit 4
+mapfile -t standing <<< "$read_settings"
+cases=${standing[0]} baselines=${standing[1]} model=${MODEL:-${standing[2]}}
+
+code=0
+if [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
+  "$python" -I -m tunegate record --name="${BASH_REMATCH[1]}" --from="${BASH_REMATCH[2]}" \
+    ${REQUESTS:+"--requests=$REQUESTS"} || code=$?
+else
+  "$python" -m pytest "$cases" --tg-record --tg-model="$model" -p no:cacheprovider || code=$?
+fi
+
+mkdir -p "$baselines"
+git add --intent-to-add -- "$baselines" || exit 3 # so that new files are a part of the patch
+git diff --no-ext-diff --no-textconv --no-color --binary --output="$OUT/baselines.patch" -- "$baselines" || exit 3
+changed=$(git diff --no-ext-diff --name-only -- "$baselines" | wc -l)
+git reset --quiet -- "$baselines" # the index is as it was
+{
+  if [ "$changed" -eq 0 ]; then
+    printf '### 📋 The baselines are as they were\n\n'
+  else
+    printf '### 📋 New baselines: %d files\n\nNothing is committed. To take them, in the artefact `tunegate` of this run:\n\n' "$changed"
+    fence=$(grep -oE '`{3,}' "$OUT/baselines.patch" | sort -u | tail -n 1)'````'
+    printf '```text\ngit apply baselines.patch\n```\n\n<details><summary>What changes</summary>\n\n%sdiff\n' "$fence"
+    head -c "$MOST" "$OUT/baselines.patch"
+    printf '\n%s\n\n</details>\n\n' "$fence"
+    if [ "$(wc -c < "$OUT/baselines.patch")" -gt "$MOST" ]; then printf 'The rest is in the artefact.\n\n'; fi
+  fi
+  if [ "$code" -ne 0 ]; then printf 'The recording ended with %d: see the log of the job.\n\n' "$code"; fi
+} >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+exit "$code"

@@ -1,0 +1,114 @@
+"""The cases of a page, as its script reads them: an index of all of them, and pieces with their texts.
+
+The index is what the list and its filters need; a piece is read when one of its cases is opened, or a text is looked
+for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunegate.harness.core.escaping import visible_lines
+from tunegate.harness.reporting.differences import changed_fields, word_pieces
+from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report, case_command
+
+PIECE = 500  # cases
+#: A block of JSON ends at the first `</script`, and `<!--` begins a state in which that is not so.
+ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """The index, and the pieces in the order of its cases, all as JSON that may stand in a script."""
+
+    index: str
+    pieces: tuple[str, ...]
+
+
+def page_data(report: Report) -> PageData:
+    """The cases of a report, each with the answers of all candidates."""
+    by_key: dict[str, list[CaseReport | None]] = {}
+    for number, candidate in enumerate(report.candidates):
+        for case in candidate.cases:
+            by_key.setdefault(case.key, [None] * len(report.candidates))[number] = case
+    cases = list(by_key.values())
+    names, entries = [each.name for each in report.candidates], [_entry(each) for each in cases]
+    index = {"candidates": names, "piece": PIECE, "cases": entries}
+    starts = range(0, len(cases), PIECE)
+    pieces = (_piece(cases[start : start + PIECE], report.candidates) for start in starts)
+    return PageData(script_json(index), tuple(script_json(piece) for piece in pieces))
+
+
+def script_json(value: Any) -> str:
+    """JSON as it may stand in a script: ASCII, and no character of markup."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES)
+
+
+def _entry(answers: Sequence[CaseReport | None]) -> dict[str, Any]:
+    first = next(each for each in answers if each)
+    tags = first.context.tags if first.context else {}
+    rules = dict.fromkeys(visible_lines(rule) for each in answers if each for rule, _ in each.findings)
+    return {
+        "key": visible_lines(first.key), "unit": visible_lines(first.unit), "sealed": first.sealed,
+        "critical": any(each.critical for each in answers if each),
+        "tags": [visible_lines(f"{tag}={value}") for tag, value in tags.items()], "rules": list(rules),
+        "states": [each.state if each else None for each in answers],
+    }  # fmt: skip
+
+
+def _piece(cases: Sequence[Sequence[CaseReport | None]], candidates: Sequence[CandidateReport]) -> dict[str, Any]:
+    """Some cases; long texts that many of them share are told once, by number."""
+    texts: dict[str, int] = {}
+    made = [_case(answers, candidates, texts) for answers in cases]
+    return {"texts": list(texts), "cases": made}
+
+
+def _case(
+    answers: Sequence[CaseReport | None], candidates: Sequence[CandidateReport], texts: dict[str, int]
+) -> dict[str, Any]:
+    first, candidate = next((each, by) for each, by in zip(answers, candidates, strict=True) if each is not None)
+    context = first.context
+    asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
+    return {
+        "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
+        "expect": _json(context.expect) if context and context.expect is not None else "",
+        "before": dict(_before(answers, candidates)),
+        "answers": [_answer(each) if each else None for each in answers],
+        "command": visible_lines(case_command(candidate, first)),
+        "place": visible_lines(f"{context.file}:{context.line}") if context else "",
+    }  # fmt: skip
+
+
+def _before(
+    answers: Sequence[CaseReport | None], candidates: Sequence[CandidateReport]
+) -> Iterator[tuple[str, str | None]]:
+    """What each reference answered; where that of another candidate said something else, under its name, too."""
+    found: dict[str, str | None] = {}
+    for each, candidate in zip(answers, candidates, strict=True):
+        for name, text in each.before.items() if each else ():
+            if found.setdefault(name, text) != text:
+                found[f"{name} of {candidate.name}"] = text
+    yield from ((visible_lines(name), _visible(text)) for name, text in found.items())
+
+
+def _answer(case: CaseReport) -> dict[str, Any]:
+    differs = case.previous is not None and case.now is not None and case.previous != case.now
+    fields = changed_fields(case.previous, case.now) if differs else ()
+    pieces = word_pieces(case.previous or "", case.now or "") if differs and not fields else ()
+    return {
+        "now": _visible(case.now), "repeats": [_visible(each) for each in case.repeats[1:]],
+        "findings": [visible_lines(text) for _, text in case.findings],
+        "fields": [[visible_lines(part) for part in (each.path, each.before, each.now)] for each in fields],
+        "pieces": [[each.side, visible_lines(each.text)] for each in pieces],
+    }  # fmt: skip
+
+
+def _visible(text: str | None) -> str | None:
+    return None if text is None else visible_lines(text)
+
+
+def _json(value: Any) -> str:
+    return visible_lines(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))

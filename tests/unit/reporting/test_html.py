@@ -181,3 +181,13 @@ def test_an_interval_is_drawn_to_scale_beside_its_margin():
     assert drawn.label == "difference -20.0 [-35.0, -10.0], margin -15.0"
     assert drawing_of(replace(UNIT, interval=None)) is None
     assert drawing_of(replace(UNIT, difference=0.0, interval=(0.0, 0.0), margin=0.0)).low == 100
+
+
+def test_the_turns_of_a_conversation_come_one_after_the_other_with_who_says_them():
+    turns = (("system", "Sort."), ("user", "It drips."), ("assistant", "Where?"), ("user", "Below."))
+    asked = case()
+
+    page = Page(html_page(report(replace(asked, context=replace(asked.context, prompt=turns)))))
+
+    found = cases_of(page)
+    assert [(role, found["texts"][number]) for role, number in found["cases"][0]["prompt"]] == [*turns]

@@ -17,10 +17,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_markdown import table
+from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import Outcome
-from tunegate.harness.checks.voice.check import Voice
+from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, ReferencePair, auc, auc_interval, fit_classifier
+from tunegate.harness.checks.voice.content import content_card
+from tunegate.harness.checks.voice.features import ENGLISH
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
@@ -29,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "voice_texts"
 RESULT = Path(__file__).parent / "results/voice.md"
 UNIT = "support/replies"
+LANGUAGES = ("german", "finnish")  # references of other brands, by one writer each, who saw the word lists
 SHUFFLES = 5
 SETS = {
     "fourth": "Texts written last, by a writer who saw neither metric nor house rules, and measured once",
@@ -102,7 +106,7 @@ def area(on: Sequence[float], off: Sequence[float]) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def shuffled_are_refused(pairs: Sequence[ReferencePair]) -> int:
+def shuffled_are_refused(pairs: Sequence[ReferencePair], language: str = ENGLISH) -> int:
     """How many of `SHUFFLES` references whose labels were dealt by a coin are refused."""
     refused = 0
     for seed in range(SHUFFLES):
@@ -111,7 +115,7 @@ def shuffled_are_refused(pairs: Sequence[ReferencePair]) -> int:
             ReferencePair(pair.off, pair.on, pair.subtle) if coin else pair
             for pair, coin in zip(pairs, coins, strict=True)
         ]
-        refused += not fit_classifier(tuple(dealt)).card.accepted
+        refused += not fit_classifier(tuple(dealt), language).card.accepted
     return refused
 
 
@@ -125,6 +129,7 @@ def report(voice: Voice) -> Iterator[str]:
         f"The AUC's lower bound must be {LEAST_AUC}."
     )
     yield from _swap(metric)
+    yield f"- {_content(pairs)}"
     yield "- Degenerate answers, and what speaks: " + "; ".join(_degenerate(voice)) + "."
     for name, told in SETS.items():
         on, off = (score(voice, metric, texts(f"{name}_{side}")) for side in ("on", "off"))
@@ -136,7 +141,32 @@ def report(voice: Voice) -> Iterator[str]:
         yield table(["voice", "texts", "wrongly passed", "which"], _kinds(off))
         failed = [f"`{each.id}` ({each.outcome.findings[0].rule})" for each in on if not each.passed]
         yield f"On-brand texts that failed: {', '.join(failed) or 'none'}."
+    yield "## Two other languages, references of a brand each: what they say of themselves"
+    for name in LANGUAGES:
+        yield from _language(name)
     yield "## How\n\n    python benchmarks/voice.py"
+
+
+def _language(name: str) -> Iterator[str]:
+    voice = _references(name)
+    pairs, language = pairs_of(voice), voice.document.data["language"]
+    yield f"**{name.capitalize()}**, {voice.document.data['brand']}:"
+    yield f"    {voice.report_card}"
+    refused = shuffled_are_refused(pairs, language)
+    yield f"Labels dealt by a coin: {refused} of {SHUFFLES} references refused. {_content(pairs)}"
+
+
+def _content(pairs: tuple[ReferencePair, ...]) -> str:
+    """Whether the embedding model may judge content in the language of these references."""
+    card = content_card(pairs)
+    verdict = "accepted" if card.accepted else "refused: the check has to say `content: false`"
+    return f"Content, the same beside another: {card}; {verdict}."
+
+
+def _references(name: str) -> Voice:
+    """A file of references as a check of its own."""
+    path = TEXTS / f"{name}.yaml"
+    return load({"references": path.name, "content": False}, Document(path, {}, {}), ())
 
 
 def _share(scored: Sequence[Scored]) -> str:

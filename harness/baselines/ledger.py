@@ -199,7 +199,7 @@ def cases_of(event: Event) -> Iterator[str]:
 
 def case_digest(case: Case) -> str:
     """Digest of what a case asks and expects as it is compared: another id, white space or letter case is no news."""
-    return digest(_folded([case.input, case.context, case.expect]))[:CASE_DIGITS]
+    return digest(_folded([case.written, case.context, case.expect]))[:CASE_DIGITS]
 
 
 def known_by(case: Case) -> tuple[str, str]:

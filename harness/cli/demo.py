@@ -37,9 +37,9 @@ def steps(home: Path) -> list[Step]:
              ("tunegate", "diagnose", "support", "--sample=10", f"--baselines={baselines}")),
         Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
              ("tunegate", "train", str(RECIPE), f"--baselines={baselines}", f"--output={adapter}")),
-        Step("Judge the adapter against the baseline: the gate",
-             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", f"--tg-baselines={baselines}",
-              f"--tg-out={record}")),
+        Step("Judge the adapter against the baseline, sealed cases opened: the gate",
+             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed",
+              f"--tg-baselines={baselines}", f"--tg-out={record}")),
         Step("Release it: judged once more, both models asked again, then written down",
              ("tunegate", "release", adapter, f"--run={record}", f"--baselines={baselines}")),
     ]  # fmt: skip

@@ -99,7 +99,7 @@ def score_call(case: Case, answered: Result, model: str) -> Result:
         missing = " and ".join(name for name in ("tokens_in", "tokens_out") if getattr(answered, name) is None)
         finding = Finding("unscored", f"the answer has no price: it came without {missing}")
         return Result(None, None, (finding,), tokens_in=tokens_in, tokens_out=tokens_out)
-    outcome = case.check(Call(model, tokens_in, tokens_out), case.expect, case.input)
+    outcome = case.check(Call(model, tokens_in, tokens_out), case.expect, case.text)
     return Result(None, outcome.score, outcome.findings, tokens_in=tokens_in, tokens_out=tokens_out)
 
 
@@ -128,7 +128,7 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
     if not completion.is_given:
         return UNANSWERED
     seen = completion.logprobs if completion.output is None else final(rung, completion.output)
-    outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.input, case.context])))
+    outcome: Outcome = case.check(seen, case.expect, "\n".join(filter(None, [case.text, case.context])))
     if not math.isfinite(outcome.score) or (kind == "pass/fail" and not 0 <= outcome.score <= 1):
         scale = "a score from 0 to 1" if kind == "pass/fail" else "a finite score"
         raise CouldNotRun(f"{case.key}: expected {scale} from its check, found {outcome.score}; mend the check")

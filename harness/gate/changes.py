@@ -21,7 +21,7 @@ DIGITS = 12  # of the digest by which a reviewer permits altered rules
 
 #: The parts of a case that decide something, each with what it is.
 PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
-    "input": lambda _, case: case.input,
+    "input": lambda _, case: case.written,
     "context": lambda _, case: case.context,
     "expect": lambda _, case: case.expect,
     "check": lambda unit, case: unit.asked.get(case.id),

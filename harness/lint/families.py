@@ -1,9 +1,9 @@
-"""Cases of a unit that are near copies of one another and share no group."""
+"""Cases of a unit that are near copies of one another, or of one conversation, and share no group."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -19,20 +19,25 @@ SHOWN = 6  # cases of a family
 
 
 def undeclared_families(unit: Unit) -> Iterator[LintWarning]:
-    """A warning for each family of cases that ask nearly the same, expect the same, and are not in a group yet."""
-    for family in _families(unit):
-        loose = [case for case in family if not case.group]
-        if not loose:  # whoever named several groups has looked at them
-            continue
-        name = next((case.group for case in family if case.group), family[0].id)
-        listed = [f"{case.id} ({_where(case, loose[0])})" for case in family[:SHOWN]]
-        more = f" and {len(family) - SHOWN} more" if len(family) > SHOWN else ""
-        yield LintWarning(
-            Path(loose[0].place.rpartition(":")[0]), loose[0].line,
-            f"{unit.key}: near copies of one another: {', '.join(listed)}{more}; likely to pass and fail together, yet "
-            "counted one by one: with families of four the gate holds a loss of the margin 14 % of the time, and not "
-            f"4 %; write `group: {name}` in each, or make them differ",
-        )  # fmt: skip
+    """A warning for each family of cases that are not in a group yet: alike, or parts of one conversation."""
+    for what, families in (("near copies of one another", _families(unit)), ("of one conversation", _cut(unit))):
+        for family in families:
+            yield from _undeclared(unit, what, family)
+
+
+def _undeclared(unit: Unit, what: str, family: Sequence[Case]) -> Iterator[LintWarning]:
+    loose = [case for case in family if not case.group]
+    if not loose:  # whoever named several groups has looked at them
+        return
+    name = next((case.group for case in family if case.group), family[0].id)
+    listed = [f"{case.id} ({_where(case, loose[0])})" for case in family[:SHOWN]]
+    more = f" and {len(family) - SHOWN} more" if len(family) > SHOWN else ""
+    yield LintWarning(
+        Path(loose[0].place.rpartition(":")[0]), loose[0].line,
+        f"{unit.key}: {what}: {', '.join(listed)}{more}; likely to pass and fail together, yet "
+        "counted one by one: with families of four the gate holds a loss of the margin 14 % of the time, and not "
+        f"4 %; write `group: {name}` in each, or make them differ",
+    )  # fmt: skip
 
 
 def _where(case: Case, beside: Case) -> str:
@@ -46,12 +51,25 @@ def _families(unit: Unit) -> Iterator[Sequence[Case]]:
         expect = json.dumps(case.expect, sort_keys=True, default=str)
         same = (expect, folded_text(case.context or ""), case.prompt.system, case.prompt.template)
         # what expects something else may differ in one word and be another case for it
-        alike.setdefault(same, {}).setdefault((case.input, case.group), case)
+        alike.setdefault(same, {}).setdefault((case.text, case.group), case)
     for cases in map(list, map(dict.values, alike.values())):
         families: dict[int, list[Case]] = {}
-        found = near_copies([case.input for case in cases], ALIKE, of_firsts=True)
+        found = near_copies([case.text for case in cases], ALIKE, of_firsts=True)
         for second, pairs in groupby(found, key=lambda pair: pair.second):
             first, case = max(pairs, key=lambda pair: pair.alike), cases[second]
-            if first.alike == 1 or len(case.input) >= SHORT:
+            if first.alike == 1 or len(case.text) >= SHORT:
                 families.setdefault(first.first, [cases[first.first]]).append(case)
         yield from families.values()
+
+
+def _cut(unit: Unit) -> Iterable[Sequence[Case]]:
+    """Cases whose conversation goes on where another case's ends, behind that one."""
+    turns = {case.id: tuple((role, folded_text(text)) for role, text in case.turns) for case in unit.cases}
+    ends = {turns[case.id]: case for case in reversed(unit.cases)}
+    families: dict[str, list[Case]] = {}
+    for case in unit.cases:
+        mine = turns[case.id]
+        first = next((ends[mine[:length]] for length in range(1, len(mine)) if mine[:length] in ends), None)
+        if first:
+            families.setdefault(first.id, [first]).append(case)
+    return families.values()

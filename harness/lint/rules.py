@@ -162,7 +162,7 @@ def _warnings(folder: Path, task: Task) -> Iterator[LintWarning]:
         yield from _repeated(unit)
         yield from undeclared_families(unit)
         yield from _expects(unit)
-        if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not unit.shots:
+        if unit.name in task.policy.targets and unit.check_kind.asks == "generate" and not (unit.shots or unit.sealed):
             text = "a target without shots: whether worked examples would do instead of training cannot be tried"
             yield LintWarning(_place(unit.cases[0])[0], 1, f"{unit.key}: {text}")
 

@@ -8,10 +8,11 @@ from typing import Any, Literal, Protocol
 
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.files import digest
+from tunegate.harness.fixtures.conversation import Turns
 from tunegate.harness.fixtures.model import Decoding
 
 Finish = Literal["stop", "length"]
-Messages = tuple[tuple[str, str], ...]
+Messages = Turns
 LogProbs = tuple[tuple[float, ...], ...]
 STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine that repeats itself
 SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine

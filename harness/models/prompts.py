@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.fixtures.conversation import ASSISTANT, USER
+from tunegate.harness.fixtures.model import Case, Prompt, Shot, Unit
 from tunegate.harness.models.api import Messages, Request
 
 RungName = Literal["as-is", "few-shot", "context", "steps"]
@@ -57,20 +58,23 @@ def _check(unit: Unit, rung: RungName, repeats: int) -> None:
 
 
 def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
-    """The chat messages of a case; a training row with the same prompt and input must give the same ones."""
+    """The chat messages of a case; a training row with the same prompt and input must give the same ones.
+
+    In a conversation the template, the passage and the steps go to the last turn; those before it stand as written.
+    """
     user = case.prompt.fill(case.input, case.context)
     if rung == "context" and "{context}" not in case.prompt.template:
         user = f"{CONTEXT}{case.context}\n\n{user}"
     if rung == "steps":
         user = f"{user}\n\n{STEPS}"
     shots = unit.shots if rung == "few-shot" else ()
-    worked = [turn for text, output in shots for turn in _turn(case.prompt.fill(text, None), output)]
+    worked = [turn for shot in shots for turn in _worked(case.prompt, shot)]
     system = [("system", case.prompt.system)] if case.prompt.system is not None else []
-    return (*system, *worked, ("user", user))
+    return (*system, *worked, *case.earlier, (USER, user))
 
 
-def _turn(text: str, output: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("user", text), ("assistant", output)
+def _worked(prompt: Prompt, shot: Shot) -> Messages:
+    return (*shot.earlier, (USER, prompt.fill(shot.input, None)), (ASSISTANT, shot.output))
 
 
 def final(rung: RungName, output: str) -> str:

@@ -14,6 +14,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import schema_mistakes
+from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request
 from tunegate.harness.models.http_client import HttpClient, Rejected
@@ -180,11 +181,21 @@ class Server:
     async def _complete(self, client: HttpClient, request: Request, further: Mapping[str, Any]) -> dict[str, Any]:
         body = {"model": self.name, **_settings(request), **further}
         if self.tokenizer is None:
-            messages = [{"role": role, "content": text} for role, text in request.messages]
-            return self._checked(await client.post(CHAT, body | {"messages": messages}), request)
+            return self._checked(await self._chat(client, body, request), request)
         # the chat template wrote the special tokens: a server that is given text may add its own
         ids = self.tokenizer(render_prompt(self.tokenizer, request), add_special_tokens=False).input_ids
         return self._checked(await client.post(COMPLETIONS, body | {"prompt": ids}), request, len(ids))
+
+    async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
+        roles = [role for role, _ in request.messages]
+        messages = [{"role": role, "content": text} for role, text in request.messages]
+        try:
+            return await client.post(CHAT, {**body, "messages": messages})
+        except Rejected as error:
+            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles:
+                raise
+            found = f"found {', '.join(roles)}: {error}"
+            raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None
 
     async def _likelihoods(self, client: HttpClient, request: Request) -> Completion:
         if self.tokenizer is None:

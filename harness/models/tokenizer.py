@@ -10,6 +10,7 @@ from tunegate.harness.core.deadlines import time_limit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.fixtures.conversation import USER
 from tunegate.harness.models.api import Messages, Request
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import own_code, resolve, template_text
@@ -97,8 +98,11 @@ def _takes_system(tokenizer: Any) -> bool:
 
 
 def _without_system(messages: Messages) -> Messages:
-    (_, system), (role, text), *rest = messages
-    return ((role, f"{system}\n\n{text}"), *rest)
+    (_, system), *turns = messages
+    at = next((at for at, (role, _) in enumerate(turns) if role == USER), None)  # an assistant may greet first
+    if at is None:
+        return messages
+    return (*turns[:at], (USER, f"{system}\n\n{turns[at][1]}"), *turns[at + 1 :])
 
 
 def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> Callable[[Request], tuple[str, int]]:

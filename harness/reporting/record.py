@@ -215,7 +215,7 @@ def _tokens(summary: Summary) -> str:
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
     missed = next((each for each in result.repeats if not each.passed), result)
-    lines = [f"{case.key} ({case.place})", "", "input:", _indent(case.input)]
+    lines = [f"{case.key} ({case.place})", "", "input:", *_turns(case)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
         lines += [f"{failed} of {len(result.repeats)} answers failed; the first that did:"]
@@ -225,6 +225,12 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
         lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
     lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in missed.findings)]
     return "\n".join(lines)
+
+
+def _turns(case: Case) -> Iterator[str]:
+    """Its input; of a conversation each turn, with who says it."""
+    for role, text in case.turns:
+        yield _indent(f"{role}: {text}" if case.earlier else text)
 
 
 def _indent(text: str) -> str:

@@ -12,6 +12,8 @@ from tunegate.harness.authoring.document import show_value
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.fixtures.conversation import ASSISTANT, USER, Written, joined, read_input
+from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.table import Table, TableRow
 
 SHOTS = ((20, 3), (6, 1))  # with so many examples, so many are spared for `shots`
@@ -32,9 +34,14 @@ class Draft:
     """A case in the making: an input, and what is expected of its answer, by column; `name` may be empty yet."""
 
     line: int
-    input: str
+    input: Written
     expected: dict[str, Any]
     name: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is asked, as it is compared: of a conversation all turns."""
+        return joined(*read_input(self.input))
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,18 @@ def read_drafts(table: Table, columns: Columns) -> Drafts:
 
 def _check_inputs(table: Table, columns: Columns) -> None:
     wrong = [
-        Problem(table.path, row.line, columns.input, "text", show_value(row.cells[columns.input]))
+        Problem(table.path, row.line, columns.input, FORM, show_value(row.cells[columns.input]))
         for row in table.rows
-        if not isinstance(row.cells.get(columns.input, ""), str)
+        if not _is_input(row.cells.get(columns.input, ""))
     ]
     if wrong:
         raise AuthoringError(wrong)
+
+
+def _is_input(cell: Any) -> bool:
+    """Whether it is what a case may ask: a text, or turns as `split_messages` leaves them."""
+    turns = cell if isinstance(cell, list) else [None]
+    return isinstance(cell, str) or all(isinstance(each, dict) and [*each] in ([USER], [ASSISTANT]) for each in turns)
 
 
 def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str]]:
@@ -83,7 +96,7 @@ def _each_once(table: Table, columns: Columns) -> tuple[list[TableRow], list[str
     by_input: dict[str, list[TableRow]] = {}
     for row in table.rows:
         if _is_whole(row, columns):
-            by_input.setdefault(row.cells[columns.input], []).append(row)
+            by_input.setdefault(canonical(row.cells[columns.input]), []).append(row)
     kept, repeated, disputed = [], [], []
     for rows in by_input.values():
         if len({canonical(_expected(row, columns)) for row in rows}) > 1:
@@ -144,7 +157,7 @@ def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draf
     Which ones is decided by a digest of the input alone: the same today and tomorrow, whatever order the rows have, and
     no row that is added moves more than one other.
     """
-    drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.input.encode()).hexdigest())
+    drawn = sorted(drafts.all, key=lambda each: hashlib.sha256(each.text.encode()).hexdigest())
     spared = next((count for least, count in SHOTS if len(drawn) >= least), 0) if with_shots else 0
     shots = _differing(drawn)[:spared]
     rest = [each for each in drawn if each not in shots]
@@ -157,9 +170,9 @@ def draw(drafts: Drafts, limit: int, with_shots: bool = True) -> tuple[list[Draf
 
 def _differing(drawn: Sequence[Draft]) -> list[Draft]:
     """The first few that expect different things, as examples for a prompt should; short ones, which cost less."""
-    middle = sorted(len(each.input) for each in drawn)[len(drawn) // 2]
+    middle = sorted(len(each.text) for each in drawn)[len(drawn) // 2]
     first: dict[str, Draft] = {}
     for each in drawn:
-        if len(each.input) <= middle:
+        if len(each.text) <= middle:
             first.setdefault(canonical(each.expected), each)
     return list(first.values())

@@ -14,6 +14,7 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError, show_path
+from tunegate.harness.scaffold.chat_rows import split_messages
 
 TAB = "\t"
 DELIMITERS = f",;{TAB}|"
@@ -149,7 +150,7 @@ def _jsonl(path: Path) -> Table:
         if not isinstance(line.data, dict):
             problems.append(line.problem((), "one JSON object", show_value(line.data)))
             continue
-        cells = {key: _clean(value) for key, value in line.data.items()}
+        cells = split_messages({key: _clean(value) for key, value in line.data.items()})
         columns |= dict.fromkeys(cells)
         rows.append(TableRow(line.line(()), {key: value for key, value in cells.items() if value not in (None, "")}))
     if problems:

@@ -24,6 +24,7 @@ from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.scaffold.chat_rows import MESSAGES, shared_system
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
@@ -135,7 +136,7 @@ def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots:
     data: dict[str, Any] = {
         "version": 1,
         "suite": asked.suite,
-        "prompt": {"system": asked.system or said, "template": "{input}"},
+        "prompt": {"system": asked.system or _their_own(asked) or said, "template": "{input}"},
         "check": dict(suite.check),
         "generate": {"max_new_tokens": suite.tokens([*cases, *shots])},
     }
@@ -144,6 +145,13 @@ def _files(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], shots:
     data["cases"] = [_case(suite, each) for each in cases]
     references = {f"refs/{name}": text for name, text in suite.references.items()}
     return {f"{asked.suite}.yaml": write_yaml(data, ONE_LINE)} | references
+
+
+def _their_own(asked: InitOptions) -> str | None:
+    """The system message that rows of messages bring along."""
+    if asked.table is None or asked.columns is None or asked.columns.input != MESSAGES:
+        return None
+    return shared_system([row.cells for row in asked.table.rows], asked.table.name)
 
 
 def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:

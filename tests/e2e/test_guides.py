@@ -126,7 +126,7 @@ def test_a_suite_works_as_its_guide_says(tmp_path, home, guide, commands):
 def test_cases_are_written_as_the_guide_for_domain_experts_says(tmp_path, home):
     (tmp_path / "project").mkdir()
 
-    assert follow("write-cases.md", tmp_path / "project", home) == 7
+    assert follow("write-cases.md", tmp_path / "project", home) == 8
 
 
 def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home):

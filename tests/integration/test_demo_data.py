@@ -38,12 +38,14 @@ LEAST_CASES = {
     "support/triage-cost": 200,
     "support/orders-cost": 100,
 }
+LEAST_SEALED = {"support/triage-sealed": 100, "support/replies-sealed": 30, "support/word-choice-sealed": 16}
 LEAST_ROWS = {"triage": 300, "orders": 100, "replies": 200, "wording": 100, "questions": 100}
 MESSAGES = [f"support/{unit}" for unit in ("triage", "orders", "replies", "wording", "word-choice")]
+MESSAGES += LEAST_SEALED
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
-@pytest.mark.parametrize(("unit", "least"), LEAST_CASES.items())
+@pytest.mark.parametrize(("unit", "least"), [*LEAST_CASES.items(), *LEAST_SEALED.items()])
 def test_there_are_enough_cases(unit: str, least: int) -> None:
     assert len(find_unit(TASKS, unit).cases) >= least
 
@@ -125,7 +127,7 @@ def test_a_pair_differs_in_its_term_alone_and_the_terms_are_the_houses() -> None
     terms = read_yaml(ROOT / "fixtures/support/refs/terms.yaml").data
     forms = forms_of(terms)
     banned = {term["id"]: Phrases(term["banned"], forms) for term in terms["terms"] if term.get("banned")}
-    for case in find_unit(TASKS, "support/word-choice").cases:
+    for case in [*find_unit(TASKS, "support/word-choice").cases, *find_unit(TASKS, "support/word-choice-sealed").cases]:
         preferred, other = read(case.expect["preferred"], "en"), read(case.expect["other"], "en")
         assert [name for name, phrases in banned.items() if any(phrases.find(preferred))] == [], case.key
         assert len([name for name, phrases in banned.items() if any(phrases.find(other))]) == 1, case.key
@@ -168,9 +170,24 @@ def test_the_margin_of_cost_is_about_an_eighth_of_what_the_base_costs(name: str)
     assert 7 < policy.prices.price.of(read, written) / margin < 9
 
 
-def test_every_unit_that_generates_can_be_asked_with_examples() -> None:
-    asked = list(requests(TASKS[0].units, "few-shot"))  # refused where a unit has none
-    assert len(asked) == sum(len(unit.cases) for unit in TASKS[0].units if not unit.of)
+def test_every_open_unit_that_generates_can_be_asked_with_examples() -> None:
+    units = [unit for unit in TASKS[0].units if not unit.sealed]
+    asked = list(requests(units, "few-shot"))  # refused where a unit has none
+    assert len(asked) == sum(len(unit.cases) for unit in units if not unit.of)
+
+
+def test_every_target_has_a_sealed_unit_that_asks_as_it_does_and_nothing_that_it_asks() -> None:
+    units, policies = {unit.key: unit for unit in TASKS[0].units}, TASKS[0].policies
+    sealed = {f"support/{policy['seals']}": units[key] for key, policy in policies.items() if policy["seals"]}
+    assert sealed.keys() == {key for key, policy in policies.items() if policy["role"] == "target"} - {
+        unit.key for unit in sealed.values()
+    }
+    for key, unit in sealed.items():
+        of_open, of_sealed = units[key].cases, unit.cases
+        assert unit.sealed
+        assert {case.prompt for case in of_open} == {case.prompt for case in of_sealed}
+        assert {case.check.references for case in of_open} == {case.check.references for case in of_sealed}
+        assert not {normalise(case.text) for case in of_open} & {normalise(case.text) for case in of_sealed}
 
 
 def test_triage_labels_are_spread() -> None:

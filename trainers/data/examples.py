@@ -1,22 +1,29 @@
-"""Training rows: JSONL, apart from the fixtures, each sent through the prompt that the suites will send."""
+"""Training rows: JSONL, apart from the fixtures; those of a unit ask as the suites will."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
+from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.fixtures.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
+from tunegate.harness.fixtures.file import collecting
+from tunegate.harness.fixtures.model import Prompt, Task, Unit
+from tunegate.harness.fixtures.template import unfill
 from tunegate.harness.models.api import Messages
 
 _TEXT = {"type": "string", "minLength": 1}
+_SAID = [
+    {"type": "object", "additionalProperties": False, "required": [role], "properties": {role: _TEXT}}
+    for role in (USER, ASSISTANT)
+]
+_INPUT = {"oneOf": [_TEXT, {"type": "array", "minItems": 2, "items": {"oneOf": _SAID}}]}
 _TURN = {
     "type": "object", "additionalProperties": False, "required": ["role", "content"],
     "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
@@ -26,22 +33,26 @@ LINE = {
     "oneOf": [
         {
             "additionalProperties": False, "required": ["input", "output"],
-            "properties": {"unit": _TEXT, "input": _TEXT, "output": _TEXT, "rejected": _TEXT, "context": _TEXT},
+            "properties": {"unit": _TEXT, "input": _INPUT, "output": _TEXT, "rejected": _TEXT, "context": _TEXT},
         },
         {
             "additionalProperties": False, "required": ["messages"],
-            "properties": {"messages": {"type": "array", "minItems": 2, "items": _TURN}, "rejected": _TEXT},
+            "properties": {
+                "unit": _TEXT, "messages": {"type": "array", "minItems": 2, "items": _TURN}, "rejected": _TEXT,
+            },
         },
     ],
 }  # fmt: skip
 FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
+AS_IT_STANDS = "`tunegate prompts` shows what it sends; without unit the row is trained on as it stands"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One example: the messages up to the answer, the answer, and where it is written.
 
-    In a preference, `rejected` is the answer that is liked less than `output`.
+    `input` is what is asked without prompt and template, of a conversation all turns, one below the other. In a
+    preference, `rejected` is the answer that is liked less than `output`.
     """
 
     messages: Messages
@@ -67,11 +78,8 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     for path in paths:
         before = len(rows) + len(problems)
         for line in read_json_lines(path, "rows", problems):
-            found = _row(line, units, validator)
-            if isinstance(found, Example):
-                rows.append(found)
-            else:
-                problems.append(found)
+            with collecting(problems):
+                rows.append(_row(line, units, validator))
         if len(rows) + len(problems) == before:
             problems.append(Problem(path, 1, "", "at least one row", "an empty file"))
     problems += _repeated(rows)
@@ -80,45 +88,71 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     return rows
 
 
-def _row(document: Document, units: Mapping[str, Unit], validator: Draft202012Validator) -> Example | Problem:
-    raw, file, line = document.data, document.name, document.line(())
+def _row(document: Document, units: Mapping[str, Unit], validator: Draft202012Validator) -> Example:
+    raw = document.data
     if not validator.is_valid(raw):
-        return document.problem((), FORMS, show_value(raw))
-    found = _from_messages(raw, file, line) if "messages" in raw else _from_input(raw, file, line, units)
-    if isinstance(found, Example) and found.rejected is not None and found.rejected.split() == found.output.split():
-        return Problem(
-            Path(file), line, "rejected", "another text than the answer", "the same", "delete it, or write a worse one"
-        )
-    return found
+        raise AuthoringError([document.problem((), FORMS, show_value(raw))])
+    row = _from_messages(document, units) if "messages" in raw else _from_input(document, units)
+    if row.rejected is not None and row.rejected.split() == row.output.split():
+        expected, hint = "another text than the answer", "delete it, or write a worse one"
+        raise AuthoringError([document.problem(("rejected",), expected, "the same", hint)])
+    return row
 
 
-def _from_messages(raw: Mapping[str, Any], file: str, line: int) -> Example | Problem:
-    turns: Sequence[Mapping[str, str]] = raw["messages"]
-    if turns[-1]["role"] != "assistant":
-        return Problem(Path(file), line, "messages", "an assistant turn at the end", repr(turns[-1]["role"]))
-    messages = tuple((turn["role"], turn["content"]) for turn in turns[:-1])
-    asked = "\n".join(content for role, content in messages if role == "user")
-    return Example(messages, asked, turns[-1]["content"], file, line, rejected=raw.get("rejected"))
-
-
-def _from_input(raw: Mapping[str, str], file: str, line: int, units: Mapping[str, Unit]) -> Example | Problem:
-    name = raw.get("unit") or (next(iter(units)) if len(units) == 1 else "")
-    unit = units.get(name)
-    if unit is None:
-        close = difflib.get_close_matches(name, units, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else ""
-        found = repr(name) if name else "none"
-        return Problem(Path(file), line, "unit", f"a unit of the task ({', '.join(units)})", found, hint)
-    prompts = {case.prompt for case in unit.cases}
-    if len(prompts) > 1:
-        return Problem(Path(file), line, "unit", f"a unit with one prompt; {name} has {len(prompts)}", repr(name),
-                       'write the row as {"messages": [...]}')  # fmt: skip
-    prompt = next(iter(prompts))
+def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
+    raw = document.data
+    unit, prompt = _prompt(document, units)
+    problems = list(last_turn_problem(raw["input"], document, ("input",)))
     if "{context}" in prompt.template and "context" not in raw:
-        return Problem(Path(file), line, "", f"a context, which the prompt of {name} asks for", "none")
-    user = ("user", prompt.fill(raw["input"], raw.get("context")))
+        problems.append(document.problem((), f"a context, which the prompt of {unit} asks for", "none"))
+    if problems:
+        raise AuthoringError(problems)
+    earlier, last = read_input(raw["input"])
     system = (("system", prompt.system),) if prompt.system is not None else ()
-    return Example((*system, user), raw["input"], raw["output"], file, line, name, raw.get("rejected"))
+    asked = (*system, *earlier, (USER, prompt.fill(last, raw.get("context"))))
+    text, rejected = joined(earlier, last), raw.get("rejected")
+    return Example(asked, text, raw["output"], document.name, document.line(()), unit, rejected)
+
+
+def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
+    raw = document.data
+    *asked, (last, answer) = ((turn["role"], turn["content"]) for turn in raw["messages"])
+    if last != ASSISTANT:
+        raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last))])
+    text = "\n".join(content for role, content in asked if role != "system")
+    row = Example(tuple(asked), text, answer, document.name, document.line(()), rejected=raw.get("rejected"))
+    return _as_sent(document, row, *_prompt(document, units)) if "unit" in raw else row
+
+
+def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Example:
+    """A row of messages as one of a unit: these are messages that the suites could send."""
+    sent = [("system", prompt.system)] if prompt.system is not None else []
+    head, turns = [*row.messages[: len(sent)]], row.messages[len(sent) :]
+    *earlier, (role, last) = turns or [("", "")]
+    found = unfill(prompt.template, last)
+    if head != sent or "system" in dict(turns):
+        system = show_value(prompt.system) if sent else "no system message"
+        expected, wrong = f"{system} at the head, as {unit} has it, and no other", f"{row.messages[0]}"
+    elif role != USER:
+        expected, wrong = "a turn of the user's before the answer", repr(role)
+    elif found is None:
+        expected, wrong = f"a last turn in the template of {unit}, {show_value(prompt.template)}", show_value(last)
+    else:
+        return replace(row, input=joined(tuple(earlier), found["input"]), unit=unit)
+    raise AuthoringError([document.problem(("messages",), expected, wrong, AS_IT_STANDS)])
+
+
+def _prompt(document: Document, units: Mapping[str, Unit]) -> tuple[str, Prompt]:
+    """The unit that a row names, and the prompt of all its cases; the only one of the task need not be named."""
+    name = document.data.get("unit") or (next(iter(units)) if len(units) == 1 else "")
+    expected, found, hint = f"a unit of the task ({', '.join(units)})", repr(name) if name else "none", ""
+    if name in units:
+        prompts = {case.prompt for case in units[name].cases}
+        if len(prompts) == 1:
+            return name, next(iter(prompts))
+        expected = f"a unit with one prompt; {name} has {len(prompts)}"
+        hint = 'write the row as {"messages": [...]}, without unit'
+    raise AuthoringError([document.problem(("unit",), expected, found, hint or did_you_mean(name, units))])
 
 
 def _repeated(rows: Sequence[Example]) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tunegate.harness.fixtures.conversation import ASSISTANT, USER
 from tunegate.harness.fixtures.model import Case, Prompt, Task, Unit
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
@@ -31,15 +32,15 @@ class EvalText:
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
-    """Every input once, and what else is particular to a case.
+    """Every input once, of a conversation all turns joined, and what else is particular to a case.
 
-    That is its context, its long answers, and the texts whose likelihood is asked for.
+    That is its context, its long answers, the long turns of a conversation, the texts whose likelihood is asked for.
     """
     inputs: dict[tuple[Side, str], EvalText] = {}
     others: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
     for unit in sorted((unit for task in tasks for unit in task.units), key=lambda unit: unit.suite == "cost"):
         for case in unit.cases:
-            inputs.setdefault(("input", normalise(case.input)), EvalText(case.input, case, "input"))
+            inputs.setdefault(("input", normalise(case.text)), EvalText(case.text, case, "input"))
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
     # never so with inputs: an input that many cases share is a fixture all the same
@@ -50,6 +51,9 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
 def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
     if case.context:
         yield EvalText(case.context, case, "input")
+    for role, text in case.turns if case.earlier else ():
+        if _is_long(text):  # a short one, `yes please`, is no single case's
+            yield EvalText(text, case, "input" if role == USER else "output")
     for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
         if _is_long(text):
             yield EvalText(text, case, "output")
@@ -57,11 +61,12 @@ def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
 
 def example_texts(row: Example, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
     """The texts of a row by side, without the templates that the suites wrap round an input."""
-    turns = [_unwrapped(text, prompts) for role, text in row.messages if role != "assistant"]
     # A template that all share makes texts alike that are not: unrelated ones then reach a coverage of .62.
-    asked = [row.input, *turns] if row.unit else turns  # without a unit, the input is all turns joined
+    turns = [(role, text if role == ASSISTANT else _unwrapped(text, prompts)) for role, text in row.messages]
+    whole = row.input if row.unit else "\n".join(text for role, text in turns if role != "system")
+    asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
     # a rejected answer is trained on as well: dpo moves away from it, and so shows it
-    said = [row.output, row.rejected or "", *(text for role, text in row.messages if role == "assistant")]
+    said = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
     answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
     return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}
 

@@ -18,19 +18,17 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.features import words
+from tunegate.harness.checks.voice.content import CONTENT, content_card, likeness
+from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLanguage, surface_language, words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
-from tunegate.harness.embeddings import embed, embedder_digest
+from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.text.calendar import CALENDARS
 from tunegate.harness.text.facts import Said, missing, stated, unfounded
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import Reading, read, signs
 from tunegate.harness.text.words import WordForms
 
-# Cosine of an answer to what its case says, for on-brand text with the wrong content passes every measure of style. It
-# keeps 96 % of the texts with the same content, and lets 1.5 % of other topics through.
-CONTENT = 0.4
 SIDES = ("on", "off")
 MAX_CHARS = 4_000  # far more than the words that `degeneration` allows
 LEAST_PAIRS = 21  # fewer cannot earn the right to judge, were they told apart without a mistake
@@ -43,6 +41,7 @@ REFERENCES: Mapping[str, Any] = {
     "properties": {
         "version": {"const": 1, "description": "the file format's version, 1"},
         "brand": text_schema("whose voice it is, as messages name it"),
+        "language": {"enum": list(LANGUAGES), "description": "the language of its texts; without it, en"},
         "rules": {
             "type": "array",
             "description": "house rules that veto an answer",
@@ -87,10 +86,15 @@ OPTIONS: Mapping[str, Any] = {
     "properties": {
         "references": text_schema("the path of a file with reference pairs and house rules"),
         "content": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 1,
-            "description": "the least cosine between an answer and the case's `says`, above 0 and at most 1",
+            "if": {"type": "boolean"},
+            "then": {"const": False, "description": "false: content is not judged"},
+            "else": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 1,
+                "description": "the least cosine between an answer and the case's `says`, above 0 and at most 1",
+            },
+            "description": "the least cosine between an answer and the case's `says`; false: content is not judged",
         },
         "facts": {
             "type": "object",
@@ -148,7 +152,7 @@ class Voice:
     """A brand's voice, ready to judge; the classifier is fitted by `prepare` or at the first answer."""
 
     document: Document = field(repr=False)
-    content: float = CONTENT
+    content: float | None = CONTENT
     facts: Mapping[str, Any] | None = None
 
     @property
@@ -166,19 +170,22 @@ class Voice:
         """Fit the metric.
 
         Raises:
-            Refused: the surface features cannot tell this voice from its opposite.
+            Refused: the surface features cannot tell this voice from its opposite, or the embedding model one content
+                from another in its language.
         """
         self._metric()
+        self._hears_content()
 
     def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
         """Score style, house rules and, if asked for, content and facts; an empty or endless answer satisfies none."""
         if unread := _unread(output):
-            return _outcome(unread, unread, unread, unread if self.facts else None)
-        style = [*self._style(output), *degeneration.degenerate(output)]
+            return _outcome(unread, unread, unread if self.content else None, unread if self.facts else None)
+        style = [*self._style(output, expect), *degeneration.degenerate(output, _language(self.document))]
         style += [*degeneration.echoed(output, prompt), *degeneration.copied(output, self._known)]
         style += degeneration.curt(output, expect["says"]) if expect else []
         facts = list(self._facts(output, expect or {}, prompt, self.facts)) if self.facts else None
-        return _outcome(style, _vetoed(output, self._vetoes), list(self._content(output, expect)), facts)
+        content = list(self._content(output, expect)) if self.content else None
+        return _outcome(style, _vetoed(output, self._vetoes), content, facts)
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
         """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
@@ -195,12 +202,27 @@ class Voice:
     def _brand(self) -> str:
         return str(self.document.data["brand"])
 
+    @property
+    def _language(self) -> str:
+        return str(self.document.data.get("language", ENGLISH))
+
+    @functools.cached_property
+    def _pairs(self) -> tuple[ReferencePair, ...]:
+        pairs = self.document.data["pairs"]
+        return tuple(ReferencePair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in pairs)
+
     @functools.cached_property
     def _fitted(self) -> Metric:
-        pairs = self.document.data["pairs"]
-        return fit_classifier(
-            tuple(ReferencePair(pair["on"], pair["off"], pair.get("subtle", False)) for pair in pairs)
-        )
+        return fit_classifier(self._pairs, self._language)
+
+    def _hears_content(self) -> None:
+        # English is the embedding model's own language; what it hears of another one, the references have to show
+        if self.content and self._language != ENGLISH and not content_card(self._pairs).accepted:
+            raise Refused(
+                f"{show_path(self.document.path)}: the embedding model cannot tell one content from another in "
+                f"{self._language!r} ({content_card(self._pairs)}); write `content: false` in the check, and `facts` "
+                "in it for what an answer must state"
+            )
 
     def _metric(self) -> Metric:
         metric = self._fitted
@@ -211,12 +233,14 @@ class Voice:
             )
         return metric
 
-    def _style(self, output: str) -> Iterator[Finding]:
+    def _style(self, output: str, expect: Mapping[str, Any] | None) -> Iterator[Finding]:
         metric = self._metric()
-        score = metric.score(output)
-        if score < metric.card.threshold:
+        short = max(0.0, 1 - degeneration.length_share(output, expect["says"])) if expect else 0.0
+        score, threshold = metric.score(output), metric.card.threshold
+        least = threshold + degeneration.SURER * short * (1 - threshold)
+        if score < least:
             why = ", ".join(metric.traits(output)) or "no single trait stands out"
-            numbers = f"{score:.2f}, on-brand from {metric.card.threshold:.2f}"
+            numbers = f"{score:.2f}, on-brand from {least:.2f}" + (" at this length" if short else "")
             yield Finding("style", f"does not sound like {self._brand} ({numbers}): {why}")
 
     @functools.cached_property
@@ -229,11 +253,11 @@ class Voice:
         return degeneration.known({f"{pair['id']}.{side}": pair[side] for pair in pairs for side in SIDES})
 
     def _content(self, output: str, expect: Mapping[str, Any] | None) -> Iterator[Finding]:
-        if expect is None:
+        if expect is None or self.content is None:
             return
+        self._hears_content()
         says = expect["says"]
-        one, other = embed([output, says])
-        cosine = float(one @ other)
+        cosine = likeness(output, says)
         if cosine < self.content:
             numbers = f"similarity {cosine:.2f}, at least {self.content:.2f} is needed"
             yield Finding("content", f"does not say what it had to say ({numbers}): {show_value(says)}")
@@ -263,7 +287,8 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     problems = validate(references, REFERENCES) or list(_mistakes(references))
     if problems:
         raise AuthoringError(problems)
-    return Voice(references, float(options.get("content", CONTENT)), options.get("facts"))
+    content = options.get("content", CONTENT)
+    return Voice(references, None if content is False else float(content), options.get("facts"))
 
 
 def _mistakes(document: Document) -> Iterator[Problem]:
@@ -281,9 +306,13 @@ def _mistakes(document: Document) -> Iterator[Problem]:
     yield from _repeats(document, sides, "a text that stands nowhere else in the file")
     vetoes = _vetoes(document)
     for index, pair in enumerate(pairs):  # an on-brand text that the check itself would fail teaches the wrong voice
-        for finding in [*_vetoed(pair["on"], vetoes), *degeneration.degenerate(pair["on"])]:
+        for finding in [*_vetoed(pair["on"], vetoes), *degeneration.degenerate(pair["on"], _language(document))]:
             expected = "an on-brand text that this check itself would pass"
             yield document.problem(("pairs", index, "on"), expected, finding.message)
+
+
+def _language(document: Document) -> SurfaceLanguage:
+    return surface_language(document.data.get("language", ENGLISH))
 
 
 def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: str) -> Iterator[Problem]:
@@ -317,11 +346,11 @@ def _unread(output: str) -> list[Finding]:
 
 
 def _outcome(
-    style: list[Finding], rules: list[Finding], content: list[Finding], facts: list[Finding] | None
+    style: list[Finding], rules: list[Finding], content: list[Finding] | None, facts: list[Finding] | None
 ) -> Outcome:
-    findings = tuple(dict.fromkeys([*style, *rules, *content, *(facts or ())]))
-    rates = {"style": not style, "rules": not rules, "content": not content}
-    rates |= {} if facts is None else {"facts": not facts}
+    findings = tuple(dict.fromkeys([*style, *rules, *(content or ()), *(facts or ())]))
+    parts = {"style": style, "rules": rules, "content": content, "facts": facts}
+    rates = {part: not found for part, found in parts.items() if found is not None}
     return Outcome(0.0 if findings else 1.0, findings, rates)
 
 
@@ -330,7 +359,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=2,
+    version=3,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

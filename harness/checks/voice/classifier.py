@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunegate.harness.checks.voice.features import FEATURES, CharNgrams, features
+from tunegate.harness.checks.voice.features import ENGLISH, CharNgrams, SurfaceLanguage, surface_language
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int_]
@@ -131,32 +131,34 @@ class Metric:
     """The classifier of one voice, the threshold its on-brand texts earned, and its report card."""
 
     scorer: Scorer
+    language: SurfaceLanguage
     char_ngrams: CharNgrams
     usual: Floats  # the traits of the mean on-brand text, standardised
     card: ReportCard
 
     def score(self, text: str) -> float:
         """How on-brand `text` sounds, in (0, 1)."""
-        return float(self.scorer.scores(_measure([text], self.char_ngrams))[0])
+        return float(self.scorer.scores(_measure([text], self.language, self.char_ngrams))[0])
 
     def traits(self, text: str, most: int = 3) -> list[str]:
         """The traits which pull `text` furthest from the on-brand mean, strongest first, in an editor's words."""
-        away = standard(features(text), self.scorer.mean, self.scorer.scale) - self.usual
+        away = standard(self.language.measure(text), self.scorer.mean, self.scorer.scale) - self.usual
         pulls = self.scorer.weights * away
         worst = [int(index) for index in np.argsort(pulls, kind="stable")[:most]]
         return [
-            FEATURES[index].more if away[index] > 0 else FEATURES[index].less
+            self.language.features[index].more if away[index] > 0 else self.language.features[index].less
             for index in worst
             if pulls[index] < 0 and pulls[index] <= WORTH_NAMING * pulls[worst[0]]
         ]
 
 
 @functools.lru_cache(maxsize=8)
-def fit_classifier(pairs: tuple[ReferencePair, ...]) -> Metric:
+def fit_classifier(pairs: tuple[ReferencePair, ...], language: str = ENGLISH) -> Metric:
     """Fit the metric on labelled pairs and measure what it can do; the same pairs give the same metric."""
+    surface = surface_language(language)
     texts = [text for pair in pairs for text in (pair.on, pair.off)]
     char_ngrams = CharNgrams(texts)
-    measured = _measure(texts, char_ngrams)
+    measured = _measure(texts, surface, char_ngrams)
     labels = np.tile([1, 0], (len(pairs), 1))
     final = _train(measured, labels)
     scores = _out_of_fold(measured, labels)
@@ -164,11 +166,11 @@ def fit_classifier(pairs: tuple[ReferencePair, ...]) -> Metric:
     threshold = float(np.quantile(scores[:, 0], QUANTILE))
     # on-brand and off-brand texts alternate
     usual = standard(measured.traits[::2], final.mean, final.scale).mean(axis=0)
-    return Metric(final, char_ngrams, usual, _card(pairs, measured, scores, threshold))
+    return Metric(final, surface, char_ngrams, usual, _card(pairs, measured, scores, threshold))
 
 
-def _measure(texts: Sequence[str], char_ngrams: CharNgrams) -> Measured:
-    return Measured(np.stack([features(text) for text in texts]), char_ngrams.measure(texts))
+def _measure(texts: Sequence[str], language: SurfaceLanguage, char_ngrams: CharNgrams) -> Measured:
+    return Measured(np.stack([language.measure(text) for text in texts]), char_ngrams.measure(texts))
 
 
 def _card(pairs: Sequence[ReferencePair], measured: Measured, scores: Floats, threshold: float) -> ReportCard:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.checks.voice.features import function_share, sentences_of, words
+from tunegate.harness.checks.voice.features import SurfaceLanguage, sentences_of, words
 
 Gram = tuple[str, ...]
 Grams = frozenset[Gram]
@@ -15,16 +15,17 @@ Grams = frozenset[Gram]
 # limits spare on-brand texts: `load` refuses a reference that `degenerate` finds fault with.
 WORDS = (6, 88)
 LEAST_DISTINCT = 0.8  # of an answer's 3-word runs
-FUNCTION_SHARE = (0.2, 0.75)
 MOST_COPIED = 0.5  # of an answer's 6-word runs, from any one reference text
 MOST_ECHOED = 0.9  # of an answer's 3-word runs, from the prompt
 
 # Of the length of what an answer had to say and of its sentences, as a geometric mean. By style alone half of the curt
 # texts pass, for short plain sentences may be the voice; beside the same content in the brand's words they are heard.
 LEAST_LENGTH = 0.7
+# Of what is above the threshold of style, for the whole length missing: the shorter an answer, the surer it must sound.
+SURER = 0.9
 
 
-def degenerate(output: str) -> Iterator[Finding]:
+def degenerate(output: str, language: SurfaceLanguage) -> Iterator[Finding]:
     """Too short, too long, one phrase again and again, or words without sentences."""
     found = words(output)
     if not WORDS[0] <= len(found) <= WORDS[1]:
@@ -34,7 +35,7 @@ def degenerate(output: str) -> Iterator[Finding]:
     if runs and distinct < LEAST_DISTINCT:
         said = f"only {distinct:.0%} of its 3-word runs are different, {LEAST_DISTINCT:.0%} are needed"
         yield Finding("repetition", said)
-    share, (low, high) = function_share(found), FUNCTION_SHARE
+    share, (low, high) = language.function_share(found), language.span
     if not low <= share <= high:
         said = f"{share:.0%} of its words are small ones such as 'the', {low:.0%} to {high:.0%} are allowed"
         yield Finding("no sentences", said)
@@ -42,13 +43,17 @@ def degenerate(output: str) -> Iterator[Finding]:
 
 def curt(output: str, says: str) -> Iterator[Finding]:
     """Far fewer words, in far shorter sentences, than the brand takes to say the same."""
-    mine, theirs = _length(output), _length(says)
-    share = math.sqrt(math.prod(mine) / math.prod(theirs))
+    mine, theirs, share = _length(output), _length(says), length_share(output, says)
     if share < LEAST_LENGTH:
         lengths = " beside ".join(f"{count:.0f} words in sentences of {mean:.1f}" for count, mean in (mine, theirs))
         yield Finding(
             "curt", f"{lengths} of what it had to say: {share:.0%} of its length, at least {LEAST_LENGTH:.0%}"
         )
+
+
+def length_share(output: str, says: str) -> float:
+    """The length of an answer and of its sentences beside those of what it had to say, as a geometric mean."""
+    return math.sqrt(math.prod(_length(output)) / math.prod(_length(says)))
 
 
 def _length(text: str) -> tuple[float, float]:

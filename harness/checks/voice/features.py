@@ -1,7 +1,8 @@
 """Surface features of a text: how it sounds, never what it is about.
 
-One row of `FEATURES` is one number and what a brand editor calls much and little of it. All are rates, shares or
-means: the length of a text is no feature, because it would judge the amount of content. The word lists are English.
+One row of `TRAITS` is one number and what a brand editor calls much and little of it. All are rates, shares or
+means: the length of a text is no feature, because it would judge the amount of content. The words and forms that they
+count are those of a language, `languages/*.yaml`; what a language has no words for is no feature of it.
 """
 
 from __future__ import annotations
@@ -9,86 +10,35 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 WINDOW = 15  # words in which variety is measured, so that longer texts do not look poorer
 CLIPPED = 4  # words under which a sentence is clipped
-
-CONTRACTION = re.compile(
-    r"\w+(?:n't|'(?:ll|re|ve|d|m))|(?:it|that|there|here|what|he|she|who|let|where|how|when|everything)'s"
-)
-UNCONTRACTED = re.compile(
-    r"\b(?:(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should) not|cannot"
-    r"|(?:i|we|you|they|it|that|there|he|she) (?:will|would|am|are|is)"
-    r"|(?:i|we|you|they) have (?:now |also |already )?(?:\w+ed|been|had|made|sent|put|done|taken|found|kept|given))\b"
-)
-PASSIVE = re.compile(
-    r"\b(?:am|is|are|was|were|be|been|being) (?:\w+ly |not |now |also )?"
-    r"(?:\w{2,}ed|made|sent|done|paid|kept|found|given|taken|seen|shown|written|held|put|set|sold|lost|known)\b"
-)
-FORMAL = re.compile(r"\w{3,}(?:tion|sion|ment|ance|ence|ity|ness|ency|ancy)s?")
+ENGLISH = "en"
+LANGUAGES = ("de", ENGLISH, "es", "fi", "fr")
 HEAVY = re.compile(r"[;:()\u2013\u2014]|\s-\s")
-FILLER = re.compile(
-    r"\b(?:please|kindly|rest assured|(?:do not|don't) hesitate|as per|in order to|with (?:regard|respect|reference) to"
-    r"|thank you for|(?:would|we'd) like to|at (?:this|the present) (?:time|moment|point)|take the opportunity"
-    r"|feel free|in the event|for your (?:information|records)|we (?:appreciate|value|understand)|valued)\b"
-)
-
-
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-FUNCTION = _listed(
-    "a an the this that these those my your his her its our their some any no every each all both i me you he him she "
-    "it we us they them who what which there here and or but nor so yet if when while because as than though until "
-    "of to in on at by for from with without about into onto over under after before between during through up down "
-    "out off am is are was were be been being do does did have has had will would can could may might must shall "
-    "should not then just only too also very more most how where why let cannot mine yours ours"
-)
-HEDGES = _listed(
-    "perhaps maybe possibly probably likely might may generally usually typically seems seem appears appear "
-    "somewhat potentially approximately hopefully"
-)
-APOLOGY = _listed("sorry apologise apologize apologies apology regret unfortunately afraid inconvenience")
-GUSH = _listed(
-    "amazing awesome great super absolutely totally thrilled excited exciting brilliant fantastic wonderful wow yay "
-    "hey lovely love delighted happy perfect woohoo hooray oh gosh guys folks fab cheers"
-)
-INTENSIFIERS = _listed(
-    "very really truly deeply terribly dreadfully awfully extremely incredibly genuinely sincerely utterly thoroughly "
-    "hugely massively completely entirely unforgivable unacceptable inexcusable dreadful awful terrible "
-    "mortified ashamed embarrassed heartfelt humbly humble forgive forgiveness beg grovel"
-)
-CHATTY = _listed(
-    "mate mates pal buddy yeah yep yup nah nope gonna wanna gotta dunno cos cuz innit ain ta lol haha thingy gubbins "
-    "knackered dodgy skint quid bloke blokes lad lads gaffer cuppa reckon blimey nowt summat mega loads chuck whack "
-    "sorted bang proper dead bits stuff kit kaput bust buggered faff sec tick jiffy bob til tho u ur r pls thx"
-)
-LINKERS = _listed(
-    "therefore however furthermore moreover regarding concerning hereby pursuant accordingly upon prior ensure "
-    "additionally consequently subsequently thus whilst hence herewith aforementioned respective provided receipt "
-    "aforesaid thereof customer customers"
-)
-DIRECT_OPENINGS = _listed("you your we our it that this there yes no")
-POLITE_OPENINGS = _listed(
-    "dear hi hello hey thank thanks please unfortunately kindly sorry oh wow further with following in upon"
-)
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text taken apart once: its plain form, its words (lower case) and its sentences."""
+    """A text taken apart once: as it is, in small letters, its words (small, too), its sentences."""
 
+    cased: str
     plain: str
     words: tuple[str, ...]
     sentences: tuple[str, ...]
+    function_share: float
+
+
+Measure = Callable[[Text], float]
 
 
 @dataclass(frozen=True)
@@ -96,9 +46,61 @@ class Feature:
     """One number of a text, and what an editor calls more and less of it than the voice has."""
 
     name: str
-    measure: Callable[[Text], float]
+    measure: Measure
     more: str
     less: str
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceLanguage:
+    """How texts of a language are measured. `span` is the share of function words in which texts have sentences.
+
+    Where it `elides`, an apostrophe stands between two words.
+    """
+
+    features: tuple[Feature, ...]
+    function: frozenset[str]
+    span: tuple[float, float]
+    elides: bool
+
+    def function_share(self, found: Collection[str]) -> float:
+        """The share of function words such as "the" among `found`, contractions not counted; 0 without words."""
+        parts = [part for word in found for part in word.split("'")] if self.elides else found
+        return sum(word in self.function for word in parts) / max(1, len(parts))
+
+    def measure(self, text: str) -> npt.NDArray[np.float64]:
+        """Measure `text`: one number for each feature, finite for any text."""
+        plain, found = plain_text(text), words(text)
+        taken = Text(plain, plain.lower(), found, sentences_of(text), self.function_share(found))
+        return np.array([feature.measure(taken) for feature in self.features], dtype=np.float64)
+
+
+@cache
+def surface_language(code: str) -> SurfaceLanguage:
+    """How texts of one of `LANGUAGES` are measured."""
+    data = yaml.safe_load(resources.files(__package__).joinpath(f"languages/{code}.yaml").read_text("utf-8"))
+    low, high = data["function_share"]
+    features = [
+        Feature(name, measure, more.format(such=such), less.format(such=such))
+        for name, shared, more, less in TRAITS
+        for own in [data["traits"].get(name, {})]
+        for measure, such in [(shared or _own(own), own.get("such", ""))]
+        if measure
+    ]
+    return SurfaceLanguage(tuple(features), frozenset(data["function"].split()), (low, high), data.get("elides", False))
+
+
+def _own(trait: Mapping[str, Any]) -> Measure | None:
+    """How a language's own words and forms are counted; None where it has none."""
+    for key, made in (("words", _among), ("opens", _opens)):
+        if key in trait:
+            return made(frozenset(trait[key].split()))
+    if "whole" in trait:
+        return _matching(re.compile("|".join(trait["whole"])))
+    for key in ("find", "cased"):
+        if key in trait:
+            return _pattern(re.compile(rf"\b(?:{'|'.join(trait[key])})\b"), cased=key == "cased")
+    return None
 
 
 def plain_text(text: str) -> str:
@@ -117,35 +119,24 @@ def sentences_of(text: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if words(part))
 
 
-def function_share(found: Collection[str]) -> float:
-    """The share of function words such as "the" among `found`, contractions not counted; 0 without words."""
-    return sum(word in FUNCTION for word in found) / max(1, len(found))
-
-
-def features(text: str) -> npt.NDArray[np.float64]:
-    """Measure `text`: one number for each row of `FEATURES`, finite for any text."""
-    taken = Text(plain_text(text).lower(), words(text), sentences_of(text))
-    return np.array([feature.measure(taken) for feature in FEATURES], dtype=np.float64)
-
-
 def _rate(count: int, text: Text) -> float:
     return 100.0 * count / max(1, len(text.words))
 
 
-def _pattern(pattern: re.Pattern[str]) -> Callable[[Text], float]:
-    return lambda text: _rate(len(pattern.findall(text.plain)), text)
+def _pattern(pattern: re.Pattern[str], cased: bool = False) -> Measure:
+    return lambda text: _rate(len(pattern.findall(text.cased if cased else text.plain)), text)
 
 
-def _matching(pattern: re.Pattern[str]) -> Callable[[Text], float]:
+def _matching(pattern: re.Pattern[str]) -> Measure:
     return lambda text: _rate(sum(bool(pattern.fullmatch(word)) for word in text.words), text)
 
 
-def _among(listed: Collection[str]) -> Callable[[Text], float]:
+def _among(listed: Collection[str]) -> Measure:
     # `we'll` counts as `we`
     return lambda text: _rate(sum(word.partition("'")[0] in listed for word in text.words), text)
 
 
-def _opens(listed: Collection[str]) -> Callable[[Text], float]:
+def _opens(listed: Collection[str]) -> Measure:
     return lambda text: float(bool(text.words) and text.words[0].partition("'")[0] in listed)
 
 
@@ -173,34 +164,36 @@ def _symbols(text: Text) -> float:
 
 # Surface alone: sentence embeddings hear the topic. Where topic and label are confounded in the references, MiniLM's
 # AUC is .36, below chance; that of 24 surface features was 1.00.
-FEATURES: tuple[Feature, ...] = (
-    Feature("sentence length", _sentence_length, "long sentences", "short sentences"),
-    Feature("clipped sentences", _clipped, "clipped sentences of a word or three", "no short, punchy sentence"),
-    Feature("contractions", _matching(CONTRACTION), "many contractions", "few contractions such as 'we'll'"),
-    Feature("uncontracted", _pattern(UNCONTRACTED), "uncontracted forms such as 'do not'", "no form left uncontracted"),
-    Feature("you", _among({"you", "your", "yours"}), "'you' very often", "'you' seldom or never"),
-    Feature("we", _among({"we", "us", "our", "ours"}), "'we' very often", "'we' seldom or never"),
-    Feature("I", _among({"i", "me", "my", "mine"}), "'I' and 'my'", "'I' seldom or never"),
-    Feature("exclamation marks", _pattern(re.compile("!")), "exclamation marks", "no exclamation marks"),
-    Feature("question marks", _pattern(re.compile(r"\?")), "questions", "no questions"),
-    Feature("hedges", _among(HEDGES), "hedges such as 'perhaps' and 'may'", "no hedges"),
-    Feature("apology", _among(APOLOGY), "apologies", "no apology"),
-    Feature("filler", _pattern(FILLER), "stock phrases such as 'we would like to'", "no courtesy phrases"),
-    Feature("enthusiasm", _among(GUSH), "gushing words such as 'absolutely'", "little enthusiasm"),
-    Feature("intensifiers", _among(INTENSIFIERS), "words that lay it on, such as 'truly'", "nothing laid on thick"),
-    Feature("chattiness", _among(CHATTY), "slang such as 'sorted' and 'mate'", "no slang"),
-    Feature("passive", _pattern(PASSIVE), "passive verbs", "few passive verbs"),
-    Feature("formal nouns", _matching(FORMAL), "formal nouns in -tion, -ment, -ance", "few formal nouns"),
-    Feature("linkers", _among(LINKERS), "official words such as 'therefore' and 'ensure'", "no official words"),
-    Feature("commas", _pattern(re.compile(",")), "many commas", "few commas"),
-    Feature("heavy punctuation", _pattern(HEAVY), "colons, semicolons, brackets or dashes", "only light punctuation"),
-    Feature("word length", _word_length, "long words", "very short words"),
-    Feature("variety", _variety, "hardly a word used twice", "the same words over and over"),
-    Feature("direct opening", _opens(DIRECT_OPENINGS), "'we' or 'you' to start", "no 'we' or 'you' to start"),
-    Feature("polite opening", _opens(POLITE_OPENINGS), "a formula or greeting as the opening", "no opening formula"),
-    Feature("articles", _among({"a", "an", "the"}), "many articles", "dropped articles, as in a telegram"),
-    Feature("function words", lambda text: function_share(text.words), "many small words", "few small words"),
-    Feature("symbols", _symbols, "emoji or symbols", "no emoji"),
+#: Name, measure (None: the language's own), what much and what little of it is called, with an example of the language.
+TRAITS: tuple[tuple[str, Measure | None, str, str], ...] = (
+    ("sentence length", _sentence_length, "long sentences", "short sentences"),
+    ("clipped sentences", _clipped, "clipped sentences of a word or three", "no short, punchy sentence"),
+    ("contractions", None, "many contractions", "few contractions such as {such}"),
+    ("uncontracted", None, "uncontracted forms such as {such}", "no form left uncontracted"),
+    ("you", None, "{such} very often", "{such} seldom or never"),
+    ("formal address", None, "{such} for the reader", "no {such} for the reader"),
+    ("we", None, "{such} very often", "{such} seldom or never"),
+    ("I", None, "{such} very often", "{such} seldom or never"),
+    ("exclamation marks", _pattern(re.compile("!")), "exclamation marks", "no exclamation marks"),
+    ("question marks", _pattern(re.compile(r"\?")), "questions", "no questions"),
+    ("hedges", None, "hedges such as {such}", "no hedges"),
+    ("apology", None, "apologies", "no apology"),
+    ("filler", None, "stock phrases such as {such}", "no courtesy phrases"),
+    ("enthusiasm", None, "gushing words such as {such}", "little enthusiasm"),
+    ("intensifiers", None, "words that lay it on, such as {such}", "nothing laid on thick"),
+    ("chattiness", None, "slang such as {such}", "no slang"),
+    ("passive", None, "passive verbs", "few passive verbs"),
+    ("formal nouns", None, "formal nouns in {such}", "few formal nouns"),
+    ("linkers", None, "official words such as {such}", "no official words"),
+    ("commas", _pattern(re.compile(",")), "many commas", "few commas"),
+    ("heavy punctuation", _pattern(HEAVY), "colons, semicolons, brackets or dashes", "only light punctuation"),
+    ("word length", _word_length, "long words", "very short words"),
+    ("variety", _variety, "hardly a word used twice", "the same words over and over"),
+    ("direct opening", None, "{such} to start", "no {such} to start"),
+    ("polite opening", None, "a formula or greeting as the opening", "no opening formula"),
+    ("articles", None, "many articles", "dropped articles, as in a telegram"),
+    ("function words", lambda text: text.function_share, "many small words", "few small words"),
+    ("symbols", _symbols, "emoji or symbols", "no emoji"),
 )
 
 

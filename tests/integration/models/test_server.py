@@ -274,6 +274,30 @@ def test_a_server_without_them_is_refused_before_anything_is_generated(tiny_mode
     assert sum("echo" not in each.body for each in server.asked) == 1, "the probe alone"
 
 
+TALK = Request(
+    "desk/chat/a", (("user", "It drips."), ("assistant", "Where?"), ("user", "Below.")), Decoding(max_new_tokens=12)
+)
+
+
+def test_a_conversation_is_sent_turn_by_turn():
+    with serving(answers()) as server:
+        assert outputs(of(server), [TALK]) == {TALK.key: GOOD}
+
+    turns = [{"role": role, "content": text} for role, text in TALK.messages]
+    assert server.asked[-1].body["messages"] == turns
+
+
+def test_turns_that_the_servers_template_refuses_are_named_with_their_case():
+    wrong = says(json.dumps({"error": {"message": "roles must alternate"}}), 400)
+    with serving(wrong, answers()) as server, pytest.raises(Refused) as refused:
+        outputs(of(server), [TALK])
+
+    assert str(refused.value).startswith(
+        "desk/chat/a: expected turns that the server's chat template takes, found user, assistant, user: "
+    )
+    assert str(refused.value).endswith("found status 400: roles must alternate")
+
+
 def test_in_chat_messages_there_are_none():
     with serving(answers()) as server, pytest.raises(Refused, match="asked for in token ids: name the tokenizer with"):
         outputs(of(server), of_texts())

@@ -79,3 +79,12 @@ def test_each_line_is_json_in_ascii(tasks):
     text = sidecar_text(units_of(tasks).values(), "as-is", {})
     assert text.isascii()
     assert [json.loads(line)["case"] for line in text.splitlines()] == [f"{T}/c000", f"{T}/c001", f"{T}/c002"]
+
+
+def test_a_conversation_stands_there_turn_by_turn(tmp_path):
+    turns = [{"user": "It drips."}, {"assistant": "Where?"}, {"user": "Below."}]
+    write_desk(tmp_path / "fixtures", 3, case_keys=lambda _: {"input": turns})
+
+    case = read_sidecar(kept(load_tasks(tmp_path / "fixtures"), tmp_path / "r.json"))[f"{T}/c000"]
+
+    assert case.prompt == (("user", "It drips."), ("assistant", "Where?"), ("user", "Below."))

@@ -72,3 +72,27 @@ def test_a_large_family_is_one_warning(tmp_path):
     [(_, text)] = copies(tmp_path, *cases)
 
     assert "c5 (line 10) and 294 more" in text
+
+
+def turns(*texts):
+    return [{role: text} for role, text in zip(["user", "assistant"] * 4, texts, strict=False)]
+
+
+def test_every_turn_of_a_conversation_is_compared(tmp_path):
+    one, two = turns(LONG, OTHER, "Both of them."), turns(LONG + "!", OTHER, "Both of them.")
+    other = turns(OTHER, LONG, "Both of them.")
+
+    assert len(copies(tmp_path, *asked(one, two, other))) == 1
+
+
+def test_a_case_that_goes_on_where_another_ends_is_of_the_same_conversation(tmp_path):
+    path = write_unit(tmp_path, [])
+    cases = asked(LONG, turns(LONG, "Since when?", "Since Tuesday."), turns(LONG, "How loud?", "Rather."), OTHER)
+    path.write_text("version: 1\nsuite: schema\ncheck: {schema: {type: object}}\ncases:\n" + "".join(
+        f"  - {case}\n" for case in cases
+    ))  # fmt: skip
+
+    [told] = [each for each in lint_fixtures(tmp_path).warnings if "conversation" in each.text]
+    assert told.line == 5
+    assert told.text.startswith("desk/schema: of one conversation: a (line 5), b (line 6), c (line 7); likely to pass")
+    assert "write `group: a` in each" in told.text

@@ -71,6 +71,32 @@ def test_shots_are_turns_before_the_question_on_the_few_shot_rung_only(tmp_path)
     assert all(len(messages(one, one.cases[0], rung)) == 2 for rung in RUNGS if rung != "few-shot")
 
 
+TURNS = [{"user": "It leaks."}, {"assistant": "Where?"}, {"user": "Below the pump."}]
+
+
+def test_turns_are_sent_as_written_and_the_template_goes_to_the_last(tmp_path):
+    case = {"input": TURNS, "context": "Pumps last 9 years."}
+    one = unit(tmp_path, case, prompt={"system": "Sort.", "template": "Mail: {input}"}, shots=SHOTS[:1])
+    earlier = (("user", "It leaks."), ("assistant", "Where?"))
+
+    assert messages(one, one.cases[0]) == (("system", "Sort."), *earlier, ("user", "Mail: Below the pump."))
+    assert messages(one, one.cases[0], "context")[1:] == (
+        *earlier, ("user", "Use this passage:\nPumps last 9 years.\n\nMail: Below the pump."),
+    )  # fmt: skip
+    assert user(one, "steps").startswith("Mail: Below the pump.\n\nThink step by step.")
+    assert messages(one, one.cases[0], "few-shot")[1:3] == (("user", "Mail: cold"), ("assistant", SHOTS[0]["output"]))
+    assert messages(one, one.cases[0], "few-shot")[3:] == (*earlier, ("user", "Mail: Below the pump."))
+
+
+def test_a_shot_may_have_turns_too(tmp_path):
+    one = unit(tmp_path, shots=[{"input": TURNS, "output": "{}"}], prompt={"template": "Mail: {input}"})
+
+    assert messages(one, one.cases[0], "few-shot") == (
+        ("user", "It leaks."), ("assistant", "Where?"), ("user", "Mail: Below the pump."), ("assistant", "{}"),
+        ("user", "Mail: It leaks."),
+    )  # fmt: skip
+
+
 def test_the_context_rung_adds_the_passage_above_the_prompt(tmp_path):
     one = unit(tmp_path, {"context": "Pumps {user} last {input} years."}, prompt={"template": "Q: {input}"})
 

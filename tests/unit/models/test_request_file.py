@@ -204,3 +204,19 @@ def test_lines_without_a_digest_take_that_of_the_file_of_requests(tmp_path, unit
 
 def test_a_lines_own_digest_outweighs_the_file_of_requests(tmp_path, unit):
     assert check(tmp_path, unit, answered(unit), given={(case.key, 0): OTHER for case in unit.cases}) == 0
+
+
+def test_turns_are_messages_of_a_request_and_each_is_in_its_digest(tmp_path):
+    def first(*texts: str) -> Request:
+        turns = [{role: text} for role, text in zip(("user", "assistant", "user"), texts, strict=True)]
+        unit = made(tmp_path, cases=[{"id": "a", "input": turns}])
+        return next(iter(requests([unit])))
+
+    request = first("It drips.", "Where?", "Below.")
+
+    assert request_line(request, "as-is")["messages"] == [
+        {"role": "user", "content": "It drips."}, {"role": "assistant", "content": "Where?"},
+        {"role": "user", "content": "Below."},
+    ]  # fmt: skip
+    others = [first("It drips!", "Where?", "Below."), first("It drips.", "When?", "Below.")]
+    assert len({each.digest for each in (request, *others)}) == 3

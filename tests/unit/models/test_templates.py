@@ -44,3 +44,49 @@ def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
 
 def test_one_that_does_is_what_is_asked():
     assert tokenizer.render_prompt(Tokenizer("{{ messages[0].content }}"), REQUEST) == "Hello."
+
+
+ALTERNATE = (
+    "{% for each in messages %}{% if (each.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate user/assistant') }}{% endif %}{{ each.role }}: {{ each.content }}\n"
+    "{% endfor %}"
+)
+
+
+class Strict(Tokenizer):
+    """Its template can refuse messages, as many do."""
+
+    def apply_chat_template(self, turns: Any, **_: Any) -> str:
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        def refuse(text: str) -> None:
+            raise ValueError(text)
+
+        template = ImmutableSandboxedEnvironment().from_string(self.template)
+        return template.render(messages=turns, raise_exception=refuse)
+
+
+def asked(*turns: tuple[str, str]) -> Request:
+    return Request("desk/chat/a", turns, Decoding())
+
+
+def test_turns_in_an_order_that_the_template_refuses_are_named():
+    greeting = asked(("assistant", "Hello?"), ("user", "It drips."))
+
+    with pytest.raises(Refused) as error:
+        tokenizer.render_prompt(Strict(ALTERNATE), greeting)
+
+    assert str(error.value) == (
+        "desk/chat/a: expected messages that the model's chat template takes, found assistant, user: roles must "
+        "alternate user/assistant"
+    )
+
+
+def test_a_system_text_that_no_template_takes_stands_in_the_first_turn_of_the_user():
+    template = "{% for each in messages if each.role != 'system' %}{{ each.role }}: {{ each.content }}\n{% endfor %}"
+    greeting = asked(("system", "Be kind."), ("assistant", "Hello?"), ("user", "It drips."), ("user", "Still."))
+
+    assert tokenizer.render_prompt(Tokenizer(template), greeting) == (
+        "assistant: Hello?\nuser: Be kind.\n\nIt drips.\nuser: Still.\n"
+    )
+    assert tokenizer.render_prompt(Tokenizer(template), asked(("system", "Be kind."))) == ""

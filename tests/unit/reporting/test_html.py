@@ -280,3 +280,13 @@ def test_the_history_is_drawn_and_told():
     assert "<td>2026-11-02T10:00</td><td>released</td><td>adapter &lt;b&gt;</td><td>50.0 %</td>" in text
     assert "<td>gone</td><td>-</td>" in text
     assert all(each["role"] == "img" and each["aria-label"] for each in page.of("svg"))
+
+
+def test_the_turns_of_a_conversation_come_one_after_the_other_with_who_says_them():
+    turns = (("system", "Sort."), ("user", "It drips."), ("assistant", "Where?"), ("user", "Below."))
+    asked = case()
+
+    page = Page(html_page(report(replace(asked, context=replace(asked.context, prompt=turns)))))
+
+    [found] = cases_of(page)
+    assert found["prompt"] == [list(turn) for turn in turns]

@@ -202,6 +202,14 @@ def test_a_failed_case_shows_where_it_stands_what_was_asked_what_came_and_what_i
     ]
 
 
+def test_the_turns_of_a_conversation_stand_below_one_another_with_who_says_them(case):
+    talk = replace(case, earlier=(("user", "It drips."), ("assistant", "Where?\nSince when?")))
+
+    assert case_failure(talk, Result(None, None), None).splitlines()[2:7] == [
+        "input:", "  user: It drips.", "  assistant: Where?", "  Since when?", "  user: message c000",
+    ]  # fmt: skip
+
+
 def test_an_unscored_case_shows_that_nothing_came(case):
     assert "output:\n  (none: unscored)" in case_failure(case, Result(None, None), None)
 

@@ -110,3 +110,35 @@ def test_a_column_that_is_not_there_or_twice(tmp_path):
         read.check_columns("--input", ["txt"])
     with pytest.raises(UsageError, match=r"--expect team: expected one column of that name .* found several"):
         read.check_columns("--expect", ["team"])
+
+
+def chat(*turns):
+    return {"messages": [{"role": role, "content": text} for role, text in turns]}
+
+
+def cells_of(root, *rows):
+    return [row.cells for row in table(root, "".join(json.dumps(row) + "\n" for row in rows), "chats.jsonl").rows]
+
+
+def test_rows_of_messages_become_an_input_a_system_text_and_an_answer(tmp_path):
+    talk = (("user", "It drips."), ("assistant", "Where?"), ("user", "Below."))
+
+    plain, full, labelled = cells_of(
+        tmp_path,
+        chat(("user", "It drips."), ("assistant", "Call us.")),
+        chat(("system", "Sort."), *talk, ("assistant", '{"product": "pump"}')),
+        chat(*talk) | {"answer": "mine"},
+    )
+
+    turns = [{"user": "It drips."}, {"assistant": "Where?"}, {"user": "Below."}]
+    assert plain == {"messages": "It drips.", "answer": "Call us."}
+    assert full == {"messages": turns, "system": "Sort.", "answer": {"product": "pump"}}
+    assert labelled == {"messages": turns, "answer": "mine"}
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [[("assistant", "Hello?")], [("user", "a"), ("system", "b"), ("user", "c")], [("tool", "x")], [("system", "S")]],
+)
+def test_messages_of_another_form_stay_as_they_are(tmp_path, turns):
+    assert cells_of(tmp_path, chat(*turns)) == [chat(*turns)]

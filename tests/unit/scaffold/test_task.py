@@ -13,6 +13,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
+from tunegate.harness.scaffold.chat_rows import split_messages
 from tunegate.harness.scaffold.drafts import Columns
 from tunegate.harness.scaffold.suites import SUITES
 from tunegate.harness.scaffold.table import Table, TableRow
@@ -184,3 +185,47 @@ def test_any_text_comes_back_as_it_was(tmp_path, pairs):
     asked = {row["text"] for row in given}
     assert {each["input"] for each in data["cases"]} <= asked
     assert len(data["cases"]) + len(data.get("shots", ())) == len(asked)
+
+
+def talk(number, system="Sort the chat."):
+    turns = [
+        ("system", system),
+        ("user", f"Message {number}"),
+        ("assistant", "Which flat?"),
+        ("user", f"Flat {number}"),
+    ]
+    turns.append(("assistant", f'{{"team": "{TEAMS[number % 3]}"}}'))
+    return split_messages({"messages": [{"role": role, "content": text} for role, text in turns]})
+
+
+def begin_talks(rows, **more):
+    asked = {"system": None, "goal": None} | more
+    columns = Columns("messages", ("answer",))
+    return new_task(InitOptions("desk", "schema", table(rows, typed=True), columns, limit=200, **asked))
+
+
+def test_rows_of_messages_become_conversations_with_their_own_system_message(tmp_path):
+    data = fixture(begin_talks([talk(number) for number in range(30)]), tmp_path)
+
+    assert data["prompt"] == {"system": "Sort the chat.", "template": "{input}"}
+    assert [*data["cases"][0]["input"][0]] == ["user"]
+    assert len(data["cases"][0]["input"]) == len(data["shots"][0]["input"]) == 3
+    assert data["cases"][0]["expect"].keys() == {"team"}
+
+
+def test_rows_with_several_system_messages_need_one_that_is_given(tmp_path):
+    rows = [talk(number, system=f"Sort {number % 2}.") for number in range(30)]
+
+    with pytest.raises(Refused, match="expected one system message in all rows, found 2; give one with --system"):
+        begin_talks(rows)
+    assert fixture(begin_talks(rows, system="Mine."), tmp_path)["prompt"]["system"] == "Mine."
+
+
+def test_an_input_that_is_neither_text_nor_turns_is_told_with_its_line():
+    with pytest.raises(AuthoringError) as caught:
+        begin_talks([talk(1), {"messages": [{"role": "tool", "content": "x"}], "answer": {"team": "sales"}}])
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "mail.csv:3: messages: expected text, or {role, content} turns: first perhaps system, then user and assistant, "
+        'an answer to the user at the end, found [{"role": "tool", "content": "x"}]'
+    ]

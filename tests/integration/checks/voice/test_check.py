@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.paths import ROOT
 from tests.unit.checks.voice.test_check import references, written
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
@@ -122,7 +124,7 @@ def test_an_off_brand_answer_is_told_why_in_an_editors_words(voice):
 
 
 def test_an_empty_answer_is_a_finding_without_an_embedding(voice, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.checks.voice.check.embed", None)
+    monkeypatch.setattr("tunegate.harness.checks.voice.content.embed", None)
 
     outcome = voice(" \n", {"says": SAYS}, PROMPT)
 
@@ -248,3 +250,44 @@ def test_loading_fits_nothing_and_importing_brings_in_neither_torch_nor_scikit_l
     loaded = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
 
     assert loaded.stdout == "\n"
+
+
+TEXTS = ROOT / "benchmarks/voice_texts"
+
+
+@pytest.mark.parametrize("name", ["german", "finnish"])
+def test_references_in_other_languages_earn_the_right_to_judge_by_sound_and_not_by_content(name):
+    document = Document(TEXTS / f"{name}.yaml", {}, {})
+    whole = load({"references": f"{name}.yaml"}, document, ())
+
+    assert whole.report_card.accepted, whole.report_card
+    with pytest.raises(
+        Refused, match=r"cannot tell one content from another in '(de|fi)' \(AUC 0\.\d+ .* `content: false`"
+    ):
+        whole.prepare()
+
+    voice = load({"references": f"{name}.yaml", "content": False}, document, ())
+    voice.prepare()
+    pair = voice.document.data["pairs"][0]
+    outcome = voice(pair["off"], {"says": pair["on"]}, "")
+    assert outcome.rates.keys() == {"style", "rules"}
+    assert "style" in {finding.rule for finding in outcome.findings}
+    assert voice("", {"says": pair["on"]}, "").rates == {"style": False, "rules": False}
+
+
+def test_german_read_as_english_is_told_apart_worse_and_named_in_the_wrong_words():
+    data = read_yaml(TEXTS / "german.yaml").data
+    pairs = tuple(ReferencePair(each["on"], each["off"], each.get("subtle", False)) for each in data["pairs"])
+
+    german, english = fit_classifier(pairs, "de"), fit_classifier(pairs)
+
+    assert german.card.auc > english.card.auc
+    assert "'Sie' for the reader" in german.traits("Wir bitten Sie, Ihr Rad zu holen, da Sie sonst zahlen.")
+
+
+def test_the_shorter_an_answer_the_surer_its_sound_has_to_be(voice):
+    text = "Your wheel's fine and we've fixed the bell. Leave it here until Saturday or so."
+
+    assert not [each for each in voice(text, {"says": text}, PROMPT).findings if each.rule == "style"]
+    [found] = [each.message for each in voice(text, {"says": SAYS}, PROMPT).findings if each.rule in {"style", "curt"}]
+    assert re.match(r"does not sound like Spoke and Bell \(0\.\d\d, on-brand from 0\.\d\d at this length\): ", found)

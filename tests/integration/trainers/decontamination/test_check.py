@@ -240,3 +240,42 @@ def test_a_shared_system_prompt_is_no_leak_however_near_it_is_to_a_fixture(sold)
 
 
 LAW = "Never promise a day. Say who will come, and what it costs. If gas is smelt, give the emergency number first."
+
+
+FIRST = "The kettle-like noise in my cellar began on the night after your engineer left."
+ASKED_BACK = "Does the noise stop when you turn the thermostat in the hall down to nine degrees?"
+TALK = [{"user": FIRST}, {"assistant": ASKED_BACK}, {"user": "No."}]
+
+
+@pytest.fixture
+def talk(tmp_path, monkeypatch):
+    """Checks one line of rows against a task with one conversation."""
+    monkeypatch.chdir(tmp_path)
+    write_unit(tmp_path, [], cases=[{"id": "kettle", "input": TALK, "expect": {"product": "boiler"}}])
+    tasks = load_tasks(tmp_path)
+
+    def check(line):
+        (tmp_path / "rows.jsonl").write_text(json.dumps(line) + "\n")
+        return check_decontamination(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"input": TALK, "output": "{}"},
+        {"messages": [user(FIRST), assistant(ASKED_BACK), user("No."), assistant("{}")]},
+        {"input": FIRST.upper(), "output": "{}"},
+        {"input": [{"user": "Hello."}, {"assistant": "Yes?"}, {"user": FIRST}], "output": "{}"},
+        {"messages": [user("It clanks."), assistant(ASKED_BACK), user("Yes."), assistant("{}")]},
+    ],
+)
+def test_every_turn_of_a_conversation_is_held_out(talk, line):
+    with pytest.raises(Refused, match=r"rows\.jsonl:1 repeats desk/triage/kettle"):
+        talk(line)
+
+
+def test_a_short_turn_of_a_conversation_is_no_single_cases(talk):
+    assert talk({"input": "No.", "output": "{}"})
+    assert talk({"input": [{"user": "Is it open?"}, {"assistant": "Is what open?"}, {"user": "No."}], "output": "{}"})

@@ -145,7 +145,10 @@ def test_shape_mistakes_come_with_their_place(tmp_path):
 
     said = mistakes(tmp_path, data)
 
-    assert "bran: expected one of the keys brand, pairs, rules, version, found 'bran'; did you mean 'brand'?" in said
+    assert (
+        "bran: expected one of the keys brand, language, pairs, rules, version, found 'bran'; did you mean 'brand'?"
+        in said
+    )
     assert "pairs[0].on: expected text that is not empty, found ' '" in said
     assert "rules[0].never" in said
 

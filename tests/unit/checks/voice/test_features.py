@@ -1,22 +1,31 @@
 from __future__ import annotations
 
+from importlib import resources
+
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.checks.voice.features import FEATURES, features, function_share, words
+from tunegate.harness.checks.voice.features import LANGUAGES, TRAITS, surface_language, words
 
-NAMES = [feature.name for feature in FEATURES]
+ENGLISH = surface_language("en")
+NAMES = [feature.name for feature in ENGLISH.features]
 
 
-def measured(text: str) -> dict[str, float]:
-    return dict(zip(NAMES, features(text).tolist(), strict=True))
+def measured(text: str, language: str = "en") -> dict[str, float]:
+    surface = surface_language(language)
+    return dict(zip([each.name for each in surface.features], surface.measure(text).tolist(), strict=True))
 
 
 def test_names_and_words_for_editors_are_all_different():
-    assert len(set(NAMES)) == len(NAMES)
-    assert len({side for feature in FEATURES for side in (feature.more, feature.less)}) == 2 * len(NAMES)
+    for language in LANGUAGES:
+        features = surface_language(language).features
+        assert len({each.name for each in features}) == len(features)
+        sides = [side for each in features for side in (each.more, each.less)]
+        assert len(set(sides)) == len(sides)
+        assert not [side for side in sides if "{" in side or "  " in side or side.startswith(" ")]
 
 
 @pytest.mark.parametrize(
@@ -62,17 +71,17 @@ def test_every_feature_has_an_example():
 
 @given(st.text())
 def test_any_text_has_finite_features(text):
-    assert np.isfinite(features(text)).all()
+    assert np.isfinite(ENGLISH.measure(text)).all()
 
 
 def test_length_is_no_feature():
     text = "We'll come on Monday at nine, so please be in by then. You don't have to move the things near the tank."
 
-    assert features(f"{text} {text} {text}") == pytest.approx(features(text), abs=0.25)
+    assert ENGLISH.measure(f"{text} {text} {text}") == pytest.approx(ENGLISH.measure(text), abs=0.25)
 
 
 def test_typographic_and_straight_apostrophes_are_the_same():
-    assert features("It\u2019s here.").tolist() == features("It's here.").tolist()
+    assert measured("It\u2019s here.") == measured("It's here.")
 
 
 def test_words_keep_contractions_and_numbers_whole():
@@ -80,5 +89,46 @@ def test_words_keep_contractions_and_numbers_whole():
 
 
 def test_function_share_does_not_count_contractions():
-    assert function_share(words("we will don't valve")) == 0.5
-    assert function_share(()) == 0.0
+    assert ENGLISH.function_share(words("we will don't valve")) == 0.5
+    assert ENGLISH.function_share(()) == 0.0
+
+
+def test_an_apostrophe_stands_between_two_words_where_a_language_elides():
+    assert surface_language("fr").function_share(words("l'eau n'est pas l\u2019air")) == pytest.approx(5 / 7)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_traits_that_are_known_and_words_in_small_letters(language):
+    text = resources.files("tunegate.harness.checks.voice").joinpath(f"languages/{language}.yaml").read_text("utf-8")
+    data = yaml.safe_load(text)
+
+    assert data["traits"].keys() <= {name for name, shared, *_ in TRAITS if shared is None}
+    listed = [data["function"], *(trait.get("words", "") + trait.get("opens", "") for trait in data["traits"].values())]
+    assert [word for words in listed for word in words.split() if word != word.lower()] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "much", "little"),
+    [
+        ("de", "formal address", "Holen Sie Ihr Rad.", "Hol dein Rad."),
+        ("de", "you", "Hol dein Rad, du weisst ja.", "Holen Sie Ihr Rad."),
+        ("de", "passive", "Das Rad wurde repariert.", "Wir haben das Rad repariert."),
+        ("de", "formal nouns", "Die Erneuerung der Bremsanlage.", "Die neue Bremse."),
+        ("de", "chattiness", "Haste echt Bock auf die Karre?", "Hast du Lust auf das Rad?"),
+        ("fr", "formal address", "Vous avez votre vélo.", "Tu as ton vélo."),
+        ("fr", "passive", "Le pneu a été changé.", "On a changé le pneu."),
+        ("fr", "filler", "Veuillez ne pas tarder.", "Ne tarde pas."),
+        ("fr", "contractions", "J'ai ça.", "Nous avons cela."),
+        ("es", "formal address", "Recoja usted su bici.", "Recoge tu bici."),
+        ("es", "we", "Cambiamos el freno.", "Se cambia el freno."),
+        ("es", "passive", "El freno ha sido cambiado.", "Cambiamos el freno."),
+        ("es", "linkers", "Asimismo, el cliente deberá efectuar el pago.", "Y luego pagas."),
+        ("fi", "we", "Tulemme aamulla.", "Tullaan aamulla."),
+        ("fi", "passive", "Avain noudetaan laiturilta.", "Hae avain laiturilta."),
+        ("fi", "formal address", "Teidän avaimenne odottaa.", "Sinun avaimesi odottaa."),
+        ("fi", "contractions", "Mä oon rannassa.", "Minä olen rannassa."),
+        ("fi", "formal nouns", "Siivouksen suorittaminen.", "Siivoa itse."),
+    ],
+)
+def test_a_trait_of_another_language_tells_much_from_little(language, name, much, little):
+    assert measured(much, language)[name] > measured(little, language)[name]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,70 @@ def test_a_row_of_messages_goes_as_it_is(read):
     (row,) = read({"messages": [{"role": role, "content": text} for role, text in turns]})
 
     assert row.messages == tuple(turns[:-1])
-    assert (row.input, row.output, row.unit) == ("one\nthree", "four", None)
+    assert (row.input, row.output, row.unit) == ("one\ntwo\nthree", "four", None)
+
+
+TURNS = [{"user": "It drips."}, {"assistant": "Where?"}, {"user": "Below."}]
+
+
+def chat(*turns, **more):
+    return {"messages": [{"role": role, "content": text} for role, text in turns]} | more
+
+
+def test_a_row_may_ask_in_turns_of_which_the_last_goes_through_the_units_prompt(read, tmp_path):
+    (row,) = read({**ROW, "input": TURNS})
+
+    write_unit(
+        tmp_path, [], cases=[{"id": "a", "input": TURNS}], prompt={"system": "Sort it.", "template": "Ticket: {input}"}
+    )
+    unit = load_tasks(tmp_path)[0].units[1]
+    assert row.messages == messages(unit, unit.cases[0])
+    assert row.messages[-1] == ("user", "Ticket: Below.")
+    assert (row.input, row.unit) == (unit.cases[0].text, "triage")
+
+
+def test_messages_that_name_a_unit_are_messages_that_it_could_send(read):
+    turns = [("system", "Sort it."), ("user", "It drips."), ("assistant", "Where?"), ("user", "Ticket: Below.")]
+
+    (row,) = read(chat(*turns, ("assistant", "{}"), unit="triage"))
+
+    assert row == replace(read({**ROW, "input": TURNS})[0], line=1)
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        (
+            [("system", "Sort them."), ("user", "Ticket: It drips.")],
+            "expected 'Sort it.' at the head, as triage has it, and no other, found ('system', 'Sort them.'); "
+            "`tunegate prompts` shows what it sends; without unit the row is trained on as it stands",
+        ),
+        ([("user", "Ticket: It drips.")], "expected 'Sort it.' at the head, as triage has it, and no other"),
+        (
+            [("system", "Sort it."), ("system", "Sort it."), ("user", "Ticket: It drips.")],
+            "expected 'Sort it.' at the head, as triage has it, and no other",
+        ),
+        (
+            [("system", "Sort it."), ("user", "It drips.")],
+            "expected a last turn in the template of triage, 'Ticket: {input}', found 'It drips.'; `tunegate prompts`",
+        ),
+        (
+            [("system", "Sort it."), ("user", "Ticket: a"), ("assistant", "Where?")],
+            "expected a turn of the user's before the answer, found 'assistant'",
+        ),
+        ([("system", "Sort it.")], "expected a turn of the user's before the answer, found ''"),
+    ],
+)  # fmt: skip
+def test_messages_that_a_unit_never_sends_are_told(read, turns, said):
+    (mistake,) = mistakes(read, chat(*turns, ("assistant", "{}"), unit="triage"))
+
+    assert mistake.startswith(f"rows.jsonl:1: messages: {said}")
+
+
+def test_a_unit_that_messages_name_is_one_of_the_task(read):
+    (mistake,) = mistakes(read, chat(("user", "Hi."), ("assistant", "{}"), unit="triag"))
+
+    assert "found 'triag'; did you mean 'triage'?" in mistake
 
 
 def test_a_row_may_hold_a_rejected_answer_in_either_form(read):
@@ -99,6 +163,9 @@ def test_empty_lines_are_skipped_and_lines_are_counted(read):
             "unit: expected a unit of the task (replies, triage), found 'triag'; did you mean 'triage'?",
         ),
         ({"input": "x", "output": "y"}, "unit: expected a unit of the task (replies, triage), found none"),
+        ({**ROW, "input": [{"user": "a"}]}, 'expected an object {"unit", "input", "output"} or'),
+        ({**ROW, "input": [{"user": "a"}, {"tool": "b"}]}, 'expected an object {"unit", "input", "output"} or'),
+        ({**ROW, "input": [{"user": "a"}, {"assistant": "b"}]}, "input[1]: expected a turn of the user's at the end"),
         (
             {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]},
             "messages: expected an assistant turn at the end, found 'user'",

@@ -1,0 +1,60 @@
+"""Rows of chat messages, as training files and logs of chats hold them, as columns of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from tunegate.harness.authoring.validation import text_schema
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.fixtures.conversation import ASSISTANT, USER, write_input
+
+MESSAGES, ANSWER, SYSTEM = "messages", "answer", "system"
+FORM = "text, or {role, content} turns: first perhaps system, then user and assistant, an answer to the user at the end"
+_TURN = {
+    "type": "object", "required": ["role", "content"],
+    "properties": {"role": {"enum": [SYSTEM, USER, ASSISTANT]}, "content": text_schema()},
+}  # fmt: skip
+_TURNS = Draft202012Validator({"type": "array", "minItems": 1, "items": _TURN})
+
+
+def split_messages(cells: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The cells of a row, its `messages` as an input, with the `system` text before it and the `answer` that ends it.
+
+    Cells of its own that are called so stay, and so do messages of another form. An answer that is a JSON object
+    becomes that object.
+    """
+    if not _TURNS.is_valid(cells.get(MESSAGES)):
+        return cells
+    turns = [(each["role"], each["content"]) for each in cells[MESSAGES]]
+    more: dict[str, Any] = {}
+    if turns[0][0] == SYSTEM:
+        more[SYSTEM] = turns.pop(0)[1]
+    if turns and turns[-1][0] == ASSISTANT:
+        more[ANSWER] = _answer(turns.pop()[1])
+    roles = [role for role, _ in turns]
+    if not roles or roles[-1] != USER or SYSTEM in roles:
+        return cells
+    return {**more, **cells, MESSAGES: write_input(tuple(turns[:-1]), turns[-1][1])}
+
+
+def _answer(text: str) -> Any:
+    try:
+        return json.loads(text) if text.lstrip().startswith("{") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def shared_system(rows: Iterable[Mapping[str, Any]], name: str) -> str | None:
+    """The system text of all rows of messages; None where none has one.
+
+    Raises:
+        Refused: they have several, or some have none.
+    """
+    found = {cells.get(SYSTEM) for cells in rows}
+    if len(found) > 1:
+        raise Refused(f"{name}: expected one system message in all rows, found {len(found)}; give one with --system")
+    return next(iter(found), None)

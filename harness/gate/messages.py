@@ -153,10 +153,15 @@ def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
         "regressed": f"Regressed: {'; '.join(causes)}.",
         "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
         "held": _held(facts),
-        "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards nothing.",
+        "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards {_guarded(facts)}.",
         "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
     }[facts.verdict]
     return " ".join([*filter(None, [_parts_first(facts)]), sentence, _numbers(facts), *_remarks(facts)])
+
+
+def _guarded(facts: UnitVerdict) -> str:
+    parts = [part.label for part in facts.parts if part.margin is not None]
+    return f"no more than {listed([repr(part) for part in parts])}" if parts else "nothing"
 
 
 def _held(facts: UnitVerdict) -> str:

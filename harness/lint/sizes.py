@@ -15,6 +15,7 @@ from tunegate.harness.planning.plan import Plan, plan_units
 from tunegate.harness.statistics.power import POWER
 
 LARGE = 0.2  # a change of one case in five, which anybody would want to hear of
+SHARE_PAYS = 100  # cases: with fewer, the mean share is held less often than the pass rate
 NARROWER = 0.9  # of a margin: what can hardly be narrower is no choice
 
 
@@ -37,7 +38,10 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
             continue
         if unit.sealed and not declared.target_score and (little := _shows_little(each)):
             yield LintWarning(cases, 1, f"{unit.key}: {little}")
-        if text := _lets_pass(each):
+        if each.n < SHARE_PAYS and any(asked.get("score") == "share" for asked in unit.asked.values()):
+            text = f"with {each.n} cases `score: share` is held less often than the share of cases that pass; it pays "
+            yield LintWarning(cases, 1, f"{unit.key}: {text}from about 200 on")
+        if not declared.parts and (text := _lets_pass(each)):  # a unit that passes nothing may watch its parts
             place = _declared_at(root, unit) if policies[unit.task].declared else (cases, 1)
             yield LintWarning(*place, f"{unit.key}: {text}")
 

@@ -309,3 +309,22 @@ def test_a_continuous_unit_is_told_how_seldom_it_is_held_once_its_spread_is_know
         "desk/triage: with 40 cases an unchanged model is held to 0.1 only 31 % of the time (at the spread that was "
         "measured); about 173 cases would do, or a margin of 0.2173: see tunegate plan"
     ]
+
+
+def test_a_share_that_few_cases_score_is_warned_of(tmp_path):
+    shared = {"check": {"schema": "refs/product.schema.json", "score": "share"}}
+    few = "with 70 cases `score: share` is held less often than the share of cases that pass; it pays from about 200 on"
+
+    assert f"{T}: {few}" in warnings(tmp_path, 70, "0.2", **shared)
+    assert [each for each in warnings(tmp_path, 170, "0.2", **shared) if "score: share" in each] == []
+
+
+def test_a_guard_that_passes_nothing_may_watch_its_parts(tmp_path):
+    write_desk(tmp_path / "fixtures", 170)
+    parts = {"adherence": {"margin": 0.1, "reason": "r"}}
+    for policy, warned in (({}, True), ({"parts": parts}, False)):
+        write_policy(tmp_path / "fixtures", triage={"margin": 0.1, **policy})
+        tasks = load_tasks(tmp_path / "fixtures")
+        save(tmp_path / "baselines", record(tasks, {T: "0" * 170}), tasks[0].units)
+        found = said(tmp_path / "fixtures", tmp_path / "baselines")
+        assert any("cannot fall, so it watches nothing" in each for each in found) == warned

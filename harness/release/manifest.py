@@ -80,12 +80,12 @@ def verify_release(adapter: Path) -> list[str]:
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     lines = [f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()]
     engine = record.fingerprint["engine"]
-    judged = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
+    on = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
     for name, each in record.engines.items():
-        judged += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
+        on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
     return [
         *lines,
-        f"judged on {judged}",
+        f"judged on {on}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
 

@@ -302,8 +302,8 @@ class Session:
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
             found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
-            told = engine_notes(found, fingerprint) + release_notes(found, fingerprint.subject)
-            self.notes += [note for note in told if note not in self.notes]
+            notes = engine_notes(found, fingerprint) + release_notes(found, fingerprint.subject)
+            self.notes += [note for note in notes if note not in self.notes]
             return found
         record = record_reference(Path(options.against), self.tasks, self.selected)
         self.notes += [

@@ -97,8 +97,8 @@ def train(
 ) -> None:
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
 
-    Without --output the recipe says where the adapter goes. --device and --dtype are those that its baseline was
-    recorded with; it trains in float32 weights whatever they are.
+    Without --output the recipe says where the adapter goes. Its baseline may be of any engine; it trains in float32
+    weights, whatever --dtype says.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.model_options import ModelOptions

@@ -19,7 +19,7 @@ from types import FrameType
 GRACE = 10.0  # seconds between the request to end and the kill
 
 
-def run(command: list[str]) -> int:
+def supervise(command: list[str]) -> int:
     """Run a command in a process group of its own; returns its exit status."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
@@ -55,4 +55,4 @@ def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(supervise(sys.argv[1:]))

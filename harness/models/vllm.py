@@ -31,7 +31,7 @@ from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, reso
 from tunegate.harness.models.server import FURTHER, Server
 from tunegate.harness.models.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
+RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
 LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
 SET_BY = ("dtype", "chat-template")
@@ -272,9 +272,9 @@ def _rank(adapter: Path) -> int:
         Refused: there is none, or the configuration names no rank.
     """
     config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
-    ranks = [config.get("r"), *dict(config.get("rank_pattern") or {}).values()]
+    named = [config.get("r"), *dict(config.get("rank_pattern") or {}).values()]
     with suppress(TypeError):
-        if found := next((rank for rank in RANKS if rank >= max(ranks)), None):
+        if found := next((rank for rank in RANK_SIZES if rank >= max(named)), None):
             return found
     where = show_path(adapter / CONFIG)
-    raise Refused(f"{where}: r: expected a rank up to {RANKS[-1]}, which vLLM serves, found {ranks}")
+    raise Refused(f"{where}: r: expected a rank up to {RANK_SIZES[-1]}, which vLLM serves, found {named}")

@@ -36,7 +36,7 @@ PYTHON, ARGUMENTS = "TUNEGATE_VLLM_PYTHON", "TUNEGATE_VLLM_ARGS"
 LOGS = Path(".tunegate/vllm")
 LOADING_SECONDS = 3600.0  # of the largest models from the slowest disks
 POLL_SECONDS, ANSWER_SECONDS = 0.5, 5.0
-TOLD_LINES, TOLD_BYTES = 12, 1 << 14  # of its log, where it ended by itself
+LAST_LINES, LAST_BYTES = 12, 1 << 14  # of its log, where it ended by itself
 ASK_VERSIONS = """
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -147,10 +147,10 @@ class VllmProcess:
     def last_words(self) -> str:
         """The last lines of its log, and where all of it lies."""
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - TOLD_BYTES))
+            log.seek(max(0, self.log.stat().st_size - LAST_BYTES))
             lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        told = "\n".join(f"  {shown(line)}" for line in lines[-TOLD_LINES:]) or "  (nothing)"
-        return f"the end of its log ({show_path(self.log)}):\n{told}"
+        text = "\n".join(f"  {shown(line)}" for line in lines[-LAST_LINES:]) or "  (nothing)"
+        return f"the end of its log ({show_path(self.log)}):\n{text}"
 
     def stop(self) -> None:
         """End it, with all its children."""

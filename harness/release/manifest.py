@@ -81,14 +81,14 @@ def verify_release(adapter: Path) -> list[str]:
         said = ", ".join(key for key in odd if key != "digest")
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     engine = record.fingerprint["engine"]
-    judged = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
+    on = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
     for name, each in record.engines.items():
-        judged += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
+        on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
     artefacts = read_artefacts(adapter, manifest["adapter"], record)
     return [
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
         *(f"served as it was judged: {each.name} ({each.when})" for each in artefacts if each.shown),
-        f"judged on {judged}",
+        f"judged on {on}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
 

@@ -57,6 +57,12 @@ def test_a_baseline_of_another_model_does_not_count(place, tiny_model, tmp_path)
     refuses(place, "desk/triage: expected a baseline of this model (other-", "found one of another")
 
 
+def test_a_baseline_of_another_engine_counts(place):
+    done = place.train("--dtype=bfloat16", "--dry-run")
+
+    assert done.exit_code == 0, done.output
+
+
 def test_a_baseline_of_other_cases_does_not_count(place):
     write_unit(place.path / "fixtures", ["a", "b", "c"], prompt={"system": "Sort it."})
 

@@ -206,6 +206,24 @@ def test_another_engine_is_refused_with_both_values(home):
         match(home, engine=ENGINE | {"torch": "2.14", "planner": "2"})
 
 
+def test_another_engine_matches_where_any_will_do_but_nothing_else(home):
+    write(home, made(home))
+    other = ENGINE | {"dtype": "bfloat16"}
+    [found] = match(home, engine=other, any_engine=True)
+    assert found.engine == ENGINE
+    with pytest.raises(Refused, match=r"recorded with another chat template, dtype float32 \(now bfloat16\); run as"):
+        match(home, SUBJECT | {"template": "e"}, other, any_engine=True)
+
+
+def test_what_is_not_asked_again_is_told_once(home):
+    write(home, made(home))
+    with pytest.raises(Refused) as error:
+        match(home, engine={"backend": "openai", "sampling": "standard fields"})
+    assert str(error.value).endswith(
+        "nobody here can ask the base of what a server answers for, or a file holds, again on this engine"
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

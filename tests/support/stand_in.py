@@ -20,7 +20,7 @@ from tests.support.fault_server import Handler
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.batching import batch
+from tunegate.harness.models.continuous_batching import Row, generate
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.tokenizer import render_prompt
 
@@ -94,7 +94,7 @@ class StandIn:
         tokens = found.result()
         text = self._base.tokenizer.decode(tokens, skip_special_tokens=True)
         said = {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
-        ended = self.ends and tokens[-1] in self._ends
+        ended = tokens[-1] in self._local._loaded[1].generation_config.eos_token_id
         return {**said, "finish_reason": "stop" if ended else "length", "count": len(tokens)}
 
     def work(self) -> None:
@@ -104,20 +104,16 @@ class StandIn:
             every = [first, *(self._waiting.get() for _ in range(self._waiting.qsize()))]
             if None in every:
                 return
-            for most in {limit for _, limit, _ in every}:
-                self._batch([(ids, found) for ids, limit, found in every if limit == most], most)
+            self._batch([(Row(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
 
-    def _batch(self, asked: list[tuple[list[int], Future[list[int]]]], most: int) -> None:
-        rows = [ids for ids, _ in asked]
-        with self._lock, torch.inference_mode():
+    def _batch(self, asked: list[tuple[Row, Future[list[int]]]]) -> None:
+        with self._lock:
             _, model = self._local._loaded
-            self._ends = set(model.generation_config.eos_token_id)
-            inputs = batch(model, rows, self._base.tokenizer.pad_token_id)
-            ends = {} if self.ends else {"eos_token_id": None}
-            tokens = model.generate(**inputs, max_new_tokens=most, do_sample=False, **ends)
-        for (_, found), row in zip(asked, tokens[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-            end = next((at + 1 for at, token in enumerate(row) if self.ends and token in self._ends), len(row))
-            found.set_result(row[:end])
+            if not self.ends:
+                model.generation_config.eos_token_id = [-1]  # no token
+            waiting = dict(asked)
+            for row in generate(lambda: model, list(waiting), self._base.tokenizer.pad_token_id):
+                waiting[row].set_result(row.tokens)
 
 
 class StandInHandler(Handler):

@@ -17,6 +17,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
@@ -40,6 +41,7 @@ class CaseReport:
     findings: tuple[tuple[str, str], ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     context: CaseContext | None = None
+    rendered: RenderedPrompt | None = None
 
     @property
     def previous(self) -> str | None:

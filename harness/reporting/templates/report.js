@@ -176,12 +176,18 @@ function body(each) {
 
 function parts(held) {
   const made = held.prompt.map(([role, text]) => part(role, pre(text)));
+  if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
   const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
   held.answers.forEach((answer, number) => answer && columns.push(now(answer, index.candidates[number])));
   made.push(element("div", { class: "answers" }, ...columns));
   if (held.command) made.push(part(`ask again (${held.place})`, pre(held.command)));
   return made;
+}
+
+function rendered(text, tokens) {
+  const count = counted(tokens.split(" ").length);
+  return element("details", {}, element("summary", {}, `as the template writes it, ${count} tokens`), pre(text), part("ids of the tokens", pre(tokens)));
 }
 
 function now(answer, name) {

@@ -170,7 +170,7 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
     made = [candidate_report(record) for record in records]
     names = Counter(each.name for each in made)
     return tuple(
-        replace(each, name=f"{each.name} ({each.provenance['record']})")
+        replace(each, name=f"{each.name} ({shown(each.provenance['record'])})")
         if names[each.name] > 1 and "record" in each.provenance
         else each
         for each in made

@@ -8,7 +8,7 @@ const count = files.length || inside.length;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const more = document.getElementById("more");
-const status = document.getElementById("count");
+const counter = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
 const pieces = new Map(), arrived = new Map();
@@ -117,7 +117,7 @@ function keep(changes = {}) {
 function show(key = "") {
   const filters = wanted();
   if (filters.text && !texts) {
-    status.textContent = "reading the texts of all cases";
+    counter.textContent = "reading the texts of all cases";
     reading ??= readTexts().finally(() => { reading = null; });
     reading.then(() => show(key), complain);
     return;
@@ -126,7 +126,7 @@ function show(key = "") {
   list.replaceChildren();
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
-  status.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
   draw();
   reveal(key);
 }
@@ -134,7 +134,7 @@ function show(key = "") {
 function complain(error) {
   list.replaceChildren();
   more.hidden = true;
-  status.textContent = error.message;
+  counter.textContent = error.message;
 }
 
 function draw() {

@@ -6,8 +6,14 @@
 set -uo pipefail
 readonly MOST=60000 # characters of a patch in the summary
 python=$1
-settings='import sys; from pathlib import Path; from tunegate.harness.evaluation.options import standing
-print(*(standing(Path())[name] for name in ("cases", "baselines", "model")), sep="\n")'
+settings='import sys
+from pathlib import Path
+from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.evaluation.options import standing
+try:
+    print(*map(standing(Path()).get, ("cases", "baselines", "model")), sep="\n")
+except TunegateError as error:
+    sys.exit(error)'
 mkdir -p "$OUT" || exit 3
 read_settings=$("$python" -I -c "$settings") || exit 4
 mapfile -t standing <<< "$read_settings"

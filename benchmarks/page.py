@@ -26,6 +26,7 @@ from benchmarks.gate_markdown import table
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.evaluation.sidecar import CaseContext
+from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.html import INDEX, MOST_INSIDE, PIECES, write_html
 from tunegate.harness.reporting.report import (
     CandidateReport,
@@ -70,6 +71,7 @@ def case(number: int, text: str, state: CaseState) -> CaseReport:
         now=f"It is {text} now, number {number}.",
         findings=((f"rule.{number % 4}", f"another than {text}"),) if state in ("regressed", "failed") else (),
         before={"baseline": f"It was {text} before, number {number}."}, context=context,
+        rendered=RenderedPrompt(f"<|user|>{text}<|end|>", tuple(range(900, 900 + 40))),
     )  # fmt: skip
 
 

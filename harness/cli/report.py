@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import BASELINES, RUNS, Baselines, Json, console, errors, project, shared
+from tunegate.harness.cli.common import BASELINES, RUNS, Baselines, ChatTemplate, Json, console, errors, project, shared
 from tunegate.harness.cli.fixtures import Format
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
@@ -35,6 +35,8 @@ def report(
     html: Annotated[Path | None, shared("html")] = None,
     markdown: Annotated[bool, shared("markdown")] = False,
     page: Annotated[str | None, shared("page")] = None,
+    render: Annotated[str | None, shared("render")] = None,
+    chat_template: ChatTemplate = None,
     tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[Format, shared("format")] = Format.text,
     baselines: Baselines = BASELINES,
@@ -58,6 +60,9 @@ def report(
     found = with_page(inputs.report(), page or "")
     if html or as_json:
         found = _with_history(found, inputs, baselines)
+        found = _with_prompts(found, inputs, render, chat_template) if render else found
+    elif render:
+        raise UsageError("--render shows prompts in the page and in JSON: expected --html or --json beside it")
     if html:
         written = _write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
@@ -80,6 +85,14 @@ def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
     from tunegate.harness.reporting.history import with_history
 
     return with_history(found, inputs.records, baselines, project() / RUNS)
+
+
+def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | None) -> Report:
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.models.tokenizer import prompt_renderer
+    from tunegate.harness.reporting.rendered_prompts import with_prompts
+
+    return with_prompts(found, inputs.records, prompt_renderer(model, watch_on(errors), template))
 
 
 def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:

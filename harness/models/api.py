@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -52,6 +52,17 @@ class Request:
     def digest(self) -> str:
         """SHA-256 (hex) of all that it asks: whoever answers elsewhere gives it back, to show what was answered."""
         return digest(self.asked)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt as a model's chat template writes it, and the ids of its tokens."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+PromptRenderer = Callable[[Request], RenderedPrompt]
 
 
 @dataclass(frozen=True, slots=True)

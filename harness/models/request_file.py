@@ -5,7 +5,7 @@ Each request carries a digest of all that it asks. Outputs that give it back are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tunegate.harness.authoring.validation import validate
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.model import Case, Decoding, Unit
-from tunegate.harness.models.api import Request
+from tunegate.harness.models.api import PromptRenderer, Request
 from tunegate.harness.models.prompts import RUNGS, RungName, request
 from tunegate.harness.models.replay import DIGEST, Replay
 
@@ -33,15 +33,13 @@ LINE = {
 }
 
 
-def request_line(
-    asked: Request, rung: RungName, render: Callable[[Request], tuple[str, int]] | None = None
-) -> dict[str, Any]:
+def request_line(asked: Request, rung: RungName, render: PromptRenderer | None = None) -> dict[str, Any]:
     """A request as a line of JSON.
 
     Args:
         asked: the request.
         rung: the rung that its messages are of.
-        render: gives the prompt as a model's chat template writes it, and its tokens; without it, messages alone.
+        render: gives the prompt as a model's chat template writes it; without it, messages alone.
     """
     line: dict[str, Any] = {"case": asked.key, "rung": rung}
     if asked.repeat:
@@ -49,7 +47,8 @@ def request_line(
     if asked.messages:
         line["messages"] = [{"role": role, "content": text} for role, text in asked.messages]
     if asked.messages and render:
-        line["prompt"], line["tokens_in"] = render(asked)
+        rendered = render(asked)
+        line["prompt"], line["tokens_in"] = rendered.text, len(rendered.tokens)
     return line | _wanted(asked) | {"digest": asked.digest}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.conversation import USER
-from tunegate.harness.models.api import Messages, Request
+from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import own_code, resolve, template_text
 
@@ -105,8 +104,8 @@ def _without_system(messages: Messages) -> Messages:
     return (*turns[:at], (USER, f"{system}\n\n{turns[at][1]}"), *turns[at + 1 :])
 
 
-def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> Callable[[Request], tuple[str, int]]:
-    """What writes the prompt of a request as a model's chat template does, with the number of its tokens.
+def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> PromptRenderer:
+    """What writes the prompt of a request as a model's chat template does.
 
     Raises:
         CouldNotRun: there is no such model, or its tokenizer cannot be read.
@@ -114,8 +113,8 @@ def prompt_renderer(name: str, watch: Watch, template: Path | None = None) -> Ca
     """
     tokenizer = load_tokenizer(resolve(name, watch), template)
 
-    def render(request: Request) -> tuple[str, int]:
+    def render(request: Request) -> RenderedPrompt:
         prompt = render_prompt(tokenizer, request)
-        return prompt, len(tokenizer(prompt, add_special_tokens=False).input_ids)
+        return RenderedPrompt(prompt, tuple(tokenizer(prompt, add_special_tokens=False).input_ids))
 
     return render

@@ -20,7 +20,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.reporting.report import HistoryEntry, Report, UnitHistory, candidate_name
 
 MOST_ENTRIES = 50  # of a unit: the newest
-MOST_READ = 1 << 26  # bytes of runs that are read for their scores, the newest first
+MOST_READ = 1 << 24  # bytes of runs that are read for their scores, the newest first
 WORDS = {
     "recorded": "baseline recorded", "run": "run", "opened": "sealed cases opened", "released": "released",
     "withdrawn": "withdrawn",

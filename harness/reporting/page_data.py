@@ -70,10 +70,11 @@ def _case(
     answers: Sequence[CaseReport | None], candidates: Sequence[CandidateReport], texts: dict[str, int]
 ) -> dict[str, Any]:
     first, candidate = next((each, by) for each, by in zip(answers, candidates, strict=True) if each is not None)
-    context = first.context
+    context, rendered = first.context, first.rendered
     asked = [*context.prompt, *(("text", text) for text in context.texts)] if context else []
     return {
         "prompt": [[role, texts.setdefault(visible_lines(text), len(texts))] for role, text in asked],
+        "rendered": [visible_lines(rendered.text), " ".join(map(str, rendered.tokens))] if rendered else None,
         "expect": _json(context.expect) if context and context.expect is not None else "",
         "before": dict(_before(answers, candidates)),
         "answers": [_answer(each) if each else None for each in answers],

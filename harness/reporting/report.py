@@ -18,6 +18,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.parts import PartReport, part_reports
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
 
@@ -42,6 +43,7 @@ class CaseReport:
     findings: tuple[tuple[str, str], ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     context: CaseContext | None = None
+    rendered: RenderedPrompt | None = None
 
     @property
     def previous(self) -> str | None:
@@ -171,7 +173,7 @@ def candidate_reports(records: Sequence[Record]) -> tuple[CandidateReport, ...]:
     made = [candidate_report(record) for record in records]
     names = Counter(each.name for each in made)
     return tuple(
-        replace(each, name=f"{each.name} ({each.provenance['record']})")
+        replace(each, name=f"{each.name} ({shown(each.provenance['record'])})")
         if names[each.name] > 1 and "record" in each.provenance
         else each
         for each in made

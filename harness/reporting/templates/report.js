@@ -8,7 +8,7 @@ const count = files.length || inside.length;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const more = document.getElementById("more");
-const status = document.getElementById("count");
+const counter = document.getElementById("count");
 const STATES = ["regressed", "fixed", "failed", "unscored", "passed", "scored"];
 const CHUNK = 100;
 const pieces = new Map(), arrived = new Map();
@@ -117,7 +117,7 @@ function keep(changes = {}) {
 function show(key = "") {
   const filters = wanted();
   if (filters.text && !texts) {
-    status.textContent = "reading the texts of all cases";
+    counter.textContent = "reading the texts of all cases";
     reading ??= readTexts().finally(() => { reading = null; });
     reading.then(() => show(key), complain);
     return;
@@ -126,7 +126,7 @@ function show(key = "") {
   list.replaceChildren();
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
-  status.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
   draw();
   reveal(key);
 }
@@ -134,7 +134,7 @@ function show(key = "") {
 function complain(error) {
   list.replaceChildren();
   more.hidden = true;
-  status.textContent = error.message;
+  counter.textContent = error.message;
 }
 
 function draw() {
@@ -176,12 +176,18 @@ function body(each) {
 
 function parts(held) {
   const made = held.prompt.map(([role, text]) => part(role, pre(text)));
+  if (held.rendered) made.push(rendered(...held.rendered));
   if (held.expect) made.push(part("expected", pre(held.expect)));
   const columns = Object.entries(held.before).map(([name, text]) => part(`before: ${name}`, pre(text ?? "(none)")));
   held.answers.forEach((answer, number) => answer && columns.push(now(answer, index.candidates[number])));
   made.push(element("div", { class: "answers" }, ...columns));
   if (held.command) made.push(part(`ask again (${held.place})`, pre(held.command)));
   return made;
+}
+
+function rendered(text, tokens) {
+  const count = counted(tokens.split(" ").length);
+  return element("details", {}, element("summary", {}, `as the template writes it, ${count} tokens`), pre(text), part("ids of the tokens", pre(tokens)));
 }
 
 function now(answer, name) {

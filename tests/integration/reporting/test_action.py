@@ -243,6 +243,13 @@ def test_a_recording_that_is_refused_ends_so_and_says_where_to_look(runner):
     assert runner.summary.read_text().endswith("The recording ended with 4: see the log of the job.\n\n")
 
 
+def test_settings_that_mean_nothing_are_told_before_anything_is_recorded(runner):
+    (runner.root / "pyproject.toml").write_text("[tool.tunegate]\nmodle = 'smollm2'\n")
+    assert runner.run(mode="record") == 4
+    assert "did you mean 'model'?" in runner.said
+    assert "Traceback" not in runner.said
+
+
 def test_a_model_is_scored_by_pytest(runner, tiny_model):
     assert runner.run(mode="record", model=str(tiny_model)) == 0, runner.said
     patch = (runner.temp / "tunegate/baselines.patch").read_text()

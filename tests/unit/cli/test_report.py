@@ -60,6 +60,12 @@ def test_what_is_said_leads_to_the_page(record):
     assert link in ran("comment", "r.json", "--page", page).stdout
 
 
+def test_rendered_prompts_need_a_face_that_shows_them(record):
+    done = ran("report", "r.json", "--render", "smollm2")
+    assert done.exit_code == 2
+    assert "expected --html or --json beside it" in done.stderr
+
+
 @pytest.mark.parametrize("page", ["r.json", "./r.cases.jsonl"])
 def test_the_page_is_not_written_over_what_it_is_made_from(record, tmp_path, page):
     before = (tmp_path / page).read_bytes()

@@ -9,7 +9,7 @@ from tests.support.units import write_unit
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Decoding, Unit
-from tunegate.harness.models.api import Request
+from tunegate.harness.models.api import RenderedPrompt, Request
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests, request_line
@@ -83,7 +83,9 @@ def test_texts_are_asked_about_without_decoding():
 
 
 def test_a_prompt_can_be_rendered(unit):
-    line = request_line(next(requests([unit])), "as-is", render=lambda asked: (f"<{asked.messages[0][1]}>", 3))
+    line = request_line(
+        next(requests([unit])), "as-is", render=lambda asked: RenderedPrompt(f"<{asked.messages[0][1]}>", (7, 8, 9))
+    )
     assert (line["prompt"], line["tokens_in"]) == ("<message a>", 3)
 
 

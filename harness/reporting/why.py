@@ -40,7 +40,7 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     if verdict["worse_slices"]:
         fell = listed([shown(each) for each in verdict["worse_slices"]])
         yield f"slices: {fell} fell (exact p, Tarone-Holm at {SLICE_LEVEL})"
-    for part in verdict.get("parts", ()):  # which older records do not have
+    for part in verdict["parts"]:
         if part["margin"] is not None:
             low, high = (points(bound) for bound in part["interval"])
             yield (

@@ -51,10 +51,9 @@ class Result:
     @property
     def parts(self) -> dict[str, float]:
         """Each yes/no question and each field with the share of the answers that meet it: 0 or 1, but for repeats."""
-        answers = [
-            {name: count.is_right for name, count in each.fields.items()} | dict(each.rates)
-            for each in self.repeats or (self,)
-        ]
+        if not self.repeats:
+            return {**{name: float(count.is_right) for name, count in self.fields.items()}, **self.rates}
+        answers = [each.parts for each in self.repeats]
         names, fields = dict.fromkeys(name for parts in answers for name in parts), self.field_names
         # of several answers one alone may have a field, that nobody expects: without it the others are right
         return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -111,11 +111,16 @@ def observations(cases: Sequence[Case], results: Mapping[str, Result]) -> tuple[
     """One score an observation: a case's, or the mean of the cases that share a group or ask the same."""
     # Cases of a group fail together. Counted singly (families of four, ICC .5) a loss at the margin is falsely held
     # 13.7 % of the time, and some unit falsely regressed 12.5 %; as one observation each it is 2.1 and .4 %.
-    groups: dict[tuple[str | None, ...], list[float]] = {}
-    for case in cases:
-        # `or` is for the type alone: `_mismatch` refuses what was not scored
-        groups.setdefault(case.observation, []).append(results[case.id].score or 0.0)
-    return tuple(math.fsum(scores) / len(scores) for scores in groups.values())
+    # `or` is for the type alone: `_mismatch` refuses what was not scored
+    return means([case.observation for case in cases], [results[case.id].score or 0.0 for case in cases])
+
+
+def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float, ...]:
+    """The mean of the scores that are `observed` together, in the order in which they begin."""
+    groups: dict[Hashable, list[float]] = {}
+    for each, score in zip(observed, scores, strict=True):
+        groups.setdefault(each, []).append(score)
+    return tuple(math.fsum(together) / len(together) for together in groups.values())
 
 
 def _differences(

@@ -6,9 +6,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.policy import UnitPolicy
-from tunegate.harness.gate.pairing import PairedScores, PairKey, observations
+from tunegate.harness.gate.pairing import PairedScores, PairKey, means
 from tunegate.harness.gate.verdict import PartVerdict
 from tunegate.harness.statistics import paired as stats
 
@@ -17,27 +16,27 @@ def pair_parts(pair: PairedScores) -> list[PairedScores]:
     """Each part of a unit that can be compared, on the cases that have it on either side; `part` names it."""
     if pair.problem:
         return []
-    sides = [{case: each.parts for case, each in side.items()} for side in (pair.old, pair.new)]
-    names = dict.fromkeys(name for side in sides for of_case in side.values() for name in of_case)
+    numbers: dict[tuple[str | None, ...], int] = {}
+    observed = [numbers.setdefault(case.observation, len(numbers)) for case in pair.unit.cases]
+    sides = [[side[case.id].parts for case in pair.unit.cases] for side in (pair.old, pair.new)]
+    names = dict.fromkeys(name for side in sides for of_case in side for name in of_case)
     fields = {name for side in (pair.old, pair.new) for each in side.values() for name in each.field_names}
     # Where one side alone has a part: a field that neither was expected nor answered is right, and any other part, such
     # as those of an answer too long to be read, is not met.
-    return [_pair_part(pair, name, sides, absent=float(name in fields)) for name in names]
+    return [_pair_part(pair, name, observed, sides, absent=float(name in fields)) for name in names]
 
 
 def _pair_part(
-    pair: PairedScores, name: str, sides: Sequence[Mapping[str, Mapping[str, float]]], absent: float
-) -> PairedScores:
-    cases = tuple(case for case in pair.unit.cases if any(name in side[case.id] for side in sides))
-    before, after = (
-        observations(cases, {case.id: Result(None, side[case.id].get(name, absent)) for case in cases})
-        for side in sides
-    )
+    pair: PairedScores, name: str, observed: Sequence[int], sides: Sequence[Sequence[Mapping[str, float]]],
+    absent: float,
+) -> PairedScores:  # fmt: skip
+    have = [place for place, both in enumerate(zip(*sides, strict=True)) if name in both[0] or name in both[1]]
+    mine = [observed[place] for place in have]
+    before, after = (means(mine, [side[place].get(name, absent) for place in have]) for side in sides)
     declared = pair.policy.parts.get(name)
     return replace(
-        pair, unit=replace(pair.unit, cases=cases), part=name, before=before, after=after,
-        d=tuple(b - a for a, b in zip(before, after, strict=True)), winsorised=0,
-        margin=declared.margin if declared else 0.0,
+        pair, part=name, before=before, after=after, d=tuple(b - a for a, b in zip(before, after, strict=True)),
+        winsorised=0, margin=declared.margin if declared else 0.0,
         policy=UnitPolicy(margin=declared.margin, reason=declared.reason) if declared else UnitPolicy(margin=None),
     )  # fmt: skip
 

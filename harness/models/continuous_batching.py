@@ -20,8 +20,8 @@ JOIN = 4  # rows; fewer wait for others, since joining copies what the model rem
 
 
 @dataclass(eq=False)
-class Row:
-    """A prompt as token ids, and the tokens that were answered to it so far.
+class RequestState:
+    """A row of a batch: a prompt as token ids, and the tokens that were answered to it so far.
 
     Prompts of one `opening` begin alike. A sampled answer is drawn by its `seed`, whoever else is in the batch.
     """
@@ -57,7 +57,7 @@ def can_join(model: Any) -> bool:
     return _takes(model, "position_ids") and all(isinstance(layer, DynamicLayer) for layer in layers)
 
 
-def generate(model: Callable[[], Any], rows: Sequence[Row], pad: int, budget: int = TOKEN_BUDGET) -> Iterator[Row]:
+def generate(model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: int = TOKEN_BUDGET) -> Iterator[RequestState]:
     """Answer `rows`, and give each back when it is finished.
 
     Where a batch is more than the machine can hold, its rows are asked again with half as many tokens at a time.
@@ -93,10 +93,10 @@ def generate(model: Callable[[], Any], rows: Sequence[Row], pad: int, budget: in
             yield from finished
 
 
-def _joining(waiting: deque[Row], inside: Sequence[Row], budget: int) -> list[Row]:
+def _joining(waiting: deque[RequestState], inside: Sequence[RequestState], budget: int) -> list[RequestState]:
     """Take those of the next opening that fit beside the rows inside; into an empty batch one always does."""
     widest = max((row.room for row in inside), default=0)
-    found: list[Row] = []
+    found: list[RequestState] = []
     while waiting and (not found or waiting[0].opening == found[0].opening):
         widest = max(widest, waiting[0].room)
         if (inside or found) and widest * (len(inside) + len(found) + 1) > budget:
@@ -118,13 +118,13 @@ class Batch:
         self._logits: Any = None  # rows x vocabulary
         self._opening: str | None = None
         self._prefix: tuple[list[int], Any] = [], None
-        self.rows: list[Row] = []
+        self.rows: list[RequestState] = []
 
     @cached_property
     def _ends(self) -> set[int]:
         return set(self._model().generation_config.eos_token_id)
 
-    def join(self, rows: Sequence[Row], others: Sequence[Row]) -> None:
+    def join(self, rows: Sequence[RequestState], others: Sequence[RequestState]) -> None:
         """Read the prompts of `rows`, all of one opening, which the `others` that wait share."""
         import torch
 
@@ -146,7 +146,7 @@ class Batch:
                 logits = torch.cat([self._logits, logits])
         self._cache, self._mask, self._logits, self.rows = cache, mask, logits, [*self.rows, *rows]
 
-    def advance(self) -> list[Row]:
+    def advance(self) -> list[RequestState]:
         """Give every row its next token, and read those of the rows that go on; the others are given back."""
         import torch
 
@@ -163,10 +163,10 @@ class Batch:
         self.rows = [self.rows[place] for place in going]
         return finished
 
-    def _is_finished(self, row: Row) -> bool:
+    def _is_finished(self, row: RequestState) -> bool:
         return row.tokens[-1] in self._ends or len(row.tokens) == row.decoding.max_new_tokens
 
-    def _read_prefix(self, rows: Sequence[Row]) -> tuple[list[int], Any]:
+    def _read_prefix(self, rows: Sequence[RequestState]) -> tuple[list[int], Any]:
         """The tokens that all prompts of an opening begin with, and a cache in which they are read, for one row."""
         from transformers import DynamicCache
 
@@ -197,7 +197,7 @@ class Batch:
         return read.logits[:, -1].float()
 
 
-def _next_tokens(logits: Any, rows: Sequence[Row]) -> list[int]:
+def _next_tokens(logits: Any, rows: Sequence[RequestState]) -> list[int]:
     """The likeliest token of each row, or one drawn."""
     likeliest: list[int] = logits.argmax(-1).tolist()
     return [
@@ -205,7 +205,7 @@ def _next_tokens(logits: Any, rows: Sequence[Row]) -> list[int]:
     ]
 
 
-def _draw(logits: Any, row: Row) -> int:
+def _draw(logits: Any, row: RequestState) -> int:
     from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
     logits = TemperatureLogitsWarper(float(row.decoding.temperature))(None, logits)

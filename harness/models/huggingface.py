@@ -18,7 +18,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
-from tunegate.harness.models.continuous_batching import Row, can_join, generate
+from tunegate.harness.models.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
@@ -203,14 +203,14 @@ class Local:
                 for row in self._answered(part, budget):
                     yield self._completion(asked[row], row)
 
-    def _answered(self, rows: Sequence[Row], budget: int) -> Iterator[Row]:
+    def _answered(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
         tokenizer, model = self._loaded
         if can_join(model):
             yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
         else:
             yield from (_alone(self._loaded[1], row) for row in rows)
 
-    def _completion(self, request: Request, row: Row) -> Completion:
+    def _completion(self, request: Request, row: RequestState) -> Completion:
         ends = self._loaded[1].generation_config.eos_token_id
         reasoning, output = self._parted(row.tokens, row.prompt)
         return Completion(
@@ -286,25 +286,25 @@ def engine(placement: Placement) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _row(request: Request, prompt: list[int]) -> Row:
+def _row(request: Request, prompt: list[int]) -> RequestState:
     # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
-    return Row(prompt, str(request.messages[:-1]), request.decoding, seed)
+    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed)
 
 
-def _apart(asked: Mapping[Row, Request]) -> Iterator[tuple[list[Row], int]]:
+def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
     """What may share batches, and the tokens of one.
 
     The repeats of greedy answers get other batches, and smaller ones: in the same they would be answered the same.
     """
-    parts: dict[int, list[Row]] = {}
+    parts: dict[int, list[RequestState]] = {}
     for row, request in asked.items():
         parts.setdefault(0 if request.decoding.temperature else request.repeat, []).append(row)
     for repeat, rows in sorted(parts.items()):
         yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
 
 
-def _alone(model: Any, row: Row) -> Row:
+def _alone(model: Any, row: RequestState) -> RequestState:
     """The answer of a model that takes no batches, by the library."""
     import torch
 

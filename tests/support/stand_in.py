@@ -20,7 +20,7 @@ from tests.support.fault_server import Handler
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import Row, generate
+from tunegate.harness.models.continuous_batching import RequestState, generate
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.tokenizer import render_prompt
 
@@ -104,9 +104,9 @@ class StandIn:
             every = [first, *(self._waiting.get() for _ in range(self._waiting.qsize()))]
             if None in every:
                 return
-            self._batch([(Row(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
+            self._batch([(RequestState(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
 
-    def _batch(self, asked: list[tuple[Row, Future[list[int]]]]) -> None:
+    def _batch(self, asked: list[tuple[RequestState, Future[list[int]]]]) -> None:
         with self._lock:
             _, model = self._local._loaded
             if not self.ends:

@@ -6,7 +6,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import Batch, Row
+from tunegate.harness.models.continuous_batching import Batch, RequestState
 from tunegate.harness.models.huggingface import Base, Local
 
 SHOTS = (("user", "It drips."), ("assistant", "radiator"), ("user", "No heat."), ("assistant", "boiler"))
@@ -20,7 +20,7 @@ def test_shorter_rows_are_filled_up_behind_what_all_share(tiny_model, monkeypatc
     monkeypatch.setattr(
         Batch, "_read", lambda self, *asked: read.append((asked[0], asked[1].tolist())) or seen(self, *asked)
     )
-    rows = [Row([*range(5, 25), *own], "Sort.", Decoding(4), 0) for own in ([30, 31, 32], [40])]
+    rows = [RequestState([*range(5, 25), *own], "Sort.", Decoding(4), 0) for own in ([30, 31, 32], [40])]
     Batch(lambda: model, pad=2).join(rows, [])
     assert read == [
         ([[*range(5, 25)]], [[1] * 20]),

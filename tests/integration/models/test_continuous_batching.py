@@ -12,17 +12,17 @@ import pytest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import Batch, Row, can_join, generate
+from tunegate.harness.models.continuous_batching import Batch, RequestState, can_join, generate
 from tunegate.harness.models.huggingface import Local, load_base
 
 PAD = 0
 LENGTHS = [(3, 9), (40, 2), (11, 30), (25, 1), (7, 17), (60, 12), (5, 5), (33, 21), (18, 8), (9, 26), (50, 4), (2, 14)]
 
 
-def rows(temperature: float = 0.0, shared: int = 0) -> list[Row]:
+def rows(temperature: float = 0.0, shared: int = 0) -> list[RequestState]:
     """Prompts and answers of many lengths, in two openings; those of one begin with so many tokens that all share."""
     return [
-        Row(
+        RequestState(
             [3 + number % 2] * shared + [(7 * number + place) % 200 + 3 for place in range(length)],
             f"opening {number % 2}", Decoding(limit, temperature, 0.9), seed=number,
         )
@@ -30,11 +30,11 @@ def rows(temperature: float = 0.0, shared: int = 0) -> list[Row]:
     ]  # fmt: skip
 
 
-def alone(model: Any, asked: list[Row]) -> list[list[int]]:
+def alone(model: Any, asked: list[RequestState]) -> list[list[int]]:
     return [next(generate(lambda: model, [row], PAD)).tokens for row in asked]
 
 
-def together(model: Any, asked: list[Row], budget: int) -> list[list[int]]:
+def together(model: Any, asked: list[RequestState], budget: int) -> list[list[int]]:
     finished = list(generate(lambda: model, asked, PAD, budget))
     assert sorted(map(id, finished)) == sorted(map(id, asked))
     return [row.tokens for row in asked]
@@ -66,7 +66,7 @@ def test_a_greedy_answer_is_the_librarys(model: Any) -> None:
 
 
 def test_a_batch_keeps_to_its_budget_and_is_filled_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[list[Row]] = []
+    held: list[list[RequestState]] = []
     advance = Batch.advance
     monkeypatch.setattr(Batch, "advance", lambda self: held.append(list(self.rows)) or advance(self))
     together(model, rows(), 300)

@@ -237,7 +237,7 @@ def test_the_command_shows_table_strips_and_sentence_without_any_option(desk, tu
     assert (run.exit_code, run.stderr) == (0, "")
     assert "desk/triage   120   10.0 4.0 %" in run.stdout
     assert "\ntrue change " in run.stdout
-    assert "desk/triage: 120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of" in run.stdout
+    assert "desk/triage: 120 cases hold 10 points over 99 times in 100 if nothing changed; the base" in run.stdout
     assert f"Flip rate 4 %, assumed where none was measured: desk/triage.\n{MEASURE}\n" in run.stdout
 
 

@@ -930,7 +930,7 @@ def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(releas
     card = (released / "README.md").read_text()
     assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
     assert "parity.json" in read_manifest(released)["files"]
-    assert verify_release(released)[-2] == "served as it was judged: b (2026-11-27)"
+    assert verify_release(released)[-3] == "served as it was judged: b (2026-11-27)"
 
 
 def test_an_artefact_that_is_wrong_now_leaves_the_card(released, desk):

@@ -57,7 +57,9 @@ def can_join(model: Any) -> bool:
     return _takes(model, "position_ids") and all(isinstance(layer, DynamicLayer) for layer in layers)
 
 
-def generate(model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: int = TOKEN_BUDGET) -> Iterator[RequestState]:
+def generate(
+    model: Callable[[], Any], rows: Sequence[RequestState], pad: int, budget: int = TOKEN_BUDGET
+) -> Iterator[RequestState]:
     """Answer `rows`, and give each back when it is finished.
 
     Where a batch is more than the machine can hold, its rows are asked again with half as many tokens at a time.

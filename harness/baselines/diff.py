@@ -86,8 +86,9 @@ def differing(baseline: Baseline, unit: Unit, subject: Mapping[str, str | None])
 
 
 def engine_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """What differs between two engines, in words."""
-    parts = [part for part in sorted({*old, *new}) if old.get(part) != new.get(part)]
+    """What differs between two engines, in words; of two backends what both have, such as the precision."""
+    known = {*old, *new} if old.get("backend") == new.get("backend") else {*old} & {*new}
+    parts = [part for part in sorted(known) if old.get(part) != new.get(part)]
     return [f"{part} {old.get(part)} (now {new.get(part)})" for part in parts]
 
 

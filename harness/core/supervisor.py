@@ -7,6 +7,7 @@ What it reads on stdin ends when its parent does, however that ended: by itself,
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,11 +18,12 @@ from contextlib import suppress
 from types import FrameType
 
 GRACE = 10.0  # seconds between the request to end and the kill
+PR_SET_PDEATHSIG = 1
 
 
 def supervise(command: list[str]) -> int:
     """Run a command in a process group of its own; returns its exit status."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent)
 
     def asked_to_end(_signal: int, _frame: FrameType | None) -> None:
         end(process)
@@ -32,6 +34,12 @@ def supervise(command: list[str]) -> int:
     status = process.wait()
     _signal_group(process, signal.SIGKILL)  # children that outlived it
     return status
+
+
+def _end_with_parent() -> None:
+    """Let the system end the command if this program is killed, where it can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # Linux
 
 
 def _until_left(process: subprocess.Popen[bytes]) -> None:

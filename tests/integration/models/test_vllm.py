@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
@@ -209,6 +210,14 @@ def test_it_ends_with_the_run_however_that_ends(tmp_path, tiny_model, how):
         run.send_signal(how)
         run.wait(60)
     assert is_gone(logs(tmp_path)[0])
+
+
+def test_it_ends_with_its_supervisor(tmp_path, opened):
+    list(opened().answer([HELLO]))
+    [log] = logs(tmp_path)
+    server = psutil.Process(int(re.search(r"^pid (\d+)", log, re.MULTILINE)[1]))
+    server.parent().kill()
+    assert is_gone(log)
 
 
 def test_it_ends_where_an_answer_is_no_longer_wanted(tmp_path, opened):

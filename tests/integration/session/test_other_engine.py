@@ -16,6 +16,7 @@ from tests.integration.session.test_session import local, release, seal, told  #
 from tests.unit.session.test_session import IDS, judged, options  # noqa: F401  (a fixture)
 from tunegate.harness.baselines import recording
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
@@ -94,6 +95,14 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
         f"{others} answers differ."
     )
     assert provenance(record)["baseline, asked again"] == "recorded with dtype float32 (now bfloat16)"
+
+
+def test_of_a_part_of_a_unit_that_part_alone_is_asked(desk, tiny_adapter, asked):
+    session = Session(replace(desk, adapters=(tiny_adapter,), against="baseline", opened=HALF))
+    session.select(session.units()[0].cases[:2], [])
+    session.execute(quiet())
+    assert [number for _, _, number in asked] == [2, 2]
+    assert session.records[0].verdicts == {}
 
 
 def test_the_pair_is_judged_on_one_engine(desk, tiny_adapter):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write_policy
 from tests.support.units import write_unit
+from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.baselines.lookup import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import as_reference, baseline_path, digests, read_baseline, state
@@ -213,6 +214,11 @@ def test_another_engine_matches_where_any_will_do_but_nothing_else(home):
     assert found.engine == ENGINE
     with pytest.raises(Refused, match=r"recorded with another chat template, dtype float32 \(now bfloat16\); run as"):
         match(home, SUBJECT | {"template": "e"}, other, any_engine=True)
+
+
+def test_of_another_backend_only_what_both_have_is_told():
+    served = {"backend": "vllm", "vllm": "0.32", "dtype": "bfloat16", "device": "cpu"}
+    assert engine_differences(ENGINE, served) == ["backend transformers (now vllm)", "dtype float32 (now bfloat16)"]
 
 
 def test_what_is_not_asked_again_is_told_once(home):

@@ -105,7 +105,12 @@ class StandIn:
             if None in every:
                 return
             for most in {limit for _, limit, _ in every}:
-                self._batch([(ids, found) for ids, limit, found in every if limit == most], most)
+                asked = [(ids, found) for ids, limit, found in every if limit == most]
+                try:
+                    self._batch(asked, most)
+                except Exception as error:
+                    for _, found in asked:  # or whoever asked would wait for ever
+                        found.set_exception(error)
 
     def _batch(self, asked: list[tuple[list[int], Future[list[int]]]], most: int) -> None:
         rows = [ids for ids, _ in asked]

@@ -25,13 +25,17 @@ SAID = 400  # characters of its log that are shown
 #: In a process of its own: what it writes goes to a file, and a crash of it is not ours. It ends with its input, so
 #: also where we are killed.
 PROGRAM = """
-import sys, xllamacpp
+import os, sys, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.model_alias = sys.argv[1], {sys.argv[2]}
 params.n_parallel, params.n_ctx, params.port = int(sys.argv[3]), int(sys.argv[4]), 0
+threads = os.environ.get("OMP_NUM_THREADS", "")  # as many as torch takes; they wait for one another at each step
+if threads.isdecimal() and int(threads):
+    params.cpuparams.n_threads = int(threads)
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()
+os._exit(0)  # its own ending waits for what is being answered
 """
 
 

@@ -104,7 +104,12 @@ class StandIn:
             every = [first, *(self._waiting.get() for _ in range(self._waiting.qsize()))]
             if None in every:
                 return
-            self._batch([(RequestState(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
+            try:
+                self._batch([(RequestState(ids, "", Decoding(limit), seed=0), found) for ids, limit, found in every])
+            except Exception as error:
+                for _, _, found in every:  # or whoever asked would wait for ever
+                    if not found.done():
+                        found.set_exception(error)
 
     def _batch(self, asked: list[tuple[RequestState, Future[list[int]]]]) -> None:
         with self._lock:

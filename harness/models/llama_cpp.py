@@ -33,7 +33,7 @@ threads = os.environ.get("OMP_NUM_THREADS", "")  # as many as torch takes; they 
 if threads.isdecimal() and int(threads):
     params.cpuparams.n_threads = int(threads)
 server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
+os.write(1, (server.listening_address + chr(10)).encode())
 sys.stdin.read()
 os._exit(0)  # its own ending waits for what is being answered
 """

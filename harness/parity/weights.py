@@ -14,6 +14,7 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
+from tunegate.harness.core.formatting import plain
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.llama_cpp import GGUF
@@ -49,7 +50,7 @@ class WeightParity:
         """In words."""
         if self.error is None:
             return "weights: not compared, for none of their names is known here"
-        return f"weights: {100 * self.error:.2g} % off on average, in {self.matrices} matrices"
+        return f"weights: {plain(100 * self.error)} % off on average, in {self.matrices} matrices"
 
 
 def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
@@ -61,10 +62,10 @@ def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
     """
     merged = base.with_adapter(adapter, adapter_digest(adapter)).merge_and_unload(safe_merge=True).state_dict()
     with ExitStack() as stack:
-        plain, served = _folder(base.folder, stack), _reader(artefact, stack)
+        base_weight, served = _folder(base.folder, stack), _reader(artefact, stack)
         errors, times = [], []
-        for name in _looked_at(merged, plain):
-            found, weight, before = served(name), merged[name].float(), plain(name)
+        for name in _looked_at(merged, base_weight):
+            found, weight, before = served(name), merged[name].float(), base_weight(name)
             if found is None or before is None or found.shape != weight.shape:
                 continue
             added, moved = weight - before, found - before
@@ -100,11 +101,11 @@ def _named(error: float | None, times: float | None) -> Iterator[Finding]:
         )
 
 
-def _looked_at(merged: Mapping[str, torch.Tensor], plain: Read) -> Iterator[str]:
+def _looked_at(merged: Mapping[str, torch.Tensor], base_weight: Read) -> Iterator[str]:
     """The names of matrices: as many that the adapter changes as of the others, at most `MOST` of each."""
     changed: dict[bool, list[str]] = {True: [], False: []}
     for name, weight in merged.items():
-        before = plain(name) if weight.ndim == 2 else None
+        before = base_weight(name) if weight.ndim == 2 else None
         if before is not None and before.shape == weight.shape:
             changed[not bool((weight == before).all())].append(name)
     for names in changed.values():

@@ -229,5 +229,8 @@ def report_cards(tasks: tuple[Task, ...]) -> Iterator[str]:
             if isinstance(check, Voice):
                 yield f"{unit.key}: {check.report_card}"
                 wrong += [] if check.report_card.accepted else [unit.key]
+                if content := check.content_card:
+                    yield f"{unit.key}: content: {'accepted' if content.accepted else 'not measurable'} ({content})"
+                    wrong += [] if content.accepted else [unit.key]
     if wrong:
-        raise Refused(f"the voice of {', '.join(wrong)} is not measurable: a run would be refused")
+        raise Refused(f"the voice of {', '.join(dict.fromkeys(wrong))} is not measurable: a run would be refused")

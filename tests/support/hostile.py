@@ -29,6 +29,7 @@ from tunegate.harness.checks.schema.dialects import DRAFTS
 from tunegate.harness.checks.schema.formats import FORMATS
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
+from tunegate.harness.checks.voice import content
 
 Judging = Callable[[], list[Outcome]]
 
@@ -334,7 +335,7 @@ def of_vocabulary(name: str) -> Judging:
 @cache
 def _voice() -> voice.Voice:
     """The demo's voice, fitted; no text has the content of another, so that no model is needed."""
-    voice.embed = lambda texts: np.eye(len(texts), dtype=np.float32)  # type: ignore[assignment]
+    content.embed = lambda texts: np.eye(len(texts), dtype=np.float32)  # type: ignore[assignment]
     path = ROOT / "fixtures" / "support" / "replies.yaml"
     check = voice.load({"references": "refs/voice.yaml"}, Document(path, {}, {}), ())
     check.prepare()

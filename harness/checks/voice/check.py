@@ -18,7 +18,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import CheckKind, Finding, Outcome
 from tunegate.harness.checks.voice import degeneration
 from tunegate.harness.checks.voice.classifier import Metric, ReferencePair, ReportCard, fit_classifier
-from tunegate.harness.checks.voice.content import CONTENT, content_card, likeness
+from tunegate.harness.checks.voice.content import CONTENT, ContentCard, content_card, likeness
 from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLanguage, surface_language, words
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
@@ -166,6 +166,11 @@ class Voice:
         """What the metric can do on its own references, accepted or not."""
         return self._fitted.card
 
+    @property
+    def content_card(self) -> ContentCard | None:
+        """What the embedding model can do in a language that is not its own, English; None where it is not asked."""
+        return content_card(self._pairs) if self.content and self._language != ENGLISH else None
+
     def prepare(self) -> None:
         """Fit the metric.
 
@@ -216,12 +221,12 @@ class Voice:
         return fit_classifier(self._pairs, self._language)
 
     def _hears_content(self) -> None:
-        # English is the embedding model's own language; what it hears of another one, the references have to show
-        if self.content and self._language != ENGLISH and not content_card(self._pairs).accepted:
+        card = self.content_card
+        if card and not card.accepted:
             raise Refused(
                 f"{show_path(self.document.path)}: the embedding model cannot tell one content from another in "
-                f"{self._language!r} ({content_card(self._pairs)}); write `content: false` in the check, and `facts` "
-                "in it for what an answer must state"
+                f"{self._language!r} ({card}); write `content: false` in the check, and `facts` in it for what an "
+                "answer must state"
             )
 
     def _metric(self) -> Metric:

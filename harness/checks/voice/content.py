@@ -35,7 +35,9 @@ class ContentCard:
         return self.low >= LEAST_AUC
 
     def __str__(self) -> str:
-        return f"AUC {self.auc:.3f} [{self.low:.3f}, {self.high:.3f}], and from {LEAST_AUC} is needed"
+        return (
+            f"AUC {self.auc:.3f} [{self.low:.3f}, {self.high:.3f}], of which {LEAST_AUC} is needed at the lower bound"
+        )
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 import yaml
 
 from tests.support.paths import ROOT
+from tests.support.units import write_unit
 from tests.unit.checks.voice.test_check import references, written
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import ReferencePair, fit_classifier
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
 # A made-up bicycle workshop: warm, plain, brief. The off side is stiff, curt, chirpy or (s) only a little stiff.
 SAYS = "Your wheel's true again and the bell's fixed. We'll keep the bike for you until Saturday, so there's no rush."
@@ -291,3 +294,19 @@ def test_the_shorter_an_answer_the_surer_its_sound_has_to_be(voice):
     assert not [each for each in voice(text, {"says": text}, PROMPT).findings if each.rule == "style"]
     [found] = [each.message for each in voice(text, {"says": SAYS}, PROMPT).findings if each.rule in {"style", "curt"}]
     assert re.match(r"does not sound like Spoke and Bell \(0\.\d\d, on-brand from 0\.\d\d at this length\): ", found)
+
+
+def test_lint_shows_that_content_cannot_be_heard_in_a_language(tmp_path):
+    write_unit(tmp_path, ["a"])
+    shutil.copy(TEXTS / "german.yaml", tmp_path / "desk/refs")
+    head = "version: 1\nsuite: voice\ncheck: {references: refs/german.yaml}\n"
+    (tmp_path / "desk/replies.yaml").write_text(
+        f"{head}cases:\n  - {{id: a, input: Hallo, expect: {{says: Dein Rad ist da.}}}}\n"
+    )
+
+    cards = report_cards(lint_fixtures(tmp_path).tasks)
+
+    assert next(cards).startswith("desk/voice: accepted (36 pairs")
+    assert next(cards).startswith("desk/voice: content: not measurable (AUC 0.9")
+    with pytest.raises(Refused, match="the voice of desk/voice is not measurable: a run would be refused"):
+        next(cards)

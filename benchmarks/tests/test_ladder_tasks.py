@@ -104,11 +104,11 @@ def test_questions_are_varied_and_asked_once(unit) -> None:
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
 def test_shots_are_four_other_questions(unit) -> None:
     assert len(unit.shots) == 4
-    assert {normalise(text) for text, _ in unit.shots}.isdisjoint(normalise(case.input) for case in unit.cases)
+    assert {normalise(shot.input) for shot in unit.shots}.isdisjoint(normalise(case.input) for case in unit.cases)
 
 
 def test_shots_give_no_fact_away() -> None:
-    shown = [f"{text} {output}" for text, output in UNITS["handbook/facts"].shots]
+    shown = [f"{shot.input} {shot.output}" for shot in UNITS["handbook/facts"].shots]
     assert [case.id for case in FACTS for text in shown if holds(text, case)] == []
 
 
@@ -131,7 +131,7 @@ def test_there_are_eighty_varied_rows(task) -> None:
 def test_rows_are_apart_from_the_fixtures(task) -> None:
     assert check_decontamination(ROWS[task.name], TASKS)["pairs"] == {"refuse": 0, "review": 0}
     (unit,) = task.units
-    held = [case.input for case in unit.cases] + [text for text, _ in unit.shots]
+    held = [case.input for case in unit.cases] + [shot.input for shot in unit.shots]
     held += [case.context for case in unit.cases if case.context]
     known = set().union(*map(runs, held))
 

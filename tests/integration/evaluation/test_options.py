@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.support.paths import ROOT
 from tests.support.project import Project
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import COMMANDS, app
+from tunegate.harness.cli.release import SERVED
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import (
@@ -93,6 +95,8 @@ def test_pytest_says_what_the_row_says(taken, option: Option):
 @pytest.mark.parametrize(("command", "param"), params(), ids=lambda each: each if isinstance(each, str) else each.name)
 def test_a_command_says_what_the_row_says(command: str, param: Any):
     option = OPTIONS[param.opts[0].removeprefix("--")]
+    if (command, option.name) == ("parity", "model"):  # what is served may be a file, too
+        option = replace(option, help=SERVED, takes="FOLDER|FILE.gguf|openai:URL#MODEL", default=None)
 
     assert param.opts == [f"--{option.name}"]
     assert param.help == option.help
@@ -291,7 +295,7 @@ def test_settings_of_a_run(project: Project):
         ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
         (
             "record = true",
-            "expected one of model, device, dtype, chat-template, tokenizer, in-flight, deadline, cases, checks, ",
+            "expected one of model, device, dtype, attention, quantization, chat-template, tokenizer, in-flight, ",
         ),
         ("cases = 1", "cases: expected text in quotes, found 1"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.integration.models.test_huggingface import requests
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_result
 from tunegate.harness.evaluation.scoring import score_completion
+from tunegate.harness.models.continuous_batching import RequestState
 from tunegate.harness.models.huggingface import Local
 
 
@@ -30,14 +32,14 @@ def thinking(tiny_model, tmp_path) -> Path:
 def says(model: Local, text: str, monkeypatch) -> None:
     """Let the model answer with a text."""
     ids = model.tokenizer(text, add_special_tokens=False).input_ids
-    import torch
 
-    _, loaded = model._loaded
+    def generate(loaded: object, rows: list[RequestState], *_: object) -> Iterator[RequestState]:
+        for row in rows:
+            row.tokens += [*ids, 2]
+            yield row
+
     # the tiny model knows none of the two new tokens: the prompts are not read
-    monkeypatch.setattr(
-        loaded, "generate",
-        lambda input_ids, **_: torch.cat([input_ids, torch.tensor([[*ids, 2]] * len(input_ids))], dim=1),
-    )  # fmt: skip
+    monkeypatch.setattr("tunegate.harness.models.huggingface.generate", generate)
 
 
 def test_the_reasoning_is_cut_counted_and_kept(thinking, monkeypatch):
@@ -67,7 +69,7 @@ def test_a_record_keeps_it_apart():
 
     class Case:
         check = staticmethod(lambda *_: __import__("tunegate").Outcome(1.0))
-        expect, input, context = None, "", None
+        expect, input, text, context = None, "", "", None
 
     result = score_completion(Case, Completion("a", "{}", 1, 2, reasoning="Hm."), "as-is", "pass/fail")
     assert (result.output, result.reasoning) == ("{}", "Hm.")

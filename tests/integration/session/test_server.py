@@ -159,7 +159,7 @@ def test_it_is_diagnosed(desk, server, monkeypatch):
     ("options", "said"),
     [
         (["--tg-adapter=a"], "with --tg-adapter: name the adapter as the server does, instead of MODEL"),
-        (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: whoever started the server chose that"),
+        (["--tg-dtype=bfloat16"], "--tg-dtype with --tg-model openai:URL#MODEL: whoever started it chose that"),
         (["--tg-chat-template=a.jinja"], "name its tokenizer, too (--tg-tokenizer)"),
         (["--tg-in-flight=0"], "--tg-in-flight: expected a whole number from 1, found 0"),
         (["--tg-deadline=-1"], "--tg-deadline: expected a whole number from 1, found -1"),

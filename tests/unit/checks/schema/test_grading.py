@@ -146,6 +146,28 @@ def test_one_of_several_answers_is_enough(expect, answer, found):
     assert said(graded(expect, answer)) == found
 
 
+FAULT = {"kind": "fault", "urgency": "now"}
+
+
+@pytest.mark.parametrize("first", [None, {"kind": "billing"}])
+@pytest.mark.parametrize("answer", [None, {"urgency": "never"}, {"kind": "other"}, []])
+def test_where_no_alternative_is_right_no_field_of_any_goes_uncounted(first, answer):
+    expect = {"request": {"any_of": [first, FAULT]}}
+    if answer == first:
+        answer = {}
+    for found in (counted(graded(expect, {"request": answer})), counted(graded(expect, {}))):
+        assert not found["request.kind"].is_right
+        assert not found["request.urgency"].is_right
+    assert all(each.is_right for each in counted(graded(expect, {"request": first})).values())
+
+
+def test_an_answer_has_no_alternatives():
+    schema = {"properties": {"note": {"properties": {"any_of": {"items": {}}}}}}
+    leaves = graded({}, {"note": {"any_of": [1, 2, 3]}}, whole=True, schema=schema)
+
+    assert counted(leaves)["note.any_of[]"].answered == 3
+
+
 @pytest.mark.parametrize(
     ("rule", "expect", "answer", "right"),
     [

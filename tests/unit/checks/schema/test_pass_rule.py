@@ -74,6 +74,14 @@ def test_named_fields_must_be_right_and_others_need_not(make):
     assert scored(check, expect | {"total": 9}, expect)[0] is False
 
 
+def test_a_named_field_of_another_alternative_is_missing_where_none_is_right(make):
+    check, _ = make(schema={"properties": {"a": {}}}, **{"pass": {"fields": ["a.x"]}})
+    expect = {"a": {"any_of": [{"x": 1, "y": 2}, {"y": 2, "q": 1}]}}
+
+    assert scored(check, {"a": {"x": "wrong", "y": 2}}, expect)[0] is False
+    assert scored(check, {"a": {"y": 2, "q": 1}}, expect)[0] is True
+
+
 @pytest.mark.parametrize("order", ["given", "any"])
 def test_a_list_that_must_be_right_has_no_item_more(make, order):
     """Also where the schema says nothing of its items."""

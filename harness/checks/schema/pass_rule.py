@@ -68,7 +68,7 @@ FIELD_OPTIONS: Mapping[str, Any] = {
     },
     "score": {
         "enum": ["pass", "share"],
-        "description": "pass: a case scores 1 or 0; share: it scores the share that is right",
+        "description": "pass: a case scores 1 or 0; share: it scores the share that is right where it adheres",
     },
 }
 

@@ -102,6 +102,7 @@ def test_a_case_may_score_its_share(make):
         False, 0.75, {"adherence": True, "exact": False, "passed": False},
     )  # fmt: skip
     assert scored(check, "no JSON")[:2] == (False, 0.0)
+    assert scored(check, EXPECT | {"odd": 1})[:2] == (False, 0.0)  # all right, and not what the schema allows
     assert make(score="share", **{"pass": {"share": 0.75}})[0](json.dumps(EXPECT | {"total": 11}), EXPECT, "").passed
 
 

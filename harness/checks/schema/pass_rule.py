@@ -35,7 +35,7 @@ FIELD_OPTIONS: Mapping[str, Any] = {
                 "tolerance": {
                     "type": ["number", "string"],
                     "minimum": 0,
-                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$",
+                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$(?!\n)",
                     "description": "a number from 0, or a share of the expected number, such as 1%",
                 },
                 "as": {

@@ -122,6 +122,7 @@ def test_only_options_that_are_written_change_what_is_asked(make):
         ({"fields": {"total": {"tolerence": 1}}}, "check.fields.total.tolerence: expected one of the keys as, ignore"),
         ({"fields": {"total": {"tolerance": -1}}}, "check.fields.total.tolerance: expected a number from 0"),
         ({"fields": {"total": {"tolerance": "much"}}}, "check.fields.total.tolerance: expected a number from 0"),
+        ({"fields": {"total": {"tolerance": "1%\n"}}}, "check.fields.total.tolerance: expected a number from 0"),
         ({"fields": {"total": {"order": "any"}}}, "check.fields.total.order: expected order on a list, found a field "
          "that is number"),
         ({"fields": {"due": {"tolerance": 1}}}, "check.fields.due.tolerance: expected tolerance on a number"),

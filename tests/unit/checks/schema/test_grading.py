@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tunegate.harness.checks.schema.check import SchemaCheck
 from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, counted, share, wrong
 from tunegate.harness.checks.schema.schema_fields import schema_fields
+from tunegate.harness.checks.schema.values import read_quantity, same_value, unit_registry
 
 ORDER = {
     "type": "object",
@@ -190,6 +191,30 @@ def test_values_that_mean_the_same_are_right(rule, expect, answer, right):
     leaves = graded({"total": expect}, {"total": answer}, {"total": rule}, schema={})
 
     assert all(leaf.right for leaf in leaves) == right
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("5 m^2", "50000 cm²"), ("5 m squared", "5 sq m"), ("5 cubic meters", "5 m ^3"), ("36 km/h", "10 m / s"),
+        ("36 km per h", "10 m/s"), ("5 kg·m²/s²", "5 J"), ("5 kg m^2/s^2", "5 J"), ("50 %", "0.5"), ("5", "5"),
+    ],
+)  # fmt: skip
+def test_units_are_read_with_their_powers(one, other):
+    assert same_value(one, other, "quantity", 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5 m^9^9^9^9", "5 m^9 ^9", "5 m²^9", "5 m⁹⁹⁹⁹⁹⁹", "5 m^9⁹", "5 m squared^9", "5 sq m^9", "5 square m cubed",
+     "5 kcubic m^9", "5 cubic°^9", "5 m squared cubed", "5 m**9", "5 m^99", "5 m^x", "5 m··9"],
+)  # fmt: skip
+def test_a_power_of_a_power_is_no_quantity_and_never_reaches_pint(text, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(unit_registry(), "parse_units", asked.append)
+
+    assert read_quantity(text) is None
+    assert asked == []
 
 
 def test_what_is_ignored_may_be_missing_or_too_much():

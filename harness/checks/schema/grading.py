@@ -160,7 +160,7 @@ class Grader:
 
     def _best(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
         options = alternatives(expect)
-        best = max((self._grade(each, answer, where, name) for each in options), key=share)
+        best = max(self._beside_each(options, answer, where, name), key=share)
         if all(leaf.right for leaf in best):
             return best
         if len(best) == 1 and best[0].message:
@@ -169,6 +169,16 @@ class Grader:
         known = {leaf.name for leaf in best}
         others = dict.fromkeys(each for each in self._names(expect, name) if each not in known)
         return best + [Leaf(each, answered=False) for each in others]
+
+    def _beside_each(self, options: Sequence[Any], answer: Any, where: Where, name: str) -> list[Leaves]:
+        """An answer beside each alternative: the budget is each one's, but not inside lists in any order."""
+        graded, left, least = [], self._left, self._left
+        for each in options:
+            self._left = self._left if self._assigning else left
+            graded.append(self._grade(each, answer, where, name))
+            least = min(least, self._left)
+        self._left = least
+        return graded
 
     def _spend(self, values: int) -> None:
         if self._assigning:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.checks.schema.check import SchemaCheck
-from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, counted, share, wrong
+from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.schema_fields import schema_fields
 from tunegate.harness.checks.schema.values import read_quantity, same_value, unit_registry
 
@@ -239,6 +239,15 @@ def test_lists_that_take_too_long_are_a_finding():
     assert outcome.score == 0
     assert "expect.limit: lists in any order are too long to be compared" in map(str, outcome.findings)
     assert outcome.fields["items[].part"].right == 0
+
+
+def test_alternatives_that_are_lists_in_any_order_take_as_long_each():
+    rules, right = {"tags": FieldRule(order="any")}, [*range(120)]
+    expect = {"tags": {"any_of": [right, [*range(200, 320)], [*range(400, 520)]]}}
+
+    assert all(leaf.right for leaf in graded(expect, {"tags": right[::-1]}, rules))
+    with pytest.raises(ListsTooLong):
+        graded({"tags": [expect["tags"]] * 3}, {"tags": [right] * 3}, rules | {"tags[]": FieldRule(order="any")})
 
 
 def test_a_field_called_as_a_rate_has_another_name():

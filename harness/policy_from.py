@@ -35,8 +35,12 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
 from tunegate.harness.session import Session
 
-#: Settings that decide. So does the model: one that is called otherwise is held to a baseline that the change brings.
-RULES = ("cases", "baselines", "checks", "inconclusive", "model", "chat-template", "tokenizer")
+#: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is
+#: held to a baseline that the change brings; and a ledger elsewhere has not seen what was opened here.
+RULES = (
+    "cases", "baselines", "checks", "inconclusive", "model", "chat-template", "tokenizer",
+    "device", "dtype", "attention", "quantization", "ledger-remote",
+)  # fmt: skip
 HERE = "the rules of this change"
 
 

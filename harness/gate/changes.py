@@ -12,7 +12,7 @@ from tunegate.harness.baselines.ledger import LEDGER, read_ledger, render_event,
 from tunegate.harness.baselines.store import Baseline, read_baseline
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.files import canonical, digest, file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
@@ -139,7 +139,10 @@ def _unit_changes(old: Unit, new: Unit) -> Iterator[str]:
     yield from _marks(old, new, looser=True)
     both = _both(old, new)
     for name, part in PARTS.items():
-        if edited := [case for case, (was, now) in both.items() if part(old, was) != part(new, now)]:
+        # as their JSON: to Python true is 1
+        if edited := [
+            key for key, (was, now) in both.items() if canonical(part(old, was)) != canonical(part(new, now))
+        ]:
             yield f"{new.key}: {name} of {_cases(edited)} edited"
     for name, before, after in (
         ("suite", kind_name(old.suite, old.measure), kind_name(new.suite, new.measure)),

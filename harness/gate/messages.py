@@ -76,10 +76,10 @@ def _falls(facts: UnitVerdict) -> list[PartVerdict]:
 
 
 def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
-    """The margin of a part, or that of its unit, counted among all of the unit: few cases are no fall of it."""
-    if part.margin is not None:
-        return part.margin
-    return ((facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN) * facts.observations / part.n
+    """The margin of the unit, counted among all of it, since few cases are no fall of it; or a narrower of the part."""
+    whole = (facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN
+    of_unit = whole * facts.observations / part.n
+    return of_unit if part.margin is None else min(part.margin, of_unit)
 
 
 def _fall(part: PartVerdict) -> str:
@@ -95,8 +95,10 @@ def _parts_first(facts: UnitVerdict) -> str:
     if first.margin is None:
         known = "it" if first.label == first.name else first.name
         why = f"not gated; give {known} a margin under `parts` in task.yaml"
-    else:
+    elif first.base - first.mean > first.margin:
         why = f"more than its margin of {points(first.margin, signed=False)}, which chance may explain"
+    else:
+        why = f"within its margin of {points(first.margin, signed=False)}, but not within that of its unit"
     joint = "but" if facts.verdict in {"held", "improved", "cannot fall"} else "and"
     more = f"; so did {listed(others)}" if others else ""
     return f"{facts.verdict.capitalize()}, {joint} {_fall(first)}: {why}{more}."

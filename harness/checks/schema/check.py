@@ -57,7 +57,7 @@ class SchemaCheck:
     """Scores adherence (JSON that satisfies the schema) and, where a case has an `expect`, field by field.
 
     A case that has none passes when it adheres; `options` is what the fixture says of fields, and `score` what a case
-    scores: whether it passes, or the share that is right.
+    scores: whether it passes, or the share that is right, of an answer that adheres.
     """
 
     schema: Mapping[str, Any]
@@ -109,7 +109,7 @@ class SchemaCheck:
         passed = not flaws and self._pass.passes(right, leaves)
         rates = {"adherence": not flaws, "exact": not flaws and all(leaf.right for leaf in leaves)}
         return Outcome(
-            right if self._by_share else float(passed), (flaws + found)[:MAX_FINDINGS],
+            right if self._by_share and not flaws else float(passed), (flaws + found)[:MAX_FINDINGS],
             rates | ({"passed": passed} if self._by_share else {}), counted(leaves), passed,
         )  # fmt: skip
 

@@ -112,27 +112,30 @@ class Grader:
 
     def missing(self, expect: Any, name: str = ROOT, where: Where = (), message: str = "") -> Leaves:
         """Everything that is expected, where nothing of it is there."""
-        if options := alternatives(expect):
-            return self.missing(options[0], name, where, message)
         leaves = [Leaf(each, answered=False) for each in self._names(expect, name)]
         return _saying(message, where, leaves)
 
     def _rule(self, name: str) -> FieldRule:
         return self.rules.get(name, FieldRule())
 
-    def _names(self, value: Any, name: str) -> Iterator[str]:
-        """The name of each value that stands in a value, but for those that are ignored."""
+    def _names(self, value: Any, name: str, answered: bool = False) -> Iterator[str]:
+        """The name of each value that stands in a value, but for those that are ignored.
+
+        Of alternatives those of the first, and what the others have besides; an `answered` value has none.
+        """
         if self._rule(name).ignore:
             return
-        options = alternatives(value)
-        if options:
-            yield from self._names(options[0], name)
+        if not answered and (options := alternatives(value)):
+            first, *others = ([*self._names(each, name)] for each in options)
+            known = set(first)
+            yield from first
+            yield from dict.fromkeys(each for names in others for each in names if each not in known)
         elif value and isinstance(value, dict):
             for key, inner in value.items():
-                yield from self._names(inner, field_name(name, key))
+                yield from self._names(inner, field_name(name, key), answered)
         elif value and isinstance(value, list):
             for inner in value:
-                yield from self._names(inner, field_name(name, 0))
+                yield from self._names(inner, field_name(name, 0), answered)
         else:
             yield name
 
@@ -142,7 +145,7 @@ class Grader:
         if rule.ignore:
             return []
         if options:
-            return self._best(options, answer, where, name)
+            return self._best(expect, answer, where, name)
         if isinstance(expect, dict) and isinstance(answer, dict):
             return self._objects(expect, answer, where, name)
         if isinstance(expect, list) and isinstance(answer, list):
@@ -155,11 +158,27 @@ class Grader:
             return [Leaf(name, right=True)]
         return [Leaf(name, message=message, where=where, taken=self._taken(expect, answer, name))]
 
-    def _best(self, options: Sequence[Any], answer: Any, where: Where, name: str) -> Leaves:
-        best = max((self._grade(each, answer, where, name) for each in options), key=share)
+    def _best(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
+        options = alternatives(expect)
+        best = max(self._beside_each(options, answer, where, name), key=share)
+        if all(leaf.right for leaf in best):
+            return best
         if len(best) == 1 and best[0].message:
             best = [replace(best[0], message=f"expected {_either(options)}, found {show_json(answer)}")]
-        return best
+        # else a field that the closest alternative does not have would be neither right nor wrong
+        known = {leaf.name for leaf in best}
+        others = dict.fromkeys(each for each in self._names(expect, name) if each not in known)
+        return best + [Leaf(each, answered=False) for each in others]
+
+    def _beside_each(self, options: Sequence[Any], answer: Any, where: Where, name: str) -> list[Leaves]:
+        """An answer beside each alternative: the budget is each one's, but not inside lists in any order."""
+        graded, left, least = [], self._left, self._left
+        for each in options:
+            self._left = self._left if self._assigning else left
+            graded.append(self._grade(each, answer, where, name))
+            least = min(least, self._left)
+        self._left = least
+        return graded
 
     def _spend(self, values: int) -> None:
         if self._assigning:
@@ -190,7 +209,8 @@ class Grader:
 
     def _extra(self, value: Any, name: str, inside: str) -> Leaves:
         """What stands in an answer where nothing is expected; what is called by no known name counts for `inside`."""
-        names = list(islice(self._names(value, name), MOST_EXTRAS if self._assigning else max(1, self._extras)))
+        most = MOST_EXTRAS if self._assigning else max(1, self._extras)
+        names = list(islice(self._names(value, name, answered=True), most))
         self._extras -= 0 if self._assigning else len(names)
         self._spend(len(names))
         others = OTHER_KEYS if inside == ROOT else f"{inside}.{OTHER_KEYS}"

@@ -35,7 +35,7 @@ FIELD_OPTIONS: Mapping[str, Any] = {
                 "tolerance": {
                     "type": ["number", "string"],
                     "minimum": 0,
-                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$",
+                    "pattern": r"^[0-9]+(\.[0-9]+)? ?%$(?!\n)",
                     "description": "a number from 0, or a share of the expected number, such as 1%",
                 },
                 "as": {
@@ -68,7 +68,7 @@ FIELD_OPTIONS: Mapping[str, Any] = {
     },
     "score": {
         "enum": ["pass", "share"],
-        "description": "pass: a case scores 1 or 0; share: it scores the share that is right",
+        "description": "pass: a case scores 1 or 0; share: it scores the share that is right where it adheres",
     },
 }
 

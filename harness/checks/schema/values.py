@@ -22,7 +22,11 @@ _WRITTEN = tuple(
     for pattern in (rf"{_DAY}\s+(?:of\s+)?{_MONTH},?\s+(?P<year>\d{{4}})", rf"{_MONTH}\s+{_DAY},?\s+(?P<year>\d{{4}})")
 )
 _NUMERIC = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
-_QUANTITY = re.compile(r"([+-]?\d{1,30}(?:\.\d{1,30})?)\s*([^\W\d_]|[°%])?((?:[^\W\d_]|[°%/·*^²³ ]|(?<=\^)[1-9])*)")
+# one power of one digit a unit: pint would read m^9^9^9 as a tower, and never come back
+_WORD = r"(?!\w*(?:squared?|sq|cubic|cubed)\b)(?:[^\W\d_⁰¹²³⁴-⁹]|[°%])+"
+_UNIT = rf"(?:(?:square|sq|cubic) +{_WORD}|{_WORD}(?: +squared| +cubed| *\^[1-9]| *[¹²³⁴-⁹])?)"
+_UNITS = rf"{_UNIT}(?:(?: *[/·*] *| +){_UNIT})*"
+_QUANTITY = re.compile(rf"([+-]?\d{{1,30}}(?:\.\d{{1,30}})?)\s*({_UNITS})?")
 
 
 def read_date(value: Any) -> date | datetime | None:
@@ -85,7 +89,7 @@ def read_quantity(value: Any) -> Any:
     if not found:
         return None
     try:
-        return units.Quantity(Fraction(found[1]), units.parse_units(((found[2] or "") + found[3]).strip()))
+        return units.Quantity(Fraction(found[1]), units.parse_units(found[2] or ""))
     except Exception:  # whatever pint makes of a unit that nobody knows
         return None
 

@@ -259,6 +259,18 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
     assert told in second
 
 
+def test_how_the_model_is_computed_and_where_openings_are_counted_are_rules(repository):
+    git("init", "-q", "--bare", "elsewhere.git")
+    settings = {"attention": "eager", "device": "cpu", "dtype": "float32", "ledger-remote": "elsewhere.git",
+                "quantization": "8bit"}  # fmt: skip
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    Path("pyproject.toml").write_text("\n".join(["[tool.tunegate]", *lines, ""]))
+
+    told = [f"[tool.tunegate] {name}: not set -> {value}" for name, value in settings.items()]
+    assert gate().stdout.splitlines()[1].strip() == told[0]
+    assert decided()["altered"] == told
+
+
 def test_an_edit_of_the_chat_template_is_an_altered_rule(repository):
     Path("pyproject.toml").write_text('[tool.tunegate]\nchat-template = "chat.jinja"\n')
     Path("chat.jinja").write_text("{{ messages }}")

@@ -207,3 +207,30 @@ def test_a_verdict_with_an_interval_has_all_that_it_rests_on(judged, tmp_path, n
     path = replace(judged, verdicts=forged).write(tmp_path / "record.json").path
     with pytest.raises(Refused, match=rf"{name}: None is not of type 'number'"):
         read_record(path)
+
+
+PART = {
+    "name": "clean", "label": "no banned word", "n": 9, "base": 1.0, "mean": 0.5, "margin": 0.1,
+    "interval": [-0.7, -0.2], "p_worse": 0.01, "declared": "a complaint each", "fell": True,
+}  # fmt: skip
+UNGATED = PART | {"margin": None, "interval": None, "p_worse": None, "declared": "", "fell": False}
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        (PART | {"interval": None}, "interval: None is not of type 'array'"),
+        (PART | {"p_worse": None}, "p_worse: None is not of type 'number'"),
+        (UNGATED | {"interval": [0, 1]}, r"interval: \[0, 1\] is not of type 'null'"),
+        (PART, None),
+        (UNGATED, None),
+    ],
+)
+def test_a_part_with_a_margin_has_all_that_it_rests_on(judged, tmp_path, part, found):
+    forged = {"desk/triage": judged.verdicts["desk/triage"] | {"parts": [part]}}
+    path = replace(judged, verdicts=forged).write(tmp_path / "record.json").path
+    if found is None:
+        assert read_record(path).verdicts["desk/triage"]["parts"] == [part]
+        return
+    with pytest.raises(Refused, match=found):
+        read_record(path)

@@ -49,6 +49,16 @@ def test_other_weights_are_another_model(rules):
     assert not rule_changes(*rules(LESS, model="other-87654321", base="e" * 64)).altered
 
 
+def test_another_kind_of_value_is_another_expectation(tmp_path):
+    for name, value in (("old", True), ("new", 1)):
+        keys = {"expect": {"urgent": value}}
+        write_desk(tmp_path / name, 3, case_keys=lambda _, keys=keys: keys, check={"schema": {"type": "object"}})
+    old, new = (Rules(load_tasks(tmp_path / name), tmp_path / "baselines") for name in ("old", "new"))
+
+    assert rule_changes(old, new).altered == ("desk/triage: expect of 3 cases (c000, c001, c002) edited",)
+    assert not rule_changes(old, old).altered
+
+
 NOT_ARMED = "desk/triage: {}, critical, said to flip by themselves from now on, so not armed".format
 
 

@@ -66,6 +66,17 @@ def test_a_part_that_fell_without_a_margin_is_named_first(parted):
     assert judged.tasks["desk"]["reason"].endswith("Fell, and not gated: 'no banned word' of desk/triage.")
 
 
+def test_a_margin_wider_than_that_of_the_unit_silences_nothing(parted):
+    wide = {"clean": {"margin": 0.99, "reason": "hardly looked at"}}
+    judged = parted("1" * 82 + "0" * 38, "1" * 65 + "0" * 55, wide)
+
+    assert judged.verdicts[T]["reason"].startswith(
+        "Cannot fall, but 'no banned word' fell from 68.3 % to 54.2 %: within its margin of 99.0, but not within that "
+        "of its unit. Cannot fall: "
+    )
+    assert not judged.verdicts[T]["blocks"]
+
+
 def test_a_part_that_fell_beyond_its_margin_blocks_whatever_the_unit_does(parted):
     judged = parted("1" * 82 + "0" * 38, "1" * 65 + "0" * 55, CLEAN)
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.checks.schema.check import SchemaCheck
-from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, counted, share, wrong
+from tunegate.harness.checks.schema.grading import MOST_COMPARED, FieldRule, Grader, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.schema_fields import schema_fields
+from tunegate.harness.checks.schema.values import read_quantity, same_value, unit_registry
 
 ORDER = {
     "type": "object",
@@ -146,6 +147,28 @@ def test_one_of_several_answers_is_enough(expect, answer, found):
     assert said(graded(expect, answer)) == found
 
 
+FAULT = {"kind": "fault", "urgency": "now"}
+
+
+@pytest.mark.parametrize("first", [None, {"kind": "billing"}])
+@pytest.mark.parametrize("answer", [None, {"urgency": "never"}, {"kind": "other"}, []])
+def test_where_no_alternative_is_right_no_field_of_any_goes_uncounted(first, answer):
+    expect = {"request": {"any_of": [first, FAULT]}}
+    if answer == first:
+        answer = {}
+    for found in (counted(graded(expect, {"request": answer})), counted(graded(expect, {}))):
+        assert not found["request.kind"].is_right
+        assert not found["request.urgency"].is_right
+    assert all(each.is_right for each in counted(graded(expect, {"request": first})).values())
+
+
+def test_an_answer_has_no_alternatives():
+    schema = {"properties": {"note": {"properties": {"any_of": {"items": {}}}}}}
+    leaves = graded({}, {"note": {"any_of": [1, 2, 3]}}, whole=True, schema=schema)
+
+    assert counted(leaves)["note.any_of[]"].answered == 3
+
+
 @pytest.mark.parametrize(
     ("rule", "expect", "answer", "right"),
     [
@@ -170,6 +193,30 @@ def test_values_that_mean_the_same_are_right(rule, expect, answer, right):
     assert all(leaf.right for leaf in leaves) == right
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("5 m^2", "50000 cm²"), ("5 m squared", "5 sq m"), ("5 cubic meters", "5 m ^3"), ("36 km/h", "10 m / s"),
+        ("36 km per h", "10 m/s"), ("5 kg·m²/s²", "5 J"), ("5 kg m^2/s^2", "5 J"), ("50 %", "0.5"), ("5", "5"),
+    ],
+)  # fmt: skip
+def test_units_are_read_with_their_powers(one, other):
+    assert same_value(one, other, "quantity", 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5 m^9^9^9^9", "5 m^9 ^9", "5 m²^9", "5 m⁹⁹⁹⁹⁹⁹", "5 m^9⁹", "5 m squared^9", "5 sq m^9", "5 square m cubed",
+     "5 kcubic m^9", "5 cubic°^9", "5 m squared cubed", "5 m**9", "5 m^99", "5 m^x", "5 m··9"],
+)  # fmt: skip
+def test_a_power_of_a_power_is_no_quantity_and_never_reaches_pint(text, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(unit_registry(), "parse_units", asked.append)
+
+    assert read_quantity(text) is None
+    assert asked == []
+
+
 def test_what_is_ignored_may_be_missing_or_too_much():
     rules = {"note": FieldRule(ignore=True), "items": FieldRule(ignore=True)}
 
@@ -192,6 +239,15 @@ def test_lists_that_take_too_long_are_a_finding():
     assert outcome.score == 0
     assert "expect.limit: lists in any order are too long to be compared" in map(str, outcome.findings)
     assert outcome.fields["items[].part"].right == 0
+
+
+def test_alternatives_that_are_lists_in_any_order_take_as_long_each():
+    rules, right = {"tags": FieldRule(order="any")}, [*range(120)]
+    expect = {"tags": {"any_of": [right, [*range(200, 320)], [*range(400, 520)]]}}
+
+    assert all(leaf.right for leaf in graded(expect, {"tags": right[::-1]}, rules))
+    with pytest.raises(ListsTooLong):
+        graded({"tags": [expect["tags"]] * 3}, {"tags": [right] * 3}, rules | {"tags[]": FieldRule(order="any")})
 
 
 def test_a_field_called_as_a_rate_has_another_name():

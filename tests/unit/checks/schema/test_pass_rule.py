@@ -74,6 +74,14 @@ def test_named_fields_must_be_right_and_others_need_not(make):
     assert scored(check, expect | {"total": 9}, expect)[0] is False
 
 
+def test_a_named_field_of_another_alternative_is_missing_where_none_is_right(make):
+    check, _ = make(schema={"properties": {"a": {}}}, **{"pass": {"fields": ["a.x"]}})
+    expect = {"a": {"any_of": [{"x": 1, "y": 2}, {"y": 2, "q": 1}]}}
+
+    assert scored(check, {"a": {"x": "wrong", "y": 2}}, expect)[0] is False
+    assert scored(check, {"a": {"y": 2, "q": 1}}, expect)[0] is True
+
+
 @pytest.mark.parametrize("order", ["given", "any"])
 def test_a_list_that_must_be_right_has_no_item_more(make, order):
     """Also where the schema says nothing of its items."""
@@ -94,6 +102,7 @@ def test_a_case_may_score_its_share(make):
         False, 0.75, {"adherence": True, "exact": False, "passed": False},
     )  # fmt: skip
     assert scored(check, "no JSON")[:2] == (False, 0.0)
+    assert scored(check, EXPECT | {"odd": 1})[:2] == (False, 0.0)  # all right, and not what the schema allows
     assert make(score="share", **{"pass": {"share": 0.75}})[0](json.dumps(EXPECT | {"total": 11}), EXPECT, "").passed
 
 
@@ -113,6 +122,7 @@ def test_only_options_that_are_written_change_what_is_asked(make):
         ({"fields": {"total": {"tolerence": 1}}}, "check.fields.total.tolerence: expected one of the keys as, ignore"),
         ({"fields": {"total": {"tolerance": -1}}}, "check.fields.total.tolerance: expected a number from 0"),
         ({"fields": {"total": {"tolerance": "much"}}}, "check.fields.total.tolerance: expected a number from 0"),
+        ({"fields": {"total": {"tolerance": "1%\n"}}}, "check.fields.total.tolerance: expected a number from 0"),
         ({"fields": {"total": {"order": "any"}}}, "check.fields.total.order: expected order on a list, found a field "
          "that is number"),
         ({"fields": {"due": {"tolerance": 1}}}, "check.fields.due.tolerance: expected tolerance on a number"),

@@ -27,7 +27,6 @@ read_settings=$("$python" -I -c "$settings" "$root") || exit 4
 mapfile -t standing <<< "$read_settings"
 cases=${standing[0]} baselines=${standing[1]} model=${MODEL:-${standing[2]}}
 
-export GIT_LITERAL_PATHSPECS=1 # the name of a folder is no pattern
 started=$(mktemp) || exit 3
 code=0
 if [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
@@ -38,6 +37,7 @@ else
 fi
 
 mkdir -p "$baselines"
+export GIT_LITERAL_PATHSPECS=1 # the name of a folder is no pattern
 # what the recording wrote: what else lies there is nobody's to publish
 mapfile -d '' -t written < <(
   find "$baselines" -mindepth 3 -maxdepth 3 -type f -name '*.json' -newer "$started" -print0

@@ -8,17 +8,26 @@ readonly MOST=60000 # characters of a patch in the summary
 python=$1
 settings='import sys
 from pathlib import Path
-from tunegate.harness.core.errors import TunegateError
+from tunegate.harness.core.errors import TunegateError, show_path
 from tunegate.harness.evaluation.options import standing
+root = Path(sys.argv[1]).resolve()
 try:
-    print(*map(standing(Path()).get, ("cases", "baselines", "model")), sep="\n")
+    found = standing(Path())
 except TunegateError as error:
-    sys.exit(error)'
+    sys.exit(error)
+named = found["baselines"]
+baselines = named.resolve()
+inside = baselines.relative_to(root).parts if baselines.is_relative_to(root) else ()
+if not inside or inside[0] == ".git" or Path().resolve().is_relative_to(baselines):
+    sys.exit(f"baselines: expected a folder of their own in the repository, found {show_path(named)}")
+print(found["cases"], baselines, found["model"], sep="\n")'
 mkdir -p "$OUT" || exit 3
-read_settings=$("$python" -I -c "$settings") || exit 4
+root=$(git rev-parse --show-toplevel) || exit 3
+read_settings=$("$python" -I -c "$settings" "$root") || exit 4
 mapfile -t standing <<< "$read_settings"
 cases=${standing[0]} baselines=${standing[1]} model=${MODEL:-${standing[2]}}
 
+started=$(mktemp) || exit 3
 code=0
 if [[ $model =~ ^replay:([^=]+)=(.+)$ ]]; then
   "$python" -I -m tunegate record --name="${BASH_REMATCH[1]}" --from="${BASH_REMATCH[2]}" \
@@ -28,7 +37,18 @@ else
 fi
 
 mkdir -p "$baselines"
-git add --intent-to-add -- "$baselines" || exit 3 # so that new files are a part of the patch
+export GIT_LITERAL_PATHSPECS=1 # the name of a folder is no pattern
+# what the recording wrote: what else lies there is nobody's to publish
+mapfile -d '' -t written < <(
+  find "$baselines" -mindepth 3 -maxdepth 3 -type f -name '*.json' -newer "$started" -print0
+  if [ -d "$baselines/ledger" ]; then
+    find "$baselines/ledger" -mindepth 1 -maxdepth 1 -type f -name '*.json' -newer "$started" -print0
+  fi
+)
+rm -f "$started"
+if [ "${#written[@]}" -gt 0 ]; then # new files are a part of the patch
+  git add --intent-to-add -- "${written[@]}" || exit 3
+fi
 git diff --no-ext-diff --no-textconv --no-color --binary --output="$OUT/baselines.patch" -- "$baselines" || exit 3
 changed=$(git diff --no-ext-diff --name-only -- "$baselines" | wc -l)
 git reset --quiet -- "$baselines" # the index is as it was

@@ -54,6 +54,7 @@ class HttpClient:
             headers=headers,
             timeout=self._httpx.Timeout(None, connect=CONNECT_SECONDS),
             limits=self._httpx.Limits(max_connections=in_flight),
+            trust_env=urlsplit(url).scheme == "https",  # a proxy sees what is asked in the clear, the key too
         )
 
     async def close(self) -> None:

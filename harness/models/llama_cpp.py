@@ -48,7 +48,7 @@ def serving_gguf(path: Path, room: int, watch: Watch) -> Iterator[str]:
     """
     need("xllamacpp")
     with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-c", PROGRAM, str(path), NAME, str(SLOTS), str(SLOTS * room)]
+        command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(SLOTS), str(SLOTS * room)]
         process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         try:
             with watch(f"Loading {path.name} into llama.cpp"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -33,6 +34,7 @@ from tunegate.harness.core.reading import read_text
 from tunegate.harness.models.http_client import KEY
 
 PYTHON, ARGUMENTS = "TUNEGATE_VLLM_PYTHON", "TUNEGATE_VLLM_ARGS"
+HOW = f"name the Python of an environment that has it: export {PYTHON}=/path/to/venv/bin/python (docs/servers.md)"
 LOGS = Path(".tunegate/vllm")
 LOADING_SECONDS = 3600.0  # of the largest models from the slowest disks
 POLL_SECONDS, ANSWER_SECONDS = 0.5, 5.0
@@ -53,9 +55,11 @@ SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
 }  # fmt: skip
 SECRET = {KEY, "VLLM_API_KEY"}  # it listens on this machine alone, and the run asks it without one
+#: Or left out: a configuration of its own may set any of them, and a token is of no use where nothing is fetched.
 SET_HERE = {
     "--model", "--served-model-name", "--dtype", "--load-format", "--config-format", "--generation-config", "--host",
     "--port", "--api-key", "--enable-lora", "--lora-modules", "--max-loras", "--max-cpu-loras", "--max-lora-rank",
+    "--config", "--hf-token",
 }  # fmt: skip
 DEFAULTS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "4"}
 
@@ -74,23 +78,31 @@ def find_installation() -> Installation:
 
     Raises:
         CouldNotRun: none is named, or what is named has none.
+        Refused: its path is not absolute.
     """
-    python = Path(os.environ.get(PYTHON) or _configured() or "")
-    how = f"name the Python of an environment that has it: export {PYTHON}=/path/to/venv/bin/python (docs/servers.md)"
-    if not python.name:
-        raise CouldNotRun(f"--tg-model vllm:MODEL: expected an installation of vLLM, found none; {how}")
+    python = _named_python()
     try:
         done = subprocess.run(
             [python, "-I", "-c", ASK_VERSIONS], capture_output=True, text=True, timeout=60, check=True
         )
         found = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise CouldNotRun(f"{python}: expected a Python that has vLLM, found: {error}; {how}") from error
+        raise CouldNotRun(f"{python}: expected a Python that has vLLM, found: {error}; {HOW}") from error
     if not (version := found.get("vllm") or found.get("vllm-cpu")):
-        raise CouldNotRun(f"{python}: expected a Python that has vLLM, found one without it; {how}")
+        raise CouldNotRun(f"{python}: expected a Python that has vLLM, found one without it; {HOW}")
     built = f"{version} {found.get('torch', '')}"
     device = "cpu" if "vllm-cpu" in found or "+cpu" in built else "rocm" if "+rocm" in built else "cuda"
     return Installation(python, ".".join(version.split("+")[0].split(".")[:2]), device)
+
+
+def _named_python() -> Path:
+    named = os.environ.get(PYTHON) or _configured()
+    if not named:
+        raise CouldNotRun(f"--tg-model vllm:MODEL: expected an installation of vLLM, found none; {HOW}")
+    python = Path(os.path.expanduser(named))  # noqa: PTH111  (that of Path breaks at an unknown user)
+    if not python.is_absolute():  # else it is looked for where the run is, or on the PATH, or where its child is
+        raise Refused(f"{PYTHON}: expected an absolute path, found {shown(named)}; {HOW}")
+    return python
 
 
 def _configured() -> str:
@@ -104,14 +116,26 @@ def _configured() -> str:
 
 
 def further_arguments() -> list[str]:
-    """What the user adds to the server's command line, from the environment."""
+    """What the user adds to the server's command line, from the environment.
+
+    Raises:
+        Refused: the run sets one of them, or they are not arguments; whatever is here stands in records and logs.
+    """
     try:
-        found = shlex.split(os.environ.get(ARGUMENTS, ""))
+        given = shlex.split(os.environ.get(ARGUMENTS, ""))
     except ValueError as error:
         raise Refused(f"{ARGUMENTS}: expected arguments as in a shell, found {error}") from error
-    if ours := sorted({name for each in found if (name := each.partition("=")[0]) in SET_HERE}):
+    found = [_spelled(each) for each in given]
+    names = (each.partition("=")[0] for each in found if each.startswith("--"))
+    # a beginning of a name is taken for it
+    if ours := sorted({name for name in names if any(known.startswith(name) for known in SET_HERE)}):
         raise Refused(f"{ARGUMENTS}: expected arguments that the run does not set, found {', '.join(ours)}")
     return found
+
+
+def _spelled(argument: str) -> str:
+    """An option as the server reads it, which takes `_` in a name for `-`; a value is left as it is."""
+    return re.sub(r"^--[^=.]*", lambda name: name[0].replace("_", "-"), argument)
 
 
 class VllmProcess:

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
-from tunegate.harness.core.files import locked, stamped, write_json
+from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_json
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.llama_cpp import GGUF
@@ -59,10 +60,10 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
         # Merging and converting round, and what is served must be what was judged: it answers every case again.
         done = compare_served(scored, str(made), _means(scored, to), baselines, watch, runs)
         if done.is_shown:
-            _put(made, output, to, stamped({
+            _put(made, output, to, {
                 "schema_version": 1, "adapter": adapter_digest(scored.adapter), "weights": done.digest,
                 "verdicts": {unit: each["verdict"] for unit, each in done.record.verdicts.items()},
-            }))  # fmt: skip
+            })  # fmt: skip
     return done
 
 
@@ -108,17 +109,36 @@ def _check_output(output: Path, to: Form) -> None:
     if to == "gguf" and output.suffix != GGUF:
         raise Refused(f"{show_path(output)}: expected the name of a file that ends in {GGUF}, for --to gguf")
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
-    if not empty and not _marker(output, to).is_file():
-        raise Refused(f"{show_path(output)}: expected nothing there, or an export to replace, found something else")
+    if not empty and not _is_export(output, to):
+        raise Refused(
+            f"{show_path(output)}: expected nothing there, or an export to replace, found something else: its "
+            f"{_marker(output, to).name} is not there, or does not list what is; move it away, or name another place"
+        )
+
+
+def _is_export(output: Path, to: Form) -> bool:
+    try:
+        marker = read_object(_marker(output, to), most=MOST_SETTINGS)
+    except TunegateError:
+        return False
+    return is_as_stamped(marker) and marker.get("files") == _sizes(output)
+
+
+def _sizes(made: Path) -> dict[str, int]:
+    """The bytes of each file; -1 of what is none, and so of no export."""
+    paths = [path for path in made.iterdir() if path.name != MARKER] if made.is_dir() else [made]
+    return {path.name: path.stat().st_size if path.is_file() else -1 for path in paths}
 
 
 def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
-    """Move what was made to its place; what says that it is an export is there before it."""
-    if to == "merged":
-        write_json(made / MARKER, marker)
-        shutil.rmtree(output, ignore_errors=True)
-    else:
-        write_json(_marker(output, to), marker)
+    """Move what was made to its place; what says that it is an export is there before it.
+
+    What was there steps aside whole, so that a kill leaves no part of it.
+    """
+    _check_output(output, to)  # again, for merging takes its time
+    if output.exists():
+        os.replace(output, made.with_name(f"{made.name}.replaced"))
+    write_json(made / MARKER if to == "merged" else _marker(output, to), stamped(marker | {"files": _sizes(made)}))
     os.replace(made, output)
 
 

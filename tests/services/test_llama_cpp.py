@@ -16,6 +16,9 @@ import torch  # noqa: F401  (pytest inside pytest forgets what it loaded, and th
 import transformers  # noqa: F401
 
 from tests.support.project import Project
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.models.llama_cpp import serving_gguf
 from tunegate.harness.models.resolve import EMBEDDED
 
 SERVE = """
@@ -60,6 +63,18 @@ def desk(project: Project, process) -> Project:
     settings = f'[tool.tunegate]\nmodel = "openai:{process[1]}/v1#smollm2"\ndeadline = 60\n'
     (project.path / "pyproject.toml").write_text((project.path / "pyproject.toml").read_text() + settings)
     return project
+
+
+def test_a_module_of_the_working_directory_is_not_what_serves_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("xllamacpp", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')")
+    (tmp_path / "model.gguf").write_bytes(b"no model")
+    with pytest.raises(CouldNotRun, match=r"expected a model that llama\.cpp can load"):  # noqa: SIM117
+        with serving_gguf(tmp_path / "model.gguf", 64, quiet()):
+            pass
+
+    assert not (tmp_path / "ran").exists()
 
 
 IN_IDS = "--tg-tokenizer=smollm2"

@@ -367,6 +367,29 @@ def test_the_key_is_sent_and_a_server_that_repeats_it_does_not_show_it(key, monk
             outputs(of(server), requests())
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_what_is_asked_in_the_clear_goes_past_no_proxy(key, monkeypatch, name):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(answers()) as server, serving(answers()) as proxy:
+        monkeypatch.setenv(name, proxy.address)
+        outputs(of(meant_for(monkeypatch, server)), requests(texts=["?"]))
+
+    assert (len(proxy.asked), server.asked[0].headers["Authorization"]) == (0, f"Bearer {key}")
+
+
+def test_what_is_asked_over_https_goes_through_the_proxy_and_is_not_shown_to_it(key, monkeypatch):
+    monkeypatch.setenv("TUNEGATE_API_HOST", "api.example.com")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(answers()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.address)
+        with pytest.raises(CouldNotRun, match="found none in 6 tries: ProxyError: 501"):  # it takes no CONNECT
+            outputs(Server("openai:https://api.example.com/v1#m", quiet(), ModelOptions()), requests())
+
+    assert proxy.asked == []
+
+
 TOLD = {
     "a key of JSON twice": ('{"%s": 1, "%s": 2}', "found the key '[key]' twice"),
     "no JSON": ("<%s>", "<[key]>"),

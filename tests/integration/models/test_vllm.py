@@ -136,8 +136,27 @@ def test_arguments_that_the_run_sets_are_refused(monkeypatch, tiny_model):
         Vllm(f"vllm:{tiny_model}", quiet())
 
 
-def test_the_users_length_stands_in_the_engine(monkeypatch, opened, tmp_path):
-    monkeypatch.setenv(ARGUMENTS, "--max-model-len 64")
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("--api_key=s3cr3t", "--api-key"),
+        ("--api-k s3cr3t", "--api-k"),
+        ("--hf-token s3cr3t", "--hf-token"),
+        ("--hf_tok=s3cr3t", "--hf-tok"),
+        ("--served_model_name x", "--served-model-name"),
+        ("--config s3cr3t.yaml", "--config"),  # which could say any of them
+    ],
+)
+def test_in_any_spelling_that_the_server_takes(monkeypatch, tiny_model, given, found):
+    monkeypatch.setenv(ARGUMENTS, f"--seed 1 {given}")
+    with pytest.raises(Refused, match=f"arguments that the run does not set, found {found}$") as error:
+        Vllm(f"vllm:{tiny_model}", quiet())
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize("option", ["--max-model-len", "--max_model_len"])
+def test_the_users_length_stands_in_the_engine(monkeypatch, opened, tmp_path, option):
+    monkeypatch.setenv(ARGUMENTS, f"{option} 64")
     model = opened()
     assert (model.fingerprint.engine["arguments"], "max_model_len" in model.fingerprint.engine) == (
         "--max-model-len 64", False
@@ -237,6 +256,21 @@ def test_without_an_installation_it_says_how_to_name_one(monkeypatch, tiny_model
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
     with pytest.raises(CouldNotRun, match=f"expected an installation of vLLM, found none; name .* export {PYTHON}=/"):
         Vllm(f"vllm:{tiny_model}", quiet())
+
+
+@pytest.mark.parametrize("python", ["venv/bin/python", "./python", "python", "~nobody-of-that-name/python"])
+def test_a_python_is_named_by_its_whole_path(monkeypatch, tmp_path, tiny_model, python):
+    """Any other is looked for where the run happens to be, or where a child of it does."""
+    install(tmp_path / "venv/bin")
+    monkeypatch.setenv(PYTHON, python)
+    with pytest.raises(Refused, match=f"{PYTHON}: expected an absolute path, found {python}; name the Python of"):
+        Vllm(f"vllm:{tiny_model}", quiet())
+
+
+def test_a_python_may_lie_in_the_home(monkeypatch, tmp_path, tiny_model):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(PYTHON, "~/venv/python")
+    assert Vllm(f"vllm:{tiny_model}", quiet()).base.installation.python == tmp_path / "venv/python"
 
 
 def test_a_python_without_it_is_no_installation(monkeypatch, tiny_model):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -75,6 +76,57 @@ def test_an_export_is_replaced_and_anything_else_is_not(place, tmp_path):
     with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
         do(place, tmp_path / "mine")
     assert (tmp_path / "mine/thesis.tex").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("thesis.tex", "years of work"),
+        ("config.json", "{}"),  # of another model
+        (MARKER, "{}"),
+        (MARKER, "[" * 10**5),
+        (MARKER, json.dumps(stamped({"files": []}))),
+    ],
+)
+def test_an_export_that_became_something_else_is_not_replaced(place, tmp_path, name, text):
+    do(place, tmp_path / "merged")
+    (tmp_path / "merged" / name).write_text(text)
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "merged")
+    assert (tmp_path / "merged" / name).read_text() == text
+
+
+def test_what_is_put_there_during_an_export_stays(place, tmp_path, monkeypatch):
+    real, mine = export.merge, tmp_path / "merged/thesis.tex"
+
+    def merge(*given):
+        mine.parent.mkdir()
+        mine.write_text("years of work")
+        real(*given)
+
+    monkeypatch.setattr(export, "merge", merge)
+    with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
+        do(place, tmp_path / "merged")
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_kill_while_one_is_replaced_leaves_a_whole_one(place, tmp_path, monkeypatch):
+    do(place, tmp_path / "merged")
+    before, unlink = sorted(path.name for path in (tmp_path / "merged").iterdir()), os.unlink
+
+    def dies(path, **more):
+        unlink(path, **more)
+        if str(path).endswith("tokenizer.json"):
+            raise Killed
+
+    monkeypatch.setattr(os, "unlink", dies)
+    with pytest.raises(Killed):
+        do(place, tmp_path / "merged")
+    assert sorted(path.name for path in (tmp_path / "merged").iterdir()) == before
 
 
 def damage(folder):

@@ -257,6 +257,29 @@ def test_a_model_is_scored_by_pytest(runner, tiny_model):
     assert "replay-mine" not in patch
 
 
+def test_a_patch_holds_what_was_recorded_and_no_other_file_that_lies_there(runner):
+    write_answers(runner.root, 20)
+    for name in (".env", "replay-mine/desk/notes.txt", "replay-mine/token.json", "a/b/token.json", "ledger/key.pem"):
+        (runner.root / "baselines" / name).parent.mkdir(parents=True, exist_ok=True)
+        (runner.root / "baselines" / name).write_text("s3cr3t")
+    assert runner.run(mode="record", requests="requests.jsonl") == 0, runner.said
+    patch = (runner.temp / "tunegate/baselines.patch").read_text()
+
+    assert re.findall(r"^\+\+\+ b/(\S+)$", patch, re.MULTILINE)[-1] == "baselines/replay-mine/desk/triage.json"
+    assert "s3cr3t" not in patch + runner.summary.read_text()
+
+
+@pytest.mark.parametrize("folder", [".", "fixtures/..", "..", "../elsewhere", "/", ".git/info", "link"])
+def test_a_folder_of_baselines_that_is_more_than_that_is_refused(runner, folder):
+    (runner.root / "link").symlink_to(".")
+    (runner.root / "pyproject.toml").write_text(f"[tool.tunegate]\nbaselines = '{folder}'\n")
+    (runner.root / ".env").write_text("s3cr3t")
+
+    assert runner.run(mode="record", requests="requests.jsonl") == 4
+    assert "baselines: expected a folder of their own in the repository, found " in runner.said
+    assert not (runner.temp / "tunegate/baselines.patch").exists()
+
+
 def test_another_mode_is_refused(runner):
     assert runner.run(mode="recrod") == 4
     assert "mode: expected gate or record" in runner.said

@@ -173,7 +173,7 @@ def export(
     from tunegate.harness.release.export import export_adapter
 
     watch = watch_on(chatter(quiet, as_json))
-    record = _judged_record(adapter, run)
+    record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
     done = export_adapter(scored, output, to.value, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, show_path(output), baselines, as_json)
@@ -207,7 +207,7 @@ def parity(
     from tunegate.harness.parity.parity import compare_served, read_scored
 
     watch = watch_on(chatter(quiet, as_json))
-    record = _judged_record(adapter, run)
+    record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
     options = ModelOptions(
         str(device),
@@ -254,7 +254,7 @@ def _record_of(adapter: Path, run: Path | None) -> Record:
     return read_record(run) if run else find_record(project() / RUNS, sha)
 
 
-def _judged_record(adapter: Path, run: Path | None) -> Record:
+def _served_record(adapter: Path, run: Path | None) -> Record:
     """The record that is named, else the one that the adapter was released on, else its newest complete run."""
     from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release.served import released_record

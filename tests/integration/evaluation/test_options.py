@@ -481,7 +481,7 @@ def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
         "--git",
     }  # the prefix by itself, pytest's own, a diff's
     servers = {"--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel"}
-    servers |= {"--tensor-parallel-size", "--max-model-len"}
+    servers |= {"--tensor-parallel-size", "--max-model-len", "--api-key", "--hf-token", "--config"}
     accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore
 
     assert set(OPTION.findall(page.read_text())) - ours - others - servers - accelerates == set()

@@ -250,8 +250,7 @@ def _record_of(adapter: Path, run: Path | None) -> Record:
     from tunegate.harness.models.adapters import adapter_digest
     from tunegate.harness.release.release import find_record
 
-    sha = adapter_digest(adapter)
-    return read_record(run) if run else find_record(project() / RUNS, sha)
+    return read_record(run) if run else find_record(project() / RUNS, adapter_digest(adapter))
 
 
 def _served_record(adapter: Path, run: Path | None) -> Record:

@@ -78,13 +78,16 @@ def generate(
 
     # by opening, which is then read once; the widest first, so that what joins seldom makes a batch wider
     waiting = deque(sorted(rows, key=lambda row: (row.opening, -row.room)))
+    of_opening: dict[str, list[RequestState]] = {}
+    for row in waiting:
+        of_opening.setdefault(row.opening, []).append(row)
     batch = Batch(model, pad)
     while waiting or batch.rows:
         joining = _joining(waiting, batch.rows, budget)
         together = [*batch.rows, *joining]
         try:
             if joining:
-                batch.join(joining, [row for row in waiting if row.opening == joining[0].opening])
+                batch.join(joining, of_opening[joining[0].opening])
             finished = batch.advance()
         except (RuntimeError, MemoryError) as error:
             if len(together) == 1 or not should_reduce_batch_size(error):
@@ -126,12 +129,17 @@ class Batch:
     def _ends(self) -> set[int]:
         return set(self._model().generation_config.eos_token_id)
 
-    def join(self, rows: Sequence[RequestState], others: Sequence[RequestState]) -> None:
-        """Read the prompts of `rows`, all of one opening, which the `others` that wait share."""
+    @cached_property
+    def _last_only(self) -> dict[str, int]:
+        # a row of the vocabulary's size for each token of a prompt would be thrown away
+        return {"logits_to_keep": 1} if _takes(self._model(), "logits_to_keep") else {}
+
+    def join(self, rows: Sequence[RequestState], alike: Sequence[RequestState]) -> None:
+        """Read the prompts of `rows`; `alike` are all that have their opening, so that it is read once for them."""
         import torch
 
         with torch.inference_mode():
-            prefix, cache = self._read_prefix([*rows, *others])
+            prefix, cache = self._read_prefix(alike)
             same, width = len(prefix), max(len(row.prompt) for row in rows)
             gaps = [width - len(row.prompt) for row in rows]
             # The padding stands behind what is shared: so one cache fits every row, and every prompt ends at the right
@@ -189,12 +197,10 @@ class Batch:
         import torch
 
         model = self._model()
-        # a row of the vocabulary's size for each token of a prompt would be thrown away
-        last_only = {"logits_to_keep": 1} if _takes(model, "logits_to_keep") else {}
         places = (mask.cumsum(-1) - 1).clamp(min=0)[:, -len(ids[0]) :]
         read = model(
             input_ids=torch.tensor(ids, device=model.device), attention_mask=mask, position_ids=places, cache=cache,
-            use_cache=True, **last_only,
+            use_cache=True, **self._last_only,
         )  # fmt: skip
         return read.logits[:, -1].float()
 

@@ -12,8 +12,8 @@ from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Unit
 
-#: Nats a token between the judged and the served log-probability, on average: float16 beside float32 stays below .005,
-#: bfloat16 below .03, and 4 bits a weight below .3; another model is nats away.
+#: Nats a token between the judged and the served log-probability, on average: above the one coarsely rounded, above the
+#: other another model. Chosen so that honest float32 and float16 artefacts of the embedded model stay below the first.
 ROUNDED, OTHER = 0.05, 0.5
 MOST = 0.5  # of the answers
 #: Of the tokens of answers, those before the first difference: rounding to 16 bits leaves half of them or more, also

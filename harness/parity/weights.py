@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, AssertionError)
 Read = Callable[[str], "torch.Tensor | None"]
 MOST = 32  # matrices of each sort that are looked at, evenly over the layers
-#: Relative errors. float16 is off by .0003, bfloat16 by .002, 8 bits by .006, 4 bits by .07, 2 bits by .3 and more;
-#: another model's weights by 1.4.
+#: Relative errors. On the embedded model, the median matrix: float16 .0002, bfloat16 .0013, and in blocks of 32 rounded
+#: to 8 bits .0055, to 4 bits .10, to 2 bits .66. Between the limits weights count as coarsely rounded.
 ROUNDED, OTHER = 0.03, 0.9
 TINY = 1e-30  # of a norm: a matrix of zeros has none
 APPLIED = (0.5, 1.5)  # how often the adapter is in the weights: once

@@ -21,7 +21,7 @@ def test_shorter_rows_are_filled_up_behind_what_all_share(tiny_model, monkeypatc
         Batch, "_read", lambda self, *asked: read.append((asked[0], asked[1].tolist())) or seen(self, *asked)
     )
     rows = [RequestState([*range(5, 25), *own], "Sort.", Decoding(4), 0) for own in ([30, 31, 32], [40])]
-    Batch(lambda: model, pad=2).join(rows, [])
+    Batch(lambda: model, pad=2).join(rows, rows)
     assert read == [
         ([[*range(5, 25)]], [[1] * 20]),
         ([[30, 31, 32], [2, 2, 40]], [[1] * 23, [1] * 20 + [0, 0, 1]]),

@@ -250,9 +250,7 @@ def test_greedy_repeats_are_asked_in_other_batches_and_each_is_kept(local: Optio
     save(local.baselines, replace(made, noise={unit.key: Noise(20, 3, ("case00",)) for unit in task.units}), task.units)
     shapes: list[int] = []
     joined = Batch.join
-    monkeypatch.setattr(
-        Batch, "join", lambda self, rows, others: shapes.append(len(rows)) or joined(self, rows, others)
-    )
+    monkeypatch.setattr(Batch, "join", lambda self, rows, alike: shapes.append(len(rows)) or joined(self, rows, alike))
 
     record = judged(replace(local, record=True, repeats=2)).records[0]
 

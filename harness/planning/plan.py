@@ -144,6 +144,12 @@ class Plan:
         """The smallest true drop that is called regressed four times in five."""
         return self.power.smallest_drop(self.n, self.margin) if self.power and self.margin else None
 
+    @property
+    def has_little_to_lose(self) -> bool:
+        """Whether cases pass or fail, and the base passes fewer than the smallest drop that is found."""
+        known = self.unit.kind == "pass/fail" and self.seen.rate is not None and self.drop is not None
+        return bool(known and self.seen.rate < self.drop)  # type: ignore[operator]  # known: neither is None
+
     @cached_property
     def shown_gain(self) -> float | None:
         """The smallest true gain that is called improved four times in five."""

@@ -10,21 +10,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunegate.harness.core.formatting import change, percent
+from tunegate.harness.core.formatting import percent
 from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.planning.advice import advice_table
+from tunegate.harness.planning.amounts import amount, bare, counted, often
+from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
 from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.statistics.power import POWER
 
 COLUMNS = (
-    "unit", "cases", "margin", "flip\nrate", "held\nif no\nchange", "cases\nto\nhold",
-    "least\nmargin\nheld", "least\ndrop\nfound", "least\ngain\nshown",
+    "unit", "margin", "flip\nrate", "held if\nno change", "least\nmargin\nheld", "least\ndrop\nfound",
+    "least\ngain\nshown",
 )  # fmt: skip
 HALF = 30  # the cells of a strip on either side of no change, at most
+USUALLY = 0.9  # where the weakest unit passes less often, it is named
 STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
 LEGEND = (
     "The verdict to expect: R regressed, ? inconclusive, H held, I improved.",
     "Capitals: four times in five. Small letters, ?: more often than not. Dot: none.",
+    "Regressed: shown to be lower at all. Held: shown to be lower by less than the margin.",
 )
 MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, judge an adapter "
@@ -33,7 +38,10 @@ MEASURE = (
 
 
 def print_plans(console: Console, plans: Sequence[Plan]) -> None:
-    """The table, the strips, a sentence for each unit, and what they rest on; 80 columns do."""
+    """What to do about each unit and each task, then why: tables, strips and sentences; 80 columns do."""
+    console.print(advice_table(plans))
+    _print_lines(console, [*tasks_together(plans), *seals(plans)])
+    console.print()
     console.print(plan_table(plans))
     drawn = list(strips(plans, console.width))
     for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
@@ -41,21 +49,18 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
     if foretold := [each for each in plans if each.chances]:
         console.print()
         console.print(chances_table(foretold))
-    console.print()
-    for text in (
-        *(f"{each.unit.key}: {sentence(each)}" for each in plans),
-        *tasks_together(plans),
-        *seals(plans),
-        *sources(plans),
-    ):
+    _print_lines(console, [*(f"{each.unit.key}: {sentence(each)}" for each in plans), *sources(plans)])
+
+
+def _print_lines(console: Console, lines: Sequence[str]) -> None:
+    for text in ("", *lines) if lines else ():
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def plan_table(plans: Sequence[Plan]) -> Table:
     """Units down, numbers across: points where cases pass or fail, else the score's own unit."""
-    gain = next((f"+{_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    for name in (*COLUMNS, f"cases\nfor\n{gain}"):
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
         number = name != "unit"
         out.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for each in plans:
@@ -66,23 +71,13 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 def _cells(each: Plan) -> Iterator[str]:
     unit = each.unit
     yield unit.key
-    yield str(each.n)
-    yield _number(each.margin, unit)
-    yield percent(each.seen.spread) if unit.kind == "pass/fail" else _number(each.seen.spread, unit)
+    yield bare(each.margin, unit)
+    moves = percent(each.seen.spread) if unit.kind == "pass/fail" else bare(each.seen.spread, unit)
+    yield f"~{moves}" if each.seen.is_assumed else moves
     yield percent(each.chance)
-    yield _count(each.needed)
-    yield _number(each.held_margin, unit)
-    yield _number(each.drop, unit)
-    yield _number(each.shown_gain, unit)
-    yield _count(each.gain_cases)
-
-
-def _number(value: float | None, unit: Unit) -> str:
-    return change(value, unit.kind, signed=False)
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else str(value)
+    yield bare(each.held_margin, unit)
+    yield bare(each.drop, unit)
+    yield bare(each.shown_gain, unit)
 
 
 def chances_table(plans: Sequence[Plan]) -> Table:
@@ -113,19 +108,30 @@ def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
         known = [each for each in units if each.chances]
         if len(known) < 2 and not any(each.false_alarm for each in known):
             continue
-        equal, gained = passes_together(known)
-        alarm = 1 - math.prod(1 - each.false_alarm for each in known)
-        critical = f"; critical cases alone block it {_often(alarm)}" if alarm else ""
-        targets = [each for each in known if each.role == "target" and each.gain]
+        yield f"{task}: {_together(known, len(units) - len(known))}."
+
+
+def _together(known: Sequence[Plan], unknown: int) -> str:
+    equal, gained = passes_together(known)
+    alarm = 1 - math.prod(1 - each.false_alarm for each in known)
+    passes = {each.unit.name: passes_together([each])[0] for each in known}
+    weakest = min(passes, key=lambda name: passes[name])
+    blame = f", {weakest} by itself {often(passes[weakest])}" if len(known) > 1 and passes[weakest] < USUALLY else ""
+    out = f"nothing blocks an equal model {often(equal)}{blame}"
+    if unknown:
+        out += f" ({_units(unknown)} of which nothing is known left out)"
+    if alarm:
+        out += f"; critical cases alone block it {often(alarm)}"
+    targets = [each for each in known if each.role == "target" and each.gain]
+    if gained is not None and targets:
         names = ", ".join(each.unit.name for each in targets)
-        hoped = (
-            f"; to be released its targets must improve, and a gain of {100 * (targets[0].gain or 0.0):g} points on "
-            f"each ({names}) is shown, and nothing blocks, {_often(gained)}"
-            if gained and targets
-            else ""
-        )
-        more = f" (of {len(known)} of its {len(units)} units)" if len(known) < len(units) else ""
-        yield f"{task}: nothing blocks an equal model {_often(equal)}{more}{critical}{hoped}."
+        hoped = f"a gain of {100 * (targets[0].gain or 0.0):g} points on each ({names})"
+        out += f"; to be released its targets must improve, and {hoped} is shown, and nothing blocks, {often(gained)}"
+    return out
+
+
+def _units(count: int) -> str:
+    return "one unit" if count == 1 else f"{count} units"
 
 
 def seals(plans: Sequence[Plan]) -> Iterator[str]:
@@ -141,12 +147,12 @@ def _seal(each: Plan, split: CaseSplit) -> str:
             f"too few cases to seal some that would prove it at a release; {split.needed} would do, "
             f"{split.needed - split.needed // 4} of them sealed. Until then only the task's first complete run can."
         )
-    gain = f"a gain of {_amount(each.gain, each.unit)}" if each.gain else f"{_amount(each.margin, each.unit)} held"
+    gain = f"a gain of {amount(each.gain, each.unit)}" if each.gain else f"{amount(each.margin, each.unit)} held"
     short = split.gained < POWER and split.needed > each.n
     more = f" ({split.needed} cases in all would, four times in five)" if short else ""
     return (
-        f"seal {split.sealed} of these {_counted(each.n, each)}, asked at a release alone, and look at the other "
-        f"{split.open}: such a release shows {gain} {_often(split.gained)}{more}. Once they were looked at, unsealed "
+        f"seal {split.sealed} of these {counted(each.n, each)}, asked at a release alone, and look at the other "
+        f"{split.open}: such a release shows {gain} {often(split.gained)}{more}. Once they were looked at, unsealed "
         "cases prove nothing of what was chosen by them: only the first complete run of the task can."
     )
 
@@ -163,7 +169,7 @@ def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
         if len(plans) == 1:
             one = block[0]
             rows = [
-                (f"{_counted(n, one)}{' now' if n == one.n else ''}", one, n)
+                (f"{counted(n, one)}{' now' if n == one.n else ''}", one, n)
                 for n in (one.n // 2 or 1, one.n, 2 * one.n, 4 * one.n)
             ]
         label = max(len(name) for name in ("true change", *(name for name, _, _ in rows))) + 1
@@ -212,7 +218,7 @@ def _expected(each: Plan, n: int, true: float) -> str:
 def sentence(each: Plan) -> str:
     """What the cases of a unit can and cannot see."""
     if each.margin is None:
-        would = f"; {_counted(each.n, each)} would hold {_amount(each.held_margin, each.unit)}" if each.power else ""
+        would = f"; {counted(each.n, each)} would hold {amount(each.held_margin, each.unit)}" if each.power else ""
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
         return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
@@ -220,38 +226,40 @@ def sentence(each: Plan) -> str:
 
 
 def _held(each: Plan) -> str:
-    margin, chance = _amount(each.margin, each.unit), each.chance or 0.0
+    margin, chance = amount(each.margin, each.unit), each.chance or 0.0
     grouped = f" ({len(each.unit.cases)} cases)" if each.n != len(each.unit.cases) else ""
-    cases = f"{_counted(each.n, each)}{grouped}"
-    held = f"{cases} hold {margin} {_often(chance)} if nothing changed"
+    cases = f"{counted(each.n, each)}{grouped}"
+    held = f"{cases} hold {margin} {often(chance)} if nothing changed"
     if chance >= each.asked:
         return held
     if each.n < each.fewest:
         held = f"{cases} cannot hold {margin} without a gain"
-    between = f" ({' to '.join(map(str, each.needed_between))} at usual flip rates)" if each.needed_between else ""
+    low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
+    between = each.needed_between
+    rates = f" ({between[0]} to {between[1]} at flip rates of {low} to {high})" if between else ""
     more = f", or {each.answers_needed} answers to each" if each.answers_needed else ""
-    return f"{held}, and {each.needed}{more} would {_often(each.asked)}, which its task asks for{between}"
+    return f"{held}; so that all units of its task do four times in five, it takes {each.needed}{more}{rates}"
 
 
 def _drop(each: Plan) -> str:
     if each.drop is None or each.power is None or each.margin is None:
         return "no drop is found four times in five"
-    half = _often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
-    drop = f"a drop of {_amount(each.drop, each.unit)} is found four times in five, one of "
-    drop += f"{_amount(each.drop / 2, each.unit)} {half}"
-    if each.unit.kind == "continuous" or each.seen.rate is None or each.seen.rate >= each.drop:
+    half = often(each.power.prob_regressed(each.n, each.margin, -each.drop / 2))
+    drop = f"a drop of {amount(each.drop, each.unit)} is found four times in five, one of "
+    drop += f"{amount(each.drop / 2, each.unit)} {half}"
+    if not each.has_little_to_lose:
         return drop
-    passes = f"the base passes {percent(each.seen.rate)}, so there is little to lose"
-    return f"{passes}, and held says little: once there is more, {drop}"
+    return f"the base passes {percent(each.seen.rate)}, so held says little; once it passes more, {drop}"
 
 
 def _gain(each: Plan) -> str:
     known = each.seen.rate is not None and each.unit.kind == "pass/fail"
     start = f"from {percent(each.seen.rate)} " if known else ""
-    shown = f"a gain of {_amount(each.shown_gain, each.unit)}" if each.shown_gain else "no gain"
+    shown = f"a gain of {amount(each.shown_gain, each.unit)}" if each.shown_gain else "no gain"
     more = ""
     if each.gain_cases:
-        more = f", one of {_amount(each.gain, each.unit)} would take {_counted(each.gain_cases, each)}"
+        takes = "takes" if each.gain_cases <= each.n else "would take"
+        more = f", one of {amount(each.gain, each.unit)} {takes} {counted(each.gain_cases, each)}"
     return f"{start}{shown} is shown four times in five{more}"
 
 
@@ -264,21 +272,3 @@ def sources(plans: Sequence[Plan]) -> Iterator[str]:
         yield f"{source}: {', '.join(units)}."
     if any(each.seen.is_assumed for each in plans):
         yield MEASURE
-
-
-def _counted(n: int, each: Plan) -> str:
-    noun = "case" if each.n == len(each.unit.cases) else "observation"
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _amount(value: float | None, unit: Unit) -> str:
-    """`10 points`, or the bare number where scores are continuous."""
-    if value is None or unit.kind == "continuous":
-        return _number(value, unit)
-    return f"{round(100 * value, 1):g} points"
-
-
-def _often(chance: float) -> str:
-    if chance >= 0.995:
-        return "over 99 times in 100"
-    return f"{round(100 * chance)} times in 100" if chance >= 0.005 else "hardly ever"

@@ -1,0 +1,62 @@
+"""What to do about each unit, in a line: enough cases, how many more, or what has to be known first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from tunegate.harness.core.formatting import percent
+from tunegate.harness.planning.amounts import amount, bare
+from tunegate.harness.planning.plan import Plan
+
+TIGHTER = 0.6  # of the margin: where so little is held as well, a smaller one is worth a thought
+
+
+def advice_table(plans: Sequence[Plan]) -> Table:
+    """Units down: how many cases there are, how many it takes to hold the margin and to show the gain, what to do."""
+    gain = next((f"+{bare(each.gain, each.unit)}" for each in plans if each.gain), "gain")
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do"):
+        number = name not in ("unit", "role", "what to do")
+        out.add_column(name, justify="right" if number else "left", no_wrap=number or name == "role", overflow="fold")
+    for each in plans:
+        sealed = ", sealed" if each.unit.sealed else ""
+        out.add_row(
+            *map(Text, (each.unit.key, each.role + sealed, str(each.n), *_needed(each), "; ".join(advice(each))))
+        )
+    return out
+
+
+def _needed(each: Plan) -> Iterator[str]:
+    """Cases to hold and, of a target, to show the gain."""
+    for count in (each.needed, each.gain_cases if each.role == "target" else None):
+        yield "-" if count is None else str(count)
+
+
+def advice(each: Plan) -> Iterator[str]:
+    """What its number of cases asks for."""
+    if each.margin is None:
+        yield "declare a margin: it is not gated"
+        return
+    if each.power is None:
+        yield "measure how far it moves (--run)"
+        return
+    few = (each.chance or 0.0) < each.asked
+    if few:
+        yield f"{_more(each.needed, each)}, or hold {amount(each.held_margin, each.unit)}"
+    if each.role == "target" and not each.is_proven_elsewhere and each.gain_cases and each.gain_cases > each.n:
+        shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
+        yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"
+    elif not few and each.role != "target" and each.has_little_to_lose:
+        yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet"
+    elif not few and each.role != "target" and each.held_margin and each.held_margin < TIGHTER * each.margin:
+        yield f"enough; {amount(each.held_margin, each.unit)} would be held as well"
+    elif not few:
+        yield "enough"
+
+
+def _more(count: int | None, each: Plan) -> str:
+    return f"{(count or each.n) - each.n} more"

@@ -1,0 +1,32 @@
+"""Numbers of a plan in words: amounts in the score's own unit, counts of cases, chances."""
+
+from __future__ import annotations
+
+from tunegate.harness.core.formatting import change
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.planning.plan import Plan
+
+
+def bare(value: float | None, unit: Unit) -> str:
+    """The number alone: points where cases pass or fail, else the score's own unit."""
+    return change(value, unit.kind, signed=False)
+
+
+def amount(value: float | None, unit: Unit) -> str:
+    """`10 points`, or the bare number where scores are continuous."""
+    if value is None or unit.kind == "continuous":
+        return bare(value, unit)
+    return f"{round(100 * value, 1):g} points"
+
+
+def counted(n: int, each: Plan) -> str:
+    """`12 cases`; observations, where some are grouped."""
+    noun = "case" if each.n == len(each.unit.cases) else "observation"
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def often(chance: float) -> str:
+    """A chance, in times in 100."""
+    if chance >= 0.995:
+        return "over 99 times in 100"
+    return f"{round(100 * chance)} times in 100" if chance >= 0.005 else "less than once in 100"

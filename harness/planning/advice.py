@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunegate.harness.core.formatting import percent
-from tunegate.harness.planning.amounts import amount, bare
+from tunegate.harness.planning.amounts import amount, plain_number
 from tunegate.harness.planning.plan import Plan
 
 TIGHTER = 0.6  # of the margin: where so little is held as well, a smaller one is worth a thought
@@ -17,7 +17,7 @@ TIGHTER = 0.6  # of the margin: where so little is held as well, a smaller one i
 
 def advice_table(plans: Sequence[Plan]) -> Table:
     """Units down: how many cases there are, how many it takes to hold the margin and to show the gain, what to do."""
-    gain = next((f"+{bare(each.gain, each.unit)}" for each in plans if each.gain), "gain")
+    gain = next((f"+{plain_number(each.gain, each.unit)}" for each in plans if each.gain), "gain")
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("unit", "role", "cases", "to\nhold", f"to show\n{gain}", "what to do"):
         number = name not in ("unit", "role", "what to do")
@@ -25,7 +25,7 @@ def advice_table(plans: Sequence[Plan]) -> Table:
     for each in plans:
         sealed = ", sealed" if each.unit.sealed else ""
         out.add_row(
-            *map(Text, (each.unit.key, each.role + sealed, str(each.n), *_needed(each), "; ".join(advice(each))))
+            *map(Text, (each.unit.key, each.role + sealed, str(each.n), *_needed(each), "; ".join(next_steps(each))))
         )
     return out
 
@@ -36,7 +36,7 @@ def _needed(each: Plan) -> Iterator[str]:
         yield "-" if count is None else str(count)
 
 
-def advice(each: Plan) -> Iterator[str]:
+def next_steps(each: Plan) -> Iterator[str]:
     """What its number of cases asks for."""
     if each.margin is None:
         yield "declare a margin: it is not gated"

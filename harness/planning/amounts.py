@@ -7,7 +7,7 @@ from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.plan import Plan
 
 
-def bare(value: float | None, unit: Unit) -> str:
+def plain_number(value: float | None, unit: Unit) -> str:
     """The number alone: points where cases pass or fail, else the score's own unit."""
     return change(value, unit.kind, signed=False)
 
@@ -15,11 +15,11 @@ def bare(value: float | None, unit: Unit) -> str:
 def amount(value: float | None, unit: Unit) -> str:
     """`10 points`, or the bare number where scores are continuous."""
     if value is None or unit.kind == "continuous":
-        return bare(value, unit)
+        return plain_number(value, unit)
     return f"{round(100 * value, 1):g} points"
 
 
-def counted(n: int, each: Plan) -> str:
+def case_count(n: int, each: Plan) -> str:
     """`12 cases`; observations, where some are grouped."""
     noun = "case" if each.n == len(each.unit.cases) else "observation"
     return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -13,7 +13,7 @@ from rich.text import Text
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.advice import advice_table
-from tunegate.harness.planning.amounts import amount, bare, counted, often
+from tunegate.harness.planning.amounts import amount, case_count, often, plain_number
 from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
 from tunegate.harness.planning.split import CaseSplit
@@ -71,13 +71,13 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 def _cells(each: Plan) -> Iterator[str]:
     unit = each.unit
     yield unit.key
-    yield bare(each.margin, unit)
-    moves = percent(each.seen.spread) if unit.kind == "pass/fail" else bare(each.seen.spread, unit)
+    yield plain_number(each.margin, unit)
+    moves = percent(each.seen.spread) if unit.kind == "pass/fail" else plain_number(each.seen.spread, unit)
     yield f"~{moves}" if each.seen.is_assumed else moves
     yield percent(each.chance)
-    yield bare(each.held_margin, unit)
-    yield bare(each.drop, unit)
-    yield bare(each.shown_gain, unit)
+    yield plain_number(each.held_margin, unit)
+    yield plain_number(each.drop, unit)
+    yield plain_number(each.shown_gain, unit)
 
 
 def chances_table(plans: Sequence[Plan]) -> Table:
@@ -151,7 +151,7 @@ def _seal(each: Plan, split: CaseSplit) -> str:
     short = split.gained < POWER and split.needed > each.n
     more = f" ({split.needed} cases in all would, four times in five)" if short else ""
     return (
-        f"seal {split.sealed} of these {counted(each.n, each)}, asked at a release alone, and look at the other "
+        f"seal {split.sealed} of these {case_count(each.n, each)}, asked at a release alone, and look at the other "
         f"{split.open}: such a release shows {gain} {often(split.gained)}{more}. Once they were looked at, unsealed "
         "cases prove nothing of what was chosen by them: only the first complete run of the task can."
     )
@@ -169,7 +169,7 @@ def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
         if len(plans) == 1:
             one = block[0]
             rows = [
-                (f"{counted(n, one)}{' now' if n == one.n else ''}", one, n)
+                (f"{case_count(n, one)}{' now' if n == one.n else ''}", one, n)
                 for n in (one.n // 2 or 1, one.n, 2 * one.n, 4 * one.n)
             ]
         label = max(len(name) for name in ("true change", *(name for name, _, _ in rows))) + 1
@@ -218,7 +218,7 @@ def _expected(each: Plan, n: int, true: float) -> str:
 def sentence(each: Plan) -> str:
     """What the cases of a unit can and cannot see."""
     if each.margin is None:
-        would = f"; {counted(each.n, each)} would hold {amount(each.held_margin, each.unit)}" if each.power else ""
+        would = f"; {case_count(each.n, each)} would hold {amount(each.held_margin, each.unit)}" if each.power else ""
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
         return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
@@ -228,7 +228,7 @@ def sentence(each: Plan) -> str:
 def _held(each: Plan) -> str:
     margin, chance = amount(each.margin, each.unit), each.chance or 0.0
     grouped = f" ({len(each.unit.cases)} cases)" if each.n != len(each.unit.cases) else ""
-    cases = f"{counted(each.n, each)}{grouped}"
+    cases = f"{case_count(each.n, each)}{grouped}"
     held = f"{cases} hold {margin} {often(chance)} if nothing changed"
     if chance >= each.asked:
         return held
@@ -259,7 +259,7 @@ def _gain(each: Plan) -> str:
     more = ""
     if each.gain_cases:
         takes = "takes" if each.gain_cases <= each.n else "would take"
-        more = f", one of {amount(each.gain, each.unit)} {takes} {counted(each.gain_cases, each)}"
+        more = f", one of {amount(each.gain, each.unit)} {takes} {case_count(each.gain_cases, each)}"
     return f"{start}{shown} is shown four times in five{more}"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.support.records import record, save, write_desk, write_policy
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.planning.advice import advice
+from tunegate.harness.planning.advice import next_steps
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import passes_together, plan_units
 from tunegate.harness.planning.render import MEASURE, print_plans, sentence
@@ -122,8 +122,8 @@ SENTENCES = {
         "1" * 45 + "0" * 15,
         "60 cases hold 5 points 43 times in 100 if nothing changed; so that all units of its task do four times in "
         "five, it takes 149 (108 to 288 at flip rates of 2.0 % to 10.0 %); a drop of 12.8 points is found four times "
-        "in five, one of 6.4 points 40 times in 100; from 75.0 % a gain of 12.8 points is shown four times in five, one "
-        "of 5 points would take 225 cases.",
+        "in five, one of 6.4 points 40 times in 100; from 75.0 % a gain of 12.8 points is shown four times in five, "
+        "one of 5 points would take 225 cases.",
     ),
     "nearly enough": (
         {"n": 100, "margin": 0.05},
@@ -303,12 +303,12 @@ def test_what_to_do(told, tmp_path, name):
     write_policy(tmp_path / "fixtures", triage=policy)
 
     [found] = plan_units(load_tasks(tmp_path / "fixtures"), past_of(tmp_path, base))
-    assert "; ".join(advice(found)) == expected[0]
+    assert "; ".join(next_steps(found)) == expected[0]
 
 
 def test_what_is_not_known_has_to_be_measured_and_what_has_no_margin_declared(fluent):
-    assert [*advice(fluent(None, 0.07))] == ["declare a margin: it is not gated"]
-    assert [*advice(fluent(0.02, None))] == ["measure how far it moves (--run)"]
+    assert [*next_steps(fluent(None, 0.07))] == ["declare a margin: it is not gated"]
+    assert [*next_steps(fluent(0.02, None))] == ["measure how far it moves (--run)"]
 
 
 def test_the_unit_that_costs_most_is_named(told, tmp_path):

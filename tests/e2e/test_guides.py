@@ -110,6 +110,12 @@ def test_a_model_that_answers_elsewhere_is_recorded_and_gated_as_its_guide_says(
     assert follow("recorded.md", tmp_path / "project", home) == 9
 
 
+def test_a_hosted_tune_is_left_as_its_guide_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("leaving-a-hosted-tune.md", tmp_path / "project", home) == 6
+
+
 def test_a_kind_of_check_of_ones_own_is_one_file_and_a_line_of_settings(tmp_path, home):
     (tmp_path / "project").mkdir()
 

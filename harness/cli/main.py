@@ -16,7 +16,7 @@ from tunegate.harness.cli.common import Command, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.recorded import prompts, record
-from tunegate.harness.cli.release import export, parity, release, retire, verify
+from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.training import diagnose, train
 from tunegate.harness.core.errors import CouldNotRun
@@ -36,6 +36,7 @@ COMMANDS = (
     (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
     (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
+    (sign, "Sign a released adapter.", "tunegate sign adapters/support --key release-key.pem"),
     (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
     (parity, "Show that what is served was judged.", "tunegate parity adapters/support --model models/support.gguf"),
     (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),

@@ -1,4 +1,4 @@
-"""What leaves the house: release, retire, verify, export and parity."""
+"""What leaves the house: release, retire, sign, verify, export and parity."""
 
 from __future__ import annotations
 
@@ -134,15 +134,36 @@ def retire(
     console.print("commit what changed below the baselines")
 
 
-def verify(adapter: Adapter, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Check a released adapter's digests again, on any machine, without torch."""
-    from tunegate.harness.release.manifest import read_manifest, verify_release
+def verify(
+    adapter: Adapter,
+    key: Annotated[Path | None, shared("key")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a released adapter's digests again, on any machine, without torch; with --key, who signed it, too."""
+    from tunegate.harness.release.manifest import SIGNATURE, read_manifest, verify_release
+    from tunegate.harness.release.signing import verify_signature
 
     lines = verify_release(adapter)
+    if key:
+        lines.append(verify_signature(adapter, key))
+    elif (adapter / SIGNATURE).exists():
+        lines.append(f"{SIGNATURE}: not looked at; tunegate verify --key FILE.pem does")
     if as_json:
         print_json(read_manifest(adapter))
         return
     for line in lines:
+        chatter(quiet).print(line, markup=False)
+
+
+def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = False) -> None:
+    """Sign a released adapter with the private key in a PEM file; tunegate verify --key PUBLIC.pem requires it.
+
+    The key lies on an elliptic curve; its password, if it has one, is read from TUNEGATE_KEY_PASSWORD.
+    """
+    from tunegate.harness.release.signing import sign_release
+
+    for line in sign_release(adapter, key):
         chatter(quiet).print(line, markup=False)
 
 

@@ -125,6 +125,7 @@ TABLE = (
     Option("contains", "Refuse if an event of this branch or commit is missing here", "GITREF"),
     Option("withdraw", "Take the release of the adapter back; the one before is the last again", type=bool,
            default=False),
+    Option("key", "A PEM key on an elliptic curve: the private one signs, the public one verifies", "FILE.pem", Path),
     Option("reason", "Why the release is withdrawn, or the unit retired", "TEXT"),
     Option("name", "What the outputs are called; their baselines lie in replay-NAME/", "NAME"),
     Option("render", "Also write each prompt as this model's chat template does: smollm2, a folder, a Hub id", "MODEL"),

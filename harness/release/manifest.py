@@ -16,13 +16,13 @@ from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
-MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
+MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, PARITY, MANIFEST})
+    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, PARITY, MANIFEST, SIGNATURE})
 
 
 def make_manifest(

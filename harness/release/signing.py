@@ -1,0 +1,75 @@
+"""Signatures of released adapters, in OpenSSF's form: whoever has the public key knows who released it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.release.manifest import SIGNATURE, verify_release
+
+PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable that has it
+
+
+def sign_release(adapter: Path, key: Path) -> list[str]:
+    """Sign a released adapter's files, once they are found as they were released; a line for each thing done.
+
+    Args:
+        adapter: its folder; the signature, `release.sig`, replaces an earlier one there.
+        key: a private key on an elliptic curve, as PEM; the environment has its password, if it has one.
+
+    Raises:
+        Refused: the adapter is not as it was released, or the key is none.
+        CouldNotRun: the library is missing.
+    """
+    lines = verify_release(adapter)
+    signer, password = need("model_signing.signing").Config(), os.environ.get(PASSWORD)
+    secret = password.encode() if password else None  # the library says that it takes a text, and takes bytes
+    _use(key, "a private key on an elliptic curve, as PEM", lambda: signer.use_elliptic_key_signer(
+        private_key=key, password=secret))  # fmt: skip
+    signer.set_hashing_config(_hashed())
+    with tempfile.TemporaryDirectory() as apart:  # the library writes where it stands, and a kill would leave a half
+        made = Path(apart) / SIGNATURE
+        signer.sign(adapter, made)
+        write_atomically(adapter / SIGNATURE, made.read_text("utf-8"))
+    return [lines[-1], f"signed: {show_path(adapter / SIGNATURE)}"]
+
+
+def verify_signature(adapter: Path, key: Path) -> str:
+    """See that the owner of a key signed a folder as it stands; says so.
+
+    Raises:
+        Refused: there is no signature, it is another one's, or of other files.
+        CouldNotRun: the library is missing.
+    """
+    if not (adapter / SIGNATURE).is_file():
+        raise Refused(f"{show_path(adapter / SIGNATURE)}: expected a signature, found none; tunegate sign writes one")
+    verifier = need("model_signing.verifying").Config()
+    _use(key, "a public key on an elliptic curve, as PEM", lambda: verifier.use_elliptic_key_verifier(public_key=key))
+    verifier.set_hashing_config(_hashed())
+    try:
+        verifier.verify(adapter, adapter / SIGNATURE)
+    except Exception as error:  # each kind of key and of damage raises another one
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Refused(
+            f"{show_path(adapter / SIGNATURE)}: expected the signature of {show_path(key)} over the files as they "
+            f"stand, found another ({said})"
+        ) from error
+    return f"signed by the owner of {show_path(key)}"
+
+
+def _hashed() -> Any:
+    """All files of the folder but the signature itself."""
+    return need("model_signing.hashing").Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+
+
+def _use(key: Path, expected: str, use: Any) -> None:
+    try:
+        use()
+    except Exception as error:  # a missing file, no PEM, another kind of key, a wrong password
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Refused(f"--key {show_path(key)}: expected {expected}, found none that can be used ({said})") from error

@@ -1,0 +1,133 @@
+"""Signatures: who has the public key knows who released an adapter, and that nothing was changed since."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from typer.testing import CliRunner
+
+from tests.unit.release.test_release import MOST, T, desk  # noqa: F401  (a fixture)
+from tunegate.harness.cli.main import app
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.release.manifest import MANIFEST, SIGNATURE, verify_release
+from tunegate.harness.release.signing import PASSWORD, sign_release, verify_signature
+
+OPEN = "open sesame"
+
+
+@pytest.fixture
+def released(desk):  # noqa: F811
+    """The folder of a released adapter."""
+    adapter = desk.adapter()
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    return adapter
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """A function that writes a pair of keys, and returns their files: the private one, the public one."""
+
+    def write(name: str = "key", kind=None, password: str = ""):
+        private = kind or ec.generate_private_key(ec.SECP256R1())
+        hidden = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+        files = tmp_path / f"{name}.pem", tmp_path / f"{name}.pub"
+        files[0].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+        files[1].write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        return files
+
+    return write
+
+
+def test_what_was_signed_is_verified_by_the_public_key_alone(released, keys):
+    private, public = keys()
+    assert sign_release(released, private)[-1].startswith("signed: ")
+    private.unlink()
+
+    assert verify_signature(released, public).startswith("signed by the owner of ")
+    assert verify_release(released)  # the signature is no foreign file
+
+
+def test_the_signature_of_another_key_is_refused(released, keys):
+    sign_release(released, keys()[0])
+    with pytest.raises(Refused, match=r"release\.sig: expected the signature of .*other\.pub"):
+        verify_signature(released, keys("other")[1])
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "README.md", "adapter_model.safetensors"])
+def test_a_file_that_changed_since_is_found(released, keys, name):
+    private, public = keys()
+    sign_release(released, private)
+    (released / name).write_text((released / name).read_text() + " ")
+    with pytest.raises(Refused, match="over the files as they stand, found another"):
+        verify_signature(released, public)
+
+
+def test_a_file_that_was_added_since_is_found(released, keys):
+    private, public = keys()
+    sign_release(released, private)
+    (released / ".gitattributes").write_text("")
+    with pytest.raises(Refused, match="over the files as they stand, found another"):
+        verify_signature(released, public)
+
+
+def test_without_a_signature_the_key_is_not_satisfied(released, keys):
+    with pytest.raises(Refused, match=r"release\.sig: expected a signature, found none; tunegate sign writes one"):
+        verify_signature(released, keys()[1])
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, 2", "\0"])
+def test_a_damaged_signature_is_refused(released, keys, text):
+    (released / SIGNATURE).write_text(text)
+    with pytest.raises(Refused, match=r"release\.sig: expected the signature of"):
+        verify_signature(released, keys()[1])
+
+
+def test_only_what_is_as_it_was_released_is_signed(released, desk, keys):  # noqa: F811
+    with pytest.raises(Refused, match="expected a release manifest, found none"):
+        sign_release(desk.adapter("tuned", "0.7"), keys()[0])
+    (released / "README.md").write_text("edited")
+    with pytest.raises(Refused, match=r"found README\.md changed or gone"):
+        sign_release(released, keys()[0])
+    assert not (released / SIGNATURE).exists()
+
+
+@pytest.mark.parametrize("bad", ["missing", "public", "another kind", "no password"])
+def test_a_key_that_cannot_sign_is_refused_and_nothing_written(released, keys, tmp_path, bad):
+    key = {
+        "missing": lambda: tmp_path / "none.pem",
+        "public": lambda: keys()[1],
+        "another kind": lambda: keys("ed", ed25519.Ed25519PrivateKey.generate())[0],
+        "no password": lambda: keys("hidden", password=OPEN)[0],
+    }[bad]()
+    with pytest.raises(
+        Refused, match="expected a private key on an elliptic curve, as PEM, found none that can be used"
+    ):
+        sign_release(released, key)
+    assert not (released / SIGNATURE).exists()
+
+
+def test_the_password_of_a_key_comes_from_the_environment(released, keys, monkeypatch):
+    private, public = keys("hidden", password=OPEN)
+    monkeypatch.setenv(PASSWORD, OPEN)
+    sign_release(released, private)
+    assert verify_signature(released, public)
+    assert "sesame" not in (released / SIGNATURE).read_text()
+
+
+def test_the_commands_sign_and_verify(released, keys, monkeypatch):
+    private, public = keys()
+    monkeypatch.chdir(released.parent)
+    signed = CliRunner().invoke(app, ["sign", "adapter", f"--key={private}"])
+    assert signed.exit_code == 0, signed.output
+    verified = CliRunner().invoke(app, ["verify", "adapter", f"--key={public}"])
+    assert (verified.exit_code, verified.output.splitlines()[-1].partition(" of ")[0]) == (0, "signed by the owner")
+    assert CliRunner().invoke(app, ["verify", "adapter"]).output.splitlines()[-1] == (
+        "release.sig: not looked at; tunegate verify --key FILE.pem does"
+    )

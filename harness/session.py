@@ -18,6 +18,7 @@ from tunegate.harness.baselines.lookup import (
     check_released,
     difference_notes,
     engine_notes,
+    opening_notes,
     record_reference,
     recorded_completions,
     release_notes,
@@ -31,7 +32,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import locked, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
+from tunegate.harness.evaluation.engines import answers_beside, ask_here
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
@@ -69,7 +70,7 @@ class Candidate:
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
-    elsewhere: Mapping[str, Model] = field(default_factory=dict)  # who gave the references of another engine
+    beside: Mapping[str, Model] = field(default_factory=dict)  # who of the references answers beside it
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -162,7 +163,7 @@ class Session:
         self._tell_openings(waiting)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
-            candidate = self._on_one_engine(waiting.pop(0), watch)
+            candidate = self._ask_beside(waiting.pop(0), watch)
             sidecar = self._sidecar(candidate)
             record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
             self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
@@ -203,12 +204,8 @@ class Session:
                 raise Refused(
                     f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
                 )
-        sealed, found = [unit.key for unit in self.selected if unit.sealed], len(self.options.adapters)
-        if sealed and found > 1:
-            raise Refused(
-                f"--tg-sealed opens the cases of {', '.join(sealed)} for one chosen adapter, found {found}; choose it "
-                "on the open ones, without --tg-sealed"
-            )
+        if not self.options.replays:  # whose outputs were given before
+            check_openable([unit for unit in self.selected if unit.sealed], self.options)
 
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
@@ -225,30 +222,30 @@ class Session:
         reuses = self.options.record and not self.options.fresh and not is_server(self.options.model)
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
-        elsewhere = self._elsewhere(references, model.fingerprint, watch)
-        return Candidate(adapter, model, rescored, trained, known, seen, elsewhere)
+        beside = self._beside(references, model.fingerprint, watch)
+        return Candidate(adapter, model, rescored, trained, known, seen, beside)
 
-    def _elsewhere(self, references: Mapping[str, Record], fingerprint: Fingerprint, watch: Watch) -> dict[str, Model]:
-        """Who gave the references of another engine: the base, and the last release if its adapter is found."""
+    def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint, watch: Watch) -> dict[str, Model]:
+        """Who is asked beside the candidate: the base, and the last release if its adapter is found."""
         found = {}
         for name, each in references.items():
-            if self.options.against == BASELINE and is_elsewhere(each, fingerprint):
+            if self.options.against == BASELINE and answers_beside(each, fingerprint, self.selected):
                 is_adapter = each.fingerprint["subject"].get("adapter")
                 adapter = released_adapter(self.options.baselines, each, watch) if is_adapter else None
                 found[name] = self._model(adapter, watch)
         return found
 
-    def _on_one_engine(self, candidate: Candidate, watch: Watch) -> Candidate:
-        """The candidate with the references of another engine asked again on its own."""
-        if not candidate.elsewhere:
+    def _ask_beside(self, candidate: Candidate, watch: Watch) -> Candidate:
+        """The candidate with the answers of those that are asked beside it, on its engine."""
+        if not candidate.beside:
             return candidate
         references = {name: each.record for name, each in candidate.references.items()}
         with closing(Store(store_path(), self.options.cache_size)) as store:
             models = {
                 name: Cached(model, store, fresh=self.options.fresh and name not in self._asked_here)
-                for name, model in candidate.elsewhere.items()
+                for name, model in candidate.beside.items()
             }
-            here, engines = ask_here(references, models, self._asked, watch, self.options.sealed)
+            here, engines = ask_here(references, models, self._asked, watch, self.options.repeats)
         self._asked_here |= models.keys()  # many adapters, one base
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
         return replace(candidate, references=rescored, engines=engines)
@@ -302,7 +299,10 @@ class Session:
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
             found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
-            notes = engine_notes(found, fingerprint) + release_notes(found, fingerprint.subject)
+            notes = [
+                *engine_notes(found, fingerprint), *release_notes(found, fingerprint.subject),
+                *opening_notes(found, fingerprint, self.selected),
+            ]  # fmt: skip
             self.notes += [note for note in notes if note not in self.notes]
             return found
         record = record_reference(Path(options.against), self.tasks, self.selected)
@@ -392,6 +392,32 @@ class Session:
             kept = write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
         out = self.options.out_of(adapter)
         return write_with_sidecar(record, sidecar, out) if out else kept
+
+
+def check_openable(sealed: Sequence[Unit], options: Options) -> None:
+    """Refuse to open sealed units but for one chosen adapter, and to record what the base answers to them.
+
+    Raises:
+        Refused: names the units, and what to do.
+    """
+    names, found = ", ".join(unit.key for unit in sealed), len(options.adapters)
+    if not sealed or found == 1:
+        return
+    if found > 1:
+        raise Refused(
+            f"--tg-sealed opens the cases of {names} for one chosen adapter, found {found}; choose it on the open "
+            "ones, without --tg-sealed"
+        )
+    if options.record:
+        raise Refused(
+            f"--tg-record with --tg-sealed: nothing is recorded of {names}, whose cases the base is asked when they "
+            "are opened for an adapter; record without --tg-sealed"
+        )
+    if options.against == BASELINE:
+        raise Refused(
+            f"--tg-sealed opens the cases of {names} for an adapter, beside which its base is asked; name it with "
+            "--tg-adapter, or a record instead of the baseline: --tg-against=RECORD.json"
+        )
 
 
 def next_name(runs: Path) -> str:

@@ -13,7 +13,8 @@ from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, w
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.evaluation.engines import can_ask_base, is_elsewhere, why_not_asked
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
 from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
@@ -38,7 +39,6 @@ def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += shlex.split(fingerprint.names.get("options", ""))
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
-    options += ["--tg-sealed"] if unit.sealed else []
     # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", f"{_folder(unit)}/", *options])
@@ -150,6 +150,8 @@ def baseline_references(
 ) -> dict[str, Record]:
     """The baseline of `units` and, where there is one of another model, the last release, whatever its base.
 
+    No baseline holds answers to sealed cases: those the base is asked when they are opened for an adapter.
+
     Args:
         root: the folder of baselines.
         tasks: all tasks of the fixtures.
@@ -166,9 +168,11 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    found = matching(root, units, fingerprint, model, any_engine=can_ask_base(fingerprint))
+    opens = can_ask_base(fingerprint)
+    recorded = [unit for unit in units if not (unit.sealed and opens)]
+    found = matching(root, recorded, fingerprint, model, any_engine=opens)
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference(found, fingerprint.engine)
+    baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
     last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
     _check_released_policies(last, tasks)
@@ -179,6 +183,12 @@ def baseline_references(
     # what flips by itself does so whoever answered before
     last_release = replace(as_reference(released, fingerprint.engine), noise=baseline.noise)
     return {"baseline": baseline, "last release": last_release}
+
+
+def _nothing_of_base(fingerprint: Fingerprint) -> Record:
+    """A baseline where all is sealed: the base, before it was asked anything."""
+    base = replace(fingerprint, subject={**fingerprint.subject, "adapter": None}, names={"model": "baseline"})
+    return Record(partial=False, fingerprint=base.as_dict(), questions={}, cases={}, units={})
 
 
 def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint, model: str | None) -> None:
@@ -192,8 +202,10 @@ def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint,
         # without a baseline there is nothing to loosen; a unit that is judged is refused for that by `matching`
         known = read_baseline(path, unit.key).policy if path.exists() else policy
         if looser := policy_changes(known, policy, looser=True):
-            how = how_to_record(unit, fingerprint, model)
-            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, record it again: {how}")
+            how = f"record it again: {how_to_record(unit, fingerprint, model)}"
+            if unit.sealed and can_ask_base(fingerprint):
+                how = f"delete {show_path(path)}: nothing is recorded of sealed cases"
+            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, {how}")
     if wrong:
         raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
@@ -231,6 +243,15 @@ def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> 
         "where the pair is judged"
         for name, each in references.items() if is_elsewhere(each, fingerprint)
     ]  # fmt: skip
+
+
+def opening_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
+    """A line that names the sealed units, and who is asked them beside the candidate."""
+    sealed = [unit for unit in units if unit.sealed]
+    asked = [f"the {name}" for name, each in references.items() if answers_beside(each, fingerprint, sealed)]
+    if not (sealed and asked):
+        return []
+    return [f"opened: {listed([unit.key for unit in sealed])}, which {' and '.join(asked)} answered beside the adapter"]
 
 
 def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:

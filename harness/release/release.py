@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
-from tunegate.harness.baselines.lookup import baseline_references, engine_notes, release_notes
+from tunegate.harness.baselines.lookup import baseline_references, engine_notes, opening_notes, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats
@@ -24,7 +24,7 @@ from tunegate.harness.core.files import json_text
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
-from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
+from tunegate.harness.evaluation.engines import answers_beside, ask_here
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.loader import load_tasks
@@ -136,7 +136,7 @@ def release_adapter(
     again = score_again(units, replace(record, openings=numbers), _name(record), watch)
     scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
     compared = {name: each.record for name, each in scored.items()}
-    compared, engines = _on_one_engine(record, compared, units, baselines, open_model, watch)
+    compared, engines = _ask_beside(record, compared, units, baselines, open_model, watch)
     decided = gate.compare(tasks, replace(again.record, engines=engines), compared, [training["task"]])
     _check_decision(decided, record, tasks)
     # And outputs are only what files say: both sides are asked again.
@@ -154,11 +154,12 @@ def release_adapter(
     notes = [
         *again.notes(_name(record)), *(line for name, each in scored.items() for line in each.notes(f"the {name}")),
         *engine_notes(references, fingerprint), *release_notes(references, record.fingerprint["subject"]),
+        *opening_notes(references, fingerprint, units),
     ]  # fmt: skip
     return replace(done, notes=(*notes, asked.line()))
 
 
-def _on_one_engine(
+def _ask_beside(
     record: Record,
     references: Mapping[str, Record],
     units: Sequence[Unit],
@@ -166,15 +167,15 @@ def _on_one_engine(
     open_model: OpenModel,
     watch: Watch,
 ) -> tuple[dict[str, Record], dict[str, Any]]:
-    """The references, those of another engine asked again on that of the record: all their cases, past every cache."""
+    """The references with what they answer beside the adapter, past every cache: see engines.py."""
     expected, models = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"]), dict[str, Model]()
     for name, each in references.items():
-        if is_elsewhere(each, expected):
+        if answers_beside(each, expected, units):
             sha = each.fingerprint["subject"].get("adapter")
             models[name] = open_model(released_adapter(baselines, each, watch) if sha else None)
             same = replace(expected, subject={**expected.subject, "adapter": sha})
             _check_models({name: models[name]}, same, _name(record))
-    return ask_here(references, models, units, watch, sealed=True)
+    return ask_here(references, models, units, watch, record.repeats)
 
 
 def _check_folder(adapter: Path) -> None:

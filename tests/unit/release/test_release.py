@@ -24,6 +24,7 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
+from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
@@ -76,12 +77,13 @@ class Desk:
         units = [unit for task in load_tasks(self.fixtures) for unit in task.units if unit.key in scores]
         save(self.home / "baselines", self.record(None, scores), units)
 
-    def evaluate(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
-        """What `pytest fixtures/ --tg-adapter --tg-against baseline` keeps."""
+    def evaluate(self, adapter: Path, scores: dict[str, str], base: Record | None = None, **more: Any) -> Record:
+        """What `pytest fixtures/ --tg-adapter --tg-against baseline` keeps; `base` answers sealed cases beside it."""
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
         fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
         references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "tiny")
+        references, _ = ask_here(references, {"baseline": answering(base)} if base else {}, units, quiet(), 1)
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
@@ -104,11 +106,11 @@ class Desk:
         paths = {unit.key: baseline_path(root, slug, unit.key) for unit in units}
         return as_reference([read_baseline(path, unit) for unit, path in paths.items() if path.exists()])
 
-    def refuses(self, adapter: Path, record: Record, why: str) -> None:
+    def refuses(self, adapter: Path, record: Record, why: str, **answers: Record) -> None:
         """The release is refused with this message, and leaves every file as it was."""
         before = self.files()
         with pytest.raises(Refused, match=why):
-            self.release(adapter, record)
+            self.release(adapter, record, **answers)
         assert self.files() == before
 
     def files(self) -> dict[str, bytes]:
@@ -437,15 +439,31 @@ def test_when_a_sealed_unit_was_not_judged(desk):
 
 def test_a_sealed_unit_has_to_be_held(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
-    desk.record_baseline({"desk/final": "1" * 10 + "0" * 10})
-    adapter = desk.adapter()
-    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
-    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final inconclusive")
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final inconclusive", base=base)
 
     write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
-    desk.record_baseline({T: HALF, "desk/final": "1" * 10 + "0" * 10})
-    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
-    assert desk.release(adapter, judged).manifest.exists()
+    desk.record_baseline({T: HALF})
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    done = desk.release(adapter, judged, base=base)
+    assert done.manifest.exists()
+    assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
+
+
+def test_what_the_base_answers_to_sealed_cases_is_asked_at_the_release(desk):
+    """No file says it: who records that the base failed them is not asked."""
+    write_desk(desk.fixtures, 40, "final", sealed=True)
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 15 + "0" * 25}
+    claimed, true = (desk.record(None, {T: HALF, "desk/final": each}) for each in ("0" * 40, "1" * 40))
+    desk.record_baseline({T: HALF})
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, claimed, sealed=True)
+    units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.sealed]
+    save(desk.home / "baselines", claimed, units)
+    assert desk.release(adapter, judged, base=claimed).manifest.exists()
+    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final regressed", base=true)
 
 
 def test_a_record_of_outputs_made_elsewhere(desk):

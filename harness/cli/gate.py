@@ -35,6 +35,7 @@ from tunegate.harness.cli.common import (
     chatter,
     console,
     errors,
+    model_options,
     project,
     shared,
 )
@@ -115,16 +116,13 @@ def gate(
     until it is permitted by its name (--permit).
     """
     from tunegate.harness.evaluation.options import BASELINE, Options
-    from tunegate.harness.models.model_options import ModelOptions
 
+    opened = model_options(locals())
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
-        cache_size=cache_size,
-        opened=ModelOptions(
-            str(device), str(dtype), chat_template, tokenizer, in_flight, deadline, str(attention), str(quantization)
-        ),
+        cache_size=cache_size, opened=opened,
     )  # fmt: skip
     _check_apart(written, options)
     with _kept(written) as keep:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger, who
+from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger
 from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
     baseline_references,
@@ -177,13 +177,13 @@ class Session:
     def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
         """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""
         opened = [unit for unit in self._asked if unit.sealed]
-        asked = [candidate.model.fingerprint.subject for candidate in candidates if candidate.adapter]
+        asked = [candidate.model.fingerprint for candidate in candidates if candidate.adapter]
         if not opened or not asked:
             return
         root, remote = self.options.baselines, self.options.ledger_remote
         if remote:
             pull(root, remote)
-        for event in [event for subject in asked for event in case_events("opened", subject, opened)]:
+        for event in [event for each in asked for event in case_events("opened", each, opened)]:
             append(root, event)
         if remote:
             push(root, remote)
@@ -192,9 +192,9 @@ class Session:
 
     def _tell_run(self, record: Record) -> None:
         """Tell the ledger which cases an adapter answered, before its record can be read: each is a look at them."""
-        if not record.fingerprint["subject"].get("adapter"):
+        if not record.answered_by.subject.get("adapter"):
             return
-        for event in case_events("run", record.fingerprint["subject"], self._asked, record.as_dict()["digest"]):
+        for event in case_events("run", record.answered_by, self._asked, record.as_dict()["digest"]):
             append(self.options.baselines, event)
 
     def _check_selection(self) -> None:
@@ -361,8 +361,8 @@ class Session:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""
         if self.options.against != BASELINE or not candidate.adapter:
             return {}
-        ledger, asked = read_ledger(self.options.baselines), who(record.fingerprint["subject"])
-        return opening_numbers(ledger, [unit for unit in self.selected if self.is_whole(unit)], asked)
+        whole = [unit for unit in self.selected if self.is_whole(unit)]
+        return opening_numbers(read_ledger(self.options.baselines), whole, record.answered_by)
 
     @property
     def _targets_stay(self) -> bool:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
+from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references, engine_notes, opening_notes, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
@@ -120,9 +120,7 @@ def release_adapter(
     units = [unit for task in tasks for unit in task.units]
     # taken first: what another release writes while this one judges is then not overwritten
     seen = state(baselines, str(record.fingerprint["subject"]["model"]), units, released=True)
-    fingerprint = Fingerprint(
-        record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
-    )
+    fingerprint = record.answered_by
     model = training["recipe"]["model"]
     [trained] = (task for task in tasks if task.name == training["task"])
     check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
@@ -132,10 +130,12 @@ def release_adapter(
     check_repeats(references, units, record.repeats)
     # Scores and verdicts are only what files say, whichever side they are on: both are computed again. And how many
     # adapters were asked before this one, the ledger knows.
-    numbers = opening_numbers(ledger, units, who(record.fingerprint["subject"]))
+    numbers = opening_numbers(ledger, units, fingerprint)
     again = score_again(units, replace(record, openings=numbers), _name(record), watch)
     scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
     compared = {name: each.record for name, each in scored.items()}
+    for event in case_events("opened", fingerprint, [unit for unit in units if unit.sealed]):
+        append(baselines, event)  # known already where the run was told of here
     compared, engines = _ask_beside(record, compared, units, baselines, open_model, watch)
     decided = gate.compare(tasks, replace(again.record, engines=engines), compared, [training["task"]])
     _check_decision(decided, record, tasks)
@@ -168,7 +168,7 @@ def _ask_beside(
     watch: Watch,
 ) -> tuple[dict[str, Record], dict[str, Any]]:
     """The references with what they answer beside the adapter, past every cache: see engines.py."""
-    expected, models = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"]), dict[str, Model]()
+    expected, models = record.answered_by, dict[str, Model]()
     for name, each in references.items():
         if answers_beside(each, expected, units):
             sha = each.fingerprint["subject"].get("adapter")

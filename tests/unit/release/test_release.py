@@ -14,8 +14,18 @@ import yaml
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from tests.support.records import LOCAL, answering, record, save, stamp, training_record, write_desk, write_policy
-from tunegate.harness.baselines.ledger import Event, append, case_events
+from tests.support.records import (
+    ENGINE,
+    LOCAL,
+    answering,
+    record,
+    save,
+    stamp,
+    training_record,
+    write_desk,
+    write_policy,
+)
+from tunegate.harness.baselines.ledger import Event, append, case_events, event_path, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.checks.registry import CHECKS
@@ -84,6 +94,8 @@ class Desk:
         fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
         references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "tiny")
         references, _ = ask_here(references, {"baseline": answering(base)} if base else {}, units, quiet(), 1)
+        for event in case_events("opened", fingerprint, [unit for unit in units if unit.sealed]):
+            append(self.home / "baselines", event)
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
@@ -450,6 +462,19 @@ def test_a_sealed_unit_has_to_be_held(desk):
     done = desk.release(adapter, judged, base=base)
     assert done.manifest.exists()
     assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
+
+
+def test_a_release_tells_that_it_opens_sealed_cases_of_a_run_that_was_told_elsewhere(desk):
+    write_desk(desk.fixtures, 20, "final", sealed=True)
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    [event] = read_ledger(desk.home / "baselines").of("desk", "opened")
+    event_path(desk.home / "baselines", event.digest).unlink()
+    with pytest.raises(Refused, match="desk/final inconclusive"):
+        desk.release(adapter, judged, base=base)
+    [told] = read_ledger(desk.home / "baselines").of("desk", "opened")
+    assert (told.look, told.cases) == (event.look, event.cases)
 
 
 def test_what_the_base_answers_to_sealed_cases_is_asked_at_the_release(desk):
@@ -869,7 +894,7 @@ def test_a_journal_writes_nowhere_else(desk, way):
 def asked(desk, letter, adapter=None):
     """Another adapter was asked all cases, or this one was."""
     subject = LOCAL | {"adapter": adapter_digest(adapter) if adapter else letter * 64}
-    for event in case_events("run", subject, load_tasks(desk.fixtures)[0].units):
+    for event in case_events("run", Fingerprint(subject, ENGINE), load_tasks(desk.fixtures)[0].units):
         append(desk.home / "baselines", event)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger
+from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
 from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.baselines.lookup import (
     baseline_references,
@@ -29,7 +29,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import locked, text_digest
+from tunegate.harness.core.files import check_writable, locked, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
@@ -160,6 +160,7 @@ class Session:
         if wrong := list(same_names(adapters)):  # two references may lead to one name
             raise Refused("\n".join(wrong))
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
+        self._check_ledger([each.model.fingerprint for each in waiting if each.adapter])
         self._tell_openings(waiting)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
@@ -173,6 +174,13 @@ class Session:
         self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
+
+    def _check_ledger(self, adapters: Sequence[Fingerprint]) -> None:
+        """Refuse a ledger that cannot be told what is about to be asked: answers of which it knows nothing are lost."""
+        root = self.options.baselines
+        events = [event for each in adapters for event in case_events("run", each, self._asked)]
+        if self.options.record or (events and not all(map(read_ledger(root).knows, events))):
+            check_writable(root / LEDGER)
 
     def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
         """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""

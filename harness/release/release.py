@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger
+from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references, engine_notes, opening_notes, release_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
@@ -20,7 +20,7 @@ from tunegate.harness.baselines.repeats import check_repeats
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown, shown_in_json, shown_in_markdown
-from tunegate.harness.core.files import json_text
+from tunegate.harness.core.files import check_writable, json_text
 from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
@@ -119,6 +119,7 @@ def release_adapter(
     _check_fixtures(record, tasks, training["task"])
     units = [unit for task in tasks for unit in task.units]
     # taken first: what another release writes while this one judges is then not overwritten
+    check_writable(baselines / LEDGER)
     seen = state(baselines, str(record.fingerprint["subject"]["model"]), units, released=True)
     fingerprint = record.answered_by
     model = training["recipe"]["model"]

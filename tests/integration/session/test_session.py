@@ -108,6 +108,19 @@ def test_a_release_that_was_asked_otherwise_must_be_renewed(
 # --- what the ledger is told
 
 
+def test_a_ledger_that_cannot_be_told_is_found_before_anybody_is_asked(
+    local: Options, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = replace(local, adapters=(tiny_adapter,))
+    judged(gate)
+    shutil.move(local.baselines / "ledger", local.root / "ledger")
+    (local.baselines / "ledger").write_text("no folder")
+    monkeypatch.setattr(Local, "answer", lambda *_: pytest.fail("asked"))
+    for run in (gate, replace(local, record=True, fresh=True)):
+        with pytest.raises(CouldNotRun, match=r"ledger: expected a folder in which files can be written, found none"):
+            judged(run)
+
+
 def seal(options: Options) -> Options:  # noqa: F811
     write_unit(options.cases, IDS, "final", sealed=True)
     return replace(options, sealed=True, against="baseline")

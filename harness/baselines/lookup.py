@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +21,17 @@ from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
+LAST_RELEASE = "last release"
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
 DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
+
+
+def is_last_release(name: str) -> bool:
+    """Whether this is what a last release is called among references."""
+    return name.startswith(LAST_RELEASE)
 
 
 def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None) -> str:
@@ -150,6 +156,9 @@ def baseline_references(
 ) -> dict[str, Record]:
     """The baseline of `units` and, where there is one of another model, the last release, whatever its base.
 
+    Several where tasks were released with different adapters, as when one was retired and came back: each is named by
+    its tasks, and asked by itself.
+
     No baseline holds answers to sealed cases: those the base is asked when they are opened for an adapter.
 
     Args:
@@ -174,15 +183,26 @@ def baseline_references(
     _check_policies(root, tasks, fingerprint, model)
     baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
-    last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
-    _check_released_policies(last, tasks)
+    outputs = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
+    _check_released_policies(outputs, tasks)
     # the released model itself is compared with the base alone: against its own outputs it would always hold
-    released = [each for each in _asked_alike(last, units) if who(each.subject) != who(subject)]
-    if not released:
-        return {"baseline": baseline}
+    released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(subject)]
     # what flips by itself does so whoever answered before
-    last_release = replace(as_reference(released, fingerprint.engine), noise=baseline.noise)
-    return {"baseline": baseline, "last release": last_release}
+    last = {
+        name: replace(as_reference(each, fingerprint.engine), noise=baseline.noise)
+        for name, each in _by_release(released)
+    }
+    return {"baseline": baseline} | last
+
+
+def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:
+    """The outputs of each release, with its name."""
+    found: dict[tuple[str | None, ...], list[Baseline]] = {}
+    for each in released:
+        found.setdefault(who(each.subject), []).append(each)
+    for those in found.values():
+        tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
+        yield LAST_RELEASE if len(found) == 1 else f"{LAST_RELEASE} of {', '.join(tasks)}", those
 
 
 def _nothing_of_base(fingerprint: Fingerprint) -> Record:
@@ -256,7 +276,7 @@ def opening_notes(references: Mapping[str, Record], fingerprint: Fingerprint, un
 
 def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
     """A line where the last release answers on another base than the candidate: it is compared with all the same."""
-    found = [reference.fingerprint["subject"] for name, reference in references.items() if name == "last release"]
+    found = [reference.fingerprint["subject"] for name, reference in references.items() if is_last_release(name)]
     return [
         f"the last release, {model_name(each)}, has another base than the candidate, on {subject.get('model')}: "
         "compared with it all the same"

@@ -86,8 +86,15 @@ def ask_here(
 
 def _answers(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
     elsewhere = recorded.fingerprint["engine"] != model.fingerprint.engine
-    asked = [unit for unit in units if unit.sealed or (elsewhere and unit.key in recorded.units)]
+    opened = [unit.key for unit in units if unit.sealed and _answers_for(recorded, unit)]
+    asked = [unit for unit in units if unit.key in opened or (elsewhere and unit.key in recorded.units)]
     return evaluate(asked, model, watch, repeats, partial=True)
+
+
+def _answers_for(recorded: Record, unit: Unit) -> bool:
+    """Whether this is whom a sealed unit is compared with: the base, or the last release of its task."""
+    is_base = recorded.fingerprint["subject"].get("adapter") is None
+    return is_base or any(key.rpartition("/")[0] == unit.task for key in recorded.units)
 
 
 def _has_moved(recorded: Record, here: Record) -> bool:

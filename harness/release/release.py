@@ -13,7 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, Undef
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
-from tunegate.harness.baselines.lookup import baseline_references, engine_notes, opening_notes, release_notes
+from tunegate.harness.baselines.lookup import (
+    baseline_references,
+    engine_notes,
+    is_last_release,
+    opening_notes,
+    release_notes,
+)
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats
@@ -25,6 +31,7 @@ from tunegate.harness.core.formatting import difference, level, listed, rates
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.options import BASELINE
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.loader import load_tasks
@@ -89,7 +96,11 @@ def _readable(path: Path) -> Record | None:
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
     # one that was compared with a record shows nothing of the baseline
-    return bool(references) and references <= {"baseline", "last release"} and not record.partial
+    return bool(references) and all(map(_is_stored, references)) and not record.partial
+
+
+def _is_stored(reference: str) -> bool:
+    return reference == BASELINE or is_last_release(reference)
 
 
 def release_adapter(

@@ -50,6 +50,22 @@ def last(desk: Desk, subject: dict = LOCAL) -> str | None:  # noqa: F811
     return found and found.fingerprint["subject"]["adapter"]
 
 
+def test_tasks_that_were_released_with_two_adapters_have_two_last_releases(desk):  # noqa: F811
+    """As where a task was retired, another adapter released meanwhile, and the task came back."""
+    write_desk(desk.fixtures, 60, task="shop")
+    root, tasks = desk.home / "baselines", load_tasks(desk.fixtures)
+    units = {unit.task: unit for task in tasks for unit in task.units}
+    for letter, task in ((None, "desk"), (None, "shop"), ("1", "desk"), ("2", "shop")):
+        made = record(tasks, {units[task].key: HALF}, letter and letter * 64)
+        save(root, made, [units[task]], released=bool(letter))
+    fingerprint = Fingerprint(LOCAL | {"adapter": "3" * 64}, ENGINE | {"dtype": "bfloat16"})
+    found = baseline_references(root, tasks, list(units.values()), fingerprint, "tiny")
+    assert list(found) == ["baseline", "last release of desk", "last release of shop"]
+    for letter, task in (("1", "desk"), ("2", "shop")):
+        last = found[f"last release of {task}"]
+        assert (last.fingerprint["subject"]["adapter"], [*last.units]) == (letter * 64, [units[task].key])
+
+
 def lose(desk: Desk, said: str) -> None:  # noqa: F811
     """The gate of a new candidate is refused."""
     with pytest.raises(Refused, match=said):

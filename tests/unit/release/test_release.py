@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -947,8 +948,9 @@ SERVED = Artefact(
 
 
 def keep(desk: Desk, adapter: Path, record: Record, *artefacts: Artefact) -> None:
-    for each in artefacts:
-        keep_artefact(adapter, record, each, desk.home / "baselines")
+    with chdir(desk.home):
+        for each in artefacts:
+            keep_artefact(adapter, record, each, desk.home / "baselines")
 
 
 def test_what_was_compared_before_the_release_stands_on_its_card(desk):
@@ -974,6 +976,17 @@ def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(releas
     assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
     assert "parity.json" in read_manifest(released)["files"]
     assert verify_release(released)[-3] == "served as it was judged: b (2026-11-27)"
+
+
+def test_an_artefact_is_known_again_from_another_folder(released, desk, monkeypatch):
+    run = read_record(released / "record.json")
+    keep(desk, released, run, SERVED)
+    (desk.home / "models").mkdir()
+    monkeypatch.chdir(desk.home / "models")
+    keep_artefact(released, run, replace(SERVED, name="desk [a]", shown=False), desk.home / "baselines")
+
+    [known] = json.loads((released / "parity.json").read_text())["artefacts"]
+    assert (known["name"], known["shown"]) == ("models/desk [a]", False)
 
 
 def test_an_artefact_that_is_wrong_now_leaves_the_card(released, desk):

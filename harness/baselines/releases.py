@@ -73,8 +73,8 @@ def released_adapter(root: Path, release: Record, watch: Watch) -> Path:
         raise Refused(f"{name}: its outputs do not say where its adapter lies; {RENEW}")
     try:
         return find_adapter(root.resolve().parent / place, str(subject["adapter"]), watch)
-    except Refused as error:
-        raise Refused(f"{name}: {error}; bring it there") from error
+    except (Refused, ValueError, OSError) as error:  # no path at all, or one that no system takes
+        raise Refused(f"{name}: {shown(str(error))}; bring it there") from error
 
 
 def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:

@@ -14,9 +14,11 @@ from tests.support.records import ENGINE, LOCAL, record, save, stamp, training_r
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, SLUG, Desk, T, desk  # noqa: F401  (a fixture)
 from tunegate.harness.baselines.ledger import LEDGER, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
+from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
@@ -402,3 +404,11 @@ def test_the_ledger_is_shown_in_words(released):
 def test_what_was_released_last_is_read_as_it_was_written(released):
     [event] = read_ledger(released.home / "baselines").last_release("desk")
     assert event.files == {T: read_baseline(file_of(released), T).digest}
+
+
+@pytest.mark.parametrize("place", ["..", "/", "a\0b", "x" * 5000, "nowhere"])
+def test_a_release_whose_adapter_lies_nowhere_says_so_in_one_line(desk, place):  # noqa: F811
+    made = record(load_tasks(desk.fixtures), {T: HALF}, "1" * 64)
+    release = replace(made, fingerprint=made.fingerprint | {"names": {"model": "baseline", "adapter_at": place}})
+    with pytest.raises(Refused, match=r"^the last release, .*, has to answer here, .*bring it there$"):
+        released_adapter(desk.home / "baselines", release, quiet())

@@ -17,11 +17,9 @@ from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
     difference_notes,
-    engine_notes,
-    opening_notes,
     record_reference,
     recorded_completions,
-    release_notes,
+    reference_notes,
 )
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import released_adapter
@@ -307,10 +305,7 @@ class Session:
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
             found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
-            notes = [
-                *engine_notes(found, fingerprint), *release_notes(found, fingerprint.subject),
-                *opening_notes(found, fingerprint, self.selected),
-            ]  # fmt: skip
+            notes = reference_notes(found, fingerprint, self.selected)
             self.notes += [note for note in notes if note not in self.notes]
             return found
         record = record_reference(Path(options.against), self.tasks, self.selected)

@@ -99,16 +99,19 @@ def matching(
             )
         found.append(baseline)
     if wrong:
-        if elsewhere:
-            wrong.append(why_not_asked(fingerprint))
-        if _is_supplied(engine):
-            wrong.append(
-                "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of "
-                "it, too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the "
-                "model's record: --tg-against=RECORD.json"
-            )
-        raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
+        lines = [*wrong, *([why_not_asked(fingerprint)] if elsewhere else []), *_on_supplied(engine)]
+        raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in lines))
     return found
+
+
+def _on_supplied(engine: Mapping[str, str]) -> Iterator[str]:
+    """What is to be known where outputs are supplied."""
+    if _is_supplied(engine):
+        yield (
+            "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of it, "
+            "too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the model's "
+            "record: --tg-against=RECORD.json"
+        )
 
 
 def _as_it_was(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -281,6 +284,14 @@ def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | 
         f"the last release, {model_name(each)}, has another base than the candidate, on {subject.get('model')}: "
         "compared with it all the same"
         for each in found if each.get("base") != subject.get("base")
+    ]  # fmt: skip
+
+
+def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
+    """What is to be told of references beside the verdicts, a line each."""
+    return [
+        *engine_notes(references, fingerprint), *release_notes(references, fingerprint.subject),
+        *opening_notes(references, fingerprint, units),
     ]  # fmt: skip
 
 

@@ -79,6 +79,13 @@ class ModelFiles:
         """The name of its folder of baselines: `<model>-<digest8>`."""
         return f"{self.name}-{digest([self.base, self.tokenizer, self.template])[:8]}"
 
+    def subject(self, adapter: str | None, rung: str) -> dict[str, str | None]:
+        """Who answers: this model, with the adapter of a digest or without one, on a rung of the ladder."""
+        return {
+            "model": self.slug, "base": self.base, "tokenizer": self.tokenizer, "template": self.template,
+            "adapter": adapter, "rung": rung,
+        }  # fmt: skip
+
     def as_dict(self) -> dict[str, str]:
         """The three digests and the name, as they stand in records."""
         return asdict(self)

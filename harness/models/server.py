@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -17,7 +16,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request, fingerprint_names
 from tunegate.harness.models.http_client import HttpClient, Rejected
 from tunegate.harness.models.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, split_server
@@ -89,8 +88,8 @@ class Server:
             "prompt": "token ids" if folder else "chat messages",
             "sampling": "every field" if self._further else "standard fields",
         }
-        names = {"model": f"{SERVER}{who}", "options": shlex.join(self._options.given("chat-template", "tokenizer"))}
-        return Fingerprint(subject, engine, {name: value for name, value in names.items() if value})
+        names = fingerprint_names(f"{SERVER}{who}", None, self._options.given("chat-template", "tokenizer"))
+        return Fingerprint(subject, engine, names)
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
-from tunegate.harness.baselines.ledger_git import pull, push
+from tunegate.harness.baselines.ledger import opening_numbers, read_ledger
+from tunegate.harness.baselines.looks import check_openable, check_tellable, tell_openings, tell_run
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
@@ -27,7 +26,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import check_writable, locked, text_digest
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
@@ -36,6 +35,7 @@ from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
+from tunegate.harness.evaluation.runs import RUNS, keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
 from tunegate.harness.fixtures.loader import load_tasks
@@ -53,9 +53,6 @@ from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
-
-RUNS = Path(".tunegate/runs")
-RUN_NAME = "%Y%m%dT%H%M%S.%f"
 
 
 @dataclass(frozen=True)
@@ -158,50 +155,21 @@ class Session:
         if wrong := list(same_names(adapters)):  # two references may lead to one name
             raise Refused("\n".join(wrong))
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
-        self._check_ledger([each.model.fingerprint for each in waiting if each.adapter])
-        self._tell_openings(waiting)
+        looking = [each.model.fingerprint for each in waiting if each.adapter]
+        check_tellable(self.options, looking, self._asked)
+        self.notes += tell_openings(self.options, looking, self._asked)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = self._ask_beside(waiting.pop(0), watch)
             sidecar = self._sidecar(candidate)
             record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
-            self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
+            tell_run(self.options, record, self._asked)  # now, so that the next adapter here counts as the next one
             evaluated.append((candidate.adapter, record, sidecar))
             self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
         self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
-
-    def _check_ledger(self, adapters: Sequence[Fingerprint]) -> None:
-        """Refuse a ledger that cannot be told what is about to be asked: answers of which it knows nothing are lost."""
-        root = self.options.baselines
-        events = [event for each in adapters for event in case_events("run", each, self._asked)]
-        if self.options.record or (events and not all(map(read_ledger(root).knows, events))):
-            check_writable(root / LEDGER)
-
-    def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
-        """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""
-        opened = [unit for unit in self._asked if unit.sealed]
-        asked = [candidate.model.fingerprint for candidate in candidates if candidate.adapter]
-        if not opened or not asked:
-            return
-        root, remote = self.options.baselines, self.options.ledger_remote
-        if remote:
-            pull(root, remote)
-        for event in [event for each in asked for event in case_events("opened", each, opened)]:
-            append(root, event)
-        if remote:
-            push(root, remote)
-        else:
-            self.notes.append("openings of sealed cases are counted on this clone alone (--tg-ledger-remote)")
-
-    def _tell_run(self, record: Record) -> None:
-        """Tell the ledger which cases an adapter answered, before its record can be read: each is a look at them."""
-        if not record.answered_by.subject.get("adapter"):
-            return
-        for event in case_events("run", record.answered_by, self._asked, record.as_dict()["digest"]):
-            append(self.options.baselines, event)
 
     def _check_selection(self) -> None:
         if self.options.record:
@@ -390,54 +358,9 @@ class Session:
         return sidecar_text(self._asked, self.options.rung, references)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
-        runs = self.options.root / RUNS
-        with locked(runs / ".naming"):
-            kept = write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
+        kept = keep_run(record, sidecar, self.options.root / RUNS)
         out = self.options.out_of(adapter)
         return write_with_sidecar(record, sidecar, out) if out else kept
-
-
-def check_openable(sealed: Sequence[Unit], options: Options) -> None:
-    """Refuse to open sealed units but for one chosen adapter, and to record what the base answers to them.
-
-    Raises:
-        Refused: names the units, and what to do.
-    """
-    names, found = ", ".join(unit.key for unit in sealed), len(options.adapters)
-    if not sealed or found == 1:
-        return
-    if found > 1:
-        raise Refused(
-            f"--tg-sealed opens the cases of {names} for one chosen adapter, found {found}; choose it on the open "
-            "ones, without --tg-sealed"
-        )
-    if options.record:
-        raise Refused(
-            f"--tg-record with --tg-sealed: nothing is recorded of {names}, whose cases the base is asked when they "
-            "are opened for an adapter; record without --tg-sealed"
-        )
-    if options.against == BASELINE:
-        raise Refused(
-            f"--tg-sealed opens the cases of {names} for an adapter, beside which its base is asked; name it with "
-            "--tg-adapter, or a record instead of the baseline: --tg-against=RECORD.json"
-        )
-
-
-def next_name(runs: Path) -> str:
-    """A name for a run that sorts behind every other: a release without --run takes the last of its adapter.
-
-    It is the time, or just after the last name where the clock was put back since, or two runs end at once.
-    """
-    last = max((found for path in runs.glob("*.json") if (found := _time_of(path.stem))), default=None)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return (max(now, last + timedelta(microseconds=1)) if last else now).strftime(RUN_NAME)
-
-
-def _time_of(name: str) -> datetime | None:
-    try:
-        return datetime.strptime(name, RUN_NAME)
-    except ValueError:
-        return None  # another file's
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

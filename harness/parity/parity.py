@@ -14,12 +14,13 @@ from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
-from tunegate.harness.core.files import file_digest, locked, text_digest
+from tunegate.harness.core.files import file_digest, text_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import score_again
+from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
+from tunegate.harness.evaluation.sidecar import sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -38,7 +39,6 @@ from tunegate.harness.parity.answers import AnswerParity, answer_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
 from tunegate.harness.parity.weights import WeightParity, weight_parity
-from tunegate.harness.session import next_name
 
 SPARE = 64  # tokens that a server may add to a prompt, which is then told
 LEFT_TO_THE_GATE = {"quantised"}  # named, and no fault by itself: whether it does harm the verdicts say
@@ -329,7 +329,4 @@ def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:
     units = [unit for unit in scored.units if unit.key in record.units]
     sidecar = sidecar_text(units, scored.rung, {"record": scored.record})
-    with locked(runs / ".naming"):
-        return write_with_sidecar(
-            replace(record, sidecar=text_digest(sidecar)), sidecar, runs / f"{next_name(runs)}.json"
-        )
+    return keep_run(replace(record, sidecar=text_digest(sidecar)), sidecar, runs)

@@ -153,11 +153,11 @@ def release_adapter(
     compared, engines = _ask_beside(
         claim, {name: each.record for name, each in scored.items()}, baselines, open_model, watch
     )
-    judged = replace(again.record, engines=engines)
-    decided = gate.compare(claim.tasks, judged, compared, claim.trained)
+    candidate = replace(again.record, engines=engines)
+    decided = gate.compare(claim.tasks, candidate, compared, claim.trained)
     _check_decision(decided, record, claim.tasks)
     # And outputs are only what files say: both sides are asked again.
-    asked = _ask_both(claim, judged, compared, open_model, watch)
+    asked = _ask_both(claim, candidate, compared, open_model, watch)
     _check_as_begun(claim, cases)
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}), created=record.created)
     openings = [numbers[unit.key] for unit in claim.units if unit.sealed]

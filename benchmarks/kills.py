@@ -58,7 +58,7 @@ class Command:
 
 TUNEGATE = ["-m", "tunegate"]
 COMMANDS = (
-    Command("record", ["-m", "pytest", "fixtures/", "--tg-record", "--tg-sealed", "-p", "no:cacheprovider"],
+    Command("record", ["-m", "pytest", "fixtures/", "--tg-record", "-p", "no:cacheprovider"],
             ["baselines"]),
     Command("gate", [*TUNEGATE, "gate", "--adapter=third", "--sealed", "--out=gate.json"], [], code=1),
     Command("release", [*TUNEGATE, "release", "tuned", "--run=run.json"],

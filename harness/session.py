@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import append, case_events, opening_numbers, read_ledger, who
-from tunegate.harness.baselines.ledger_git import pull, push
+from tunegate.harness.baselines.ledger import opening_numbers, read_ledger
+from tunegate.harness.baselines.looks import check_openable, check_tellable, tell_openings, tell_run
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
     difference_notes,
-    engine_notes,
     record_reference,
     recorded_completions,
-    release_notes,
+    reference_notes,
 )
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import released_adapter
@@ -28,15 +26,16 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import locked, text_digest
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
+from tunegate.harness.evaluation.engines import answers_beside, ask_here
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
+from tunegate.harness.evaluation.runs import RUNS, keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
 from tunegate.harness.fixtures.loader import load_tasks
@@ -55,9 +54,6 @@ from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
 
-RUNS = Path(".tunegate/runs")
-RUN_NAME = "%Y%m%dT%H%M%S.%f"
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -69,7 +65,7 @@ class Candidate:
     trained: tuple[str, ...]
     known: Mapping[str, Completion] = field(default_factory=dict)
     seen: Mapping[str, str | None] = field(default_factory=dict)
-    elsewhere: Mapping[str, Model] = field(default_factory=dict)  # who gave the references of another engine
+    beside: Mapping[str, Model] = field(default_factory=dict)  # who of the references answers beside it
     engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -159,42 +155,21 @@ class Session:
         if wrong := list(same_names(adapters)):  # two references may lead to one name
             raise Refused("\n".join(wrong))
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
-        self._tell_openings(waiting)
+        looking = [each.model.fingerprint for each in waiting if each.adapter]
+        check_tellable(self.options, looking, self._asked)
+        self.notes += tell_openings(self.options, looking, self._asked)
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
-            candidate = self._on_one_engine(waiting.pop(0), watch)
+            candidate = self._ask_beside(waiting.pop(0), watch)
             sidecar = self._sidecar(candidate)
             record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
-            self._tell_run(record)  # now, so that the next adapter of this run counts as the next one
+            tell_run(self.options, record, self._asked)  # now, so that the next adapter here counts as the next one
             evaluated.append((candidate.adapter, record, sidecar))
             self.references.append({name: each.record for name, each in candidate.references.items()})
             seen = candidate.seen
         self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selected, seen)
-
-    def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
-        """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""
-        opened = [unit for unit in self._asked if unit.sealed]
-        asked = [candidate.model.fingerprint.subject for candidate in candidates if candidate.adapter]
-        if not opened or not asked:
-            return
-        root, remote = self.options.baselines, self.options.ledger_remote
-        if remote:
-            pull(root, remote)
-        for event in [event for subject in asked for event in case_events("opened", subject, opened)]:
-            append(root, event)
-        if remote:
-            push(root, remote)
-        else:
-            self.notes.append("openings of sealed cases are counted on this clone alone (--tg-ledger-remote)")
-
-    def _tell_run(self, record: Record) -> None:
-        """Tell the ledger which cases an adapter answered, before its record can be read: each is a look at them."""
-        if not record.fingerprint["subject"].get("adapter"):
-            return
-        for event in case_events("run", record.fingerprint["subject"], self._asked, record.as_dict()["digest"]):
-            append(self.options.baselines, event)
 
     def _check_selection(self) -> None:
         if self.options.record:
@@ -203,12 +178,8 @@ class Session:
                 raise Refused(
                     f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
                 )
-        sealed, found = [unit.key for unit in self.selected if unit.sealed], len(self.options.adapters)
-        if sealed and found > 1:
-            raise Refused(
-                f"--tg-sealed opens the cases of {', '.join(sealed)} for one chosen adapter, found {found}; choose it "
-                "on the open ones, without --tg-sealed"
-            )
+        if not self.options.replays:  # whose outputs were given before
+            check_openable([unit for unit in self.selected if unit.sealed], self.options)
 
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
         trained = trained_tasks(adapter, [task.name for task in self.tasks])
@@ -225,30 +196,30 @@ class Session:
         reuses = self.options.record and not self.options.fresh and not is_server(self.options.model)
         known = recorded_completions(baselines, slug, self.selected, renews) if reuses else {}
         seen = state(baselines, slug, self.selected, renews) if self.options.record else {}
-        elsewhere = self._elsewhere(references, model.fingerprint, watch)
-        return Candidate(adapter, model, rescored, trained, known, seen, elsewhere)
+        beside = self._beside(references, model.fingerprint, watch)
+        return Candidate(adapter, model, rescored, trained, known, seen, beside)
 
-    def _elsewhere(self, references: Mapping[str, Record], fingerprint: Fingerprint, watch: Watch) -> dict[str, Model]:
-        """Who gave the references of another engine: the base, and the last release if its adapter is found."""
+    def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint, watch: Watch) -> dict[str, Model]:
+        """Who is asked beside the candidate: the base, and the last release if its adapter is found."""
         found = {}
         for name, each in references.items():
-            if self.options.against == BASELINE and is_elsewhere(each, fingerprint):
+            if self.options.against == BASELINE and answers_beside(each, fingerprint, self.selected):
                 is_adapter = each.fingerprint["subject"].get("adapter")
                 adapter = released_adapter(self.options.baselines, each, watch) if is_adapter else None
                 found[name] = self._model(adapter, watch)
         return found
 
-    def _on_one_engine(self, candidate: Candidate, watch: Watch) -> Candidate:
-        """The candidate with the references of another engine asked again on its own."""
-        if not candidate.elsewhere:
+    def _ask_beside(self, candidate: Candidate, watch: Watch) -> Candidate:
+        """The candidate with the answers of those that are asked beside it, on its engine."""
+        if not candidate.beside:
             return candidate
         references = {name: each.record for name, each in candidate.references.items()}
         with closing(Store(store_path(), self.options.cache_size)) as store:
             models = {
                 name: Cached(model, store, fresh=self.options.fresh and name not in self._asked_here)
-                for name, model in candidate.elsewhere.items()
+                for name, model in candidate.beside.items()
             }
-            here, engines = ask_here(references, models, self._asked, watch, self.options.sealed)
+            here, engines = ask_here(references, models, self._asked, watch, self.options.repeats)
         self._asked_here |= models.keys()  # many adapters, one base
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
         return replace(candidate, references=rescored, engines=engines)
@@ -302,7 +273,7 @@ class Session:
         if options.against == BASELINE:
             fingerprint, root = model.fingerprint, options.baselines
             found = baseline_references(root, self.tasks, self.selected, fingerprint, options.model)
-            notes = engine_notes(found, fingerprint) + release_notes(found, fingerprint.subject)
+            notes = reference_notes(found, fingerprint, self.selected)
             self.notes += [note for note in notes if note not in self.notes]
             return found
         record = record_reference(Path(options.against), self.tasks, self.selected)
@@ -361,8 +332,8 @@ class Session:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""
         if self.options.against != BASELINE or not candidate.adapter:
             return {}
-        ledger, asked = read_ledger(self.options.baselines), who(record.fingerprint["subject"])
-        return opening_numbers(ledger, [unit for unit in self.selected if self.is_whole(unit)], asked)
+        whole = [unit for unit in self.selected if self.is_whole(unit)]
+        return opening_numbers(read_ledger(self.options.baselines), whole, record.answered_by)
 
     @property
     def _targets_stay(self) -> bool:
@@ -387,28 +358,9 @@ class Session:
         return sidecar_text(self._asked, self.options.rung, references)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
-        runs = self.options.root / RUNS
-        with locked(runs / ".naming"):
-            kept = write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
+        kept = keep_run(record, sidecar, self.options.root / RUNS)
         out = self.options.out_of(adapter)
         return write_with_sidecar(record, sidecar, out) if out else kept
-
-
-def next_name(runs: Path) -> str:
-    """A name for a run that sorts behind every other: a release without --run takes the last of its adapter.
-
-    It is the time, or just after the last name where the clock was put back since, or two runs end at once.
-    """
-    last = max((found for path in runs.glob("*.json") if (found := _time_of(path.stem))), default=None)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return (max(now, last + timedelta(microseconds=1)) if last else now).strftime(RUN_NAME)
-
-
-def _time_of(name: str) -> datetime | None:
-    try:
-        return datetime.strptime(name, RUN_NAME)
-    except ValueError:
-        return None  # another file's
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,16 +24,20 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_SETTINGS, NotJson, parse_json, read_text, schema_mistakes
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.models.api import Fingerprint
 
 LEDGER = "ledger"
 EventKind = Literal["recorded", "run", "opened", "released", "withdrawn", "retired"]
 WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
+Look = tuple[str | None, ...]  # digests
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
 
 @dataclass(frozen=True)
 class Event:
     """One thing that happened to a task: `subject` is the model it happened with, `after` the newest events before it.
+
+    `engine` is by what means a model was asked in a run, or at an opening.
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
     of the cases that were asked in a run, or opened, and of their names. `record` is the digest of the run's
@@ -45,6 +49,7 @@ class Event:
     subject: Mapping[str, str | None]
     files: Mapping[str, str] = field(default_factory=dict)
     cases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    engine: Mapping[str, str] = field(default_factory=dict)
     record: str = ""
     reason: str = ""
     when: str = ""
@@ -55,9 +60,15 @@ class Event:
         """The digests that make its model this one and no other."""
         return who(self.subject)
 
+    @property
+    def look(self) -> Look:
+        """Whose answers were seen, and by what means they came."""
+        return look(self.subject, self.engine)
+
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
         more = {"files": dict(self.files), "cases": {unit: list(cases) for unit, cases in self.cases.items()}}
+        more |= {"engine": dict(self.engine)}
         texts = {"record": self.record, "reason": self.reason}
         return {
             "schema_version": 1, "kind": self.kind, "task": self.task, "subject": dict(self.subject),
@@ -176,14 +187,19 @@ class Ledger:
             return self.withdrawal(event.task, event.who) is not None
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
-        same = [each for each in self.of(event.task, event.kind) if each.who == event.who]
-        # the same model on the same cases again shows nothing that it did not show before
+        same = [each for each in self.of(event.task, event.kind) if each.look == event.look]
+        # the same model by the same means on the same cases again shows nothing that it did not show before
         return set(cases_of(event)) <= {case for each in same for case in cases_of(each)}
 
 
 def who(subject: Mapping[str, str | None]) -> tuple[str | None, ...]:
     """The digests of a subject that make it this model and no other, whatever it is called."""
     return tuple(subject.get(part) for part in WHO)
+
+
+def look(subject: Mapping[str, str | None], engine: Mapping[str, str]) -> Look:
+    """What makes a look at cases another one: the model, the rung that it was asked on, and the engine."""
+    return (*who(subject), subject.get("rung"), digest(dict(engine)))
 
 
 def model_name(subject: Mapping[str, str | None]) -> str:
@@ -220,42 +236,52 @@ def case_digests(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
     return {unit.key: tuple(sorted({each for case in unit.cases for each in known_by(case)})) for unit in units}
 
 
-def case_events(
-    kind: EventKind, subject: Mapping[str, str | None], units: Iterable[Unit], record: str = ""
-) -> list[Event]:
+def case_events(kind: EventKind, asked: Fingerprint, units: Iterable[Unit], record: str = "") -> list[Event]:
     """What the ledger is told of a model that is asked the cases of `units`: an event a task."""
     by_task: dict[str, list[Unit]] = {}
     for unit in units:
         by_task.setdefault(unit.task, []).append(unit)
-    return [Event(kind, task, subject, cases=case_digests(of_task), record=record) for task, of_task in by_task.items()]
+    return [
+        Event(kind, task, asked.subject, cases=case_digests(of_task), engine=asked.engine, record=record)
+        for task, of_task in by_task.items()
+    ]
 
 
 def openings(ledger: Ledger, task: str) -> dict[str, int]:
     """How many models have answered each case of a task, sealed or not, by what it is known by: 0 is not in it."""
-    return {case: len(models) for case, models in _asked(ledger, task).items()}
+    return {case: len(models) for case, models in _asked(ledger, task, _by_model).items()}
 
 
-def opening_numbers(ledger: Ledger, units: Iterable[Unit], model: tuple[str | None, ...]) -> dict[str, int]:
-    """The how many-th model this is that is asked the cases of each unit, by its most worn case; from 1.
+def opening_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -> dict[str, int]:
+    """The how many-th this is that is asked the cases of each unit, by its most worn case; from 1.
 
-    A model that was asked before keeps its number: the same answers show nothing new.
+    Of open cases models are counted. Of sealed ones looks are: on another engine or rung the same adapter gives other
+    answers, of which one set might pass. Who was asked before keeps the number: the same answers show nothing new.
     """
-    every = list(units)
-    asked = {task: _asked(ledger, task) for task in {unit.task for unit in every}}
     found = {}
-    for unit in every:
-        models = [asked[unit.task].get(each, {}) for case in unit.cases for each in known_by(case)]
-        found[unit.key] = max((each.get(model, len(each)) for each in models), default=0) + 1
+    for unit in units:
+        key, this = (_by_look, look(asked.subject, asked.engine)) if unit.sealed else (_by_model, who(asked.subject))
+        before = _asked(ledger, unit.task, key)
+        those = [before.get(each, {}) for case in unit.cases for each in known_by(case)]
+        found[unit.key] = max((each.get(this, len(each)) for each in those), default=0) + 1
     return found
 
 
-def _asked(ledger: Ledger, task: str) -> dict[str, dict[tuple[str | None, ...], int]]:
-    """The models that were asked each case of a task, each with the number of those before it."""
-    found: dict[str, dict[tuple[str | None, ...], int]] = {}
+def _by_model(event: Event) -> Look:
+    return event.who
+
+
+def _by_look(event: Event) -> Look:
+    return event.look
+
+
+def _asked(ledger: Ledger, task: str, key: Callable[[Event], Look]) -> dict[str, dict[Look, int]]:
+    """Who was asked each case of a task, known by `key`, each with the number of those before it."""
+    found: dict[str, dict[Look, int]] = {}
     for event in ledger.of(task, "opened", "run"):
         for case in cases_of(event):
-            models = found.setdefault(case, {})
-            models.setdefault(event.who, len(models))
+            those = found.setdefault(case, {})
+            those.setdefault(key(event), len(those))
     return found
 
 

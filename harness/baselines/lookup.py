@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +13,25 @@ from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, w
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.evaluation.engines import can_ask_base, is_elsewhere, why_not_asked
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
 from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
 
+LAST_RELEASE = "last release"
 DEFAULT_MODEL = "smollm2"
 DIAGNOSIS = "diagnosis.json"
 PLACED = ("device", "dtype")  # of an engine, the parts that an option sets
 DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(r"[\w:+\-.\[\]/]+")  # what pytest's -k takes for one word
+
+
+def is_last_release(name: str) -> bool:
+    """Whether this is what a last release is called among references."""
+    return name.startswith(LAST_RELEASE)
 
 
 def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None) -> str:
@@ -38,7 +45,6 @@ def how_to_record(unit: Unit, fingerprint: Fingerprint, model: str | None = None
     options += [f"--tg-model={model}"] if model and model != DEFAULT_MODEL else []
     options += shlex.split(fingerprint.names.get("options", ""))
     options += [f"--tg-rung={rung}"] if (rung := subject.get("rung")) and rung != "as-is" else []
-    options += ["--tg-sealed"] if unit.sealed else []
     # a name that `-k` would read as an expression is left out: all units are recorded then, most of them unchanged
     options += ["-k", unit.key] if EXPRESSION.fullmatch(unit.key) else []
     return shlex.join(["pytest", f"{_folder(unit)}/", *options])
@@ -93,16 +99,19 @@ def matching(
             )
         found.append(baseline)
     if wrong:
-        if elsewhere:
-            wrong.append(why_not_asked(fingerprint))
-        if _is_supplied(engine):
-            wrong.append(
-                "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of "
-                "it, too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the "
-                "model's record: --tg-against=RECORD.json"
-            )
-        raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in wrong))
+        lines = [*wrong, *([why_not_asked(fingerprint)] if elsewhere else []), *_on_supplied(engine)]
+        raise Refused("no baseline to compare with:\n" + "\n".join(f"  {line}" for line in lines))
     return found
+
+
+def _on_supplied(engine: Mapping[str, str]) -> Iterator[str]:
+    """What is to be known where outputs are supplied."""
+    if _is_supplied(engine):
+        yield (
+            "OLD-OUTPUTS.jsonl are the answers of the model as it is now; new or edited cases have to be asked of it, "
+            "too: tunegate prompts > REQUESTS.jsonl; to compare supplied outputs with a model's, name the model's "
+            "record: --tg-against=RECORD.json"
+        )
 
 
 def _as_it_was(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -150,6 +159,11 @@ def baseline_references(
 ) -> dict[str, Record]:
     """The baseline of `units` and, where there is one of another model, the last release, whatever its base.
 
+    Several where tasks were released with different adapters, as when one was retired and came back: each is named by
+    its tasks, and asked by itself.
+
+    No baseline holds answers to sealed cases: those the base is asked when they are opened for an adapter.
+
     Args:
         root: the folder of baselines.
         tasks: all tasks of the fixtures.
@@ -166,19 +180,38 @@ def baseline_references(
     subject, slug, ledger = fingerprint.subject, str(fingerprint.subject["model"]), read_ledger(root)
     check_vanished(root, slug, tasks)
     check_units_kept(ledger, [task.name for task in tasks], [unit.key for task in tasks for unit in task.units])
-    found = matching(root, units, fingerprint, model, any_engine=can_ask_base(fingerprint))
+    opens = can_ask_base(fingerprint)
+    recorded = [unit for unit in units if not (unit.sealed and opens)]
+    found = matching(root, recorded, fingerprint, model, any_engine=opens)
     _check_policies(root, tasks, fingerprint, model)
-    baseline = as_reference(found, fingerprint.engine)
+    baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
-    last = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
-    _check_released_policies(last, tasks)
+    outputs = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
+    _check_released_policies(outputs, tasks)
     # the released model itself is compared with the base alone: against its own outputs it would always hold
-    released = [each for each in _asked_alike(last, units) if who(each.subject) != who(subject)]
-    if not released:
-        return {"baseline": baseline}
+    released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(subject)]
     # what flips by itself does so whoever answered before
-    last_release = replace(as_reference(released, fingerprint.engine), noise=baseline.noise)
-    return {"baseline": baseline, "last release": last_release}
+    last = {
+        name: replace(as_reference(each, fingerprint.engine), noise=baseline.noise)
+        for name, each in _by_release(released)
+    }
+    return {"baseline": baseline} | last
+
+
+def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:
+    """The outputs of each release, with its name."""
+    found: dict[tuple[str | None, ...], list[Baseline]] = {}
+    for each in released:
+        found.setdefault(who(each.subject), []).append(each)
+    for those in found.values():
+        tasks = dict.fromkeys(each.unit.rpartition("/")[0] for each in those)
+        yield LAST_RELEASE if len(found) == 1 else f"{LAST_RELEASE} of {', '.join(tasks)}", those
+
+
+def _nothing_of_base(fingerprint: Fingerprint) -> Record:
+    """A baseline where all is sealed: the base, before it was asked anything."""
+    base = replace(fingerprint, subject={**fingerprint.subject, "adapter": None}, names={"model": "baseline"})
+    return Record(partial=False, fingerprint=base.as_dict(), questions={}, cases={}, units={})
 
 
 def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint, model: str | None) -> None:
@@ -192,8 +225,10 @@ def _check_policies(root: Path, tasks: Sequence[Task], fingerprint: Fingerprint,
         # without a baseline there is nothing to loosen; a unit that is judged is refused for that by `matching`
         known = read_baseline(path, unit.key).policy if path.exists() else policy
         if looser := policy_changes(known, policy, looser=True):
-            how = how_to_record(unit, fingerprint, model)
-            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, record it again: {how}")
+            how = f"record it again: {how_to_record(unit, fingerprint, model)}"
+            if unit.sealed and can_ask_base(fingerprint):
+                how = f"delete {show_path(path)}: nothing is recorded of sealed cases"
+            wrong.append(f"  {unit.key}: {', '.join(looser)}; if that is meant, {how}")
     if wrong:
         raise Refused("what units are held to is looser than when the baseline was recorded:\n" + "\n".join(wrong))
 
@@ -233,13 +268,30 @@ def engine_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> 
     ]  # fmt: skip
 
 
+def opening_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
+    """A line that names the sealed units, and who is asked them beside the candidate."""
+    sealed = [unit for unit in units if unit.sealed]
+    asked = [f"the {name}" for name, each in references.items() if answers_beside(each, fingerprint, sealed)]
+    if not (sealed and asked):
+        return []
+    return [f"opened: {listed([unit.key for unit in sealed])}, which {' and '.join(asked)} answered beside the adapter"]
+
+
 def release_notes(references: Mapping[str, Record], subject: Mapping[str, str | None]) -> list[str]:
     """A line where the last release answers on another base than the candidate: it is compared with all the same."""
-    found = [reference.fingerprint["subject"] for name, reference in references.items() if name == "last release"]
+    found = [reference.fingerprint["subject"] for name, reference in references.items() if is_last_release(name)]
     return [
         f"the last release, {model_name(each)}, has another base than the candidate, on {subject.get('model')}: "
         "compared with it all the same"
         for each in found if each.get("base") != subject.get("base")
+    ]  # fmt: skip
+
+
+def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, units: Sequence[Unit]) -> list[str]:
+    """What is to be told of references beside the verdicts, a line each."""
+    return [
+        *engine_notes(references, fingerprint), *release_notes(references, fingerprint.subject),
+        *opening_notes(references, fingerprint, units),
     ]  # fmt: skip
 
 

@@ -61,20 +61,20 @@ def released_outputs(root: Path, ledger: Ledger, units: Iterable[Unit]) -> list[
 
 
 def released_adapter(root: Path, release: Record, watch: Watch) -> Path:
-    """The folder of a release's adapter: it is asked again, since it answered on another engine.
+    """The folder of a release's adapter: it answers beside the candidate (see engines.py).
 
     Raises:
         Refused: its outputs do not say where it lies, or it does not lie there.
         CouldNotRun: it cannot be fetched.
     """
     subject, place = release.fingerprint["subject"], release.fingerprint["names"].get("adapter_at", "")
-    name = f"the last release, {model_name(subject)}, answered on another engine and has to be asked again on this one"
+    name = f"the last release, {model_name(subject)}, has to answer here, beside the adapter that is judged"
     if not place:
         raise Refused(f"{name}: its outputs do not say where its adapter lies; {RENEW}")
     try:
         return find_adapter(root.resolve().parent / place, str(subject["adapter"]), watch)
-    except Refused as error:
-        raise Refused(f"{name}: {error}; bring it there, or run on the engine that it was released on") from error
+    except (Refused, ValueError, OSError) as error:  # no path at all, or one that no system takes
+        raise Refused(f"{name}: {shown(str(error))}; bring it there") from error
 
 
 def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import OPTIONS, standing
+from tunegate.harness.models.model_options import ModelOptions
 
 PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
@@ -98,6 +100,13 @@ def project() -> Path:
     here = Path.cwd()
     root = find_root(here)
     return Path() if root == here else root
+
+
+def model_options(given: Mapping[str, Any]) -> ModelOptions:
+    """How a command opens its models, from its parameters by name; what it does not take is as it is by itself."""
+    values: dict[str, Any] = {each.name: given[each.name] for each in fields(ModelOptions) if each.name in given}
+    chosen = {name: str(value) for name, value in values.items() if isinstance(value, StrEnum)}
+    return ModelOptions(**values | chosen)
 
 
 class Command(TyperCommand):

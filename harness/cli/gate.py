@@ -35,6 +35,7 @@ from tunegate.harness.cli.common import (
     chatter,
     console,
     errors,
+    model_options,
     project,
     shared,
 )
@@ -115,24 +116,24 @@ def gate(
     until it is permitted by its name (--permit).
     """
     from tunegate.harness.evaluation.options import BASELINE, Options
-    from tunegate.harness.models.model_options import ModelOptions
 
+    opened = model_options(locals())
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
-        cache_size=cache_size,
-        opened=ModelOptions(
-            str(device), str(dtype), chat_template, tokenizer, in_flight, deadline, str(attention), str(quantization)
-        ),
+        cache_size=cache_size, opened=opened,
     )  # fmt: skip
     _check_apart(written, options)
     with _kept(written) as keep:
-        if permit and not policy_from:
-            raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
         tell = (lambda _: None) if as_json else _print_changes
         decision = _decide(options, policy_from, permit, chatter(quiet, as_json), tell)
         keep(decision)
+    _end(decision, as_json)
+
+
+def _end(decision: Decision, as_json: bool) -> None:
+    """Show what was decided, and end as it says."""
     if as_json:
         print_json(decision.as_dict())
     else:
@@ -176,6 +177,8 @@ def _decide(
     from tunegate.harness.models.adapters import adapter_digests
     from tunegate.harness.policy_from import decide_change
 
+    if permit and not policy_from:
+        raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
     with isolating_checks():
         decision = decide_change(options, policy_from, permit, watch_on(aside), tell)

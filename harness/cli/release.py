@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,7 @@ from tunegate.harness.cli.common import (
     chatter,
     console,
     errors,
+    model_options,
     project,
     shared,
 )
@@ -70,23 +72,17 @@ def release(
     """
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.harness.models.opening import opener
     from tunegate.harness.release.release import release_adapter
 
+    opened = model_options(locals())
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
-        asked = opener(
-            model,
-            watch,
-            ModelOptions(
-                str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
-            ),
-        )
+        asked = opener(model, watch, opened)
         done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
@@ -224,22 +220,13 @@ def parity(
     in token ids.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.harness.parity.parity import compare_served, read_scored
 
+    opened = model_options(locals())
+    options = opened if tokenizer else replace(opened, chat_template=None)
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
-    options = ModelOptions(
-        str(device),
-        str(dtype),
-        chat_template if tokenizer else None,
-        tokenizer,
-        in_flight,
-        deadline,
-        str(attention),
-        str(quantization),
-    )
     done = compare_served(scored, model, options, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, done.artefact, baselines, as_json)
 

@@ -96,15 +96,20 @@ def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | No
 
 
 def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report) -> Path:
-    """Write the page, unless over what it is made from."""
+    """Write the page, unless over what it is made from, or over what somebody else wrote."""
     from tunegate.harness.evaluation.sidecar import sidecar_path
-    from tunegate.harness.reporting.html import page_file, write_html
+    from tunegate.harness.reporting.html import is_page, page_file, write_html
 
     records = [each.path for each in inputs.records if each.path]
     read = [("read", each) for each in (*named, *records, *(sidecar_path(each) for each in records))]
     for page in (path, page_file(path)):
         if same_file(page, read):
             raise UsageError(f"the page: expected a file of its own, found {show_path(page)}, which it is made from")
+    there = page_file(path)
+    if there.is_file() and not is_page(there):
+        raise UsageError(
+            f"the page: expected none yet, or one of ours, found another at {show_path(there)}; move it away"
+        )
     return write_html(path, found)
 
 

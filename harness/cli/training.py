@@ -31,6 +31,7 @@ from tunegate.harness.cli.common import (
     Tokenizer,
     chatter,
     console,
+    model_options,
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
@@ -63,12 +64,9 @@ def diagnose(
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
-    from tunegate.harness.models.model_options import ModelOptions
 
+    opened = model_options(locals())
     aside, every = chatter(quiet, as_json), []
-    opened = ModelOptions(
-        str(device), str(dtype), chat_template, tokenizer, in_flight, deadline, str(attention), str(quantization)
-    )
     for task in find_tasks(load_tasks(cases), tasks or []):
         found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
         every.append(found.as_dict())
@@ -101,12 +99,12 @@ def train(
     weights, whatever --dtype says.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.model_options import ModelOptions
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.pipeline import prepare
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow
 
+    opened = model_options(locals())
     if not processes().leads:
         follow()
         return
@@ -115,12 +113,7 @@ def train(
         say = functools.partial(aside.print, markup=False)
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
-        read = replace(
-            read_recipe(recipe, output),
-            opened=ModelOptions(
-                str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
-            ),
-        )
+        read = replace(read_recipe(recipe, output), opened=opened)
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)

@@ -78,6 +78,23 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
         ) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which no file could be written, before there is something to write.
+
+    Raises:
+        CouldNotRun: it, or the folder that it would be made in, may not be written, or is none.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise CouldNotRun(
+            f"{show_path(folder)}: expected a folder in which files can be written, found none ({error.strerror}); "
+            "mend that, then run the same command again"
+        ) from error
+
+
 def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
     return {**data, "digest": digest(data)}

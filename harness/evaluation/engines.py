@@ -1,18 +1,19 @@
-"""One model on two engines: a reference that was recorded on another engine is asked again on the candidate's.
+"""References that answer beside the candidate, on its engine: sealed cases, and what was recorded on another engine.
 
-In another precision or on another device the same weights give other answers. So both sides of a pair answer on one
+Sealed cases are asked when they are opened, and of nobody before, so that no baseline holds answers to them. And in
+another precision or on another device the same weights give other answers: there, both sides of a pair answer on one
 engine, and what the engine alone changed of the reference is told beside the verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
-from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Fingerprint, Model
@@ -41,22 +42,32 @@ def is_elsewhere(reference: Record, fingerprint: Fingerprint) -> bool:
 
     One with another base cannot: its answers are compared as they are.
     """
-    subject, engine = reference.fingerprint["subject"], reference.fingerprint["engine"]
-    same = all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
-    return bool(engine != fingerprint.engine and same and can_ask_base(fingerprint))
+    return reference.fingerprint["engine"] != fingerprint.engine and _can_answer(reference, fingerprint)
+
+
+def answers_beside(reference: Record, fingerprint: Fingerprint, units: Iterable[Unit]) -> bool:
+    """Whether a reference is asked beside the candidate: some of `units` are sealed, or it was recorded elsewhere."""
+    opens = any(unit.sealed for unit in units) and _can_answer(reference, fingerprint)
+    return opens or is_elsewhere(reference, fingerprint)
+
+
+def _can_answer(reference: Record, fingerprint: Fingerprint) -> bool:
+    subject = reference.fingerprint["subject"]
+    return can_ask_base(fingerprint) and all(subject.get(part) == fingerprint.subject.get(part) for part in SAME_MODEL)
 
 
 def ask_here(
-    references: Mapping[str, Record], models: Mapping[str, Model], units: Sequence[Unit], watch: Watch, sealed: bool
+    references: Mapping[str, Record], models: Mapping[str, Model], units: Sequence[Unit], watch: Watch, repeats: int
 ) -> tuple[dict[str, Record], dict[str, Any]]:
     """References as their models answer on this engine: to the same questions, as many answers a case.
 
     Args:
         references: by name, as they were recorded, the base first.
-        models: who gave the answers of those that were recorded elsewhere, by name, on the candidate's engine.
-        units: what the candidate is asked; of units that a reference lacks nothing is asked.
+        models: who gives the answers of those that are asked, by name, on the candidate's engine.
+        units: what the candidate is asked. Of these a reference is asked the sealed ones, and if it was recorded
+            elsewhere all that it has.
         watch: shows the progress.
-        sealed: whether sealed units are among them.
+        repeats: answers a case.
 
     Returns:
         The references, and for the record of a run what the engine alone changed of them.
@@ -64,28 +75,55 @@ def ask_here(
     Raises:
         CouldNotRun: a model cannot answer.
     """
-    here = {name: _asked_here(references[name], model, units, watch, sealed) for name, model in models.items()}
-    found, base = {**references, **here}, next(iter(references), "")
-    if base in here:  # what one engine does by itself another may not
-        noisy = [unit for unit in units if unit.key in references[base].noise]
-        noise = measure_noise(noisy, models[base], here[base], watch) if noisy else {}
+    here = {name: _answers(references[name], model, units, watch, repeats) for name, model in models.items()}
+    found = {name: _with_answers(each, here[name]) if name in here else each for name, each in references.items()}
+    if (base := next(iter(references), "")) in here:
+        noise = _noise(references[base], here[base], models[base], units, watch)
         found = {name: replace(each, noise=noise) for name, each in found.items()}
-    return found, {name: _engine_changes(references[name], each) for name, each in here.items()}
+    moved = {name: each for name, each in here.items() if _has_moved(references[name], each)}
+    return found, {name: _engine_changes(references[name], each) for name, each in moved.items()}
 
 
-def _asked_here(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, sealed: bool) -> Record:
-    asked = [unit for unit in units if unit.key in recorded.units]
-    here = evaluate(asked, model, watch, recorded.repeats, partial=True, sealed=sealed)
+def _answers(recorded: Record, model: Model, units: Sequence[Unit], watch: Watch, repeats: int) -> Record:
+    elsewhere = recorded.fingerprint["engine"] != model.fingerprint.engine
+    opened = [unit.key for unit in units if unit.sealed and _answers_for(recorded, unit)]
+    asked = [unit for unit in units if unit.key in opened or (elsewhere and unit.key in recorded.units)]
+    return evaluate(asked, model, watch, repeats, partial=True)
+
+
+def _answers_for(recorded: Record, unit: Unit) -> bool:
+    """Whether this is whom a sealed unit is compared with: the base, or the last release of its task."""
+    is_base = recorded.fingerprint["subject"].get("adapter") is None
+    return is_base or any(key.rpartition("/")[0] == unit.task for key in recorded.units)
+
+
+def _has_moved(recorded: Record, here: Record) -> bool:
+    return bool(recorded.fingerprint["engine"] != here.fingerprint["engine"])
+
+
+def _with_answers(recorded: Record, here: Record) -> Record:
+    """A reference with the answers of now; of one from another engine nothing else is left."""
+    kept = replace(recorded, questions={}, scorers={}, cases={}, units={}) if _has_moved(recorded, here) else recorded
     return replace(
-        recorded,
-        fingerprint={**recorded.fingerprint, "engine": dict(model.fingerprint.engine)},
-        questions=here.questions, scorers=here.scorers, cases=here.cases, units=here.units,
+        kept,
+        fingerprint={**recorded.fingerprint, "engine": here.fingerprint["engine"]},
+        questions={**kept.questions, **here.questions}, scorers={**kept.scorers, **here.scorers},
+        cases={**kept.cases, **here.cases}, units={**kept.units, **here.units},
     )  # fmt: skip
+
+
+def _noise(recorded: Record, here: Record, model: Model, units: Sequence[Unit], watch: Watch) -> dict[str, Noise]:
+    """What flips by itself, measured now where the baseline did: what one engine does another may not."""
+    asked = [unit for unit in units if unit.key in here.units]
+    noisy = [unit for unit in asked if recorded.noise and (unit.sealed or unit.key in recorded.noise)]
+    kept = {} if _has_moved(recorded, here) else recorded.noise
+    return {**kept, **(measure_noise(noisy, model, here, watch) if noisy else {})}
 
 
 def _engine_changes(recorded: Record, here: Record) -> dict[str, Any]:
     """What the engine alone changed of a reference, by unit, and the `engine` that it was recorded on."""
-    units = {unit: _changes(recorded.of_unit(unit), here.of_unit(unit)) for unit in here.units}
+    both = [unit for unit in here.units if unit in recorded.units]
+    units = {unit: _changes(recorded.of_unit(unit), here.of_unit(unit)) for unit in both}
     return {"engine": dict(recorded.fingerprint["engine"]), "units": units}
 
 

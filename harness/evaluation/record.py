@@ -15,7 +15,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_json
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
 from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.models.api import SUPPLIED, Completion, Finish, LogProbs
+from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 1
 
@@ -171,6 +171,12 @@ class Record:
     sidecar: str = ""
     inconclusive: Literal["block", "warn"] = "block"
     path: Path | None = field(default=None, compare=False)
+
+    @property
+    def answered_by(self) -> Fingerprint:
+        """Who answered, and by what means."""
+        who = self.fingerprint
+        return Fingerprint(who["subject"], who["engine"], who.get("names", {}))
 
     @property
     def rung(self) -> str:

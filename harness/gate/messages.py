@@ -49,7 +49,9 @@ def lower(facts: UnitVerdict) -> str:
 
 
 def fell(facts: UnitVerdict) -> str:
-    """A cause of regressed."""
+    """A cause of regressed; what is written into sealed cases it does not tell."""
+    if facts.sealed:
+        return "a slice fell" if len(facts.worse_slices) == 1 else f"{len(facts.worse_slices)} slices fell"
     return f"the slice {listed(facts.worse_slices)} fell"
 
 
@@ -206,7 +208,8 @@ def _remarks(facts: UnitVerdict) -> list[str]:
         flip = f"{len(facts.by_themselves)} of the cases flip{'s' if len(facts.by_themselves) == 1 else ''}"
         remarks.append(f"Where the base is asked twice, {flip} without a tune.")
     if facts.skipped:
-        remarks.append(f"Not watched as slices, since they are nearly the whole unit: {listed(facts.skipped)}.")
+        which = f"{len(facts.skipped)} of its tags" if facts.sealed else listed(facts.skipped)
+        remarks.append(f"Not watched as slices, since they are nearly the whole unit: {which}.")
     return remarks
 
 

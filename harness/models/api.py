@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tunegate.harness.checks.base import Can
@@ -119,6 +121,12 @@ class Fingerprint:
         # a greedy answer is the same question whatever its repeat, and may be another answer: in another batch
         again = [request.repeat] if request.repeat and not request.decoding.temperature else []
         return digest([subject, dict(self.engine), *request.asked, *again])
+
+
+def fingerprint_names(model: str, adapter: Path | None, given: Sequence[str]) -> dict[str, str]:
+    """What people call who answers: the model, the folder of its adapter, and the options that it was opened with."""
+    names = {"model": model, "adapter": str(adapter) if adapter else "", "options": shlex.join(given)}
+    return {part: name for part, name in names.items() if name}
 
 
 class Model(Protocol):

@@ -27,11 +27,18 @@ MEGABYTE = 1_000_000  # bytes
 LEFT = 0.8  # of the bound, after some went: so that not every answer sends another away
 EVERY = 256  # answers between two looks at how much is kept
 DAY = 86_400  # seconds; an answer's last use is known by the day, so that most readings write nothing
+PATIENCE = 60  # seconds that another process may write before nothing comes of it
 VERSION = 1  # of the tables
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
 USED = "ALTER TABLE generations ADD COLUMN used INTEGER NOT NULL DEFAULT 0"
 BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
 KEY = re.compile("[0-9a-f]{64}")
+_NONE = type(None)
+#: What stands in a row, by the names of a completion.
+TYPES: Mapping[str, Sequence[type]] = {
+    "key": (str,), "output": (str, _NONE), "tokens_in": (int, _NONE), "tokens_out": (int, _NONE), "latency_s": (_NONE,),
+    "finish": (str, _NONE), "repeat": (int,), "generation": (str,), "reasoning": (str,),
+}  # fmt: skip
 
 
 def store_path() -> Path:
@@ -169,6 +176,11 @@ class Store:
         try:
             yield
         except (OSError, sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+            if _is_in_use(error):
+                raise CouldNotRun(
+                    f"{show_path(self._path)}: another run has been writing for {PATIENCE} s; wait for its end, then "
+                    "run the same command again"
+                ) from error
             raise CouldNotRun(
                 f"{show_path(self._path)}: expected a store of generations, found {error}; delete it (tunegate cache "
                 "clear), or name another folder with TUNEGATE_CACHE"
@@ -176,14 +188,26 @@ class Store:
 
 
 def clear_store(path: Path) -> int:
-    """Forget every answer; a file that is no store is deleted. How many there were, as far as they could be counted."""
+    """Forget every answer; a file that is no store is deleted. How many there were, as far as they could be counted.
+
+    Raises:
+        CouldNotRun: another process writes to it, whose answers would go with the file.
+    """
     try:
         with closing(Store(path)) as store:
             return store.clear()
-    except CouldNotRun:
+    except CouldNotRun as error:
+        if _is_in_use(error.__cause__):
+            raise
         for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
             each.unlink(missing_ok=True)
         return 0
+
+
+def _is_in_use(error: BaseException | None) -> bool:
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # beyond them is the detail
 
 
 def _is_whole(key: str, answer: Any) -> bool:
@@ -194,12 +218,16 @@ def _is_whole(key: str, answer: Any) -> bool:
 
 
 def _completion(raw: Mapping[str, Any]) -> Completion:
-    return Completion(**{**raw, "logprobs": tuple(tuple(each) for each in raw.get("logprobs", ()))})
+    logprobs = tuple(tuple(each) for each in raw.get("logprobs", ()))
+    odd = [name for name, value in raw.items() if name != "logprobs" and type(value) not in TYPES.get(name, ())]
+    if odd or any(type(value) is not float for each in logprobs for value in each):
+        raise TypeError(f"an answer whose {odd[0] if odd else 'logprobs'} has another type")
+    return Completion(**{**raw, "logprobs": logprobs})
 
 
 def _open(path: Path) -> sqlite3.Connection:
     # Autocommit, so that a killed run keeps each answer that it had; WAL, so that runs beside each other do not wait.
-    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -16,7 +15,7 @@ from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
-from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
 from tunegate.harness.models.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
@@ -161,16 +160,8 @@ class Local:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
-        subject = {
-            "model": self.model.slug,
-            "base": self.model.base,
-            "tokenizer": self.model.tokenizer,
-            "template": self.model.template,
-            "adapter": self._adapter_digest,
-            "rung": self._rung,
-        }
-        names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
+        subject = self.model.subject(self._adapter_digest, self._rung)
+        names = fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
         tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
         return Fingerprint(subject, engine(self.base.placement) | tags, names)
 

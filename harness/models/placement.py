@@ -15,7 +15,7 @@ from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.models.model_options import AUTO, NO_QUANTIZATION, ModelOptions
 
-CPU, CUDA, MPS = "cpu", "cuda", "mps"
+DEVICES = CPU, CUDA, MPS = "cpu", "cuda", "mps"
 FLOAT32 = "float32"
 #: As a safetensors file names them. What is stored in any other type is computed in float32.
 STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16"}

@@ -44,12 +44,22 @@ def _last(ids: Sequence[int], token: int) -> int:
     return max((at for at, each in enumerate(ids) if each == token), default=-1)
 
 
-def part_text(text: str) -> tuple[str, str]:
-    """The reasoning and the answer in what a server wrote, by any of the tags."""
+def begins_inside(prompt: str) -> bool:
+    """Whether a template wrote the opening tag itself, so that the answer to its prompt begins inside."""
+    return prompt.rstrip().endswith(tuple(opening for opening, _ in TAGS))
+
+
+def closes_alone(text: str) -> bool:
+    """Whether a text ends a reasoning that it does not begin: the template did."""
+    return any(closing in text and opening not in text for opening, closing in TAGS)
+
+
+def part_text(text: str, inside: bool = False) -> tuple[str, str]:
+    """The reasoning and the answer in what a server wrote, by any of the tags; `inside`: it begins in a reasoning."""
     for opening, closing in TAGS:
         before, tag, answer = text.rpartition(closing)
         if tag:
             return before.replace(opening, "").strip("\n"), answer.lstrip("\n")
         if text.lstrip().startswith(opening):
             return text.replace(opening, "").strip("\n"), ""
-    return "", text
+    return (text.strip("\n"), "") if inside else ("", text)

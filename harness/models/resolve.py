@@ -42,6 +42,7 @@ MORE_TOKENIZER_KEYS = (
     "additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "do_lower_case", "strip_accents",
     "legacy", "split_special_tokens", "sp_model_kwargs", "clean_up_tokenization_spaces",
 )  # fmt: skip
+FILE_ALONE = ("", "TokenizersBackend", "PreTrainedTokenizer")  # classes that do as tokenizer.json says
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ class ModelFiles:
     def slug(self) -> str:
         """The name of its folder of baselines: `<model>-<digest8>`."""
         return f"{self.name}-{digest([self.base, self.tokenizer, self.template])[:8]}"
+
+    def subject(self, adapter: str | None, rung: str) -> dict[str, str | None]:
+        """Who answers: this model, with the adapter of a digest or without one, on a rung of the ladder."""
+        return {
+            "model": self.slug, "base": self.base, "tokenizer": self.tokenizer, "template": self.template,
+            "adapter": adapter, "rung": rung,
+        }  # fmt: skip
 
     def as_dict(self) -> dict[str, str]:
         """The three digests and the name, as they stand in records."""
@@ -226,13 +234,17 @@ def identify(name: str, folder: Path, template: Path | None = None) -> ModelFile
 
 def tokenizer_digest(folder: Path) -> str:
     """Digest of all in a model's folder that shapes tokens."""
-    # Of this file what shapes tokens counts. The rest names classes and versions, and the template has its own digest.
+    # Of this file what shapes tokens counts. The rest names versions, and the template has its own digest.
     settings = _json(folder / "tokenizer_config.json")
+    more = {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}
+    # a class of a model's own splits and normalises as it does, whatever the file says; fast or slow, it does the same
+    kind = str(settings.get("tokenizer_class") or "").removesuffix("Fast")
+    more |= {} if kind in FILE_ALONE else {"tokenizer_class": kind}
     return digest(
         [
             _digests(folder / file for file in TOKENIZER_FILES if (folder / file).is_file()),
             {key: _token(settings.get(key)) for key in TOKENIZER_KEYS},
-            *([more] if (more := {key: settings[key] for key in MORE_TOKENIZER_KEYS if settings.get(key)}) else []),
+            *([more] if more else []),
         ]
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,11 +16,11 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request, fingerprint_names
 from tunegate.harness.models.http_client import HttpClient, Rejected
 from tunegate.harness.models.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, split_server
-from tunegate.harness.models.reasoning import part_text
+from tunegate.harness.models.reasoning import begins_inside, closes_alone, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
@@ -69,6 +69,7 @@ class Server:
         self._rung = rung
         self._watch = watch
         self._folder = resolve(options.tokenizer, watch, weights=False) if options.tokenizer else None
+        self._begins_inside = False  # a reasoning, as answers without a tag that opens it showed
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -87,8 +88,8 @@ class Server:
             "prompt": "token ids" if folder else "chat messages",
             "sampling": "every field" if self._further else "standard fields",
         }
-        names = {"model": f"{SERVER}{who}", "options": shlex.join(self._options.given("chat-template", "tokenizer"))}
-        return Fingerprint(subject, engine, {name: value for name, value in names.items() if value})
+        names = fingerprint_names(f"{SERVER}{who}", None, self._options.given("chat-template", "tokenizer"))
+        return Fingerprint(subject, engine, names)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -104,7 +105,17 @@ class Server:
         """
         further = self._further  # before anything else: a loop of events takes no other one inside
         yield from self._each([request for request in requests if request.texts], self._likelihoods)
-        yield from self._each([request for request in requests if not request.texts], partial(self._generate, further))
+        cut = []
+        for answer in self._each([each for each in requests if not each.texts], partial(self._generate, further)):
+            if answer.finish == "length" and not answer.reasoning:
+                cut.append(answer)  # whether it is one the others may tell
+            else:
+                yield answer
+        yield from map(self._as_thought, cut) if self._begins_inside else cut
+
+    def _as_thought(self, cut: Completion) -> Completion:
+        """What was cut where every answer begins inside a reasoning: it came to no end, and to no answer."""
+        return replace(cut, output="", reasoning=(cut.output or "").strip("\n"))
 
     @cached_property
     def _further(self) -> dict[str, Any]:
@@ -163,10 +174,12 @@ class Server:
     async def _generate(self, further: Mapping[str, Any], client: HttpClient, request: Request) -> Completion:
         found = await self._complete(client, request, further)
         [choice], usage = found["choices"], found.get("usage") or {}
-        said = {"content": choice["text"]} if "text" in choice else choice["message"]
-        thought, output = part_text(said["content"]) if said["content"] is not None else ("", None)
-        thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
         finish = ENDS.get(choice.get("finish_reason"))
+        said = {"content": choice["text"]} if "text" in choice else choice["message"]
+        content = "" if said["content"] is None and finish == "length" else said["content"]  # it never came to one
+        self._begins_inside = self._begins_inside or closes_alone(content or "")
+        thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
+        thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
         return Completion(
             key=request.key,
             # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer
@@ -177,6 +190,14 @@ class Server:
             repeat=request.repeat,
             reasoning=client.harmless(thought),
         )
+
+    def _is_inside(self, request: Request) -> bool:
+        """Whether the prompt that was sent begins a reasoning; of a server's own template nobody here knows."""
+        return bool(self._thinks and begins_inside(render_prompt(self.tokenizer, request)))
+
+    @cached_property
+    def _thinks(self) -> bool:
+        return bool(self._folder and thinking_tags(self._folder))
 
     async def _complete(self, client: HttpClient, request: Request, further: Mapping[str, Any]) -> dict[str, Any]:
         body = {"model": self.name, **_settings(request), **further}

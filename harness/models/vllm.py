@@ -22,10 +22,10 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
-from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.http_client import HttpClient
 from tunegate.harness.models.huggingface import PROBE
-from tunegate.harness.models.model_options import AUTO, SERVER, ModelOptions, vllm_model
+from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
 from tunegate.harness.models.placement import stored_dtype
 from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
 from tunegate.harness.models.server import FURTHER, Server
@@ -232,13 +232,8 @@ class Vllm:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The subject as of a local model: the same files; the engine is vLLM's."""
-        model = self.base.model
-        subject = {
-            "model": model.slug, "base": model.base, "tokenizer": model.tokenizer, "template": model.template,
-            "adapter": self._digest, "rung": self._rung,
-        }  # fmt: skip
-        names = {"model": f"vllm:{self.base.name}"} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
+        subject = self.base.model.subject(self._digest, self._rung)
+        names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
         return Fingerprint(subject, self.base.engine, names)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:

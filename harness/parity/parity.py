@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,12 +14,13 @@ from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
-from tunegate.harness.core.files import file_digest, locked, text_digest
+from tunegate.harness.core.files import file_digest, text_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import score_again
+from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
+from tunegate.harness.evaluation.sidecar import sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -38,7 +39,6 @@ from tunegate.harness.parity.answers import AnswerParity, answer_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
 from tunegate.harness.parity.weights import WeightParity, weight_parity
-from tunegate.harness.session import next_name
 
 SPARE = 64  # tokens that a server may add to a prompt, which is then told
 LEFT_TO_THE_GATE = {"quantised"}  # named, and no fault by itself: whether it does harm the verdicts say
@@ -184,12 +184,9 @@ def compare_served(
     answers = answer_parity(
         scored.base.tokenizer, scored.units, scored.record, record, _answers_of_base(scored, baselines)
     )
-    decided = _keep(scored, _decide(scored, record, watch), runs)
-    sha = {"folder": lambda: identify(path.name, path).base, "gguf": lambda: file_digest(path)}.get(
-        kind, lambda: None
-    )()
+    decided = _keep(scored, decide_served(scored, record, watch), runs)
     name = artefact if kind == "server" else show_path(path)
-    return Parity(name, kind, sha, decided, prompts, answers, weights, unseen)
+    return Parity(name, kind, _digest(path, kind), decided, prompts, answers, weights, unseen)
 
 
 def _digest(path: Path, kind: str) -> str | None:
@@ -268,7 +265,7 @@ def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, optio
     if isinstance(model, Local):
         return prompt_parity(tokenizer, expected, scored.prompts(model.tokenizer))
     if model.tokenizer is not None:
-        return PromptParity("sent as token ids", len(expected), len(expected))
+        return replace(prompt_parity(tokenizer, expected, scored.prompts(model.tokenizer)), seen="sent as token ids")
     shown = served_prompts(model.fingerprint.names["model"], [each.messages for each in scored.asked.values()], options)
     counts = {key: record.cases[key].first.tokens_in for key in expected}
     begins = tokenizer.bos_token_id is not None and all(
@@ -295,18 +292,41 @@ def _answers_of_base(scored: ScoredAdapter, baselines: Path) -> dict[str, str]:
     return found
 
 
-def _decide(scored: ScoredAdapter, record: Record, watch: Watch) -> Record:
+def decide_served(scored: ScoredAdapter, record: Record, watch: Watch) -> Record:
     """The gate's verdicts: what is served against what was judged, of which every unit must hold."""
     policies = {key: policy for task in scored.tasks for key, policy in task.policies.items()}
     held = replace(record, policies={key: policies[key] for key in record.units})
     reference = score_again(scored.units, scored.record, "the adapter", watch).record
-    return gate.compare(scored.tasks, held, {"record": reference}, ())
+    decided = gate.compare(scored.tasks, held, {"record": reference}, ())
+    blocks = [key for key, verdict in decided.verdicts.items() if verdict["blocks"] and key in held.units]
+    same = {key for key in blocks if _answers(held, key) == _answers(reference, key)}
+    others = [replace(task, units=tuple(unit for unit in task.units if unit.key not in same)) for task in scored.tasks]
+    rest = gate.compare(others, _without(held, same), {"record": _without(reference, same)}, ())
+    return replace(decided, tasks=rest.tasks, verdicts={
+        key: _identical(verdict) if key in same else verdict for key, verdict in decided.verdicts.items()
+    })  # fmt: skip
+
+
+def _answers(record: Record, unit: str) -> list[Any]:
+    """What was answered, to the last digit of every likelihood."""
+    results = record.of_unit(unit).items()
+    return [(key, one.output, one.logprobs, one.score) for key, each in results for one in each.repeats or (each,)]
+
+
+def _without(record: Record, units: Collection[str]) -> Record:
+    return replace(
+        record, units={key: each for key, each in record.units.items() if key not in units},
+        cases={key: each for key, each in record.cases.items() if key.rpartition("/")[0] not in units},
+    )  # fmt: skip
+
+
+def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    # of however few cases: where nothing is otherwise, nothing was lost
+    reason = f"Identical: all {verdict['n']} answers are those that were judged."
+    return {**verdict, "verdict": "held", "blocks": False, "reason": reason}
 
 
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:
     units = [unit for unit in scored.units if unit.key in record.units]
     sidecar = sidecar_text(units, scored.rung, {"record": scored.record})
-    with locked(runs / ".naming"):
-        return write_with_sidecar(
-            replace(record, sidecar=text_digest(sidecar)), sidecar, runs / f"{next_name(runs)}.json"
-        )
+    return keep_run(replace(record, sidecar=text_digest(sidecar)), sidecar, runs)

@@ -1,87 +1,150 @@
-"""Whether the weights of a merged folder or a GGUF file are those of base and adapter, and where not, whose."""
+"""Whether the weights of a merged folder or a GGUF file are those of base and adapter, each one; and if not, whose."""
 
 from __future__ import annotations
 
 import math
+import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.extras import need
-from tunegate.harness.core.formatting import plain
+from tunegate.harness.core.formatting import listed, plain
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.llama_cpp import GGUF
-from tunegate.harness.models.resolve import loaded_weights
+from tunegate.harness.parity.stored_weights import reader
 
 if TYPE_CHECKING:
     import torch
 
-#: What the library ends with at a file that is none, or damaged.
-UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, AssertionError)
-Read = Callable[[str], "torch.Tensor | None"]
-MOST = 32  # matrices of each sort that are looked at, evenly over the layers
 #: Relative errors. On the embedded model, the median matrix: float16 .0002, bfloat16 .0013, and in blocks of 32 rounded
 #: to 8 bits .0055, to 4 bits .10, to 2 bits .66. Between the limits weights count as coarsely rounded.
 ROUNDED, OTHER = 0.03, 0.9
+APART = 3.0  # times the median: what is further off was not rounded as the others were
 TINY = 1e-30  # of a norm: a matrix of zeros has none
 APPLIED = (0.5, 1.5)  # how often the adapter is in the weights: once
+CERTAIN = 8.0  # standard errors, as if what rounding adds were drawn by chance
 
 
 @dataclass(frozen=True, slots=True)
 class WeightParity:
-    """How far weights are from the judged ones: the median relative `error` of so many `matrices`.
+    """How far weights are from the judged ones: the median relative `error` of matrices, of so many tensors `compared`.
 
-    `times` says how often the adapter is in them, None where no matrix tells.
+    `times` says how often the adapter is in them, None where no matrix tells; `unread` are tensors that cannot be
+    compared.
     """
 
-    matrices: int
+    compared: int
     error: float | None
     times: float | None
     findings: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def line(self) -> str:
         """In words."""
         if self.error is None:
             return "weights: not compared, for none of their names is known here"
-        return f"weights: {plain(100 * self.error)} % off on average, in {self.matrices} matrices"
+        left = f"; not compared: {listed([shown(name) for name in self.unread])}" if self.unread else ""
+        return f"weights: {plain(100 * self.error)} % off on average, in {self.compared} matrices and norms{left}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """How far a tensor is from the judged one, apart from how many `times` the adapter is in it, give or take."""
+
+    name: str
+    is_matrix: bool
+    error: float
+    times: float | None = None
+    give: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What came of all tensors: those that were found, those that are not there, and those that cannot be read."""
+
+    gaps: list[_Gap] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def weight_parity(base: Base, adapter: Path, artefact: Path) -> WeightParity:
-    """Compare the weights of an artefact with those of the base and the adapter on it, matrix by matrix.
+    """Compare the weights of an artefact with those of the base and the adapter on it, tensor by tensor.
 
     Raises:
         CouldNotRun: the artefact cannot be read.
         Refused: its weights hold NaN or infinity.
     """
+    found = _compare(base, adapter, artefact)
+    if odd := next((gap.name for gap in found.gaps if not math.isfinite(gap.error)), None):
+        raise Refused(f"{show_path(artefact)}: expected finite weights, found NaN or infinity in {shown(odd)}")
+    error = _median([gap.error for gap in found.gaps if gap.is_matrix])
+    times = _median([gap.times for gap in found.gaps if gap.times is not None])
+    otherwise = _laid_out_otherwise(found.gaps) if artefact.suffix == GGUF else set()
+    known = [gap for gap in found.gaps if _sort(gap.name) not in otherwise]
+    findings = tuple(_named(error, times))
+    if error is not None and all(each.rule == "quantised" for each in findings):
+        findings += tuple(_singled_out(known, found.missing, error))
+    unread = (*found.unread, *(gap.name for gap in found.gaps if gap not in known))
+    return WeightParity(len(known), error, times, findings, unread)
+
+
+def _compare(base: Base, adapter: Path, artefact: Path) -> _Compared:
     merged = base.with_adapter(adapter, adapter_digest(adapter)).merge_and_unload(safe_merge=True).state_dict()
+    found, seen = _Compared(), set[int]()
     with ExitStack() as stack:
-        base_weight, served = _folder(base.folder, stack), _reader(artefact, stack)
-        errors, times = [], []
-        for name in _looked_at(merged, base_weight):
-            found, weight, before = served(name), merged[name].float(), base_weight(name)
-            if found is None or before is None or found.shape != weight.shape:
-                continue
-            added, moved = weight - before, found - before
-            if size := float((added * added).sum()):
-                times.append(float((moved * added).sum()) / size)
-                moved = moved - times[-1] * added  # apart from how far the adapter moves them
-            off = float(moved.norm()) / max(float(weight.norm()), TINY)
-            if not math.isfinite(off):
-                raise Refused(f"{show_path(artefact)}: expected finite weights, found NaN or infinity in {shown(name)}")
-            errors.append(off)
-    error = statistics.median(errors) if errors else None
-    share = statistics.median(times) if times else None
-    return WeightParity(len(errors), error, share, tuple(_named(error, share)))
+        before, served = reader(base.folder, stack), reader(artefact, stack)
+        for name, weight in merged.items():
+            if not (stored := before(name)):
+                continue  # it stands under another name, as where input and output share their matrix
+            forms = served(name)
+            fitting = [each for each in forms or () if each.shape == weight.shape]
+            if forms is None:
+                found.unread.append(name)
+            elif fitting:
+                gaps = [_gap(name, weight.float(), stored[0], each) for each in fitting]
+                found.gaps.append(min(gaps, key=lambda gap: gap.error))
+            elif weight.data_ptr() not in seen:
+                found.missing.append(name)
+            seen.add(weight.data_ptr())
+    return found
+
+
+def _gap(name: str, weight: torch.Tensor, before: torch.Tensor, found: torch.Tensor) -> _Gap:
+    moved, times, give = found - weight, None, 0.0
+    added = weight - before if before.shape == weight.shape else weight * 0
+    if size := float((added * added).sum()):
+        times = 1 + float((moved * added).sum()) / size
+        moved = moved - (times - 1) * added  # apart from how far the adapter moves it
+        give = float(moved.norm()) / math.sqrt(size * added.numel())
+    return _Gap(name, weight.ndim == 2, float(moved.norm()) / max(float(weight.norm()), TINY), times, give)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _sort(name: str) -> str:
+    """What a tensor is, in whichever layer."""
+    return re.sub(r"\d+", "#", name)
+
+
+def _laid_out_otherwise(gaps: Sequence[_Gap]) -> set[str]:
+    """The sorts of tensors that are off beyond all rounding in every layer: llama.cpp may lay them out otherwise."""
+    by_sort: dict[str, list[float]] = {}
+    for gap in gaps:
+        by_sort.setdefault(_sort(gap.name), []).append(gap.error)
+    return {sort for sort, errors in by_sort.items() if len(errors) > 1 and min(errors) > OTHER}
 
 
 def _named(error: float | None, times: float | None) -> Iterator[Finding]:
+    """What all of them show together."""
     if error is None:
         return
     if error > OTHER:
@@ -101,58 +164,14 @@ def _named(error: float | None, times: float | None) -> Iterator[Finding]:
         )
 
 
-def _looked_at(merged: Mapping[str, torch.Tensor], base_weight: Read) -> Iterator[str]:
-    """The names of matrices: as many that the adapter changes as of the others, at most `MOST` of each."""
-    changed: dict[bool, list[str]] = {True: [], False: []}
-    for name, weight in merged.items():
-        before = base_weight(name) if weight.ndim == 2 else None
-        if before is not None and before.shape == weight.shape:
-            changed[not bool((weight == before).all())].append(name)
-    for names in changed.values():
-        yield from names[:: max(1, len(names) // MOST)]
-
-
-def _reader(artefact: Path, stack: ExitStack) -> Read:
-    return _gguf(artefact) if artefact.suffix == GGUF else _folder(artefact, stack)
-
-
-def _folder(folder: Path, stack: ExitStack) -> Read:
-    safetensors = need("safetensors")
-    try:
-        files = [
-            stack.enter_context(safetensors.safe_open(path, "pt"))
-            for path in loaded_weights(folder) if path.suffix == ".safetensors"
-        ]  # fmt: skip
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CouldNotRun(f"{show_path(folder)}: expected weights in safetensors, found: {error}") from error
-    where = {name: file for file in files for name in file.keys()}  # noqa: SIM118  (it is no mapping)
-    return lambda name: where[name].get_tensor(name).float() if name in where else None
-
-
-def _gguf(path: Path) -> Read:
-    """Reads matrices of a GGUF file by the names that transformers gives them."""
-    import torch
-
-    gguf = need("gguf")
-    try:
-        reader = gguf.GGUFReader(path)
-        kind = reader.fields["general.architecture"].contents()
-        blocks = reader.fields[f"{kind}.block_count"].contents()
-        [known] = (each for each, name in gguf.MODEL_ARCH_NAMES.items() if name == kind)
-        names = gguf.get_tensor_name_map(known, blocks)
-        tensors = {tensor.name: tensor for tensor in reader.tensors}
-    except UNREADABLE as error:
-        raise CouldNotRun(f"{show_path(path)}: expected a GGUF file of a language model, found: {error!r}") from error
-
-    def read(name: str) -> Any:
-        called = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        # llama.cpp keeps the rows of queries and keys in another order
-        if called not in tensors or called.endswith(("attn_q.weight", "attn_k.weight")):
-            return None
-        try:
-            weights = gguf.quants.dequantize(tensors[called].data, tensors[called].tensor_type)
-        except NotImplementedError:  # a way of rounding that the library cannot undo
-            return None
-        return torch.from_numpy(weights.copy()).float()
-
-    return read
+def _singled_out(gaps: Sequence[_Gap], missing: Sequence[str], error: float) -> Iterator[Finding]:
+    """The tensors that are not what all others are."""
+    low, high = APPLIED
+    wrong = [f"{shown(name)} is missing, or has another shape" for name in missing]
+    for gap in gaps:
+        if gap.error > max(ROUNDED, APART * error):
+            wrong.append(f"{shown(gap.name)} is {100 * gap.error:.0f} % off")
+        elif gap.times is not None and not low <= gap.times <= high and abs(gap.times - 1) > CERTAIN * gap.give:
+            wrong.append(f"the adapter is {gap.times:.1f} times in {shown(gap.name)}")
+    if wrong:
+        yield Finding("wrong-weights", f"{listed(wrong)}, where the others are {plain(100 * error)} % off")

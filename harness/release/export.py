@@ -21,6 +21,7 @@ from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.llama_cpp import GGUF
 from tunegate.harness.models.model_options import AUTO, ModelOptions
+from tunegate.harness.models.placement import DEVICES
 from tunegate.harness.models.resolve import TEMPLATE
 from tunegate.harness.parity.parity import Parity, ScoredAdapter, compare_served
 
@@ -85,7 +86,8 @@ def merge(base: Base, adapter: Path, folder: Path) -> None:
 def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:
     """What is merged answers by the means by which the adapter was judged; llama.cpp has its own."""
     engine = scored.record.fingerprint["engine"] if to == "merged" else {}
-    return ModelOptions(engine.get("device", AUTO), engine.get("dtype", AUTO))
+    device = engine.get("device", AUTO)  # that of a vLLM may be one that torch calls otherwise, such as rocm
+    return ModelOptions(device if device in DEVICES else AUTO, engine.get("dtype", AUTO))
 
 
 @contextmanager

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
-
 from tunegate.harness.baselines.diff import NAMES, question_differences
 from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import opening_numbers, read_ledger, who
-from tunegate.harness.baselines.lookup import baseline_references, engine_notes, release_notes
+from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
+from tunegate.harness.baselines.lookup import baseline_references, is_last_release, reference_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats
 from tunegate.harness.baselines.store import state
 from tunegate.harness.core.errors import Refused, TunegateError, show_path
-from tunegate.harness.core.escaping import shown, shown_in_json, shown_in_markdown
-from tunegate.harness.core.files import json_text
-from tunegate.harness.core.formatting import difference, level, listed, rates
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import check_writable, json_text
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
-from tunegate.harness.evaluation.engines import ask_here, is_elsewhere
+from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.options import BASELINE
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.loader import load_tasks
@@ -39,7 +37,8 @@ from tunegate.harness.models.adapters import (
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.parity.result import read_artefacts, with_section
-from tunegate.harness.release.asking import ask_again
+from tunegate.harness.release.asking import AskedAgain, ask_again
+from tunegate.harness.release.card import model_card
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
 
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
@@ -50,6 +49,32 @@ class Unproven(TunegateError):
     """Nothing is wrong with it, and no gain is proven: judged, and blocked."""
 
     exit_code = 1
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What is to be released: the adapter as it was when it began, its record and training, and what it is held to."""
+
+    adapter: Path
+    digest: str
+    record: Record
+    training: Mapping[str, Any]
+    tasks: Sequence[Task]
+
+    @property
+    def units(self) -> list[Unit]:
+        """Those of all tasks."""
+        return [unit for task in self.tasks for unit in task.units]
+
+    @property
+    def trained(self) -> list[str]:
+        """The task that it was trained for."""
+        return [self.training["task"]]
+
+    @property
+    def base_name(self) -> str:
+        """What its recipe calls the base."""
+        return str(self.training["recipe"]["model"])
 
 
 @dataclass(frozen=True)
@@ -89,7 +114,11 @@ def _readable(path: Path) -> Record | None:
 def _is_gated(record: Record) -> bool:
     references = {verdict["reference"] for verdict in record.verdicts.values()}
     # one that was compared with a record shows nothing of the baseline
-    return bool(references) and references <= {"baseline", "last release"} and not record.partial
+    return bool(references) and all(map(_is_stored, references)) and not record.partial
+
+
+def _is_stored(reference: str) -> bool:
+    return reference == BASELINE or is_last_release(reference)
 
 
 def release_adapter(
@@ -111,70 +140,84 @@ def release_adapter(
         CouldNotRun: the model cannot be asked.
     """
     undo_cut_off(baselines)
-    digest = adapter_digest(adapter)
-    tasks = load_tasks(cases)
-    _check_folder(adapter)
-    _check_record(record, digest)
-    training = _training(adapter, digest, record)
-    _check_fixtures(record, tasks, training["task"])
-    units = [unit for task in tasks for unit in task.units]
+    check_writable(baselines / LEDGER)
+    claim = _claim(adapter, record, cases)
     # taken first: what another release writes while this one judges is then not overwritten
-    seen = state(baselines, str(record.fingerprint["subject"]["model"]), units, released=True)
-    fingerprint = Fingerprint(
-        record.fingerprint["subject"], record.fingerprint["engine"], record.fingerprint.get("names", {})
-    )
-    model = training["recipe"]["model"]
-    [trained] = (task for task in tasks if task.name == training["task"])
-    check_eligibility(baselines, trained, record.fingerprint["subject"], training["diagnosis"], model)
-    ledger = read_ledger(baselines)
-    check_not_withdrawn(ledger, [task.name for task in tasks], record.fingerprint["subject"])
-    references = baseline_references(baselines, tasks, units, fingerprint, model)
-    check_repeats(references, units, record.repeats)
+    seen = state(baselines, str(record.fingerprint["subject"]["model"]), claim.units, released=True)
+    references = _references(claim, baselines)
     # Scores and verdicts are only what files say, whichever side they are on: both are computed again. And how many
     # adapters were asked before this one, the ledger knows.
-    numbers = opening_numbers(ledger, units, who(record.fingerprint["subject"]))
-    again = score_again(units, replace(record, openings=numbers), _name(record), watch)
-    scored = {name: score_again(units, each, f"the {name}", watch) for name, each in references.items()}
-    compared = {name: each.record for name, each in scored.items()}
-    compared, engines = _on_one_engine(record, compared, units, baselines, open_model, watch)
-    decided = gate.compare(tasks, replace(again.record, engines=engines), compared, [training["task"]])
-    _check_decision(decided, record, tasks)
+    numbers = opening_numbers(read_ledger(baselines), claim.units, record.answered_by)
+    again = score_again(claim.units, replace(record, openings=numbers), _name(record), watch)
+    scored = {name: score_again(claim.units, each, f"the {name}", watch) for name, each in references.items()}
+    compared, engines = _ask_beside(
+        claim, {name: each.record for name, each in scored.items()}, baselines, open_model, watch
+    )
+    candidate = replace(again.record, engines=engines)
+    decided = gate.compare(claim.tasks, candidate, compared, claim.trained)
+    _check_decision(decided, record, claim.tasks)
     # And outputs are only what files say: both sides are asked again.
-    sides = {"adapter": adapter, next(iter(references)): None}
-    models = {name: open_model(folder) for name, folder in sides.items() if name not in engines}
-    _check_models(models, fingerprint, _name(record))
-    _check_base_name(adapter, model, models["adapter"].fingerprint)
-    now, compared, asked = ask_again(tasks, again.record, compared, [training["task"]], models, watch)
-    _check_decision(gate.compare(tasks, now, compared, [training["task"]]), None, tasks)
-    _check_as_begun(adapter, digest, tasks, cases)
-    decided = replace(decided, rescored=rescored_units({"run": again, **scored}))
-    openings = [numbers[unit.key] for unit in units if unit.sealed]
+    asked = _ask_both(claim, candidate, compared, open_model, watch)
+    _check_as_begun(claim, cases)
+    decided = replace(decided, rescored=rescored_units({"run": again, **scored}), created=record.created)
+    openings = [numbers[unit.key] for unit in claim.units if unit.sealed]
     about = {"asked": asked.line(), "sealed": {"others": max(openings) - 1} if openings else {}}
-    done = _write(adapter, digest, training, replace(decided, created=record.created), baselines, units, seen, about)
+    done = _write(claim, decided, baselines, seen, about)
     notes = [
         *again.notes(_name(record)), *(line for name, each in scored.items() for line in each.notes(f"the {name}")),
-        *engine_notes(references, fingerprint), *release_notes(references, record.fingerprint["subject"]),
+        *reference_notes(references, record.answered_by, claim.units),
     ]  # fmt: skip
     return replace(done, notes=(*notes, asked.line()))
 
 
-def _on_one_engine(
-    record: Record,
-    references: Mapping[str, Record],
-    units: Sequence[Unit],
-    baselines: Path,
-    open_model: OpenModel,
-    watch: Watch,
+def _claim(adapter: Path, record: Record, cases: Path) -> _Claim:
+    """What the files say, held against each other."""
+    digest, tasks = adapter_digest(adapter), load_tasks(cases)
+    _check_folder(adapter)
+    _check_record(record, digest)
+    training = _training(adapter, digest, record)
+    _check_fixtures(record, tasks, training["task"])
+    return _Claim(adapter, digest, record, training, tasks)
+
+
+def _references(claim: _Claim, baselines: Path) -> dict[str, Record]:
+    """What it is compared with, if its diagnosis is the committed one and it was not withdrawn."""
+    subject, model = claim.record.fingerprint["subject"], claim.base_name
+    [trained] = (task for task in claim.tasks if task.name in claim.trained)
+    check_eligibility(baselines, trained, subject, claim.training["diagnosis"], model)
+    check_not_withdrawn(read_ledger(baselines), [task.name for task in claim.tasks], subject)
+    found = baseline_references(baselines, claim.tasks, claim.units, claim.record.answered_by, model)
+    check_repeats(found, claim.units, claim.record.repeats)
+    return found
+
+
+def _ask_beside(
+    claim: _Claim, references: Mapping[str, Record], baselines: Path, open_model: OpenModel, watch: Watch
 ) -> tuple[dict[str, Record], dict[str, Any]]:
-    """The references, those of another engine asked again on that of the record: all their cases, past every cache."""
-    expected, models = Fingerprint(record.fingerprint["subject"], record.fingerprint["engine"]), dict[str, Model]()
+    """The references with what they answer beside the adapter, past every cache: see engines.py."""
+    expected, models = claim.record.answered_by, dict[str, Model]()
+    for event in case_events("opened", expected, [unit for unit in claim.units if unit.sealed]):
+        append(baselines, event)  # known already where the run was told of here
     for name, each in references.items():
-        if is_elsewhere(each, expected):
+        if answers_beside(each, expected, claim.units):
             sha = each.fingerprint["subject"].get("adapter")
             models[name] = open_model(released_adapter(baselines, each, watch) if sha else None)
             same = replace(expected, subject={**expected.subject, "adapter": sha})
-            _check_models({name: models[name]}, same, _name(record))
-    return ask_here(references, models, units, watch, sealed=True)
+            _check_models({name: models[name]}, same, _name(claim.record))
+    return ask_here(references, models, claim.units, watch, claim.record.repeats)
+
+
+def _ask_both(
+    claim: _Claim, record: Record, references: Mapping[str, Record], open_model: OpenModel, watch: Watch
+) -> AskedAgain:
+    """Ask the adapter again, and its base unless that was asked everything; refused if it decides otherwise."""
+    sides = {"adapter": claim.adapter, next(iter(references)): None}
+    models = {name: open_model(folder) for name, folder in sides.items() if name not in record.engines}
+    _check_models(models, claim.record.answered_by, _name(claim.record))
+    _check_base_name(claim.adapter, claim.base_name, models["adapter"].fingerprint)
+    now, compared, asked = ask_again(claim.tasks, record, references, claim.trained, models, watch)
+    _check_decision(gate.compare(claim.tasks, now, compared, claim.trained), None, claim.tasks)
+    return asked
 
 
 def _check_folder(adapter: Path) -> None:
@@ -220,12 +263,14 @@ def _check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
         )
 
 
-def _check_as_begun(adapter: Path, digest: str, tasks: Sequence[Task], cases: Path) -> None:
+def _check_as_begun(claim: _Claim, cases: Path) -> None:
     """What was judged is what is released: nobody changed it while it was asked."""
-    if adapter_digest(adapter) != digest or foreign_files(adapter):
-        raise Refused(f"{show_path(adapter)}: it changed while it was judged; nothing is released, release it again")
+    if adapter_digest(claim.adapter) != claim.digest or foreign_files(claim.adapter):
+        raise Refused(
+            f"{show_path(claim.adapter)}: it changed while it was judged; nothing is released, release it again"
+        )
     now = load_tasks(cases)
-    if [(task.policies, [unit.questions for unit in task.units]) for task in tasks] != [
+    if [(task.policies, [unit.questions for unit in task.units]) for task in claim.tasks] != [
         (task.policies, [unit.questions for unit in task.units]) for task in now
     ]:
         raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")
@@ -311,66 +356,14 @@ def _check_decision(decided: Record, record: Record | None, tasks: Sequence[Task
 
 
 def _write(
-    adapter: Path,
-    digest: str,
-    training: Mapping[str, Any],
-    decided: Record,
-    baselines: Path,
-    units: Sequence[Unit],
-    seen: Mapping[str, str | None],
-    about: Mapping[str, Any],
+    claim: _Claim, decided: Record, baselines: Path, seen: Mapping[str, str | None], about: Mapping[str, Any]
 ) -> Released:
-    artefacts = read_artefacts(adapter, digest, decided)
-    card = with_section(_card(adapter.resolve().name, training, decided, about), artefacts)
+    adapter, folder, training = claim.adapter, claim.adapter.resolve(), claim.training
+    artefacts = read_artefacts(adapter, claim.digest, decided)
+    card = with_section(model_card(folder.name, training, decided, about), artefacts)
     record = json_text(decided.as_dict())
-    folder = adapter.resolve()
-    manifest = json_text(make_manifest(adapter, digest, training, decided, {RECORD: record, CARD: card}))
+    manifest = json_text(make_manifest(adapter, claim.digest, training, decided, {RECORD: record, CARD: card}))
     texts = {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: manifest}
     slug = str(decided.fingerprint["subject"]["model"])
-    notes = write_baselines(baselines, slug, decided, units, seen, released=folder, more=texts)
+    notes = write_baselines(baselines, slug, decided, claim.units, seen, released=folder, more=texts)
     return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
-
-
-def _card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
-    environment = Environment(  # noqa: S701  (Markdown, not HTML: every value goes through `_in_card`)
-        loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
-        finalize=_in_card,
-    )  # fmt: skip
-    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args}
-    environment.globals |= {"difference": _difference, "rates": rates}
-    try:
-        return environment.get_template("model_card.md.j2").render(
-            name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
-            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"], **about,
-        )  # fmt: skip
-    except UndefinedError as error:
-        raise Refused(
-            f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
-        ) from None
-
-
-class _AsItIs(str):
-    """A text that stands in the card as it is."""
-
-    __slots__ = ()
-
-
-def _in_head(value: Any) -> _AsItIs:
-    """A value of the card's head, which is YAML: JSON is, too."""
-    return _AsItIs(shown_in_json(json.dumps(value)))
-
-
-def _metric_args(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """What the head of the card says of a verdict, beside the score."""
-    return {key: verdict[key] for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
-
-
-def _difference(*numbers: Any) -> _AsItIs:
-    return _AsItIs(difference(*numbers))  # its brackets are no links
-
-
-def _in_card(value: Any) -> Any:
-    """What stands in the card for a value of the template."""
-    if isinstance(value, Undefined | _AsItIs):
-        return value
-    return shown_in_markdown(str(value))

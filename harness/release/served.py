@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.baselines.journal import undo, write_together
@@ -38,13 +40,20 @@ def keep_artefact(adapter: Path, record: Record, artefact: Artefact, baselines: 
     folder, sha = adapter.resolve(), adapter_digest(adapter)
     with locked(baselines / ".recording"):
         undo(baselines)
-        artefacts = with_artefact(known_artefacts(folder, sha, record), artefact)
+        artefacts = with_artefact(known_artefacts(folder, sha, record), _placed(artefact, folder))
         texts = {folder / PARITY: artefacts_text(sha, record, artefacts)}
         if released := released_record(folder):
             texts |= _released_texts(folder, sha, record, released, artefacts, texts[folder / PARITY])
         command = f"tunegate parity {show_path(adapter)} --model {artefact.name}"
         write_together(baselines, dict(texts), command, folder)
     return [f"{path.name}: {show_path(adapter / path.name)}" for path in texts]
+
+
+def _placed(artefact: Artefact, adapter: Path) -> Artefact:
+    """An artefact by its place from beside the adapter: from whichever folder it is named, it is the same one."""
+    if artefact.kind == "server":
+        return artefact
+    return replace(artefact, name=Path(os.path.relpath(Path(artefact.name).resolve(), adapter.parent)).as_posix())
 
 
 def _released_texts(

@@ -27,6 +27,7 @@ from tunegate.harness.reporting.page_data import PageData, page_data, script_jso
 from tunegate.harness.reporting.report import Report, UnitReport
 
 MOST_INSIDE = 2_000  # cases of a page in a folder that still is one file
+HEAD = 2_000  # bytes
 INDEX, PIECES = "index.html", "cases"
 _PIECE_NAME = re.compile(r"[0-9a-f]{16}\.js")
 
@@ -43,6 +44,12 @@ class UnitRow:
 def page_file(path: Path) -> Path:
     """Where the page itself is written: `path`, or `index.html` in it, if it is not the name of an HTML file."""
     return path if path.suffix.lower() in (".html", ".htm") else path / INDEX
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that was written here, by its head."""
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="Tunegate">' in file.read(HEAD)
 
 
 def write_html(path: Path, report: Report) -> Path:

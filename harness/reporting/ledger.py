@@ -25,9 +25,9 @@ def _release(ledger: Ledger, task: str) -> str:
 
 
 def _openings(ledger: Ledger, task: str) -> str:
-    opened = {event.who for event in ledger.of(task, "opened")}
+    opened = {event.look for event in ledger.of(task, "opened")}
     most = max(openings(ledger, task).values(), default=0)
-    return f"sealed cases opened for {_number(len(opened), 'model')}, a case answered by {most} at most"
+    return f"sealed cases opened {_number(len(opened), 'time')}, a case answered by {_number(most, 'model')} at most"
 
 
 def _number(count: int, name: str) -> str:

@@ -38,7 +38,8 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
         f"{'significant' if verdict['lower'] else 'not significant'}"
     )
     if verdict["worse_slices"]:
-        fell = listed([shown(each) for each in verdict["worse_slices"]])
+        slices = verdict["worse_slices"]
+        fell = str(len(slices)) if verdict["sealed"] else listed([shown(each) for each in slices])
         yield f"slices: {fell} fell (exact p, Tarone-Holm at {SLICE_LEVEL})"
     for part in verdict["parts"]:
         if part["margin"] is not None:

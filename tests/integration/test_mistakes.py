@@ -133,7 +133,7 @@ def make_good(root: Path, tiny_model: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         teach(root / "model", "1")
-        evaluate("model", record=True, sealed=True)
+        evaluate("model", record=True)
         command("diagnose", "--model=model")
         for name in ADAPTERS:
             command("train", f"{name}.yaml")

@@ -129,6 +129,10 @@ def loose(folder: Path, *names: str) -> Path:
     return folder
 
 
+def half_of_one(name: str, weight: torch.Tensor) -> torch.Tensor:
+    return weight / 2 if name == "model.layers.17.mlp.down_proj.weight" else weight
+
+
 WRONG = {
     "template": lambda at: write_template(loose(at, "chat_template.jinja"), "helpful AI", "grumpy AI"),
     "end-of-turn": lambda at: write_template(loose(at, "chat_template.jinja"), "<|im_end|>", ""),
@@ -140,6 +144,7 @@ WRONG = {
     ),
     "quantised": lambda at: change_weights(loose(at, "model.safetensors"), two_bits),
     "other-base": lambda at: change_weights(loose(at, "model.safetensors"), another),
+    "wrong-weights": lambda at: change_weights(loose(at, "model.safetensors"), half_of_one),
 }  # fmt: skip
 
 

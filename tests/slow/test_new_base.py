@@ -28,7 +28,7 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_it_back(co
     perturb(Path(os.environ["TUNEGATE_CACHE"]) / "models", copied.path / "next")
     seal(copied.path / "fixtures/support")  # the open cases were asked of the first adapter, and prove no gain any more
     gate = ("pytest", "suites/", "--tg-model=next", "--tg-adapter=second", "--tg-against=baseline", "--tg-sealed")
-    ok("pytest", "suites/", "--tg-record", "--tg-model=next", "--tg-sealed")
+    ok("pytest", "suites/", "--tg-record", "--tg-model=next")
     ok("tunegate", "diagnose", "--sample=10", "--model=next")
     (copied.path / "recipe.yaml").write_text(f"{RECIPE.replace('output: adapter', 'output: second')}model: next\n")
     ok("tunegate", "train", "recipe.yaml")

@@ -36,9 +36,10 @@ from tests.support.spoil import (
 
 # the commands; each passes where no mistake is made
 GATE = "pytest suites/ --tg-adapter=tuned --tg-against=baseline --tg-sealed"
+OPEN = GATE.removesuffix(" --tg-sealed")
 UNKNOWN = "expected the baseline ( ... ) in the ledger, which names another one as the last; record it again"
-BARE = "pytest suites/ --tg-against=baseline --tg-sealed"
-RECORD = "pytest suites/ --tg-record --tg-sealed"
+BARE = "pytest suites/ --tg-against=baseline"
+RECORD = "pytest suites/ --tg-record"
 OUTPUTS = "pytest suites/ --tg-model=replay:outputs.jsonl --tg-against=base.json"
 RELEASE = "tunegate release tuned"
 OF_RUN = "tunegate release tuned --run=run.json"
@@ -127,7 +128,8 @@ MISTAKES = {
         caught("a prompt is reworded", GATE, 4, recorded("other prompt"), put(TRIAGE, "prompt.system", "Count well.")),
         caught("answers may be longer", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.max_new_tokens", 2)),
         caught("another seed is tried", GATE, 4, recorded("other decoding"), put(TRIAGE, "generate.seed", 7)),
-        caught("a house rule is taken out of the voice", GATE, 4, recorded("other references", "replies"),
+        caught("a house rule is taken out of the voice", GATE, 4,
+               f"desk/replies: {THE_LAST} was judged with other references",
                drop(f"{REFS}/voice.yaml", "rules.0")),
         caught("a banned term is allowed", GATE, 4, recorded("other references", "wording"),
                drop(f"{REFS}/terms.yaml", "terms.0.banned")),
@@ -165,7 +167,8 @@ MISTAKES = {
                put(POLICY, "units.triage.role", "guard"), put(POLICY, "units.final.role", "guard")),
         caught("a lower level counts as reached", GATE, 4, f"{LOOSER} desk/triage: target_score none -> 0.3",
                put(POLICY, "units.triage.target_score", 0.3)),
-        caught("a target's sealed unit no longer proves it", GATE, 4, f"{LOOSER} desk/final: seals triage -> none",
+        caught("a target's sealed unit no longer proves it", GATE, 4,
+               "what units are held to is looser than at the last release: ... desk/final: seals triage -> none",
                drop(POLICY, "units.final.seals")),
         caught("a unit is taken out of task.yaml", GATE, 4, f"{LOOSER} desk/wording: minimum_score 0.5 -> none",
                drop(POLICY, "units.wording")),
@@ -175,7 +178,7 @@ MISTAKES = {
                put(POLICY, "units.wording.margin", 0.5), ran(RECORD), passes=GATE),
         caught("a unit is sealed, so that it is judged last", GATE, 4, f"{LOOSER} desk/wording: sealed false -> true",
                put(WORDING, "sealed", True)),
-        caught("a unit is sealed, so that it is not judged", GATE.removesuffix(" --tg-sealed"), 4,
+        caught("a unit is sealed, so that it is not judged", OPEN, 4,
                f"{LOOSER} desk/wording: sealed false -> true", put(WORDING, "sealed", True)),
         caught("a margin is widened after the run", OF_RUN, 4,
                "desk/wording: task.yaml changed since run.json was judged", put(POLICY, "units.wording.margin", 0.5)),
@@ -204,9 +207,9 @@ MISTAKES = {
         caught("the adapter's folder is empty", GATE, 4,
                "expected adapter_config.json and adapter_model.safetensors, found a folder without it",
                remove("tuned/*")),
-        caught("the adapter is cut off", GATE, 4, "expected safetensors, found a damaged file",
+        caught("the adapter is cut off", OPEN, 4, "expected safetensors, found a damaged file",
                cut(f"tuned/{WEIGHTS}")),
-        caught("the adapter's rank is edited", GATE, 4, "expected one that fits this base; PEFT says",
+        caught("the adapter's rank is edited", OPEN, 4, "expected one that fits this base; PEFT says",
                put("tuned/adapter_config.json", "r", 8)),
         caught("the adapter names another base, which a server would load", RELEASE, 4,
                'base_model_name_or_path: expected "model", as the training wrote it, found "other"',
@@ -216,7 +219,7 @@ MISTAKES = {
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.01),
                put("tuned/adapter_config.json", "base_model_name_or_path", "other"),
                put("tuned/training.json", "recipe.model", "other"), stamp("tuned/training.json")),
-        caught("the adapter does not act: its B is zero", GATE, 4, "not acting: its logits equal the base's",
+        caught("the adapter does not act: its B is zero", OPEN, 4, "not acting: its logits equal the base's",
                rescaled(f"tuned/{WEIGHTS}", "lora_B", 0.0)),
         caught("two adapters have one name", f"{GATE} --tg-adapter=other/tuned", 4,
                "expected folders of different names, found 2 named 'tuned'", passes=GATE),
@@ -297,8 +300,10 @@ MISTAKES = {
         caught("a part of a unit is recorded", f"{RECORD} -k c03", 4,
                "--tg-record writes whole units only, found a part of desk/triage", passes=RECORD),
         caught("an adapter is recorded as the base", f"{RECORD} --tg-adapter=second", 4,
-               "only the released adapter may renew its files, and it is not the release of desk/final",
+               "only the released adapter may renew its files, and it is not the release of desk/triage",
                passes=RECORD),
+        caught("what the base answers to sealed cases is recorded before they are opened", f"{RECORD} --tg-sealed", 4,
+               "--tg-record with --tg-sealed: nothing is recorded of desk/final, desk/replies", passes=RECORD),
         caught("a run records what it compares with", f"{RECORD} --tg-against=baseline", 4,
                "--tg-record writes the baseline that --tg-against compares with: use one of them", passes=RECORD),
         caught("the last release was asked otherwise", SECOND, 4,
@@ -352,7 +357,7 @@ MISTAKES = {
         caught("a file is added to the adapter's folder after the release", VERIFY, 4,
                "tuned: expected the files that were released, found more.bin too", copy(RUN, "tuned/more.bin")),
         caught("the base is another one where it is released", f"{OF_RUN} --model=other", 4,
-               "adapter tuned: expected the base it was trained on ( ... ), found",
+               "expected to ask the model that was judged, found another base, model; name it with --model",
                copy("model", "other"), rescaled("other/model.safetensors", "q_proj", 1.5), passes=OF_RUN),
         caught("a release was cut off between its files", GATE, 4,
                "baselines/.unfinished.json: expected nothing unfinished, found what was cut off; do it again: tunegate",

@@ -52,6 +52,7 @@ ALLOWED = {
     ("harness/models/continuous_batching.py", "shape"): "of a tensor",
     ("harness/models/continuous_batching.py", "clamp"): "torch's",
     ("harness/models/placement.py", "get_shape"): "of a tensor",
+    ("harness/parity/stored_weights.py", "shape"): "of a tensor",
     ("harness/parity/weights.py", "shape"): "of a tensor",
     ("harness/statistics/critical_values.py", "fixed"): "a count of fixed cases",
     ("harness/statistics/critical_values.py", "shape"): "of an array",

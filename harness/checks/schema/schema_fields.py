@@ -9,6 +9,7 @@ from typing import Any
 
 from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
+from tunegate.harness.core.files import text_digest
 
 ROOT = "$"  # the name of an answer that is no object
 TAKEN = frozenset({"adherence", "exact", "passed"})  # by parts of the pass rule that are no fields
@@ -24,6 +25,8 @@ def field_name(name: str, step: str | int) -> str:
     if name == ROOT and step in TAKEN:
         return f"[{show_json(step)}]"
     key = json_path((step,))
+    if key.endswith("...]"):  # cut off, as two long keys may be alike
+        key = f"{key.removesuffix(']')}#{text_digest(step)[:8]}]"
     return key if name == ROOT else f"{name}{'' if key.startswith('[') else '.'}{key}"
 
 

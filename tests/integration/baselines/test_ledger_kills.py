@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.records import LOCAL, save, write_desk, write_policy
+from tests.support.records import ENGINE, LOCAL, save, write_desk, write_policy
 from tests.unit.release.test_last_release import T, last
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk
 from tunegate.harness.baselines.journal import JOURNAL
@@ -28,6 +28,7 @@ from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
+from tunegate.harness.models.api import Fingerprint
 
 REPLIES = "desk/replies"
 BETTER = "1" * 40 + "0" * 20
@@ -47,7 +48,7 @@ def take_back(desk: Desk) -> None:
 
 def open_cases(desk: Desk) -> None:
     [task] = load_tasks(desk.fixtures)
-    for event in case_events("opened", LOCAL | {"adapter": "c" * 64}, task.units):
+    for event in case_events("opened", Fingerprint(LOCAL | {"adapter": "c" * 64}, ENGINE), task.units):
         append(desk.home / "baselines", event)
 
 
@@ -196,7 +197,7 @@ def test_runners_at_once_each_leave_their_event(made: Path, tmp_path: Path) -> N
     subjects = [LOCAL | {"adapter": f"{number:02}" * 32} for number in range(24)]
 
     def run(number: int) -> None:
-        for event in case_events("opened", subjects[number], task.units):
+        for event in case_events("opened", Fingerprint(subjects[number], ENGINE), task.units):
             append(desk.home / "baselines", event)
 
     with ThreadPoolExecutor(8) as pool:

@@ -18,7 +18,8 @@ from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.options import Options
-from tunegate.harness.session import Session, next_name
+from tunegate.harness.evaluation.runs import next_name
+from tunegate.harness.session import Session
 
 GOOD = '{"product": "boiler"}'
 

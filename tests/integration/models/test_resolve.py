@@ -167,6 +167,18 @@ def test_an_adapter_in_the_folder_of_a_base_is_refused(copy):
         identify("m", copy)
 
 
+def test_a_class_of_a_models_own_reads_a_file_otherwise_than_the_file_says(copy, tiny_model):
+    """Llama's splits at its own places, whatever tokenizer.json says of them."""
+    digests = []
+    for name in ("TokenizersBackend", "PreTrainedTokenizerFast", "LlamaTokenizer", "LlamaTokenizerFast", "T5Tokenizer"):
+        edit(copy / "tokenizer_config.json", tokenizer_class=name)
+        digests.append(identify("m", copy).tokenizer)
+    plain, again, llama, fast, t5 = digests
+    assert plain == again == identify("m", tiny_model).tokenizer
+    assert llama == fast
+    assert len({plain, llama, t5}) == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.models.test_huggingface import requests
+from tests.support.fault_server import Act, FaultServer, Handler, answers, reply, serving
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_result
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.continuous_batching import RequestState
 from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.server import Server
 
 
 @pytest.fixture
@@ -58,6 +63,42 @@ def test_a_reasoning_without_an_end_is_no_answer(thinking, monkeypatch):
     [found] = model.answer(requests(texts=["It drips."]))
 
     assert (found.output, found.reasoning) == ("", "It drips, and")
+
+
+def cut(text: str | None, **message: str) -> Act:
+    """Answer with a text that the limit of tokens cut."""
+
+    def act(handler: Handler, body: dict[str, Any]) -> None:
+        found = reply(body, text)
+        found["choices"][0]["finish_reason"] = "length"
+        found["choices"][0].get("message", {}).update(message)
+        handler.send(json.dumps(found))
+
+    return act
+
+
+def asked(server: FaultServer, texts: list[str], **options: str) -> list[tuple[str | None, str]]:
+    model = Server(server.model, quiet(), ModelOptions(deadline=2, in_flight=1, **options))
+    found = {each.key: (each.output, each.reasoning) for each in model.answer(requests(texts=texts))}
+    return [found[key] for key in sorted(found)]
+
+
+def test_a_servers_reasoning_that_was_cut_is_no_answer_where_the_template_begins_it(thinking, tiny_model):
+    with serving(cut("It drips, and")) as server:
+        assert asked(server, ["It drips."], tokenizer=str(thinking)) == [("", "It drips, and")]
+        assert asked(server, ["It drips."], tokenizer=str(tiny_model)) == [("It drips, and", "")]
+
+
+def test_where_the_template_is_the_servers_the_other_answers_tell(thinking):
+    with serving(cut("It drips, and"), answers(), cut("It drips, and"), answers("Hm.</think>{}")) as server:
+        assert asked(server, ["It drips.", "It leaks."]) == [("", "It drips, and"), ("{}", "Hm.")]
+    with serving(cut("It drips, and")) as server:
+        assert asked(server, ["It drips."]) == [("It drips, and", "")], "nobody thinks"
+
+
+def test_a_server_that_parts_a_cut_reasoning_itself_gave_no_answer():
+    with serving(cut(None, reasoning_content="It drips, and")) as server:
+        assert asked(server, ["It drips."]) == [("", "It drips, and")]
 
 
 def test_a_model_that_does_not_think_says_nothing_of_it(tiny_model):

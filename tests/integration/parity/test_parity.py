@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +23,12 @@ from tests.support.served import (
 from tests.support.stand_in import standing_in
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
+from tunegate.harness.gate.rule import blocked
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served_prompts import served_prompts
+from tunegate.harness.parity.parity import decide_served
+from tunegate.harness.parity.weights import weight_parity
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,76 @@ def test_what_became_of_weights_is_named(place, merged, rule, change):
     assert not parity.is_shown
 
 
+DOWN, NORM = "model.layers.1.mlp.down_proj.weight", "model.layers.0.input_layernorm.weight"
+QUERIES = "model.layers.1.self_attn.q_proj.weight"
+SINGLE = {
+    f"{DOWN} is 50 % off": lambda name, each: each / 2 if name == DOWN else each,
+    f"{NORM} is 10 % off": lambda name, each: each * 1.1 if name == NORM else each,
+    "model.norm.weight is missing": lambda name, each: each[:-1] if name == "model.norm.weight" else each,
+}
+
+
+@pytest.mark.parametrize("said", SINGLE)
+def test_a_single_wrong_matrix_or_norm_is_named(place, merged, said):
+    found = weight_parity(scored(place).base, place / "tuned", change_weights(merged, SINGLE[said]))
+
+    [finding] = found.findings
+    assert finding.rule == "wrong-weights"
+    assert finding.message.startswith(said)
+
+
+def test_a_matrix_that_lacks_the_adapter_is_named(place, merged, tiny_model):
+    from safetensors.torch import load_file
+
+    before = load_file(tiny_model / "model.safetensors")[QUERIES]
+    change_weights(merged, lambda name, each: before if name == QUERIES else each)
+    [finding] = weight_parity(scored(place).base, place / "tuned", merged).findings
+
+    assert finding.message.startswith(f"the adapter is 0.0 times in {QUERIES}, where the others are ")
+
+
+def test_coarsely_rounded_weights_do_not_hide_a_wrong_one(place, merged):
+    def change(name, weight):
+        return two_bits(name, weight) * (-4 if name == DOWN else 1)
+
+    found = weight_parity(scored(place).base, place / "tuned", change_weights(merged, change)).findings
+    assert [each.rule for each in found] == ["quantised", "wrong-weights"]
+
+
+def write_gguf(folder: Path, file: Path, change=lambda name, each: each) -> Path:
+    """A folder's weights as llama.cpp's converter lays them out: the halves of each rotation between each other."""
+    import gguf
+    from safetensors.torch import load_file
+
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_block_count(2)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
+    for name, weight in load_file(folder / "model.safetensors").items():
+        heads = {"q": 2, "k": 1}.get(name.partition("self_attn.")[2][:1])
+        each = change(name, weight)
+        if heads:
+            halves = each.reshape(heads, 2, each.shape[0] // heads // 2, *each.shape[1:])
+            each = halves.swapaxes(1, 2).reshape(each.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), each.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+@pytest.mark.parametrize("name", ["", DOWN, QUERIES])
+def test_every_matrix_of_a_gguf_file_is_compared_however_it_is_laid_out(place, merged, tmp_path, name):
+    base = scored(place).base
+    file = write_gguf(merged, tmp_path / "model.gguf", lambda each, weight: weight * (1.5 if each == name else 1))
+    found = weight_parity(base, place / "tuned", file)
+
+    assert (found.compared, found.unread) == (weight_parity(base, place / "tuned", merged).compared, ())
+    assert [each.message.partition(" is ")[0] for each in found.findings] == ([name] if name else [])
+
+
 def test_weights_that_are_no_numbers_are_refused(place, merged):
     with pytest.raises(Refused, match="merged: expected finite weights, found NaN or infinity in model"):
         compared(place, change_weights(merged, lambda name, each: each * float("nan")))
@@ -104,6 +179,32 @@ def test_a_server_is_what_was_judged(place, tiny_model, shows):
     assert next(parity.lines()) == f"prompts: {seen} 32 of 32"
     assert set(parity.record.verdicts) == {"desk/triage", *(["desk/passages"] if shows else [])}
     assert list(parity.unseen) == ([] if shows else ["desk/passages"])
+
+
+def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_adapter):
+    """Too few for the gate to hold: yet nothing that could be lost was."""
+    judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))
+    decided = decide_served(judged, judged.record, quiet())
+    assert decided.verdicts["desk/passages"]["verdict"] == "held"
+    assert decided.verdicts["desk/passages"]["reason"] == "Identical: all 5 answers are those that were judged."
+    assert not blocked(decided)
+
+    key = "desk/passages/p00"
+    first = judged.record.cases[key]
+    [text] = first.logprobs
+    moved = replace(first, logprobs=((text[0] - 1e-6, *text[1:]),))
+    other = replace(judged.record, cases={**judged.record.cases, key: moved})
+    assert decide_served(judged, other, quiet()).verdicts["desk/passages"]["verdict"] == "inconclusive"
+
+
+def test_token_ids_of_another_tokenizer_are_seen(place, tiny_model, tmp_path):
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    write_template(other, "{{ m['role'] }}", "{{ m['role'] | upper }}")
+    with standing_in(tiny_model, place / "tuned") as server:
+        parity = compared(place, server.model, tokenizer=str(other))
+
+    assert (parity.is_shown, rules(parity)[0]) == (False, "template")
+    assert next(parity.lines()).endswith("the template of the server is not looked at: 0 of 32")
 
 
 def test_a_server_that_is_asked_in_token_ids_is_what_was_judged(place, tiny_model):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_a_merged_model_answers_as_its_adapter_and_is_held(place, tmp_path):
         done.digest,
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".merged.exporting.lock", "merged"]
+
+
+def test_what_a_vllm_judged_on_rocm_is_exported_on_what_there_is(place, tmp_path):
+    judged = scored(place)
+    fingerprint = judged.record.fingerprint | {"engine": {"backend": "vllm", "device": "rocm", "dtype": "bfloat16"}}
+    elsewhere = replace(judged, record=replace(judged.record, fingerprint=fingerprint))
+    done = export_adapter(elsewhere, tmp_path / "m", "merged", place / "baselines", quiet(), tmp_path / "runs")
+    assert done.record.fingerprint["engine"]["dtype"] == "bfloat16"
 
 
 def test_a_chat_template_that_was_given_goes_into_the_folder(place, tmp_path, bare_model):

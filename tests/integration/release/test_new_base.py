@@ -29,7 +29,7 @@ def test_a_new_base_is_held_to_what_is_served_and_a_withdrawal_brings_that_back(
     shutil.copytree(place.path / "model", place.path / "next")
     rescaled("next/model.safetensors", "q_proj", 1.01)(place)
 
-    ok(place, "pytest suites/ --tg-record --tg-sealed --tg-model=next")
+    ok(place, "pytest suites/ --tg-record --tg-model=next")
     ok(place, "tunegate diagnose --model=next")
     for name in ("tuned", "second"):
         recipe = json.loads((place.path / f"{name}.yaml").read_text())

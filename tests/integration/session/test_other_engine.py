@@ -150,7 +150,14 @@ def test_the_base_is_asked_sealed_cases_at_an_opening_alone(desk, tiny_adapter, 
 
     gated(desk, tiny_adapter)
     monkeypatch.setattr(Local, "answer", opened)
-    gated(sealing, tiny_adapter)
+    assert gated(sealing, tiny_adapter).records[0].openings["desk/final"] == 1
+
+
+def test_the_same_adapter_on_another_engine_opens_sealed_cases_anew(desk, tiny_adapter):
+    sealing = replace(seal(desk), adapters=(tiny_adapter,))
+    runs = [judged(sealing), gated(sealing, tiny_adapter), judged(sealing)]
+    assert [run.records[0].openings["desk/final"] for run in runs] == [1, 2, 1]
+    assert len(told(desk, "opened")) == 2
 
 
 # --- the last release
@@ -179,8 +186,8 @@ def test_without_its_adapter_nothing_is_judged(desk, make_adapter, asked):
     with pytest.raises(Refused) as error:
         gated(desk, make_adapter("next"))
     assert str(error.value).startswith("the last release, adapter ")
-    assert "answered on another engine and has to be asked again on this one: expected the adapter " in str(error.value)
-    assert "adapter.ref, found neither; bring it there, or run on the engine that it was released" in str(error.value)
+    assert "has to answer here, beside the adapter that is judged: expected the adapter " in str(error.value)
+    assert "adapter.ref, found neither; bring it there" in str(error.value)
     assert asked == []
     judged(replace(desk, adapters=(make_adapter("next"),), against="baseline"))  # on its engine nobody is asked
 

@@ -108,9 +108,21 @@ def test_a_release_that_was_asked_otherwise_must_be_renewed(
 # --- what the ledger is told
 
 
+def test_a_ledger_that_cannot_be_told_is_found_before_anybody_is_asked(
+    local: Options, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = replace(local, adapters=(tiny_adapter,))
+    judged(gate)
+    shutil.move(local.baselines / "ledger", local.root / "ledger")
+    (local.baselines / "ledger").write_text("no folder")
+    monkeypatch.setattr(Local, "answer", lambda *_: pytest.fail("asked"))
+    for run in (gate, replace(local, record=True, fresh=True)):
+        with pytest.raises(CouldNotRun, match=r"ledger: expected a folder in which files can be written, found none"):
+            judged(run)
+
+
 def seal(options: Options) -> Options:  # noqa: F811
     write_unit(options.cases, IDS, "final", sealed=True)
-    judged(replace(options, record=True, sealed=True))
     return replace(options, sealed=True, against="baseline")
 
 
@@ -142,10 +154,53 @@ def test_an_opening_is_told_before_the_first_output(
 
 
 def test_only_adapters_open_sealed_cases(local: Options) -> None:
-    gate = seal(local)
-    judged(gate)
+    with pytest.raises(Refused, match="--tg-sealed opens the cases of desk/final for an adapter, beside which its"):
+        judged(seal(local))
     judged(replace(local, sealed=True))
     assert told(local, "opened") == []
+
+
+def test_nothing_is_recorded_of_what_the_base_answers_to_sealed_cases(local: Options) -> None:
+    seal(local)
+    with pytest.raises(Refused, match="--tg-record with --tg-sealed: nothing is recorded of desk/final, whose cases"):
+        judged(replace(local, record=True, sealed=True))
+    judged(replace(local, record=True, sealed=True), "triage")
+
+
+def sealed_outputs(record: Record) -> list[str | None]:
+    return [each.output for each in record.of_unit("desk/final").values()]
+
+
+def test_base_and_last_release_are_asked_sealed_cases_beside_the_adapter(
+    local: Options, make_adapter: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(make_adapter("released"), local.root / "adapter")
+    release(local, folder)  # before there was a sealed unit
+    gate = seal(local)
+    session = judged(replace(gate, adapters=(make_adapter("next"),)))
+    alone = [judged(replace(local, sealed=True, adapters=given)).records[0] for given in ((), (folder,))]
+    assert [sealed_outputs(each) for each in session.references[0].values()] == [*map(sealed_outputs, alone)]
+    assert session.records[0].verdicts.keys() == {"desk/triage", "desk/second", "desk/final"}
+    assert list(local.baselines.glob("*/desk/final*.json")) == []
+    assert "opened: desk/final, which the baseline and the last release answered beside the adapter" in session.notes
+    only = judged(replace(gate, adapters=(make_adapter("next"),)), "final")
+    assert only.records[0].verdicts.keys() == {"desk/final"}
+
+    shutil.rmtree(folder)
+    monkeypatch.setenv("TUNEGATE_CACHE", str(local.root / "empty"))  # which has no copy of it
+    with pytest.raises(Refused, match=r"the last release, .*, has to answer here, .* found neither; bring it there"):
+        judged(replace(gate, adapters=(make_adapter("next"),)))
+
+
+def test_what_was_recorded_of_a_unit_before_it_was_sealed_counts_for_nothing(
+    local: Options, make_adapter: Callable[[str], Path]
+) -> None:
+    write_unit(local.cases, IDS, "second", sealed=True)
+    gate = replace(local, sealed=True, against="baseline", adapters=(make_adapter("next"),))
+    with pytest.raises(Refused, match=r"desk/second: sealed false -> true; if .*, delete .*second\.json: nothing is"):
+        judged(gate)
+    baseline(local, "second").unlink()
+    assert "desk/second" in judged(gate).records[0].verdicts
 
 
 def test_another_adapter_opens_again_and_so_does_a_part(local: Options, make_adapter: Callable[[str], Path]) -> None:

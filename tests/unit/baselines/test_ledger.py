@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.records import LOCAL, write_desk
+from tests.support.records import ENGINE, LOCAL, write_desk
 from tests.support.units import write_unit
 from tunegate.harness.baselines.ledger import (
     LEDGER,
@@ -26,12 +26,12 @@ from tunegate.harness.baselines.ledger import (
     opening_numbers,
     openings,
     read_ledger,
-    who,
     write_event,
 )
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.api import Fingerprint
 
 FIRST, SECOND, THIRD = (LOCAL | {"adapter": letter * 64} for letter in "abc")
 OTHER_BASE = LOCAL | {"model": "next-87654321", "base": "f" * 64, "adapter": "a" * 64}
@@ -197,7 +197,7 @@ def test_a_case_is_known_by_what_it_asks_and_expects(tmp_path):
     assert case_digest(again) == case_digest(case)
     changed = [other, replace(case, expect={"product": "radiator"}), replace(case, context="more")]
     assert len({case_digest(each) for each in [case, *changed]}) == 4
-    [event] = case_events("opened", FIRST, task.units)
+    [event] = case_events("opened", Fingerprint(FIRST, ENGINE), task.units)
     assert event.cases == {T: tuple(sorted([*known_by(case), *known_by(other)]))}
 
 
@@ -205,10 +205,10 @@ def test_a_case_that_was_asked_is_known_again_by_its_name_though_its_text_was_ed
     write_unit(tmp_path / "fixtures", ["a", "b"])
     [task] = load_tasks(tmp_path / "fixtures")
     [unit], third = task.units, {**FIRST, "adapter": "3" * 64}
-    tell(tmp_path, *case_events("opened", FIRST, [unit]))
+    tell(tmp_path, *case_events("opened", Fingerprint(FIRST, ENGINE), [unit]))
     edited = replace(unit, cases=tuple(replace(case, input=f"{case.input}!") for case in unit.cases))
     new = replace(unit, cases=tuple(replace(case, id=f"new-{case.id}") for case in edited.cases))
-    ledger, model = read_ledger(tmp_path), Event("opened", "desk", third).who
+    ledger, model = read_ledger(tmp_path), Fingerprint(third, ENGINE)
     assert [opening_numbers(ledger, [each], model)[T] for each in (unit, edited, new)] == [2, 2, 1]
 
 
@@ -273,15 +273,31 @@ def test_the_how_manyth_model_is_asked_counts_by_the_most_worn_case(tmp_path):
     one = replace(unit, cases=unit.cases[:1])
 
     def number(subject: dict[str, Any], of: Unit = unit) -> int:
-        return opening_numbers(read_ledger(tmp_path), [of], who(subject))[unit.key]
+        return opening_numbers(read_ledger(tmp_path), [of], Fingerprint(subject, ENGINE))[unit.key]
 
     assert number(first) == 1
-    for event in [*case_events("run", first, task.units), *case_events("opened", second, [one])]:
+    asked = [Fingerprint(each, ENGINE) for each in (first, second)]
+    for event in [*case_events("run", asked[0], task.units), *case_events("opened", asked[1], [one])]:
         append(tmp_path, event)
     assert [number(each) for each in (first, second, third)] == [1, 2, 3]  # the first case was asked of two
     assert number(third, replace(unit, cases=unit.cases[1:])) == 2
     renamed = replace(unit.cases[0], id="other", input=unit.cases[0].input.upper() + " ")
     assert number(third, replace(unit, cases=(renamed,))) == 3
+
+
+def test_the_same_adapter_on_another_engine_or_rung_looks_at_sealed_cases_anew(tmp_path):
+    write_desk(tmp_path / "fixtures", 3)
+    write_desk(tmp_path / "fixtures", 3, "final", sealed=True)
+    [task] = load_tasks(tmp_path / "fixtures")
+    first = Fingerprint(FIRST, ENGINE)
+    others = [Fingerprint(FIRST, ENGINE | {"dtype": "bfloat16"}), Fingerprint(FIRST | {"rung": "few-shot"}, ENGINE)]
+    tell(tmp_path, *case_events("opened", first, task.units))
+    found = [opening_numbers(read_ledger(tmp_path), task.units, each) for each in (first, *others)]
+    assert [each["desk/final"] for each in found] == [1, 2, 2]
+    assert [each[T] for each in found] == [1, 1, 1], "open cases count models"
+    again = [case_events("opened", each, task.units)[0] for each in (first, others[0], others[0])]
+    assert [append(tmp_path, each) for each in again] == [False, True, False]
+    assert opening_numbers(read_ledger(tmp_path), task.units, others[1])["desk/final"] == 3
 
 
 def test_a_withdrawal_that_knows_of_no_release_takes_none_back(tmp_path):

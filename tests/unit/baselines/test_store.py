@@ -345,11 +345,6 @@ def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject
     assert how_to_record(unit, Fingerprint(subject, {}), model) == command.replace("fixtures", f"{home}/fixtures")
 
 
-def test_the_command_for_a_sealed_unit_unseals_it(home):
-    write_desk(home / "fixtures", 3, "final", sealed=True)
-    assert "--tg-sealed" in how_to_record(find_unit(load_tasks(home / "fixtures"), "desk/final"), Fingerprint({}, {}))
-
-
 def test_a_task_that_k_cannot_name_is_recorded_with_the_rest(home):
     write_desk(home / "fixtures", 3, task="front desk")
     unit = find_unit(load_tasks(home / "fixtures"), "front desk/triage")

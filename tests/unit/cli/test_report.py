@@ -42,6 +42,19 @@ def test_the_page_in_a_folder_is_its_index(record, tmp_path):
     assert (tmp_path / "out" / "index.html").is_file()
 
 
+@pytest.mark.parametrize("page", ["out", "out/index.html"])
+def test_the_page_is_not_written_over_somebody_elses(record, tmp_path, page):
+    index = tmp_path / "out" / "index.html"
+    index.parent.mkdir()
+    index.write_text("<!DOCTYPE html>\n<title>Our shop</title>")
+    done = ran("report", "r.json", "--html", page)
+    assert done.exit_code == 2
+    assert "the page: expected none yet, or one of ours, found another at out/index.html; move it away" in done.stderr
+    assert "Our shop" in index.read_text()
+    index.unlink()
+    assert [ran("report", "r.json", "--html", page).exit_code for _ in range(2)] == [0, 0]
+
+
 def test_the_page_has_the_history_of_the_baselines(record, tmp_path):
     tasks = load_tasks(tmp_path / "fixtures")
     save(tmp_path / "kept", made(tasks, {T: "1" * 40}), list(units_of(tasks).values()))

@@ -31,7 +31,7 @@ def scored(tasks, scores: str, engine: dict, adapter: str | None = None, **more)
 
 def asked(tasks, references, **answers):
     models = {name.replace("_", " "): answering(each) for name, each in answers.items()}
-    return ask_here(references, models, tasks[0].units, quiet(), sealed=False)
+    return ask_here(references, models, tasks[0].units, quiet(), 1)
 
 
 @pytest.mark.parametrize(

@@ -519,6 +519,17 @@ def test_an_unstable_case_with_one_answer_alone_regresses_like_any_other(evaluat
 # rule 13: openings
 
 
+def test_of_a_sealed_unit_no_tag_is_told(evaluate, tmp_path):
+    def tags(index):
+        return {"tags": {"channel": "sms" if index < 10 else "email", "language": "en"}}
+
+    write_desk(tmp_path, 400, case_keys=tags, sealed=True)
+    found = verdict(evaluate("1" * 400, "0" * 8 + "1" * 392, sealed=True))
+    assert "; a slice fell." in found["reason"]
+    assert "nearly the whole unit: 2 of its tags." in found["reason"]
+    assert not [text for text in ("channel", "sms", "language") if text in found["reason"]]
+
+
 @pytest.mark.parametrize(("opening", "n", "expected"), [(1, 66, "held"), (1, 65, "inconclusive"), (2, 118, "held")])
 def test_each_opening_may_err_less_and_takes_more_cases(evaluate, tmp_path, opening, n, expected):
     write_desk(tmp_path, n, sealed=True)

@@ -260,7 +260,34 @@ def test_a_check_finds_it_whole(kept):
     assert run("check").stdout.endswith("all of it can be read\n")
 
 
-@pytest.mark.parametrize("answer", ['{"key": "a"}', "{", '{"key": "a", "output": null}', "[]"])
+ODD = [
+    '{"key": "a", "output": 5}', '{"key": "a", "output": "b", "tokens_in": "5"}', '{"key": "a", "output": ["b"]}',
+    '{"key": "a", "output": "b", "tokens_out": true}', '{"key": "a", "output": null, "logprobs": [["-1"]]}',
+    '{"key": "a", "output": "b", "sum": 1}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_an_answer_of_other_types_is_none(kept, answer):
+    with closing(sqlite3.connect(kept)) as store, store:
+        store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
+    with closing(Store(kept)) as store, pytest.raises(CouldNotRun, match="expected a store of generations, found"):
+        store.get(key(1))
+
+
+def test_a_store_that_another_process_writes_to_is_not_deleted(kept, monkeypatch):
+    monkeypatch.setattr("tunegate.harness.models.cache.PATIENCE", 0.01)
+    with closing(sqlite3.connect(kept, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        done = run("clear")
+        writer.execute("ROLLBACK")
+
+    assert done.exit_code == 3
+    assert "another run has been writing for 0.01 s; wait for its end" in done.stderr
+    assert run().stdout.startswith("3 answers")
+
+
+@pytest.mark.parametrize("answer", ['{"key": "a"}', "{", '{"key": "a", "output": null}', "[]", *ODD])
 def test_a_check_finds_an_answer_that_cannot_be_read(kept, answer):
     with closing(sqlite3.connect(kept)) as store, store:
         store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tunegate.harness.models.reasoning import part_ids, part_text, thinking_tags
+from tunegate.harness.models.reasoning import begins_inside, closes_alone, part_ids, part_text, thinking_tags
 
 OPEN, CLOSE = 1, 2
 
@@ -42,6 +42,20 @@ def test_tokens_are_parted_at_the_last_closing_tag(answer, prompt, thought, said
 )
 def test_a_servers_text_is_parted_by_any_of_the_tags(text, parts):
     assert part_text(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"), [("Hm, and so on", ("Hm, and so on", "")), ("\nHm.\n</think>\n{}", ("Hm.", "{}"))]
+)
+def test_what_begins_inside_a_reasoning_and_never_ends_it_is_no_answer(text, parts):
+    assert part_text(text, inside=True) == parts
+
+
+def test_a_template_that_begins_a_reasoning_is_known_by_the_end_of_its_prompt():
+    assert begins_inside("<|assistant|>\n<think>\n")
+    assert not begins_inside("What is <think>?\n<|assistant|>\n")
+    assert closes_alone("Hm.</think>{}")
+    assert not closes_alone("<think>Hm.</think>{}")
 
 
 def test_the_tags_are_the_tokenizers_own(tmp_path):

@@ -14,9 +14,11 @@ from tests.support.records import ENGINE, LOCAL, record, save, stamp, training_r
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, SLUG, Desk, T, desk  # noqa: F401  (a fixture)
 from tunegate.harness.baselines.ledger import LEDGER, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
+from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
@@ -48,6 +50,22 @@ def last(desk: Desk, subject: dict = LOCAL) -> str | None:  # noqa: F811
     """The adapter that a new candidate is held to, by the first letters of its digest."""
     found = references(desk, desk.adapter("candidate", weights="0.9"), subject).get("last release")
     return found and found.fingerprint["subject"]["adapter"]
+
+
+def test_tasks_that_were_released_with_two_adapters_have_two_last_releases(desk):  # noqa: F811
+    """As where a task was retired, another adapter released meanwhile, and the task came back."""
+    write_desk(desk.fixtures, 60, task="shop")
+    root, tasks = desk.home / "baselines", load_tasks(desk.fixtures)
+    units = {unit.task: unit for task in tasks for unit in task.units}
+    for letter, task in ((None, "desk"), (None, "shop"), ("1", "desk"), ("2", "shop")):
+        made = record(tasks, {units[task].key: HALF}, letter and letter * 64)
+        save(root, made, [units[task]], released=bool(letter))
+    fingerprint = Fingerprint(LOCAL | {"adapter": "3" * 64}, ENGINE | {"dtype": "bfloat16"})
+    found = baseline_references(root, tasks, list(units.values()), fingerprint, "tiny")
+    assert list(found) == ["baseline", "last release of desk", "last release of shop"]
+    for letter, task in (("1", "desk"), ("2", "shop")):
+        last = found[f"last release of {task}"]
+        assert (last.fingerprint["subject"]["adapter"], [*last.units]) == (letter * 64, [units[task].key])
 
 
 def lose(desk: Desk, said: str) -> None:  # noqa: F811
@@ -386,3 +404,11 @@ def test_the_ledger_is_shown_in_words(released):
 def test_what_was_released_last_is_read_as_it_was_written(released):
     [event] = read_ledger(released.home / "baselines").last_release("desk")
     assert event.files == {T: read_baseline(file_of(released), T).digest}
+
+
+@pytest.mark.parametrize("place", ["..", "/", "a\0b", "x" * 5000, "nowhere"])
+def test_a_release_whose_adapter_lies_nowhere_says_so_in_one_line(desk, place):  # noqa: F811
+    made = record(load_tasks(desk.fixtures), {T: HALF}, "1" * 64)
+    release = replace(made, fingerprint=made.fingerprint | {"names": {"model": "baseline", "adapter_at": place}})
+    with pytest.raises(Refused, match=r"^the last release, .*, has to answer here, .*bring it there$"):
+        released_adapter(desk.home / "baselines", release, quiet())

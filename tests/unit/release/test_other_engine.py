@@ -32,7 +32,7 @@ def judged(desk: Desk, adapter: Any, base: str) -> Record:  # noqa: F811
     """What a run in bfloat16 keeps, in which the base answers so."""
     tasks, mine = load_tasks(desk.fixtures), on_bfloat16(desk, MOST, adapter_digest(adapter))
     models = {"baseline": answering(on_bfloat16(desk, base))}
-    here, engines = ask_here({"baseline": desk.baseline()}, models, tasks[0].units, quiet(), sealed=True)
+    here, engines = ask_here({"baseline": desk.baseline()}, models, tasks[0].units, quiet(), 1)
     gated = compare(tasks, replace(mine, engines=engines), here, ["desk"])
     return gated.write(desk.home / "runs" / f"{adapter.name}.json")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,18 @@ import yaml
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from tests.support.records import LOCAL, answering, record, save, stamp, training_record, write_desk, write_policy
-from tunegate.harness.baselines.ledger import Event, append, case_events
+from tests.support.records import (
+    ENGINE,
+    LOCAL,
+    answering,
+    record,
+    save,
+    stamp,
+    training_record,
+    write_desk,
+    write_policy,
+)
+from tunegate.harness.baselines.ledger import Event, append, case_events, event_path, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
 from tunegate.harness.checks.registry import CHECKS
@@ -24,6 +35,7 @@ from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
+from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
@@ -76,12 +88,15 @@ class Desk:
         units = [unit for task in load_tasks(self.fixtures) for unit in task.units if unit.key in scores]
         save(self.home / "baselines", self.record(None, scores), units)
 
-    def evaluate(self, adapter: Path, scores: dict[str, str], **more: Any) -> Record:
-        """What `pytest fixtures/ --tg-adapter --tg-against baseline` keeps."""
+    def evaluate(self, adapter: Path, scores: dict[str, str], base: Record | None = None, **more: Any) -> Record:
+        """What `pytest fixtures/ --tg-adapter --tg-against baseline` keeps; `base` answers sealed cases beside it."""
         tasks, judged = load_tasks(self.fixtures), self.record(adapter, scores, **more)
         units = [unit for task in tasks for unit in task.units if unit.key in scores]
         fingerprint = Fingerprint(judged.fingerprint["subject"], judged.fingerprint["engine"])
         references = baseline_references(self.home / "baselines", tasks, units, fingerprint, "tiny")
+        references, _ = ask_here(references, {"baseline": answering(base)} if base else {}, units, quiet(), 1)
+        for event in case_events("opened", fingerprint, [unit for unit in units if unit.sealed]):
+            append(self.home / "baselines", event)
         gated = compare(tasks, judged, references, trained_tasks(adapter, [task.name for task in tasks]))
         return gated.write(self.home / "runs" / f"{adapter.name}.json")
 
@@ -104,11 +119,11 @@ class Desk:
         paths = {unit.key: baseline_path(root, slug, unit.key) for unit in units}
         return as_reference([read_baseline(path, unit) for unit, path in paths.items() if path.exists()])
 
-    def refuses(self, adapter: Path, record: Record, why: str) -> None:
+    def refuses(self, adapter: Path, record: Record, why: str, **answers: Record) -> None:
         """The release is refused with this message, and leaves every file as it was."""
         before = self.files()
         with pytest.raises(Refused, match=why):
-            self.release(adapter, record)
+            self.release(adapter, record, **answers)
         assert self.files() == before
 
     def files(self) -> dict[str, bytes]:
@@ -437,15 +452,44 @@ def test_when_a_sealed_unit_was_not_judged(desk):
 
 def test_a_sealed_unit_has_to_be_held(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
-    desk.record_baseline({"desk/final": "1" * 10 + "0" * 10})
-    adapter = desk.adapter()
-    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
-    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final inconclusive")
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final inconclusive", base=base)
 
     write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
-    desk.record_baseline({T: HALF, "desk/final": "1" * 10 + "0" * 10})
-    judged = desk.evaluate(adapter, {T: MOST, "desk/final": "1" * 10 + "0" * 10}, sealed=True)
-    assert desk.release(adapter, judged).manifest.exists()
+    desk.record_baseline({T: HALF})
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    done = desk.release(adapter, judged, base=base)
+    assert done.manifest.exists()
+    assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
+
+
+def test_a_release_tells_that_it_opens_sealed_cases_of_a_run_that_was_told_elsewhere(desk):
+    write_desk(desk.fixtures, 20, "final", sealed=True)
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    [event] = read_ledger(desk.home / "baselines").of("desk", "opened")
+    event_path(desk.home / "baselines", event.digest).unlink()
+    with pytest.raises(Refused, match="desk/final inconclusive"):
+        desk.release(adapter, judged, base=base)
+    [told] = read_ledger(desk.home / "baselines").of("desk", "opened")
+    assert (told.look, told.cases) == (event.look, event.cases)
+
+
+def test_what_the_base_answers_to_sealed_cases_is_asked_at_the_release(desk):
+    """No file says it: who records that the base failed them is not asked."""
+    write_desk(desk.fixtures, 40, "final", sealed=True)
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 15 + "0" * 25}
+    claimed, true = (desk.record(None, {T: HALF, "desk/final": each}) for each in ("0" * 40, "1" * 40))
+    desk.record_baseline({T: HALF})
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, claimed, sealed=True)
+    units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.sealed]
+    save(desk.home / "baselines", claimed, units)
+    assert desk.release(adapter, judged, base=claimed).manifest.exists()
+    desk.refuses(adapter, judged, "desk: not released. Blocked: desk/final regressed", base=true)
 
 
 def test_a_record_of_outputs_made_elsewhere(desk):
@@ -851,7 +895,7 @@ def test_a_journal_writes_nowhere_else(desk, way):
 def asked(desk, letter, adapter=None):
     """Another adapter was asked all cases, or this one was."""
     subject = LOCAL | {"adapter": adapter_digest(adapter) if adapter else letter * 64}
-    for event in case_events("run", subject, load_tasks(desk.fixtures)[0].units):
+    for event in case_events("run", Fingerprint(subject, ENGINE), load_tasks(desk.fixtures)[0].units):
         append(desk.home / "baselines", event)
 
 
@@ -904,8 +948,9 @@ SERVED = Artefact(
 
 
 def keep(desk: Desk, adapter: Path, record: Record, *artefacts: Artefact) -> None:
-    for each in artefacts:
-        keep_artefact(adapter, record, each, desk.home / "baselines")
+    with chdir(desk.home):
+        for each in artefacts:
+            keep_artefact(adapter, record, each, desk.home / "baselines")
 
 
 def test_what_was_compared_before_the_release_stands_on_its_card(desk):
@@ -931,6 +976,17 @@ def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(releas
     assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
     assert "parity.json" in read_manifest(released)["files"]
     assert verify_release(released)[-3] == "served as it was judged: b (2026-11-27)"
+
+
+def test_an_artefact_is_known_again_from_another_folder(released, desk, monkeypatch):
+    run = read_record(released / "record.json")
+    keep(desk, released, run, SERVED)
+    (desk.home / "models").mkdir()
+    monkeypatch.chdir(desk.home / "models")
+    keep_artefact(released, run, replace(SERVED, name="desk [a]", shown=False), desk.home / "baselines")
+
+    [known] = json.loads((released / "parity.json").read_text())["artefacts"]
+    assert (known["name"], known["shown"]) == ("models/desk [a]", False)
 
 
 def test_an_artefact_that_is_wrong_now_leaves_the_card(released, desk):

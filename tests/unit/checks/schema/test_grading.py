@@ -250,5 +250,15 @@ def test_alternatives_that_are_lists_in_any_order_take_as_long_each():
         graded({"tags": [expect["tags"]] * 3}, {"tags": [right] * 3}, rules | {"tags[]": FieldRule(order="any")})
 
 
+def test_two_long_keys_that_begin_alike_are_two_fields():
+    first, second = (
+        f"{'the quantity that the customer asked for in the ' * 2}{which} letter" for which in ("first", "last")
+    )
+    schema = {"type": "object", "properties": {first: {"type": "integer"}, second: {"type": "integer"}}}
+    found = counted(graded({first: 1, second: 2}, {first: 1, second: 3}, schema=schema))
+    assert len(found) == 2
+    assert sorted(each.right for each in found.values()) == [0, 1]
+
+
 def test_a_field_called_as_a_rate_has_another_name():
     assert counted(graded({"exact": 1}, {"exact": 1}, schema={})).keys() == {'["exact"]'}

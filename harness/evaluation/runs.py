@@ -1,0 +1,36 @@
+"""Where every run keeps its record, and how it is called: so that the newest sorts last."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tunegate.harness.core.files import locked
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.sidecar import write_with_sidecar
+
+RUNS = Path(".tunegate/runs")
+RUN_NAME = "%Y%m%dT%H%M%S.%f"
+
+
+def keep_run(record: Record, sidecar: str, runs: Path) -> Record:
+    """Write a record and its sidecar among the runs; returns the record with its path."""
+    with locked(runs / ".naming"):
+        return write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
+
+
+def next_name(runs: Path) -> str:
+    """A name for a run that sorts behind every other: a release without --run takes the last of its adapter.
+
+    It is the time, or just after the last name where the clock was put back since, or two runs end at once.
+    """
+    last = max((found for path in runs.glob("*.json") if (found := _time_of(path.stem))), default=None)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return (max(now, last + timedelta(microseconds=1)) if last else now).strftime(RUN_NAME)
+
+
+def _time_of(name: str) -> datetime | None:
+    try:
+        return datetime.strptime(name, RUN_NAME)
+    except ValueError:
+        return None  # another file's

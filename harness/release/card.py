@@ -1,0 +1,65 @@
+"""The model card of a release: its template filled in, every value as text that cannot be markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined, UndefinedError
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
+from tunegate.harness.core.formatting import difference, level, rates
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.models.adapters import TRAINING
+
+
+def model_card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
+    """The text of the card; `about` is what came of asking again, and how often sealed cases were opened before.
+
+    Raises:
+        Refused: the training record lacks what the card tells.
+    """
+    environment = Environment(  # noqa: S701  (Markdown, not HTML: every value goes through `_in_card`)
+        loader=PackageLoader(__package__), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
+        finalize=_in_card,
+    )  # fmt: skip
+    environment.filters |= {"level": level, "json": _in_head, "metric_args": _metric_args}
+    environment.globals |= {"difference": _difference, "rates": rates}
+    try:
+        return environment.get_template("model_card.md.j2").render(
+            name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"], **about,
+        )  # fmt: skip
+    except UndefinedError as error:
+        raise Refused(
+            f"{TRAINING}: expected a training record that the model card can tell of, found {error}"
+        ) from None
+
+
+class _AsItIs(str):
+    """A text that stands in the card as it is."""
+
+    __slots__ = ()
+
+
+def _in_head(value: Any) -> _AsItIs:
+    """A value of the card's head, which is YAML: JSON is, too."""
+    return _AsItIs(shown_in_json(json.dumps(value)))
+
+
+def _metric_args(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """What the head of the card says of a verdict, beside the score."""
+    return {key: verdict[key] for key in ("verdict", "reference", "base", "difference", "interval", "margin")}
+
+
+def _difference(*numbers: Any) -> _AsItIs:
+    return _AsItIs(difference(*numbers))  # its brackets are no links
+
+
+def _in_card(value: Any) -> Any:
+    """What stands in the card for a value of the template."""
+    if isinstance(value, Undefined | _AsItIs):
+        return value
+    return shown_in_markdown(str(value))

@@ -80,14 +80,16 @@ def release(
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
+        record = _record_of(adapter, run)
         asked = opener(
             model,
             watch,
             ModelOptions(
                 str(device), str(dtype), chat_template, attention=str(attention), quantization=str(quantization)
             ),
+            record.rung,
         )
-        done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
+        done = release_adapter(adapter, record, cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})

@@ -37,6 +37,7 @@ from tunegate.harness.models.adapters import (
     training_record,
 )
 from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.models.prompts import CONSTRAINED, TRAINED
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.release.asking import ask_again
@@ -237,10 +238,10 @@ def _check_record(record: Record, digest: str) -> None:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
     if record.is_supplied:
         raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
-    if record.rung != "as-is":
+    if record.rung not in TRAINED:
         raise Refused(
-            f"{name}: judged on the rung {record.rung}, and what is released is served as it is; judge it without "
-            "--tg-rung"
+            f"{name}: judged on the rung {record.rung}, and what is released is served with the prompt that it was "
+            "trained on; judge it without --tg-rung, or with --tg-rung=constrained"
         )
     if found != digest:
         other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
@@ -341,7 +342,8 @@ def _card(name: str, training: Mapping[str, Any], decided: Record, about: Mappin
     try:
         return environment.get_template("model_card.md.j2").render(
             name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
-            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"], **about,
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+            constrained=decided.rung in CONSTRAINED, **about,
         )  # fmt: skip
     except UndefinedError as error:
         raise Refused(

@@ -119,7 +119,7 @@ class HeldAnswer:
             return logits
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         self._check()  # a library that gave up would end the answer here, as if it were complete
-        allowed = torch.from_numpy(np.unpackbits(bits, count=logits.shape[-1], bitorder="little"))
+        allowed = torch.from_numpy(np.unpackbits(bits, count=len(logits), bitorder="little"))
         return logits.masked_fill(~allowed.bool().to(logits.device), -torch.inf)
 
     def take(self, token: int) -> None:

@@ -334,7 +334,7 @@ def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[Request
 
 def _masked(held: HeldAnswer, prompt: int, ids: Any, logits: Any) -> Any:
     """What the library calls before it chooses a token of the one row, with all before it."""
-    if ids.shape[1] > prompt:
+    if len(ids[0]) > prompt:
         held.take(int(ids[0, -1]))
     return held.mask(logits[0])[None]
 

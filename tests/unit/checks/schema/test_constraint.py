@@ -25,6 +25,11 @@ def test_a_property_and_a_value_of_that_name_stay():
     assert held(schema) == schema
 
 
+def test_formats_that_the_check_takes_for_annotations_are_none_for_a_grammar_either():
+    made_up, date = {"type": "string", "format": "url"}, {"type": "string", "format": "date"}
+    assert held({"properties": {"a": made_up, "b": date}})["properties"] == {"a": {"type": "string"}, "b": date}
+
+
 def test_settings_of_the_library_do_not_loosen_the_grammar():
     assert held({"type": "object", "x-guidance": {"lenient": True}}) == {"type": "object"}
 

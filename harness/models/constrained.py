@@ -132,5 +132,5 @@ class HeldAnswer:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            said = _one_line(self._matcher.get_error())
+            said = _one_line(self._matcher.get_error().partition("<state>")[0])  # without the answer so far
             raise CouldNotRun(f"{self._file}: {LIBRARY} gave up while an answer was held to it: {said}")

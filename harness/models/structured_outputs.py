@@ -25,7 +25,6 @@ WAYS: Mapping[str, Fields] = {
     },
     "json_schema": lambda schema: {"json_schema": schema},
 }  # fmt: skip
-SAID = 80  # characters of an answer that are shown
 
 
 def fields_of(request: Request, way: str) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def check_held(request: Request, output: str, server: str) -> None:
     """
     constraint = request.constraint
     if constraint and (flaw := violation(constraint, output)):
-        why = f"{server} does not hold answers to it: {flaw}, in {shown(output[:SAID])}"
+        why = f"{server} does not hold answers to it: {flaw}"
         raise Unconstrainable(
             f"{request.key}: expected an answer that the schema of {constraint.file} allows, and {why}; serve it with "
             "structured outputs that know these keywords, write the schema without them, or ask on a rung without "
@@ -63,7 +62,8 @@ def check_held(request: Request, output: str, server: str) -> None:
 
 
 def violation(constraint: Constraint, output: str) -> str:
-    """The first thing that is wrong with an answer under a schema; empty where nothing is."""
+    """Which rule an answer breaks first under a schema, and where; empty where it breaks none."""
     read = read_json_text(output)
-    flaws = read.findings or violations(json.loads(constraint.schema), read.value)
-    return next((str(flaw) for flaw in flaws), "")
+    flaw = next(iter(read.findings or violations(json.loads(constraint.schema), read.value)), None)
+    # the rule alone: the case may be sealed, and the answer is nobody's to read
+    return f"{flaw.rule}{f' at {shown(flaw.path)}' if flaw.path else ''}" if flaw else ""

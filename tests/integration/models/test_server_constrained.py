@@ -96,7 +96,7 @@ def test_an_answer_that_its_schema_does_not_allow_ends_the_run():
         said = refusal(of(server))
 
     assert said.startswith("desk/triage/0: expected an answer that the schema of product.schema.json allows, and ")
-    assert "tuned does not hold answers to it: schema.enum at product: " in said
+    assert "tuned does not hold answers to it: schema.enum at product; " in said
 
 
 def test_a_schema_that_it_does_not_take_is_named():

@@ -1,6 +1,6 @@
 """What constrained decoding does for form and for being right, with and without worked examples, on the embedded model.
 
-python benchmarks/constrained.py --cases 24    # 12 minutes on one core; writes constrained.md
+python benchmarks/constrained.py --cases 8    # 2 minutes of processor time; writes constrained.md
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from tunegate.harness.models.api import Completion, Request, Unconstrainable
 from tunegate.harness.models.constrained import Grammars
 from tunegate.harness.models.continuous_batching import Batch, RequestState, generate
 from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.opening import opener
 from tunegate.harness.models.structured_outputs import violation
 from tunegate.harness.models.tokenizer import load_tokenizer
 
@@ -144,5 +145,7 @@ def test_the_record_names_the_rung_and_what_held_the_answers(local, tiny_model):
     found = local.fingerprint
     assert (found.subject["rung"], plain.subject["rung"]) == ("constrained", "as-is")
     assert found.engine.keys() - plain.engine.keys() == {"constraint"}
+    opened = opener(str(tiny_model), quiet(), rung="constrained")(None)  # as a release asks again
+    assert opened.fingerprint == found
     one, other = held(PRODUCT)[0], replace(held(PRODUCT)[0], constraint=None)
     assert found.generation(one) != found.generation(other)

@@ -28,9 +28,9 @@ TUNING: frozenset[Remedy] = frozenset({"fine-tune for quality", "fine-tune for c
 GOAL = 0.9  # of the cases, where task.yaml declares no `target_score`
 DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
 FORM = "adherence"  # the rate that tells form from content, where a suite has both
-HELD_ALONE = "constrained"  # the rung on which nothing changes but that answers are held to their schema
+ALONE = "constrained"  # the rung on which nothing changes but that answers are held to their schema
 HELP = {
-    HELD_ALONE: "constrained decoding", "few-shot": "a prompt with worked examples",
+    ALONE: "constrained decoding", "few-shot": "a prompt with worked examples",
     "few-shot-constrained": "constrained decoding of a prompt with worked examples",
     "context": "a prompt with the passage", "steps": "thinking step by step", LARGER: "the larger model",
 }  # fmt: skip
@@ -111,7 +111,7 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     if first.mean >= goal:
         return "none needed"
     lacks_form = not knowledge and first.form < goal
-    about_form = lacks_form and not _held_alone(found, goal)
+    about_form = lacks_form and not _brings_form(found, goal)
     # beyond chance alone: of several prompts one is always a little ahead
     better = [result for result in found if result.better]
     closing = next((result for result in better if result.mean >= goal), None)
@@ -126,13 +126,13 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     return "fine-tune for quality" if lacks_form else "none found"
 
 
-def _held_alone(found: Sequence[RungResult], goal: float) -> RungResult | None:
+def _brings_form(found: Sequence[RungResult], goal: float) -> RungResult | None:
     """Constrained decoding alone, where it brings the form that is missing: form is then no reason to tune."""
-    return next((each for each in found if each.rung == HELD_ALONE and found[0].form < goal <= each.form), None)
+    return next((each for each in found if each.rung == ALONE and found[0].form < goal <= each.form), None)
 
 
 def _closed_by(result: RungResult, first: RungResult, about_form: bool, knowledge: bool) -> Remedy:
-    if result.rung == HELD_ALONE:
+    if result.rung == ALONE:
         return "constrained decoding"
     if result.rung == "context":
         return "retrieval"
@@ -177,9 +177,9 @@ def _cost(result: RungResult, first: RungResult) -> str:
 
 def _reason(found: Sequence[RungResult], goal: float) -> str:
     """What a fine-tune for quality is for: form, or being right where constrained decoding brings the form."""
-    if held := _held_alone(found, goal):
-        moved = f"brings the form from {percent(found[0].form)} to {percent(held.form)}{_cost(held, found[0])}"
-        return f"; {HELP[HELD_ALONE]} alone {moved}, so form is no reason to tune: being right is"
+    if formed := _brings_form(found, goal):
+        moved = f"brings the form from {percent(found[0].form)} to {percent(formed.form)}{_cost(formed, found[0])}"
+        return f"; {HELP[ALONE]} alone {moved}, so form is no reason to tune: being right is"
     return f", and what is missing is form{_formed(found)}"
 
 

@@ -36,8 +36,8 @@ def check_constraints(requests: Iterable[Request]) -> None:
         Unconstrainable: names their files, the keywords, and what to do.
         CouldNotRun: the library is not installed.
     """
-    held = dict.fromkeys(request.constraint for request in requests if request.constraint)
-    why = {constraint: said for constraint in held if (said := _mistake(_grammar(constraint)))}
+    asked = dict.fromkeys(request.constraint for request in requests if request.constraint)
+    why = {constraint: said for constraint in asked if (said := _mistake(_grammar(constraint)))}
     if why:
         lines = "\n".join(f"  {constraint.file}: {said}" for constraint, said in why.items())
         raise Unconstrainable(
@@ -85,20 +85,20 @@ class Grammars:
             ) from error
         self._made: dict[Constraint, Any] = {}
 
-    def hold(self, constraint: Constraint, after: int | None = None) -> HeldAnswer:
-        """What one answer is held by; free until the token `after`, where the model is thinking already.
+    def constrain(self, constraint: Constraint, after: int | None = None) -> ConstrainedAnswer:
+        """What constrains one answer; free until the token `after`, where the model is thinking already.
 
         Raises:
             CouldNotRun: the library gives up on the schema.
         """
         if constraint not in self._made:
             self._made[constraint] = need(LIBRARY).LLMatcher(self._tokenizer, _grammar(constraint), log_level=0)
-        held = HeldAnswer(self._made[constraint].deep_copy(), constraint.file, after)
-        held.begin()
-        return held
+        answer = ConstrainedAnswer(self._made[constraint].deep_copy(), constraint.file, after)
+        answer.begin()
+        return answer
 
 
-class HeldAnswer:
+class ConstrainedAnswer:
     """How far one answer has come in its grammar."""
 
     def __init__(self, matcher: Any, file: str, after: int | None) -> None:

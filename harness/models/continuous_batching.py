@@ -15,7 +15,7 @@ from typing import Any
 
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.batching import TOKEN_BUDGET, shared_prefix
-from tunegate.harness.models.constrained import HeldAnswer
+from tunegate.harness.models.constrained import ConstrainedAnswer
 
 JOIN = 4  # rows; fewer wait for others, since joining copies what the model remembers of all rows
 
@@ -24,8 +24,8 @@ JOIN = 4  # rows; fewer wait for others, since joining copies what the model rem
 class RequestState:
     """A row of a batch: a prompt as token ids, and the tokens that were answered to it so far.
 
-    Prompts of one `opening` begin alike. A sampled answer is drawn by its `seed`, whoever else is in the batch. `held`
-    says which tokens may come next, where the answer is held to a schema.
+    Prompts of one `opening` begin alike. A sampled answer is drawn by its `seed`, whoever else is in the batch.
+    `constrained` says which tokens may come next, where the answer is held to a schema.
     """
 
     prompt: list[int]
@@ -34,7 +34,7 @@ class RequestState:
     seed: int
     tokens: list[int] = field(default_factory=list)
     generator: Any = None
-    held: HeldAnswer | None = None
+    constrained: ConstrainedAnswer | None = None
 
     @property
     def room(self) -> int:
@@ -47,14 +47,14 @@ class RequestState:
 
         self.tokens.clear()
         self.generator = torch.Generator(device).manual_seed(self.seed) if self.decoding.temperature else None
-        if self.held:
-            self.held.begin()
+        if self.constrained:
+            self.constrained.begin()
 
     def take(self, token: int) -> None:
         """Go on with a token."""
         self.tokens.append(token)
-        if self.held:
-            self.held.take(token)
+        if self.constrained:
+            self.constrained.take(token)
 
 
 def can_join(model: Any) -> bool:
@@ -218,9 +218,9 @@ class Batch:
 
 def _next_tokens(logits: Any, rows: Sequence[RequestState]) -> list[int]:
     """The likeliest token of each row, or one drawn, of those that may come."""
-    if held := [(place, row.held) for place, row in enumerate(rows) if row.held]:
+    if constrained := [(place, row.constrained) for place, row in enumerate(rows) if row.constrained]:
         logits = logits.clone()
-        for place, answer in held:
+        for place, answer in constrained:
             logits[place] = answer.mask(logits[place])
     likeliest: list[int] = logits.argmax(-1).tolist()
     return [

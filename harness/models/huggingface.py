@@ -18,7 +18,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
-from tunegate.harness.models.constrained import Grammars, HeldAnswer, check_constraints, library
+from tunegate.harness.models.constrained import ConstrainedAnswer, Grammars, check_constraints, library
 from tunegate.harness.models.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
@@ -211,7 +211,7 @@ class Local:
         prompts = [render_prompt(tokenizer, request) for request in requests]
         # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
         encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
-        rows = [_row(*each, self._held(*each)) for each in zip(requests, encoded, strict=True)]
+        rows = [_row(*each, self._constrained(*each)) for each in zip(requests, encoded, strict=True)]
         self._check_room(requests, [row.room for row in rows])
         asked = dict(zip(rows, requests, strict=True))
         for part, budget in _apart(asked):
@@ -226,12 +226,12 @@ class Local:
         else:
             yield from (_alone(self._loaded[1], row) for row in rows)
 
-    def _held(self, request: Request, prompt: list[int]) -> HeldAnswer | None:
-        """What an answer is held by; where its prompt has opened a reasoning, from the end of that on."""
+    def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedAnswer | None:
+        """What constrains an answer; where its prompt has opened a reasoning, from the end of that on."""
         if request.constraint is None:
             return None
         thinks = self.base.thinking and begins_inside(prompt, *self._thinking_ids)
-        return self.base.grammars.hold(request.constraint, self._thinking_ids[1] if thinks else None)
+        return self.base.grammars.constrain(request.constraint, self._thinking_ids[1] if thinks else None)
 
     def _completion(self, request: Request, row: RequestState) -> Completion:
         ends = self._loaded[1].generation_config.eos_token_id
@@ -314,10 +314,10 @@ def engine(placement: Placement) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _row(request: Request, prompt: list[int], held: HeldAnswer | None) -> RequestState:
+def _row(request: Request, prompt: list[int], constrained: ConstrainedAnswer | None) -> RequestState:
     # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
-    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, held=held)
+    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
 
 
 def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
@@ -332,11 +332,11 @@ def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[Request
         yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
 
 
-def _masked(held: HeldAnswer, prompt: int, ids: Any, logits: Any) -> Any:
+def _masked(answer: ConstrainedAnswer, prompt: int, ids: Any, logits: Any) -> Any:
     """What the library calls before it chooses a token of the one row, with all before it."""
     if len(ids[0]) > prompt:
-        held.take(int(ids[0, -1]))
-    return held.mask(logits[0])[None]
+        answer.take(int(ids[0, -1]))
+    return answer.mask(logits[0])[None]
 
 
 def _alone(model: Any, row: RequestState) -> RequestState:
@@ -349,8 +349,8 @@ def _alone(model: Any, row: RequestState) -> RequestState:
         # 0 switches it off: unasked, transformers keeps the 50 likeliest tokens only
         settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
         torch.manual_seed(row.seed)
-    if row.held:
-        settings["logits_processor"] = [partial(_masked, row.held, len(row.prompt))]
+    if row.constrained:
+        settings["logits_processor"] = [partial(_masked, row.constrained, len(row.prompt))]
     with torch.inference_mode():
         prompt = torch.tensor([row.prompt], device=model.device)
         answer = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)

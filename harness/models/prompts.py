@@ -49,8 +49,8 @@ def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -
     decoding = case.decoding
     if rung == "steps":
         decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
-    held = case.check.constraint if rung in CONSTRAINED and isinstance(case.check, HasConstraint) else None
-    return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=held)
+    constraint = case.check.constraint if rung in CONSTRAINED and isinstance(case.check, HasConstraint) else None
+    return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=constraint)
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:

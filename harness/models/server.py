@@ -23,7 +23,7 @@ from tunegate.harness.models.model_options import SERVER, ModelOptions, split_se
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import part_text
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
-from tunegate.harness.models.structured_outputs import WAYS, check_held, constraint_probe, fields_of, violation
+from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
@@ -209,7 +209,7 @@ class Server:
         thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
         finish = ENDS.get(choice.get("finish_reason"))
         if finish == "stop" and output is not None:
-            check_held(request, output, self.name)
+            check_constrained(request, output, self.name)
         return Completion(
             key=request.key,
             # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer

@@ -44,7 +44,7 @@ def constraint_probe() -> Request:
     return Request("the probe", asked, Decoding(max_new_tokens=1024), constraint=Constraint(json.dumps(schema)))
 
 
-def check_held(request: Request, output: str, server: str) -> None:
+def check_constrained(request: Request, output: str, server: str) -> None:
     """Refuse a complete answer that its schema does not allow: the server did not hold it to that.
 
     Raises:

@@ -85,7 +85,7 @@ def test_a_batch_that_did_not_fit_begins_its_answers_anew(tiny_model, local, mon
         return read(self, ids, mask, cache)
 
     def rows() -> list[RequestState]:
-        return [RequestState([5, 6 + at], "", LONG, at, held=grammars.hold(PRODUCT)) for at in range(4)]
+        return [RequestState([5, 6 + at], "", LONG, at, constrained=grammars.constrain(PRODUCT)) for at in range(4)]
 
     expected = [next(generate(lambda: model, [row], 2)).tokens for row in rows()]
     monkeypatch.setattr(Batch, "_read", at_first)
@@ -104,7 +104,7 @@ def test_a_reasoning_that_the_template_opened_is_free_until_its_end(tiny_model):
     tokenizer = load_tokenizer(tiny_model)
     grammars = Grammars(tokenizer, [2], len(tokenizer))
     closing = tokenizer.convert_tokens_to_ids("Z")
-    answer = grammars.hold(PRODUCT, after=closing)
+    answer = grammars.constrain(PRODUCT, after=closing)
     import torch
 
     logits = torch.zeros(len(tokenizer))
@@ -126,7 +126,7 @@ def test_a_schema_that_no_grammar_is_made_of_is_refused_before_the_model_is_load
 
 
 def test_a_library_that_gives_up_on_the_way_ends_the_run_and_not_the_answer(local):
-    answer = local.base.grammars.hold(PRODUCT)
+    answer = local.base.grammars.constrain(PRODUCT)
     with pytest.raises(CouldNotRun, match=r"product\.schema\.json: llguidance gave up while an answer was held "):
         answer.take(5)
 

@@ -5,7 +5,7 @@ import pytest
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request, Unconstrainable
-from tunegate.harness.models.structured_outputs import check_held, constraint_probe, fields_of, violation
+from tunegate.harness.models.structured_outputs import check_constrained, constraint_probe, fields_of, violation
 
 SCHEMA = Constraint('{"type": "object", "required": ["a"]}', "refs/a.schema.json")
 ASKED = Request("desk/triage/one", (), Decoding(), constraint=SCHEMA)
@@ -30,7 +30,7 @@ def test_what_a_request_says_of_its_schema():
 )
 def test_an_answer_that_the_schema_does_not_allow_is_refused(output, flaw):
     with pytest.raises(Unconstrainable) as caught:
-        check_held(ASKED, output, "tuned")
+        check_constrained(ASKED, output, "tuned")
     message = str(caught.value)
     assert message.startswith(
         "desk/triage/one: expected an answer that the schema of refs/a.schema.json allows, and tuned does not hold "
@@ -41,8 +41,8 @@ def test_an_answer_that_the_schema_does_not_allow_is_refused(output, flaw):
 
 
 def test_an_answer_that_it_allows_and_one_that_was_not_held_pass():
-    check_held(ASKED, '{"a": 1}', "tuned")
-    check_held(Request("desk/free/one", (), Decoding()), "Hello.", "tuned")
+    check_constrained(ASKED, '{"a": 1}', "tuned")
+    check_constrained(Request("desk/free/one", (), Decoding()), "Hello.", "tuned")
 
 
 def test_no_two_probes_ask_for_the_same_word():

@@ -23,6 +23,7 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.prompts import TRAINED
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
@@ -85,12 +86,13 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     """
     _check_output(recipe.output)
     _check_batch(recipe)
+    _check_rung(recipe)
     check_train()
     tasks = load_tasks(cases)
     task = _task(recipe, tasks)
     every = for_method(read_examples(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
-    base = Local(recipe.model, watch, options=recipe.opened)
+    base = Local(recipe.model, watch, rung=recipe.rung, options=recipe.opened)
     history = {"start": recipe.start.history(base.model)} if recipe.start else {}
     found = _baselines(recipe, task, base, baselines)
     eligible = _eligibility(recipe, task, base, baselines, say)
@@ -141,6 +143,15 @@ def _check_batch(recipe: Recipe) -> None:
         raise Refused(
             f"{show_path(recipe.path)}: optim.batch: expected rows that {count} processes share evenly, found {batch}; "
             f"take {batch + count - batch % count} rows a step, or another number of processes"
+        )
+
+
+def _check_rung(recipe: Recipe) -> None:
+    """Refuse a rung whose prompt is another one than the rows teach."""
+    if recipe.rung not in TRAINED:
+        raise Refused(
+            f"--rung {recipe.rung}: expected a rung whose prompt is that of the rows, as-is or constrained; what an "
+            "adapter learns under one prompt is not served under another"
         )
 
 

@@ -110,6 +110,23 @@ class HasExpectWarnings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """A JSON Schema, as JSON, that an answer is held to while it is decoded; `file` is where it stands, for people."""
+
+    schema: str
+    file: str = field(default="", compare=False)
+
+
+@runtime_checkable
+class HasConstraint(Protocol):
+    """A check whose answers can be held to a JSON Schema while they are decoded."""
+
+    @property
+    def constraint(self) -> Constraint:
+        """What they are held to: no more than what the check asks of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckKind:
     """A kind of check: how a suite's checks are written down, loaded and run.
 

@@ -35,7 +35,9 @@ class Rung(StrEnum):
     """A rung of the ladder, by the name that it has in records."""
 
     as_is = "as-is"
+    constrained = "constrained"
     few_shot = "few-shot"
+    few_shot_constrained = "few-shot-constrained"
     context = "context"
     steps = "steps"
 

@@ -82,8 +82,9 @@ def release(
     aside = chatter(quiet, as_json)
     watch = watch_on(aside)
     with isolating_checks():  # a repository's own Python has no say in it
-        asked = opener(model, watch, opened)
-        done = release_adapter(adapter, _record_of(adapter, run), cases, baselines, watch, asked)
+        record = _record_of(adapter, run)
+        asked = opener(model, watch, opened, record.rung)
+        done = release_adapter(adapter, record, cases, baselines, watch, asked)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
         print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})

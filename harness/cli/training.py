@@ -34,6 +34,7 @@ from tunegate.harness.cli.common import (
     model_options,
     shared,
 )
+from tunegate.harness.cli.recorded import OfRung, Rung
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
@@ -59,7 +60,7 @@ def diagnose(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask a sample as it is, with examples, with the passage and step by step: which of them closes the gap?"""
+    """Ask a sample as it is, held to its schema, with examples, with the passage, step by step: what closes the gap?"""
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
@@ -83,6 +84,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
+    rung: OfRung = Rung.as_is,
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,
     attention: ByAttention = Attention.auto,
@@ -95,8 +97,8 @@ def train(
 ) -> None:
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
 
-    Without --output the recipe says where the adapter goes. Its baseline may be of any engine; it trains in float32
-    weights, whatever --dtype says.
+    Without --output the recipe says where the adapter goes. Its baseline may be of any engine, and is of the --rung
+    that the adapter is to be served on; it trains in float32 weights, whatever --dtype says.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
@@ -113,7 +115,7 @@ def train(
         say = functools.partial(aside.print, markup=False)
         if dry_run and processes().count > 1:
             raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
-        read = replace(read_recipe(recipe, output), opened=opened)
+        read = replace(read_recipe(recipe, output), opened=opened, rung=str(rung))
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)

@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "accelerate",
     ),
     "server": ("httpx2",),
+    "constrained": ("llguidance",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),
     "train": ("trl", "datasets"),

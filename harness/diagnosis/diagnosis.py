@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ class Recommendation:
 class Diagnosis:
     """A task's recommendations by unit key, who was asked, and which sample of which questions.
 
-    `unpromptable` are the units that no prompt can change: likelihoods, prices, sealed ones.
+    `unpromptable` are the units that no prompt can change: likelihoods, prices, sealed ones. `unconstrainable` says of
+    others why answers cannot be held to their schema.
     """
 
     task: str
@@ -57,6 +58,7 @@ class Diagnosis:
     questions: Mapping[str, Mapping[str, str]]
     units: Mapping[str, Recommendation]
     unpromptable: tuple[str, ...] = ()
+    unconstrainable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cheaper(self) -> dict[str, Recommendation]:
@@ -70,7 +72,10 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
-        return stamped(json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})))
+        data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if not self.unconstrainable:  # as in the files of before it was known
+            del data["unconstrainable"]
+        return stamped(json.loads(json.dumps(data)))
 
 
 def diagnose_task(
@@ -109,13 +114,13 @@ def diagnose_task(
         if larger:
             of_its_own = replace(opened, chat_template=None, tokenizer=None)
             rungs[LARGER] = lambda: _cached(_opener(larger, watch, of_its_own), RUNGS[0], store)
-        records = run_ladder(units, rungs, watch)
+        records, unconstrainable = run_ladder(units, rungs, watch)
     fingerprint = records[RUNGS[0]].fingerprint
     found = Diagnosis(
         task.name, fingerprint["subject"], fingerprint["engine"], larger, cases, SEED,
         questions={unit.key: unit.questions for unit in whole},
         units={unit.key: _recommendation(task, unit, records) for unit in units},
-        unpromptable=tuple(unit.key for unit in task.units if unit not in whole),
+        unpromptable=tuple(unit.key for unit in task.units if unit not in whole), unconstrainable=unconstrainable,
     )  # fmt: skip
     return found, records
 

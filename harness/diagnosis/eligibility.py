@@ -30,7 +30,8 @@ def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], mo
     path = diagnosis_path(root, str(subject["model"]), task.name)
     how = how_to_diagnose(task, model)
     found = read_diagnosis(path, how)
-    if part := next((part for part in MUST_EQUAL if found.subject.get(part) != subject.get(part)), None):
+    asked = [part for part in MUST_EQUAL if part != "rung"]  # the ladder asks on all of them
+    if part := next((part for part in asked if found.subject.get(part) != subject.get(part)), None):
         part = NAMES.get(part, part)
         raise Refused(f"{show_path(path)}: expected a diagnosis of this model, found another {part}; run: {how}")
     _check_complete(task, found, path, how)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Model
-from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.models.api import Model, Unconstrainable
+from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, WITH_SHOTS
 
 LARGER = "larger"  # a rung of its own: another model, asked as the first one is
 LADDER = (*RUNGS, LARGER)
@@ -38,15 +39,19 @@ def promptable(units: Iterable[Unit]) -> list[Unit]:
 
 
 def offers(unit: Unit, rung: str) -> bool:
-    """Whether the unit's fixtures have what a rung needs: worked examples, or a passage that the prompt lacks."""
-    if rung == "few-shot":
-        return bool(unit.shots)
+    """Whether a unit has what a rung needs: worked examples, a schema, or a passage that the prompt lacks."""
+    if rung in WITH_SHOTS and not unit.shots:
+        return False
+    if rung in CONSTRAINED:
+        return any(isinstance(case.check, HasConstraint) for case in unit.cases)
     if rung == "context":
         return all(case.context and "{context}" not in case.prompt.template for case in unit.cases)
     return True
 
 
-def run_ladder(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], watch: Watch) -> dict[str, Record]:
+def run_ladder(
+    units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], watch: Watch
+) -> tuple[dict[str, Record], dict[str, str]]:
     """Score the units on each rung that they offer.
 
     Args:
@@ -55,10 +60,25 @@ def run_ladder(units: Sequence[Unit], rungs: Mapping[str, Callable[[], Model]], 
         watch: shows the progress.
 
     Returns:
-        A record for each rung that some unit offers; partial, so that nothing can be released on it.
+        A record for each rung that some unit offers, partial, so that nothing can be released on it; and why answers to
+        a unit cannot be held to its schema, where they cannot.
     """
-    records = {}
+    records, unconstrainable = {}, dict[str, str]()
     for rung, model in rungs.items():
-        if offered := [unit for unit in units if offers(unit, rung)]:
-            records[rung] = evaluate(offered, model(), watch, partial=True)
-    return records
+        offered = [unit for unit in units if offers(unit, rung)]
+        while offered := [unit for unit in offered if rung not in CONSTRAINED or unit.key not in unconstrainable]:
+            try:
+                records[rung] = evaluate(offered, model(), watch, partial=True)
+                break
+            except Unconstrainable as error:
+                found = {unit.key: why for unit in offered if (why := _why_not(unit, error))}
+                if not found:
+                    raise
+                unconstrainable |= found
+    return records, unconstrainable
+
+
+def _why_not(unit: Unit, error: Unconstrainable) -> str:
+    """Why answers to a unit cannot be held to its schemas, as far as an error says."""
+    held = dict.fromkeys(case.check.constraint for case in unit.cases if isinstance(case.check, HasConstraint))
+    return "; ".join(f"{each.file}: {why}" for each in held if (why := error.why(each)))

@@ -21,19 +21,22 @@ from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
 Remedy = Literal[
-    "none needed", "prompt", "retrieval", "reasoning", "larger model", "fine-tune for quality", "fine-tune for cost",
-    "none found",
+    "none needed", "constrained decoding", "prompt", "retrieval", "reasoning", "larger model", "fine-tune for quality",
+    "fine-tune for cost", "none found",
 ]  # fmt: skip
 TUNING: frozenset[Remedy] = frozenset({"fine-tune for quality", "fine-tune for cost"})
 GOAL = 0.9  # of the cases, where task.yaml declares no `target_score`
 DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
 FORM = "adherence"  # the rate that tells form from content, where a suite has both
+ALONE = "constrained"  # the rung on which nothing changes but that answers are held to their schema
 HELP = {
-    "few-shot": "a prompt with worked examples", "context": "a prompt with the passage",
-    "steps": "thinking step by step", LARGER: "the larger model",
+    ALONE: "constrained decoding", "few-shot": "a prompt with worked examples",
+    "few-shot-constrained": "constrained decoding of a prompt with worked examples",
+    "context": "a prompt with the passage", "steps": "thinking step by step", LARGER: "the larger model",
 }  # fmt: skip
 NEITHER = "fine-tuning teaches neither facts nor reasoning"
 SENTENCES: Mapping[str, tuple[str, str]] = {
+    "constrained decoding": ("Constrained decoding", "; what is missing is form, and that needs no fine-tune"),
     "prompt": ("Prompt", ""),
     "retrieval": ("Retrieval", "; fine-tuning teaches no facts"),
     "reasoning": ("Let it think", "; fine-tuning teaches no reasoning"),
@@ -107,7 +110,8 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     first = found[0]
     if first.mean >= goal:
         return "none needed"
-    about_form = not knowledge and first.form < goal
+    lacks_form = not knowledge and first.form < goal
+    about_form = lacks_form and not _brings_form(found, goal)
     # beyond chance alone: of several prompts one is always a little ahead
     better = [result for result in found if result.better]
     closing = next((result for result in better if result.mean >= goal), None)
@@ -118,10 +122,18 @@ def remedy(found: Sequence[RungResult], goal: float, knowledge: bool) -> Remedy:
     lead = max(better, key=lambda result: result.mean, default=None)  # the cheapest of equals
     if lead and lead.rung in CONTENT_REMEDY and not (about_form and lead.rung != "context"):
         return CONTENT_REMEDY[lead.rung]
-    return "fine-tune for quality" if about_form else "none found"
+    # being right under a schema that the model does not keep by itself can be taught, too
+    return "fine-tune for quality" if lacks_form else "none found"
+
+
+def _brings_form(found: Sequence[RungResult], goal: float) -> RungResult | None:
+    """Constrained decoding alone, where it brings the form that is missing: form is then no reason to tune."""
+    return next((each for each in found if each.rung == ALONE and found[0].form < goal <= each.form), None)
 
 
 def _closed_by(result: RungResult, first: RungResult, about_form: bool, knowledge: bool) -> Remedy:
+    if result.rung == ALONE:
+        return "constrained decoding"
     if result.rung == "context":
         return "retrieval"
     if result.rung in CONTENT_REMEDY and not about_form:
@@ -146,7 +158,7 @@ def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
     if chosen == "none needed":
         return f"Nothing to do: {percent(first.mean)} pass as it is, and {percent(goal)} are enough."
     if chosen == "fine-tune for quality":
-        return f"Fine-tune for quality: {_short(best, first)}, and what is missing is form{_formed(found)}."
+        return f"Fine-tune for quality: {_short(best, first)}{_reason(found, goal)}."
     if chosen == "none found" or closing is None:
         return f"No remedy found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
     opening, end = SENTENCES[chosen]
@@ -161,6 +173,14 @@ def _moved(result: RungResult, first: RungResult) -> str:
 
 def _cost(result: RungResult, first: RungResult) -> str:
     return f" for {times(result, first):.1f} times the tokens a call" if times(result, first) else ""
+
+
+def _reason(found: Sequence[RungResult], goal: float) -> str:
+    """What a fine-tune for quality is for: form, or being right where constrained decoding brings the form."""
+    if formed := _brings_form(found, goal):
+        moved = f"brings the form from {percent(found[0].form)} to {percent(formed.form)}{_cost(formed, found[0])}"
+        return f"; {HELP[ALONE]} alone {moved}, so form is no reason to tune: being right is"
+    return f", and what is missing is form{_formed(found)}"
 
 
 def _formed(found: Sequence[RungResult]) -> str:

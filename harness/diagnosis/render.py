@@ -58,6 +58,8 @@ def sentences(found: Diagnosis) -> Iterator[str]:
     """A sentence for each unit, and one for those that no prompt can change."""
     for unit, recommendation in found.units.items():
         yield f"{unit}: {recommendation.advice}"
+    for unit, why in found.unconstrainable.items():
+        yield f"{unit}: not on the rungs of constrained decoding: {why}."
     if found.unpromptable:
         yield f"Not on the ladder, since no prompt changes them: {', '.join(found.unpromptable)}."
     yield f"About {found.cases} cases a unit (seed {found.seed}), hits and misses alike; bold is beyond chance."

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tunegate.harness.checks.base import Can
+from tunegate.harness.checks.base import Can, Constraint
+from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest
 from tunegate.harness.fixtures.conversation import Turns
 from tunegate.harness.fixtures.model import Decoding
@@ -22,7 +23,7 @@ SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they hav
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to ask: chat messages as (role, text), and how to decode the answer.
+    """One thing to ask: chat messages as (role, text), how to decode the answer, and what to hold it to meanwhile.
 
     With `texts` nothing is generated: the likelihood of each is asked for, as the answer to the messages or, where
     there are none, by itself.
@@ -33,16 +34,18 @@ class Request:
     decoding: Decoding
     repeat: int = 0
     texts: tuple[str, ...] = ()
+    constraint: Constraint | None = None
 
     @property
     def asked(self) -> list[Any]:
-        """All that it asks, whoever answers: the messages, in which the rung is, and how an answer is decoded."""
+        """All that it asks, whoever answers: messages, how an answer is decoded, and the schema that it is held to."""
         if self.texts:
             return [self.messages, ["loglik", self.texts]]
         decoding = self.decoding
         # a sampled answer is drawn by case and repeat; greedy ones are shared by all cases that ask the same
         sampled = [decoding.temperature, decoding.top_p, decoding.seed, self.repeat, self.key]
-        return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy"]]
+        held = ["json schema", self.constraint.schema] if self.constraint else []
+        return [self.messages, [decoding.max_new_tokens, sampled if decoding.temperature else "greedy", *held]]
 
     @property
     def work(self) -> int:
@@ -54,6 +57,18 @@ class Request:
     def digest(self) -> str:
         """SHA-256 (hex) of all that it asks: whoever answers elsewhere gives it back, to show what was answered."""
         return digest(self.asked)
+
+
+class Unconstrainable(Refused):
+    """Answers cannot be held to the schemas of `why` while they are decoded; `everywhere` says that it is so of any."""
+
+    def __init__(self, message: str, why: Mapping[Constraint, str] | None = None, everywhere: str = "") -> None:
+        super().__init__(message)
+        self._why, self._everywhere = why or {}, everywhere
+
+    def why(self, constraint: Constraint) -> str:
+        """Why answers cannot be held to a schema; empty where nothing was said of it."""
+        return self._why.get(constraint, self._everywhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +129,7 @@ class Fingerprint:
         return all(engine.get(part) == value for part, value in STEADY.items())
 
     def generation(self, request: Request) -> str:
-        """Digest of all that decides the output of a request; the rung is in its messages."""
+        """Digest of all that decides the output of a request; the rung is in what it asks."""
         # Weights, tokenizer, template and adapter by digest: a key that lacks one of them serves another model's
         # outputs. The model's name is left out, since a copy in another folder answers alike.
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}

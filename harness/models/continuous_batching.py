@@ -15,6 +15,7 @@ from typing import Any
 
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.batching import TOKEN_BUDGET, shared_prefix
+from tunegate.harness.models.constrained import ConstrainedAnswer
 
 JOIN = 4  # rows; fewer wait for others, since joining copies what the model remembers of all rows
 
@@ -24,6 +25,7 @@ class RequestState:
     """A row of a batch: a prompt as token ids, and the tokens that were answered to it so far.
 
     Prompts of one `opening` begin alike. A sampled answer is drawn by its `seed`, whoever else is in the batch.
+    `constrained` says which tokens may come next, where the answer is held to a schema.
     """
 
     prompt: list[int]
@@ -32,6 +34,7 @@ class RequestState:
     seed: int
     tokens: list[int] = field(default_factory=list)
     generator: Any = None
+    constrained: ConstrainedAnswer | None = None
 
     @property
     def room(self) -> int:
@@ -44,6 +47,14 @@ class RequestState:
 
         self.tokens.clear()
         self.generator = torch.Generator(device).manual_seed(self.seed) if self.decoding.temperature else None
+        if self.constrained:
+            self.constrained.begin()
+
+    def take(self, token: int) -> None:
+        """Go on with a token."""
+        self.tokens.append(token)
+        if self.constrained:
+            self.constrained.take(token)
 
 
 def can_join(model: Any) -> bool:
@@ -162,7 +173,7 @@ class Batch:
 
         with torch.inference_mode():
             for row, token in zip(self.rows, _next_tokens(self._logits, self.rows), strict=True):
-                row.tokens.append(token)
+                row.take(token)
             going = [place for place, row in enumerate(self.rows) if not self._is_finished(row)]
             if going and len(going) < len(self.rows):
                 self._mask = _keep(self._cache, self._mask, going)
@@ -206,7 +217,11 @@ class Batch:
 
 
 def _next_tokens(logits: Any, rows: Sequence[RequestState]) -> list[int]:
-    """The likeliest token of each row, or one drawn."""
+    """The likeliest token of each row, or one drawn, of those that may come."""
+    if constrained := [(place, row.constrained) for place, row in enumerate(rows) if row.constrained]:
+        logits = logits.clone()
+        for place, answer in constrained:
+            logits[place] = answer.mask(logits[place])
     likeliest: list[int] = logits.argmax(-1).tolist()
     return [
         _draw(logits[place : place + 1], row) if row.generator else likeliest[place] for place, row in enumerate(rows)

@@ -17,11 +17,13 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
+from tunegate.harness.models.constrained import ConstrainedAnswer, Grammars, check_constraints, library
 from tunegate.harness.models.continuous_batching import RequestState, can_join, generate
 from tunegate.harness.models.loglikelihood import encode, log_probabilities
 from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
-from tunegate.harness.models.reasoning import Tags, part_ids, thinking_tags
+from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
 from tunegate.harness.models.resolve import identify, loaded_weights, own_code, resolve
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
@@ -56,6 +58,13 @@ class Base:
     def placement(self) -> Placement:
         """Where it is computed, and in which precision."""
         return place(self.options, loaded_weights(self.folder))
+
+    @cached_property
+    def grammars(self) -> Grammars:
+        """What holds its answers to schemas; the model is loaded for it."""
+        model = self.with_adapter(self._active)
+        size = model.config.get_text_config().vocab_size
+        return Grammars(self.tokenizer, model.generation_config.eos_token_id, size)
 
     def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
         """The model with this adapter (of the `expected` digest) and no other, proven to act; or the base alone.
@@ -162,8 +171,9 @@ class Local:
         """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
         subject = self.model.subject(self._adapter_digest, self._rung)
         names = fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
-        tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
-        return Fingerprint(subject, engine(self.base.placement) | tags, names)
+        more = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
+        more |= {"constraint": library()} if self._rung in CONSTRAINED else {}
+        return Fingerprint(subject, engine(self.base.placement) | more, names)
 
     @property
     def tokenizer(self) -> Any:
@@ -176,7 +186,13 @@ class Local:
         return self.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answer in batches, longest first: what is asked to generate, then what is asked about texts."""
+        """Answer in batches, longest first: what is asked to generate, then what is asked about texts.
+
+        Raises:
+            Refused: before anything is asked, a prompt that is too long, or a schema that answers cannot be held to.
+            CouldNotRun: the machine or a library gave up.
+        """
+        check_constraints(requests)
         yield from self._generate([request for request in requests if not request.texts])
         yield from self._likelihoods([request for request in requests if request.texts])
 
@@ -186,7 +202,7 @@ class Local:
         prompts = [render_prompt(tokenizer, request) for request in requests]
         # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
         encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
-        rows = list(map(_row, requests, encoded))
+        rows = [_row(*each, self._constrained(*each)) for each in zip(requests, encoded, strict=True)]
         self._check_room(requests, [row.room for row in rows])
         asked = dict(zip(rows, requests, strict=True))
         for part, budget in _apart(asked):
@@ -200,6 +216,13 @@ class Local:
             yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
         else:
             yield from (_alone(self._loaded[1], row) for row in rows)
+
+    def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedAnswer | None:
+        """What constrains an answer; where its prompt has opened a reasoning, from the end of that on."""
+        if request.constraint is None:
+            return None
+        thinks = self.base.thinking and begins_inside(prompt, *self._thinking_ids)
+        return self.base.grammars.constrain(request.constraint, self._thinking_ids[1] if thinks else None)
 
     def _completion(self, request: Request, row: RequestState) -> Completion:
         ends = self._loaded[1].generation_config.eos_token_id
@@ -219,9 +242,14 @@ class Local:
         decode = partial(self.tokenizer.decode, skip_special_tokens=True)
         if not self.base.thinking:
             return "", decode(answer)
-        opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking))
-        thought, said = part_ids(answer, opening, closing, prompt)
+        thought, said = part_ids(answer, *self._thinking_ids, prompt)
         return decode(thought).strip("\n"), decode(said).lstrip("\n")
+
+    @cached_property
+    def _thinking_ids(self) -> tuple[int, int]:
+        """The tokens between which it thinks."""
+        opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking or ()))
+        return opening, closing
 
     def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """The log-probabilities of given texts, as answers to a prompt or by themselves."""
@@ -277,10 +305,10 @@ def engine(placement: Placement) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _row(request: Request, prompt: list[int]) -> RequestState:
+def _row(request: Request, prompt: list[int], constrained: ConstrainedAnswer | None) -> RequestState:
     # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
     seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
-    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed)
+    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
 
 
 def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
@@ -295,6 +323,13 @@ def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[Request
         yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
 
 
+def _masked(answer: ConstrainedAnswer, prompt: int, ids: Any, logits: Any) -> Any:
+    """What the library calls before it chooses a token of the one row, with all before it."""
+    if len(ids[0]) > prompt:
+        answer.take(int(ids[0, -1]))
+    return answer.mask(logits[0])[None]
+
+
 def _alone(model: Any, row: RequestState) -> RequestState:
     """The answer of a model that takes no batches, by the library."""
     import torch
@@ -305,6 +340,8 @@ def _alone(model: Any, row: RequestState) -> RequestState:
         # 0 switches it off: unasked, transformers keeps the 50 likeliest tokens only
         settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
         torch.manual_seed(row.seed)
+    if row.constrained:
+        settings["logits_processor"] = [partial(_masked, row.constrained, len(row.prompt))]
     with torch.inference_mode():
         prompt = torch.tensor([row.prompt], device=model.device)
         answer = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)

@@ -25,12 +25,14 @@ def open_model(
     return Local(name, watch, adapter, rung, base if isinstance(base, Base) else None, options)
 
 
-def opener(name: str, watch: Watch, options: ModelOptions | None = None) -> Callable[[Path | None], Local | Vllm]:
-    """What opens a base model with an adapter or without one; all of them share the base."""
+def opener(
+    name: str, watch: Watch, options: ModelOptions | None = None, rung: str = "as-is"
+) -> Callable[[Path | None], Local | Vllm]:
+    """What opens a base model with an adapter or without one, on a rung; all of them share the base."""
     base: list[Base | VllmBase] = []
 
     def open_on(adapter: Path | None) -> Local | Vllm:
-        model = open_model(name, watch, adapter, base=base[0] if base else None, options=options)
+        model = open_model(name, watch, adapter, rung, base[0] if base else None, options)
         base[:] = [model.base]
         return model
 

@@ -6,14 +6,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
+from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.conversation import ASSISTANT, USER
 from tunegate.harness.fixtures.model import Case, Prompt, Shot, Unit
 from tunegate.harness.models.api import Messages, Request
 
-RungName = Literal["as-is", "few-shot", "context", "steps"]
+RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]
 RUNGS: tuple[RungName, ...] = get_args(RungName)
+#: Answers are held to the schema of their check, where it has one, while they are decoded.
+CONSTRAINED: frozenset[str] = frozenset({"constrained", "few-shot-constrained"})
+WITH_SHOTS: frozenset[str] = frozenset({"few-shot", "few-shot-constrained"})
+#: The prompts of these are, token for token, those that a training teaches.
+TRAINED: frozenset[str] = frozenset({"as-is", "constrained"})
 CONTEXT = "Use this passage:\n"
 STEPS = "Think step by step. Then write a last line that begins with 'Answer:' and holds the answer alone."
 STEPS_TOKENS = 4  # a chain of thought needs room: this many times the unit's own limit
@@ -43,12 +49,13 @@ def request(unit: Unit, case: Case, rung: RungName = "as-is", repeat: int = 0) -
     decoding = case.decoding
     if rung == "steps":
         decoding = replace(decoding, max_new_tokens=decoding.max_new_tokens * STEPS_TOKENS)
-    return Request(case.key, messages(unit, case, rung), decoding, repeat)
+    constraint = case.check.constraint if rung in CONSTRAINED and isinstance(case.check, HasConstraint) else None
+    return Request(case.key, messages(unit, case, rung), decoding, repeat, constraint=constraint)
 
 
 def _check(unit: Unit, rung: RungName, repeats: int) -> None:
-    if rung == "few-shot" and not unit.shots:
-        raise Refused(f"{unit.key}: --tg-rung few-shot needs `shots:` in its fixture file, found none")
+    if rung in WITH_SHOTS and not unit.shots:
+        raise Refused(f"{unit.key}: --tg-rung {rung} needs `shots:` in its fixture file, found none")
     lacking = [case.id for case in unit.cases if not case.context]
     if rung == "context" and lacking:
         found = f"found none on {listed(lacking)}"
@@ -67,7 +74,7 @@ def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
         user = f"{CONTEXT}{case.context}\n\n{user}"
     if rung == "steps":
         user = f"{user}\n\n{STEPS}"
-    shots = unit.shots if rung == "few-shot" else ()
+    shots = unit.shots if rung in WITH_SHOTS else ()
     worked = [turn for shot in shots for turn in _worked(case.prompt, shot)]
     system = [("system", case.prompt.system)] if case.prompt.system is not None else []
     return (*system, *worked, *case.earlier, (USER, user))

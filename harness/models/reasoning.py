@@ -36,15 +36,20 @@ def part_ids(ids: Sequence[int], opening: int, closing: int, prompt: Sequence[in
     if closing in ids:
         end = len(ids) - 1 - list(reversed(ids)).index(closing)
         return [each for each in ids[:end] if each != opening], list(ids[end + 1 :])
-    begun = opening in ids or _last(prompt, opening) > _last(prompt, closing)
+    begun = opening in ids or begins_inside(prompt, opening, closing)
     return ([each for each in ids if each != opening], []) if begun else ([], list(ids))
+
+
+def begins_inside(prompt: Sequence[int], opening: int, closing: int) -> bool:
+    """Whether the answer to a prompt begins inside the reasoning, since its template opened it."""
+    return _last(prompt, opening) > _last(prompt, closing)
 
 
 def _last(ids: Sequence[int], token: int) -> int:
     return max((at for at, each in enumerate(ids) if each == token), default=-1)
 
 
-def begins_inside(prompt: str) -> bool:
+def opens_reasoning(prompt: str) -> bool:
     """Whether a template wrote the opening tag itself, so that the answer to its prompt begins inside."""
     return prompt.rstrip().endswith(tuple(opening for opening, _ in TAGS))
 

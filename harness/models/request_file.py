@@ -5,6 +5,7 @@ Each request carries a digest of all that it asks. Outputs that give it back are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def _wanted(asked: Request) -> dict[str, Any]:
         return {"texts": list(asked.texts)}
     decoding = asked.decoding
     sampled = {"top_p": decoding.top_p, "seed": _seed(decoding, asked.repeat)} if decoding.temperature else {}
-    return {"max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, **sampled}
+    held = {"json_schema": json.loads(asked.constraint.schema)} if asked.constraint else {}
+    return {"max_new_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, **sampled, **held}
 
 
 def _seed(decoding: Decoding, repeat: int) -> int:

@@ -16,12 +16,14 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request, fingerprint_names
+from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request, Unconstrainable, fingerprint_names
 from tunegate.harness.models.http_client import HttpClient, Rejected
 from tunegate.harness.models.loglikelihood import DECIMALS, encode
 from tunegate.harness.models.model_options import SERVER, ModelOptions, split_server
-from tunegate.harness.models.reasoning import begins_inside, closes_alone, part_text, thinking_tags
+from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
+from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
@@ -73,7 +75,11 @@ class Server:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Its address and name, the tokenizer and template that prompts are made with, and how it is asked."""
+        """Its address and name, the tokenizer and template that prompts are made with, and how it is asked.
+
+        Raises:
+            Unconstrainable: the rung holds answers to schemas, and the server does not.
+        """
         folder, who = self._folder, f"{self.url}#{self.name}"
         subject = {
             "model": f"{short_name(self.name)}-{digest(who)[:8]}",
@@ -87,6 +93,7 @@ class Server:
             "backend": "openai",
             "prompt": "token ids" if folder else "chat messages",
             "sampling": "every field" if self._further else "standard fields",
+            **({"constraint": self._way} if self._rung in CONSTRAINED else {}),
         }
         names = fingerprint_names(f"{SERVER}{who}", None, self._options.given("chat-template", "tokenizer"))
         return Fingerprint(subject, engine, names)
@@ -103,10 +110,12 @@ class Server:
             Refused: it answers as another model, reads other tokens, or has no log-probabilities of given texts.
             CouldNotRun: it does not answer in time, or with something else.
         """
-        further = self._further  # before anything else: a loop of events takes no other one inside
+        # before anything else: a loop of events takes no other one inside
+        further, way = self._further, self._way if any(request.constraint for request in requests) else ""
         yield from self._each([request for request in requests if request.texts], self._likelihoods)
+        ask = partial(self._generate, further, way)
         cut = []
-        for answer in self._each([each for each in requests if not each.texts], partial(self._generate, further)):
+        for answer in self._each([each for each in requests if not each.texts], ask):
             if answer.finish == "length" and not answer.reasoning:
                 cut.append(answer)  # whether it is one the others may tell
             else:
@@ -120,22 +129,54 @@ class Server:
     @cached_property
     def _further(self) -> dict[str, Any]:
         """The further fields of decoding, if the server takes them; it is asked for one token."""
-
-        async def ask() -> dict[str, Any]:
-            client = self._client()
+        with self._watch(f"Asking {self.url} for {self.name}"):
             try:
-                await self._complete(client, PROBE, FURTHER)
+                self._probe(PROBE, FURTHER)
                 return FURTHER
             except Rejected as error:
                 if error.status not in UNKNOWN_FIELD:
                     raise
-                await self._complete(client, PROBE, {})
+                self._probe(PROBE, {})
                 return {}
+
+    @cached_property
+    def _way(self) -> str:
+        """The field by which the server holds an answer to a schema; it is asked for one word in each way.
+
+        Raises:
+            Unconstrainable: it does so in none.
+        """
+        found = []
+        for way in WAYS:
+            probe = constraint_probe()
+            try:
+                said = self._probe(probe, {**self._further, **fields_of(probe, way)})
+            except Rejected as error:
+                if error.status not in UNKNOWN_FIELD:
+                    raise
+                found.append(f"{way}: {error}")
+                continue
+            _, output = part_text(_said(said["choices"][0])["content"] or "")
+            if probe.constraint and not violation(probe.constraint, output):
+                return way
+            found.append(f"{way}: ignored")
+        why = f"{self.name} at {self.url} does not hold answers to a schema ({'; '.join(found)})"
+        raise Unconstrainable(
+            f"constrained decoding: {why}; serve it with structured outputs, or ask on a rung without them",
+            everywhere=why,
+        )
+
+    def _probe(self, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server says to one request with these fields."""
+
+        async def ask() -> dict[str, Any]:
+            client = self._client()
+            try:
+                return await self._complete(client, request, more)
             finally:
                 await client.close()
 
-        with self._watch(f"Asking {self.url} for {self.name}"):
-            return asyncio.run(ask())
+        return asyncio.run(ask())
 
     def _client(self) -> HttpClient:
         return HttpClient(self.url, self._options.deadline, self._options.in_flight)
@@ -171,15 +212,17 @@ class Server:
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _generate(self, further: Mapping[str, Any], client: HttpClient, request: Request) -> Completion:
-        found = await self._complete(client, request, further)
+    async def _generate(self, further: Mapping[str, Any], way: str, client: HttpClient, request: Request) -> Completion:
+        found = await self._asked(client, request, {**further, **fields_of(request, way)})
         [choice], usage = found["choices"], found.get("usage") or {}
         finish = ENDS.get(choice.get("finish_reason"))
-        said = {"content": choice["text"]} if "text" in choice else choice["message"]
+        said = _said(choice)
         content = "" if said["content"] is None and finish == "length" else said["content"]  # it never came to one
         self._begins_inside = self._begins_inside or closes_alone(content or "")
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
         thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
+        if finish == "stop" and output is not None:
+            check_constrained(request, output, self.name)
         return Completion(
             key=request.key,
             # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer
@@ -193,11 +236,25 @@ class Server:
 
     def _is_inside(self, request: Request) -> bool:
         """Whether the prompt that was sent begins a reasoning; of a server's own template nobody here knows."""
-        return bool(self._thinks and begins_inside(render_prompt(self.tokenizer, request)))
+        return bool(self._thinks and opens_reasoning(render_prompt(self.tokenizer, request)))
 
     @cached_property
     def _thinks(self) -> bool:
         return bool(self._folder and thinking_tags(self._folder))
+
+    async def _asked(self, client: HttpClient, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server answers; a schema that it does not take is refused by name."""
+        try:
+            return await self._complete(client, request, more)
+        except Rejected as error:
+            if error.status not in UNKNOWN_FIELD or not request.constraint:
+                raise
+            why = f"{self.name} does not take it: {error}"
+            raise Unconstrainable(
+                f"{request.key}: expected a server that holds answers to the schema of {request.constraint.file}, and "
+                f"{why}; write the schema as it wants it, or ask on a rung without constrained decoding",
+                {request.constraint: why},
+            ) from None
 
     async def _complete(self, client: HttpClient, request: Request, further: Mapping[str, Any]) -> dict[str, Any]:
         body = {"model": self.name, **_settings(request), **further}
@@ -270,6 +327,11 @@ class Server:
                 "them as text; leave --tg-tokenizer out, and it is asked in chat messages"
             )
         return answer
+
+
+def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message of a choice, whichever way it was asked."""
+    return {"content": choice["text"]} if "text" in choice else dict(choice["message"])
 
 
 def _settings(request: Request) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tunegate.harness.models.http_client import HttpClient
 from tunegate.harness.models.huggingface import PROBE
 from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
 from tunegate.harness.models.placement import stored_dtype
+from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
 from tunegate.harness.models.server import FURTHER, Server
 from tunegate.harness.models.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
@@ -35,6 +36,7 @@ RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made
 LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
 SET_BY = ("dtype", "chat-template")
+WAY = "response_format"  # in which it is told what an answer is held to, for prompts in token ids, too
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
 
 
@@ -204,6 +206,10 @@ class _Client(Server):
     def _further(self) -> dict[str, Any]:
         return {**FURTHER, "stop_token_ids": self._base.ends}
 
+    @property
+    def _way(self) -> str:
+        return WAY
+
     def _client(self) -> HttpClient:
         options = self._base.options
         return HttpClient(self.url, options.deadline, options.in_flight, with_key=False)
@@ -234,7 +240,8 @@ class Vllm:
         """The subject as of a local model: the same files; the engine is vLLM's."""
         subject = self.base.model.subject(self._digest, self._rung)
         names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
-        return Fingerprint(subject, self.base.engine, names)
+        more = {"constraint": WAY} if self._rung in CONSTRAINED else {}
+        return Fingerprint(subject, self.base.engine | more, names)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answer as the server does, many at a time.

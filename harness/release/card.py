@@ -13,6 +13,7 @@ from tunegate.harness.core.escaping import shown_in_json, shown_in_markdown
 from tunegate.harness.core.formatting import difference, level, rates
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.adapters import TRAINING
+from tunegate.harness.models.prompts import CONSTRAINED
 
 
 def model_card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
@@ -30,7 +31,8 @@ def model_card(name: str, training: Mapping[str, Any], decided: Record, about: M
     try:
         return environment.get_template("model_card.md.j2").render(
             name=name, training=training, task=training["task"], model=training["model"], units=decided.units,
-            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"], **about,
+            verdicts=decided.verdicts, reason=decided.tasks[training["task"]]["reason"],
+            constrained=decided.rung in CONSTRAINED, **about,
         )  # fmt: skip
     except UndefinedError as error:
         raise Refused(

@@ -37,6 +37,7 @@ def make_manifest(
         "adapter": digest,
         "model": training["model"],
         "task": training["task"],
+        **({"rung": record.rung} if record.rung != "as-is" else {}),
         "decision": dict(record.tasks[training["task"]]),
         "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
         "files": files,
@@ -81,7 +82,8 @@ def verify_release(adapter: Path) -> list[str]:
         said = ", ".join(key for key in odd if key != "digest")
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
     engine = record.fingerprint["engine"]
-    on = ", ".join(f"{part} {engine[part]}" for part in ("backend", "dtype", "device") if part in engine)
+    parts = ("backend", "dtype", "device", "constraint")
+    on = ", ".join(f"{part} {engine[part]}" for part in parts if part in engine)
     for name, each in record.engines.items():
         on += f"; the {name}, recorded with {', '.join(engine_differences(each['engine'], engine))}, asked again"
     artefacts = read_artefacts(adapter, manifest["adapter"], record)

@@ -35,6 +35,7 @@ from tunegate.harness.models.adapters import (
     training_record,
 )
 from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.release.asking import AskedAgain, ask_again
@@ -282,10 +283,10 @@ def _check_record(record: Record, digest: str) -> None:
         raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
     if record.is_supplied:
         raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
-    if record.rung != "as-is":
+    if record.rung not in TRAINED:
         raise Refused(
-            f"{name}: judged on the rung {record.rung}, and what is released is served as it is; judge it without "
-            "--tg-rung"
+            f"{name}: judged on the rung {record.rung}, and what is released is served with the prompt that it was "
+            "trained on; judge it without --tg-rung, or with --tg-rung=constrained"
         )
     if found != digest:
         other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"

@@ -97,6 +97,16 @@ def test_it_is_recorded_and_gated(desk, options):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("options", [[], [IN_IDS]], ids=["messages", "ids"])
+def test_it_holds_answers_to_their_schema_however_it_is_asked(desk, options):
+    desk.unit(IDS, **(CAPITAL | {"generate": {"max_new_tokens": 200}}))
+    assert desk.run("--tg-record", "--tg-rung=constrained", *options, "--tg-out=record.json").ret == 0
+
+    record = desk.record()
+    assert record["fingerprint"]["engine"]["constraint"] == ("json_schema" if options else "response_format")
+    assert record["units"]["desk/triage"]["rates"]["adherence"] == 1.0
+
+
 def test_it_reads_the_tokens_that_a_local_run_reads(desk):
     served = results(desk, IN_IDS)
     local = results(desk, "--tg-model=smollm2")

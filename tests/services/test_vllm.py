@@ -26,6 +26,7 @@ from tunegate.harness.models.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.resolve import resolve
+from tunegate.harness.models.structured_outputs import violation
 from tunegate.harness.models.vllm import Vllm
 from tunegate.harness.models.vllm_process import PYTHON
 
@@ -75,6 +76,18 @@ def asked() -> list[Request]:
         Request("texts", (), Decoding(max_new_tokens=1), texts=TEXTS),
         Request("answers", (("user", "When do you call?"),), Decoding(max_new_tokens=1), texts=TEXTS),
     ]
+
+
+def test_answers_are_held_to_their_schema_whatever_the_weights(served):
+    tasks = load_tasks(ROOT / "fixtures")
+    units = [find_unit(tasks, f"support/{name}") for name in ("triage", "orders")]
+    held = [each for unit in units for each in list(requests([unit], "constrained"))[:3]]
+    held = [replace(each, decoding=Decoding(max_new_tokens=300)) for each in held]
+    for model in served[:2]:
+        found = {each.key: each for each in model.answer(held)}
+        finished = [each for each in held if found[each.key].finish == "stop"]
+        assert len(finished) >= 4, found
+        assert [violation(each.constraint, found[each.key].output) for each in finished] == [""] * len(finished)
 
 
 def test_base_and_adapters_answer_as_peft_does(served, adapters):

@@ -66,11 +66,13 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         number = 0 if MANNER == "ignores" else names().index(body["model"])
         ids = body["prompt"]
-        choice: dict[str, Any] = {"text": f"answer {number}", "finish_reason": "stop"}
+        text = "{}" if body.get("response_format") else f"answer {number}"
+        choice: dict[str, Any] = {"text": text, "finish_reason": "stop"}
         if body.get("echo"):
             choice["logprobs"] = {"token_logprobs": [None, *(-1.0 - number for _ in ids[1:]), -0.5]}
         usage = {"prompt_tokens": len(ids), "completion_tokens": 2}
-        say(json.dumps({"asked": body["model"], "stops": body.get("stop_token_ids")}))
+        held = body.get("response_format")
+        say(json.dumps({"asked": body["model"], "stops": body.get("stop_token_ids"), "format": held}))
         self.send({"model": body["model"], "choices": [choice], "usage": usage})
 
     def send(self, data: Any) -> None:

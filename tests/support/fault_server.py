@@ -151,6 +151,20 @@ def takes_only(known: set[str]) -> Act:
     return act
 
 
+def holds(*ways: str, output: str | None = None) -> Act:
+    """Hold answers to the schemas that these fields name: with `output`, or as the probe wants it; ignore others."""
+
+    def act(handler: Handler, body: dict[str, Any]) -> None:
+        schema = body.get("json_schema") if "json_schema" in ways else None
+        if "response_format" in ways and "response_format" in body:
+            schema = body["response_format"]["json_schema"]["schema"]
+        word = schema["properties"].get("word") if schema else None
+        held = json.dumps({"word": word["enum"][0]}) if word else output or GOOD
+        handler.send(json.dumps(reply(body, held if schema else "Hello!")))
+
+    return act
+
+
 def stalls(handler: Handler, _: dict[str, Any]) -> None:
     """Never answer."""
     handler.server.faults.over.wait()

@@ -159,6 +159,7 @@ class Recipe:
     optim: Optim = field(default_factory=Optim)
     seed: int = 0
     opened: ModelOptions = field(default_factory=ModelOptions)  # as the command line or pyproject.toml has it
+    rung: str = "as-is"  # likewise: the one that its baseline was recorded on
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)  # without defaults; the start's shape included
 
     @property

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.checks.base import CheckKind, Finding, Outcome
+from tunegate.harness.checks.base import CheckKind, Constraint, Finding, Outcome
+from tunegate.harness.checks.schema.constraint import constraint_of
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
@@ -27,7 +28,7 @@ from tunegate.harness.checks.schema.pass_rule import (
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
 from tunegate.harness.core.files import digest
 
 Match = Literal["subset", "whole"]
@@ -65,6 +66,7 @@ class SchemaCheck:
     match: Match = "subset"
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
+    file: str = field(default="", repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
     _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -72,6 +74,11 @@ class SchemaCheck:
     def references(self) -> str:
         """Digest of the schema, of how JSON is taken from the answer, how it is matched and what passes."""
         return digest([self.schema, self.extract, self.match, *([self.options] if self.options else [])])
+
+    @cached_property
+    def constraint(self) -> Constraint:
+        """What answers can be held to while they are decoded: the schema, as far as a grammar can hold it."""
+        return constraint_of(self.schema, self.file)
 
     @cached_property
     def _rules(self) -> dict[str, FieldRule]:
@@ -189,8 +196,9 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Schema
         raise AuthoringError(problems)
     read_rules(of_fields)
     return SchemaCheck(
-        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read.warnings
-    )
+        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read.warnings,
+        show_path(read.path),
+    )  # fmt: skip
 
 
 KIND = CheckKind(

@@ -28,9 +28,10 @@ UNFORESEEN = "a schema that can be judged with"
 
 @dataclass(frozen=True)
 class SchemaFile:
-    """A schema that can be judged with, and what in it is allowed and probably not meant."""
+    """A schema that can be judged with, its file, and what in it is allowed and probably not meant."""
 
     schema: Mapping[str, Any]
+    path: Path
     warnings: tuple[LintWarning, ...] = ()
 
 
@@ -97,7 +98,7 @@ def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
     _raise(walk.problems())
     _raise(_endless(settled, document, where))
     once = warn_once([*dialect_notes(schema, dialects, where), *walk.notes], document)
-    return SchemaFile(settled, (*schema_typos(schema, document, where), *once))
+    return SchemaFile(settled, document.path, (*schema_typos(schema, document, where), *once))
 
 
 def _raise(problems: Iterable[Problem]) -> None:

@@ -292,7 +292,10 @@ def test_settings_of_a_run(project: Project):
         ("sample = 3", "sample: expected a whole number from 10, found 3"),
         ("repeats = true", "repeats: expected a whole number from 1, found True"),
         ('strict = "yes"', "strict: expected true or false, found 'yes'"),
-        ('rung = "up"', "rung: expected as-is, few-shot, context or steps, found 'up'"),
+        (
+            'rung = "up"',
+            "rung: expected as-is, constrained, few-shot, few-shot-constrained, context or steps, found 'up'",
+        ),
         (
             "record = true",
             "expected one of model, device, dtype, attention, quantization, chat-template, tokenizer, in-flight, ",

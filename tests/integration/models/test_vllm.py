@@ -20,6 +20,7 @@ import pytest
 from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
 from tests.support.fake_vllm import install
 from tests.unit.session.test_session import judged, options  # noqa: F401  (a fixture)
+from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
@@ -102,6 +103,16 @@ def test_base_and_adapters_answer_on_one_server(tmp_path, opened, make_adapter):
     assert '"stops": [2]' in log, "answers end where those of a local model do"
     models[0].base.stop()
     assert is_gone(log)
+
+
+def test_it_is_told_what_answers_are_held_to_and_need_not_be_asked_whether_it_does(tmp_path, opened, tiny_model):
+    held = replace(HELLO, constraint=Constraint('{"type": "object"}', "answer.json"))
+    assert [each.output for each in opened().answer([held])] == ["{}"]
+    [log] = logs(tmp_path)
+    said = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True}}
+    assert [json.loads(line)["format"] for line in log.splitlines() if '"asked"' in line] == [said]
+    constrained = Vllm(f"vllm:{tiny_model}", quiet(), rung="constrained").fingerprint
+    assert constrained.engine["constraint"] == "response_format"
 
 
 def test_it_is_the_same_model_on_another_engine(opened, tiny_model, tiny_adapter, monkeypatch):

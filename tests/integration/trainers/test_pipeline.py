@@ -63,6 +63,23 @@ def test_a_baseline_of_another_engine_counts(place):
     assert done.exit_code == 0, done.output
 
 
+def test_what_is_served_under_constrained_decoding_is_trained_on_a_baseline_of_that_rung(place, tiny_model):
+    refused = place.train("--rung=constrained", "--dry-run")
+    assert refused.exit_code == 4
+    assert "was recorded with another rung, constraint None (now llguidance " in refused.output
+    assert "--tg-rung=constrained" in refused.output
+
+    place.evaluate(tiny_model, record=True, rung="constrained")
+    done = place.train("--rung=constrained", "--dry-run")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_rung_with_another_prompt_than_the_rows_is_refused(place):
+    refused = place.train("--rung=few-shot-constrained")
+    assert refused.exit_code == 4
+    assert "--rung few-shot-constrained: expected a rung whose prompt is that of the rows" in refused.output
+
+
 def test_a_baseline_of_other_cases_does_not_count(place):
     write_unit(place.path / "fixtures", ["a", "b", "c"], prompt={"system": "Sort it."})
 

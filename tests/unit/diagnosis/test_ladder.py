@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,8 @@ from tests.support.units import write_unit
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, offers, promptable, run_ladder, sample
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable
+from tunegate.harness.models.prompts import RUNGS
 
 SHOTS = [{"input": "a cold radiator", "output": '{"product": "radiator"}'}]
 
@@ -78,9 +80,9 @@ def test_who_can_climb(tmp_path):
 @pytest.mark.parametrize(
     ("more", "offered"),
     [
-        ({}, ["as-is", "steps", "larger"]),
-        ({"shots": SHOTS}, ["as-is", "few-shot", "steps", "larger"]),
-        ({"context": "The boiler is old."}, ["as-is", "context", "steps", "larger"]),
+        ({}, ["as-is", "constrained", "steps", "larger"]),
+        ({"shots": SHOTS}, ["as-is", "constrained", "few-shot", "few-shot-constrained", "steps", "larger"]),
+        ({"context": "The boiler is old."}, ["as-is", "constrained", "context", "steps", "larger"]),
     ],
 )
 def test_rungs_that_fixtures_offer(tmp_path, more, offered):
@@ -88,6 +90,12 @@ def test_rungs_that_fixtures_offer(tmp_path, more, offered):
     case_keys = {"context": more["context"]} if "context" in more else {}
     write_desk(tmp_path, 2, case_keys=lambda _: case_keys, **shots)
     assert [rung for rung in LADDER if offers(unit_of(tmp_path), rung)] == offered
+
+
+def test_without_a_schema_there_is_nothing_to_hold_answers_to(tmp_path):
+    more = {"suite": "retention", "check": {"measure": "questions"}, "shots": SHOTS}
+    write_desk(tmp_path, 2, case_keys=lambda _: {"expect": {"answer": ["boiler"]}}, **more)
+    assert [rung for rung in LADDER if offers(unit_of(tmp_path), rung)] == ["as-is", "few-shot", "steps", "larger"]
 
 
 def test_a_passage_that_the_prompt_holds_already_is_no_rung(tmp_path):
@@ -102,8 +110,9 @@ def test_each_rung_asks_with_its_own_prompt(tmp_path):
     units = load_tasks(tmp_path)[0].units
     rungs = {rung: lambda rung=rung: Scripted(rung, "cold radiator") for rung in ("as-is", "few-shot", "steps")}
 
-    records = run_ladder(units, rungs, quiet())
+    records, unconstrainable = run_ladder(units, rungs, quiet())
 
+    assert unconstrainable == {}
     means = {(rung, unit): summary.mean for rung, record in records.items() for unit, summary in record.units.items()}
     assert means == {
         ("as-is", "desk/bare"): 0, ("as-is", "desk/triage"): 0, ("few-shot", "desk/triage"): 1,
@@ -111,3 +120,47 @@ def test_each_rung_asks_with_its_own_prompt(tmp_path):
     }  # fmt: skip
     assert all(record.partial for record in records.values()), "nothing can be released on a sample"
     assert {rung: record.rung for rung, record in records.items()} == {rung: rung for rung in rungs}
+
+
+class Constraining(Scripted):
+    """Holds answers to schemas, but for those of some files, or for none (`files` is None)."""
+
+    def __init__(self, rung: str, files: Collection[str] | None) -> None:
+        super().__init__(rung, "")
+        self.files = files
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        held = dict.fromkeys(each.constraint for each in requests if each.constraint)
+        if held and self.files is None:
+            raise Unconstrainable("constrained decoding: ignored", everywhere="it ignores them")
+        if why := {each: "unknown keyword" for each in held if Path(each.file).name in self.files}:
+            raise Unconstrainable("expected schemas", why)
+        yield from super().answer(requests)
+
+
+def run_constrained(tmp_path: Path, files: Collection[str] | None) -> tuple[dict[str, set[str]], dict[str, str]]:
+    write_desk(tmp_path, 3, shots=SHOTS)
+    write_desk(tmp_path, 3, name="odd", check={"schema": {"type": "object", "minProperties": 1}}, shots=SHOTS)
+    units = load_tasks(tmp_path)[0].units
+    rungs = {rung: lambda rung=rung: Constraining(rung, files) for rung in RUNGS}
+    records, why = run_ladder(units, rungs, quiet())
+    return {rung: set(record.units) for rung, record in records.items()}, why
+
+
+def test_a_unit_whose_schema_cannot_be_held_is_left_out_of_those_rungs_and_told(tmp_path):
+    records, why = run_constrained(tmp_path, {"odd.yaml"})
+    both = {"desk/triage", "desk/odd"}
+    assert records == {
+        "as-is": both, "constrained": {"desk/triage"}, "few-shot": both, "few-shot-constrained": {"desk/triage"},
+        "steps": both,
+    }  # fmt: skip
+    assert list(why) == ["desk/odd"]
+    assert why["desk/odd"].endswith("desk/odd.yaml: unknown keyword")
+
+
+def test_a_server_that_holds_answers_to_no_schema_leaves_those_rungs_out(tmp_path):
+    records, why = run_constrained(tmp_path, None)
+    assert list(records) == ["as-is", "few-shot", "steps"]
+    assert {unit: said.rpartition(": ")[2] for unit, said in why.items()} == dict.fromkeys(
+        ("desk/odd", "desk/triage"), "it ignores them"
+    )

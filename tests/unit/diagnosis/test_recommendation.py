@@ -71,6 +71,41 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
             "reasoning, so try a larger model (--larger).",
         ),
         ([FORMED, step("few-shot", 0.12, form=0.95)], False, "none found", "No remedy found: no rung moves it"),
+        (
+            [LOW, step("constrained", 0.95, 98)], False, "constrained decoding",
+            "Constrained decoding: constrained decoding takes it from 10.0 % to 95.0 % (+85.0 [+75.0, +95.0] points) "
+            "for 1.0 times the tokens a call; what is missing is form, and that needs no fine-tune.",
+        ),
+        (
+            [LOW, step("constrained", 0.12, 98, form=1.0), step("few-shot", 0.2, 250, better=False)], False,
+            "fine-tune for quality",
+            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is); constrained decoding alone "
+            "brings the form from 10.0 % to 100.0 % for 1.0 times the tokens a call, so form is no reason to tune: "
+            "being right is.",
+        ),
+        (
+            [LOW, step("constrained", 0.4, form=1.0)], False, "fine-tune for quality",
+            "Fine-tune for quality: no rung closes the gap (constrained decoding takes it from 10.0 % to 40.0 % (+30.0 "
+            "[+20.0, +40.0] points) for 1.0 times the tokens a call); constrained decoding alone brings the form",
+        ),
+        (
+            [LOW, step("constrained", 0.12, form=0.8)], False, "fine-tune for quality",
+            "Fine-tune for quality: no rung moves it beyond chance (10.0 % as it is), and what is missing is form "
+            "(constrained decoding brings that from 10.0 % to 80.0 % for 1.0 times the tokens a call).",
+        ),
+        (
+            [LOW, step("constrained", 0.12, form=1.0), step("few-shot-constrained", 0.95, 150)], False, "prompt",
+            "Prompt: constrained decoding of a prompt with worked examples takes it from 10.0 % to 95.0 %",
+        ),
+        (
+            [LOW, step("constrained", 0.12, form=1.0), step("few-shot-constrained", 0.95, 500)], False,
+            "fine-tune for cost",
+            "Fine-tune for cost: constrained decoding of a prompt with worked examples takes it from 10.0 %",
+        ),
+        # once the form is there, thinking that helps is no matter of form
+        ([LOW, step("constrained", 0.12, form=1.0), step("steps", 0.5)], False, "reasoning", "Let it think: "),
+        ([LOW, step("constrained", 0.12, form=1.0), step(LARGER, 0.95)], False, "larger model", "A larger model: "),
+        ([FORMED, step("constrained", 0.12, form=1.0)], False, "none found", "No remedy found: no rung moves it"),
     ],
 )  # fmt: skip
 def test_the_remedy_and_its_sentence(rungs, knowledge, chosen, says):

@@ -8,7 +8,7 @@ from tests.support.units import write_unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Prompt
-from tunegate.harness.models.prompts import RUNGS, final, messages, requests
+from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, final, messages, requests
 
 SHOTS = [{"input": "cold", "output": '{"product": "boiler"}'}, {"input": "drip", "output": '{"product": "radiator"}'}]
 
@@ -59,7 +59,7 @@ def test_what_is_put_in_is_never_expanded_again(text, context):
     assert Prompt(template="[{context}|{input}]").fill(text, context) == f"[{context}|{text}]"
 
 
-def test_shots_are_turns_before_the_question_on_the_few_shot_rung_only(tmp_path):
+def test_shots_are_turns_before_the_question_on_the_few_shot_rungs_only(tmp_path):
     one = unit(tmp_path, prompt={"system": "Sort.", "template": "Mail: {input}"}, shots=SHOTS)
 
     assert messages(one, one.cases[0], "few-shot") == (
@@ -68,7 +68,8 @@ def test_shots_are_turns_before_the_question_on_the_few_shot_rung_only(tmp_path)
         ("user", "Mail: drip"), ("assistant", '{"product": "radiator"}'),
         ("user", "Mail: It leaks."),
     )  # fmt: skip
-    assert all(len(messages(one, one.cases[0], rung)) == 2 for rung in RUNGS if rung != "few-shot")
+    assert messages(one, one.cases[0], "few-shot-constrained") == messages(one, one.cases[0], "few-shot")
+    assert all(len(messages(one, one.cases[0], rung)) == 2 for rung in RUNGS if not rung.startswith("few-shot"))
 
 
 TURNS = [{"user": "It leaks."}, {"assistant": "Where?"}, {"user": "Below the pump."}]
@@ -118,6 +119,23 @@ def test_the_steps_rung_asks_for_steps_and_gives_them_room(tmp_path):
     assert (plain.decoding.max_new_tokens, steps.decoding.max_new_tokens) == (4, 16)
 
 
+def test_a_constrained_rung_asks_the_same_and_holds_the_answer_to_the_schema(tmp_path):
+    one = unit(tmp_path, shots=SHOTS)
+    asked = {rung: next(requests([one], rung)) for rung in RUNGS if rung != "context"}
+
+    held = {rung: each.constraint for rung, each in asked.items()}
+    assert held == dict.fromkeys(asked) | dict.fromkeys(CONSTRAINED, one.cases[0].check.constraint)
+    assert asked["constrained"].messages == asked["as-is"].messages
+    assert len({each.digest for each in asked.values()}) == len(asked)
+
+
+def test_where_a_check_has_no_schema_a_constrained_rung_asks_as_it_is(tmp_path):
+    free = {"suite": "retention", "check": {"measure": "questions"}}
+    one = unit(tmp_path, {"expect": {"answer": ["yes"]}}, **free)
+
+    assert next(requests([one], "constrained")) == next(requests([one]))
+
+
 @pytest.mark.parametrize(
     ("output", "judged"),
     [
@@ -152,6 +170,11 @@ def test_what_a_rung_lacks_is_refused_by_name(tmp_path):
 
     for rung, repeats, message in [
         ("few-shot", 1, "desk/triage: --tg-rung few-shot needs `shots:` in its fixture file, found none"),
+        (
+            "few-shot-constrained",
+            1,
+            "desk/triage: --tg-rung few-shot-constrained needs `shots:` in its fixture file, found none",
+        ),
         (
             "context",
             1,

@@ -781,13 +781,53 @@ def test_another_model_or_engine_is_not_asked(desk, part, key, value, says):
         desk.release(adapter, record, tuned=replace(record, fingerprint=fingerprint))
 
 
+class ConstrainedDesk(Desk):
+    """Base and adapter are asked under constrained decoding."""
+
+    def record(self, adapter: Path | None, scores: dict[str, str], **more: Any) -> Record:
+        made = super().record(adapter, scores, **more)
+        subject, engine = made.fingerprint["subject"], made.fingerprint["engine"]
+        held = {"subject": {**subject, "rung": "constrained"}, "engine": {**engine, "constraint": "llguidance 1.9"}}
+        return replace(made, fingerprint={**made.fingerprint, **held})
+
+
+def test_a_release_under_constrained_decoding_says_so(tmp_path):
+    desk = ConstrainedDesk(tmp_path)
+    write_desk(desk.fixtures, 60)
+    write_policy(desk.fixtures, triage={"role": "target"})
+    desk.record_baseline({T: HALF})
+    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
+    adapter = desk.adapter()
+    done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    assert "**Judged with constrained decoding** (the rung `constrained`)" in done.card.read_text()
+    assert json.loads(done.manifest.read_text())["rung"] == "constrained"
+    assert "judged on backend transformers, dtype float32, device cpu, constraint llguidance 1.9" in (
+        verify_release(adapter)
+    )
+
+
+def test_it_is_not_held_against_a_baseline_that_was_not_constrained(desk):
+    constrained, adapter = ConstrainedDesk(desk.home), desk.adapter()
+    with pytest.raises(Refused, match="was recorded with another rung"):
+        constrained.evaluate(adapter, {T: MOST})
+
+
+def test_a_release_as_it_is_says_nothing_of_it(desk):
+    adapter = desk.adapter()
+    done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    assert "constrained" not in done.card.read_text() + done.manifest.read_text()
+
+
 def test_a_record_of_another_rung_is_not_released(desk):
     adapter = desk.adapter()
     record = desk.evaluate(adapter, {T: MOST})
     steps = {**record.fingerprint, "subject": {**record.fingerprint["subject"], "rung": "steps"}}
     desk.refuses(
-        adapter, replace(record, fingerprint=steps), "judged on the rung steps, and what is released is served as"
-    )
+        adapter, replace(record, fingerprint=steps),
+        "judged on the rung steps, and what is released is served with the prompt that it was trained on; judge it "
+        "without --tg-rung, or with --tg-rung=constrained",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "modeling.py", "adapter_model.bin", ".hidden", "checkpoint-3"])

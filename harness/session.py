@@ -27,7 +27,7 @@ from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import locked, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
@@ -38,6 +38,8 @@ from tunegate.harness.evaluation.options import BASELINE, Options, same_names, s
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.shard_record import ShardRecord
+from tunegate.harness.evaluation.shards import divide
 from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
@@ -83,6 +85,7 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
+        self._divided: list[Unit] = []  # what all shards together are to ask
         self._base: Base | VllmBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
         self._asked_here: set[str] = set()
@@ -114,6 +117,15 @@ class Session:
         for unit in self.units():
             if unit.of and unit.key in self._selected:  # what it is derived from must be asked
                 self._selected.setdefault(unit.of, set()).update(self._selected[unit.key])
+        if (shard := self.options.shard) and self._selected:
+            self._check_whole("--tg-shard divides")
+            self._divided = self.selected
+            shards = divide(self._divided, shard.count, self.options.rung, self.options.repeats)
+            self._selected = shards[shard.number - 1]
+
+    def is_selected(self, case: Case) -> bool:
+        """Whether a case will be scored, in this shard where there are several."""
+        return case.id in self._selected.get(case.unit, ())
 
     @property
     def selected(self) -> list[Unit]:
@@ -176,7 +188,8 @@ class Session:
     def _tell_openings(self, candidates: Iterable[Candidate]) -> None:
         """Tell the ledger which sealed cases adapters are about to be asked: before anybody can see an output."""
         opened = [unit for unit in self._asked if unit.sealed]
-        asked = [candidate.model.fingerprint.subject for candidate in candidates if candidate.adapter]
+        models = [candidate.model.fingerprint.subject for candidate in candidates]
+        asked = [subject for subject in models if subject.get("adapter")]
         if not opened or not asked:
             return
         root, remote = self.options.baselines, self.options.ledger_remote
@@ -198,11 +211,7 @@ class Session:
 
     def _check_selection(self) -> None:
         if self.options.record:
-            parts = [unit.key for unit in self.selected if not self.is_whole(unit)]
-            if parts:
-                raise Refused(
-                    f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
-                )
+            self._check_whole("--tg-record writes")
         sealed, found = [unit.key for unit in self.selected if unit.sealed], len(self.options.adapters)
         if sealed and found > 1:
             raise Refused(
@@ -210,8 +219,13 @@ class Session:
                 "on the open ones, without --tg-sealed"
             )
 
+    def _check_whole(self, does: str) -> None:
+        if parts := [unit.key for unit in self.selected if not self.is_whole(unit)]:
+            raise Refused(f"{does} whole units only, found a part of {', '.join(parts)}; select all of it")
+
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
-        trained = trained_tasks(adapter, [task.name for task in self.tasks])
+        merged = self.options.shards
+        trained = merged.first.trained if merged else trained_tasks(adapter, [task.name for task in self.tasks])
         model = self._model(adapter, watch)
         references = self._references(model)
         self._check_repeats(model, references)
@@ -233,6 +247,11 @@ class Session:
         found = {}
         for name, each in references.items():
             if self.options.against == BASELINE and is_elsewhere(each, fingerprint):
+                if self.options.shards:
+                    raise Refused(
+                        f"the {name} was recorded on another engine than the shards ran on, and would have to be asked "
+                        "again on theirs; shard the base, too, and name its record: --against=RECORD.json"
+                    )
                 is_adapter = each.fingerprint["subject"].get("adapter")
                 adapter = released_adapter(self.options.baselines, each, watch) if is_adapter else None
                 found[name] = self._model(adapter, watch)
@@ -270,6 +289,8 @@ class Session:
 
     def _model(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
+        if options.shards:
+            return options.shards.model(self.selected)
         if options.replays:
             return self._replay()
         if is_server(options.model):
@@ -316,7 +337,8 @@ class Session:
         timing = self._time(candidate, watch) if self.options.timing else None
         if not isinstance(candidate.model, Replay):
             # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
-            fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
+            gated = bool(self.options.against or self.options.shard)  # what is merged may be gated
+            fresh = self.options.fresh or (is_server(self.options.model) and gated)
             with closing(Store(store_path(), self.options.cache_size)) as store:
                 cached = Cached(candidate.model, store, candidate.known, fresh)
                 record = self._ask(cached, watch)
@@ -359,7 +381,7 @@ class Session:
 
     def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""
-        if self.options.against != BASELINE or not candidate.adapter:
+        if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
             return {}
         ledger, asked = read_ledger(self.options.baselines), who(record.fingerprint["subject"])
         return opening_numbers(ledger, [unit for unit in self.selected if self.is_whole(unit)], asked)
@@ -387,11 +409,28 @@ class Session:
         return sidecar_text(self._asked, self.options.rung, references)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
+        if self.options.shard:
+            return self._keep_shard(adapter, record)
         runs = self.options.root / RUNS
         with locked(runs / ".naming"):
             kept = write_with_sidecar(record, sidecar, runs / f"{next_name(runs)}.json")
         out = self.options.out_of(adapter)
         return write_with_sidecar(record, sidecar, out) if out else kept
+
+    def _keep_shard(self, adapter: Path | None, record: Record) -> Record:
+        """Write what this shard came to, which is no record before all are merged."""
+        options, partial = self.options, replace(record, partial=True, sidecar="")
+        if options.shard and options.out:
+            trained = trained_tasks(adapter, [task.name for task in self.tasks])
+            questions = {unit.key: unit.questions for unit in self._divided}
+            found = ShardRecord(options.shard, options.model, options.repeats, trained, questions, partial)
+            found.write(options.out)
+            asked = sum(len(unit.cases) for unit in self._divided)
+            self.notes.append(
+                f"shard {options.shard}: {len(partial.cases)} of {asked} cases, kept in {show_path(options.out)}; no "
+                "verdict before tunegate merge has joined all shards"
+            )
+        return partial
 
 
 def next_name(runs: Path) -> str:

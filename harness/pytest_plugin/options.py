@@ -17,6 +17,8 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         Refused: a setting that cannot be.
     """
+    from tunegate.harness.evaluation.shards import parse_shard  # too heavy for who collects no fixture
+
     given, here = config.option, config.invocation_params.dir
     root = find_project(config)
     stands = standing(root)
@@ -37,6 +39,7 @@ def read_options(config: pytest.Config) -> Options:
         sealed=given.tg_sealed,
         repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
         timing=given.tg_timing,
+        shard=parse_shard(given.tg_shard) if given.tg_shard else None,
         inconclusive=given.tg_inconclusive or stands["inconclusive"],
         cache_size=stands["cache-size"] if given.tg_cache_size is None else given.tg_cache_size,
         ledger_remote=given.tg_ledger_remote or stands["ledger-remote"],

@@ -52,6 +52,7 @@ from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.ray_model import RayBase
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
@@ -86,7 +87,7 @@ class Session:
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
         self._divided: list[Unit] = []  # what all shards together are to ask
-        self._base: Base | VllmBase | None = None
+        self._base: Base | VllmBase | RayBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
         self._asked_here: set[str] = set()
 
@@ -159,8 +160,9 @@ class Session:
         """
         try:
             self._execute(watch)
+            self.notes += self._base.notes if isinstance(self._base, RayBase) else []
         finally:
-            if isinstance(self._base, VllmBase):
+            if isinstance(self._base, VllmBase | RayBase):
                 self._base.stop()
 
     def _execute(self, watch: Watch) -> None:

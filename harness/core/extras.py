@@ -28,6 +28,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": ("trl", "datasets"),
     "units": ("pint",),
     "tensorboard": ("tensorboard",),
+    "ray": ("ray",),
 }
 
 

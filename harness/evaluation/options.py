@@ -19,6 +19,9 @@ from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
     IN_FLIGHT,
+    WORKER_CPUS,
+    WORKER_GPUS,
+    WORKERS,
     ModelOptions,
     is_server,
     is_vllm,
@@ -94,6 +97,13 @@ TABLE = (
            stands=True),
     Option("deadline", "Seconds within which a server has to answer a request", "SECONDS", int, DEADLINE, least=1,
            suites=True, stands=True),
+    Option("engine", "Where a local model is computed: in this process, or by workers on Ray", "local|ray",
+           default="local", choices=("local", "ray"), suites=True, stands=True),
+    Option("workers", "With ray: how many workers there are", "N", int, WORKERS, least=1, suites=True, stands=True),
+    Option("worker-cpus", "With ray: CPUs of a worker", "N", int, WORKER_CPUS, least=1, suites=True, stands=True),
+    Option("worker-gpus", "With ray: GPUs of a worker", "N", int, WORKER_GPUS, least=0, suites=True, stands=True),
+    Option("ray-address", "The cluster; without it that of RAY_ADDRESS, else Ray is started here and stopped again",
+           "HOST:PORT", suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter, or that of a NAME.ref; may be repeated", "DIR", Path, many=True,
            suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
@@ -240,6 +250,7 @@ class Options:
         wrong = [
             *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_adapters(),
             *self._bad_out(), *self._bad_shard(), *self._bad_merge(),
+            *self._bad_ray(),
         ]  # fmt: skip
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
@@ -270,6 +281,21 @@ class Options:
             yield "--tg-record: expected shards of a base, found those of an adapter, which is no baseline"
         if who.is_supplied:
             yield "--tg-record: outputs that were supplied are recorded from their file: tunegate record --from FILE"
+
+    def _bad_ray(self) -> Iterator[str]:
+        here, ray = "--tg-engine ray", self.opened.ray
+        if ray is None:
+            return
+        if self.replays or is_server(self.model):
+            yield f"{here} with --tg-model {self.model}: its answers are made elsewhere, and no worker has it"
+        if is_vllm(self.model):
+            yield f"{here} with --tg-model {self.model}: workers compute with transformers; name the model alone"
+        if self.timing:
+            yield f"{here} with --tg-timing: what is timed is one call after another in this process"
+        limits = {"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)}
+        for name, (value, least) in limits.items():
+            if value < least:
+                yield f"--tg-{name}: expected a whole number from {least}, found {value}"
 
     def _bad_shard(self) -> Iterator[str]:
         here = f"--tg-shard {self.shard}"

@@ -160,8 +160,14 @@ class Local:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
-        subject = {
+        """Who answers, and the engine."""
+        tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
+        return Fingerprint(self.subject, engine(self.base.placement) | tags, self.names)
+
+    @property
+    def subject(self) -> dict[str, str | None]:
+        """Digests of base, adapter, tokenizer and template (always the base's), and the rung."""
+        return {
             "model": self.model.slug,
             "base": self.model.base,
             "tokenizer": self.model.tokenizer,
@@ -169,10 +175,13 @@ class Local:
             "adapter": self._adapter_digest,
             "rung": self._rung,
         }
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What people call the model and its adapter, and the options that it is opened with."""
         names = {"model": self.model.name} | ({"adapter": str(self._adapter)} if self._adapter else {})
-        names |= {"options": shlex.join(given)} if (given := self.base.options.given(*SET_BY)) else {}
-        tags = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
-        return Fingerprint(subject, engine(self.base.placement) | tags, names)
+        given = self.base.options.given(*SET_BY)
+        return names | ({"options": shlex.join(given)} if given else {})
 
     @property
     def tokenizer(self) -> Any:

@@ -12,7 +12,7 @@ import yaml
 
 from tests.support.paths import ROOT
 from tests.support.records import write_desk
-from tunegate.harness.core.progress import quiet
+from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.evaluation.noise import TOLERANCE
 from tunegate.harness.evaluation.options import Options
 from tunegate.harness.session import Session
@@ -45,11 +45,11 @@ def write_divisible(root: Path, messages: int = 12, passages: int = 4) -> Path:
     return fixtures
 
 
-def executed(options: Options) -> Session:
+def executed(options: Options, watch: Watch | None = None) -> Session:
     """A run of all units."""
     session = Session(options)
     session.select([], session.units())
-    session.execute(quiet())
+    session.execute(watch or quiet())
     return session
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_json
@@ -71,10 +71,12 @@ def read_shard(path: Path) -> ShardRecord:
     data = read_json(path, "a shard (JSON), as --tg-shard writes it", published_schema("shard"))
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a shard as it was written, found one that was edited; run it again")
+    try:
+        shard = parse_shard(data["shard"])
+    except Refused:
+        raise Unreadable(path, "one of so many shards, such as 3/8", repr(data["shard"])) from None
     record = parse_record(data["record"], path)
-    return ShardRecord(
-        parse_shard(data["shard"]), data["model"], data["repeats"], tuple(data["trained"]), data["questions"], record
-    )
+    return ShardRecord(shard, data["model"], data["repeats"], tuple(data["trained"]), data["questions"], record)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Shards:
     @property
     def rung(self) -> RungName:
         """The rung that they were asked on."""
-        return self.first.record.rung  # type: ignore[return-value]  # read from a file, and compared before it is used
+        return cast("RungName", self.first.record.rung)
 
     def model(self, units: Sequence[Unit]) -> Replay:
         """Who answers the cases of `units` as the shards did.

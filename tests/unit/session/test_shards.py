@@ -344,6 +344,12 @@ def test_an_edited_shard_is_refused(shards, merge):
     )  # fmt: skip
 
 
+def test_a_shard_beyond_the_last_is_refused(shards, merge):
+    first, second = shards(2)
+    edited(second, shard="3/2")
+    assert merge(first, second) == (4, "shard-2.json: expected one of so many shards, such as 3/8, found '3/2'\n")
+
+
 def test_a_record_is_no_shard(options, shards, merge):  # noqa: F811
     first, _ = shards(2)
     judged(replace(options, out=options.root / "whole.json"))

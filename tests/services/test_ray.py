@@ -67,6 +67,18 @@ def test_the_embedded_model_on_workers_makes_the_record_of_one_process(tmp_path,
     assert len(killing.killed) == 1
 
 
+def test_a_run_of_pytest_asks_workers_for_every_adapter(project, tiny_model, make_adapter):
+    project.unit([f"c{number}" for number in range(6)])
+    adapters = [f"--tg-adapter={make_adapter(name)}" for name in ("one", "two")]
+    asked = [f"--tg-model={tiny_model}", "--tg-fresh", *adapters]
+    here = project.run(*asked, "--tg-out=here")
+    there = project.run(*asked, "--tg-out=there", "--tg-engine=ray", "--tg-workers=1", "--tg-worker-cpus=1")
+    assert here.parseoutcomes() == there.parseoutcomes()
+    for name in ("one", "two"):
+        assert differing(project.path / "here" / f"{name}.json", project.path / "there" / f"{name}.json") == []
+    assert "Starting workers on Ray" in there.stdout.str()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Ray that is there already: whoever finds it uses it, and leaves it running."""

@@ -7,6 +7,7 @@ it is finished. So a worker that dies takes nothing along but what it had not an
 from __future__ import annotations
 
 import os
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ ModelOpener = Callable[[Path | None], Model]
 START_SECONDS = 300  # until a worker has to be there: a cluster may have to start a machine for it
 OPEN_SECONDS = 1800  # until it has to have found the model, and digested its files
 SHARES = 4  # of the work, for each worker: who is done early takes from those that are left
+LOCAL = "local"  # for Ray: started here
 MOST_DEATHS = 3  # of workers, one after the other, without an answer between them
 #: No messages of Ray's own, no reports of its use, no GPU for a worker that asks for none; read when it is imported.
 SETTINGS = {"RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
@@ -172,22 +174,24 @@ class WorkerPool:
 
     def _connected(self) -> Any:
         """Ray: the cluster that is named, or one that is started here for this run alone."""
+        address = self._options.address or os.environ.get("RAY_ADDRESS") or LOCAL
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
-        ray, options = need("ray"), self._options
+        if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
+            # its ports are open to the network, and whoever reaches one could have it run anything
+            os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+        ray = need("ray")
         if ray.is_initialized():  # whoever started it ends it
             return ray
-        address = options.address or os.environ.get("RAY_ADDRESS") or "local"
         if "://" in address:  # Ray's client, which hands over no answer before all are there
             raise CouldNotRun(
                 f"--tg-ray-address {address}: expected HOST:PORT, found the address of Ray's client; start the run on "
                 "a machine of the cluster"
             )
-        here = {
-            "num_cpus": options.workers * options.cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1",
-        }  # fmt: skip
+        cpus = self._options.workers * self._options.cpus
+        here = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
         try:
-            ray.init(address, log_to_driver=False, logging_level="ERROR", **(here if address == "local" else {}))
+            ray.init(address, log_to_driver=False, logging_level="ERROR", **here)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise CouldNotRun(
                 f"--tg-engine ray: expected Ray at {address}, found {error}; start it (ray start), or name another one "
@@ -215,7 +219,10 @@ class WorkerPool:
         ready, _ = self._ray.wait([worker.owes for worker in owing], timeout=seconds)
         if not ready:
             raise CouldNotRun(self._no_room(OPEN_SECONDS))
-        return next(worker for worker in owing if worker.owes == ready[0])
+        found = next(worker for worker in owing if worker.owes == ready[0])
+        self._workers.remove(found)
+        self._workers.append(found)  # the next time the others come first, and none waits behind one that is quick
+        return found
 
     def _next_answer(self, worker: _Handle, batch: _Batch) -> Iterator[Completion]:
         """The next answer of a worker to its batch; none, and the worker is free, where it has given all."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -71,12 +75,30 @@ def test_a_run_of_pytest_asks_workers_for_every_adapter(project, tiny_model, mak
     project.unit([f"c{number}" for number in range(6)])
     adapters = [f"--tg-adapter={make_adapter(name)}" for name in ("one", "two")]
     asked = [f"--tg-model={tiny_model}", "--tg-fresh", *adapters]
-    here = project.run(*asked, "--tg-out=here")
-    there = project.run(*asked, "--tg-out=there", "--tg-engine=ray", "--tg-workers=1", "--tg-worker-cpus=1")
+    # in processes of their own: what pytest imports for a run inside another one, Ray's extension too, it forgets again
+    run = partial(project.pytester.runpytest_subprocess, "suites/", *asked)
+    here = run("--tg-out=here")
+    there = run("--tg-out=there", "--tg-engine=ray", "--tg-workers=1", "--tg-worker-cpus=1")
     assert here.parseoutcomes() == there.parseoutcomes()
     for name in ("one", "two"):
         assert differing(project.path / "here" / f"{name}.json", project.path / "there" / f"{name}.json") == []
     assert "Starting workers on Ray" in there.stdout.str()
+
+
+def test_a_stranger_does_not_get_into_a_ray_that_was_started_for_a_run():
+    pool = WorkerPool(Mortal({}, Path()), RayOptions(workers=1))
+    pool.fingerprint(None)
+    import ray
+
+    code = f"import ray; ray.init({ray.get_runtime_context().gcs_address!r}, log_to_driver=False)"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=plain | {"RAY_AUTH_MODE": "disabled"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    pool.stop()
+    assert done.returncode == 1
+    assert "ConnectionError: Failed to connect" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +109,7 @@ def cluster() -> Iterator[None]:
             patch.setenv(name, value)
         import ray
 
-        ray.init(
-            "local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-            _node_ip_address="127.0.0.1",
-        )  # fmt: skip
+        ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield
         ray.shutdown()
 

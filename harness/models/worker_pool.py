@@ -124,7 +124,7 @@ class WorkerPool:
             CouldNotRun: a worker failed, or several died one after the other without an answer.
             Refused: a worker has another model, adapter or engine than `expected`.
         """
-        waiting = deque(map(_Batch, share(requests, self._options.workers)))
+        waiting = deque(map(_Batch, batches_for(requests, self._options.workers)))
         for worker in self._workers:
             self._greet(worker, adapter)
         deaths = 0  # of workers that had no batch yet
@@ -271,7 +271,7 @@ class WorkerPool:
         )
 
 
-def share(requests: Sequence[Request], workers: int) -> Iterator[dict[tuple[str, int], Request]]:
+def batches_for(requests: Sequence[Request], workers: int) -> Iterator[dict[tuple[str, int], Request]]:
     """Requests in batches for so many workers, by key and repeat: those that begin alike together, the widest first.
 
     A batch is large enough for a model that answers many prompts at a time, and small enough that none waits for it.

@@ -18,7 +18,7 @@ from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Fingerprint, Request
 from tunegate.harness.models.batching import TOKEN_BUDGET
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
-from tunegate.harness.models.worker_pool import Worker, WorkerPool, check_same, share
+from tunegate.harness.models.worker_pool import Worker, WorkerPool, batches_for, check_same
 
 WHO = Fingerprint({"model": "one", "base": "b"}, {"backend": "transformers", "dtype": "float32"})
 
@@ -31,7 +31,7 @@ def request(number: int, letters: int = 40, system: str = "", repeat: int = 0) -
 @given(sizes=some.lists(some.integers(0, 200_000), max_size=60), workers=some.integers(1, 9))
 def test_every_request_is_in_one_batch_and_no_batch_is_much_more_than_its_share(sizes, workers):
     asked = [request(number, size) for number, size in enumerate(sizes)]
-    batches = [list(each.values()) for each in share(asked, workers)]
+    batches = [list(each.values()) for each in batches_for(asked, workers)]
     assert sorted(each.key for batch in batches for each in batch) == sorted(each.key for each in asked)
     most = max(sum(each.work for each in asked) / (4 * workers), TOKEN_BUDGET)
     assert all(batch for batch in batches)
@@ -39,18 +39,18 @@ def test_every_request_is_in_one_batch_and_no_batch_is_much_more_than_its_share(
 
 
 def test_a_few_requests_keep_all_workers_busy():
-    assert len(list(share([request(number) for number in range(40)], 4))) == 4
+    assert len(list(batches_for([request(number) for number in range(40)], 4))) == 4
 
 
 def test_prompts_that_begin_alike_are_asked_together():
     asked = [request(number, system="ab"[number % 2]) for number in range(400)]
-    mixed = [each for each in share(asked, 2) if len({r.messages[0] for r in each.values()}) > 1]
+    mixed = [each for each in batches_for(asked, 2) if len({r.messages[0] for r in each.values()}) > 1]
     assert len(mixed) <= 1
 
 
 def test_several_answers_to_a_case_are_several_requests():
     asked = [request(1, repeat=repeat) for repeat in range(3)]
-    assert sorted(key for each in share(asked, 2) for key in each) == [("desk/triage/c1", n) for n in range(3)]
+    assert sorted(key for each in batches_for(asked, 2) for key in each) == [("desk/triage/c1", n) for n in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -165,11 +165,11 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
         session.execute(watch)
     except Refused as error:
         return replace(decision, refused=f"by {rules}: {error}" if rules else str(error))
-    evaluated = tuple(RulesVerdict(rules, record, _blocks(session, record)) for record in session.records)
+    evaluated = tuple(RulesVerdict(rules, record, blocking(session, record)) for record in session.records)
     return replace(decision, by_rules=evaluated, notes=(*decision.notes, *session.notes))
 
 
-def _blocks(session: Session, record: Record) -> tuple[str, ...]:
+def blocking(session: Session, record: Record) -> tuple[str, ...]:
     """What fails the gate: units and tasks that block, and every one that has no verdict."""
     soft = gate.excused(record, session.options.inconclusive)
     units = [unit.key for unit in session.units()]

@@ -25,7 +25,7 @@ from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
@@ -37,6 +37,8 @@ from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.runs import RUNS, keep_run
 from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.shard_record import ShardRecord
+from tunegate.harness.evaluation.shards import divide
 from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
@@ -49,6 +51,7 @@ from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server
 from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.ray_model import RayBase
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
@@ -79,7 +82,8 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
-        self._base: Base | VllmBase | None = None
+        self._divided: list[Unit] = []  # what all shards together are to ask
+        self._base: Base | VllmBase | RayBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
         self._asked_here: set[str] = set()
 
@@ -110,6 +114,15 @@ class Session:
         for unit in self.units():
             if unit.of and unit.key in self._selected:  # what it is derived from must be asked
                 self._selected.setdefault(unit.of, set()).update(self._selected[unit.key])
+        if (shard := self.options.shard) and self._selected:
+            self._check_whole("--tg-shard divides")
+            self._divided = self.selected
+            shards = divide(self._divided, shard.count, self.options.rung, self.options.repeats)
+            self._selected = shards[shard.number - 1]
+
+    def is_selected(self, case: Case) -> bool:
+        """Whether a case will be scored, in this shard where there are several."""
+        return case.id in self._selected.get(case.unit, ())
 
     @property
     def selected(self) -> list[Unit]:
@@ -143,8 +156,9 @@ class Session:
         """
         try:
             self._execute(watch)
+            self.notes += self._base.notes if isinstance(self._base, RayBase) else []
         finally:
-            if isinstance(self._base, VllmBase):
+            if isinstance(self._base, VllmBase | RayBase):
                 self._base.stop()
 
     def _execute(self, watch: Watch) -> None:
@@ -155,7 +169,7 @@ class Session:
         if wrong := list(same_names(adapters)):  # two references may lead to one name
             raise Refused("\n".join(wrong))
         waiting = [self._candidate(adapter, watch) for adapter in adapters or (None,)]
-        looking = [each.model.fingerprint for each in waiting if each.adapter]
+        looking = [each for each in (one.model.fingerprint for one in waiting) if each.subject.get("adapter")]
         check_tellable(self.options, looking, self._asked)
         self.notes += tell_openings(self.options, looking, self._asked)
         evaluated = []
@@ -173,16 +187,17 @@ class Session:
 
     def _check_selection(self) -> None:
         if self.options.record:
-            parts = [unit.key for unit in self.selected if not self.is_whole(unit)]
-            if parts:
-                raise Refused(
-                    f"--tg-record writes whole units only, found a part of {', '.join(parts)}; select all of it"
-                )
-        if not self.options.replays:  # whose outputs were given before
+            self._check_whole("--tg-record writes")
+        if not (self.options.replays or self.options.shards):  # whose outputs were given before
             check_openable([unit for unit in self.selected if unit.sealed], self.options)
 
+    def _check_whole(self, does: str) -> None:
+        if parts := [unit.key for unit in self.selected if not self.is_whole(unit)]:
+            raise Refused(f"{does} whole units only, found a part of {', '.join(parts)}; select all of it")
+
     def _candidate(self, adapter: Path | None, watch: Watch) -> Candidate:
-        trained = trained_tasks(adapter, [task.name for task in self.tasks])
+        merged = self.options.shards
+        trained = merged.first.trained if merged else trained_tasks(adapter, [task.name for task in self.tasks])
         model = self._model(adapter, watch)
         references = self._references(model)
         self._check_repeats(model, references)
@@ -204,6 +219,12 @@ class Session:
         found = {}
         for name, each in references.items():
             if self.options.against == BASELINE and answers_beside(each, fingerprint, self.selected):
+                if self.options.shards:
+                    raise Refused(
+                        f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its baseline "
+                        "is of another engine, or cases are sealed; shard the base, too, and name its record: "
+                        "--against=RECORD.json"
+                    )
                 is_adapter = each.fingerprint["subject"].get("adapter")
                 adapter = released_adapter(self.options.baselines, each, watch) if is_adapter else None
                 found[name] = self._model(adapter, watch)
@@ -241,6 +262,8 @@ class Session:
 
     def _model(self, adapter: Path | None, watch: Watch) -> Model:
         options = self.options
+        if options.shards:
+            return options.shards.model(self.selected)
         if options.replays:
             return self._replay()
         if is_server(options.model):
@@ -287,7 +310,8 @@ class Session:
         timing = self._time(candidate, watch) if self.options.timing else None
         if not isinstance(candidate.model, Replay):
             # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
-            fresh = self.options.fresh or (is_server(self.options.model) and bool(self.options.against))
+            gated = bool(self.options.against or self.options.shard)  # what is merged may be gated
+            fresh = self.options.fresh or (is_server(self.options.model) and gated)
             with closing(Store(store_path(), self.options.cache_size)) as store:
                 cached = Cached(candidate.model, store, candidate.known, fresh)
                 record = self._ask(cached, watch)
@@ -330,7 +354,7 @@ class Session:
 
     def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
         """The how many-th adapter this is on each unit; nothing where nobody counts."""
-        if self.options.against != BASELINE or not candidate.adapter:
+        if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
             return {}
         whole = [unit for unit in self.selected if self.is_whole(unit)]
         return opening_numbers(read_ledger(self.options.baselines), whole, record.answered_by)
@@ -358,9 +382,26 @@ class Session:
         return sidecar_text(self._asked, self.options.rung, references)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
+        if self.options.shard:
+            return self._keep_shard(adapter, record)
         kept = keep_run(record, sidecar, self.options.root / RUNS)
         out = self.options.out_of(adapter)
         return write_with_sidecar(record, sidecar, out) if out else kept
+
+    def _keep_shard(self, adapter: Path | None, record: Record) -> Record:
+        """Write what this shard came to, which is no record before all are merged."""
+        options, partial = self.options, replace(record, partial=True, sidecar="")
+        if options.shard and options.out:
+            trained = trained_tasks(adapter, [task.name for task in self.tasks])
+            questions = {unit.key: unit.questions for unit in self._divided}
+            found = ShardRecord(options.shard, options.model, options.repeats, trained, questions, partial)
+            found.write(options.out)
+            asked = sum(len(unit.cases) for unit in self._divided)
+            self.notes.append(
+                f"shard {options.shard}: {len(partial.cases)} of {asked} cases, kept in {show_path(options.out)}; no "
+                "verdict before tunegate merge has joined all shards"
+            )
+        return partial
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

@@ -15,6 +15,7 @@ from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
+from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
@@ -34,6 +35,7 @@ COMMANDS = (
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
     (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
+    (merge, "Join the shards of a run to one record.", "tunegate merge shard-*.json --against=baseline"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
     (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
     (sign, "Sign a released adapter.", "tunegate sign adapters/support --key release-key.pem"),

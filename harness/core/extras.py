@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "units": ("pint",),
     "tensorboard": ("tensorboard",),
     "signing": ("model_signing",),
+    "ray": ("ray",),
 }
 
 

@@ -19,6 +19,9 @@ from tunegate.harness.models.model_options import (
     CACHE_MEGABYTES,
     DEADLINE,
     IN_FLIGHT,
+    WORKER_CPUS,
+    WORKER_GPUS,
+    WORKERS,
     ModelOptions,
     is_server,
     is_vllm,
@@ -28,6 +31,8 @@ from tunegate.harness.models.model_options import (
 )
 
 if TYPE_CHECKING:
+    from tunegate.harness.evaluation.shard_record import Shards
+    from tunegate.harness.evaluation.shards import Shard
     from tunegate.harness.models.prompts import (
         RungName,  # too heavy for the plugin, which is loaded wherever pytest runs
     )
@@ -92,6 +97,13 @@ TABLE = (
            stands=True),
     Option("deadline", "Seconds within which a server has to answer a request", "SECONDS", int, DEADLINE, least=1,
            suites=True, stands=True),
+    Option("engine", "Where a local model is computed: in this process, or by workers on Ray", "local|ray",
+           default="local", choices=("local", "ray"), suites=True, stands=True),
+    Option("workers", "With ray: how many workers there are", "N", int, WORKERS, least=1, suites=True, stands=True),
+    Option("worker-cpus", "With ray: CPUs of a worker", "N", int, WORKER_CPUS, least=1, suites=True, stands=True),
+    Option("worker-gpus", "With ray: GPUs of a worker", "N", int, WORKER_GPUS, least=0, suites=True, stands=True),
+    Option("ray-address", "The cluster; without it that of RAY_ADDRESS, else Ray is started here and stopped again",
+           "HOST:PORT", suites=True, stands=True),
     Option("adapter", "Judge this LoRA adapter, or that of a NAME.ref; may be repeated", "DIR", Path, many=True,
            suites=True),
     Option("cases", "The folder of fixtures", "DIR", Path, Path("fixtures"), suites=True, stands=True),
@@ -104,6 +116,8 @@ TABLE = (
            "MB", int, CACHE_MEGABYTES, least=1, suites=True, stands=True),
     Option("noise", "With --tg-record: ask the model a second time, and keep which cases flip by themselves",
            suites=True, type=bool, default=False),
+    Option("shard", "Ask and score this share of the cases alone, into --tg-out; tunegate merge joins all of them",
+           "NUMBER/COUNT", suites=True),
     Option("against", "The gate: fail if any unit or task blocks", "baseline|RECORD.json", suites=True),
     Option("out", "Also write the record here; a folder if several adapters are judged", "RECORD.json", Path,
            suites=True),
@@ -195,6 +209,8 @@ class Options:
     ledger_remote: str | None = None
     opened: ModelOptions = field(default_factory=ModelOptions)
     cache_size: int = CACHE_MEGABYTES
+    shard: Shard | None = None
+    shards: Shards | None = None  # that are merged: they answer, and no model is asked
 
     @property
     def replays(self) -> bool:
@@ -213,7 +229,8 @@ class Options:
         against = Path(self.against) if self.against and self.against != BASELINE else None
         replayed = split_replay(self.model)[1] if self.replays else None
         named = {"--tg-model": replayed, "--tg-requests": self.requests, "--tg-against": against}
-        return [(name, path) for name, path in named.items() if path]
+        merged = [("merge", path) for path in self.shards.files] if self.shards else []
+        return [(name, path) for name, path in named.items() if path] + merged
 
     @property
     def writes(self) -> list[tuple[str, Path]]:
@@ -235,7 +252,8 @@ class Options:
             vllm_model(self.model)
         wrong = [
             *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_adapters(),
-            *self._bad_out(),
+            *self._bad_out(), *self._bad_shard(), *self._bad_merge(),
+            *self._bad_ray(),
         ]  # fmt: skip
         if self.repeats < 1:
             wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
@@ -257,6 +275,45 @@ class Options:
             yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
         elif self.timing and not self.adapters:
             yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
+
+    def _bad_merge(self) -> Iterator[str]:
+        if self.shards is None or not self.record:
+            return
+        who = self.shards.first.record
+        if who.fingerprint["subject"].get("adapter"):
+            yield "--tg-record: expected shards of a base, found those of an adapter, which is no baseline"
+        if who.is_supplied:
+            yield "--tg-record: outputs that were supplied are recorded from their file: tunegate record --from FILE"
+
+    def _bad_ray(self) -> Iterator[str]:
+        here, ray = "--tg-engine ray", self.opened.ray
+        if ray is None:
+            return
+        if self.replays or is_server(self.model):
+            yield f"{here} with --tg-model {self.model}: its answers are made elsewhere, and no worker has it"
+        if is_vllm(self.model):
+            yield f"{here} with --tg-model {self.model}: workers compute with transformers; name the model alone"
+        if self.timing:
+            yield f"{here} with --tg-timing: what is timed is one call after another in this process"
+        limits = {"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)}
+        for name, (value, least) in limits.items():
+            if value < least:
+                yield f"--tg-{name}: expected a whole number from {least}, found {value}"
+
+    def _bad_shard(self) -> Iterator[str]:
+        here = f"--tg-shard {self.shard}"
+        if self.shard is None:
+            return
+        if self.out is None:
+            yield f"{here}: expected a file for it, found none; name one with --tg-out SHARD.json"
+        if self.against:
+            yield f"{here} with --tg-against: a shard has no verdict; tunegate merge has one, with --against"
+        if self.record:
+            yield f"{here} with --tg-record: a shard is no baseline; tunegate merge writes one, with --record"
+        if self.timing:
+            yield f"{here} with --tg-timing: what is timed is base and adapter side by side, and no share of them"
+        if len(self.adapters) > 1:
+            yield f"{here} with several --tg-adapter: run each of them by itself, in a matrix of adapters and shards"
 
     def _bad_replay(self) -> Iterator[str]:
         if not self.replays:

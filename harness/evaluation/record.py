@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_json
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.reading import read_json
+from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 1
+A_RECORD = "a record (JSON)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,23 @@ def read_record(path: Path) -> Record:
     Raises:
         Refused: missing, cut off, edited, or not a record; says where.
     """
-    data = read_json(path, "a record (JSON)", published_schema("record"))
+    data = read_json(path, A_RECORD)
+    if isinstance(data, dict) and "shard" in data:
+        raise Refused(
+            f"{show_path(path)}: expected a record, found a part of one (shard {data['shard']!s:.20}), which has no "
+            "verdict and is no reference; join all parts: tunegate merge SHARD.json ... --out RECORD.json"
+        )
+    return parse_record(data, path)
+
+
+def parse_record(data: Any, path: Path) -> Record:
+    """A record from its JSON form; `path` is where it stands.
+
+    Raises:
+        Refused: it is none, or was edited.
+    """
+    if mistakes := schema_mistakes(data, published_schema("record")):
+        raise Unreadable(path, A_RECORD, "; ".join(mistakes))
     if not is_as_stamped(data):
         raise Refused(f"{show_path(path)}: expected a record as it was written, found one that was edited; judge again")
     fingerprint = dict(data["fingerprint"])

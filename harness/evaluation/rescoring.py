@@ -69,7 +69,7 @@ def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) 
     fingerprint = Fingerprint(
         record.fingerprint["subject"], record.fingerprint["engine"], {"model": f"the outputs of {name} again"}
     )
-    again = evaluate(known, Replay(_completions(known, record), fingerprint), watch, record.repeats)
+    again = evaluate(known, Replay(completions_of(known, record), fingerprint), watch, record.repeats)
     _check_as_scored(known, record, again, name)
     anew = {unit.key: _anew(unit, why, record, again) for unit in known if (why := _other_scorer(unit, record))}
     scored = replace(
@@ -78,7 +78,7 @@ def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) 
     return Rescored(scored, anew)
 
 
-def _completions(units: Sequence[Unit], record: Record) -> dict[tuple[str, int], Completion]:
+def completions_of(units: Sequence[Unit], record: Record) -> dict[tuple[str, int], Completion]:
     """The answers of a record by case and repeat; one of another kind than its case asks for is no answer."""
     texts = {case.key: len(unit.texts(case)) for unit in units if not unit.of for case in unit.cases}
     return {

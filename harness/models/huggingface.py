@@ -168,12 +168,20 @@ class Local:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Digests of base, adapter, tokenizer and template (always the base's), and the engine."""
-        subject = self.model.subject(self._adapter_digest, self._rung)
-        names = fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
+        """Who answers, and the engine."""
         more = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
         more |= {"constraint": library()} if self._rung in CONSTRAINED else {}
-        return Fingerprint(subject, engine(self.base.placement) | more, names)
+        return Fingerprint(self.subject, engine(self.base.placement) | more, self.names)
+
+    @property
+    def subject(self) -> dict[str, str | None]:
+        """Digests of base, adapter, tokenizer and template (always the base's), and the rung."""
+        return self.model.subject(self._adapter_digest, self._rung)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What people call the model and its adapter, and the options that it is opened with."""
+        return fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
 
     @property
     def tokenizer(self) -> Any:

@@ -15,10 +15,21 @@ SERVER = "openai:"
 VLLM = "vllm:"
 IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
+WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
 CACHE_MEGABYTES = 1_000  # of answers that are kept: some hundred thousand
 
 
 UNSAID = (AUTO, NO_QUANTIZATION, None)
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """On how many workers a local model is computed, with what each, and where: at an address, else started here."""
+
+    workers: int = WORKERS
+    cpus: int = WORKER_CPUS
+    gpus: int = WORKER_GPUS
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,7 @@ class ModelOptions:
         deadline: seconds within which a server has to answer a request, all tries together.
         attention: by which implementation a local one computes its attention.
         quantization: to how many bits the weights of a local one are rounded when it is loaded.
+        ray: where workers on Ray compute a local one; without it this process does.
     """
 
     device: str = AUTO
@@ -45,6 +57,7 @@ class ModelOptions:
     deadline: int = DEADLINE
     attention: str = AUTO
     quantization: str = NO_QUANTIZATION
+    ray: RayOptions | None = None
 
     def given(self, *names: str) -> tuple[str, ...]:
         """Those of `names` that differ from the defaults, as pytest's options."""

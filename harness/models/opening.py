@@ -1,4 +1,4 @@
-"""Models whose weights lie here, by name: computed in this process or, as `vllm:MODEL`, by the user's own vLLM."""
+"""Models whose weights lie here, by name: computed in this process, by workers, or by the user's own vLLM."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_vllm
+from tunegate.harness.models.ray_model import RayBase, RayModel
 from tunegate.harness.models.vllm import Vllm, VllmBase
 
 
@@ -16,22 +17,24 @@ def open_model(
     watch: Watch,
     adapter: Path | None = None,
     rung: str = "as-is",
-    base: Base | VllmBase | None = None,
+    base: Base | VllmBase | RayBase | None = None,
     options: ModelOptions | None = None,
-) -> Local | Vllm:
+) -> Local | Vllm | RayModel:
     """A base model, and at most one adapter on it; with the `base` of another one of that name, what is loaded once."""
     if is_vllm(name):
         return Vllm(name, watch, adapter, rung, base if isinstance(base, VllmBase) else None, options)
+    if options and options.ray:
+        return RayModel(name, watch, adapter, rung, base if isinstance(base, RayBase) else None, options)
     return Local(name, watch, adapter, rung, base if isinstance(base, Base) else None, options)
 
 
 def opener(
     name: str, watch: Watch, options: ModelOptions | None = None, rung: str = "as-is"
-) -> Callable[[Path | None], Local | Vllm]:
+) -> Callable[[Path | None], Local | Vllm | RayModel]:
     """What opens a base model with an adapter or without one, on a rung; all of them share the base."""
-    base: list[Base | VllmBase] = []
+    base: list[Base | VllmBase | RayBase] = []
 
-    def open_on(adapter: Path | None) -> Local | Vllm:
+    def open_on(adapter: Path | None) -> Local | Vllm | RayModel:
         model = open_model(name, watch, adapter, rung, base[0] if base else None, options)
         base[:] = [model.base]
         return model

@@ -90,6 +90,8 @@ class CaseItem:
             return ""
         if self.state.session.options.record:
             return "missed; the baseline says so"
+        if self.state.session.options.shard:
+            return "missed; it counts where the shards are merged"
         if self.before is None:
             return ""
         if not self.before.passed:
@@ -265,8 +267,10 @@ class State:
         last = [suite for suite in self._suites if self.session.units(suite, handle.task.name)][-1]
         return handle.suite != last
 
-    def select(self, handles: Sequence[CaseItem | GateItem]) -> list[GateItem]:
-        """Fix what will be judged, given the selected items; returns the decisions that then cannot be made.
+    def select(self, handles: Sequence[CaseItem | GateItem]) -> list[CaseItem | GateItem]:
+        """Fix what will be judged, given the selected items; returns those that then are not.
+
+        Those are the cases of other shards, and the decisions that cannot be made.
 
         A gate judges its unit whole. A decision does the same for its task where nothing else of the task is
         selected; beside other items it needs all units, since `-k voice` must not judge the schema unit too. --lf
@@ -283,7 +287,10 @@ class State:
             whole=[handle.unit for handle in gates if handle.unit]
             + [unit for task in alone for unit in self.session.units(task=task)],
         )
-        return [handle for handle in decisions if not self.session.is_decided(handle.task)]
+        elsewhere = [
+            handle for handle in handles if isinstance(handle, CaseItem) and not self.session.is_selected(handle.case)
+        ]
+        return [*elsewhere, *(handle for handle in decisions if not self.session.is_decided(handle.task))]
 
     def execute(self) -> None:
         """Generate, judge, compare, write."""
@@ -319,6 +326,8 @@ class State:
 
 
 def _partial_lines(session: Session) -> list[str]:
+    if session.options.shard:
+        return []  # a note says it
     units = session.records[0].units
     return [
         f"partial: {unit.key} was not judged whole ({units[unit.key].n if unit.key in units else 0} of "

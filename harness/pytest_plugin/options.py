@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tunegate.harness.core.project import find_root
 from tunegate.harness.evaluation.options import BASELINE, Options, standing
-from tunegate.harness.models.model_options import ModelOptions, template_from
+from tunegate.harness.models.model_options import ModelOptions, RayOptions, template_from
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -17,6 +19,8 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         Refused: a setting that cannot be.
     """
+    from tunegate.harness.evaluation.shards import parse_shard  # too heavy for who collects no fixture
+
     given, here = config.option, config.invocation_params.dir
     root = find_project(config)
     stands = standing(root)
@@ -37,6 +41,7 @@ def read_options(config: pytest.Config) -> Options:
         sealed=given.tg_sealed,
         repeats=stands["repeats"] if given.tg_repeats is None else given.tg_repeats,
         timing=given.tg_timing,
+        shard=parse_shard(given.tg_shard) if given.tg_shard else None,
         inconclusive=given.tg_inconclusive or stands["inconclusive"],
         cache_size=stands["cache-size"] if given.tg_cache_size is None else given.tg_cache_size,
         ledger_remote=given.tg_ledger_remote or stands["ledger-remote"],
@@ -49,7 +54,19 @@ def read_options(config: pytest.Config) -> Options:
             stands["deadline"] if given.tg_deadline is None else given.tg_deadline,
             given.tg_attention or stands["attention"],
             given.tg_quantization or stands["quantization"],
+            _ray(given, stands),
         ),
+    )
+
+
+def _ray(given: Any, stands: Mapping[str, Any]) -> RayOptions | None:
+    if (given.tg_engine or stands["engine"]) != "ray":
+        return None
+    return RayOptions(
+        stands["workers"] if given.tg_workers is None else given.tg_workers,
+        stands["worker-cpus"] if given.tg_worker_cpus is None else given.tg_worker_cpus,
+        stands["worker-gpus"] if given.tg_worker_gpus is None else given.tg_worker_gpus,
+        given.tg_ray_address or stands["ray-address"],
     )
 
 

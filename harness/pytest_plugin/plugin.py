@@ -193,8 +193,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     with ending(config):
         state.repeated = repeated_in_yaml(items)
         _deselect(config, items, state.repeated)
-        undecided = state.select([handle for item in items if (handle := handle_of(item))])
-        _deselect(config, items, [item for item in items if handle_of(item) in undecided])
+        unasked = set(state.select([handle for item in items if (handle := handle_of(item))]))
+        _deselect(config, items, [item for item in items if handle_of(item) in unasked])
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], which: Sequence[pytest.Item]) -> None:

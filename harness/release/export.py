@@ -55,7 +55,7 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
         folder = work / output.stem
         folder.mkdir()
         with watch(f"Merging {scored.adapter.name} into {scored.base.model.name}"):
-            merge(scored.base, scored.adapter, folder)
+            merge_adapter(scored.base, scored.adapter, folder)
         scored.base.forget()
         made = _converted(converter, folder, work / output.name, watch) if converter else folder
         # Merging and converting round, and what is served must be what was judged: it answers every case again.
@@ -68,7 +68,7 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
     return done
 
 
-def merge(base: Base, adapter: Path, folder: Path) -> None:
+def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
     """Write the base with the adapter's weights added to its own, float32, as a standard model folder."""
     try:
         # `safe_merge` looks for NaN in what it adds; without it they end in the weights, silently

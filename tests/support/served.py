@@ -17,7 +17,7 @@ from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.parity.parity import Parity, ScoredAdapter, compare_served, read_scored
-from tunegate.harness.release.export import merge
+from tunegate.harness.release.export import merge_adapter
 from tunegate.harness.session import Session
 
 PASSAGES = """
@@ -64,7 +64,7 @@ def compared(home: Path, artefact: Path | str, **options: Any) -> Parity:
 def merged_folder(home: Path, folder: Path) -> Path:
     """Base and adapter of a place as a model folder."""
     folder.mkdir(parents=True)
-    merge(scored(home).base, home / "tuned", folder)
+    merge_adapter(scored(home).base, home / "tuned", folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
-HEAVY = frozenset({"torch", "transformers", "peft", "trl", "datasets", "accelerate", "sentence_transformers"})
+HEAVY = frozenset({"torch", "transformers", "peft", "trl", "datasets", "accelerate", "sentence_transformers", "ray"})
 COSTLY = frozenset({"pytester", "tiny_model"})  # fixtures, and with them all that use them
 OURS = frozenset({"tunegate", "harness", "trainers", "suites", "tests"})
 ELSEWHERE = "expected a unit test, found one that {}; move it to tests/integration"

@@ -106,14 +106,14 @@ def test_an_export_that_became_something_else_is_not_replaced(place, tmp_path, n
 
 
 def test_what_is_put_there_during_an_export_stays(place, tmp_path, monkeypatch):
-    real, mine = export.merge, tmp_path / "merged/thesis.tex"
+    real, mine = export.merge_adapter, tmp_path / "merged/thesis.tex"
 
     def merge(*given):
         mine.parent.mkdir()
         mine.write_text("years of work")
         real(*given)
 
-    monkeypatch.setattr(export, "merge", merge)
+    monkeypatch.setattr(export, "merge_adapter", merge)
     with pytest.raises(Refused, match="expected nothing there, or an export to replace"):
         do(place, tmp_path / "merged")
     assert [path.name for path in mine.parent.iterdir()] == [mine.name]
@@ -144,8 +144,10 @@ def damage(folder):
 
 
 def test_a_merge_that_goes_wrong_never_gets_to_its_place(place, tmp_path, monkeypatch):
-    real = export.merge
-    monkeypatch.setattr(export, "merge", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder)))
+    real = export.merge_adapter
+    monkeypatch.setattr(
+        export, "merge_adapter", lambda base, adapter, folder: (real(base, adapter, folder), damage(folder))
+    )
     done = do(place, tmp_path / "merged")
 
     assert not done.is_shown

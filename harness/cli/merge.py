@@ -1,0 +1,74 @@
+"""Shards of one run, each asked on a machine of its own: one record, and its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from tunegate.harness.cli.common import (
+    BASELINES,
+    FIXTURES,
+    Baselines,
+    Cases,
+    Json,
+    Quiet,
+    chatter,
+    console,
+    errors,
+    project,
+    shared,
+)
+from tunegate.harness.cli.gate import Inconclusive
+from tunegate.harness.core.printing import print_json
+
+
+def merge(
+    shard: Annotated[
+        list[Path], typer.Argument(help="Shards, as --tg-shard wrote them to --tg-out.", metavar="SHARD.json")
+    ],
+    against: Annotated[str | None, shared("against")] = None,
+    record: Annotated[bool, shared("record")] = False,
+    cases: Cases = FIXTURES,
+    baselines: Baselines = BASELINES,
+    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
+    out: Annotated[Path | None, shared("out")] = None,
+    ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Join all shards of a run to the record that one run would have written, and judge it; 1 if anything blocks.
+
+    What is missing, there twice, damaged or of another run is refused. The outputs are scored again, and no model is
+    asked.
+    """
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.evaluation.options import Options
+    from tunegate.harness.evaluation.shard_record import read_shards
+    from tunegate.harness.policy_from import blocking
+    from tunegate.harness.reporting.record import print_record
+    from tunegate.harness.session import Session
+
+    shards = read_shards(shard)
+    run = shards.first
+    session = Session(Options(
+        project().resolve(), run.model, cases=cases, baselines=baselines, out=out, against=against, record=record,
+        rung=shards.rung, sealed=run.record.sealed, repeats=run.repeats, ledger_remote=ledger_remote, shards=shards,
+        inconclusive=cast("Literal['block', 'warn']", str(inconclusive)),
+    ))  # fmt: skip
+    session.select([], [unit for unit in session.units() if against or unit.key in run.questions])
+    session.execute(watch_on(chatter(quiet, as_json)))
+    [made] = session.records
+    if as_json:
+        print_json(made.as_dict())
+    else:
+        print_record(console, made)
+        for line in session.notes:
+            console.print(line, markup=False)
+    unscored = record and any(summary.unscored for summary in made.units.values())
+    blocked = blocking(session, made) if against else ()
+    if blocked:
+        errors.print(f"merge: blocked by {', '.join(blocked)}", markup=False)
+    if unscored or blocked:
+        raise typer.Exit(1)

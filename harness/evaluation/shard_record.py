@@ -1,0 +1,187 @@
+"""What a shard leaves behind, and all of them together as one model that answers for the whole run.
+
+The file of a shard is no record: it has no verdict, and nothing that reads a record takes it. It holds the partial
+record of its cases, and what the run asks in all, so that shards of different runs are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.reading import read_json
+from tunegate.harness.evaluation.record import Record, parse_record
+from tunegate.harness.evaluation.rescoring import completions_of
+from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
+from tunegate.harness.fixtures.json_schemas import published_schema
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.prompts import RungName
+from tunegate.harness.models.replay import Replay
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """The partial `record` of one shard, and the run that it belongs to.
+
+    `model` is what --tg-model named, `trained` the tasks that its adapter was trained for, `questions` what each unit
+    asks with the cases of all shards.
+    """
+
+    shard: Shard
+    model: str
+    repeats: int
+    trained: tuple[str, ...]
+    questions: Mapping[str, Mapping[str, str]]
+    record: Record
+
+    def write(self, path: Path) -> None:
+        """Write it, atomically."""
+        write_json(path, stamped({
+            "schema_version": 1, "shard": str(self.shard), "model": self.model, "repeats": self.repeats,
+            "trained": list(self.trained), "questions": {key: dict(each) for key, each in self.questions.items()},
+            "record": self.record.as_dict(),
+        }))  # fmt: skip
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """All that the shards of one run share, by what a message calls it."""
+        fingerprint = self.record.fingerprint
+        parts = {
+            "the model's": fingerprint["subject"], "the engine's": fingerprint["engine"],
+            "the questions of": self.questions,
+        }  # fmt: skip
+        return {f"{name} {key}": value for name, part in parts.items() for key, value in part.items()} | {
+            "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "what it was trained for": self.trained,
+            "the number of shards": self.shard.count,
+        }  # fmt: skip
+
+
+def read_shard(path: Path) -> ShardRecord:
+    """Read the file of a shard.
+
+    Raises:
+        Refused: missing, cut off, edited, or something else; says where.
+    """
+    data = read_json(path, "a shard (JSON), as --tg-shard writes it", published_schema("shard"))
+    if not is_as_stamped(data):
+        raise Refused(f"{show_path(path)}: expected a shard as it was written, found one that was edited; run it again")
+    try:
+        shard = parse_shard(data["shard"])
+    except Refused:
+        raise Unreadable(path, "one of so many shards, such as 3/8", repr(data["shard"])) from None
+    record = parse_record(data["record"], path)
+    return ShardRecord(shard, data["model"], data["repeats"], tuple(data["trained"]), data["questions"], record)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Every shard of one run, by file."""
+
+    files: Mapping[Path, ShardRecord]
+
+    @property
+    def first(self) -> ShardRecord:
+        """One of them, for what they share."""
+        return next(iter(self.files.values()))
+
+    @property
+    def rung(self) -> RungName:
+        """The rung that they were asked on."""
+        return cast("RungName", self.first.record.rung)
+
+    def model(self, units: Sequence[Unit]) -> Replay:
+        """Who answers the cases of `units` as the shards did.
+
+        Raises:
+            Refused: the fixtures ask something else now, or a shard holds other cases than its own; all that is wrong.
+        """
+        wrong = list(_other_questions(self.first.questions, units))
+        if not wrong:
+            divided = divide(units, self.first.shard.count, self.rung, self.first.repeats)
+            for path, each in self.files.items():
+                wrong += _other_cases(path, each, divided)
+        if wrong:
+            raise Refused("\n".join(wrong))
+        answers: dict[tuple[str, int], Completion] = {}
+        for each in self.files.values():
+            answers |= completions_of(units, each.record)
+        who = self.first.record.fingerprint
+        return Replay(answers, Fingerprint(who["subject"], who["engine"], who.get("names", {})))
+
+
+def read_shards(paths: Sequence[Path]) -> Shards:
+    """Read the shards of one run.
+
+    Raises:
+        Refused: one cannot be read, is of another run, is there twice or is missing; all that is wrong.
+    """
+    wrong, found = [], dict[Path, ShardRecord]()
+    for path in paths:
+        try:
+            each = read_shard(path)
+        except Refused as error:
+            wrong.append(str(error))
+            continue
+        if twice := next((other for other, one in found.items() if one.shard == each.shard), None):
+            wrong.append(f"{show_path(path)}: the shard {each.shard} again, as {show_path(twice)}; name one of them")
+        found[path] = each
+    wrong += _other_runs(found)
+    if not wrong:
+        wrong += _missing(found)
+    if wrong:
+        raise Refused("\n".join(wrong))
+    return Shards(dict(sorted(found.items(), key=lambda item: item[1].shard)))
+
+
+def _other_runs(found: Mapping[Path, ShardRecord]) -> Iterator[str]:
+    """Where shards are not of the run that the first one is of."""
+    first = next(iter(found), Path())
+    for path, each in found.items():
+        if differ := _differing(found[first].run, each.run):
+            yield (
+                f"{show_path(path)}: expected a shard of the same run as {show_path(first)}, found one that differs in "
+                f"{listed(differ)}; run all shards from one commit, with the same options"
+            )
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
+
+
+def _missing(found: Mapping[Path, ShardRecord]) -> Iterator[str]:
+    shards = {each.shard for each in found.values()}
+    if not shards:
+        yield "expected the shards of a run, found none"
+        return
+    count = next(iter(shards)).count
+    missing = [str(shard) for number in range(count) if (shard := Shard(number + 1, count)) not in shards]
+    if missing:
+        yield f"expected all {count} shards, found no {listed(missing)}; run what is missing, or name its file"
+
+
+def _other_questions(questions: Mapping[str, Mapping[str, str]], units: Sequence[Unit]) -> Iterator[str]:
+    """Where the fixtures do not ask what the shards were asked."""
+    known = {unit.key: unit.questions for unit in units}
+    for key in dict.fromkeys([*questions, *known]):
+        if key not in known:
+            yield f"{key}: the shards have it, and the fixtures do not (deleted? renamed?)"
+        elif key not in questions:
+            yield f"{key}: expected answers of the shards, found none; run all of them again"
+        elif differ := _differing(questions[key], known[key]):
+            yield f"{key}: the shards were asked with other {listed(differ)} than the fixtures have; run them again"
+
+
+def _other_cases(path: Path, each: ShardRecord, divided: Sequence[Mapping[str, set[str]]]) -> Iterator[str]:
+    """Where the cases of a shard are not those that fall to it."""
+    own = {f"{unit}/{case}" for unit, cases in divided[each.shard.number - 1].items() for case in cases}
+    found, name = each.record.cases.keys(), f"{show_path(path)}: shard {each.shard}"
+    if missing := sorted(own - found):
+        yield f"{name}: expected its case{'s' if len(missing) > 1 else ''} {listed(missing)}, found none; run it again"
+    if foreign := sorted(found - own):
+        yield f"{name}: expected its own cases alone, found {listed(foreign)}, too; run it again"

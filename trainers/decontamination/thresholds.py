@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Scores
-from tunegate.trainers.decontamination.texts import EvalText
+from tunegate.trainers.decontamination.texts import EvalText, ExampleText
 
 Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
@@ -41,13 +41,22 @@ SPOKEN: Mapping[str, str] = {
 class Near:
     """A row and a case that come near to each other: by which measure most, and every value."""
 
-    row: Example
+    example_text: ExampleText
     eval_text: EvalText
-    text: str
     threshold: Threshold
     measure: str
     value: float
     values: Mapping[str, float]
+
+    @property
+    def row(self) -> Example:
+        """The row."""
+        return self.example_text.row
+
+    @property
+    def text(self) -> str:
+        """What of the row comes near; where it stood in disguise, as it reads."""
+        return self.example_text.text
 
     @property
     def place(self) -> str:
@@ -75,11 +84,16 @@ class Near:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of a row's text and a held-out one, by their numbers, with every measure; one entry a pair."""
+    """Pairs of a row's text and a held-out one, by their numbers, with every measure; one entry a pair.
+
+    `same_side` says that both are asked, or both answered. What an answer means is near to what it answers, so that of
+    other pairs the wording alone counts, and their cosine is 0.
+    """
 
     rows: Numbers
     eval_texts: Numbers
     equal: Numbers
+    same_side: Numbers
     coverage: Values
     letters: Values
     words: Values
@@ -88,7 +102,7 @@ class Pairs:
     @property
     def likeness(self) -> Values:
         """The cosine and, for words that few fixtures use, half of their shared share: at most 1.5."""
-        both: Values = self.cosine + WORDS_COUNT * self.words
+        both: Values = self.cosine + WORDS_COUNT * self.words * self.same_side
         return both
 
     @property
@@ -101,6 +115,10 @@ class Pairs:
         """Which a person has to look at."""
         return self._reached(REVIEW) & ~self.refused
 
+    def only(self, chosen: Numbers) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
     def values(self, at: int) -> dict[str, float]:
         """Every measure of one pair."""
         return {name: float(getattr(self, name)[at]) for name in (*REFUSE, "words", "likeness")}
@@ -110,10 +128,10 @@ class Pairs:
         return reached
 
 
-def may_be_near(equal: Numbers, scores: Scores) -> Numbers:
+def may_be_near(equal: Numbers, scores: Scores, same_side: Numbers) -> Numbers:
     """Which pairs can be beyond a threshold, before the meaning is looked at: of shape (rows, held-out texts)."""
     spoke = (equal > 0) | (scores.coverage >= REVIEW["coverage"]) | (scores.letters >= REFUSE["letters"])
-    near: Numbers = spoke | (scores.words >= WORDS)
+    near: Numbers = spoke | (same_side & (scores.words >= WORDS))
     return near
 
 

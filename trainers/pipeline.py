@@ -27,6 +27,12 @@ from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for
+from tunegate.trainers.data.private_data import (
+    find_private_data,
+    private_data_as_dict,
+    render_private_data,
+    settle_private_data,
+)
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
@@ -98,9 +104,14 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     eligible = _eligibility(recipe, task, base, baselines, say)
     graded = ExampleReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, render_grades, say, report)
-    clean = decontaminate(settle(every, graded.grades, recipe), tasks, recipe.decontaminate, recipe.exemptions, watch)
+    passing = settle(every, graded.grades, recipe)
+    private = find_private_data(passing, watch)
+    graded = replace(graded, private=private_data_as_dict(private, recipe))
+    _tell(graded, lambda _: render_private_data(private, recipe), say, report)
+    public = settle_private_data(passing, private, recipe)
+    clean = decontaminate(public, tasks, recipe.decontaminate, recipe.exemptions, watch)
     rows = clean.rows
-    graded = replace(graded, near=clean.report(), left_out=len(clean.dropped))
+    graded = replace(graded, near=clean.report(), left_out=len(passing) - len(rows))
     _tell(graded, lambda _: render_dropped(clean.pairs, len(rows)), say, report)
     clean.check(recipe.path.parent)
     tokens = tokenize_for(rows, base.tokenizer, recipe)
@@ -112,6 +123,7 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     evidence = {
         "rows": files,
         "grading": graded.summary(),
+        "private_data": private_data_as_dict(private, recipe),
         "decontamination": clean.evidence(),
         "validation": divided.as_dict(),
     }

@@ -25,7 +25,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "server": ("httpx2",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),
-    "train": ("trl", "datasets"),
+    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum"),
     "units": ("pint",),
     "tensorboard": ("tensorboard",),
 }

@@ -85,6 +85,13 @@ RECIPE_SCHEMA = _mapping(
                 "description": 'refuse, drop, or {override: "the reason"}',
             },
         ),
+        "private_data": _key(
+            "what happens to rows that hold secrets or personal data",
+            {
+                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"override": _REASON}, required=["override"])],
+                "description": 'refuse, drop, or {override: "the reason"}',
+            },
+        ),
         "diagnosis": _key(
             "what happens where the task's diagnosis names another remedy than fine-tuning",
             {
@@ -166,6 +173,7 @@ class Recipe:
     output: Path
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
+    private_data: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
     decontaminate: Decontaminate = field(default_factory=Decontaminate)
     exemptions: tuple[Exemption, ...] = ()
@@ -189,7 +197,7 @@ class Recipe:
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
-            "diagnosis": self.diagnosis, "decontaminate": asdict(self.decontaminate),
+            "private_data": self.private_data, "diagnosis": self.diagnosis, "decontaminate": asdict(self.decontaminate),
             "start": self.start and self.start.digest, "method": self.method, **only_dpo,
             "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip

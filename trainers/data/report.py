@@ -35,8 +35,9 @@ class Lengths:
 class ExampleReport:
     """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
 
-    `rejected` are the lengths of rejected answers, which only preferences have. `near` are the pairs of rows and
-    fixtures that decontamination found, once it was made, and `left_out` how many rows it dropped.
+    `rejected` are the lengths of rejected answers, which only preferences have. `private` is what was found of secrets
+    and personal data, `near` the pairs of rows and fixtures that decontamination found, once each was looked for;
+    `left_out` is how many rows were dropped for them.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class ExampleReport:
     answers: Lengths | None = None
     rejected: Lengths | None = None
     cut: Sequence[Example] = field(default=())
+    private: Mapping[str, Any] | None = None
     near: Mapping[str, Any] | None = None
     left_out: int = 0
 
@@ -83,6 +85,7 @@ class ExampleReport:
             "failures": failures,
             "rejected_that_pass": [_place(row) for row in self.passing],
             "duplicates": pairs,
+            "private_data": self.private,
             "near_fixtures": self.near,
             "longer_than_the_suites_allow": [_place(row) for row in self.cut],
             "warnings": list(self.warnings()),

@@ -115,6 +115,34 @@ def test_a_row_that_repeats_a_fixture_is_left_out_and_named(place):
     assert [case["case"] for case in report["near_fixtures"]["cases"]] == ["desk/triage/a"]
 
 
+def with_an_address(place: Place) -> Place:
+    """A place whose row 23 holds somebody's address."""
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "Mail ann.lee@gmail.com, please.", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+    return place
+
+
+def test_a_row_with_somebodys_address_is_refused(place):
+    refuses(
+        with_an_address(place),
+        "Training rows with secrets or personal data: 1; a model may recite them.",
+        "rows.jsonl:23: e-mail address (an..., 17 characters)",
+    )
+
+
+def test_a_row_with_somebodys_address_is_dropped_where_the_recipe_says_so(place):
+    with_an_address(place).recipe(private_data="drop", optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train("--report", "rows.json")
+
+    assert result.exit_code == 0, result.output
+    record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
+    found = {"policy": "drop", "rows": 1, "found": [{"row": "rows.jsonl:23", "kind": "e-mail address"}]}
+    assert record["private_data"] == report["private_data"] == found
+    assert (record["grading"]["left_out"], record["grading"]["trained"]) == (1, 22)
+    assert "ann.lee" not in place.read("adapter/training.json") + place.read("rows.json") + result.output
+
+
 def test_the_report_has_the_pairs_also_where_they_refuse_the_training(place):
     with_a_copy(place).recipe(decontaminate={"refuse": "refuse"})
 
@@ -270,6 +298,8 @@ def test_only_our_own_progress_is_printed(trained):
         GRADING,
         "  done in N s",
         "  triage: 22 rows, all pass; not scored: which values are right",
+        "Looking for secrets and personal data: 22",
+        "  done in N s",
         "Holding 44 texts of rows against 2 inputs of fixtures: 44",
         "  done in N s",
         "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
@@ -356,6 +386,7 @@ def test_the_effective_values_come_first(place, options):
         "  task  desk  the task whose units the rows name: a folder of the fixtures",
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
+        "  private_data  refuse  what happens to rows that hold secrets or personal data (default)",
         "  diagnosis  heed  what happens where the task's diagnosis names another remedy than fine-tuning (default)",
         "  decontaminate.refuse  drop  what happens to rows that repeat a fixture (default)",
         "  decontaminate.review  drop  what happens to rows that may be a fixture in other words (default)",

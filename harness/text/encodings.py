@@ -22,7 +22,8 @@ LEFT_OVER = 2.0  # what a letter outside every known word costs where words are 
 _BASE64 = regex.compile(r"[A-Za-z0-9+/_-]{12,}(?:\s[A-Za-z0-9+/_-]{4,})*+={0,2}")
 _HEX = regex.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s:,]?){8,}")
 _NOT_HEX = regex.compile(r"0x|\\x|[^0-9a-fA-F]")
-_WORD = regex.compile(r"[\p{L}\p{M}']+")
+_WORD = regex.compile(r"[\p{L}\p{M}]+")
+_LONGER = regex.compile(r"[\p{L}\p{M}]{2,}")  # than a letter: nearly every one is somebody's word
 _BETWEEN = regex.compile(r"[^\p{L}\p{N}]+")
 _SPACED = regex.compile(rf"\b(?:[\p{{L}}\p{{N}}]{_BETWEEN.pattern}){{{LEAST_SPACED - 1},}}[\p{{L}}\p{{N}}]\b")
 _JOINED = regex.compile(rf"\p{{L}}{{{LEAST_JOINED},}}")
@@ -40,14 +41,14 @@ def decodings(text: str, vocabulary: Set[str]) -> Iterator[str]:
     if unpacked != text:
         yield unpacked
     known = _known(unpacked, vocabulary)
-    for decode in (_rot13, _spread, lambda each, _: each[::-1]):
-        found = decode(unpacked, vocabulary)
+    spread = (_rot13(unpacked, vocabulary), _spread(unpacked, vocabulary))
+    for found in (codecs.encode(unpacked, "rot13"), unpacked[::-1], *spread):
         if found != unpacked and _known(found, vocabulary) >= known + LEAST_KNOWN:
             yield found
 
 
 def _known(text: str, vocabulary: Set[str]) -> int:
-    return sum(word in vocabulary for word in _WORD.findall(text.casefold()))
+    return sum(word in vocabulary for word in _LONGER.findall(text.casefold()))
 
 
 def _unpacked(text: str) -> str:

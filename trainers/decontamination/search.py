@@ -10,7 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
-from tunegate.harness.core.progress import Advance, Watch
+from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.text.encodings import decodings
@@ -27,7 +27,16 @@ from tunegate.trainers.decontamination.texts import (
     example_texts,
     prompt_templates,
 )
-from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, decided_by, may_be_near, nearest_first
+from tunegate.trainers.decontamination.thresholds import (
+    MOST_LIKENESS,
+    REVIEW,
+    Near,
+    Pairs,
+    Values,
+    decided_by,
+    may_be_near,
+    nearest_first,
+)
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
@@ -92,11 +101,9 @@ def _near(
     side = against[0].side
     with watch(f"Holding {len(texts)} texts of rows against {len(against)} {side}s of fixtures", len(texts)) as done:
         pairs = _candidates(texts, spelt, stripped, common, side, done)
-    meant = pairs.only(pairs.same_side)
-    left = {at: wording(texts[at].text).without(common).text for at in np.unique(meant.rows).tolist()}
-    cosine = np.zeros(len(pairs.rows), dtype=np.float32)
-    cosine[pairs.same_side] = _cosines(meant, left, [each.text for each in stripped], watch, vectors)
-    pairs = replace(pairs, cosine=cosine)
+    left = {at: wording(texts[at].text).without(common).text for at in np.unique(pairs.rows[pairs.same_side]).tolist()}
+    pairs = replace(pairs, cosine=_cosines(pairs, left, [each.text for each in stripped], watch, vectors))
+    pairs = replace(pairs, limit=_limits(against, spelt, stripped, common, watch, vectors)[pairs.eval_texts])
     wanted = np.flatnonzero(pairs.refused | pairs.reviewed)
     nearest = np.argsort(-pairs.likeness, kind="stable")[:NEAREST]
     return [
@@ -105,15 +112,35 @@ def _near(
     ]
 
 
+def _limits(
+    against: Sequence[EvalText],
+    spelt: Sequence[Wording],
+    stripped: Sequence[Wording],
+    common: Mapping[str, int],
+    watch: Watch,
+    vectors: Embed,
+) -> Values:
+    """From which likeness a row is reviewed, of each held-out text: as far as other cases come near to it."""
+    with quiet()("", len(against)) as done:
+        pairs = _candidates(against, spelt, stripped, common, against[0].side, done)
+    keys = np.array([each.case.key for each in against])
+    pairs = pairs.only(keys[pairs.rows] != keys[pairs.eval_texts])
+    texts = [each.text for each in stripped]
+    pairs = replace(pairs, cosine=_cosines(pairs, dict(enumerate(texts)), texts, watch, vectors))
+    limits: Values = np.full(len(against), REVIEW["likeness"], dtype=np.float32)
+    np.maximum.at(limits, pairs.eval_texts, np.minimum(pairs.likeness, MOST_LIKENESS))
+    return limits
+
+
 def _candidates(
-    texts: Sequence[ExampleText],
+    texts: Sequence[ExampleText] | Sequence[EvalText],
     spelt: Sequence[Wording],
     stripped: Sequence[Wording],
     common: Mapping[str, int],
     side: Side,
     done: Advance,
 ) -> Pairs:
-    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines yet."""
+    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines and limits yet."""
     measured, equals = EvalTexts(stripped), defaultdict(set)
     for at, each in enumerate(zip(spelt, stripped, strict=True)):
         for form in each:
@@ -133,15 +160,17 @@ def _candidates(
         row, text = np.nonzero(may_be_near(equal, scores, same))
         same_side = np.broadcast_to(same, equal.shape)
         values = (each[row, text] for each in (equal, same_side, scores.coverage, scores.letters, scores.words))
-        blocks.append((row + start, text, *values, np.zeros(len(row), dtype=np.float32)))
+        blocks.append((row + start, text, *values, *np.zeros((2, len(row)), dtype=np.float32)))
         done(len(whole))
     return Pairs(*(np.concatenate(each) for each in zip(*blocks, strict=True)))
 
 
 def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watch: Watch, vectors: Embed) -> Values:
-    """The cosine of each pair's embeddings, each different text embedded once, texts of like length together."""
+    """The cosine of each pair of one side, each different text embedded once, texts of like length together."""
+    every, pairs = pairs, pairs.only(pairs.same_side)
+    cosines = np.zeros(len(every.rows), dtype=np.float32)
     if not len(pairs.rows):
-        return pairs.cosine
+        return cosines
     lefts, rights = [rows[at] for at in pairs.rows.tolist()], [against[at] for at in pairs.eval_texts.tolist()]
     different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
     place = {text: at for at, text in enumerate(different)}
@@ -152,5 +181,5 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watc
             done(len(blocks[-1]))
     table = np.concatenate(blocks)
     products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
-    cosines: Values = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
+    cosines[every.same_side] = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
     return cosines

@@ -120,7 +120,8 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     found = {name: recall(planted, around, tasks, watch, vectors, name) for name in WRAPPINGS}
     false = {name: alarms(watch, vectors, name) for name in WRAPPINGS}
     yield "# Decontamination on planted leaks and innocent rows"
-    yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. docs/decontamination.md tells what these are."
+    limits = f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}"
+    yield f"{limits}. docs/decontamination.md tells what these are."
     yield "## Planted leaks: refused + reviewed, of all"
     yield (
         "In brackets Wilson's 95 % interval. The limits were chosen with the paraphrases in sight; the fresh ones were "

@@ -20,14 +20,13 @@ def test_the_parts_hold_the_chosen_intents_in_the_order_of_the_file(tmp_path):
 
 
 def test_a_case_is_compared_with_itself_over_draws_with_and_without_a_near_row():
-    nearest = np.array([[0.9, 0.5, 0.9], [0.5, 0.5, 0.9]], dtype=np.float32)
-    right = np.array([[1, 0, 1], [0, 1, 1]], dtype=np.float32)  # only the first case has both kinds of draw
+    nearest = np.array([[0.9, 0.5, 0.9], [0.5, 0.9, 0.9]], dtype=np.float32)
+    right = np.array([[1, 1, 1], [0, 1, 0]], dtype=np.float32)  # the third case has a near row in every draw
 
-    with np.errstate(invalid="ignore"):
-        least, share, compared, points, whole = effect_from(0.86, right, nearest)
+    least, share, compared, points, whole = effect_from(0.86, right, nearest)
 
-    assert (least, share, compared, whole) == ("0.86", "50.0 %", "1", "+16.7")
-    assert points.startswith("+100.0")
+    assert (least, share, compared, whole) == ("0.86", "66.7 %", "2", "+16.7")
+    assert points.startswith("+50.0")
 
 
 def test_the_committed_result_says_what_is_dropped_and_that_nobody_reads_it():

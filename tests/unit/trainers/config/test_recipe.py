@@ -56,7 +56,8 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
 
     assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
     assert set(effective) == {
-        "task", "model", "failing_rows", "private_data", "diagnosis", "decontaminate", "start", "method", "lora", "optim", "seed",
+        "task", "model", "failing_rows", "private_data", "diagnosis", "decontaminate", "start", "method", "lora",
+        "optim", "seed",
     }  # fmt: skip
     assert str(tmp_path) not in str(effective)
 

@@ -157,8 +157,8 @@ def report(folder: Path, watch: Watch) -> Iterator[str]:
         f"{DRAWS} draws of {ROWS} rows of each intent, a logistic regression on MiniLM's embeddings fitted on each, "
         f"and all {len(cases.texts)} cases of the test part asked: {percent(float(right.mean()))} right. Each case "
         "is compared with itself: draws in which a row of its intent reaches the likeness, beside draws of as many "
-        "rows in which none does. The last column is what such rows lend to the whole score, their honest share included: a "
-        "row that is like a case also teaches."
+        "rows in which none does. The last column is what such rows lend to the whole score, their honest share "
+        "included: a row that is like a case also teaches."
     )
     head = ["likeness from", "cases with such a row", "compared", "points for them", "points of the score"]
     yield table(head, [effect_from(least, right, nearest) for least in LIMITS])

@@ -55,7 +55,10 @@ class Decontaminated:
         """
         lines = list(render_refusal(self.pairs, self.found.rows, folder))
         if not lines and not self.rows:
-            lines = [f"decontaminate: expected a row that is no fixture, found none of {self.found.rows}"]
+            lines = [
+                f"decontaminate: expected a row that comes near to no fixture, found none of {self.found.rows}; "
+                "--report FILE.json lists every pair"
+            ]
         if lines:
             raise Refused("\n".join(lines))
 

@@ -326,7 +326,9 @@ def test_where_no_row_is_left_the_training_is_refused(tmp_path, monkeypatch):
     (tmp_path / "rows.jsonl").write_text(json.dumps(row("message a")))
     tasks = load_tasks(tmp_path)
 
-    with pytest.raises(Refused, match=r"decontaminate: expected a row that is no fixture, found none of 1"):
+    with pytest.raises(
+        Refused, match=r"decontaminate: expected a row that comes near to no fixture, found none of 1; --rep"
+    ):
         decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks).check()
 
 

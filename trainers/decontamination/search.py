@@ -156,9 +156,8 @@ def _candidates(
             for key in {form.key for form in forms} - {None}:
                 equal[at, list(equals.get(key, ()))] = True
         scores = measured.scores(short)
-        same = np.array([each.side == side for each in block])[:, None]
-        row, text = np.nonzero(may_be_near(equal, scores, same))
-        same_side = np.broadcast_to(same, equal.shape)
+        same_side = np.array([[each.side == side] * len(spelt) for each in block])
+        row, text = np.nonzero(may_be_near(equal, scores, same_side))
         values = (each[row, text] for each in (equal, same_side, scores.coverage, scores.letters, scores.words))
         blocks.append((row + start, text, *values, *np.zeros((2, len(row)), dtype=np.float32)))
         done(len(whole))

@@ -1,4 +1,4 @@
-"""The rows of the leak benchmark: copies of fixtures in five kinds, innocent rows, and what they are wrapped in."""
+"""The rows of the leak benchmark: copies of fixtures in six kinds, innocent rows, and what they are wrapped in."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from benchmarks.frame import made
 from benchmarks.gate_markdown import percent, table
-from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, innocent, leaks, tasks_as_they_were, wrap
+from benchmarks.leak_disguises import BULK, disguised, in_bulk
+from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, demo_tasks, innocent, leaks, tasks_as_they_were, wrap
 from benchmarks.leak_scale import scale
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
@@ -33,6 +34,7 @@ from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
 
 RESULT = Path(__file__).parent / "results/leaks.md"
+FOUND_OF_HIDDEN = 0.95  # of those in disguise, translations left aside
 SURE = ("exact", "white space and case", "edited numbers and names")
 FALSE_REFUSALS = 0.005
 
@@ -80,6 +82,21 @@ def recall(planted: Sequence[Planted], around: Sequence[Example], tasks: Sequenc
     return {kind: _found([worst.get(at) for at, each in enumerate(planted) if each.kind == kind]) for kind in KINDS}
 
 
+def hidden(around: Sequence[Example], watch: Watch, vectors: Embedded) -> dict[str, Found]:
+    """What is found of each kind of leak in disguise, planted among innocent rows."""
+    planted = disguised()
+    rows = [*(each.row for each in planted), *around]
+    worst = nearness(rows, search(rows, demo_tasks(), watch, vectors))
+    kinds = dict.fromkeys(each.kind for each in planted)
+    found = {kind: _found([worst.get(at) for at, each in enumerate(planted) if each.kind == kind]) for kind in kinds}
+    for fixtures in (1, 2):
+        rows, tasks = in_bulk(fixtures)
+        worst = nearness(rows, search(rows, tasks, watch, vectors))
+        name = f"{BULK} near copies where there {'is 1 fixture' if fixtures == 1 else 'are 2 fixtures'}"
+        found[name] = _found([worst.get(at) for at in range(len(rows))])
+    return found
+
+
 def alarms(watch: Watch, vectors: Embedded, wrapping: str) -> dict[str, Found]:
     """What is wrongly found among innocent rows, by where they come from."""
     counts: dict[str, Found] = {}
@@ -103,7 +120,8 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     found = {name: recall(planted, around, tasks, watch, vectors, name) for name in WRAPPINGS}
     false = {name: alarms(watch, vectors, name) for name in WRAPPINGS}
     yield "# Decontamination on planted leaks and innocent rows"
-    yield f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}. see docs/decontamination.md."
+    limits = f"Refused at {_limits(REFUSE)} or equal; reviewed at {_limits(REVIEW)}"
+    yield f"{limits}. docs/decontamination.md tells what these are."
     yield "## Planted leaks: refused + reviewed, of all"
     yield (
         "In brackets Wilson's 95 % interval. The limits were chosen with the paraphrases in sight; the fresh ones were "
@@ -112,6 +130,9 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     head = ["kind", "planted", *WRAPPINGS]
     yield table(head, ([kind, str(found["plain"][kind].rows), *(_share(found[name][kind]) for name in WRAPPINGS)]
                        for kind in KINDS))  # fmt: skip
+    yield "## Leaks in disguise: refused + reviewed, of all"
+    secret = hidden(around, watch, vectors)
+    yield table(["kind", "planted", "found"], ([kind, str(each.rows), _share(each)] for kind, each in secret.items()))
     yield "## Innocent rows: refused + reviewed"
     total = {name: sum(groups.values(), Found(0, 0, 0)) for name, groups in false.items()}
     lines = [[group, str(each.rows), *(_few(false[name][group]) for name in WRAPPINGS)]
@@ -120,6 +141,7 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
         ["rows", "how many", *WRAPPINGS], [*lines, ["all", str(total["plain"].rows), *map(_few, total.values())]]
     )
     yield from _promises(found, total)
+    yield _of_hidden(secret)
     if with_scale:
         yield "## Time and memory"
         yield from scale(watch)
@@ -148,11 +170,20 @@ def _few(found: Found) -> str:
 
 def _promises(found: Mapping[str, Mapping[str, Found]], total: Mapping[str, Found]) -> Iterator[str]:
     missed = [f"{kind}, {name}" for name, kinds in found.items() for kind in SURE
-              if kinds[kind].refused < kinds[kind].rows]  # fmt: skip
+              if kinds[kind].refused + kinds[kind].reviewed < kinds[kind].rows]  # fmt: skip
     loud = [name for name, each in total.items() if each.refused >= FALSE_REFUSALS * each.rows]
     yield (
-        f"Promised: exact, normalised and edited copies are all refused ({_kept(missed)}); under "
+        f"Promised: exact, normalised and edited copies are all refused or reviewed ({_kept(missed)}); under "
         f"{percent(FALSE_REFUSALS)} of innocent rows are refused ({_kept(loud)})."
+    )
+
+
+def _of_hidden(secret: Mapping[str, Found]) -> str:
+    every = sum((each for kind, each in secret.items() if kind != "translation"), Found(0, 0, 0))
+    caught = every.refused + every.reviewed
+    return (
+        f"Of {every.rows} leaks in disguise, translations left aside, {caught} are found "
+        f"({_kept([f'{caught}'] if caught < FOUND_OF_HIDDEN * every.rows else [])})."
     )
 
 

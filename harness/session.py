@@ -221,8 +221,8 @@ class Session:
             if self.options.against == BASELINE and answers_beside(each, fingerprint, self.selected):
                 if self.options.shards:
                     raise Refused(
-                        f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its baseline "
-                        "is of another engine, or cases are sealed; shard the base, too, and name its record: "
+                        f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its "
+                        "baseline is of another engine, or cases are sealed; shard the base, too, and name its record: "
                         "--against=RECORD.json"
                     )
                 is_adapter = each.fingerprint["subject"].get("adapter")

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,22 +16,29 @@ from tunegate.harness.baselines.lookup import matching
 from tunegate.harness.baselines.store import Baseline, digests
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
-from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_json
+from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
-from tunegate.harness.models.adapters import CONFIG, TRAINING, adapter_digest, load_adapter
+from tunegate.harness.models.adapters import CONFIG, DROPPED, TRAINING, adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, Local, load_base
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for
+from tunegate.trainers.data.private_data import (
+    find_private_data,
+    private_data_as_dict,
+    render_private_data,
+    settle_private_data,
+)
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
-from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
+from tunegate.trainers.decontamination.render import render_dropped
 from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work, restore
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
@@ -51,6 +58,7 @@ class Ready:
     tokens: Data
     validation: Data
     baselines: Sequence[Baseline]
+    clean: Decontaminated
     evidence: Mapping[str, Any]
 
     @property
@@ -98,8 +106,16 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     eligible = _eligibility(recipe, task, base, baselines, say)
     graded = ExampleReport(recipe, len(every), grade(every, task, watch), find_duplicates(every))
     _tell(graded, render_grades, say, report)
-    rows = settle(every, graded.grades, recipe)
-    decontamination = check_decontamination(rows, tasks, recipe.exemptions, watch, recipe.path.parent)
+    passing = settle(every, graded.grades, recipe)
+    private = find_private_data(passing, watch)
+    graded = replace(graded, private=private_data_as_dict(private, recipe))
+    _tell(graded, lambda _: render_private_data(private, recipe), say, report)
+    public = settle_private_data(passing, private, recipe)
+    clean = decontaminate(public, tasks, recipe.decontaminate, recipe.exemptions, watch)
+    rows = clean.rows
+    graded = replace(graded, near=clean.report(), left_out=len(passing) - len(rows))
+    _tell(graded, lambda _: render_dropped(clean.pairs, len(rows)), say, report)
+    clean.check(recipe.path.parent)
     tokens = tokenize_for(rows, base.tokenizer, recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, render_lengths, say, report)
@@ -109,11 +125,12 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     evidence = {
         "rows": files,
         "grading": graded.summary(),
-        "decontamination": decontamination,
+        "private_data": private_data_as_dict(private, recipe),
+        "decontamination": clean.evidence(),
         "validation": divided.as_dict(),
     }
     evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
-    return Ready(recipe, base, rows, *divided.apart(tokens), found, evidence)
+    return Ready(recipe, base, rows, *divided.apart(tokens), found, clean, evidence)
 
 
 def _tell(found: ExampleReport, lines: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
@@ -232,6 +249,8 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     with watch("Proving that the adapter loads and acts"):
         probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
+    if ready.clean.dropped:
+        write_atomically(adapter / DROPPED, ready.clean.dropped_file)
     record = _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)})
     write_json(adapter / TRAINING, stamped(record))
 

@@ -16,7 +16,7 @@ from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.prompts import CONSTRAINED, RUNGS
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import Example, read_examples
-from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.decontamination.normalize import normalise
 
 ROOT = ROOT / "benchmarks/ladder_tasks"
@@ -130,7 +130,7 @@ def test_there_are_eighty_varied_rows(task) -> None:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_rows_are_apart_from_the_fixtures(task) -> None:
-    assert check_decontamination(ROWS[task.name], TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    assert decontaminate(ROWS[task.name], TASKS).evidence()["pairs"] == {"refuse": 0, "review": 0}
     (unit,) = task.units
     held = [case.input for case in unit.cases] + [shot.input for shot in unit.shots]
     held += [case.context for case in unit.cases if case.context]

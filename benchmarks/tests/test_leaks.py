@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from benchmarks.leak_disguises import BULK, disguised
 from benchmarks.leak_rows import (
     BY_HAND,
     KINDS,
@@ -89,6 +90,22 @@ def test_exact_and_respaced_copies_are_refused_by_their_wording_alone(wrapping):
     assert "refuse" not in {worst.get(at) for at in range(len(planted), len(rows))}
 
 
+def test_disguised_leaks_are_many_and_of_every_kind():
+    planted = disguised()
+
+    assert len(planted) + 2 * BULK >= 200
+    assert min(Counter(each.kind for each in planted).values()) >= 10
+
+
+def test_every_disguise_but_a_translation_is_seen_through_by_the_wording_alone():
+    planted = [each for each in disguised() if each.kind != "translation"][::6]
+    rows = [each.row for each in planted]
+
+    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning))
+
+    assert [each.kind for at, each in enumerate(planted) if worst.get(at) != "refuse"] == []
+
+
 def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
     rows, tasks = generated(50)
 
@@ -100,5 +117,5 @@ def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
 def test_the_committed_result_keeps_its_promises():
     text = RESULT.read_text("utf-8")
 
-    assert text.count("(kept)") == 2
+    assert text.count("(kept)") == 3
     assert "BROKEN" not in text

@@ -26,7 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "constrained": ("llguidance",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),
-    "train": ("trl", "datasets"),
+    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum"),
     "units": ("pint",),
     "tensorboard": ("tensorboard",),
     "signing": ("model_signing",),

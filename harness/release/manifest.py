@@ -13,7 +13,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.adapters import CONFIG, DROPPED, TRAINING, WEIGHTS, adapter_digest, training_record
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
@@ -22,7 +22,8 @@ RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
 
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, PARITY, MANIFEST, SIGNATURE})
+    known = {*RELEASED, PARITY, DROPPED, MANIFEST, SIGNATURE}
+    return sorted(path.name for path in adapter.iterdir() if path.name not in known)
 
 
 def make_manifest(
@@ -30,7 +31,7 @@ def make_manifest(
 ) -> dict[str, Any]:
     """The manifest of an adapter, whose files have the `texts` where they are about to be written."""
     # with the digest of every other file, those that are about to be written among them: `verify` finds any change
-    names = [*RELEASED, *([PARITY] if PARITY in texts or (adapter / PARITY).exists() else [])]
+    names = [*RELEASED, *(name for name in (PARITY, DROPPED) if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
         "schema_version": 1,

@@ -22,7 +22,7 @@ from tunegate.harness.models.prompts import requests
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import read
 from tunegate.trainers.data.examples import Example, read_examples
-from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.decontamination.normalize import normalise
 
 TASKS = load_tasks(ROOT / "fixtures")
@@ -68,7 +68,7 @@ def test_the_references_are_as_many_as_they_should_be() -> None:
 
 @pytest.mark.real
 def test_no_row_repeats_a_fixture() -> None:
-    assert check_decontamination(ROWS, TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    assert decontaminate(ROWS, TASKS).evidence()["pairs"] == {"refuse": 0, "review": 0}
 
 
 def sentences(text: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import read_examples
-from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.decontamination.normalize import normalise
 
 TASKS = load_tasks(EXAMPLE / "fixtures")
@@ -125,7 +125,7 @@ def test_no_row_shares_a_sentence_with_a_case() -> None:
 
 @pytest.mark.real
 def test_no_row_repeats_a_case() -> None:
-    assert check_decontamination(ROWS, TASKS)["pairs"] == {"refuse": 0, "review": 0}
+    assert decontaminate(ROWS, TASKS).evidence()["pairs"] == {"refuse": 0, "review": 0}
 
 
 def test_the_recipe_names_all_rows_and_this_task() -> None:

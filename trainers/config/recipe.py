@@ -17,7 +17,7 @@ from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
 
-REFUSE, DROP = "refuse", "drop"
+REFUSE, DROP, KEEP, ASK = "refuse", "drop", "keep", "ask"
 SFT, DPO = "sft", "dpo"
 HEED = "heed"
 
@@ -64,6 +64,10 @@ _OPTIM = {
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
     "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
 }
+_DECONTAMINATE = {
+    "refuse": _key("what happens to rows that repeat a fixture", {"enum": [DROP, REFUSE]}),
+    "review": _key("what happens to rows that may be a fixture in other words", {"enum": [DROP, KEEP, ASK]}),
+}
 _DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
 RECIPE_SCHEMA = _mapping(
     {
@@ -81,6 +85,13 @@ RECIPE_SCHEMA = _mapping(
                 "description": 'refuse, drop, or {override: "the reason"}',
             },
         ),
+        "private_data": _key(
+            "what happens to rows that hold secrets or personal data",
+            {
+                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"override": _REASON}, required=["override"])],
+                "description": 'refuse, drop, or {override: "the reason"}',
+            },
+        ),
         "diagnosis": _key(
             "what happens where the task's diagnosis names another remedy than fine-tuning",
             {
@@ -88,6 +99,7 @@ RECIPE_SCHEMA = _mapping(
                 "description": 'heed, or {override: "the reason"}',
             },
         ),
+        "decontaminate": _key("what happens to rows that are too near to a fixture", _mapping(_DECONTAMINATE)),
         "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
         "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
@@ -134,6 +146,17 @@ class Optim:
 
 
 @dataclass(frozen=True, slots=True)
+class Decontaminate:
+    """What happens to rows that are too near to a fixture; each key is described in `RECIPE_SCHEMA`."""
+
+    # A row that was left out can make no score too good, and nobody has to read it: dropping is what costs neither
+    # honesty nor time. What it costs is rows, and how many is told before a step is taken.
+
+    refuse: str = DROP
+    review: str = DROP
+
+
+@dataclass(frozen=True, slots=True)
 class Dpo:
     """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
 
@@ -150,7 +173,9 @@ class Recipe:
     output: Path
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
+    private_data: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)
     exemptions: tuple[Exemption, ...] = ()
     start: Start | None = None
     method: str = SFT
@@ -173,7 +198,8 @@ class Recipe:
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
-            "diagnosis": self.diagnosis, "start": self.start and self.start.digest, "method": self.method, **only_dpo,
+            "private_data": self.private_data, "diagnosis": self.diagnosis, "decontaminate": asdict(self.decontaminate),
+            "start": self.start and self.start.digest, "method": self.method, **only_dpo,
             "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
         }  # fmt: skip
 
@@ -215,6 +241,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         given={**document.data, "lora": lora},
         output=place,
         start=start,
+        decontaminate=Decontaminate(**data.pop("decontaminate", {})),
         dpo=Dpo(**data.pop("dpo", {})),
         lora=Lora(**lora),
         optim=Optim(**data.pop("optim", {})),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,9 @@ class Lengths:
 class ExampleReport:
     """The grades, duplicates and lengths of a recipe's rows; lengths are None until the rows are tokenized.
 
-    `rejected` are the lengths of rejected answers, which only preferences have.
+    `rejected` are the lengths of rejected answers, which only preferences have. `private` is what was found of secrets
+    and personal data, `near` the pairs of rows and fixtures that decontamination found, once each was looked for;
+    `left_out` is how many rows were dropped for them.
     """
 
     recipe: Recipe
@@ -46,6 +48,9 @@ class ExampleReport:
     answers: Lengths | None = None
     rejected: Lengths | None = None
     cut: Sequence[Example] = field(default=())
+    private: Mapping[str, Any] | None = None
+    near: Mapping[str, Any] | None = None
+    left_out: int = 0
 
     @property
     def failed(self) -> int:
@@ -59,8 +64,8 @@ class ExampleReport:
 
     @property
     def trained(self) -> int:
-        """How many rows are left once failing ones are dropped; a validation split is put aside from these."""
-        return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0)
+        """How many rows are left once some are dropped; a validation split is put aside from these."""
+        return self.rows - (self.failed if self.recipe.failing_rows == DROP else 0) - self.left_out
 
     def as_dict(self) -> dict[str, Any]:
         """The file for machines: every failing row with every finding, every pair of duplicates."""
@@ -80,6 +85,8 @@ class ExampleReport:
             "failures": failures,
             "rejected_that_pass": [_place(row) for row in self.passing],
             "duplicates": pairs,
+            "private_data": self.private,
+            "near_fixtures": self.near,
             "longer_than_the_suites_allow": [_place(row) for row in self.cut],
             "warnings": list(self.warnings()),
         }
@@ -102,6 +109,7 @@ class ExampleReport:
             "failing_rows": self.recipe.failing_rows,
             "rejected_that_pass": len(self.passing),
             "longer_than_the_suites_allow": len(self.cut),
+            "left_out": self.left_out,
             "trained": self.trained,
             "tokens": {
                 name: each and {"least": each.least, "median": each.median, "most": each.most}

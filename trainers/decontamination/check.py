@@ -1,75 +1,113 @@
-"""Decontamination: the proof that the fixtures are held out: no training row repeats a fixture, edited or reworded.
+"""Decontamination: no row that is trained on repeats a fixture, edited or reworded; what comes too near is left out.
 
 Every text of every row is held against every text of every case; `thresholds` says what is too near.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import SequenceMatcher
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
 from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.exemptions import Exemption
+from tunegate.trainers.config.recipe import ASK, DROP, KEEP, Decontaminate
 from tunegate.trainers.data.examples import Example
-from tunegate.trainers.decontamination.normalize import normalise
+from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
 from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
 
-AROUND = 14  # words shown on each side of the common part
+
+@dataclass(frozen=True)
+class Decontaminated:
+    """What decontamination made of the rows: those that are left, and what became of every pair that came near."""
+
+    rows: Sequence[Example]
+    found: Comparison
+    pairs: Sequence[Settled]
+    exemptions: Sequence[Exemption]
+
+    @property
+    def dropped(self) -> list[Near]:
+        """The rows that were left out, each with what it comes nearest to."""
+        nearest: dict[tuple[str, int], Near] = {}
+        for near, outcome in self.pairs:
+            if outcome == "dropped":
+                nearest.setdefault(near.pair[:2], near)
+        return list(nearest.values())
+
+    @property
+    def dropped_file(self) -> str:
+        """The file of the rows that were left out, a line each: which row, which case, and why; no texts."""
+        return "".join(json.dumps(near.as_dict() | {"why": str(near)}) + "\n" for near in self.dropped)
+
+    def check(self, folder: Path = Path()) -> None:
+        """Refuse what the recipe would neither drop nor keep; exemptions are shown relative to its folder.
+
+        Raises:
+            Refused: rows that repeat a fixture, or may and are not exempted, each pair with its texts; or no row left.
+        """
+        lines = list(render_refusal(self.pairs, self.found.rows, folder))
+        if not lines and not self.rows:
+            lines = [
+                f"decontaminate: expected a row that comes near to no fixture, found none of {self.found.rows}; "
+                "--report FILE.json lists every pair"
+            ]
+        if lines:
+            raise Refused("\n".join(lines))
+
+    def evidence(self) -> dict[str, Any]:
+        """What was compared, how, what came near and what became of it, for the training record."""
+        found, dropped = self.found, self.dropped
+        return {
+            "rows": found.rows,
+            "row_texts": found.example_texts,
+            "fixture_texts": found.fixture_texts,
+            "common_phrases": found.common_phrases,
+            "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
+            "pairs": {"refuse": len(found.threshold("refuse")), "review": len(found.threshold("review"))},
+            "dropped": {
+                "refuse": sum(near.threshold == "refuse" for near in dropped),
+                "review": sum(near.threshold == "review" for near in dropped),
+                "sha256": text_digest(self.dropped_file) if dropped else None,
+            },
+            "kept": len({near.pair[:2] for near, outcome in self.pairs if outcome == "kept"}),
+            "exemptions": [
+                {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
+                for exemption in self.exemptions
+            ],
+            "nearest": [near.as_dict() for near in found.nearest],
+            "embedder": embedder_digest(),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Every pair, by the fixture that is repeated, for the report on the rows."""
+        return report_of_pairs(self.pairs)
 
 
-def side_by_side(row: str, fixture: str) -> tuple[str, str]:
-    """Both texts, on one line each, their longest common part between »«."""
-    left, right = row.split(), fixture.split()
-    matcher = SequenceMatcher(None, [normalise(word) for word in left], [normalise(word) for word in right], False)
-    common = matcher.find_longest_match()
-    return _shown(left, common.a, common.size), _shown(right, common.b, common.size)
-
-
-def _shown(words: Sequence[str], start: int, size: int) -> str:
-    end = start + size
-    before, after = words[max(0, start - AROUND) : start], words[end : end + AROUND]
-    middle = words[start:end]
-    if len(middle) > 2 * AROUND:
-        middle = [*middle[:AROUND], "...", *middle[-AROUND:]]
-    parts = ["..."] if start > AROUND else []
-    parts += before
-    parts += [f"»{' '.join(middle)}«"] if middle else []
-    parts += after
-    parts += ["..."] if end + AROUND < len(words) else []
-    return " ".join(parts)
-
-
-SHOWN = 10
-
-
-def check_decontamination(
+def decontaminate(
     rows: Sequence[Example],
     tasks: Sequence[Task],
+    policy: Decontaminate | None = None,
     exemptions: Sequence[Exemption] = (),
     watch: Watch | None = None,
-    folder: Path = Path(),
-) -> dict[str, Any]:
-    """Refuse rows that repeat a fixture, and rows that may, unless the recipe exempts the pair.
+) -> Decontaminated:
+    """Hold rows against fixtures, and leave out those that the recipe drops; `check` refuses the others.
 
     Args:
         rows: the rows to be trained on.
         tasks: every task whose fixtures are held out.
+        policy: what happens to rows that are too near.
         exemptions: the recipe's.
         watch: shows the comparison while it runs.
-        folder: the recipe's, to which exemptions are relative.
-
-    Returns:
-        What was compared, how, and what came near, for the training record.
 
     Raises:
-        Refused: rows that repeat a fixture, or may and are not exempted; each pair with its texts.
         AuthoringError: exemptions that exempt nothing.
         CouldNotRun: there is no embedding model here.
     """
@@ -78,60 +116,20 @@ def check_decontamination(
     # First, for an exemption that exempts nothing names a row that moved, or a text edited since somebody read it.
     check_exemptions(exemptions, found.pairs, {(row.file, row.line) for row in rows}, cases)
     exempted = {exemption.pair for exemption in exemptions}
-    open_pairs = [near for near in found.threshold("review") if near.pair not in exempted]
-    refused = found.threshold("refuse")
-    if refused or open_pairs:
-        raise Refused("\n".join([*_refusal(refused, len(rows)), *_to_review(open_pairs, folder)]))
-    return _evidence(found, exemptions)
+    pairs = [Settled(near, _outcome(near, policy or Decontaminate(), exempted)) for near in found.pairs]
+    gone = {near.pair[:2] for near, outcome in pairs if outcome == "dropped"}
+    # of a row that is left out for one fixture nothing more is asked
+    settled = [Settled(near, "dropped") if near.pair[:2] in gone else Settled(near, each) for near, each in pairs]
+    return Decontaminated([row for row in rows if (row.file, row.line) not in gone], found, settled, exemptions)
 
 
-def _refusal(pairs: Sequence[Near], rows: int) -> Iterator[str]:
-    if pairs:
-        # a row is told once, with the fixture that it is nearest to; reversed, so that the nearest is written last
-        leaks = {near.pair[:2]: near for near in reversed(pairs)}
-        yield (
-            f"{len(leaks)} of {rows} training rows repeat fixtures; a score on cases the model was trained on means "
-            "nothing. Delete these rows, or write them anew:"
-        )
-        yield from _listed(list(reversed(leaks.values())))
+_REVIEW: dict[str, Outcome] = {DROP: "dropped", KEEP: "kept", ASK: "asked"}
 
 
-def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
-    if pairs:
-        yield (
-            f"Training rows that may be fixtures in other words: {len(pairs)}. Read each pair: write the row anew or, "
-            "where it is innocent, add the pair to the recipe's exemptions with the reason:"
-        )
-        yield from _listed(pairs)
-        yield "exemptions:"
-        yield from (f"  {as_exemption(near, folder)}" for near in pairs[:SHOWN])
-
-
-def _listed(pairs: Sequence[Near]) -> Iterator[str]:
-    for near in pairs[:SHOWN]:
-        row, fixture = side_by_side(near.text, near.eval_text.text)
-        yield f"  {near.place} repeats {near.eval_text.case.key} ({near.eval_text.case.place}): {near}"
-        yield f"    row:     {row}"
-        yield f"    fixture: {fixture}"
-    if len(pairs) > SHOWN:
-        yield f"  and {len(pairs) - SHOWN} more"
-
-
-def _evidence(found: Comparison, exemptions: Sequence[Exemption]) -> dict[str, Any]:
-    return {
-        "rows": found.rows,
-        "row_texts": found.example_texts,
-        "fixture_texts": found.fixture_texts,
-        "common_phrases": found.common_phrases,
-        "thresholds": {"refuse": dict(REFUSE), "review": dict(REVIEW)},
-        "pairs": {"refuse": 0, "review": len(found.threshold("review"))},
-        "exemptions": [
-            {"row": exemption.row, "case": exemption.case, "reason": exemption.reason.strip()}
-            for exemption in exemptions
-        ],
-        "nearest": [near.as_dict() for near in found.nearest],
-        "embedder": embedder_digest(),
-    }
+def _outcome(near: Near, policy: Decontaminate, exempted: set[tuple[str, int, str]]) -> Outcome:
+    if near.threshold == "refuse":
+        return "dropped" if policy.refuse == DROP else "refused"
+    return "exempted" if near.pair in exempted else _REVIEW[policy.review]
 
 
 def check_exemptions(
@@ -163,9 +161,3 @@ def check_exemptions(
             problems.append(exemption.problem("", "a pair to be reviewed", "one that needs no exemption", "delete it"))
     if problems:
         raise AuthoringError(problems)
-
-
-def as_exemption(near: Near, folder: Path) -> str:
-    """The line that would exempt a pair in a recipe of this folder."""
-    row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
-    return f'- {{row: "{row}:{near.row.line}", case: {near.eval_text.case.key}, reason: "..."}}'

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import groupby
 
 import numpy as np
 
-from tunegate.harness.core.progress import Advance, Watch
+from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.embeddings import embed
 from tunegate.harness.fixtures.model import Task
+from tunegate.harness.text.encodings import decodings
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
 from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
 from tunegate.trainers.decontamination.texts import (
     SIDES,
     EvalText,
+    ExampleText,
     Side,
     common_phrases,
     eval_texts,
     example_texts,
     prompt_templates,
 )
-from tunegate.trainers.decontamination.thresholds import Near, Pairs, Values, decided_by, may_be_near, nearest_first
+from tunegate.trainers.decontamination.thresholds import (
+    MOST_LIKENESS,
+    REVIEW,
+    Near,
+    Pairs,
+    Values,
+    decided_by,
+    may_be_near,
+    nearest_first,
+)
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
@@ -50,16 +61,19 @@ class Comparison:
 
 
 def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
-    """Hold every text of the rows against every text of the cases, inputs and outputs apart."""
+    """Hold every text of the rows, and what it may stand for in disguise, against every text of the cases."""
     every, templates = eval_texts(tasks), prompt_templates(tasks)
-    texts = [(row, side, text) for row in rows for side, each in example_texts(row, templates).items() for text in each]
-    common = common_phrases(_by_row(texts), [wording(each.text) for each in every])
+    spelt = [wording(each.text) for each in every]
+    words = {word for each in spelt for word in each.plain}
+    plain = [each for row in rows for each in example_texts(row, templates)]
+    texts = [
+        text for each in plain for text in (each, *(replace(each, text=more) for more in decodings(each.text, words)))
+    ]
+    common = common_phrases(_by_row(texts), spelt)
     near: list[Near] = []
-    for side in SIDES:
-        mine = [(row, text) for row, its, text in texts if its == side]
+    for side in SIDES:  # apart: how rare a word is among inputs says nothing of answers
         against = [each for each in every if each.side == side]
-        if mine and against:
-            near += _near(mine, against, common, watch, vectors)
+        near += _near(texts, against, common, watch, vectors) if texts and against else ()
     found: dict[tuple[object, ...], Near] = {}
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
@@ -68,64 +82,94 @@ def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors
     return Comparison(len(rows), len(texts), len(every), len(common), beyond, tuple(nearest))
 
 
-def _by_row(texts: Iterable[tuple[Example, Side, str]]) -> list[list[str]]:
-    return [[text for _, _, text in each] for _, each in groupby(texts, key=lambda each: (each[0].file, each[0].line))]
+def _by_row(texts: Iterable[ExampleText]) -> list[list[str]]:
+    return [
+        [each.text for each in group] for _, group in groupby(texts, key=lambda each: (each.row.file, each.row.line))
+    ]
 
 
 def _near(
-    texts: Sequence[tuple[Example, str]],
+    texts: Sequence[ExampleText],
     against: Sequence[EvalText],
     common: Mapping[str, int],
     watch: Watch,
     vectors: Embed,
-) -> Iterator[Near]:
-    """The pairs of one side beyond a threshold, and the nearest of the others."""
+) -> list[Near]:
+    """The pairs with one side of the fixtures beyond a threshold, and the nearest of the others."""
     spelt = [wording(each.text) for each in against]
     stripped = [each.without(common) for each in spelt]
-    title = f"Holding {len(texts)} {against[0].side}s of rows against {len(against)} of the fixtures"
-    with watch(title, len(texts)) as done:
-        pairs = _candidates([text for _, text in texts], spelt, stripped, common, done)
-    left = {at: wording(texts[at][1]).without(common).text for at in np.unique(pairs.rows).tolist()}
+    side = against[0].side
+    with watch(f"Holding {len(texts)} texts of rows against {len(against)} {side}s of fixtures", len(texts)) as done:
+        pairs = _candidates(texts, spelt, stripped, common, side, done)
+    left = {at: wording(texts[at].text).without(common).text for at in np.unique(pairs.rows[pairs.same_side]).tolist()}
     pairs = replace(pairs, cosine=_cosines(pairs, left, [each.text for each in stripped], watch, vectors))
+    pairs = replace(pairs, limit=_limits(against, spelt, stripped, common, watch, vectors)[pairs.eval_texts])
     wanted = np.flatnonzero(pairs.refused | pairs.reviewed)
-    for at in dict.fromkeys([*wanted.tolist(), *np.argsort(-pairs.likeness, kind="stable")[:NEAREST].tolist()]):
-        row, text = texts[pairs.rows[at]]
-        yield Near(row, against[pairs.eval_texts[at]], text, *decided_by(pairs, at), pairs.values(at))
+    nearest = np.argsort(-pairs.likeness, kind="stable")[:NEAREST]
+    return [
+        Near(texts[pairs.rows[at]], against[pairs.eval_texts[at]], *decided_by(pairs, at), pairs.values(at))
+        for at in dict.fromkeys([*wanted.tolist(), *nearest.tolist()])
+    ]
 
 
-def _candidates(
-    texts: Sequence[str],
+def _limits(
+    against: Sequence[EvalText],
     spelt: Sequence[Wording],
     stripped: Sequence[Wording],
     common: Mapping[str, int],
+    watch: Watch,
+    vectors: Embed,
+) -> Values:
+    """From which likeness a row is reviewed, of each held-out text: as far as other cases come near to it."""
+    with quiet()("", len(against)) as done:
+        pairs = _candidates(against, spelt, stripped, common, against[0].side, done)
+    keys = np.array([each.case.key for each in against])
+    pairs = pairs.only(keys[pairs.rows] != keys[pairs.eval_texts])
+    texts = [each.text for each in stripped]
+    pairs = replace(pairs, cosine=_cosines(pairs, dict(enumerate(texts)), texts, watch, vectors))
+    limits: Values = np.full(len(against), REVIEW["likeness"], dtype=np.float32)
+    np.maximum.at(limits, pairs.eval_texts, np.minimum(pairs.likeness, MOST_LIKENESS))
+    return limits
+
+
+def _candidates(
+    texts: Sequence[ExampleText] | Sequence[EvalText],
+    spelt: Sequence[Wording],
+    stripped: Sequence[Wording],
+    common: Mapping[str, int],
+    side: Side,
     done: Advance,
 ) -> Pairs:
-    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines yet."""
+    """The pairs that may be near, in blocks, so that memory does not grow with the rows; no cosines and limits yet."""
     measured, equals = EvalTexts(stripped), defaultdict(set)
     for at, each in enumerate(zip(spelt, stripped, strict=True)):
         for form in each:
             equals[form.key].add(at)
     blocks = []
     for start in range(0, len(texts), BLOCK):
+        block = texts[start : start + BLOCK]
         # equal is looked for with the common phrases as well, as a text may be made of them alone
-        whole = [wording(text) for text in texts[start : start + BLOCK]]
+        whole = [wording(each.text) for each in block]
         short = [each.without(common) for each in whole]
         equal = np.zeros((len(whole), len(spelt)), dtype=bool)
         for at, forms in enumerate(zip(whole, short, strict=True)):
             for key in {form.key for form in forms} - {None}:
                 equal[at, list(equals.get(key, ()))] = True
         scores = measured.scores(short)
-        row, text = np.nonzero(may_be_near(equal, scores))
-        values = (each[row, text] for each in (equal, scores.coverage, scores.letters, scores.words))
-        blocks.append((row + start, text, *values, np.zeros(len(row), dtype=np.float32)))
+        same_side = np.array([[each.side == side] * len(spelt) for each in block])
+        row, text = np.nonzero(may_be_near(equal, scores, same_side))
+        values = (each[row, text] for each in (equal, same_side, scores.coverage, scores.letters, scores.words))
+        blocks.append((row + start, text, *values, *np.zeros((2, len(row)), dtype=np.float32)))
         done(len(whole))
     return Pairs(*(np.concatenate(each) for each in zip(*blocks, strict=True)))
 
 
 def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watch: Watch, vectors: Embed) -> Values:
-    """The cosine of each pair's embeddings, each different text embedded once, texts of like length together."""
+    """The cosine of each pair of one side, each different text embedded once, texts of like length together."""
+    every, pairs = pairs, pairs.only(pairs.same_side)
+    cosines = np.zeros(len(every.rows), dtype=np.float32)
     if not len(pairs.rows):
-        return pairs.cosine
+        return cosines
     lefts, rights = [rows[at] for at in pairs.rows.tolist()], [against[at] for at in pairs.eval_texts.tolist()]
     different = sorted({*lefts, *rights}, key=lambda text: (len(text), text))
     place = {text: at for at, text in enumerate(different)}
@@ -136,5 +180,5 @@ def _cosines(pairs: Pairs, rows: Mapping[int, str], against: Sequence[str], watc
             done(len(blocks[-1]))
     table = np.concatenate(blocks)
     products = table[[place[text] for text in lefts]] * table[[place[text] for text in rights]]
-    cosines: Values = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
+    cosines[every.same_side] = np.clip(products.sum(axis=1, dtype=np.float32), 0, 1)
     return cosines

@@ -1,4 +1,7 @@
-"""Which texts are compared: a case's input, context and long answers with a row's turns and long answers."""
+"""Which texts are compared: a case's input, context and long answers with a row's turns and long answers.
+
+Every one of a case with every one of a row: a leak may put an answer into an input, or an input into an answer.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,18 @@ from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, n
 
 Side = Literal["input", "output"]
 LONG = 8  # words; shorter answers may come from a closed set, which every row shares with the fixtures
-CLOSED = 3  # cases: an answer or a passage that so many share is no single case's
 SIDES: tuple[Side, ...] = ("input", "output")
+CLOSED = 3  # cases: an answer or a passage that so many share is no single case's
 
 
 @dataclass(frozen=True, slots=True)
 class EvalText:
-    """A text of a case that no row may repeat."""
+    """A text of a case that no row may repeat; that of a sealed one is shown to nobody."""
 
     text: str
     case: Case
     side: Side
+    sealed: bool = False
 
 
 def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
@@ -40,7 +44,7 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
     others: dict[tuple[Side, str], list[EvalText]] = defaultdict(list)
     for unit in sorted((unit for task in tasks for unit in task.units), key=lambda unit: unit.suite == "cost"):
         for case in unit.cases:
-            inputs.setdefault(("input", normalise(case.text)), EvalText(case.text, case, "input"))
+            inputs.setdefault(("input", normalise(case.text)), EvalText(case.text, case, "input", unit.sealed))
             for each in _others(unit, case):
                 others[each.side, normalise(each.text)].append(each)
     # never so with inputs: an input that many cases share is a fixture all the same
@@ -50,25 +54,49 @@ def eval_texts(tasks: Iterable[Task]) -> list[EvalText]:
 
 def _others(unit: Unit, case: Case) -> Iterator[EvalText]:
     if case.context:
-        yield EvalText(case.context, case, "input")
+        yield EvalText(case.context, case, "input", unit.sealed)
     for role, text in case.turns if case.earlier else ():
         if _is_long(text):  # a short one, `yes please`, is no single case's
-            yield EvalText(text, case, "input" if role == USER else "output")
+            yield EvalText(text, case, "input" if role == USER else "output", unit.sealed)
     for text in dict.fromkeys([*_strings(case.expect), *unit.texts(case)]):
         if _is_long(text):
-            yield EvalText(text, case, "output")
+            yield EvalText(text, case, "output", unit.sealed)
 
 
-def example_texts(row: Example, prompts: Iterable[Prompt]) -> dict[Side, list[str]]:
-    """The texts of a row by side, without the templates that the suites wrap round an input."""
+@dataclass(frozen=True, slots=True)
+class ExampleText:
+    """A text of a row: of what is asked, of what is answered, or, without a side, of several turns."""
+
+    text: str
+    row: Example
+    side: Side | None
+
+
+def example_texts(row: Example, prompts: Iterable[Prompt]) -> list[ExampleText]:
+    """The texts of a row, each once, without the templates that the suites wrap round an input."""
     # A template that all share makes texts alike that are not: unrelated ones then reach a coverage of .62.
     turns = [(role, text if role == ASSISTANT else _unwrapped(text, prompts)) for role, text in row.messages]
-    whole = row.input if row.unit else "\n".join(text for role, text in turns if role != "system")
+    whole = row.input if row.unit else _joined(turns, USER, ASSISTANT)
     asked = [whole, *(text for role, text in turns if role != ASSISTANT)]
     # a rejected answer is trained on as well: dpo moves away from it, and so shows it
     said = [row.output, row.rejected or "", *(text for role, text in turns if role == ASSISTANT)]
     answers = [text for answer in said for text in _answers(answer) if _is_long(text)]
-    return {"input": list(dict.fromkeys(filter(None, asked))), "output": list(dict.fromkeys(answers))}
+    found = {text: ExampleText(text, row, None) for text in _across_turns(turns, row.output)}
+    found |= {text: ExampleText(text, row, "output") for text in answers}
+    found |= {text: ExampleText(text, row, "input") for text in asked if text}
+    return list(found.values())
+
+
+def _across_turns(turns: Sequence[tuple[str, str]], output: str) -> Iterator[str]:
+    """What stands in several turns, joined: all that the user says, all that is answered, and both."""
+    every = [*turns, (ASSISTANT, output)]
+    for roles in ((USER,), (ASSISTANT,), (USER, ASSISTANT)):
+        if sum(role in roles for role, _ in every) > 1:
+            yield _joined(every, *roles)
+
+
+def _joined(turns: Iterable[tuple[str, str]], *roles: str) -> str:
+    return "\n".join(text for role, text in turns if role in roles)
 
 
 def prompt_templates(tasks: Iterable[Task]) -> list[Prompt]:
@@ -139,10 +167,10 @@ def common_phrases(rows: Iterable[Sequence[str]], eval_texts: Sequence[Wording])
 
 
 def _particular(eval_texts: Sequence[Wording]) -> set[int]:
-    """The phrases that at most two held-out texts hold, unless that is half of them."""
+    """The phrases that at most two held-out texts hold."""
     runs = [hash(run) for text in eval_texts for run in set(text.masked_runs)]
     values, numbers = np.unique(np.array(runs, dtype=np.int64), return_counts=True)
-    return set(values[(numbers <= PARTICULAR) & (2 * numbers < len(eval_texts))].tolist())
+    return set(values[numbers <= PARTICULAR].tolist())
 
 
 def _spelt(rows: Iterable[Sequence[str]], hashes: Iterable[int]) -> Iterable[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.training import Place, refuses
 from tests.support.units import write_unit
-from tunegate.harness.core.files import digest
+from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.resolve import identify, template_digest
 
@@ -111,8 +111,66 @@ def test_an_unknown_task_is_refused(place):
     refuses(place, "recipe.yaml: task 'desks': expected one of desk")
 
 
-def test_a_row_that_repeats_a_fixture_is_refused(place):
+def with_a_copy(place: Place) -> Place:
+    """A place whose row 23 repeats a fixture."""
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "MESSAGE a!", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+    return place
+
+
+def test_a_row_that_repeats_a_fixture_is_left_out_and_named(place):
+    with_a_copy(place).recipe(optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train("--report", "rows.json")
+
+    assert result.exit_code == 0, result.output
+    assert "  1 row that repeats a fixture: dropped\n  rows left: 22; --report FILE.json lists" in result.output
+    record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
+    assert (record["grading"]["left_out"], record["grading"]["trained"]) == (1, 22)
+    assert record["decontamination"]["dropped"]["sha256"] == file_digest(place.path / "adapter/dropped.jsonl")
+    assert json.loads(place.read("adapter/dropped.jsonl"))["row"] == "rows.jsonl:23"
+    assert [case["case"] for case in report["near_fixtures"]["cases"]] == ["desk/triage/a"]
+
+
+def with_an_address(place: Place) -> Place:
+    """A place whose row 23 holds somebody's address."""
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "Mail ann.lee@gmail.com, please.", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+    return place
+
+
+def test_a_row_with_somebodys_address_is_refused(place):
+    refuses(
+        with_an_address(place),
+        "Training rows with secrets or personal data: 1; a model may recite them.",
+        "rows.jsonl:23: e-mail address (an..., 17 characters)",
+    )
+
+
+def test_a_row_with_somebodys_address_is_dropped_where_the_recipe_says_so(place):
+    with_an_address(place).recipe(private_data="drop", optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train("--report", "rows.json")
+
+    assert result.exit_code == 0, result.output
+    record, report = (json.loads(place.read(name)) for name in ("adapter/training.json", "rows.json"))
+    found = {"policy": "drop", "rows": 1, "found": [{"row": "rows.jsonl:23", "kind": "e-mail address"}]}
+    assert record["private_data"] == report["private_data"] == found
+    assert (record["grading"]["left_out"], record["grading"]["trained"]) == (1, 22)
+    assert "ann.lee" not in place.read("adapter/training.json") + place.read("rows.json") + result.output
+
+
+def test_the_report_has_the_pairs_also_where_they_refuse_the_training(place):
+    with_a_copy(place).recipe(decontaminate={"refuse": "refuse"})
+
+    assert place.train("--report", "rows.json").exit_code == 4
+    (case,) = json.loads(place.read("rows.json"))["near_fixtures"]["cases"]
+    assert [(row["row"], row["outcome"]) for row in case["rows"]] == [("rows.jsonl:23", "refused")]
+
+
+def test_a_row_that_repeats_a_fixture_is_refused_where_the_recipe_says_so(place):
     (place.path / "rows.jsonl").write_text('{"input": "MESSAGE a!", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+    place.recipe(decontaminate={"refuse": "refuse"})
 
     refuses(
         place,
@@ -257,7 +315,9 @@ def test_only_our_own_progress_is_printed(trained):
         GRADING,
         "  done in N s",
         "  triage: 22 rows, all pass; not scored: which values are right",
-        "Holding 22 inputs of rows against 2 of the fixtures: 22",
+        "Looking for secrets and personal data: 22",
+        "  done in N s",
+        "Holding 44 texts of rows against 2 inputs of fixtures: 44",
         "  done in N s",
         "  tokens a row: 81 to 84, median 82; of its answer: 22 to 24, median 23",
         "  warning: 22 rows are few: a few hundred to a few thousand good ones are what a small LoRA needs",
@@ -343,7 +403,10 @@ def test_the_effective_values_come_first(place, options):
         "  task  desk  the task whose units the rows name: a folder of the fixtures",
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
+        "  private_data  refuse  what happens to rows that hold secrets or personal data (default)",
         "  diagnosis  heed  what happens where the task's diagnosis names another remedy than fine-tuning (default)",
+        "  decontaminate.refuse  drop  what happens to rows that repeat a fixture (default)",
+        "  decontaminate.review  drop  what happens to rows that may be a fixture in other words (default)",
         "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
         "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
         "  lora.r  4  rank: the size of the adapter",

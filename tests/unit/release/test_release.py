@@ -227,6 +227,42 @@ def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
     assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
 
 
+def test_the_model_card_tells_of_rows_that_came_near_to_fixtures_and_of_private_data(desk):
+    clean = {"dropped": {"refuse": 2, "review": 5, "sha256": "ab" * 32}, "kept": 1}
+    private = {"policy": {"override": "a made-up *key*"}, "rows": 1}
+    adapter = desk.adapter(decontamination=clean, private_data=private)
+    (adapter / "dropped.jsonl").write_text("{}\n")
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert (
+        "42 rows, none of which repeats a fixture (7 that came too near to one were left out: `dropped.jsonl` names "
+        "them); 1 that may be one in other words was kept, as the recipe says; method sft"
+    ) in body
+    assert "**Trained on secrets or personal data**, in 1 row: a made-up \\*key\\*\n" in body
+
+
+def test_the_file_of_dropped_rows_is_released_with_the_adapter_and_verified(desk):
+    adapter = desk.adapter()
+    (adapter / "dropped.jsonl").write_text("{}\n")
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    assert any(line.startswith("dropped.jsonl: ") for line in verify_release(adapter))
+
+    (adapter / "dropped.jsonl").unlink()
+
+    with pytest.raises(Refused, match=r"found dropped\.jsonl changed or gone"):
+        verify_release(adapter)
+
+
+def test_a_file_of_dropped_rows_that_came_after_the_release_is_refused(desk):
+    adapter = desk.adapter()
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    (adapter / "dropped.jsonl").write_text("{}\n")
+
+    with pytest.raises(Refused, match="its manifest says another files"):
+        verify_release(adapter)
+
+
 ROWS = {"file": "rows.jsonl"}
 
 

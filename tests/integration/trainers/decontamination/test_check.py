@@ -1,19 +1,34 @@
 from __future__ import annotations
 
+import base64
+import codecs
 import json
 
 import pytest
 
 from tests.support.units import write_unit
 from tunegate.harness.core.errors import AuthoringError, Refused
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.trainers.config.recipe import read_recipe
+from tunegate.trainers.config.recipe import Decontaminate, read_recipe
 from tunegate.trainers.data.examples import read_examples
-from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.decontamination.check import decontaminate
+from tunegate.trainers.decontamination.render import render_dropped
 
 SYSTEM = "You sort the messages that customers send to a company that mends boilers, radiators and heat pumps."
 SAYS = "The scaffolding goes up on Wednesday morning, and Dan will swap the flue on Friday."
 INPUT = "My boiler drips: what now?"
+ASKED = "The landlord wants the flue moved before the painters come: who pays for that, and when?"
+
+
+STRICT = Decontaminate(refuse="refuse", review="ask")
+
+
+def check_decontamination(rows, tasks):
+    """What goes into the record of rows that nothing may be dropped of."""
+    found = decontaminate(rows, tasks, STRICT)
+    found.check()
+    return found.evidence()
 
 
 def user(text):
@@ -58,6 +73,28 @@ def test_a_sealed_case_is_held_out_too(check):
         check({"input": "the radiator clanks", "output": "{}"})
 
 
+def test_of_a_sealed_case_no_text_is_shown(check):
+    with pytest.raises(Refused) as refused:
+        check({"input": "the radiator clanks", "output": "{}"})
+
+    assert "rows.jsonl:1 repeats desk/hidden/drip (desk/hidden.yaml:1): the same text" in str(refused.value)
+    assert "radiator" not in str(refused.value).lower()
+
+
+def test_of_a_sealed_conversation_no_turn_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_unit(tmp_path, ["a"])
+    case = {"id": "kettle", "input": TALK, "expect": {"product": "boiler"}}
+    write_unit(tmp_path, [], name="hidden", sealed=True, cases=[case])
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"unit": "triage", "input": FIRST.upper(), "output": "{}"}))
+    tasks = load_tasks(tmp_path)
+
+    with pytest.raises(Refused, match="repeats desk/hidden/kettle") as refused:
+        check_decontamination(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+    assert "cellar" not in str(refused.value).lower()
+
+
 def test_a_context_is_held_out_too(check):
     with pytest.raises(Refused, match=r"rows\.jsonl:1 repeats desk/triage/thanks"):
         check({"input": "Page 3: bleed it!", "output": "{}"})
@@ -81,6 +118,48 @@ def test_innocent_rows_that_share_prompt_and_short_answers_pass(check):
     assert (found["rows"], found["pairs"]) == (20, {"refuse": 0, "review": 0})
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"input": f"What is wanted here? {SAYS}", "output": "{}"},
+        {"input": "Say it.", "output": f"They wrote: {ASKED}"},
+        {"input": "Say it.", "output": json.dumps({"note": ASKED})},
+        {"input": "Say it.", "output": "{}", "rejected": ASKED},
+        {"messages": [user("Hello."), assistant(ASKED), user("And?"), assistant("{}")]},
+        {"messages": [{"role": "system", "content": ASKED}, user("Hello."), assistant("{}")]},
+        {"messages": [user(ASKED[:40]), assistant("Go on."), user(ASKED[40:]), assistant("{}")]},
+        {"messages": [user(ASKED[:40]), assistant(ASKED[40:])]},
+        {"input": base64.b64encode(ASKED.encode()).decode(), "output": "{}"},
+        {"input": "Read this.", "output": ASKED.encode().hex()},
+        {"input": codecs.encode(ASKED, "rot13"), "output": "{}"},
+        {"input": " ".join(ASKED), "output": "{}"},
+        {"input": "\u200b".join(ASKED), "output": "{}"},
+        {"input": ASKED.translate(str.maketrans("aeop", "\u0430\u0435\u043e\u0440")), "output": "{}"},
+    ],
+    ids=["answer asked", "input answered", "in JSON", "rejected", "answered before", "system", "over turns",
+         "over input and answer", "base64", "hex", "rot13", "spaced", "no width", "look-alikes"],
+)  # fmt: skip
+def test_a_copy_is_found_wherever_and_however_it_stands(tmp_path, line):
+    case = {"id": "flue", "input": ASKED, "expect": {"says": SAYS}}
+    write_unit(tmp_path, [], cases=[case], check={"schema": {"type": "object"}})
+    (tmp_path / "rows.jsonl").write_text(json.dumps(({} if "messages" in line else {"unit": "triage"}) | line))
+    tasks = load_tasks(tmp_path)
+
+    with pytest.raises(Refused, match=r"rows\.jsonl:1 repeats desk/triage/flue"):
+        check_decontamination(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks)
+
+
+@pytest.mark.parametrize("fixtures", [1, 2])
+def test_few_fixtures_hide_no_copies_in_bulk(tmp_path, fixtures):
+    cases = [{"id": f"c{n}", "input": f"{ASKED} Ticket {n}.", "expect": {"product": "boiler"}} for n in range(fixtures)]
+    write_unit(tmp_path, [], cases=cases)
+    lines = [{"unit": "triage", "input": f"{ASKED} Ticket {n}.", "output": str(n)} for n in range(7, 36)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tasks = load_tasks(tmp_path)
+
+    assert len(decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks).dropped) == 29
+
+
 def test_signs_alone_are_compared_as_they_are(check):
     assert check({"input": "👎", "output": "{}"})["nearest"] == []
     with pytest.raises(Refused, match="repeats desk/triage/thanks"):
@@ -88,7 +167,7 @@ def test_signs_alone_are_compared_as_they_are(check):
 
 
 def test_only_the_first_few_are_listed(check):
-    with pytest.raises(Refused, match=r"^12 of 12 .*(\n  .*){30}\n  and 2 more$"):
+    with pytest.raises(Refused, match=r"^12 of 12 .*(\n  .*){30}\n  and 2 more; --report FILE.json lists them all$"):
         check(*({"input": INPUT, "output": str(n)} for n in range(12)))
 
 
@@ -142,10 +221,13 @@ def sold(tmp_path, monkeypatch):
     def sold(*lines, exemptions=()):
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         head = {"version": 1, "task": "desk", "rows": ["../rows.jsonl"], "output": "out", "exemptions": exemptions}
+        head["decontaminate"] = {"refuse": "refuse", "review": "ask"}
         recipe.write_text(json.dumps(head, indent=1))
         read = read_recipe(recipe)
         rows = read_examples(read.rows, tasks[0])
-        return check_decontamination(rows, tasks, read.exemptions, folder=recipe.parent)
+        found = decontaminate(rows, tasks, read.decontaminate, read.exemptions)
+        found.check(recipe.parent)
+        return found.evidence()
 
     return sold
 
@@ -183,6 +265,71 @@ def test_a_reworded_copy_is_refused_until_its_exemption_is_signed(sold):
     assert record["pairs"] == {"refuse": 0, "review": 1}
     assert record["nearest"][0]["case"] == "desk/triage/sold"
     assert len(record["embedder"]) == 64
+
+
+def near_rows(tmp_path, **policy):
+    """What becomes of an innocent row, a copy, and a copy in other words of the same fixture."""
+    write_unit(tmp_path, [], cases=[{"id": "sold", "input": SOLD, "expect": {"product": "boiler"}}])
+    texts = ["The landing is cold.", SOLD.replace("next month", "April"), REWORDED]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row(text)) + "\n" for text in texts))
+    tasks = load_tasks(tmp_path)
+    return decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks, Decontaminate(**policy))
+
+
+def test_rows_that_come_too_near_are_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    found = near_rows(tmp_path)
+    found.check()
+
+    assert [each.input for each in found.rows] == ["The landing is cold."]
+    dropped = found.evidence()["dropped"]
+    assert (dropped["refuse"], dropped["review"], dropped["sha256"]) == (1, 1, text_digest(found.dropped_file))
+    lines = [json.loads(line) for line in found.dropped_file.splitlines()]
+    assert [(line["row"], line["case"], line["threshold"]) for line in lines] == [
+        ("rows.jsonl:2", "desk/triage/sold", "refuse"),
+        ("rows.jsonl:3", "desk/triage/sold", "review"),
+    ]
+    assert "CarePlan" not in found.dropped_file
+
+
+def test_rows_that_may_be_a_fixture_are_kept_where_the_recipe_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    found = near_rows(tmp_path, review="keep")
+    found.check()
+
+    assert [each.line for each in found.rows] == [1, 3]
+    assert (found.evidence()["kept"], found.evidence()["dropped"]["review"]) == (1, 0)
+    assert list(render_dropped(found.pairs, len(found.rows))) == [
+        "  1 row that repeats a fixture: dropped",
+        "  1 row that may be a fixture in other words: kept",
+        "  rows left: 2; --report FILE.json lists every pair",
+    ]
+
+
+def test_the_report_holds_every_pair_by_its_case_also_of_what_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    (case,) = near_rows(tmp_path, refuse="refuse", review="ask").report()["cases"]
+
+    assert (case["case"], case["fixture"], case["sealed"]) == ("desk/triage/sold", "desk/triage.yaml:1", False)
+    assert [(each["row"], each["outcome"]) for each in case["rows"]] == [
+        ("rows.jsonl:2", "refused"), ("rows.jsonl:3", "asked"),
+    ]  # fmt: skip
+    assert case["rows"][1]["row_text"] == REWORDED
+
+
+def test_where_no_row_is_left_the_training_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_unit(tmp_path, ["a"])
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row("message a")))
+    tasks = load_tasks(tmp_path)
+
+    with pytest.raises(
+        Refused, match=r"decontaminate: expected a row that comes near to no fixture, found none of 1; --rep"
+    ):
+        decontaminate(read_examples([tmp_path / "rows.jsonl"], tasks[0]), tasks).check()
 
 
 PAIR = {"row": "../rows.jsonl:1", "case": "desk/triage/sold"}

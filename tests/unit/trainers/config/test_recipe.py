@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.recipe import RECIPE_SCHEMA, Lora, Optim, read_recipe
+from tunegate.trainers.config.recipe import RECIPE_SCHEMA, Decontaminate, Lora, Optim, read_recipe
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 
@@ -37,6 +37,7 @@ def test_a_short_recipe_has_the_documented_defaults(write, tmp_path):
         Lora(16, 32, 0.0, "all-linear"),
         Optim(2e-4, 3, 8, 0.0, 0.05, "cosine", 1024),
     )
+    assert recipe.decontaminate == Decontaminate("drop", "drop")
     assert recipe.rows == (tmp_path / "rows.jsonl",)
     assert recipe.output == tmp_path / "out/desk"
 
@@ -54,7 +55,10 @@ def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
     assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
-    assert set(effective) == {"task", "model", "failing_rows", "diagnosis", "start", "method", "lora", "optim", "seed"}
+    assert set(effective) == {
+        "task", "model", "failing_rows", "private_data", "diagnosis", "decontaminate", "start", "method", "lora",
+        "optim", "seed",
+    }  # fmt: skip
     assert str(tmp_path) not in str(effective)
 
 
@@ -84,6 +88,15 @@ def test_what_only_dpo_has_is_named_only_there(write):
             'recipe.yaml:5: failing_rows: expected refuse, drop, or {override: "the reason"}, found',
         ),
         ("failing_rows: {override: ' '}", "recipe.yaml:5: failing_rows: expected refuse, drop, or {override:"),
+        (
+            "decontaminate: {refuse: keep}",
+            "recipe.yaml:5: decontaminate.refuse: expected one of drop, refuse, found 'keep'",
+        ),
+        (
+            "decontaminate: {review: refuse}",
+            "recipe.yaml:5: decontaminate.review: expected one of drop, keep, ask, found 'refuse'",
+        ),
+        ("decontaminate: drop", "recipe.yaml:5: decontaminate: expected a mapping, found 'drop'"),
         ("lora: {r: 0}", "recipe.yaml:5: lora.r: expected a whole number from 1, found 0"),
         ("lora: {target: all-linaer}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found"),
         ("lora: {target: []}", "recipe.yaml:5: lora.target: expected all-linear, or a list of modules, found []"),

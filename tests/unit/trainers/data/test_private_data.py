@@ -1,0 +1,108 @@
+"""Secrets and personal data in rows."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import quiet
+from tunegate.trainers.config.recipe import DROP, Recipe
+from tunegate.trainers.data.examples import Example
+from tunegate.trainers.data.private_data import find_private_data, render_private_data, settle_private_data
+
+KEY = "AKIA" + "QYLPMN5HHHFPZAM2"  # in two, so that no scanner takes this file for a leak
+PLANTED = {
+    "AWS Access Key": f"It says {KEY} on the page.",
+    "GitHub Token": "Use ghp" + "_" + "a1B2" * 9,
+    "Hugging Face token": "hf" + "_" + "Ab1x" * 9,
+    "Anthropic API key": "sk-" + "ant-api03-" + "Ab1x" * 9,
+    "OpenAI API key": "sk-" + "proj-" + "Ab1x" * 12,
+    "Google API key": "AIza" + "Sy12345" * 5,
+    "Private Key": "-----BEGIN " + "RSA PRIVATE KEY-----",
+    "Basic Auth Credentials": "postgres://bob:" + "s3cretpw@db.internal.io/x",
+    "JSON Web Token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+    + "eyJzdWIiOiIxMjM0NTY3ODkwIn0."
+    + "dozjgNryP4J3jVmNHl0w5N_XgL",
+    "Slack Token": "xoxb-" + "123456789012-1234567890123-" + "abcdefghijklmnopqrstuvwx",
+    "password": "my password is Tr0ub4dor&3 btw",
+    "e-mail address": "Write to mary.okafor@gmail.com, please.",
+    "phone number": "Ring me on +44 7911 123456 after six.",
+    "card number": "My card is 4539 1488 0343 6467, it expires soon.",
+    "IBAN": "Pay it into DE89 3704 0044 0532 0130 00.",
+    "US social security number": "My SSN: 536-90-4399.",
+    "UK national insurance number": "NI number QQ 12 34 56 C".replace("QQ", "AB"),
+}
+INNOCENT = (
+    "My order 4539-1488-0343-6460 has not come.", "Order 20261127-000184 for Mrs Jane Okafor, 12 Mill Lane.",
+    "Serial BX-2291-AAVV-0042, boiler 24 kW, 1.5 bar, part 0020135126.", "Ring 0800 111 999 if you smell gas.",
+    "Write to support@hollinvale.com or bob@example.com.", "Ref 123-45-678, case 12345678, visit on 27/11/2026 10:30.",
+    "It shows F.28, then 192.168.1.1 and 3.14.159.26.", "I forgot my password and the reset is broken.",
+    "The password is not accepted.", "tracking 1Z999AA10123456784", "sha 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+)  # fmt: skip
+
+
+def row(text, line=1, output="{}", **more):
+    return Example((("user", text),), text, output, "rows.jsonl", line, **more)
+
+
+def kinds(*rows):
+    return [each.kind for each in find_private_data(rows, quiet())]
+
+
+@pytest.mark.parametrize(("kind", "text"), PLANTED.items())
+def test_what_is_private_is_found_wherever_it_stands(kind, text):
+    assert kinds(row(text)) == [kind]
+    assert kinds(row("Hello.", output=json.dumps({"note": text}))) == [kind]
+    assert kinds(row("Hello.", rejected=text)) == [kind]
+
+
+def test_what_is_encoded_is_found_too():
+    assert kinds(row(f"Config: {base64.b64encode(PLANTED['AWS Access Key'].encode()).decode()}")) == ["AWS Access Key"]
+
+
+@pytest.mark.parametrize("text", INNOCENT)
+def test_names_orders_and_serials_are_what_support_rows_are_made_of(text):
+    assert kinds(row(text)) == []
+
+
+def test_the_demos_rows_hold_nothing_private():
+    lines = [
+        line for file in (ROOT / "trainers/recipes/rows").glob("*.jsonl") for line in file.read_text().splitlines()
+    ]
+
+    assert len(lines) > 900
+    assert kinds(*(row(line, at) for at, line in enumerate(lines))) == []
+
+
+ROWS = [row("Hello."), row(PLANTED["AWS Access Key"], 2)]
+
+
+def settle(**recipe):
+    rule = Recipe(Path("recipe.yaml"), "desk", (), Path("out"), **recipe)
+    return settle_private_data(ROWS, find_private_data(ROWS, quiet()), rule), rule
+
+
+def test_a_row_with_a_secret_is_refused_and_the_secret_is_not_shown():
+    with pytest.raises(
+        Refused, match=r"Training rows with secrets or personal data: 1; .*`private_data: drop`"
+    ) as refused:
+        settle()
+
+    assert str(refused.value).endswith("\n  rows.jsonl:2: AWS Access Key (AK..., 20 characters)")
+    assert KEY not in str(refused.value)
+
+
+def test_the_recipe_drops_such_rows_or_says_why_they_stay():
+    assert settle(private_data=DROP)[0] == ROWS[:1]
+    left, rule = settle(private_data={"override": "a revoked key, for the manual"})
+
+    assert left == ROWS
+    assert list(render_private_data(find_private_data(ROWS, quiet()), rule)) == [
+        "  secrets and personal data in 1 row (1 AWS Access Key): trained on all the same, as the recipe says: "
+        "a revoked key, for the manual"
+    ]

@@ -1,0 +1,142 @@
+"""Rows that come near to fixtures, in words: side by side on the terminal, all of them in the report.
+
+Of a sealed case its key is shown, and no text; nor that of the row, which repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tunegate.trainers.decontamination.normalize import normalise
+from tunegate.trainers.decontamination.thresholds import Near, nearest_first
+
+Outcome = Literal["dropped", "refused", "asked", "kept", "exempted"]
+SHOWN = 10
+
+
+class Settled(NamedTuple):
+    """A pair that came near, and what became of its row."""
+
+    near: Near
+    outcome: Outcome
+
+
+AROUND = 14  # words shown on each side of the common part
+
+
+def side_by_side(row: str, fixture: str) -> tuple[str, str]:
+    """Both texts, on one line each, their longest common part between »«."""
+    left, right = row.split(), fixture.split()
+    matcher = SequenceMatcher(None, [normalise(word) for word in left], [normalise(word) for word in right], False)
+    common = matcher.find_longest_match()
+    return _shown(left, common.a, common.size), _shown(right, common.b, common.size)
+
+
+def _shown(words: Sequence[str], start: int, size: int) -> str:
+    end = start + size
+    before, after = words[max(0, start - AROUND) : start], words[end : end + AROUND]
+    middle = words[start:end]
+    if len(middle) > 2 * AROUND:
+        middle = [*middle[:AROUND], "...", *middle[-AROUND:]]
+    parts = ["..."] if start > AROUND else []
+    parts += before
+    parts += [f"»{' '.join(middle)}«"] if middle else []
+    parts += after
+    parts += ["..."] if end + AROUND < len(words) else []
+    return " ".join(parts)
+
+
+def render_refusal(pairs: Sequence[Settled], rows: int, folder: Path) -> Iterator[str]:
+    """Why rows refuse the training, a line each; exemptions are relative to the folder, the recipe's."""
+    yield from _refused([near for near, outcome in pairs if outcome == "refused"], rows)
+    yield from _to_review([near for near, outcome in pairs if outcome == "asked"], folder)
+
+
+_DOES = {"refuse": "repeats a fixture", "review": "may be a fixture in other words"}
+_DO = {"refuse": "repeat fixtures", "review": "may be fixtures in other words"}
+
+
+def render_dropped(pairs: Sequence[Settled], left: int) -> Iterator[str]:
+    """How many rows were dropped or kept for what they come near to, a line each; none where no row does."""
+    worst: dict[tuple[str, int], Settled] = {}
+    for each in pairs:  # the refused ones come first
+        worst.setdefault(each.near.pair[:2], each)
+    counts = Counter((outcome, near.threshold) for near, outcome in worst.values() if outcome in ("dropped", "kept"))
+    for (outcome, threshold), number in sorted(counts.items()):
+        rows = f"1 row that {_DOES[threshold]}" if number == 1 else f"{number} rows that {_DO[threshold]}"
+        yield f"  {rows}: {outcome}"
+    if counts:
+        yield f"  rows left: {left}; --report FILE.json lists every pair"
+
+
+def _refused(pairs: Sequence[Near], rows: int) -> Iterator[str]:
+    if pairs:
+        # a row is told once, with the fixture that it is nearest to; reversed, so that the nearest is written last
+        leaks = {near.pair[:2]: near for near in reversed(pairs)}
+        yield (
+            f"{len(leaks)} of {rows} training rows repeat fixtures; a score on cases the model was trained on means "
+            "nothing. Delete these rows, write them anew, or let the recipe drop them (`decontaminate: {refuse: "
+            "drop}`):"
+        )
+        yield from _listed(list(reversed(leaks.values())))
+
+
+def _to_review(pairs: Sequence[Near], folder: Path) -> Iterator[str]:
+    if pairs:
+        yield (
+            f"Training rows that may be fixtures in other words: {len(pairs)}. Read each pair: write the row anew or, "
+            "where it is innocent, add the pair to the recipe's exemptions with the reason; or let the recipe drop "
+            "such rows (`decontaminate: {review: drop}`):"
+        )
+        yield from _listed(pairs)
+        yield "exemptions:"
+        yield from (f"  {as_exemption(near, folder)}" for near in pairs[:SHOWN])
+
+
+def _listed(pairs: Sequence[Near]) -> Iterator[str]:
+    for near in pairs[:SHOWN]:
+        yield f"  {near.place} repeats {near.eval_text.case.key} ({near.eval_text.case.place}): {near}"
+        if near.eval_text.sealed:
+            yield "    sealed: no text is shown"
+            continue
+        row, fixture = side_by_side(near.text, near.eval_text.text)
+        yield f"    row:     {row}"
+        yield f"    fixture: {fixture}"
+    if len(pairs) > SHOWN:
+        yield f"  and {len(pairs) - SHOWN} more; --report FILE.json lists them all"
+
+
+def report_of_pairs(pairs: Sequence[Settled]) -> dict[str, Any]:
+    """Every pair by the case that is repeated, the nearest first, for machines; the report on the rows has it."""
+    outcomes = {near.pair: outcome for near, outcome in pairs}
+    nearest = nearest_first([near for near, _ in pairs])
+    first = {near.eval_text.case.key: at for at, near in reversed(list(enumerate(nearest)))}
+    by_case = sorted(nearest, key=lambda near: first[near.eval_text.case.key])
+    groups = ((case, list(group)) for case, group in groupby(by_case, key=lambda near: near.eval_text.case))
+    return {
+        "pairs": len(pairs),
+        "cases": [
+            {
+                "case": case.key, "fixture": case.place, "sealed": group[0].eval_text.sealed,
+                "rows": [_reported(near, outcomes[near.pair]) for near in group],
+            }
+            for case, group in groups
+        ],
+    }  # fmt: skip
+
+
+def _reported(near: Near, outcome: Outcome) -> dict[str, Any]:
+    shown = {} if near.eval_text.sealed else {"row_text": near.text, "fixture_text": near.eval_text.text}
+    return {"row": near.place, "outcome": outcome, "threshold": near.threshold, "why": str(near), **shown}
+
+
+def as_exemption(near: Near, folder: Path) -> str:
+    """The line that would exempt a pair in a recipe of this folder."""
+    row = Path(os.path.relpath(Path(near.row.file).resolve(), folder.resolve())).as_posix()
+    return f'- {{row: "{row}:{near.row.line}", case: {near.eval_text.case.key}, reason: "..."}}'

@@ -1,4 +1,4 @@
-"""The ledger: what was recorded, run, opened, released, withdrawn and retired, one file an event, never changed.
+"""The ledger: what was recorded, run, opened, searched, released, withdrawn, retired; a file an event, never changed.
 
 An event's file is named by the digest of what it says, and it names the newest events before it. So the merge of two
 ledgers is their union, whatever the order, and an event that is gone is missed by those that came after it.
@@ -26,7 +26,7 @@ from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Case, Unit
 
 LEDGER = "ledger"
-EventKind = Literal["recorded", "run", "opened", "released", "withdrawn", "retired"]
+EventKind = Literal["recorded", "run", "opened", "searched", "released", "withdrawn", "retired"]
 WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
 
@@ -37,7 +37,8 @@ class Event:
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
     of the cases that were asked in a run, or opened, and of their names. `record` is the digest of the run's
-    record, `reason` why a release was withdrawn or a unit retired, `when` the time in UTC.
+    record, `reason` why a release was withdrawn or a unit retired, `trials` how many trainings a search chose its model
+    from, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -47,6 +48,7 @@ class Event:
     cases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     record: str = ""
     reason: str = ""
+    trials: int = 0
     when: str = ""
     after: tuple[str, ...] = ()
 
@@ -58,7 +60,7 @@ class Event:
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
         more = {"files": dict(self.files), "cases": {unit: list(cases) for unit, cases in self.cases.items()}}
-        texts = {"record": self.record, "reason": self.reason}
+        texts = {"record": self.record, "reason": self.reason, "trials": self.trials}
         return {
             "schema_version": 1, "kind": self.kind, "task": self.task, "subject": dict(self.subject),
             "when": self.when, "after": list(self.after),
@@ -177,6 +179,8 @@ class Ledger:
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
         same = [each for each in self.of(event.task, event.kind) if each.who == event.who]
+        if event.kind == "searched":
+            return any(each.trials >= event.trials for each in same)
         # the same model on the same cases again shows nothing that it did not show before
         return set(cases_of(event)) <= {case for each in same for case in cases_of(each)}
 
@@ -362,6 +366,7 @@ def render_event(event: Event) -> str:
         "recorded": f"the baseline of {units}, {name}",
         "run": f"a run of {name} on {asked}",
         "opened": f"the opening of {asked} for {name}",
+        "searched": f"a search of {event.trials} trials, of which {name} was kept",
         "released": f"the release of {name}",
         "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
         "retired": f"the end of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",

@@ -25,7 +25,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "server": ("httpx2",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),
-    "train": ("trl", "datasets"),
+    "train": ("trl", "datasets", "matplotlib"),
+    "search": ("optuna",),
     "units": ("pint",),
     "tensorboard": ("tensorboard",),
 }

@@ -13,16 +13,17 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest, training_record
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD = "release.json", "record.json", "README.md"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+MAYBE = (CURVES, PARITY)  # listed where they are there
 
 
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, PARITY, MANIFEST})
+    return sorted(path.name for path in adapter.iterdir() if path.name not in {*RELEASED, *MAYBE, MANIFEST})
 
 
 def make_manifest(
@@ -30,7 +31,7 @@ def make_manifest(
 ) -> dict[str, Any]:
     """The manifest of an adapter, whose files have the `texts` where they are about to be written."""
     # with the digest of every other file, those that are about to be written among them: `verify` finds any change
-    names = [*RELEASED, *([PARITY] if PARITY in texts or (adapter / PARITY).exists() else [])]
+    names = [*RELEASED, *(name for name in MAYBE if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
         "schema_version": 1,

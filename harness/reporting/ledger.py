@@ -27,7 +27,9 @@ def _release(ledger: Ledger, task: str) -> str:
 def _openings(ledger: Ledger, task: str) -> str:
     opened = {event.who for event in ledger.of(task, "opened")}
     most = max(openings(ledger, task).values(), default=0)
-    return f"sealed cases opened for {_number(len(opened), 'model')}, a case answered by {most} at most"
+    trials = sum(event.trials for event in ledger.of(task, "searched"))
+    searched = f"; {_number(trials, 'trial')} in searches" if trials else ""
+    return f"sealed cases opened for {_number(len(opened), 'model')}, a case answered by {most} at most{searched}"
 
 
 def _number(count: int, name: str) -> str:

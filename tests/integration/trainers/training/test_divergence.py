@@ -49,8 +49,8 @@ def test_it_is_the_mean_over_tokens_of_the_exact_divergence_of_the_tuned_model_f
             q = tuned(ids).logits[0]
             with tuned.disable_adapter():
                 p = tuned(ids).logits[0]
-        for place in range(len(prompt) - 1, len(prompt) + len(completion) - 1):  # each predicts the next token
-            each.append(kl_divergence(Categorical(logits=p[place]), Categorical(logits=q[place])).item())
+        predicting = slice(len(prompt) - 1, -1)  # each place predicts the next token
+        each += kl_divergence(Categorical(logits=p[predicting]), Categorical(logits=q[predicting])).tolist()
 
     assert mean_divergence(tuned, TEXTS) == pytest.approx(sum(each) / 3, rel=1e-4)
     assert min(each) > 0

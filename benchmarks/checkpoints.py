@@ -59,20 +59,20 @@ def measure(rows: int, sealed: int, epochs: int, cases: int, pictures: Path, wat
     with tempfile.TemporaryDirectory(prefix="tunegate-checkpoints-") as made:
         place = write_training(Path(made) / UNIT, UNIT, rows, sealed, optim={**OPTIM, "epochs": epochs}, seed=SEEDS[0])
         ready = place.ready(watch)
-        judged = partial(_judged, place.sealed(), ready.base, cases)
-        found = [Chosen("base", None, None, *judged(None))]
+        scored = partial(_scored, place.sealed(), ready.base, cases)
+        found = [Chosen("base", None, None, *scored(None))]
         for seed in SEEDS:
             one = replace(ready, recipe=replace(ready.recipe, seed=seed))
             adapter, facts = _trained(one, watch, say)
             shutil.copyfile(adapter / CURVES, pictures / f"checkpoints-{seed}.svg")
-            found.append(Chosen(SCORE, seed, _of(facts, facts["best_step"]), *judged(adapter)))
+            found.append(Chosen(SCORE, seed, _of(facts, facts["best_step"]), *scored(adapter)))
             lowest = min(facts["validation"], key=lambda each: each["loss"])["step"]
             if lowest == facts["best_step"]:  # the same adapter
                 found.append(replace(found[-1], by=LOSS))
             else:
                 # without rows to ask, the same training keeps what its loss chooses
                 adapter, again = _trained(replace(one, asked=()), watch, say)
-                found.append(Chosen(LOSS, seed, _of(facts, again["best_step"]), *judged(adapter)))
+                found.append(Chosen(LOSS, seed, _of(facts, again["best_step"]), *scored(adapter)))
         return found
 
 
@@ -88,7 +88,7 @@ def _of(facts: Mapping[str, Any], step: int) -> Mapping[str, Any]:
     return found
 
 
-def _judged(rows: Sequence[Any], base: Local, cases: int, adapter: Path | None) -> tuple[float, dict[str, float]]:
+def _scored(rows: Sequence[Any], base: Local, cases: int, adapter: Path | None) -> tuple[float, dict[str, float]]:
     """The score on sealed rows, and the mean of each unit that tells what was kept."""
     tasks = load_tasks(ROOT / "fixtures")
     units = [sample(find_unit(tasks, f"support/{name}"), cases) for name in KEPT]

@@ -60,8 +60,8 @@ def write_training(folder: Path, unit: str, rows: int, sealed: int, **recipe: An
     random.Random(17).shuffle(lines)  # noqa: S311
     (folder / "rows.jsonl").write_text("".join(lines[:rows]), "utf-8")
     (folder / SEALED).write_text("".join(lines[rows : rows + sealed]), "utf-8")
-    told = {"version": 1, "task": "support", "rows": ["rows.jsonl"], "output": "adapter", **recipe}
-    (folder / "recipe.yaml").write_text(json.dumps(told), "utf-8")
+    data = {"version": 1, "task": "support", "rows": ["rows.jsonl"], "output": "adapter", **recipe}
+    (folder / "recipe.yaml").write_text(json.dumps(data), "utf-8")
     return SmallTraining(folder, unit)
 
 

@@ -32,8 +32,8 @@ from tunegate.trainers.data.report import ExampleReport, measured, render_grades
 from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import check_decontamination
+from tunegate.trainers.training.best_checkpoint import restore
 from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work
-from tunegate.trainers.training.choosing import restore
 from tunegate.trainers.training.curves import draw_curves
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import RowEvaluator

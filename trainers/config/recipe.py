@@ -149,7 +149,7 @@ class Dpo:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRule:
     """When a training ends early; each key is described in `RECIPE_SCHEMA`."""
 
     kl: float | None = None
@@ -172,7 +172,7 @@ class Recipe:
     dpo: Dpo = field(default_factory=Dpo)
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
-    stop: Stop = field(default_factory=Stop)
+    stop: StopRule = field(default_factory=StopRule)
     search: SearchSpace = field(default_factory=SearchSpace)
     seed: int = 0
     opened: ModelOptions = field(default_factory=ModelOptions)  # as the command line or pyproject.toml has it
@@ -236,7 +236,7 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         dpo=Dpo(**data.pop("dpo", {})),
         lora=Lora(**lora),
         optim=Optim(**data.pop("optim", {})),
-        stop=Stop(**data.pop("stop", {})),
+        stop=StopRule(**data.pop("stop", {})),
         search=read_space(data.pop("search", {})),
         **{key: value for key, value in data.items() if key != "output"},
     )

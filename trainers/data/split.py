@@ -94,9 +94,9 @@ def _groups(rows: Sequence[Example]) -> list[list[int]]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
-    firsts, seconds = zip(*pairs, strict=True) if pairs else ((), ())
-    alike = coo_array(([1] * len(pairs), (firsts, seconds)), shape=(len(rows), len(rows)), dtype=int)
+    pairs = [(index, index) for index in range(len(rows))]
+    pairs += [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
+    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))))
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for index, label in enumerate(connected_components(alike, directed=False)[1].tolist()):
         groups[label].append(index)

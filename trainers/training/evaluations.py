@@ -64,11 +64,11 @@ def evaluations(state: Any) -> list[Evaluation]:
 
 def best_of(found: Iterable[Evaluation], most_kl: float | None = None) -> Evaluation | None:
     """The best of those that are at most so far from the base, the first of equal ones; None where none is."""
-    near = [each for each in found if not is_beyond(each, most_kl)]
+    near = [each for each in found if not is_too_far(each, most_kl)]
     return max(near, key=lambda each: each.rank, default=None)
 
 
-def is_beyond(evaluation: Evaluation, most_kl: float | None) -> bool:
+def is_too_far(evaluation: Evaluation, most_kl: float | None) -> bool:
     """Whether it is further from the base than it may be: also where nobody knows how far."""
     return most_kl is not None and not (evaluation.kl is not None and evaluation.kl <= most_kl)
 

@@ -18,8 +18,8 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data
+from tunegate.trainers.training.best_checkpoint import keep_best, take_best, why_best
 from tunegate.trainers.training.checkpoints import saving, step_of
-from tunegate.trainers.training.choosing import keep_best, take_best, why_best
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations
 from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of

@@ -127,11 +127,11 @@ def _suggested(recipe: Recipe, finished: Sequence[Trial]) -> dict[str, Any]:
 
 def _distributions(recipe: Recipe, kinds: Any) -> dict[str, Any]:
     low, high = recipe.search.rates(recipe.optim.lr)
-    ranks = [recipe.lora.r] if recipe.start else recipe.search.r  # a start keeps its shape
+    sizes = [recipe.lora.r] if recipe.start else recipe.search.r  # a start keeps its shape
     return {
         "lr": kinds.FloatDistribution(low, high, log=True),
         "schedule": kinds.CategoricalDistribution(recipe.search.schedule),
-        "r": kinds.CategoricalDistribution(ranks),
+        "r": kinds.CategoricalDistribution(sizes),
         "epochs": kinds.CategoricalDistribution(recipe.search.epochs),
     }
 
@@ -140,11 +140,11 @@ def _known(finished: Sequence[Trial], space: Mapping[str, Any], trials: Any) -> 
     for trial in finished:
         params = {name: trial.settings[name] for name in space}
         if trial.chosen:
-            told = {"state": trials.TrialState.COMPLETE, "value": _value(trial.chosen)}
+            outcome = {"state": trials.TrialState.COMPLETE, "value": _value(trial.chosen)}
         else:
-            told = {"state": trials.TrialState.PRUNED}
+            outcome = {"state": trials.TrialState.PRUNED}
         with suppress(ValueError):  # the recipe's own settings, which the space need not hold
-            yield trials.create_trial(params=params, distributions=dict(space), **told)
+            yield trials.create_trial(params=params, distributions=dict(space), **outcome)
 
 
 def _value(chosen: Evaluation) -> float:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tunegate.trainers.training.evaluations import Evaluation, best_of, evaluations, is_beyond
+from tunegate.trainers.training.evaluations import Evaluation, best_of, evaluations, is_too_far
 
 
 def of(*found: tuple[float | None, float | None]) -> list[Evaluation]:
@@ -35,8 +35,8 @@ def test_what_is_too_far_from_the_base_is_not_chosen_nor_what_nobody_measured():
 
     assert best_of(found, most_kl=0.1).step == 1
     assert best_of(found, most_kl=0.05) is None
-    assert is_beyond(Evaluation(1, 1.0, 0.5, None), 0.5)
-    assert not is_beyond(Evaluation(1, 1.0, 0.5, None), None)
+    assert is_too_far(Evaluation(1, 1.0, 0.5, None), 0.5)
+    assert not is_too_far(Evaluation(1, 1.0, 0.5, None), None)
 
 
 def test_a_trainer_s_state_tells_them_all_and_what_is_no_number_is_none():

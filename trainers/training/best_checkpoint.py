@@ -11,7 +11,7 @@ from typing import Any
 from tunegate.harness.models.adapters import WEIGHTS
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.training.distributed import processes
-from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations, is_beyond
+from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations, is_too_far
 
 BEST = "best.safetensors"  # the best adapter so far; each checkpoint holds a copy, and so survives a kill with it
 DRAFT = "best"
@@ -33,7 +33,7 @@ def keep_best(
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             # a kill may have come between the evaluation that stopped it and the end
-            control.should_training_stop = any(is_beyond(each, most_kl) for each in evaluations(state))
+            control.should_training_stop = any(is_too_far(each, most_kl) for each in evaluations(state))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
             control.should_evaluate = state.global_step % steps == 0 or state.global_step == state.max_steps
@@ -46,7 +46,7 @@ def keep_best(
             best = best_of(found, most_kl)
             if processes().leads and best and best.step == state.global_step:
                 _keep(model, work)
-            if is_beyond(found[-1], most_kl):
+            if is_too_far(found[-1], most_kl):
                 say(f"stopped: the KL divergence from the base is above stop.kl = {most_kl}")
                 control.should_training_stop = True
 

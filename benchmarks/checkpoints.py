@@ -53,11 +53,13 @@ class Chosen:
     kept: Mapping[str, float]
 
 
-def measure(rows: int, sealed: int, epochs: int, cases: int, pictures: Path, watch: Watch) -> list[Chosen]:
-    """The base, then each seed by score and by loss."""
+def measure(model: str, rows: tuple[int, int], epochs: int, cases: int, pictures: Path, watch: Watch) -> list[Chosen]:
+    """The base, then each seed by score and by loss; `rows` are those of the training and the sealed ones."""
     say = partial(print, flush=True)
     with tempfile.TemporaryDirectory(prefix="tunegate-checkpoints-") as made:
-        place = write_training(Path(made) / UNIT, UNIT, rows, sealed, optim={**OPTIM, "epochs": epochs}, seed=SEEDS[0])
+        place = write_training(
+            Path(made) / UNIT, UNIT, *rows, model=model, optim={**OPTIM, "epochs": epochs}, seed=SEEDS[0]
+        )
         ready = place.ready(watch)
         scored = partial(_scored, place.sealed(), ready.base, cases)
         found = [Chosen("base", None, None, *scored(None))]
@@ -141,14 +143,16 @@ def main(
     sealed: Annotated[int, typer.Option(min=1, help="Further rows, to score on once.")] = 40,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 5,
     cases: Annotated[int, typer.Option(min=1, help="General passages, and general questions.")] = 24,
+    model: Annotated[str, typer.Option(help="As --model of the suites.")] = "smollm2",
     out: Annotated[Path, typer.Option(help="Where checkpoints.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Train with each seed, choose both ways, and write checkpoints.md."""
     command = f"python benchmarks/checkpoints.py --rows {rows} --sealed {sealed} --epochs {epochs} --cases {cases}"
+    command += f" --model {model}"
     out.mkdir(parents=True, exist_ok=True)
     carry_out(
         out / "checkpoints.md", command, LIBRARIES,
-        lambda watch: measure(rows, sealed, epochs, cases, out, watch), report, lambda _: (),
+        lambda watch: measure(model, (rows, sealed), epochs, cases, out, watch), report, lambda _: (),
     )  # fmt: skip
 
 

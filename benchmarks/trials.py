@@ -54,11 +54,11 @@ class Searched:
         return found
 
 
-def measure(unit: str, rows: int, sealed: int, trials: int, watch: Watch) -> Searched:
+def measure(model: str, unit: str, rows: int, sealed: int, trials: int, watch: Watch) -> Searched:
     """Train as the recipe says, search, and score both on sealed rows."""
     say = partial(print, flush=True)
     with tempfile.TemporaryDirectory(prefix="tunegate-trials-") as made:
-        place = write_training(Path(made) / unit, unit, rows, sealed, optim=OPTIM, search=SPACE, seed=7)
+        place = write_training(Path(made) / unit, unit, rows, sealed, model=model, optim=OPTIM, search=SPACE, seed=7)
         ready, own = place.ready(watch), Path(made) / "own"
         train_adapter(replace(ready, recipe=replace(ready.recipe, output=own)), watch, say)
         chosen = search_adapter(ready, trials, place.folder / BASELINES, watch, say)
@@ -109,12 +109,15 @@ def main(
     rows: Annotated[int, typer.Option(min=10, help="Rows, a fifth of which are put aside.")] = 50,
     sealed: Annotated[int, typer.Option(min=1, help="Further rows, to score on once.")] = 40,
     trials: Annotated[int, typer.Option(min=2, help="Trainings of a search.")] = 6,
+    model: Annotated[str, typer.Option(help="As --model of the suites.")] = "smollm2",
     out: Annotated[Path, typer.Option(help="Where trials-UNIT.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Train once, search, score both on sealed rows, and write trials-UNIT.md."""
-    command = f"python benchmarks/trials.py --unit {unit} --rows {rows} --sealed {sealed} --trials {trials}"
+    command = (
+        f"python benchmarks/trials.py --unit {unit} --rows {rows} --sealed {sealed} --trials {trials} --model {model}"
+    )
     carry_out(
-        out / f"trials-{unit}.md", command, LIBRARIES, lambda watch: measure(unit, rows, sealed, trials, watch), report,
+        out / f"trials-{unit}.md", command, LIBRARIES, lambda watch: measure(model, unit, rows, sealed, trials, watch), report,
         lambda _: (),
     )  # fmt: skip
 

@@ -57,9 +57,8 @@ def measure(model: str, rows: tuple[int, int], epochs: int, cases: int, pictures
     """The base, then each seed by score and by loss; `rows` are those of the training and the sealed ones."""
     say = partial(print, flush=True)
     with tempfile.TemporaryDirectory(prefix="tunegate-checkpoints-") as made:
-        place = write_training(
-            Path(made) / UNIT, UNIT, *rows, model=model, optim={**OPTIM, "epochs": epochs}, seed=SEEDS[0]
-        )
+        optim = {**OPTIM, "epochs": epochs}
+        place = write_training(Path(made) / UNIT, UNIT, *rows, model=model, optim=optim, seed=SEEDS[0])
         ready = place.ready(watch)
         scored = partial(_scored, place.sealed(), ready.base, cases)
         found = [Chosen("base", None, None, *scored(None))]

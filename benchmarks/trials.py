@@ -113,12 +113,10 @@ def main(
     out: Annotated[Path, typer.Option(help="Where trials-UNIT.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Train once, search, score both on sealed rows, and write trials-UNIT.md."""
-    command = (
-        f"python benchmarks/trials.py --unit {unit} --rows {rows} --sealed {sealed} --trials {trials} --model {model}"
-    )
+    command = f"python benchmarks/trials.py --unit {unit} --rows {rows} --sealed {sealed} --trials {trials}"
     carry_out(
-        out / f"trials-{unit}.md", command, LIBRARIES, lambda watch: measure(model, unit, rows, sealed, trials, watch), report,
-        lambda _: (),
+        out / f"trials-{unit}.md", f"{command} --model {model}", LIBRARIES,
+        lambda watch: measure(model, unit, rows, sealed, trials, watch), report, lambda _: (),
     )  # fmt: skip
 
 

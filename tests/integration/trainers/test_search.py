@@ -155,3 +155,27 @@ def test_a_search_of_nothing_but_seeds_is_refused(place):
 
     assert done.exit_code == 4
     assert "search.seeds: expected fewer than --trials 2" in done.output
+
+
+def test_without_optuna_nothing_is_begun(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+
+    done = place.train("--trials=2")
+
+    assert done.exit_code == 3
+    assert "expected optuna, found none; run: pip install 'tunegate[search]'" in done.output
+    assert not (place.path / ".adapter.search").exists()
+
+
+def test_a_trial_that_goes_too_far_from_the_base_is_refused_and_where_all_do_so_is_the_search(place):
+    recipe = json.loads(place.read("recipe.yaml"))
+    place.recipe(
+        stop={"kl": 1e-6}, optim={**recipe["optim"], "epochs": 1}, search={**SEARCH, "epochs": [1], "seeds": 0}
+    )
+
+    done = place.train("--trials=2")
+
+    assert done.exit_code == 4
+    assert done.output.count("stop.kl: expected an evaluation with a KL divergence from the base") == 3
+    assert "search: expected a trial that ends with an adapter, found none" in done.output
+    assert not (place.path / "adapter").exists()

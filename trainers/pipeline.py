@@ -67,6 +67,8 @@ class Ready:
         return {
             "recipe": digest(self.recipe.deciding()),
             "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
+            # what evaluations were scored by, before a kill
+            "checks": digest(sorted({row.case.check.references for row in self.asked if row.case})),
             "model": digest(self.base.fingerprint.subject),
             "versions": digest([self.base.fingerprint.engine, _versions()]),
             # their shares of a step decide in which order sums are taken, so the last bits differ

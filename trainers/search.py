@@ -152,8 +152,8 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
 
 def _why(best: Trial, finished: Sequence[Trial], ready: Ready) -> str:
     by = "validation loss is the lowest" if best.chosen and best.chosen.score is None else "score is the highest"
-    own = next(trial for trial in finished if trial.settings == own_settings(ready.recipe))
-    against = "" if own is best else f"; the recipe as it stands: {own.chosen or own.refused}"
+    others = [each for each in finished if each is not best and each.settings == own_settings(ready.recipe)]
+    against = "".join(f"; the recipe as it stands: {each.chosen or each.refused}" for each in others)
     return (
         f"trial {best.number} of {len(finished)} is kept ({_render_settings(best.settings)}): on the "
         f"{len(ready.validation)} rows put aside its {by} ({best.chosen}{against}). The best of several looks better "

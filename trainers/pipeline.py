@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,10 +21,11 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
-from tunegate.harness.models.adapters import CONFIG, DROPPED, TRAINING, adapter_digest, load_adapter
+from tunegate.harness.models.adapters import CONFIG, CURVES, DROPPED, TRAINING, adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, Local, load_base
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.data.preference import Data, for_method, tokenize_for
@@ -39,12 +40,19 @@ from tunegate.trainers.data.split import split
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
 from tunegate.trainers.decontamination.render import render_dropped
-from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work, restore
+from tunegate.trainers.training.best_checkpoint import restore
+from tunegate.trainers.training.checkpoints import close_work, keep_only, newest, open_work
+from tunegate.trainers.training.curves import draw_curves
 from tunegate.trainers.training.distributed import processes
+from tunegate.trainers.training.evaluations import RowEvaluator
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 RELEASE = "release.json"
+ONE_SEED = (
+    "one seed is no measurement: another may move the score by more than the settings do; "
+    "tunegate train --trials N tries several, and says how far they spread"
+)
 Say = Callable[[str], None]
 
 
@@ -57,6 +65,7 @@ class Ready:
     rows: Sequence[Example]
     tokens: Data
     validation: Data
+    asked: Sequence[AskedRow]
     baselines: Sequence[Baseline]
     clean: Decontaminated
     evidence: Mapping[str, Any]
@@ -67,6 +76,8 @@ class Ready:
         return {
             "recipe": digest(self.recipe.deciding()),
             "rows": digest([asdict(row) for row in [*self.tokens, *self.validation]]),
+            # what evaluations were scored by, before a kill
+            "checks": digest(sorted({row.case.check.references for row in self.asked if row.case})),
             "model": digest(self.base.fingerprint.subject),
             "versions": digest([self.base.fingerprint.engine, _versions()]),
             # their shares of a step decide in which order sums are taken, so the last bits differ
@@ -119,8 +130,9 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     tokens = tokenize_for(rows, base.tokenizer, recipe)
     graded = measured(graded, rows, tokens, task)
     _tell(graded, render_lengths, say, report)
-    divided = split(rows, recipe, graded.duplicates)
-    for line in divided.render():
+    divided = split(rows, recipe)
+    asked = asked_rows([rows[index] for index in divided.validation], task)
+    for line in [*divided.render(), *_not_scored(asked)]:
         say(line)
     evidence = {
         "rows": files,
@@ -130,7 +142,14 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
         "validation": divided.as_dict(),
     }
     evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
-    return Ready(recipe, base, rows, *divided.apart(tokens), found, clean, evidence)
+    return Ready(recipe, base, rows, *divided.apart(tokens), asked, found, clean, evidence)
+
+
+def _not_scored(asked: Sequence[AskedRow]) -> Iterator[str]:
+    for reason, count in why_not_scored(asked).items():
+        yield f"  {count} of them {'is' if count == 1 else 'are'} not scored: {reason}"
+    if asked and not any(row.case for row in asked):
+        yield "  the checkpoint is chosen by the validation loss: no check of the task can score these rows"
 
 
 def _tell(found: ExampleReport, lines: Callable[[ExampleReport], Iterable[str]], say: Say, report: Path | None) -> None:
@@ -222,9 +241,8 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
         work = output.with_name(f".{output.name}.training")
         open_work(work, ready.training, say)
         try:
-            _train(ready, work, watch, say)
-            _check_output(output)  # again: the training took its time
-            _replace(work / ADAPTER, output)
+            facts = train_in(ready, work, watch, say)
+            put_in_place(ready, work / ADAPTER, facts, {"tried": [ready.recipe.seed], "note": ONE_SEED})
         # nothing to go on from: what is refused now is refused again
         except Refused:
             shutil.rmtree(work)
@@ -233,10 +251,17 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
             close_work(work)
             raise
         shutil.rmtree(work)
+    say(ONE_SEED)
     return output
 
 
-def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
+def train_in(ready: Ready, work: Path, watch: Watch, say: Say) -> dict[str, Any]:
+    """Train in the folder `work`, or go on there, and prove the adapter, which lies in it then; facts for the record.
+
+    Raises:
+        Refused: the recipe does not fit the model, or the adapter does not load and act.
+        CouldNotRun: the libraries are not installed, or the machine gave up.
+    """
     start = time.monotonic()
     adapter = work / ADAPTER
     shutil.rmtree(adapter, ignore_errors=True)  # what a killed run left there is never read
@@ -244,15 +269,36 @@ def _train(ready: Ready, work: Path, watch: Watch, say: Say) -> None:
     keep_only(work, job.checkpoint)
     restore(work, job.checkpoint)
     processes().hand_over(job)
-    facts = fit(job, ready.base.folder, watch, say)
+    evaluator = RowEvaluator(ready.base, ready.asked) if ready.asked else None
+    facts = fit(job, ready.base.folder, watch, say, evaluator)
     # From the disk and on a base that was loaded anew: the model in memory would prove nothing about the files.
     with watch("Proving that the adapter loads and acts"):
         probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids
         load_adapter(load_base(ready.base.folder), adapter, probe)
+    return facts | {"seconds": round(time.monotonic() - start, 1)}
+
+
+def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:
+    """Write the training record into a new adapter's folder, and move it to the recipe's output.
+
+    Args:
+        ready: what it was trained on.
+        adapter: its folder.
+        facts: what the training came to.
+        seeds: which seeds were tried, and what that tells.
+        more: further parts of the record.
+
+    Raises:
+        Refused: the output may not be replaced.
+    """
+    output = ready.recipe.output.resolve()
+    _check_output(output)  # again: the training took its time
+    if "validation" in facts:
+        draw_curves(adapter / CURVES, facts, ready.recipe.stop.kl)
     if ready.clean.dropped:
         write_atomically(adapter / DROPPED, ready.clean.dropped_file)
-    record = _record(ready, adapter, facts | {"seconds": round(time.monotonic() - start, 1)})
-    write_json(adapter / TRAINING, stamped(record))
+    write_json(adapter / TRAINING, stamped(_record(ready, adapter, facts) | {"seeds": dict(seeds), **more}))
+    _replace(adapter, output)
 
 
 def _replace(new: Path, output: Path) -> None:

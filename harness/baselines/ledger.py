@@ -1,4 +1,4 @@
-"""The ledger: what was recorded, run, opened, released, withdrawn and retired, one file an event, never changed.
+"""The ledger: what was recorded, run, opened, searched, released, withdrawn, retired; a file an event, never changed.
 
 An event's file is named by the digest of what it says, and it names the newest events before it. So the merge of two
 ledgers is their union, whatever the order, and an event that is gone is missed by those that came after it.
@@ -27,7 +27,7 @@ from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.api import Fingerprint
 
 LEDGER = "ledger"
-EventKind = Literal["recorded", "run", "opened", "released", "withdrawn", "retired"]
+EventKind = Literal["recorded", "run", "opened", "searched", "released", "withdrawn", "retired"]
 WHO = ("adapter", "base", "tokenizer", "template")  # what makes a model another one; its name and rung do not
 Look = tuple[str | None, ...]  # digests
 CASE_DIGITS = 16  # of a case's digest: an event of a thousand cases stays under 20 kB
@@ -41,7 +41,8 @@ class Event:
 
     `files` are the digests of the baselines that were recorded, or of the outputs of a release, by unit; `cases` those
     of the cases that were asked in a run, or opened, and of their names. `record` is the digest of the run's
-    record, `reason` why a release was withdrawn or a unit retired, `when` the time in UTC.
+    record, `reason` why a release was withdrawn or a unit retired, `trials` how many trainings a search chose its model
+    from, `when` the time in UTC.
     """
 
     kind: EventKind
@@ -52,6 +53,7 @@ class Event:
     engine: Mapping[str, str] = field(default_factory=dict)
     record: str = ""
     reason: str = ""
+    trials: int = 0
     when: str = ""
     after: tuple[str, ...] = ()
 
@@ -69,7 +71,7 @@ class Event:
         """As it stands in its file."""
         more = {"files": dict(self.files), "cases": {unit: list(cases) for unit, cases in self.cases.items()}}
         more |= {"engine": dict(self.engine)}
-        texts = {"record": self.record, "reason": self.reason}
+        texts = {"record": self.record, "reason": self.reason, "trials": self.trials}
         return {
             "schema_version": 1, "kind": self.kind, "task": self.task, "subject": dict(self.subject),
             "when": self.when, "after": list(self.after),
@@ -187,6 +189,8 @@ class Ledger:
             return self.withdrawal(event.task, event.who) is not None
         if event.kind == "retired":
             return all(self.retirement(unit) for unit in event.files)
+        if event.kind == "searched":
+            return any(each.trials >= event.trials for each in self.of(event.task, event.kind) if each.who == event.who)
         same = [each for each in self.of(event.task, event.kind) if each.look == event.look]
         # the same model by the same means on the same cases again shows nothing that it did not show before
         return set(cases_of(event)) <= {case for each in same for case in cases_of(each)}
@@ -388,6 +392,7 @@ def render_event(event: Event) -> str:
         "recorded": f"the baseline of {units}, {name}",
         "run": f"a run of {name} on {asked}",
         "opened": f"the opening of {asked} for {name}",
+        "searched": f"a search of {event.trials} trials, of which {name} was kept",
         "released": f"the release of {name}",
         "withdrawn": f"the withdrawal of {name}: {shown(event.reason)}",
         "retired": f"the end of {listed([shown(unit) for unit in event.files])}: {shown(event.reason)}",

@@ -143,6 +143,8 @@ class CheckKind:
     of the unit that the file's `of` names: nothing is asked, and what is scored is a `checks.cost.Call`.
 
     `by_expect` says what only a case's `expect` decides; without it, nothing can be scored where there is none.
+    `expect_of` makes, of a check and the text of an answer that is right, the `expect` of its case, which other answers
+    are then held against; None where the answer tells none.
     `parts` are the `rates` of its outcomes, each with what it is called where people read it.
     `libraries` are the installed packages that can change an outcome: where their versions are others than those that
     scored a reference, its other scores are no sign of an edit.
@@ -161,6 +163,7 @@ class CheckKind:
     derived: bool = False
     knowledge: bool = False
     by_expect: str = ""
+    expect_of: Callable[[Any, str], Any] | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
 

@@ -78,6 +78,12 @@ def _stands_in(answer: str, text: str) -> bool:
     return bool(regex.search(before + regex.escape(answer) + after, text))
 
 
+def _expect_of(_: QuestionCheck, answer: str) -> dict[str, list[str]] | None:
+    """The answer itself, without the full stop of a sentence."""
+    short = answer.strip().rstrip(".!")
+    return {"answer": [short]} if regex.search(r"\w", short) else None
+
+
 def load(options: Mapping[str, Any], document: Document, where: Where) -> QuestionCheck:  # noqa: ARG001
     """There is nothing to read."""
     return QuestionCheck()
@@ -93,4 +99,5 @@ KIND = CheckKind(
     needs_expect=True,
     knowledge=True,
     by_expect="which answer is right",
+    expect_of=_expect_of,
 )

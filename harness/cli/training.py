@@ -92,17 +92,21 @@ def train(
     chat_template: ChatTemplate = None,
     output: Annotated[Path | None, shared("output")] = None,
     report: Annotated[Path | None, shared("report")] = None,
+    trials: Annotated[int | None, shared("trials")] = None,
     dry_run: Annotated[bool, shared("dry-run")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
 
     Without --output the recipe says where the adapter goes. Its baseline may be of any engine, and is of the --rung
-    that the adapter is to be served on; it trains in float32 weights, whatever --dtype says.
+    that the adapter is to be served on; it trains in float32 weights, whatever --dtype says. One seed is no
+    measurement: with --trials it trains the recipe as it stands, then with other rates, schedules, ranks and passes
+    (the recipe's `search:` says which), then the best with further seeds.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
     from tunegate.trainers.pipeline import prepare
+    from tunegate.trainers.search import for_search
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow
 
@@ -113,32 +117,44 @@ def train(
     with processes().leading():
         aside = chatter(quiet)
         say = functools.partial(aside.print, markup=False)
-        if dry_run and processes().count > 1:
-            raise UsageError("--dry-run: expected one process, found several; start it without a launcher")
-        read = replace(read_recipe(recipe, output), opened=opened, rung=str(rung))
+        if (dry_run or trials) and processes().count > 1:
+            option = "--dry-run" if dry_run else "--trials"
+            raise UsageError(f"{option}: expected one process, found several; start it without a launcher")
+        asked = read_recipe(recipe, output)
+        read = replace(for_search(asked, trials) if trials else asked, opened=opened, rung=str(rung))
         for line in render_recipe(read):
             say(line)
         watch = watch_on(aside)
         ready = prepare(read, cases, baselines, watch, say, report)
         say(f"{len(ready.rows)} rows, none of them a fixture; baselines: {', '.join(b.unit for b in ready.baselines)}")
-        (_estimate if dry_run else _fit)(ready, watch, say)
+        if dry_run:
+            _estimate(ready, trials or 1, watch, say)
+        else:
+            _fit(ready, trials, baselines, watch, say)
 
 
-def _estimate(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
+def _estimate(ready: Any, trials: int, watch: Any, say: Callable[[str], None]) -> None:
     from tunegate.trainers.training.estimate import estimate
 
-    for line in estimate(ready.recipe, ready.base.folder, ready.tokens, watch).render():
+    found = estimate(ready.recipe, ready.base.folder, ready.tokens, watch)
+    for line in found.render():
         console.print(line, markup=False)
+    if trials > 1:
+        minutes = found.seconds * trials / 60
+        console.print(
+            f"  {trials} trials: about {minutes:.0f} minutes, with as many passes as the recipe", markup=False
+        )
     say("nothing was trained: that was a dry run")
 
 
-def _fit(ready: Any, watch: Any, say: Callable[[str], None]) -> None:
+def _fit(ready: Any, trials: int | None, baselines: Path, watch: Any, say: Callable[[str], None]) -> None:
     from tunegate.harness.reporting.leaderboard import megabytes
     from tunegate.trainers.pipeline import train_adapter
+    from tunegate.trainers.search import search_adapter
     from tunegate.trainers.training.distributed import processes
 
     if processes().count > 1:
         say(f"{processes().count} processes, rows a step in each: {ready.recipe.optim.batch // processes().count}")
-    folder = train_adapter(ready, watch, say)
+    folder = search_adapter(ready, trials, baselines, watch, say) if trials else train_adapter(ready, watch, say)
     console.print(f"adapter: {show_path(folder)} ({megabytes(folder):.1f} MB)")
     say(f"next: pytest fixtures/ --tg-adapter={show_path(folder)} --tg-against baseline")

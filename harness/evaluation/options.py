@@ -166,6 +166,8 @@ TABLE = (
     Option("to", "What is made of the adapter: a merged model folder, or a GGUF file", "merged|gguf", default="merged",
            choices=("merged", "gguf")),
     Option("report", "Where the report on the rows goes", "FILE.json", Path),
+    Option("trials", "Train so many times, with other settings and seeds, and keep the best by the rows put aside", "N",
+           int, least=2),
     Option("dry-run", "All but the training, with an estimate of it", type=bool, default=False),
     Option("format", "With github, annotations beside the lines of a pull request", "text|github", default="text",
            choices=("text", "github")),

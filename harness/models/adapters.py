@@ -26,6 +26,7 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINING = "training.json"
 DROPPED = "dropped.jsonl"  # the rows that decontamination left out, where there are any
+CURVES = "training.svg"  # what the evaluations came to, drawn over the steps
 #: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
 #: adapter would be another one on the next machine, and after an upgrade of PEFT.
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})

@@ -80,6 +80,11 @@ class Base:
             self._change(adapter, expected)
         return self._in_memory
 
+    def lend(self, model: Any) -> None:
+        """Answer with this model, which belongs to whoever trains it, until it is to `forget` it."""
+        model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
+        self._in_memory, self._active = model, None
+
     def forget(self) -> None:
         """Leave the memory to others; it is loaded again when it is asked."""
         self._in_memory = self._active = None

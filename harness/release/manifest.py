@@ -13,16 +13,25 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.models.adapters import CONFIG, DROPPED, TRAINING, WEIGHTS, adapter_digest, training_record
+from tunegate.harness.models.adapters import (
+    CONFIG,
+    CURVES,
+    DROPPED,
+    TRAINING,
+    WEIGHTS,
+    adapter_digest,
+    training_record,
+)
 from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+MAYBE = (CURVES, DROPPED, PARITY)  # listed where they are there
 
 
 def foreign_files(adapter: Path) -> list[str]:
     """The files in an adapter's folder that no manifest lists."""
-    known = {*RELEASED, PARITY, DROPPED, MANIFEST, SIGNATURE}
+    known = {*RELEASED, *MAYBE, MANIFEST, SIGNATURE}
     return sorted(path.name for path in adapter.iterdir() if path.name not in known)
 
 
@@ -31,7 +40,7 @@ def make_manifest(
 ) -> dict[str, Any]:
     """The manifest of an adapter, whose files have the `texts` where they are about to be written."""
     # with the digest of every other file, those that are about to be written among them: `verify` finds any change
-    names = [*RELEASED, *(name for name in (PARITY, DROPPED) if name in texts or (adapter / name).exists())]
+    names = [*RELEASED, *(name for name in MAYBE if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
     return stamped({
         "schema_version": 1,

@@ -27,7 +27,10 @@ def _release(ledger: Ledger, task: str) -> str:
 def _openings(ledger: Ledger, task: str) -> str:
     opened = {event.look for event in ledger.of(task, "opened")}
     most = max(openings(ledger, task).values(), default=0)
-    return f"sealed cases opened {_number(len(opened), 'time')}, a case answered by {_number(most, 'model')} at most"
+    trials = sum(event.trials for event in ledger.of(task, "searched"))
+    searched = f"; {_number(trials, 'trial')} in searches" if trials else ""
+    looks = f"sealed cases opened {_number(len(opened), 'time')}, a case answered by {_number(most, 'model')} at most"
+    return f"{looks}{searched}"
 
 
 def _number(count: int, name: str) -> str:

@@ -16,6 +16,7 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
+from tunegate.trainers.config.search_space import SCHEDULES, SEARCH_SCHEMA, SearchSpace, read_space
 
 REFUSE, DROP, KEEP, ASK = "refuse", "drop", "keep", "ask"
 SFT, DPO = "sft", "dpo"
@@ -60,9 +61,13 @@ _OPTIM = {
     "batch": _key("rows a step, in all processes", _COUNT),
     "validation_split": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
     "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
-    "schedule": _key("how the learning rate falls afterwards", {"enum": ["cosine", "linear", "constant"]}),
+    "schedule": _key("how the learning rate falls afterwards", {"enum": list(SCHEDULES)}),
     "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
     "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
+    "validation_steps": _key("steps between two evaluations on the rows put aside; without it, a pass", _COUNT),
+}
+_STOP = {
+    "kl": _key("nats a token, by the KL divergence from the base on the rows put aside", _ABOVE_0),
 }
 _DECONTAMINATE = {
     "refuse": _key("what happens to rows that repeat a fixture", {"enum": [DROP, REFUSE]}),
@@ -106,6 +111,8 @@ RECIPE_SCHEMA = _mapping(
         "dpo": _key("what only dpo has", _mapping(_DPO)),
         "lora": _key("the adapter's shape", _mapping(_LORA)),
         "optim": _key("how the steps are taken", _mapping(_OPTIM)),
+        "stop": _key("when a training ends early, for it forgets too much", _mapping(_STOP)),
+        "search": _key("what --trials tries", SEARCH_SCHEMA),
         "seed": _key(
             "draws the first weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
@@ -143,6 +150,7 @@ class Optim:
     schedule: str = "cosine"
     max_length: int = 1024
     checkpoint_steps: int | None = None
+    validation_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,13 @@ class Dpo:
     """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
 
     beta: float = 0.1  # as in TRL
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a training ends early; each key is described in `RECIPE_SCHEMA`."""
+
+    kl: float | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,8 @@ class Recipe:
     dpo: Dpo = field(default_factory=Dpo)
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
+    stop: StopRule = field(default_factory=StopRule)
+    search: SearchSpace = field(default_factory=SearchSpace)
     seed: int = 0
     opened: ModelOptions = field(default_factory=ModelOptions)  # as the command line or pyproject.toml has it
     rung: str = "as-is"  # likewise: the one that its baseline was recorded on
@@ -196,11 +213,12 @@ class Recipe:
         """Every value that took effect, defaults included; no paths."""
         # no paths, so that a recipe has one digest on every machine; of the start its digest says which one it is
         only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
+        if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
             "private_data": self.private_data, "diagnosis": self.diagnosis, "decontaminate": asdict(self.decontaminate),
             "start": self.start and self.start.digest, "method": self.method, **only_dpo,
-            "lora": asdict(self.lora), "optim": asdict(self.optim), "seed": self.seed,
+            "lora": asdict(self.lora), "optim": asdict(self.optim), **if_given, "seed": self.seed,
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
@@ -245,6 +263,8 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         dpo=Dpo(**data.pop("dpo", {})),
         lora=Lora(**lora),
         optim=Optim(**data.pop("optim", {})),
+        stop=StopRule(**data.pop("stop", {})),
+        search=read_space(data.pop("search", {})),
         **{key: value for key, value in data.items() if key != "output"},
     )
 
@@ -275,6 +295,21 @@ def _contradictions(document: Document) -> list[Problem]:
         problems.append(
             document.problem(("lora", "dropout"), "none with method: dpo", str(data["lora"]["dropout"]), hint)
         )
+    problems += _search_contradictions(document)
+    if "stop" in data and not data.get("optim", {}).get("validation_split"):
+        expected, hint = "optim.validation_split beside it", "the KL divergence is taken on the rows put aside"
+        problems.append(document.problem(("stop",), expected, "none", hint))
+    return problems
+
+
+def _search_contradictions(document: Document) -> list[Problem]:
+    search, problems = document.data.get("search", {}), []
+    low, high = search.get("lr", (0, 1))
+    if low > high:
+        problems.append(document.problem(("search", "lr"), "the lowest rate, then the highest", f"{low}, {high}"))
+    if "r" in search and "start" in document.data:
+        hint = "the start's shape is kept: delete it"
+        problems.append(document.problem(("search", "r"), "no ranks beside start", "both", hint))
     return problems
 
 

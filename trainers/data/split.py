@@ -1,16 +1,17 @@
-"""The validation split: rows put aside and never trained on, to choose the checkpoint; fixtures stay out of it."""
+"""The validation split: rows put aside and never trained on, to choose on; fixtures stay out of it."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.near_copies import near_copies
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.data.duplicates import DuplicatePair
+from tunegate.trainers.data.duplicates import NEAR
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data
 
@@ -23,13 +24,11 @@ class Split:
         train: the indices of the rows that are trained on, in order.
         validation: those of the rows put aside, in order.
         units: how many are put aside, by unit.
-        leaks: pairs of rows that ask nearly the same, one on either side.
     """
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
     units: dict[str, int]
-    leaks: tuple[DuplicatePair, ...]
 
     def apart(self, data: Data) -> tuple[Data, Data]:
         """What the rows became, in the same order: that of the rows to train on, and that of those put aside."""
@@ -37,66 +36,72 @@ class Split:
         return cast(Data, trained), cast(Data, aside)
 
     def render(self) -> list[str]:
-        """A line, and one more if rows on both sides ask the same."""
+        """A line, if rows are put aside."""
         if not self.validation:
             return []
         units = ", ".join(f"{unit} {count}" for unit, count in self.units.items())
         rows = f"{len(self.validation)} row{'s' if len(self.validation) > 1 else ''}"
-        lines = [f"  put aside to choose the checkpoint on: {rows} ({units})"]
-        if self.leaks:
-            places = [f"{row.file}:{row.line}" for row in (self.leaks[0].first, self.leaks[0].second)]
-            lines.append(
-                "  warning: pairs of rows that ask nearly the same, one put aside and one trained on: "
-                f"{len(self.leaks)} ({' and '.join(places)} first); the validation loss is too low for that"
-            )
-        return lines
+        return [f"  put aside to choose the checkpoint on: {rows} ({units})"]
 
     def as_dict(self) -> dict[str, Any]:
         """For the training record."""
-        return {"rows": len(self.validation), "units": self.units, "leaks": len(self.leaks)}
+        return {"rows": len(self.validation), "units": self.units}
 
 
-def split(rows: Sequence[Example], recipe: Recipe, duplicates: Sequence[DuplicatePair]) -> Split:
+def split(rows: Sequence[Example], recipe: Recipe) -> Split:
     """Put the recipe's share of each unit's rows aside; the seed decides which.
+
+    Rows that ask nearly the same, whatever their units, stay on one side: a row put aside that was trained on in other
+    words would be known by heart.
 
     Args:
         rows: the rows of the recipe.
         recipe: says how large a share, and the seed.
-        duplicates: rows that ask the same, or nearly.
 
     Raises:
         Refused: a share so small that no unit has a row to put aside.
     """
-    units: defaultdict[str, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        units[row.unit or "messages"].append(index)
-    validation: set[int] = set()
-    for unit, indices in units.items():
-        # each unit by itself, so that new rows of one unit put no others aside in another
-        draw = random.Random(f"{recipe.seed}/{unit}")  # noqa: S311  (the same rows each time; nothing secret)
-        validation.update(
-            # a row of each unit stays at least, or the unit would be tested and never trained
-            draw.sample(indices, min(round(recipe.optim.validation_split * len(indices)), len(indices) - 1))
-        )
+    counts = Counter(map(_unit, rows))
+    # a row of each unit stays at least, or the unit would be tested and never trained
+    left = {unit: min(round(recipe.optim.validation_split * count), count - 1) for unit, count in counts.items()}
+    validation: list[int] = []
+    # by what they say and not by a draw, so that new rows move no others from one side to the other
+    for group in sorted(_groups(rows) if any(left.values()) else (), key=lambda each: _lot(recipe.seed, each, rows)):
+        taken = Counter(_unit(rows[index]) for index in group)
+        if all(count <= left[unit] for unit, count in taken.items()):
+            validation += group
+            left = {unit: free - taken[unit] for unit, free in left.items()}
     if recipe.optim.validation_split and not validation:
         raise Refused(
             f"{show_path(recipe.path)}: optim.validation_split: expected a share of one row or more in a unit, found "
-            f"{recipe.optim.validation_split} of {len(rows)} rows; raise it, or leave it out"
+            f"{recipe.optim.validation_split} of {len(rows)} rows, of which those that ask nearly the same stay "
+            "together; raise it, or leave it out"
         )
+    aside = tuple(sorted(validation))
     return Split(
-        train=tuple(index for index in range(len(rows)) if index not in validation),
-        validation=tuple(sorted(validation)),
-        units=dict(Counter(rows[index].unit or "messages" for index in sorted(validation))),
-        leaks=tuple(_leaks(rows, validation, duplicates)),
+        train=tuple(sorted(set(range(len(rows))).difference(aside))),
+        validation=aside,
+        units=dict(Counter(_unit(rows[index]) for index in aside)),
     )
 
 
-def _leaks(rows: Sequence[Example], validation: set[int], duplicates: Sequence[DuplicatePair]) -> list[DuplicatePair]:
-    # rows that were dropped are in neither part
-    is_validation = {(row.file, row.line): index in validation for index, row in enumerate(rows)}
-    found = []
-    for pair in duplicates:
-        sides = {is_validation.get((row.file, row.line)) for row in (pair.first, pair.second)}
-        if sides == {True, False}:
-            found.append(pair)
-    return found
+def _unit(row: Example) -> str:
+    return row.unit or "messages"
+
+
+def _groups(rows: Sequence[Example]) -> list[list[int]]:
+    """The rows by number, those together that ask nearly the same, or would through others between them."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = [(index, index) for index in range(len(rows))]
+    pairs += [(pair.first, pair.second) for pair in near_copies([row.input for row in rows], NEAR)]
+    alike = coo_array(([1] * len(pairs), tuple(zip(*pairs, strict=True))))
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for index, label in enumerate(connected_components(alike, directed=False)[1].tolist()):
+        groups[label].append(index)
+    return list(groups.values())
+
+
+def _lot(seed: int, group: Sequence[int], rows: Sequence[Example]) -> str:
+    return digest([seed, [[rows[index].unit, rows[index].messages, rows[index].output] for index in group]])

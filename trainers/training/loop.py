@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import write_json
 from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.core.reading import read_object
@@ -18,8 +18,10 @@ from tunegate.harness.models.adapters import CONFIG
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data
-from tunegate.trainers.training.checkpoints import best_step, keep_best, saving, step_of, take_best, validation_losses
+from tunegate.trainers.training.best_checkpoint import keep_best, take_best, why_best
+from tunegate.trainers.training.checkpoints import saving, step_of
 from tunegate.trainers.training.distributed import processes
+from tunegate.trainers.training.evaluations import Evaluation, RowEvaluator, best_of, evaluations
 from tunegate.trainers.training.trainers import build_trainer, pass_of, precision, quiet_libraries, steps_of
 
 ADAPTER = "adapter"  # the new adapter's place in the work folder
@@ -53,7 +55,9 @@ def follow() -> None:
     fit(job, resolve(job.recipe.model), quiet(), lambda _: None)
 
 
-def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[str, Any]:
+def fit(
+    job: Job, base: Path, watch: Watch, say: Callable[[str], None], evaluator: RowEvaluator | None = None
+) -> dict[str, Any]:
     """Train as the job says, and save the adapter in its folder.
 
     Args:
@@ -61,12 +65,14 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
         base: the base model's folder.
         watch: shows the steps, the loss and the speed.
         say: is told where it goes on.
+        evaluator: asks the rows put aside, in the first process.
 
     Returns:
         Steps, losses and speed, for the training record; with dpo, also the rewards' margin and how often it was right.
 
     Raises:
-        Refused: the recipe's modules are not the model's, or a batch is not what the rows say.
+        Refused: the recipe's modules are not the model's, a batch is not what the rows say, or every evaluation was
+            further from the base than the recipe allows.
         CouldNotRun: the libraries are not installed, or the machine gave up.
     """
     recipe, data, checkpoint = job.recipe, job.data, job.checkpoint
@@ -78,7 +84,8 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
         with watch(f"Training on {len(data)} rows, steps", steps - at) as done:
             trainer.add_callback(speed := _progress(done))
             if job.validation:
-                trainer.add_callback(keep_best(job.work, pass_of(recipe, len(data)), say))
+                every = recipe.optim.validation_steps or pass_of(recipe, len(data))
+                trainer.add_callback(keep_best(job.work, recipe, every, evaluator, say))
             # last: callbacks run in this order, and the mark digests what those before it wrote into the checkpoint
             trainer.add_callback(saving(recipe.optim.checkpoint_steps))
             try:
@@ -86,13 +93,26 @@ def fit(job: Job, base: Path, watch: Watch, say: Callable[[str], None]) -> dict[
             except (RuntimeError, MemoryError) as error:
                 stopped = trainer.state.global_step
                 raise CouldNotRun(f"training failed at step {stopped} of {steps}: {error}") from error
+        with processes().together():
+            best = _best(recipe, evaluations(trainer.state)) if job.validation else None
         if processes().leads:
             trainer.model.save_pretrained(job.work / ADAPTER, selected_adapters=["default"])  # without dpo's reference
             _tidy(job.work / ADAPTER, recipe.model)
-            if job.validation:
+            if best:
                 take_best(job.work, job.work / ADAPTER)
-                say(f"the adapter of step {best_step(trainer.state)} is kept: its validation loss is the lowest")
-    return _facts(trainer.state) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
+                say(f"the adapter of step {best.step} is kept: {why_best(best)}")
+    return _facts(trainer.state, best) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
+
+
+def _best(recipe: Recipe, found: Sequence[Evaluation]) -> Evaluation:
+    best = best_of(found, recipe.stop.kl)
+    if best is None:
+        raise Refused(
+            f"{show_path(recipe.path)}: stop.kl: expected an evaluation with a KL divergence from the base of at most "
+            f"{recipe.stop.kl}, found {found[0].kl} at the first, after step {found[0].step}; lower optim.lr, set "
+            "optim.validation_steps to look earlier, or raise stop.kl"
+        )
+    return best
 
 
 def _progress(done: Advance) -> Any:
@@ -135,7 +155,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _facts(state: Any) -> dict[str, Any]:
+def _facts(state: Any, best: Evaluation | None) -> dict[str, Any]:
     losses = _losses(state)
     few = min(SMOOTHED, math.ceil(len(losses) / 4))
     rewards = {"last_margin": _logged(state, MARGINS)[-few:], "last_accuracy": _logged(state, ACCURACIES)[-few:]}
@@ -146,14 +166,18 @@ def _facts(state: Any) -> dict[str, Any]:
         "first_loss": round(_mean(losses[:few]), 4),
         "last_loss": round(_mean(losses[-few:]), 4),
         **{name: round(_mean(values), 4) for name, values in rewards.items() if values},
-        **_validation(state),
+        **(_validation(state, best) if best else {}),
     }
 
 
-def _validation(state: Any) -> dict[str, Any]:
-    """The validation losses and the best step: nothing where no rows were put aside."""
-    losses = [{"step": step, "loss": round(loss, 4)} for step, loss in validation_losses(state)]
-    return {"validation": losses, "best_step": best_step(state)} if losses else {}
+def _validation(state: Any, best: Evaluation) -> dict[str, Any]:
+    """Each evaluation on the rows put aside, and the step that was chosen by what."""
+    return {
+        "validation": [each.as_dict() for each in evaluations(state)],
+        "best_step": best.step,
+        "chosen_by": "loss" if best.score is None else "score",
+        "stopped_early": state.global_step < state.max_steps,
+    }
 
 
 def _tidy(adapter: Path, model: str) -> None:

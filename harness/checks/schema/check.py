@@ -209,5 +209,6 @@ KIND = CheckKind(
     version=2,
     libraries=("jsonschema", "referencing", "regex", "idna"),
     by_expect="which values are right",
+    expect_of=lambda check, answer: read_json_text(answer, check.extract).value,
     parts={"adherence": "adherence", "exact": "exact", "passed": "passed"},
 )

@@ -117,6 +117,15 @@ class VocabularyCheck:
                 message = f'"{seen}" is banned, the term is "{preferred}": {_around(output, each)}'
                 yield Finding("vocabulary.banned", message)
 
+    def due(self, answer: str) -> dict[str, list[str]] | None:
+        """An `expect` of the terms and the wording that an answer uses; None where it uses none."""
+        reading, said = read(answer[:MAX_CHARS], self.data["language"]), verbatim(answer[:MAX_CHARS])
+        used = {
+            "terms": [term for term, (_, phrases) in self.preferred.items() if any(phrases.find(reading))],
+            "wording": [entry for entry, text in self.wording.items() if wording_pattern(verbatim(text)).search(said)],
+        }
+        return {part: ids for part, ids in used.items() if ids} or None
+
     def expect_problems(self, expect: Any, document: Document, where: Where) -> list[Problem]:
         """Ids that the terms file does not have."""
         known = {"terms": list(self.preferred), "wording": list(self.wording)}
@@ -179,5 +188,6 @@ KIND = CheckKind(
     libraries=("regex", "simplemma", "confusable-homoglyphs"),
     needs_expect=True,
     by_expect="which terms and wording were due",
+    expect_of=VocabularyCheck.due,
     parts={"terms": "required terms", "wording": "required wording", "clean": "no banned word"},
 )

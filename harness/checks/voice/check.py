@@ -379,6 +379,7 @@ KIND = CheckKind(
     ),
     needs_expect=True,
     by_expect="what was to be said",
+    expect_of=lambda _, answer: {"says": answer},
     parts={"style": "style", "rules": "house rules", "content": "content", "facts": "facts"},
     embeds=True,
 )

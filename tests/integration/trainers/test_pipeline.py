@@ -280,6 +280,7 @@ def test_the_adapter_comes_with_its_record(trained, tiny_model):
         "lr": 5e-2, "epochs": 4, "batch": 4, "validation_split": 0.0, "warmup": 0.05, "schedule": "cosine",
         "max_length": 1024,
         "checkpoint_steps": None,
+        "validation_steps": None,
     }  # fmt: skip
     (rows,) = record["rows"]
     assert (rows["file"], rows["rows"], len(rows["sha256"])) == ("rows.jsonl", 22, 64)
@@ -332,6 +333,8 @@ def test_only_our_own_progress_is_printed(trained):
         "  done in N s",
         "Proving that the adapter loads and acts ...",
         "  done in N s",
+        "one seed is no measurement: another may move the score by more than the settings do; "
+        "tunegate train --trials N tries several, and says how far they spread",
         "adapter: adapter (N MB)",
         "next: pytest fixtures/ --tg-adapter=adapter --tg-against baseline",
     ]
@@ -421,5 +424,7 @@ def test_the_effective_values_come_first(place, options):
         "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
         "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",
         "  optim.checkpoint_steps  none  steps between two checkpoints; without it, two minutes (default)",
+        "  optim.validation_steps  none  steps between two evaluations on the rows put aside; without it, a pass "
+        "(default)",
         "  seed  3  draws the first weights and the order of the rows",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.checks.test_loglikelihood import check
+from tunegate.harness.checks.short_answer import KIND
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,15 @@ def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
     assert questions("about 7.5 %", {"answer": ["seven and a half", "7.5 %"]}, "").score == 1.0
     assert questions("17.5 %", {"answer": ["7.5 %"]}, "").score == 0.0
     assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0
+
+
+@pytest.mark.parametrize("answer", ["Paris", "Paris.", " It is Paris! "])
+def test_an_answer_is_what_others_are_held_against_without_its_full_stop(answer: str) -> None:
+    questions = check("retention/questions")
+    expect = KIND.expect_of(questions, answer)
+    assert questions(answer, expect, "").score == 1.0
+    assert questions("Lyon", expect, "").score == 0.0
+
+
+def test_an_answer_without_a_letter_tells_nothing_to_expect() -> None:
+    assert KIND.expect_of(check("retention/questions"), "...") is None

@@ -40,7 +40,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models import opening
-from tunegate.harness.models.adapters import CONFIG, TRAINING, WEIGHTS, adapter_digest
+from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.parity.result import Artefact
@@ -219,6 +219,65 @@ def test_the_model_card_tells_on_what_the_checkpoint_was_kept(desk):
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
     told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
     assert told in (adapter / "README.md").read_text()
+
+
+STEP = {"step": 10, "loss": 0.5, "score": 0.75, "kl": 0.125}
+
+
+@pytest.mark.parametrize(
+    ("step", "chosen_by", "told"),
+    [
+        (
+            STEP,
+            "score",
+            ["chosen, by the task's own scores); method", "to a score of 0.750, a loss of 0.500, 0.125 nats"],
+        ),
+        (
+            STEP | {"score": None},
+            "loss",
+            ["by their loss, for no check of the task can score them", "to a loss of 0.500"],
+        ),
+        (STEP | {"kl": None, "loss": None}, "score", ["to a score of 0.750, no finite number of nats"]),
+    ],
+)
+def test_the_model_card_tells_what_the_checkpoint_came_to(desk, step, chosen_by, told):
+    training = {"best_step": 10, "steps": 40, "chosen_by": chosen_by, "validation": [step | {"step": 5}, step]}
+    adapter = desk.adapter(validation={"rows": 4}, training=training)
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert all(text in body for text in told)
+    assert body.count("On the rows put aside that step came to") == 1
+
+
+def test_the_model_card_tells_of_a_search_and_its_seeds(desk):
+    search = {"trials": 6, "chosen": 3, "why": "trial 3 of 6 is kept", "each": []}
+    adapter = desk.adapter(search=search, seeds={"tried": [0, 1], "note": "2 seeds came to scores from .6 to .7"})
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert "It was chosen by a search: trial 3 of 6 is kept." in body
+    assert "Seeds: 2 seeds came to scores from .6 to .7." in body
+
+
+def test_a_picture_of_the_training_is_released_with_it(desk):
+    adapter = desk.adapter()
+    (adapter / CURVES).write_text("<svg/>")
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    verify_release(adapter)
+
+    (adapter / CURVES).write_text("<svg>another</svg>")
+
+    with pytest.raises(Refused, match=r"found training.svg changed or gone"):
+        verify_release(adapter)
+
+
+def test_an_evaluation_of_another_type_is_refused_before_the_card(desk):
+    training = {"best_step": 10, "validation": [STEP | {"kl": "none"}]}
+    adapter = desk.adapter(validation={"rows": 4}, training=training)
+
+    with pytest.raises(TunegateError, match=r"training.json: expected a training record"):
+        desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
 
 
 def test_the_model_card_does_not_count_rows_that_were_dropped(desk):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.schema import schema_file, validator
-from tunegate.harness.checks.schema.check import KIND, load
+from tunegate.harness.checks.schema.check import KIND, SchemaCheck, load
 from tunegate.harness.checks.schema.dialects import DRAFTS
 from tunegate.harness.checks.schema.grading import Grader, wrong
 from tunegate.harness.checks.schema.schema_fields import schema_fields
@@ -534,3 +534,12 @@ def test_options_are_closed(tmp_path, options):
     path.write_text("check: " + json.dumps(options))
 
     assert validate(read_yaml(path), KIND.options, ("check",), options)
+
+
+def test_the_json_of_an_answer_is_what_others_are_held_against():
+    check = SchemaCheck({"type": "object"}, "fenced")
+
+    expect = KIND.expect_of(check, '```json\n{"product": "boiler"}\n```')
+
+    assert expect == {"product": "boiler"}
+    assert KIND.expect_of(check, "A boiler.") is None

@@ -442,3 +442,14 @@ def test_the_table_names_every_suite():
     assert CHECKS["vocabulary"] is vocabulary.KIND
     assert kinds.measures("vocabulary") == ["", "pairs"]
     assert kinds.measures("retention") == ["passages", "questions"]
+
+
+def test_the_terms_and_the_wording_of_an_answer_are_what_others_are_held_against(make):
+    check = make()
+
+    expect = KIND.expect_of(check, f"Your heat pump was topped up. {GAS}")
+
+    assert expect == {"terms": ["heat-pump", "top-up"], "wording": ["gas"]}
+    assert check("The heat pump is new.", expect, "").score == 0.0
+    assert check(f"We top up heat pumps. {GAS}", expect, "").score == 1.0
+    assert KIND.expect_of(check, "We come on Tuesday.") is None

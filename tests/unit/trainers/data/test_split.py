@@ -9,22 +9,17 @@ import pytest
 from tests.unit.trainers.data.test_duplicates import LONG, row
 from tunegate.harness.core.errors import Refused
 from tunegate.trainers.config.recipe import Optim, Recipe
-from tunegate.trainers.data.duplicates import find_duplicates
-from tunegate.trainers.data.split import Split, split
+from tunegate.trainers.data.split import split
 
 
 def of(share: float, seed: int = 0) -> Recipe:
     return Recipe(Path("recipe.yaml"), "desk", (), Path("out"), optim=Optim(validation_split=share), seed=seed)
 
 
-def divide(rows: list, recipe: Recipe) -> Split:
-    return split(rows, recipe, find_duplicates(rows))
-
-
 def test_the_share_is_taken_of_each_unit_and_no_row_stands_on_both_sides():
     rows = [row(f"{unit} {number}", number, unit=unit) for unit in ("triage", "orders") for number in range(1, 31)]
 
-    found = divide(rows[:40], of(0.1))
+    found = split(rows[:40], of(0.1))
 
     assert found.units == {"triage": 3, "orders": 1}
     assert sorted([*found.train, *found.validation]) == list(range(40))
@@ -38,21 +33,21 @@ def test_the_seed_decides_which_and_another_unit_does_not():
     rows = [row(f"number {number}", number) for number in range(40)]
     more = [row(f"order {number}", 100 + number, unit="orders") for number in range(9)]
 
-    first = divide(rows, of(0.1)).validation
+    first = split(rows, of(0.1)).validation
 
-    assert divide(rows, of(0.1)).validation == first
-    assert divide(rows, of(0.1, seed=1)).validation != first
-    assert divide([*rows, *more], of(0.1)).validation[:4] == first
+    assert split(rows, of(0.1)).validation == first
+    assert split(rows, of(0.1, seed=1)).validation != first
+    assert split([*rows, *more], of(0.1)).validation[:4] == first
 
 
 def test_without_a_share_none_is_put_aside():
-    found = divide([row("It drips.", 1)], of(0))
+    found = split([row("It drips.", 1)], of(0))
 
     assert (found.train, found.validation, found.render()) == ((0,), (), [])
 
 
 def test_a_row_is_left_to_train_on_in_each_unit():
-    assert divide([row("It drips.", 1), row("It leaks.", 2), row("Order.", 3, unit="orders")], of(0.9)).units == {
+    assert split([row("It drips.", 1), row("It leaks.", 2), row("Order.", 3, unit="orders")], of(0.9)).units == {
         "triage": 1
     }
 
@@ -61,17 +56,20 @@ def test_a_share_of_less_than_a_row_is_refused():
     with pytest.raises(
         Refused, match=r"recipe.yaml: optim.validation_split: expected a share of one row or more in a unit"
     ):
-        divide([row("It drips.", 1)], of(0.1))
+        split([row("It drips.", 1)], of(0.1))
 
 
-def test_a_row_put_aside_that_repeats_one_trained_on_is_said():
-    rows = [row(LONG, 1), row(LONG.replace("Tuesday", "Monday"), 2)]
+def test_rows_that_ask_nearly_the_same_stay_on_one_side_whatever_their_unit_and_however_long_the_chain():
+    chain = [LONG, f"{LONG} or so", f"{LONG} or so, I think"]
+    others = [row(str(number) * 9, 10 + number) for number in range(12)]
+    rows = [*(row(text, line) for line, text in enumerate(chain, 1)), row(LONG, 4, unit="orders"), *others]
 
-    found = divide(rows, of(0.5))
+    for seed in range(20):
+        aside = set(split([*rows, row("an order", 30, unit="orders")], of(0.5, seed)).validation)
+        assert aside & {0, 1, 2, 3} in (set(), {0, 1, 2, 3})
+        assert aside - {0, 1, 2, 3}
 
-    assert found.as_dict() == {"rows": 1, "units": {"triage": 1}, "leaks": 1}
-    put, warning = found.render()
-    assert put == "  put aside to choose the checkpoint on: 1 row (triage 1)"
-    assert (
-        "rows that ask nearly the same, one put aside and one trained on: 1 (rows.jsonl:1 and rows.jsonl:2" in warning
-    )
+
+def test_where_all_ask_the_same_none_can_be_put_aside():
+    with pytest.raises(Refused, match="of which those that ask nearly the same stay together"):
+        split([row(LONG, 1), row(LONG.replace("Tuesday", "Monday"), 2)], of(0.5))

@@ -95,9 +95,17 @@ def _dictionary(language: str) -> Mapping[str, str]:
 
 def is_word(word: str, language: str) -> bool:
     """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
-    known = _dictionary(language)
-    nouns = language.split("-")[0] == "de"
-    return word.lower() in known or (nouns and word in known)
+    known, small = _dictionary(language), word.lower()
+    return small in known or small in language_of(language).unlisted or (_has_capital_nouns(language) and word in known)
+
+
+def is_name(word: str, language: str) -> bool:
+    """Whether the dictionary has a word with a capital in a language that gives one to names alone."""
+    return not _has_capital_nouns(language) and word[:1].isupper() and word in _dictionary(language)
+
+
+def _has_capital_nouns(language: str) -> bool:
+    return language.split("-")[0] == "de"
 
 
 def is_compound(before: str, after: str, language: str) -> bool:

@@ -14,6 +14,7 @@ class Language:
     `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
     that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
     `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks.
+    `separable` are prefixes that a verb may leave for the end of its clause.
     `name_endings` are what a name may end in beside itself, and `name_changes` how its stem changes before them.
     """
 
@@ -25,6 +26,7 @@ class Language:
     agreement: bool = True
     case: tuple[tuple[str, str], ...] = ()
     unlisted: frozenset[str] = frozenset()
+    separable: tuple[str, ...] = ()
     name_endings: tuple[str, ...] = ()
     name_changes: tuple[tuple[str, str], ...] = ()
 
@@ -53,9 +55,15 @@ LANGUAGES: Mapping[str, Language] = {
         only=("nur",),
         links=("", "s", "es", "n", "en", "er", "e"),
         stems=("en", "n", "e"),
+        separable=("ab", "an", "auf", "aus", "bei", "ein", "fest", "los", "mit", "nach", "vor", "weg", "zu", "zurück"),
         name_endings=("s",),
     ),
-    "nl": Language(denials=("niet", "geen", "nooit", "zonder"), only=("alleen",), links=("", "s", "e", "en")),
+    "nl": Language(
+        denials=("niet", "geen", "nooit", "zonder"),
+        only=("alleen",),
+        links=("", "s", "e", "en"),
+        separable=("aan", "af", "bij", "door", "in", "mee", "na", "om", "op", "over", "terug", "toe", "uit", "weg"),
+    ),
     "sv": Language(denials=("inte", "ingen", "inget", "inga", "aldrig", "utan"), only=("bara",), links=_SCANDINAVIAN),
     "da": Language(denials=("ikke", "ingen", "intet", "aldrig", "uden"), only=("kun",), links=_SCANDINAVIAN),
     "nb": Language(denials=("ikke", "ingen", "intet", "aldri", "uten"), only=("bare",), links=_SCANDINAVIAN),

@@ -20,7 +20,7 @@ from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.text.facts import stated, unfounded
 
-CASES = Path(__file__).parent / "facts_texts/cases.yaml"
+TEXTS = Path(__file__).parent / "facts_texts"
 RESULT = Path(__file__).parent / "results/facts.md"
 
 
@@ -39,15 +39,32 @@ class Answer:
         return [fact.seen for fact in unfounded(self.text, stated(self.notes, self.language), self.language)]
 
 
-def report(answers: Sequence[Answer]) -> Iterator[str]:
+def labelled(name: str) -> list[Answer]:
+    """The labelled answers of one file."""
+    return [Answer(*each) for each in read_yaml(TEXTS / name).data["cases"]]
+
+
+def report(cases: Sequence[Answer], blind: Sequence[Answer]) -> Iterator[str]:
     """The text of `facts.md`, part by part."""
+    yield "# Facts on labelled answers"
+    yield "## Written without sight of the code"
+    yield (
+        "Scored once, by code whose writer had not seen these answers, 89 of 100 with a wrong fact were found, and 26 "
+        "of 100 without one were flagged. That is what to expect of texts by another hand. What was wrong was then "
+        "mended by its kind, with these answers in sight; now it is:"
+    )
+    yield from _judged(blind)
+    yield "## Written before the code, which had them in sight"
+    yield from _judged(cases)
+    yield "## How\n\n    python benchmarks/facts.py"
+
+
+def _judged(answers: Sequence[Answer]) -> Iterator[str]:
     changed, true = ([each for each in answers if bool(each.wrong) is wrong] for wrong in (True, False))
     found, flagged = sum(bool(each.seen) for each in changed), sum(bool(each.seen) for each in true)
-    yield "# Facts on labelled answers"
     yield (
         f"**{found} of {len(changed)} answers with a fact that is not in the notes are found; {flagged} of {len(true)} "
-        "answers without one are flagged.** The labels were written before the code, which was then written with them "
-        "in sight: texts by another hand will come out lower."
+        "answers without one are flagged.**"
     )
     yield table(["language", "with a wrong fact", "found", "without", "flagged"], _by_language(changed, true))
     rows = [
@@ -55,9 +72,8 @@ def report(answers: Sequence[Answer]) -> Iterator[str]:
         for each in answers
         if bool(each.wrong) != bool(each.seen)
     ]
-    yield "## What it gets wrong"
+    yield "### What it gets wrong"
     yield table(["language", "notes", "answer", "wrong", "seen"], rows) if rows else "Nothing."
-    yield "## How\n\n    python benchmarks/facts.py"
 
 
 def _by_language(changed: Sequence[Answer], true: Sequence[Answer]) -> Iterator[list[str]]:
@@ -73,8 +89,7 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    answers = [Answer(*each) for each in read_yaml(CASES).data["cases"]]
-    text = "\n\n".join(report(answers)) + "\n"
+    text = "\n\n".join(report(labelled("cases.yaml"), labelled("blind.yaml"))) + "\n"
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

@@ -1,6 +1,6 @@
 """How often does the vocabulary suite see a term as an editor would? Labelled answers in a dozen languages.
 
-python benchmarks/vocabulary.py            # a minute; writes vocabulary.md
+python benchmarks/vocabulary.py            # two minutes; writes vocabulary.md
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
@@ -19,7 +20,7 @@ from tunegate.harness.checks.vocabulary.check import VocabularyCheck
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import write_atomically
 
-CASES = Path(__file__).parent / "vocabulary_texts/cases.yaml"
+TEXTS = Path(__file__).parent / "vocabulary_texts"
 RESULT = Path(__file__).parent / "results/vocabulary.md"
 USE_ONLY = ", use only"
 
@@ -34,7 +35,7 @@ class Labelled:
     used: bool
     answer: str
 
-    @property
+    @cached_property
     def seen(self) -> bool:
         """Whether the check finds the term, banned, in the answer."""
         mentions = "allowed" if self.kind.endswith(USE_ONLY) else "banned"
@@ -43,34 +44,37 @@ class Labelled:
         return not check(self.answer, None, "").rates["clean"]
 
 
-def labelled() -> list[Labelled]:
-    """The labelled answers."""
-    return [Labelled(*each) for each in read_yaml(CASES).data["cases"]]
+def labelled(name: str) -> list[Labelled]:
+    """The labelled answers of one file."""
+    return [Labelled(*each) for each in read_yaml(TEXTS / name).data["cases"]]
 
 
-def report(cases: Sequence[Labelled]) -> Iterator[str]:
+def report(cases: Sequence[Labelled], blind: Sequence[Labelled]) -> Iterator[str]:
     """The text of `vocabulary.md`, part by part."""
-    wrong = [each for each in cases if each.seen != each.used]
     yield "# The vocabulary suite on labelled answers"
+    yield "## Written without sight of the code"
+    yield (
+        "Scored once, by code whose writer had not seen these answers, 127 of 140 were right (91 %): 7 uses missed, 6 "
+        "false alarms. That is what to expect of texts by another hand. What was wrong was then looked at, with these "
+        "answers in sight; now it is:"
+    )
+    yield from _judged(blind)
+    yield "## Written before the matcher, which had them in sight"
+    yield from _judged(cases)
+    yield "## How\n\n    python benchmarks/vocabulary.py"
+
+
+def _judged(cases: Sequence[Labelled]) -> Iterator[str]:
+    wrong = [each for each in cases if each.seen != each.used]
     share = 100 * (len(cases) - len(wrong)) / len(cases)
     yield (
         f"**{len(cases) - len(wrong)} of {len(cases)} right ({share:.0f} %)**: {sum(each.used for each in wrong)} uses "
-        f"missed, {sum(not each.used for each in wrong)} false alarms. The labels were written before the matcher."
+        f"missed, {sum(not each.used for each in wrong)} false alarms."
     )
     yield table(["what is hard", "answers", "missed", "false alarms"], _by_kind(cases, wrong))
-    yield "## What it gets wrong"
-    yield (
-        table(
-            ["language", "term", "used", "answer"],
-            [
-                [each.language, each.term, "yes" if each.used else "no", shown_in_markdown(each.answer)]
-                for each in wrong
-            ],
-        )
-        if wrong
-        else "Nothing."
-    )
-    yield "## How\n\n    python benchmarks/vocabulary.py"
+    rows = [[each.language, each.term, "yes" if each.used else "no", shown_in_markdown(each.answer)] for each in wrong]
+    yield "### What it gets wrong"
+    yield table(["language", "term", "used", "answer"], rows) if rows else "Nothing."
 
 
 def _by_kind(cases: Sequence[Labelled], wrong: Sequence[Labelled]) -> Iterator[list[str]]:
@@ -83,7 +87,7 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = "\n\n".join(report(labelled())) + "\n"
+    text = "\n\n".join(report(labelled("cases.yaml"), labelled("blind.yaml"))) + "\n"
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

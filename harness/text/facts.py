@@ -7,35 +7,37 @@ and `14:30`, `three` and `3` are the same. The words of a language are data (`ca
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of
+from tunegate.harness.text.calendar import Said, calendar_of, numerals_of
+from tunegate.harness.text.clock import HALF_DAY, afternoon_hours, phrases_of_time
+from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import read
-from tunegate.harness.text.words import is_word
+from tunegate.harness.text.words import is_name, is_word
 
-Said = tuple[str, Any]  # the kind of a fact, and its value
 MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
-_HALF_DAY = 12 * 60
+_LEAST_OF_NAME = 3  # letters that are left where a name loses its ending
 
 # every repetition is bounded: each is tried at each place of an answer
-_TOKEN = regex.compile(
+_EACH = (
     r"(?P<address>[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8})"
     r"|(?P<iso>(?<!\d)\d{4}-\d\d-\d\d(?!\d))"
     r"|(?P<date>(?<!\d)\d{1,2}[./]\d{1,2}(?:[./](?:\d{4}|\d\d)|\.)(?!\d))"
+    r"|(?P<slashed>(?<![\d/])\d{1,2}/\d{1,2}(?![\d/]|[.,]\d))"
     r"|(?P<time>(?<!\d)\d{1,2}[:.h][0-5]\d(?:\s?[ap]\.?m\b|(?<=:\d\d)|(?<=h\d\d))(?!\d)|(?<!\d)\d{1,2}\s?[ap]\.?m\b)"
     r"|(?P<code>\b(?=[\w-]{0,40}\d)(?=[\w-]{0,40}\p{L})\w{1,40}(?:-\w{1,40}){0,8})"
     r"|(?P<number>\d{1,40}(?:[.,']\d{1,40}){0,12})"
-    r"|(?P<word>\p{L}[\p{L}\p{M}]{0,60})",
-    regex.IGNORECASE,
+    r"|(?P<word>\p{L}[\p{L}\p{M}]{0,60})"
 )
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
-_SENTENCE_START = regex.compile(r"(?:^|[.!?:\n])[\s\"'“”„«»(]*$")
+_SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def stated(text: str, language: str) -> frozenset[Said]:
         if kind == "time":
             hour, minute = divmod(value, 60)
             found |= {("number", Decimal(each)) for each in (hour, hour + 12, minute)}
-        elif kind == "number" and 0 <= value <= 24 and value == int(value):
-            found.add(("time", int(value) * 60 % _HALF_DAY))
+        elif kind == "number" and 1 <= value <= 12 and value == int(value):
+            found.add(("time", int(value) * 60 % HALF_DAY))
     return frozenset(found)
 
 
@@ -84,25 +86,61 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
-    for token in _TOKEN.finditer(plain):
-        kind, seen = token.lastgroup, token[0]
-        if kind == "word":
-            starts = bool(_SENTENCE_START.search(plain, max(0, token.start() - 9), token.start()))
-            yield Fact(seen, _word(seen, language, starts=starts) if sure else _any_word(seen, language))
-        elif kind == "iso":
-            yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
-        elif kind == "date" and (parts := _day_and_month(seen, language)):
-            yield from _date(seen, parts)
-        elif kind == "code" and not _MEASURES.fullmatch(seen):
-            yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
-        elif kind == "code":
-            yield from (_number(part, language) for part in seen.split("-"))
-        elif kind == "time":
-            yield Fact(seen, (("time", _minutes(seen)),))
-        elif kind == "address":
-            yield Fact(seen, (("address", seen.casefold()),))
-        else:  # `24/7` is no date, but two numbers
-            yield from (_number(part, language) for part in seen.rstrip(".,/").split("/"))
+    done: set[int] = set()
+    also: dict[int, tuple[Said, ...]] = {}
+    for phrase in (*phrases_of_time(plain, language), *(() if sure else afternoon_hours(plain))):
+        places = range(phrase.start, phrase.end)
+        if phrase.is_sure or not sure:
+            yield Fact(plain[phrase.start : phrase.end], (phrase.said,))
+        if phrase.is_sure and sure:
+            done.update(places)
+        also |= {place: (*also.get(place, ()), phrase.said) for place in places}
+    before = None
+    for token in _tokens(language).finditer(plain):
+        if token.start() not in done:
+            for fact in _stated_by(token, before, language, sure=sure):
+                is_number = any(kind == "number" for kind, _ in fact.says)
+                yield replace(fact, says=(*fact.says, *also.get(token.start(), ()))) if is_number else fact
+        before = token
+
+
+@cache
+def _tokens(language: str) -> Any:
+    joined = sorted((word for word in numerals_of(language) if not word.isalpha()), key=len, reverse=True)
+    numeral = rf"(?P<numeral>\b(?:{'|'.join(joined)})\b)|" if joined else ""
+    return regex.compile(numeral + _EACH, regex.IGNORECASE)
+
+
+def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterator[Fact]:
+    kind, seen = token.lastgroup, token[0]
+    if kind == "word":
+        yield Fact(seen, _word(token, before, language) if sure else _any_word(seen, language))
+    elif kind == "numeral":
+        yield Fact(seen, (("number", Decimal(numerals_of(language)[seen.casefold()])),))
+    elif kind == "iso":
+        yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
+    elif kind == "date" and (parts := _day_and_month(seen, language)):
+        yield from _date(seen, parts)
+    elif kind == "code" and not _MEASURES.fullmatch(seen):
+        yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
+        if not sure:  # `3-seater` and `x3` say a number, too
+            yield from (_number(part, language) for part in regex.findall(r"\d+", seen))
+    elif kind == "code":
+        yield from (_number(part, language) for part in seen.split("-"))
+    elif kind == "time":
+        yield Fact(seen, (("time", _minutes(seen)),))
+    elif kind == "address":
+        yield Fact(seen, (("address", seen.casefold()),))
+    elif regex.fullmatch(r"\d{1,2}/\d{1,2}\.?", seen):
+        yield from (_day_or_month(part) for part in seen.rstrip(".").split("/"))
+    else:
+        yield from (_number(part, language) for part in seen.rstrip(".,").split("/"))
+
+
+def _day_or_month(seen: str) -> Fact:
+    """A part of `1/10`, which is a day in October here and in January there."""
+    value = int(seen)
+    return Fact(seen, (("number", Decimal(value)), *((("month", value),) if 1 <= value <= 12 else ())))
 
 
 def _day_and_month(seen: str, language: str) -> list[int]:
@@ -128,14 +166,17 @@ def _number(seen: str, language: str) -> Fact:
 def _date(seen: str, parts: Sequence[int]) -> Iterator[Fact]:
     """A day, its month and perhaps its year: a month by its number is the same as by its name."""
     day, month, *year = parts
-    yield Fact(seen, (("number", Decimal(day)),))
-    yield Fact(seen, (("month", month),))
+    if "/" in seen and day <= 12:  # which of the two is the month nobody can tell
+        yield from (replace(_day_or_month(str(part)), seen=seen) for part in (day, month))
+    else:
+        yield Fact(seen, (("number", Decimal(day)),))
+        yield Fact(seen, (("month", month),))
     yield from (Fact(seen, (("number", Decimal(each)),)) for each in year)
 
 
 def _minutes(seen: str) -> int:
     clock = _CLOCK.match(seen)
-    return (int(clock[1]) * 60 + int(clock[2] or 0)) % _HALF_DAY if clock else 0
+    return (int(clock[1]) * 60 + int(clock[2] or 0)) % HALF_DAY if clock else 0
 
 
 def _value(seen: str, language: str) -> Decimal:
@@ -160,17 +201,39 @@ def _calendar(word: str, language: str, *, short: bool) -> Iterator[Said]:
 
 def _any_word(seen: str, language: str) -> tuple[Said, ...]:
     word = seen.casefold()
-    numbers = calendar_of(language).numbers
+    numbers = numerals_of(language)
     as_number = [("number", Decimal(numbers[word]))] if word in numbers else []
-    return (("name", word), *_calendar(word, language, short=True), *as_number)
+    return (*_name(word, language), *_calendar(word, language, short=True), *as_number)
 
 
-def _word(seen: str, language: str, *, starts: bool) -> tuple[Said, ...]:
-    own, word = calendar_of(language), seen.casefold()
+def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
+    own, seen, text = calendar_of(language), token[0], token.string
+    word = seen.casefold()
     is_capital = seen[0].isupper()
-    if word in own.numbers and word not in own.articles:
-        return (("number", Decimal(own.numbers[word])),)
-    if named := tuple(_calendar(word, language, short=is_capital and not starts)):
-        return named if word not in own.unsure or (is_capital and not starts) else ()
-    # a name is a capital that no word of the language explains
-    return (("name", word),) if is_capital and len(word) > 1 and not is_word(seen, language) else ()
+    is_inside = is_capital and not _SENTENCE_START.search(text, max(0, token.start() - 9), token.start())
+    if word in numerals_of(language) and word not in own.articles:
+        ends = word in own.adverbs and regex.match(r"\s*(?:[.,;:!?]|$)", text, pos=token.end())
+        return () if ends else (("number", Decimal(numerals_of(language)[word])),)
+    if named := tuple(_calendar(word, language, short=is_inside)):
+        return named if word not in own.unsure or is_inside else ()
+    if not is_capital or len(word) == 1 or word in own.titles:
+        return ()
+    # a name is a capital that no word of the language explains, or that a title announces
+    is_named = _is_titled(token, before, language) or (is_inside and is_name(seen, language))
+    return _name(word, language) if is_named or not is_word(seen, language) else ()
+
+
+def _is_titled(token: Any, before: Any, language: str) -> bool:
+    if before is None or before[0].casefold() not in calendar_of(language).titles:
+        return False
+    return token.string[before.end() : token.start()] in (" ", ". ")
+
+
+def _name(word: str, language: str) -> tuple[Said, ...]:
+    """A name, and what may be left of it without the endings of its language, so that `Riikan` is `Riikka`."""
+    own = language_of(language)
+    shorter = {word.removesuffix(ending) for ending in own.name_endings}
+    stems = {word, *(each for each in shorter if len(each) >= _LEAST_OF_NAME)}
+    for pattern, base in own.name_changes:
+        stems |= {regex.sub(pattern, base, stem) for stem in stems}
+    return tuple(("name", stem) for stem in sorted(stems))

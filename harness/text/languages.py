@@ -13,7 +13,9 @@ class Language:
     `denials` are words that deny what follows them, a `*` for any ending; before one of `only` they deny nothing.
     `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
     that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
-    `case` are letters whose small form is not Unicode's.
+    `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks.
+    `separable` are prefixes that a verb may leave for the end of its clause.
+    `name_endings` are what a name may end in beside itself, and `name_changes` how its stem changes before them.
     """
 
     script: str = "Latin"
@@ -23,34 +25,68 @@ class Language:
     stems: tuple[str, ...] = ()
     agreement: bool = True
     case: tuple[tuple[str, str], ...] = ()
+    unlisted: frozenset[str] = frozenset()
+    separable: tuple[str, ...] = ()
+    name_endings: tuple[str, ...] = ()
+    name_changes: tuple[tuple[str, str], ...] = ()
 
 
 _TURKISH = (("I", "\N{LATIN SMALL LETTER DOTLESS I}"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i"))
 _SCANDINAVIAN = ("", "s", "e")
+_FINNISH_CASES = (
+    "n a ä ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
+    "ia iä illa illä ille ilta iltä issa issä ista istä iksi"
+)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(
         denials=("not", "no", "never", "without", "neither", "nor", "cannot", "*n't"),
         only=("only", "just"),
         agreement=False,
+        unlisted=frozenset({"her"}),
     ),
     "de": Language(
         denials=("nicht", "kein*", "nie", "niemals", "ohne", "weder"),
         only=("nur",),
         links=("", "s", "es", "n", "en", "er", "e"),
         stems=("en", "n", "e"),
+        separable=("ab", "an", "auf", "aus", "bei", "ein", "fest", "los", "mit", "nach", "vor", "weg", "zu", "zurück"),
+        name_endings=("s",),
     ),
-    "nl": Language(denials=("niet", "geen", "nooit", "zonder"), only=("alleen",), links=("", "s", "e", "en")),
+    "nl": Language(
+        denials=("niet", "geen", "nooit", "zonder"),
+        only=("alleen",),
+        links=("", "s", "e", "en"),
+        separable=("aan", "af", "bij", "door", "in", "mee", "na", "om", "op", "over", "terug", "toe", "uit", "weg"),
+    ),
     "sv": Language(denials=("inte", "ingen", "inget", "inga", "aldrig", "utan"), only=("bara",), links=_SCANDINAVIAN),
     "da": Language(denials=("ikke", "ingen", "intet", "aldrig", "uden"), only=("kun",), links=_SCANDINAVIAN),
     "nb": Language(denials=("ikke", "ingen", "intet", "aldri", "uten"), only=("bare",), links=_SCANDINAVIAN),
     "fi": Language(
-        denials=("ei", "en", "et", "emme", "ette", "eivät", "ilman"), only=("vain", "ainoastaan"), links=("",)
+        denials=("ei", "en", "et", "emme", "ette", "eivät", "ilman"),
+        only=("vain", "ainoastaan"),
+        links=("",),
+        unlisted=_words("aivan hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
+        name_endings=tuple(_FINNISH_CASES.split()),
+        name_changes=((r"se$", "nen"), (r"([kpt])\1", r"\1")),
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
-    "fr": Language(denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"), only=("seulement",)),
-    "es": Language(denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"), only=("solo", "sólo", "solamente")),
+    "fr": Language(
+        denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"),
+        only=("seulement",),
+        unlisted=_words("assez au aux dont du déjà jamais jusqu non oui où pas peu plusieurs qu soi trop très"),
+    ),
+    "es": Language(
+        denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"),
+        only=("solo", "sólo", "solamente"),
+        unlisted=frozenset({"antes", "tan"}),
+    ),
     "pt": Language(denials=("não", "nunca", "sem", "nem", "nenhum", "nenhuma"), only=("só", "somente")),
     "it": Language(denials=("non", "mai", "senza", "né", "nessun", "nessuna"), only=("solo", "soltanto")),
     "pl": Language(denials=("nie", "nigdy", "bez", "ani", "żaden", "żadna"), only=("tylko",)),

@@ -17,13 +17,15 @@ import regex
 
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import Reading, read, within
-from tunegate.harness.text.words import WordForms, is_compound, word_forms
+from tunegate.harness.text.words import WordForms, is_compound, split_verb, word_forms
 
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _KATAKANA = r"\p{Katakana}\u30fc"
 _JOINED = rf"[[\w\p{{M}}]--[{_SPACELESS}{_KATAKANA}\p{{Hangul}}]]"  # what continues a word
 _LEAST_OF_COMPOUND = 4  # letters: shorter words stand in too many others by chance
 _MOST_OF_COMPOUND = 40
+_MOST_OF_CLAUSE = 100  # characters between a verb and its prefix
+_PREFIX_END = r"(?=\s*(?:[.,;:!?)]|\Z|\n))"  # a verb's prefix is the last word of its clause
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Phrases:
         longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
         split = [words for phrase in longest_first if (words := words_of(phrase, self.language))]
         self.pattern = _compiled("|".join(_choice(words, forms) for words in split)) if split else None
-        self.compounds = self._compounds([words[0] for words in split if len(words) == 1], forms)
+        single = [words[0] for words in split if len(words) == 1]
+        self.compounds = self._compounds(single, forms)
+        self.split_verbs = self._split_verbs(single, forms)
 
     def _compounds(self, words: Iterable[str], forms: WordForms) -> Any:
         long = sorted({form for word in words for form in forms.of(word) if len(form) >= _LEAST_OF_COMPOUND})
@@ -53,14 +57,24 @@ class Phrases:
             return None
         inner, outer = _either(long), rf"\w{{1,{_MOST_OF_COMPOUND}}}"
         return _compiled(
-            rf"(?<!{_JOINED})(?:(?:{inner})(?P<after>{outer})|(?P<before>{outer}?)(?:{inner}))(?!{_JOINED})"
+            rf"(?<!{_JOINED})(?:(?:{inner})(?P<after>{outer})|(?P<before>{outer}?)(?:{inner})(?P<after>{outer})?)"
+            rf"(?!{_JOINED})"
         )
+
+    def _split_verbs(self, words: Iterable[str], forms: WordForms) -> Any:
+        parts = [split_verb(word, self.language) for word in words] if forms.inflects else []
+        each = [
+            rf"(?:{_either(forms.of(verb))})(?!{_JOINED})[^.,;:!?()\n]{{1,{_MOST_OF_CLAUSE}}}?(?<!{_JOINED}){prefix}{_PREFIX_END}"
+            for verb, prefix in filter(None, parts)
+        ]
+        return _compiled(rf"(?<!{_JOINED})(?:{'|'.join(each)})") if each else None
 
     def find(self, reading: Reading) -> Iterator[Occurrence]:
         """Where any of the phrases stands, from the first place to the last; the longest one, where several do."""
         folded = reading.folded
         found = [*self.pattern.finditer(folded.text)] if self.pattern else []
         found += self._compounds_in(folded.text)
+        found += self.split_verbs.finditer(folded.text) if self.split_verbs else ()
         for match in sorted(found, key=lambda each: each.span()):
             start, end = folded.span(*match.span())
             if not within((start, end), reading.addresses):
@@ -83,8 +97,10 @@ def words_of(phrase: str, language: str) -> list[str]:
 
 
 def phrase_book(phrases: Iterable[str], language: str) -> WordForms:
-    """The forms of every word of some phrases."""
-    return word_forms(frozenset(word for phrase in phrases for word in words_of(phrase, language)), language)
+    """The forms of every word of some phrases, and of a verb also without its prefix."""
+    words = {word for phrase in phrases for word in words_of(phrase, language)}
+    verbs = {parts[0] for word in words if (parts := split_verb(word, language))}
+    return word_forms(frozenset(words | verbs), language)
 
 
 def _choice(words: Sequence[str], forms: WordForms) -> str:

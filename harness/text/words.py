@@ -95,18 +95,38 @@ def _dictionary(language: str) -> Mapping[str, str]:
 
 def is_word(word: str, language: str) -> bool:
     """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
-    known = _dictionary(language)
-    nouns = language.split("-")[0] == "de"
-    return word.lower() in known or (nouns and word in known)
+    known, small = _dictionary(language), word.lower()
+    return small in known or small in language_of(language).unlisted or (_has_capital_nouns(language) and word in known)
+
+
+def is_name(word: str, language: str) -> bool:
+    """Whether the dictionary has a word with a capital in a language that gives one to names alone."""
+    return not _has_capital_nouns(language) and word[:1].isupper() and word in _dictionary(language)
+
+
+def _has_capital_nouns(language: str) -> bool:
+    return language.split("-")[0] == "de"
 
 
 def is_compound(before: str, after: str, language: str) -> bool:
-    """Whether a word of which one part is known stands on another known word: what is `before` it and `after` it."""
+    """Whether a word of which one part is known consists of known words: what is `before` that part and `after` it."""
     own = language_of(language)
-    if own.links is None or bool(before) == bool(after):
+    if own.links is None or not (before or after):
         return False
     known = _dictionary(language)
-    plain = {before.removesuffix(link) if before else after.removeprefix(link) for link in own.links}
-    parts = {part for part in plain if len(part) >= LEAST_PART}
-    stems = {part + ending for part in parts for ending in (own.stems if before else ())}
-    return any(each in known for part in parts | stems for each in _spellings(part))
+    first = {before.removesuffix(link) for link in own.links}
+    last = {after.removeprefix(link) for link in own.links}
+    first = {part + ending for part in first if len(part) >= LEAST_PART for ending in ("", *own.stems)}
+    last = {part for part in last if len(part) >= LEAST_PART}
+    sides = [parts for part, parts in ((before, first), (after, last)) if part]
+    return all(any(each in known for part in parts for each in _spellings(part)) for parts in sides)
+
+
+def split_verb(word: str, language: str) -> tuple[str, str] | None:
+    """A verb in two, as a clause may have it: `ausschalten` is `schalten` and `aus`; None where it is none."""
+    own, known = language_of(language), _dictionary(language)
+    for prefix in own.separable:
+        rest = word.removeprefix(prefix)
+        if rest != word and rest.endswith("n") and len(rest) > LEAST_PART and known.get(rest) == rest:
+            return rest, prefix
+    return None

@@ -23,8 +23,8 @@ from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLa
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embedder_digest
-from tunegate.harness.text.calendar import CALENDARS
-from tunegate.harness.text.facts import Said, missing, stated, unfounded
+from tunegate.harness.text.calendar import CALENDARS, Said
+from tunegate.harness.text.facts import missing, stated, unfounded
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import Reading, read, signs
 from tunegate.harness.text.words import WordForms
@@ -364,7 +364,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=3,
+    version=4,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

@@ -71,6 +71,117 @@ def test_the_words_are_those_of_the_language(language, notes, answer, seen):
     assert wrong(answer, notes, language) == seen
 
 
+@pytest.mark.parametrize(
+    ("language", "notes", "answer"),
+    [
+        ("en", "visit 4/7", "on 4 July"),
+        ("en", "visit 4/7", "on April the 7th"),
+        ("en", "due 4/7/2026", "on April 7th, 2026"),
+        ("en", "visit 4 July", "on 4/7"),
+        ("de", "fällig 14/6", "am 14. Juni"),
+        ("es", "antes del 9/2", "antes del 9 de febrero"),
+        ("fr", "avant le 30/1", "avant le 30 janvier"),
+    ],
+)
+def test_a_date_in_figures_names_its_month_in_either_order(language, notes, answer):
+    assert wrong(answer, notes, language) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "16:50", "at ten to five", []),
+        ("en", "9.25", "at twenty-five past nine", []),
+        ("en", "6.15pm", "at a quarter past six", []),
+        ("en", "6.15pm", "at quarter to six", ["quarter to six"]),
+        ("en", "13-15h", "between one and three", []),
+        ("en", "15 guests", "at three", ["three"]),
+        ("en", "opens 10-4", "open from ten to four", []),
+        ("de", "13:30", "um halb zwei", []),
+        ("de", "13:30", "um halb drei", ["halb drei"]),
+        ("de", "7:45", "um Viertel vor acht, also dreiviertel acht", []),
+        ("de", "11:10", "um zehn nach elf", []),
+        ("de", "15 Uhr", "gegen drei", []),
+        ("fr", "9h15", "à neuf heures et quart", []),
+        ("fr", "9h15", "à neuf heures et demie", ["neuf heures et demie"]),
+        ("fr", "16h45", "à cinq heures moins le quart", []),
+        ("es", "20:30", "a las ocho y media", []),
+        ("es", "20:30", "a las nueve y media", ["nueve y media"]),
+        ("es", "17 h", "a las cinco de la tarde", []),
+        ("fi", "klo 9.30", "puoli kymmeneltä", []),
+        ("fi", "klo 9.30", "puoli yhdeksältä", ["puoli yhdeksältä"]),
+        ("fi", "klo 14", "kello kahdelta", []),
+        ("fi", "klo 14", "kello kolmelta", ["kolmelta"]),
+    ],
+)
+def test_a_time_in_words_is_the_same_as_in_figures(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "£34", "thirty-four pounds", []),
+        ("en", "£34", "forty-three pounds", ["forty-three"]),
+        ("de", "Zimmer 36", "Zimmer sechsunddreißig", []),
+        ("de", "Zimmer 36", "Zimmer dreiundsechzig", ["dreiundsechzig"]),
+        ("fr", "77 €", "soixante-dix-sept euros", []),
+        ("fr", "91 € et 21 €", "quatre-vingt-onze et vingt et un euros", []),
+        ("fr", "77 €", "soixante-sept euros", ["soixante-sept"]),
+        ("es", "58 €", "cincuenta y ocho euros", []),
+        ("es", "58 €", "ochenta y cinco euros", ["ochenta y cinco"]),
+        ("fi", "23 €, 12 kpl", "kaksikymmentäkolme euroa, kaksitoista kappaletta", []),
+        ("fi", "23 €", "kolmekymmentäkaksi euroa", ["kolmekymmentäkaksi"]),
+    ],
+)
+def test_a_number_in_words_is_one_number(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "bulbs x5, 4-slice toaster, block B2", "five bulbs, a four-slice toaster, level 2", []),
+        ("en", "bulbs x5", "six bulbs", ["six"]),
+        ("en", "warranty 24 months", "a two-year warranty", []),
+        ("en", "warranty 24 months", "a warranty of three years", ["three"]),
+        ("en", "takes 180 min", "it takes three hours", []),
+        ("en", "14 days", "back in a fortnight, two weeks", []),
+        ("en", "3 weeks", "back in a fortnight", ["fortnight"]),
+        ("en", "rest 30 mins", "for half an hour", []),
+        ("de", "Frist 21 Tage", "drei Wochen", []),
+        ("fr", "sous 15 min", "dans un quart d'heure", []),
+        ("es", "garantía 36 meses", "tres años", []),
+        ("fi", "kesto 120 min", "kaksi tuntia", []),
+    ],
+)
+def test_what_any_reader_works_out_follows(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "ask Ivo", "Her bike is ready. Best of all, ask Ivo first.", []),
+        ("fr", "Inès", "Très bien ! Oui, Inès vient. Pas de souci.", []),
+        ("es", "Inés", "¿Listo? ¡Hasta luego! Antes llame a Inés.", []),
+        ("fi", "Sirkka", "Hei! Moi! Myös Sirkka tulee.", []),
+        ("fi", "Sirkka, Tapiola", "Sirkan aika on Tapiolassa, ja Sirkalle sopii.", []),
+        ("fi", "Virtanen, Korhonen", "Virtasen ja Korhoselle", []),
+        ("fi", "Sirkka", "Sirpan aika", ["Sirpan"]),
+        ("de", "Herr Adler", "Adlers Termin; Herr Adler kommt.", []),
+        ("de", "Frau Vogel", "Frau Jäger kommt. Dr. Schneider auch.", ["Jäger", "Schneider"]),
+        ("en", "Mr Baker", "Dr Cook is here, and so is Mr Baker.", ["Cook"]),
+        ("fr", "Mme Petit", "Madame Petit ou M. Legrand, puis Mme Berger.", ["Legrand", "Berger"]),
+        ("es", "Sr. Campos", "El señor Prado irá.", ["Prado"]),
+        ("es", "Lucía", "Pregunte por Rosa.", ["Rosa"]),
+        ("en", "Fri, St Mark's", "on Fridays at Saint Mark's", []),
+    ],
+)
+def test_names_are_told_from_words_that_open_a_sentence(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
 def test_what_is_due_is_found_by_what_it_says():
     assert list(missing(["£46", "Friday", "Dan", "working days"], "46 pounds by Fri, says Dan.", "en")) == [
         "working days"

@@ -20,6 +20,7 @@ from tunegate.trainers.data.asked_rows import AskedRow, asked_rows
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.preference import tokenize_for
 from tunegate.trainers.data.split import split
+from tunegate.trainers.decontamination.check import decontaminate
 from tunegate.trainers.pipeline import Ready
 
 BASELINES = "baselines"  # its own, for the ledger of its searches
@@ -40,7 +41,8 @@ class SmallTraining:
         divided = split(rows, recipe)
         tokens = divided.apart(tokenize_for(rows, base.tokenizer, recipe))
         asked = asked_rows([rows[index] for index in divided.validation], task)
-        return Ready(recipe, base, rows, *tokens, asked, (), {})
+        clean = decontaminate(rows, (), recipe.decontaminate, (), watch)
+        return Ready(recipe, base, rows, *tokens, asked, (), clean, {})
 
     def sealed(self) -> list[AskedRow]:
         """The rows that no training sees."""

@@ -1,0 +1,105 @@
+"""Leaks and innocent rows by a writer who saw the demo's fixtures and not the code: which does decontamination find?
+
+python benchmarks/blind_leaks.py            # a minute; writes results/blind_leaks.md
+
+The rows were scored once when they were written; results/blind_leaks.md is of that day. Whoever mends
+what it misses has them in sight, and needs others to say how good the mending is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.frame import RESULTS, ROOT, carry_out
+from benchmarks.gate_markdown import table
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.trainers.config.recipe import Decontaminate
+from tunegate.trainers.data.examples import read_examples
+from tunegate.trainers.decontamination.check import decontaminate
+
+LIBRARIES = ("tunegate", "sentence-transformers")
+ROWS = Path(__file__).parent / "leak_texts/blind.jsonl"
+INNOCENT = "innocent"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row by the writer: its kind, the case that it leaks, and what became of it: refuse, review or nothing."""
+
+    kind: str
+    case: str
+    threshold: str
+
+
+def measure(watch: Watch) -> list[Held]:
+    """Hold every row against all fixtures of the demo."""
+    raw = [json.loads(line) for line in ROWS.read_text("utf-8").splitlines()]
+    tasks = load_tasks(ROOT / "fixtures")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("".join(json.dumps(_row(each)) + "\n" for each in raw), "utf-8")
+        rows = read_examples([path], tasks[0])
+    found: dict[int, str] = {}
+    for near, _ in decontaminate(rows, tasks, Decontaminate(), (), watch).pairs:
+        line = near.pair[1] - 1
+        found[line] = "refuse" if "refuse" in (near.threshold, found.get(line)) else near.threshold
+    return [
+        Held(each["kind"], f"support/{each['unit']}/{each['case']}", found.get(number, ""))
+        for number, each in enumerate(raw)
+    ]
+
+
+def _row(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of messages: the earlier turns, of the user and the assistant by turns, then what is asked and answered."""
+    turns = [*(raw.get("turns") or []), raw["input"]]
+    if len(turns) % 2 == 0:  # it is the user who asks
+        turns.insert(-1, "Thanks, and what else?")
+    messages = [{"role": "assistant" if number % 2 else "user", "content": text} for number, text in enumerate(turns)]
+    rejected = {"rejected": raw["rejected"]} if raw.get("rejected") else {}
+    return {"messages": [*messages, {"role": "assistant", "content": raw["output"]}], **rejected}
+
+
+def report(rows: Sequence[Held], made: str) -> str:
+    """The result as Markdown."""
+    planted = [each for each in rows if each.kind != INNOCENT]
+    innocent = [each for each in rows if each.kind == INNOCENT]
+    found, alarms = (sum(bool(each.threshold) for each in those) for those in (planted, innocent))
+    missed = [f"- {each.kind}: {each.case}" for each in planted if not each.threshold]
+    return "\n\n".join([
+        "# Leaks by another hand",
+        f"**{found} of {len(planted)} planted leaks are found, {alarms} of {len(innocent)} innocent rows flagged.** "
+        "The rows were written by someone who saw the fixtures and not the code, and were scored once.",
+        table(["kind", "rows", "refused", "reviewed", "missed"], _by_kind(rows)),
+        "## What it misses", "\n".join(missed) or "Nothing.", "## How", made, "",
+    ])  # fmt: skip
+
+
+def _by_kind(rows: Sequence[Held]) -> Iterator[list[str]]:
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for each in rows:
+        counts[each.kind][each.threshold] += 1
+    for kind, count in counts.items():
+        yield [kind, str(count.total()), str(count["refuse"]), str(count["review"]), str(count[""])]
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where blind_leaks.md goes.", metavar="DIR")] = RESULTS,
+) -> None:
+    """Hold the rows against the fixtures, and write what was found."""
+    carry_out(out / "blind_leaks.md", "python benchmarks/blind_leaks.py", LIBRARIES, measure, report, lambda _: ())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -44,14 +44,20 @@ def labelled(name: str) -> list[Answer]:
     return [Answer(*each) for each in read_yaml(TEXTS / name).data["cases"]]
 
 
-def report(cases: Sequence[Answer], blind: Sequence[Answer]) -> Iterator[str]:
+def report(cases: Sequence[Answer], blind: Sequence[Answer], second: Sequence[Answer]) -> Iterator[str]:
     """The text of `facts.md`, part by part."""
     yield "# Facts on labelled answers"
-    yield "## Written without sight of the code"
+    yield "## Written without sight of the code, and scored once"
+    yield (
+        "That is what to expect of texts by another hand. Their writer lets an answer say what can be worked out: sums, "
+        "the weekday after two nights, a holiday's name. The rule works out lengths of time alone, and flags the rest."
+    )
+    yield from _judged(second)
+    yield "## An earlier set, also written without sight of the code"
     yield (
         "Scored once, by code whose writer had not seen these answers, 89 of 100 with a wrong fact were found, and 26 "
-        "of 100 without one were flagged. That is what to expect of texts by another hand. What was wrong was then "
-        "mended by its kind, with these answers in sight; now it is:"
+        "of 100 without one were flagged. What was wrong was then mended by its kind, with these answers in sight; now "
+        "it is:"
     )
     yield from _judged(blind)
     yield "## Written before the code, which had them in sight"
@@ -89,7 +95,7 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = "\n\n".join(report(labelled("cases.yaml"), labelled("blind.yaml"))) + "\n"
+    text = "\n\n".join(report(*map(labelled, ("cases.yaml", "blind.yaml", "second_blind.yaml")))) + "\n"
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

@@ -119,7 +119,7 @@ CALENDARS: Mapping[str, Calendar] = {
     "fr": Calendar(
         weekdays=("lundi*|lun", "mardi*|mar", "mercredi*|mer", "jeudi*|jeu", "vendredi*|ven",
                   "samedi*|sam", "dimanche*|dim"),
-        months=("janvier|janv", "février|févr", "mars", "avril|avr", "mai", "juin", "juillet|juil", "août",
+        months=("janvier|janv", "février|févr|fév", "mars", "avril|avr", "mai", "juin", "juillet|juil", "août",
                 "septembre|sept", "octobre|oct", "novembre|nov", "décembre|déc"),
         numbers=_numbered("un|une deux trois quatre cinq six sept huit neuf dix onze douze|midi|douzaine treize "
                           "quatorze quinze seize dix-sept dix-huit dix-neuf") | {"quatre-vingts": 80},
@@ -135,8 +135,8 @@ CALENDARS: Mapping[str, Calendar] = {
     "es": Calendar(
         weekdays=("lunes|lun", "martes|mar", "miércoles|mié", "jueves|jue", "viernes|vie",
                   "sábado*|sáb", "domingo*|dom"),
-        months=("enero|ene", "febrero|feb", "marzo|mar", "abril|abr", "mayo", "junio|jun", "julio|jul", "agosto|ago",
-                "septiembre|sept", "octubre|oct", "noviembre|nov", "diciembre|dic"),
+        months=("enero|ene", "febrero|feb", "marzo|mar", "abril|abr", "mayo|may", "junio|jun", "julio|jul",
+                "agosto|ago", "septiembre|sept|sep", "octubre|oct", "noviembre|nov", "diciembre|dic"),
         numbers=_numbered("un|una|uno dos tres cuatro cinco seis siete ocho nueve diez once doce|mediodía|docena "
                           "trece catorce quince dieciséis diecisiete dieciocho diecinueve veinte "
                           "veintiuno|veintiún|veintiuna veintidós veintitrés veinticuatro veinticinco veintiséis "

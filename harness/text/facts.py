@@ -34,6 +34,7 @@ _EACH = (
     r"|(?P<number>\d{1,40}(?:[.,']\d{1,40}){0,12})"
     r"|(?P<word>\p{L}[\p{L}\p{M}]{0,60})"
 )
+_GROUPED = r"(?<!\d |[\d.,])[1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?![\d.,]| \d)"
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
@@ -107,8 +108,10 @@ def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
 @cache
 def _tokens(language: str) -> Any:
     joined = sorted((word for word in numerals_of(language) if not word.isalpha()), key=len, reverse=True)
+    # 1 450,00: where a comma is the decimal mark, a space may group digits
+    grouped = rf"(?P<grouped>{_GROUPED})|" if calendar_of(language).decimal == "," else ""
     numeral = rf"(?P<numeral>\b(?:{'|'.join(joined)})\b)|" if joined else ""
-    return regex.compile(numeral + _EACH, regex.IGNORECASE)
+    return regex.compile(numeral + grouped + _EACH, regex.IGNORECASE)
 
 
 def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterator[Fact]:
@@ -117,6 +120,10 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
         yield Fact(seen, _word(token, before, language) if sure else _any_word(seen, language))
     elif kind == "numeral":
         yield Fact(seen, (("number", Decimal(numerals_of(language)[seen.casefold()])),))
+    elif kind == "grouped":
+        yield replace(_number(regex.sub(r"[ \u00a0\u202f]", "", seen), language), seen=seen)
+        if not sure:  # two numbers, perhaps
+            yield from (_number(part, language) for part in regex.split(r"[ \u00a0\u202f]", seen))
     elif kind == "iso":
         yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
     elif kind == "date" and (parts := _day_and_month(seen, language)):
@@ -211,7 +218,9 @@ def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
     word = seen.casefold()
     is_capital = seen[0].isupper()
     is_inside = is_capital and not _SENTENCE_START.search(text, max(0, token.start() - 9), token.start())
-    if word in numerals_of(language) and word not in own.articles:
+    if token.start() >= 2 and text[token.start() - 1] == "-" and text[token.start() - 2].isalpha():
+        is_inside = False  # après-midi, mid-May: part of a word
+    elif word in numerals_of(language) and word not in own.articles:
         ends = word in own.adverbs and regex.match(r"\s*(?:[.,;:!?]|$)", text, pos=token.end())
         return () if ends else (("number", Decimal(numerals_of(language)[word])),)
     if named := tuple(_calendar(word, language, short=is_inside)):

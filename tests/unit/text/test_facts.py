@@ -182,6 +182,22 @@ def test_names_are_told_from_words_that_open_a_sentence(language, notes, answer,
     assert wrong(answer, notes, language) == seen
 
 
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("fr", "acompte, 1 450 € TTC", "Le prix est de 1450 euros.", []),
+        ("fr", "1450 €", "Le prix est de 1 550 euros.", ["1 550"]),
+        ("fi", "1 200,50 €", "Hinta on 1200,50 euroa.", []),
+        ("fr", "apt 12 345 rue Haute", "Au 345 rue Haute, apt 12.", []),  # two numbers that stand side by side
+        ("en", "call 0345 600 112", "Call 0345 600 112.", []),
+        ("fr", "jeu 9h", "Jeudi à neuf heures, l'après-midi est libre.", []),  # no midday
+        ("es", "mié 19 may, 1 sep", "El 19 de mayo y el 1 de septiembre.", []),
+    ],
+)
+def test_digits_in_groups_and_parts_of_words_are_read_as_people_do(language, notes, answer, seen):
+    assert [fact.seen for fact in unfounded(answer, stated(notes, language), language)] == seen
+
+
 def test_what_is_due_is_found_by_what_it_says():
     assert list(missing(["£46", "Friday", "Dan", "working days"], "46 pounds by Fri, says Dan.", "en")) == [
         "working days"

@@ -31,6 +31,7 @@ lora: {r: 16, alpha: 32}
 optim: {lr: 2e-3, epochs: 1, batch: 4, max_length: 400}
 seed: 1
 output: adapter
+diagnosis: {override: "Constrained decoding would do here; what is tried is the loop."}
 """
 POLICY = """
 version: 1

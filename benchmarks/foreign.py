@@ -1,0 +1,167 @@
+"""What do grades of parts say of tasks that nobody here wrote? Fields and confusions before and after a short tune.
+
+    python benchmarks/foreign.py              # half an hour on two quiet cores; writes foreign.md
+    python benchmarks/foreign.py --keep DIR   # keeps the project, with its records and pages
+
+An extraction task (postal addresses) and a classification task (moods of short messages), from data that source
+packages of PyPI carry (`foreign_data`). Each is recorded, diagnosed, tuned for one pass over its rows, and gated, the
+addresses twice: by answers that are right as a whole, and by the share of an answer that is right.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+
+from benchmarks.foreign_data import CASES, ROWS, Example, addresses, moods, split, unit
+from benchmarks.frame import PLUGIN, RESULTS, carry_out, run_process
+from benchmarks.gate_markdown import table
+from tunegate.harness.core.escaping import shown_in_markdown
+from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.reporting.parts import PartReport
+from tunegate.harness.reporting.report import CandidateReport, candidate_report
+
+LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")
+EXACT, SHARE = {"extract": "strict"}, {"extract": "strict", "score": "share"}
+UNITS = {
+    "addresses": {"addresses": EXACT, "addresses-share": SHARE},
+    "moods": {"moods": EXACT},
+}
+MARGIN = {"role": "target", "margin": 0.1, "reason": "A benchmark's: ten in a hundred would be noticed."}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A task before and after its tune, as the gate reports it, and how many rows were left to train on."""
+
+    task: str
+    rows: int
+    before: CandidateReport
+    after: CandidateReport
+
+
+def write_project(folder: Path, task: str, examples: Sequence[Example], model: str) -> None:
+    """Fixtures, rows and recipe of a task."""
+    cases, rows = split(examples)
+    fixtures = folder / "fixtures" / task
+    fixtures.mkdir(parents=True)
+    for name, check in UNITS[task].items():
+        _write(fixtures / f"{name}.yaml", unit(name, cases, check))
+    _write(fixtures / "task.yaml", {"version": 1, "units": dict.fromkeys(UNITS[task], MARGIN)})
+    first = next(iter(UNITS[task]))
+    lines = [json.dumps({"unit": first, "input": row.text, "output": json.dumps(row.answer)}) for row in rows]
+    (folder / f"{task}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    recipe = {
+        "version": 1, "task": task, "model": model, "rows": [f"{task}.jsonl"], "output": f"adapters/{task}",
+        "diagnosis": {"override": "a benchmark's"}, "decontaminate": {"refuse": "drop", "review": "keep"},
+        "optim": {"lr": 5e-4, "epochs": 1, "batch": 8}, "seed": 7,
+    }  # fmt: skip
+    _write(folder / f"{task}.yaml", recipe)
+
+
+def _write(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, indent=1), "utf-8")  # JSON is YAML
+
+
+def measure(folder: Path, model: str, watch: Watch) -> list[Tuned]:
+    """Record, diagnose, tune and gate both tasks.
+
+    Raises:
+        Failed: a command did not end as it should.
+    """
+    log, tasks = folder / "log.txt", {"addresses": addresses(folder), "moods": moods(folder)}
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    for task, examples in tasks.items():
+        write_project(folder, task, examples, model)
+    with watch("Recording the baseline"):
+        pytest = ["-m", "pytest", "-q", "--tb=no", "-p", PLUGIN, "fixtures/", f"--tg-model={model}", "--tg-record"]
+        run_process(pytest, folder, log, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    return [_tune(folder, task, model, watch) for task in tasks]
+
+
+def _tune(folder: Path, task: str, model: str, watch: Watch) -> Tuned:
+    log = folder / f"{task}.log"
+    with watch(f"Climbing the ladder of {task}"):
+        run_process(["-m", "tunegate", "diagnose", task, f"--model={model}"], folder, log)
+    with watch(f"Tuning on {task}"):
+        run_process(["-m", "tunegate", "train", f"{task}.yaml"], folder, log)
+    with watch(f"Judging {task}"):
+        before = _judge(folder, task, f"{task}-base.json", [f"--model={model}"])
+        after = _judge(folder, task, f"{task}-tuned.json", [f"--model={model}", f"--adapter=adapters/{task}"])
+    said = json.loads((folder / f"adapters/{task}/training.json").read_text("utf-8"))
+    return Tuned(task, said["grading"]["trained"], before, after)
+
+
+def _judge(folder: Path, task: str, record: str, asked: Sequence[str]) -> CandidateReport:
+    command = ["-m", "tunegate", "gate", *asked, f"--out={record}"]
+    run_process(command, folder, folder / f"{task}.log", fine=(0, 1, 4))
+    report = candidate_report(read_record(folder / record))
+    return replace(report, units=tuple(unit for unit in report.units if unit.key.startswith(f"{task}/")))
+
+
+def report(found: Sequence[Tuned], made: str) -> str:
+    """The result as Markdown."""
+    return "\n\n".join([
+        "# Tasks that nobody here wrote",
+        f"Two tasks of {CASES} cases and {ROWS} rows, from the data of two source packages of PyPI; the embedded "
+        "model, one pass over the rows, one seed: what the grades see is the subject, not how well it can be tuned.",
+        *(part for task in found for part in _task(task)),
+        "## How", made, "",
+    ])  # fmt: skip
+
+
+def _task(tuned: Tuned) -> Iterator[str]:
+    yield f"## {tuned.task}: {tuned.rows} rows trained on"
+    yield f"The gate, against the base: {shown_in_markdown(tuned.after.verdict)}"
+    judged = [
+        [each.key, str(each.n), _score(each.base), _score(each.mean), each.verdict, shown_in_markdown(each.reason)]
+        for each in tuned.after.units
+    ]
+    yield table(["unit", "cases", "base", "tuned", "verdict", "why"], judged)
+    earlier = {part.name: part for part in tuned.before.units[0].parts}
+    yield table(
+        ["part", "base", "tuned", "precision", "recall", "most often, base", "most often, tuned"],
+        [_cells(earlier.get(part.name), part) for part in tuned.after.units[0].parts],
+    )
+
+
+def _score(mean: float | None) -> str:
+    return "-" if mean is None else percent(mean)
+
+
+def _cells(earlier: PartReport | None, part: PartReport) -> list[str]:
+    both = [_score(earlier.mean if earlier else None), _score(part.mean), _score(part.precision), _score(part.recall)]
+    taken = [shown_in_markdown(each.confusions) if each else "" for each in (earlier, part)]
+    return [shown_in_markdown(part.label), *both, *taken]
+
+
+def main(
+    model: Annotated[str, typer.Option(help="As --model of the suites.")] = "smollm2",
+    keep: Annotated[Path | None, typer.Option(help="Where the project is kept.", metavar="DIR")] = None,
+    out: Annotated[Path, typer.Option(help="Where foreign.md goes.", metavar="DIR")] = RESULTS,
+) -> None:
+    """Tune on two tasks of others' data, and write what the grades see of them before and after."""
+
+    def in_a_folder(watch: Watch) -> list[Tuned]:
+        if keep:
+            keep.mkdir(parents=True)
+            return measure(keep, model, watch)
+        with tempfile.TemporaryDirectory(prefix="tunegate-foreign-") as folder:
+            return measure(Path(folder), model, watch)
+
+    carry_out(out / "foreign.md", "python benchmarks/foreign.py", LIBRARIES, in_a_folder, report, lambda _: ())
+
+
+if __name__ == "__main__":
+    typer.run(main)

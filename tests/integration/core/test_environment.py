@@ -116,7 +116,7 @@ class Clock(datetime):
 
 
 def test_a_run_after_the_clock_was_put_back_is_still_the_last(desk, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.session.datetime", Clock)
+    monkeypatch.setattr("tunegate.harness.evaluation.runs.datetime", Clock)
     names = []
     for back in (timedelta(0), timedelta(hours=1), timedelta(0), timedelta(days=400)):
         monkeypatch.setattr(Clock, "at", Clock.at - back)

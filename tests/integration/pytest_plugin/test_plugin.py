@@ -352,9 +352,10 @@ def test_settings_stand_in_for_options(project: Project) -> None:
     [
         (
             'modell = "x"',
-            "[tool.tunegate] expected one of model, device, dtype, attention, quantization, chat-template, tokenizer, "
-            "in-flight, deadline, cases, checks, baselines, cache-size, rung, repeats, inconclusive, ledger-remote, "
-            "larger, sample, strict, found 'modell'; did you mean 'model'?",
+            "[tool.tunegate] expected one of model, device, dtype, attention, quantization, chat-template, "
+            "tokenizer, in-flight, deadline, engine, workers, worker-cpus, worker-gpus, ray-address, cases, "
+            "checks, baselines, cache-size, rung, repeats, inconclusive, ledger-remote, larger, sample, strict, "
+            "found 'modell'; did you mean 'model'?",
         ),
         ("model = 3", "[tool.tunegate] model: expected text in quotes, found 3"),
         ('inconclusive = "ignore"', "inconclusive: expected block or warn, found 'ignore'"),

@@ -1,7 +1,7 @@
 """What do grades of parts say of tasks that nobody here wrote? Fields and confusions before and after a short tune.
 
-    python benchmarks/foreign.py              # half an hour on two quiet cores; writes foreign.md
-    python benchmarks/foreign.py --keep DIR   # keeps the project, with its records and pages
+    python benchmarks/foreign.py              # writes foreign.md
+    python benchmarks/foreign.py --keep DIR   # keeps the projects, with their records
 
 An extraction task (postal addresses) and a classification task (moods of short messages), from data that source
 packages of PyPI carry (`foreign_data`). Each is recorded, diagnosed, tuned for one pass over its rows, and gated, the
@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -52,22 +52,23 @@ class Tuned:
 
 
 def write_project(folder: Path, task: str, examples: Sequence[Example], model: str) -> None:
-    """Fixtures, rows and recipe of a task."""
+    """Fixtures, rows and recipe of a task, in a project of its own."""
     cases, rows = split(examples)
     fixtures = folder / "fixtures" / task
     fixtures.mkdir(parents=True)
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     for name, check in UNITS[task].items():
         _write(fixtures / f"{name}.yaml", unit(name, cases, check))
     _write(fixtures / "task.yaml", {"version": 1, "units": dict.fromkeys(UNITS[task], MARGIN)})
     first = next(iter(UNITS[task]))
     lines = [json.dumps({"unit": first, "input": row.text, "output": json.dumps(row.answer)}) for row in rows]
-    (folder / f"{task}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     recipe = {
-        "version": 1, "task": task, "model": model, "rows": [f"{task}.jsonl"], "output": f"adapters/{task}",
+        "version": 1, "task": task, "model": model, "rows": ["rows.jsonl"], "output": "tuned",
         "diagnosis": {"override": "a benchmark's"}, "decontaminate": {"refuse": "drop", "review": "keep"},
         "optim": {"lr": 5e-4, "epochs": 1, "batch": 8}, "seed": 7,
     }  # fmt: skip
-    _write(folder / f"{task}.yaml", recipe)
+    _write(folder / "recipe.yaml", recipe)
 
 
 def _write(path: Path, data: object) -> None:
@@ -80,34 +81,30 @@ def measure(folder: Path, model: str, watch: Watch) -> list[Tuned]:
     Raises:
         Failed: a command did not end as it should.
     """
-    log, tasks = folder / "log.txt", {"addresses": addresses(folder), "moods": moods(folder)}
-    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    tasks = {"addresses": addresses(folder), "moods": moods(folder)}
     for task, examples in tasks.items():
-        write_project(folder, task, examples, model)
-    with watch("Recording the baseline"):
-        pytest = ["-m", "pytest", "-q", "--tb=no", "-p", PLUGIN, "fixtures/", f"--tg-model={model}", "--tg-record"]
-        run_process(pytest, folder, log, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    return [_tune(folder, task, model, watch) for task in tasks]
+        write_project(folder / task, task, examples, model)
+    return [_tune(folder / task, task, model, watch) for task in tasks]
 
 
 def _tune(folder: Path, task: str, model: str, watch: Watch) -> Tuned:
-    log = folder / f"{task}.log"
+    log, asked = folder / "log.txt", f"--model={model}"
+    with watch(f"Recording the baseline of {task}"):
+        record = ["-m", "pytest", "-q", "--tb=no", "-p", PLUGIN, "fixtures/", f"--tg-model={model}", "--tg-record"]
+        run_process(record, folder, log, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     with watch(f"Climbing the ladder of {task}"):
-        run_process(["-m", "tunegate", "diagnose", task, f"--model={model}"], folder, log)
+        run_process(["-m", "tunegate", "diagnose", asked], folder, log)
     with watch(f"Tuning on {task}"):
-        run_process(["-m", "tunegate", "train", f"{task}.yaml"], folder, log)
+        run_process(["-m", "tunegate", "train", "recipe.yaml"], folder, log)
     with watch(f"Judging {task}"):
-        before = _judge(folder, task, f"{task}-base.json", [f"--model={model}"])
-        after = _judge(folder, task, f"{task}-tuned.json", [f"--model={model}", f"--adapter=adapters/{task}"])
-    said = json.loads((folder / f"adapters/{task}/training.json").read_text("utf-8"))
+        before, after = _judge(folder, "base.json", asked), _judge(folder, "tuned.json", asked, "--adapter=tuned")
+    said = json.loads((folder / "tuned/training.json").read_text("utf-8"))
     return Tuned(task, said["grading"]["trained"], before, after)
 
 
-def _judge(folder: Path, task: str, record: str, asked: Sequence[str]) -> CandidateReport:
-    command = ["-m", "tunegate", "gate", *asked, f"--out={record}"]
-    run_process(command, folder, folder / f"{task}.log", fine=(0, 1, 4))
-    report = candidate_report(read_record(folder / record))
-    return replace(report, units=tuple(unit for unit in report.units if unit.key.startswith(f"{task}/")))
+def _judge(folder: Path, record: str, *asked: str) -> CandidateReport:
+    run_process(["-m", "tunegate", "gate", *asked, f"--out={record}"], folder, folder / "log.txt", fine=(0, 1, 4))
+    return candidate_report(read_record(folder / record))
 
 
 def report(found: Sequence[Tuned], made: str) -> str:
@@ -148,7 +145,7 @@ def _cells(earlier: PartReport | None, part: PartReport) -> list[str]:
 
 def main(
     model: Annotated[str, typer.Option(help="As --model of the suites.")] = "smollm2",
-    keep: Annotated[Path | None, typer.Option(help="Where the project is kept.", metavar="DIR")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Where the projects are kept.", metavar="DIR")] = None,
     out: Annotated[Path, typer.Option(help="Where foreign.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Tune on two tasks of others' data, and write what the grades see of them before and after."""

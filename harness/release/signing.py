@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,8 @@ def sign_release(adapter: Path, key: Path) -> list[str]:
     lines = verify_release(adapter)
     signer, password = need("model_signing.signing").Config(), os.environ.get(PASSWORD)
     secret = password.encode() if password else None  # the library says that it takes a text, and takes bytes
-    _use(key, "a private key on an elliptic curve, as PEM", lambda: signer.use_elliptic_key_signer(
-        private_key=key, password=secret))  # fmt: skip
+    use = partial(signer.use_elliptic_key_signer, private_key=key, password=secret)
+    _use(key, "a private key on an elliptic curve, as PEM", use)
     signer.set_hashing_config(_hashed())
     with tempfile.TemporaryDirectory() as apart:  # the library writes where it stands, and a kill would leave a half
         made = Path(apart) / SIGNATURE
@@ -49,15 +51,15 @@ def verify_signature(adapter: Path, key: Path) -> str:
     if not (adapter / SIGNATURE).is_file():
         raise Refused(f"{show_path(adapter / SIGNATURE)}: expected a signature, found none; tunegate sign writes one")
     verifier = need("model_signing.verifying").Config()
-    _use(key, "a public key on an elliptic curve, as PEM", lambda: verifier.use_elliptic_key_verifier(public_key=key))
+    use = partial(verifier.use_elliptic_key_verifier, public_key=key)
+    _use(key, "a public key on an elliptic curve, as PEM", use)
     verifier.set_hashing_config(_hashed())
     try:
         verifier.verify(adapter, adapter / SIGNATURE)
     except Exception as error:  # each kind of key and of damage raises another one
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Refused(
             f"{show_path(adapter / SIGNATURE)}: expected the signature of {show_path(key)} over the files as they "
-            f"stand, found another ({said})"
+            f"stand, found another ({_said(error)})"
         ) from error
     return f"signed by the owner of {show_path(key)}"
 
@@ -67,9 +69,13 @@ def _hashed() -> Any:
     return need("model_signing.hashing").Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
-def _use(key: Path, expected: str, use: Any) -> None:
+def _use(key: Path, expected: str, use: Callable[[], object]) -> None:
     try:
         use()
     except Exception as error:  # a missing file, no PEM, another kind of key, a wrong password
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Refused(f"--key {show_path(key)}: expected {expected}, found none that can be used ({said})") from error
+        found = f"none that can be used ({_said(error)})"
+        raise Refused(f"--key {show_path(key)}: expected {expected}, found {found}") from error
+
+
+def _said(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -150,6 +150,31 @@ def test_the_ledger_counts_an_adapter_once_however_often_it_is_merged(options, s
     assert run.record == json.loads((options.root / "one.json").read_text())["digest"]
 
 
+def as_transformers(adapter: str | None):
+    """Changes a shard's record to one of a local model's answers, with an adapter or without one."""
+
+    def change(made: dict) -> None:
+        made["fingerprint"]["subject"]["adapter"] = adapter
+        made["fingerprint"]["engine"]["backend"] = "transformers"
+
+    return change
+
+
+def test_what_a_base_would_be_asked_beside_an_adapter_a_merge_cannot_ask(options, shards, merge):  # noqa: F811
+    named = "replay:tiny=outputs.jsonl"
+    base = [inner(file, as_transformers(None)) for file in shards(model=named)]
+    code, said = merge(*base, "--record")
+    assert code == 0, said
+    write_unit(options.cases, ["s1", "s2"], "hidden", sealed=True)
+    write_outputs(options.root / "outputs.jsonl", answers() | {"desk/hidden/s1": GOOD, "desk/hidden/s2": GOOD})
+    tuned = [inner(file, as_transformers("a" * 64)) for file in shards(model=named, sealed=True)]
+
+    code, said = merge(*tuned, "--against=baseline", "--out=tuned.json")
+    assert (code, (options.root / "tuned.json").exists()) == (4, False)
+    assert "would have to be asked on the shards' engine, and a merge asks nobody" in said
+    assert "shard the base, too, and name its record: --against=RECORD.json" in said
+
+
 # --- a shard is no record
 
 

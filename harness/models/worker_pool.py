@@ -6,6 +6,7 @@ it is finished. So a worker that dies takes nothing along but what it had not an
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections import deque
@@ -179,7 +180,8 @@ class WorkerPool:
             os.environ.setdefault(name, value)
         if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
             # its ports are open to the network, and whoever reaches one could have it run anything
-            os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+            # a token alone: where it finds one, Ray sets the mode itself, also if it was imported before
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray = need("ray")
         if ray.is_initialized():  # whoever started it ends it
             return ray
@@ -190,6 +192,7 @@ class WorkerPool:
             )
         cpus = self._options.workers * self._options.cpus
         here = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
+        logging.getLogger("ray").setLevel(logging.ERROR)  # now: what it says before it reads `logging_level`, too
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR", **here)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:

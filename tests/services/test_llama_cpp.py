@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch  # noqa: F401  (pytest inside pytest forgets what it loaded, and these load only once)
-import transformers  # noqa: F401
 
 from tests.support.project import Project
 from tunegate.harness.core.errors import CouldNotRun

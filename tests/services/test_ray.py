@@ -30,8 +30,6 @@ from tunegate.harness.models.model_options import ModelOptions, RayOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.worker_pool import SETTINGS, WorkerPool
 
-# Ray keeps how it authenticates for the life of a process: each passes in a process of its own, not yet after others
-pytestmark = pytest.mark.skipif("TUNEGATE_RAY" not in os.environ, reason="set TUNEGATE_RAY=1, and run one at a time")
 WHO = Fingerprint(SUBJECT, ENGINE, NAMES)
 
 

@@ -2,17 +2,21 @@
 
     python benchmarks/engines.py                                    # 24 cases of each of four units; writes engines.md
     python benchmarks/engines.py --cases 4                          # minutes
-    python benchmarks/engines.py --server vLLM=openai:http://localhost:8000/v1#smollm2    # beside a server that runs
+    python benchmarks/engines.py --vllm --adapter adapters/triage --gguf F16=model.gguf --lm-eval PYTHON
 
-Exit code 1 if an output in float32 is another one than in batches that are kept until their longest answer is finished.
+Exit code 1 if an output in float32 is another one than in batches that are kept until their longest answer is finished,
+or if vLLM answers with an adapter as without it.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,15 +32,21 @@ from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.batching import TOKEN_BUDGET
 from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.llama_cpp import serving_gguf
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.tokenizer import render_prompt
+from tunegate.harness.models.vllm import Vllm
 
 UNITS = ("support/triage", "support/orders", "support/replies", "support/wording")
 MODEL, FIXED = "smollm2", "batches kept to their end, float32"
 LIBRARIES = ("tunegate", "torch", "transformers")
 PASS = (4, 512)  # rows and tokens of the pass that shows what the machine can do
+SLOTS, ROOM = 32, 1024  # of llama.cpp: answers at a time, and the tokens of one with its prompt
+PRECISIONS = ("float32", "bfloat16")
+IN_IDS = ModelOptions(tokenizer=MODEL)
+LM_EVAL = Path(__file__).with_name("engines_lm_eval.py")
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,24 @@ class Timed:
 
 @dataclass(frozen=True)
 class Found:
-    """All engines, and the tokens a second that one long pass reads in float32: what products of matrices allow."""
+    """All engines, and the tokens a second that one long pass reads in float32: what products of matrices allow.
 
-    timed: list[Timed]
+    `adapters` are pairs of the same adapter's answers, of this process and of vLLM, all on one server.
+    """
+
     ceiling: float
+    timed: list[Timed] = field(default_factory=list)
+    adapters: list[tuple[Timed, Timed]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is asked beside Tunegate's own engine: whether vLLM is, with which adapters; GGUF files by name; lm-eval."""
+
+    vllm: bool = False
+    adapters: Sequence[Path] = ()
+    gguf: Mapping[str, str] = field(default_factory=dict)
+    lm_eval: Path | None = None
 
 
 def kept_to_their_end(local: Local, asked: Sequence[Request]) -> Iterator[tuple[str, str, int]]:
@@ -108,27 +132,70 @@ def reading_speed(model: Any) -> float:
     return ids.numel() / best
 
 
-def measure(cases: int, servers: Mapping[str, str], watch: Watch) -> Found:
+def measure(cases: int, beside: Beside, watch: Watch) -> Found:
     """Ask every engine the same, after a warm start of each."""
-    tasks, found = load_tasks(ROOT / "fixtures"), []
+    tasks = load_tasks(ROOT / "fixtures")
     asked = list(requests([sample(find_unit(tasks, key), cases) for key in UNITS]))
     local = Local(MODEL, quiet())
-    with watch("Engines", 3 + len(servers)) as done:
-        ceiling = reading_speed(local.base.with_adapter(None))
-        list(kept_to_their_end(local, asked[:2]))
-        found.append(timed(FIXED, kept_to_their_end(local, asked)))
-        done(1)
-        for dtype in ("float32", "bfloat16"):
-            model = Local(MODEL, quiet(), options=ModelOptions(dtype=dtype))
-            list(model.answer(asked[:2]))
-            found.append(timed(f"Tunegate, {dtype}", answers(model, asked)))
+    plain = local.base.with_adapter(None)
+    found = Found(reading_speed(plain))
+    list(kept_to_their_end(local, asked[:2]))
+    with watch("Engines", 3 + 2 * beside.vllm + len(beside.gguf) + bool(beside.lm_eval)) as done:
+        for each in engines(local, asked, beside):
+            found.timed.append(each)
             done(1)
-        for name, address in servers.items():
-            server = Server(address, quiet())
-            list(server.answer(asked[:2]))
-            found.append(timed(name, answers(server, asked)))
-            done(1)
-    return Found(found, ceiling)
+    if beside.vllm:
+        found.adapters.extend(with_adapters(asked, beside.adapters))
+    return found
+
+
+def engines(local: Local, asked: Sequence[Request], beside: Beside) -> Iterator[Timed]:
+    """Each engine's answers, the fixed batches first."""
+    yield timed(FIXED, kept_to_their_end(local, asked))
+    for dtype in PRECISIONS:
+        yield warm(f"Tunegate, {dtype}", Local(MODEL, quiet(), options=ModelOptions(dtype=dtype)), asked)
+    for dtype in PRECISIONS if beside.vllm else ():
+        vllm = Vllm(MODEL, quiet(), options=ModelOptions(dtype=dtype))
+        yield warm(f"vLLM, {dtype}", vllm, asked)
+        vllm.base.stop()
+    for name, file in beside.gguf.items():
+        with serving_gguf(Path(file), ROOM, quiet(), SLOTS) as address:
+            yield warm(f"llama.cpp, {name}", Server(address, quiet(), IN_IDS), asked)
+    if beside.lm_eval:
+        yield by_lm_eval(beside.lm_eval, local, asked)
+
+
+def warm(engine: str, model: Model, asked: Sequence[Request]) -> Timed:
+    """Its answers, after two that are not timed."""
+    list(model.answer(asked[:2]))
+    return timed(engine, answers(model, asked))
+
+
+def with_adapters(asked: Sequence[Request], adapters: Sequence[Path]) -> Iterator[tuple[Timed, Timed]]:
+    """Each adapter's answers in this process and by one vLLM server that has all of them, both in float32."""
+    alone = [warm(f"{each.name}, Tunegate", Local(MODEL, quiet(), each), asked) for each in adapters]
+    first = Vllm(MODEL, quiet(), options=ModelOptions(dtype="float32"))
+    served = [Vllm(MODEL, quiet(), each, base=first.base) for each in adapters]
+    for ours, adapter, model in zip(alone, adapters, served, strict=True):
+        yield ours, warm(f"{adapter.name}, vLLM", model, asked)
+    first.base.stop()
+
+
+def by_lm_eval(python: Path, local: Local, asked: Sequence[Request]) -> Timed:
+    """Those of lm-evaluation-harness, in an environment of its own; the seconds are those of answering alone."""
+    rows = [
+        {"key": each.key, "prompt": render_prompt(local.tokenizer, each), "new": each.decoding.max_new_tokens}
+        for each in asked
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "asked.json"), Path(folder, "found.json")
+        given.write_text(json.dumps(rows), "utf-8")
+        subprocess.run([python, LM_EVAL, given, found, local.base.folder], check=True, stdout=subprocess.DEVNULL)
+        told = json.loads(found.read_text("utf-8"))
+    outputs = told["outputs"]
+    texts = [row["prompt"] + outputs[row["key"]] for row in rows]
+    tokens = sum(len(ids) for ids in local.tokenizer(texts, add_special_tokens=False).input_ids)
+    return Timed("lm-evaluation-harness, float32", told["seconds"], tokens, outputs)
 
 
 def same(one: Timed, other: Timed) -> int:
@@ -141,6 +208,9 @@ def broken(found: Found) -> Iterator[str]:
     first, ours = found.timed[:2]
     if same(first, ours) < len(first.outputs):
         yield f"{len(first.outputs) - same(first, ours)} outputs in float32 are others"
+    for _, served in found.adapters:
+        if same(first, served) == len(first.outputs):
+            yield f"{served.engine} answers as without it"
 
 
 def report(found: Found, made: str) -> str:
@@ -155,6 +225,18 @@ def report(found: Found, made: str) -> str:
         for each in found.timed
     ]  # fmt: skip
     ours = found.timed[1]
+    pairs = [
+        [
+            served.engine.partition(",")[0], f"{alone.seconds:.1f}", f"{served.seconds:.1f}",
+            f"{same(first, served)} of {len(first.outputs)}", f"{same(alone, served)} of {len(first.outputs)}",
+        ]
+        for alone, served in found.adapters
+    ]  # fmt: skip
+    adapters = [
+        "## Adapters on one vLLM server",
+        "In float32; *as the base*: outputs that are those without an adapter.",
+        table(["adapter", "s here", "s by vLLM", "as the base", "the same in both"], pairs),
+    ] if pairs else []  # fmt: skip
     return "\n\n".join([
         "# Engines",
         f"- In float32 Tunegate answers {len(first.outputs)} requests {first.seconds / ours.seconds:.2f} times as fast "
@@ -163,22 +245,26 @@ def report(found: Found, made: str) -> str:
         f"without an adapter. *Of what can be read*: beside one pass over {PASS[0]} rows of {PASS[1]} tokens in "
         f"float32, {found.ceiling:.0f} tokens a second, which is what the machine's products of matrices allow.",
         table(["engine", "s", "times as fast", "tokens a second", "of what can be read", "same outputs"], rows),
+        *adapters,
         made,
     ]) + "\n"  # fmt: skip
 
 
 def main(
     cases: Annotated[int, typer.Option("--cases", help="Cases of a unit.", min=2)] = 24,
-    server: Annotated[list[str] | None, typer.Option("--server", help="Ask it too.", metavar="NAME=openai:…")] = None,
+    vllm: Annotated[bool, typer.Option("--vllm", help="Ask vLLM too: that of TUNEGATE_VLLM_PYTHON.")] = False,
+    adapter: Annotated[list[Path] | None, typer.Option("--adapter", help="Ask it, here and by vLLM.")] = None,
+    gguf: Annotated[list[str] | None, typer.Option("--gguf", help="Ask llama.cpp too.", metavar="NAME=FILE")] = None,
+    lm_eval: Annotated[Path | None, typer.Option("--lm-eval", help="A Python that has it.", metavar="PYTHON")] = None,
     out: Annotated[Path, typer.Option("--out", help="Where engines.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Ask the embedded model through each engine, write engines.md, and fail if float32 answers otherwise."""
-    servers = dict(each.partition("=")[::2] for each in server or ())
-    more = "".join(f" --server {name}=openai:…" for name in servers)
-    command = f"python benchmarks/engines.py --cases {cases}{more}"
-    carry_out(
-        out / "engines.md", command, LIBRARIES, lambda watch: measure(cases, servers, watch), report, broken
-    )  # fmt: skip
+    files = dict(each.partition("=")[::2] for each in gguf or ())
+    beside = Beside(vllm, adapter or (), files, lm_eval)
+    more = [f"--adapter {each.name}" for each in adapter or ()] + [f"--gguf {name}=FILE" for name in files]
+    more = ["--vllm"] * vllm + more + ["--lm-eval PYTHON"] * bool(lm_eval)
+    command = " ".join(["python benchmarks/engines.py --cases", str(cases), *more])
+    carry_out(out / "engines.md", command, LIBRARIES, lambda watch: measure(cases, beside, watch), report, broken)
 
 
 if __name__ == "__main__":

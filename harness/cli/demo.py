@@ -10,13 +10,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.reporting.record import print_record
 
-RECIPE = Path("trainers/recipes/support.yaml")
+TASK = Path("fixtures/support")
+WHOLE = Path("trainers/recipes/support.yaml")
+SHORT = Path("trainers/recipes/replies-sft.yaml")
+#: One target with its sealed unit, and two guards: what the short recipe trains for, and what it may not lose.
+UNITS = ("replies", "replies-sealed", "questions", "passages")
+REFERENCES = "refs/voice.yaml"  # what they read
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +33,41 @@ class Step:
     command: tuple[str, ...]
 
 
-def steps(home: Path) -> list[Step]:
+def steps(home: Path, full: bool) -> list[Step]:
     """The loop's commands, with everything they write below `home`."""
+    cases, recipe = (TASK.parent, WHOLE) if full else (home / "fixtures", SHORT)
     baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
+    asked, told = f"--tg-cases={cases}", f"--cases={cases}"
     return [
         Step("Record the baseline: what the base model can do today",
-             ("pytest", "suites/", "--tg-record", f"--tg-baselines={baselines}")),
+             ("pytest", "suites/", "--tg-record", asked, f"--tg-baselines={baselines}")),
         Step("Climb the ladder, with a few cases: would a prompt do?",
-             ("tunegate", "diagnose", "support", "--sample=10", f"--baselines={baselines}")),
+             ("tunegate", "diagnose", "support", "--sample=10", told, f"--baselines={baselines}")),
         Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
-             ("tunegate", "train", str(RECIPE), f"--baselines={baselines}", f"--output={adapter}")),
+             ("tunegate", "train", str(recipe), told, f"--baselines={baselines}", f"--output={adapter}")),
         Step("Judge the adapter against the baseline, sealed cases opened: the gate",
-             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed",
+             ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed", asked,
               f"--tg-baselines={baselines}", f"--tg-out={record}")),
         Step("Release it: judged once more, both models asked again, then written down",
-             ("tunegate", "release", adapter, f"--run={record}", f"--baselines={baselines}")),
+             ("tunegate", "release", adapter, f"--run={record}", told, f"--baselines={baselines}")),
     ]  # fmt: skip
 
 
-def run(console: Console, home: Path) -> int:
+def run(console: Console, home: Path, full: bool) -> int:
     """Run the loop; returns 0 when the adapter was released, else the exit code of the step that stopped it.
 
     Raises:
         CouldNotRun: not in a checkout of the project.
     """
-    if not RECIPE.is_file():
-        raise CouldNotRun(f"the demo runs in a checkout of the project: expected {RECIPE}, found none here")
+    for needed in (WHOLE, SHORT, TASK / "task.yaml"):
+        if not needed.is_file():
+            raise CouldNotRun(f"the demo runs in a checkout of the project: expected {needed}, found none here")
     shutil.rmtree(home, ignore_errors=True)
-    start, code, todo = time.monotonic(), 0, steps(home)
+    if not full:
+        left_out = copy_units(TASK, home / "fixtures" / TASK.name)
+        console.print(f"One target ({UNITS[0]}), its sealed unit and two guards. Left out, and run by "
+                      f"`tunegate demo --full`: {', '.join(left_out)}.")  # fmt: skip
+    start, code, todo = time.monotonic(), 0, steps(home, full)
     for number, step in enumerate(todo, start=1):
         console.print()
         console.rule(f"{number} of {len(todo)}: {step.why}", align="left")
@@ -66,6 +79,18 @@ def run(console: Console, home: Path) -> int:
             break
     _close(console, home, time.monotonic() - start)
     return code
+
+
+def copy_units(task: Path, to: Path) -> list[str]:
+    """Copy a task with `UNITS` alone; returns the names of the units that were left out."""
+    policy = yaml.safe_load((task / "task.yaml").read_text("utf-8"))
+    (to / REFERENCES).parent.mkdir(parents=True)
+    for name in (REFERENCES, *(f"{unit}.yaml" for unit in UNITS)):
+        shutil.copy(task / name, to / name)
+    left_out = [unit for unit in policy["units"] if unit not in UNITS]
+    policy["units"] = {unit: policy["units"][unit] for unit in UNITS}
+    (to / "task.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+    return left_out
 
 
 def _close(console: Console, home: Path, seconds: float) -> None:

@@ -197,10 +197,13 @@ def ledger(
         console.print(line)
 
 
-def demo(home: Annotated[Path, shared("home")] = Path(".tunegate/demo")) -> None:
+def demo(
+    home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
+    full: Annotated[bool, typer.Option("--full", help="All units and rows, not one target and two guards.")] = False,
+) -> None:
     """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
     from tunegate.harness.cli.demo import run
 
-    code = run(Printer(), home)
+    code = run(Printer(), home, full)
     if code:
         raise typer.Exit(code)

@@ -40,15 +40,17 @@ os._exit(0)  # its own ending waits for what is being answered
 
 
 @contextmanager
-def serving_gguf(path: Path, room: int, watch: Watch) -> Iterator[str]:
-    """The name (`openai:URL#MODEL`) of a server for the file; `room` are the tokens of prompt and answer together.
+def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Iterator[str]:
+    """The name (`openai:URL#MODEL`) of a server for the file.
+
+    `room` are the tokens of prompt and answer together, `slots` the answers at a time.
 
     Raises:
         CouldNotRun: llama.cpp is not installed, or cannot load the file.
     """
     need("xllamacpp")
     with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(SLOTS), str(SLOTS * room)]
+        command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(slots), str(slots * room)]
         process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         try:
             with watch(f"Loading {path.name} into llama.cpp"):

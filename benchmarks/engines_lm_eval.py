@@ -1,4 +1,4 @@
-"""Answers by lm-evaluation-harness, in an environment that has it (0.4.13) and not Tunegate.
+"""Answers by lm-evaluation-harness, in an environment that has `lm-eval[hf]` (0.4.13) and not Tunegate.
 
     PYTHON benchmarks/engines_lm_eval.py ASKED.json FOUND.json MODEL
 

@@ -16,6 +16,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.store import read_baseline
 from tunegate.harness.checks.vocabulary.terms import forms_of
+from tunegate.harness.cli.demo import copy_units
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.prompts import requests
@@ -214,3 +215,15 @@ def test_optional_parts_of_an_order_are_there_and_not_there(key: str) -> None:
     there = sum(key in order or any(key in item for item in order["items"]) for order in orders)
     assert 25 <= there <= len(orders) - 20
     assert len({len(order["items"]) for order in orders}) >= 3
+
+
+def test_the_short_demo_is_a_task_with_a_target_its_sealed_unit_and_guards(tmp_path):
+    left_out = copy_units(ROOT / "fixtures/support", tmp_path / "support")
+    (task,) = load_tasks(tmp_path)
+    (whole,) = TASKS
+    kept = {unit.key: [case.id for case in unit.cases] for unit in task.units}
+    assert kept == {unit.key: [case.id for case in unit.cases] for unit in whole.units if unit.name not in left_out}
+    assert {name: held.role for name, held in task.policy.units.items()} == {
+        "replies": "target", "replies-sealed": "target", "questions": "guard", "passages": "guard",
+    }  # fmt: skip
+    assert [name for name, held in task.policy.units.items() if held.seals] == ["replies-sealed"]

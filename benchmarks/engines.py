@@ -226,16 +226,13 @@ def report(found: Found, made: str) -> str:
     ]  # fmt: skip
     ours = found.timed[1]
     pairs = [
-        [
-            served.engine.partition(",")[0], f"{alone.seconds:.1f}", f"{served.seconds:.1f}",
-            f"{same(first, served)} of {len(first.outputs)}", f"{same(alone, served)} of {len(first.outputs)}",
-        ]
+        [served.engine.partition(",")[0], *(f"{same(each, served)} of {len(each.outputs)}" for each in (first, alone))]
         for alone, served in found.adapters
-    ]  # fmt: skip
+    ]
     adapters = [
         "## Adapters on one vLLM server",
-        "In float32; *as the base*: outputs that are those without an adapter.",
-        table(["adapter", "s here", "s by vLLM", "as the base", "the same in both"], pairs),
+        "In float32; *as the base*: outputs that are those without an adapter; *the same in both*: here and by vLLM.",
+        table(["adapter", "as the base", "the same in both"], pairs),
     ] if pairs else []  # fmt: skip
     return "\n\n".join([
         "# Engines",

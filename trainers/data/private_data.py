@@ -80,6 +80,14 @@ _PERSONS: Sequence[tuple[str, Any, str]] = (
     ),
 )
 _INSURANCE = regex.compile(r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b")
+_POSTCODE = regex.compile(r"\d{5}-\d{4}")
+#: What is said beside a number that is rung, in the languages of the regions.
+_CALL = regex.compile(
+    r"\b(?:phone|tel|telephone|mobile|cell|call|ring|dial|text|whatsapp|fax|anrufen|handy|telefon\w*|rufnummer|mobil\w*"
+    r"|llam\w+|llám\w+|móvil|teléfono|appel\w*|portable|téléphone\w*|chiam\w+|cellulare|numero)\b",
+    regex.IGNORECASE,
+)
+NEAR = 40  # characters
 #: Where numbers without a country code are looked for, written as they are there.
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT")
 
@@ -205,9 +213,22 @@ def _phones(text: str) -> Iterator[tuple[str, str]]:
     for region in (None, *REGIONS):
         leniency = phonenumbers.Leniency.STRICT_GROUPING if region else phonenumbers.Leniency.VALID
         for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=leniency):
-            if match.start not in seen and phonenumbers.number_type(match.number) in own:
+            if match.start in seen or phonenumbers.number_type(match.number) not in own:
+                continue
+            if not region or _is_a_call(text, match.start, match.end):
                 seen.add(match.start)
                 yield "phone number", match.raw_string
+
+
+def _is_a_call(text: str, start: int, end: int) -> bool:
+    """Whether a number without a country code is written, or called, as one that people ring.
+
+    Nine or ten bare digits are as often an order, a serial number or a postcode (92646-2560 is one, too).
+    """
+    number = text[start:end]
+    if _POSTCODE.fullmatch(number):
+        return False
+    return not number.isdigit() or number.startswith("0") or bool(_CALL.search(text[max(0, start - NEAR) : end + NEAR]))
 
 
 def _accounts(text: str) -> Iterator[tuple[str, str]]:

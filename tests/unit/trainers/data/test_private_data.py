@@ -42,6 +42,8 @@ INNOCENT = (
     "Serial BX-2291-AAVV-0042, boiler 24 kW, 1.5 bar, part 0020135126.", "Ring 0800 111 999 if you smell gas.",
     "Write to support@hollinvale.com or bob@example.com.", "Ref 123-45-678, case 12345678, visit on 27/11/2026 10:30.",
     "It shows F.28, then 192.168.1.1 and 3.14.159.26.", "I forgot my password and the reset is broken.",
+    "391 SAMOA DR HUNTINGTON BEACH CA 92646-2560", "7509 13th Ave, St Petersburg FL 337104509",
+    "lot 6065460610 of 61234567",
     "The password is not accepted.", "tracking 1Z999AA10123456784", "sha 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
 )  # fmt: skip
 
@@ -59,6 +61,17 @@ def test_what_is_private_is_found_wherever_it_stands(kind, text):
     assert kinds(row(text)) == [kind]
     assert kinds(row("Hello.", output=json.dumps({"note": text}))) == [kind]
     assert kinds(row("Hello.", rejected=text)) == [kind]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(606) 546-0610 before noon", "606-546-0610", "07911 123456", "0151 23456789", "llámame al 612345678",
+        "Mobile: 6065460610", "6065460610 is my cell", "+12125552368",
+    ],
+)  # fmt: skip
+def test_a_phone_number_is_written_as_one_or_called_one(text):
+    assert kinds(row(text)) == ["phone number"]
 
 
 def test_what_is_encoded_is_found_too():

@@ -26,7 +26,7 @@ def print_diagnosis(console: Console, found: Diagnosis) -> None:
 
 def diagnosis_table(found: Diagnosis) -> Table:
     """Units and, below each, its rungs; form where the suite tells it from the rest; beyond chance is bold."""
-    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     for column in COLUMNS:
         is_first = column is COLUMNS[0]
         out.add_column(column, justify="left" if is_first else "right", no_wrap=not is_first, overflow="fold")

@@ -16,6 +16,7 @@ from typing import Any
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.batching import TOKEN_BUDGET, shared_prefix
 from tunegate.harness.models.constrained import ConstrainedAnswer
+from tunegate.harness.models.key_value_cache import key_value_cache
 
 JOIN = 4  # rows; fewer wait for others, since joining copies what the model remembers of all rows
 
@@ -189,13 +190,11 @@ class Batch:
 
     def _read_prefix(self, rows: Sequence[RequestState]) -> tuple[list[int], Any]:
         """The tokens that all prompts of an opening begin with, and a cache in which they are read, for one row."""
-        from transformers import DynamicCache
-
         if rows[0].opening != self._opening:
             # behind a gap of padding a sliding window would begin too late
             is_sliding = any(layer.is_sliding for layer in _own_cache(self._model()).layers)
             same = 0 if is_sliding else shared_prefix([row.prompt for row in rows])
-            tokens, cache = rows[0].prompt[:same], DynamicCache()
+            tokens, cache = rows[0].prompt[:same], key_value_cache()
             if tokens:
                 import torch
 

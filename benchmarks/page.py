@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and 
 
 from benchmarks.gate_markdown import table
 from tests.support.hostile_page import HOSTILE
+from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.models.api import RenderedPrompt
@@ -69,7 +70,10 @@ def case(number: int, text: str, state: CaseState) -> CaseReport:
     return CaseReport(
         f"desk/triage/{number}-{text}", "desk/triage", state, number % 7 == 0,
         now=f"It is {text} now, number {number}.",
-        findings=((f"rule.{number % 4}", f"another than {text}"),) if state in ("regressed", "failed") else (),
+        findings=(
+            (Finding(f"rule.{number % 4}", f"another than {text}", source=f"refs/{text}.json:7"),)
+            if state in ("regressed", "failed") else ()
+        ),
         before={"baseline": f"It was {text} before, number {number}."}, context=context,
         rendered=RenderedPrompt(f"<|user|>{text}<|end|>", tuple(range(900, 900 + 40))),
     )  # fmt: skip
@@ -192,6 +196,17 @@ def use_checks(browser: Browser, path: Path) -> Iterator[Check]:
     page.wait_for_timeout(50)
     page.fill("[name=text]", "number 7.")
     yield Check("free text finds an answer", f"{opened.rows()} case", opened.rows() == 1)
+    page.fill("[name=text]", "refs/plain.json:7")
+    yield Check("and the line of the rule that was broken", f"{opened.rows()} cases", opened.rows() == 6)
+    page.fill("[name=text]", "no such words")
+    said = page.locator("#count").inner_text()
+    yield Check("where nothing is found, that is said", said, "nothing has all that is chosen here" in said)
+    page.goto(opened.address)
+    page.locator(".units a").first.click()
+    expect(page.locator("#list > li")).to_have_count(3)
+    top = float(page.evaluate("document.getElementById('cases').getBoundingClientRect().top"))
+    yield Check("a number of regressed cases leads to them", page.url.partition("#")[2],
+                page.url.endswith("#state=regressed&unit=desk%2Ftriage") and top < DESKTOP["height"] / 2)  # fmt: skip
     page.goto(f"{opened.address}#state=fixed&case=desk%2Ftriage%2F5-plain")
     page.wait_for_selector("details[open] .body")
     shown = page.locator("#list details[open]").inner_text()

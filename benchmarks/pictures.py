@@ -60,7 +60,8 @@ def comment_page(folder: Path, emoji: Path | None) -> str:
     font = base64.b64encode(emoji.read_bytes()).decode() if emoji else ""
     face = f"@font-face {{ font-family: emoji; src: url(data:font/woff2;base64,{font}); unicode-range: U+2190-1FAFF; }}"
     style = STYLE + (face if emoji else "")
-    return f"<!DOCTYPE html><meta charset=utf-8><style>{style}</style>{body.replace('<details>', '<details open>', 1)}"
+    others, _, worst = body.rpartition("<details>")
+    return f"<!DOCTYPE html><meta charset=utf-8><style>{style}</style>{others}<details open>{worst}"
 
 
 def main() -> None:

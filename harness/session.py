@@ -175,8 +175,9 @@ class Session:
         evaluated = []
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = self._ask_beside(waiting.pop(0), watch)
-            sidecar = self._sidecar(candidate)
-            record = replace(self._evaluate(candidate, watch), sidecar=text_digest(sidecar))
+            record = self._evaluate(candidate, watch)
+            sidecar = self._sidecar(candidate, record)
+            record = replace(record, sidecar=text_digest(sidecar))
             tell_run(self.options, record, self._asked)  # now, so that the next adapter here counts as the next one
             evaluated.append((candidate.adapter, record, sidecar))
             self.references.append({name: each.record for name, each in candidate.references.items()})
@@ -377,9 +378,9 @@ class Session:
         """The selected units, with their selected cases alone."""
         return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
 
-    def _sidecar(self, candidate: Candidate) -> str:
+    def _sidecar(self, candidate: Candidate, record: Record) -> str:
         references = {name: each.record for name, each in candidate.references.items()}
-        return sidecar_text(self._asked, self.options.rung, references)
+        return sidecar_text(self._asked, self.options.rung, references, record.cases)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
         if self.options.shard:

@@ -43,6 +43,10 @@ class Document:
             where = where[:-1]
         return self.lines.get(where, 1)
 
+    def place(self, where: Where) -> str:
+        """`where` as FILE:LINE."""
+        return f"{self.name}:{self.line(where)}"
+
     def problem(self, where: Where, expected: str, found: str, hint: str = "") -> Problem:
         """A problem at `where` in this document."""
         return Problem(self.path, self.line(where), show_where(where), expected, found, hint)

@@ -158,6 +158,17 @@ class _NodeLines(Mapping[Where, int]):
             node, line = _step(node, part)
         return line
 
+    def at(self, where: Where) -> _NodeLines:
+        """The lines of what stands at a place; paths begin there.
+
+        Raises:
+            KeyError: nothing does.
+        """
+        node = self._root
+        for part in where:
+            node, _ = _step(node, part)
+        return _NodeLines(node)
+
     def __iter__(self) -> Iterator[Where]:
         return _places(self._root, ())
 
@@ -304,6 +315,18 @@ def read_yaml(path: Path) -> Document:
         raise AuthoringError([_syntax_problem(error, path, text)]) from error
     except RecursionError:
         raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None
+
+
+def part(document: Document, where: Where, data: Any) -> Document:
+    """The data that stand at a place, as a document of their own, which keeps nothing of the rest.
+
+    Where nothing stands there, as where they were put together from several places, it knows no lines.
+    """
+    lines: Mapping[Where, int] = {}
+    if isinstance(document.lines, _NodeLines):
+        with suppress(KeyError):
+            lines = document.lines.at(where)
+    return Document(document.path, data, lines)
 
 
 @contextmanager

@@ -20,14 +20,24 @@ Can = Literal["generate", "loglik"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check saw: which rule spoke, where in the output, and a sentence."""
+    """One thing that a check saw: which rule spoke, where in the output, and a sentence.
+
+    `source` is where that rule is written, as FILE:LINE: a keyword of a schema, a house rule, a term; empty where it is
+    written in no file. It is told to people and kept in no record, for it moves with every edit of that file.
+    """
 
     rule: str
     message: str
     path: str = ""
+    source: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.rule}{f' at {self.path}' if self.path else ''}: {self.message}"
+
+    @property
+    def sourced(self) -> str:
+        """Itself, with the line of its rule behind it."""
+        return f"{self} ({self.source})" if self.source else str(self)
 
 
 @dataclass(frozen=True, slots=True)

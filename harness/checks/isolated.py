@@ -143,7 +143,8 @@ class IsolatedCheck:
         """Score one output there."""
         said = self.process.ask("score", self.number, output, expect, prompt)
         findings = tuple(
-            Finding(str(each["rule"]), str(each["message"]), str(each["path"])) for each in said["findings"]
+            Finding(str(each["rule"]), str(each["message"]), str(each["path"]), str(each["source"]))
+            for each in said["findings"]
         )
         rates = {str(name): bool(each) for name, each in said["rates"].items()}
         passed = said["passed"]

@@ -37,19 +37,19 @@ def steps(home: Path, full: bool) -> list[Step]:
     """The loop's commands, with everything they write below `home`."""
     cases, recipe = (TASK.parent, WHOLE) if full else (home / "fixtures", SHORT)
     baselines, adapter, record = f"{home}/baselines", f"{home}/adapter", f"{home}/record.json"
-    asked, told = f"--tg-cases={cases}", f"--cases={cases}"
+    asked, named = f"--tg-cases={cases}", f"--cases={cases}"
     return [
         Step("Record the baseline: what the base model can do today",
              ("pytest", "suites/", "--tg-record", asked, f"--tg-baselines={baselines}")),
         Step("Climb the ladder, with a few cases: would a prompt do?",
-             ("tunegate", "diagnose", "support", "--sample=10", told, f"--baselines={baselines}")),
+             ("tunegate", "diagnose", "support", "--sample=10", named, f"--baselines={baselines}")),
         Step("Train a LoRA adapter, now that baseline and diagnosis allow it",
-             ("tunegate", "train", str(recipe), told, f"--baselines={baselines}", f"--output={adapter}")),
+             ("tunegate", "train", str(recipe), named, f"--baselines={baselines}", f"--output={adapter}")),
         Step("Judge the adapter against the baseline, sealed cases opened: the gate",
              ("pytest", "suites/", f"--tg-adapter={adapter}", "--tg-against=baseline", "--tg-sealed", asked,
               f"--tg-baselines={baselines}", f"--tg-out={record}")),
         Step("Release it: judged once more, both models asked again, then written down",
-             ("tunegate", "release", adapter, f"--run={record}", told, f"--baselines={baselines}")),
+             ("tunegate", "release", adapter, f"--run={record}", named, f"--baselines={baselines}")),
     ]  # fmt: skip
 
 

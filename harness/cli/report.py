@@ -39,12 +39,14 @@ def report(
     chat_template: ChatTemplate = None,
     tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
     style: Annotated[Format, shared("format")] = Format.text,
+    key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
 ) -> None:
     """Show a record: the verdict, every regressed case by what differs, the table. Several: side by side.
 
-    The page, and --json, have the history of each unit, too: by the ledger in --baselines.
+    The page, and --json, have the history of each unit, too, by the ledger in --baselines, and whether the adapter is
+    signed; with --key it has to be, by that key.
     """
     from tunegate.harness.reporting.annotations import case_annotations
     from tunegate.harness.reporting.decision import read_inputs
@@ -59,10 +61,11 @@ def report(
     inputs = read_inputs(record)
     found = with_page(inputs.report(), page or "")
     if html or as_json:
-        found = _with_history(found, inputs, baselines)
+        found = _with_signatures(_with_history(found, inputs, baselines), inputs, key)
         found = _with_prompts(found, inputs, render, chat_template) if render else found
-    elif render:
-        raise UsageError("--render shows prompts in the page and in JSON: expected --html or --json beside it")
+    elif render or key:
+        name, shows = ("render", "prompts") if render else ("key", "who signed an adapter")
+        raise UsageError(f"--{name} shows {shows} in the page and in JSON: expected --html or --json beside it")
     if html:
         written = _write_page(html, record, inputs, found)
         (errors if printed else console).print(f"page: {show_path(written)}")
@@ -85,6 +88,21 @@ def _with_history(found: Report, inputs: Inputs, baselines: Path) -> Report:
     from tunegate.harness.reporting.history import with_history
 
     return with_history(found, inputs.records, baselines, project() / RUNS)
+
+
+def _with_signatures(found: Report, inputs: Inputs, key: Path | None = None) -> Report:
+    """The report with what is known of the signature of each adapter."""
+    from tunegate.harness.release.signing import signature_line
+    from tunegate.harness.reporting.report import with_provenance
+
+    if key and not all(each.adapter for each in inputs.records):
+        raise UsageError("--key: expected records of adapters, which can be signed, found one of a model alone")
+    digests = [str(each.fingerprint["subject"].get("adapter")) for each in inputs.records]
+    lines = [
+        signature_line(Path(each.adapter), digest, key) if each.adapter else ""
+        for each, digest in zip(inputs.records, digests, strict=True)
+    ]
+    return with_provenance(found, "signature", lines)
 
 
 def _with_prompts(found: Report, inputs: Inputs, model: str, template: Path | None) -> Report:
@@ -137,7 +155,7 @@ def view(record: Records, baselines: Baselines = BASELINES) -> None:
     from tunegate.harness.reporting.decision import read_inputs
 
     inputs = read_inputs(record)
-    found = _with_history(inputs.report(), inputs, baselines)
+    found = _with_signatures(_with_history(inputs.report(), inputs, baselines), inputs)
     page = _write_page(record[0].with_suffix(".html"), record, inputs, found)
     console.print(f"page: {show_path(page)}")
     address = page.resolve().as_uri()

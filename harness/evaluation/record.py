@@ -60,6 +60,11 @@ class Result:
         return {name: sum(parts.get(name, name in fields) for parts in answers) / len(answers) for name in names}
 
     @property
+    def missed(self) -> Result:
+        """Its answer, of several the first that failed: the one whose findings are told."""
+        return next((each for each in self.repeats if not each.passed), self)
+
+    @property
     def first(self) -> Result:
         """Its answer, the first of several."""
         return self.repeats[0] if self.repeats else self

@@ -1,7 +1,8 @@
 """The sidecar of a record: what each open case asked and expected, where it is written, what the references answered.
 
 A record holds outputs and no inputs. Its sidecar, `NAME.cases.jsonl` beside `NAME.json`, has the rest that a reader
-needs; the record names its digest. Of a sealed unit nothing is in it.
+needs, also where the rules are written that its findings are about; the record names its digest. Of a sealed unit
+nothing is in it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class CaseContext:
-    """What a record does not say of a case: its prompt as role and text, or the texts whose likelihood is asked for."""
+    """What a record does not say of a case: its prompt as role and text, or the texts whose likelihood is asked for.
+
+    `sources` are those of its findings, in their order; a finding without one has an empty one.
+    """
 
     file: str
     line: int
@@ -42,6 +46,7 @@ class CaseContext:
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
     before: Mapping[str, Before] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
 
 def sidecar_path(record: Path) -> Path:
@@ -49,13 +54,18 @@ def sidecar_path(record: Path) -> Path:
     return record.with_name(f"{record.stem}.cases.jsonl")
 
 
-def sidecar_text(units: Iterable[Unit], rung: RungName, references: Mapping[str, Record]) -> str:
-    """A line of JSON for each case of the open units."""
-    lines = (_line(unit, case, rung, references) for unit in units if not unit.sealed for case in unit.cases)
+def sidecar_text(
+    units: Iterable[Unit], rung: RungName, references: Mapping[str, Record], results: Mapping[str, Result]
+) -> str:
+    """A line of JSON for each case of the open units, whose `results` were scored here and know their sources."""
+    lines = (
+        _line(unit, case, rung, references, results[case.key])
+        for unit in units if not unit.sealed for case in unit.cases
+    )  # fmt: skip
     return "".join(f"{json.dumps(line, ensure_ascii=True, allow_nan=False)}\n" for line in lines)
 
 
-def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record]) -> dict[str, Any]:
+def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record], result: Result) -> dict[str, Any]:
     asked = None if unit.of else request(unit, case, rung)
     before = {
         name: _before(reference.cases[case.key])
@@ -65,10 +75,15 @@ def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Recor
     more = {
         "prompt": [list(message) for message in asked.messages] if asked else [],
         "texts": list(asked.texts) if asked else [],
-        "tags": dict(case.tags), "critical": case.critical, "before": before,
+        "tags": dict(case.tags), "critical": case.critical, "before": before, "sources": _sources(result),
     }  # fmt: skip
     where = {"case": case.key, "file": case.place.rpartition(":")[0], "line": case.line, "expect": case.expect}
     return where | {key: value for key, value in more.items() if value}
+
+
+def _sources(result: Result) -> list[str]:
+    sources = [each.source for each in result.missed.findings]
+    return sources if any(sources) else []
 
 
 def _before(result: Result) -> dict[str, Any]:
@@ -120,4 +135,5 @@ def _context(data: Mapping[str, Any]) -> CaseContext:
         texts=tuple(data.get("texts", ())), tags=data.get("tags", {}), critical=data.get("critical", False),
         before={name: Before(each["passed"], each["score"], each["output"])
                 for name, each in data.get("before", {}).items()},
+        sources=tuple(data.get("sources", ())),
     )  # fmt: skip

@@ -328,5 +328,5 @@ def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:
     units = [unit for unit in scored.units if unit.key in record.units]
-    sidecar = sidecar_text(units, scored.rung, {"record": scored.record})
+    sidecar = sidecar_text(units, scored.rung, {"record": scored.record}, record.cases)
     return keep_run(replace(record, sidecar=text_digest(sidecar)), sidecar, runs)

@@ -72,16 +72,14 @@ class CaseItem:
     @property
     def headline(self) -> str:
         """Where it stands and why it failed, on a line, for a list of failures."""
-        missed = next((each for each in self.result.repeats if not each.passed), self.result)
-        rules = ", ".join(dict.fromkeys(each.rule for each in missed.findings)) or "unscored"
+        rules = ", ".join(dict.fromkeys(each.rule for each in self.result.missed.findings)) or "unscored"
         return shown(f"{self.case.key} ({self.case.place}): {rules}")
 
     @property
     def properties(self) -> Iterator[tuple[str, str]]:
         """What a viewer of JUnit's XML shows beside it: the score, and each finding."""
-        missed = next((each for each in self.result.repeats if not each.passed), self.result)
         yield "score", "unscored" if self.result.score is None else f"{self.result.score:g}"
-        yield from (("finding", shown(f"{each.rule}: {each}")) for each in missed.findings)
+        yield from (("finding", shown(each.sourced)) for each in self.result.missed.findings)
 
     def excuse(self) -> str:
         """Why a failure of this case is no news: an expected failure; empty if it is."""

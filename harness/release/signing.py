@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.reading import read_object
+from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.release.manifest import SIGNATURE, verify_release
 
 PASSWORD = "TUNEGATE_KEY_PASSWORD"  # noqa: S105  # the name of the variable that has it
@@ -62,6 +65,43 @@ def verify_signature(adapter: Path, key: Path) -> str:
             f"stand, found another ({_said(error)})"
         ) from error
     return f"signed by the owner of {show_path(key)}"
+
+
+def signature_line(adapter: Path, digest: str, key: Path | None = None) -> str:
+    """Whether an adapter's folder is signed, and by which key: as its signature says, and as `key` proves.
+
+    Args:
+        adapter: the folder, which need not be there any more.
+        digest: that of the adapter that was judged; the signature of another one tells nothing of it.
+        key: a public key, which has to have signed it.
+
+    Raises:
+        Refused: `key` did not sign the folder as it stands, or another adapter lies there.
+        CouldNotRun: the library is missing that `key` needs.
+    """
+    try:
+        if adapter_digest(adapter) != digest:
+            raise Refused(f"{show_path(adapter)}: expected the adapter that was judged, found another one")
+        if key:
+            return f"{verify_signature(adapter, key)}: {_signer(adapter)}"
+        if not (adapter / SIGNATURE).exists():
+            return "none"
+        return f"it names {_signer(adapter)}; tunegate verify {show_path(adapter)} --key PUBLIC.pem proves it"
+    except (Refused, OSError) as error:  # a record may name anything as its adapter's folder
+        if key:
+            raise
+        return f"not known: {error}"
+
+
+def _signer(adapter: Path) -> str:
+    """The key that a signature names: by the SHA-256 of its public half in PEM, as model-signing writes it."""
+    path = adapter / SIGNATURE
+    found: Any = read_object(path, "a signature (JSON)")
+    for name in ("verificationMaterial", "publicKey", "hint"):
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{64}", found):
+        raise Unreadable(path, "a signature by a key, as tunegate sign writes it", "another one", "sign again")
+    return f"the key {found}"
 
 
 def _hashed() -> Any:

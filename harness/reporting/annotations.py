@@ -10,6 +10,7 @@ from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
 
 MOST = 10  # of a level in a step, that GitHub shows
+MOST_TEXT = 4_000  # characters of one: beside a line of a file nobody reads more, and GitHub takes no more than 64 kB
 TITLE = "tunegate"
 
 
@@ -30,7 +31,7 @@ def case_annotations(report: Report) -> Iterator[str]:
 
 
 def _annotation(level: Level, candidate: CandidateReport, case: CaseReport) -> str:
-    lines = [*difference_lines(case.previous, case.now), *(text for _, text in case.findings)]
+    lines = [*difference_lines(case.previous, case.now), *(each.sourced for each in case.findings)]
     title = f"{case.key} {case.state}{' (critical)' if case.critical else ''}: {candidate.name}"
     file, line = (Path(case.context.file), case.context.line) if case.context else (None, 1)
-    return workflow_command(level, file, line, title, "\n".join(lines))
+    return workflow_command(level, file, line, title, "\n".join(lines)[:MOST_TEXT])

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -106,7 +107,19 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
         pieces=[] if files else [_as_json(piece) for piece in data.pieces],
         rows=unit_rows(report) if len(report.candidates) > 1 else [],
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
+        cases_address=cases_address, first_sentence=first_sentence,
     )  # fmt: skip
+
+
+def first_sentence(text: str) -> tuple[str, str]:
+    """The first sentence, which the page says loudest, and the rest."""
+    first, end, rest = text.partition(". ")
+    return first + end.rstrip(), rest
+
+
+def cases_address(**filters: str) -> str:
+    """The part of the page's address that shows some cases alone, as the page's own script reads it."""
+    return f"#{urlencode({name: visible_lines(value) for name, value in filters.items()})}"
 
 
 def unit_rows(report: Report) -> list[UnitRow]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from tunegate.harness.core.escaping import shown_in_markdown, visible_lines
+from tunegate.harness.core.escaping import shown_in_markdown, shown_lines
 from tunegate.harness.core.formatting import change, difference, level, percent, points
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import (
@@ -26,7 +25,7 @@ MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
 LEFT_OUT = "The rest is too long for a comment: it stands in the page."
 SIGNS = {"passed": "✅", "blocked": "❌", "refused": "⚠️", "scored": "📋"}
 #: What GitHub makes a mention, a reference, a formula or an address of, also in text that Markdown leaves alone.
-_ACTIVE = re.compile(r"[@#$]|:(?=//)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
+_ACTIVE = re.compile(r"[@#$]|:(?=//|[\w+-]+:)|(?<=www)(?=\.)|(?<=GH)(?=-)", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
@@ -41,7 +40,7 @@ def _cut(text: str) -> str:
 
 def quoted(text: str) -> str:
     """A text of several lines as a block of code; its fence is longer than any in the text."""
-    text = visible_lines(text)
+    text = shown_lines(text)  # Markdown is printed in logs, too
     if len(text) > MOST_TEXT:
         text = f"{text[:MOST_TEXT]}... ({len(text):,} characters)"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
@@ -120,7 +119,7 @@ def _candidate(report: Report, candidate: CandidateReport, most: int) -> Iterato
     if most:
         yield from (line for unit in candidate.units for line in _parts(unit))
     if candidate.outcome != "scored":
-        yield from ("", "To reproduce:", "", quoted(f"{candidate.command} {shlex.quote(candidate.folder)}/"))
+        yield from ("", "To reproduce:", "", quoted(candidate.whole_command))
     if most and (worst := candidate.worst):
         rest = f", {most} of them here" if len(worst) > most else ""
         yield from ("", f"<details><summary>{len(worst)} regressed{rest}</summary>", "")
@@ -166,7 +165,7 @@ def _case(candidate: CandidateReport, case: CaseReport, address: str) -> Iterato
         named.append(escaped(f"{case.context.file}:{case.context.line}"))
     yield ", ".join(named)
     yield from ("", quoted("\n".join(difference_lines(case.previous, case.now))))
-    yield from (f"- {escaped(_cut(finding))}" for _, finding in case.findings)
+    yield from (f"- {escaped(_cut(finding.sourced))}" for finding in case.findings)
     if command := case_command(candidate, case):
         yield from ("", quoted(command))
     yield ""

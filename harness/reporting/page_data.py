@@ -50,7 +50,7 @@ def script_json(value: Any) -> str:
 def _entry(answers: Sequence[CaseReport | None]) -> dict[str, Any]:
     first = next(each for each in answers if each)
     tags = first.context.tags if first.context else {}
-    rules = dict.fromkeys(visible_lines(rule) for each in answers if each for rule, _ in each.findings)
+    rules = dict.fromkeys(visible_lines(found.rule) for each in answers if each for found in each.findings)
     return {
         "key": visible_lines(first.key), "unit": visible_lines(first.unit), "sealed": first.sealed,
         "critical": any(each.critical for each in answers if each),
@@ -101,7 +101,7 @@ def _answer(case: CaseReport) -> dict[str, Any]:
     pieces = word_pieces(case.previous or "", case.now or "") if differs and not fields else ()
     return {
         "now": _visible(case.now), "repeats": [_visible(each) for each in case.repeats[1:]],
-        "findings": [visible_lines(text) for _, text in case.findings],
+        "findings": [[visible_lines(str(each)), visible_lines(each.source)] for each in case.findings],
         "fields": [[visible_lines(part) for part in (each.path, each.before, each.now)] for each in fields],
         "pieces": [[each.side, visible_lines(each.text)] for each in pieces],
     }  # fmt: skip

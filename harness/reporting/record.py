@@ -116,9 +116,9 @@ def regressed_lines(
         yield f"  {shown(unit.driver)}"
     left = [case for case in report.worst if case.unit == unit.key and case.key not in without]
     for case in left[:limit]:
-        yield f"  regressed: {case.key}{' (critical)' if case.critical else ''}"
+        yield f"  regressed: {shown(case.key)}{' (critical)' if case.critical else ''}"
         yield from (f"    {line}" for line in difference_lines(case.previous, case.now))
-        yield from (f"    - {shown(finding)}" for _, finding in case.findings)
+        yield from (f"    - {shown(finding.sourced)}" for finding in case.findings)
     if limit and len(left) > limit:
         yield f"  and {len(left) - limit} more"
 
@@ -214,7 +214,7 @@ def _tokens(summary: Summary) -> str:
 
 def case_failure(case: Case, result: Result, before: Result | None) -> str:
     """What a reader needs to see why a case failed: where it stands, what was asked, what came, what is wrong."""
-    missed = next((each for each in result.repeats if not each.passed), result)
+    missed = result.missed
     lines = [f"{case.key} ({case.place})", "", "input:", *_turns(case)]
     if result.repeats:
         failed = sum(not each.passed for each in result.repeats)
@@ -223,7 +223,7 @@ def case_failure(case: Case, result: Result, before: Result | None) -> str:
         lines += ["difference:", *(f"  {line}" for line in difference_lines(before.output, missed.output))]
     else:
         lines += ["output:", _indent(missed.output if missed.output is not None else "(none: unscored)")]
-    lines += ["findings:", *(f"  - {shown(str(finding))}" for finding in missed.findings)]
+    lines += ["findings:", *(f"  - {shown(finding.sourced)}" for finding in missed.findings)]
     return "\n".join(lines)
 
 

@@ -7,12 +7,13 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from tunegate.harness.baselines.diff import engine_differences
-from tunegate.harness.core.errors import UsageError, show_path
+from tunegate.harness.checks.base import Finding
+from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
@@ -20,6 +21,7 @@ from tunegate.harness.gate import messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.parts import PartReport, part_reports
+from tunegate.harness.reporting.provenance import provenance, rerun
 from tunegate.harness.reporting.slices import SliceReport, driver, patterns_of, slice_reports
 
 CaseState = Literal["regressed", "fixed", "failed", "passed", "scored", "unscored"]
@@ -40,7 +42,7 @@ class CaseReport:
     score: float | None = None
     now: str | None = None
     repeats: tuple[str | None, ...] = ()
-    findings: tuple[tuple[str, str], ...] = ()
+    findings: tuple[Finding, ...] = ()
     before: Mapping[str, str | None] = field(default_factory=dict)
     context: CaseContext | None = None
     rendered: RenderedPrompt | None = None
@@ -95,6 +97,11 @@ class CandidateReport:
         """The folder of fixtures, as the run named it."""
         files = (case.context.file for case in self.cases if case.context)
         return next((Path(file).parent.parent.as_posix() for file in files), "fixtures")
+
+    @property
+    def whole_command(self) -> str:
+        """The command that asks all of it again."""
+        return f"{self.command} {shlex.quote(self.folder)}/"
 
     @property
     def worst(self) -> tuple[CaseReport, ...]:
@@ -191,6 +198,15 @@ def with_page(report: Report, page: str) -> Report:
     return replace(report, page=page)
 
 
+def with_provenance(report: Report, name: str, values: Sequence[str]) -> Report:
+    """The report with one thing more that the verdict on each candidate rests on; empty where there is none."""
+    candidates = tuple(
+        replace(each, provenance={**each.provenance, name: value}) if value else each
+        for each, value in zip(report.candidates, values, strict=True)
+    )
+    return replace(report, candidates=candidates)
+
+
 def case_address(report: Report, case: CaseReport) -> str:
     """Where a case is found on the page, as the page's own script writes it; empty where no page is known."""
     return f"{report.page}#{urlencode({'case': visible_lines(case.key)})}" if report.page else ""
@@ -283,7 +299,10 @@ def _units(record: Record, cases: Sequence[CaseReport]) -> Iterator[UnitReport]:
 
 def _patterns_of(cases: Iterable[CaseReport]) -> Counter[str]:
     """How many regressed cases have findings of each pattern."""
-    return Counter(each for case in cases if case.state == "regressed" for each in patterns_of(case.findings))
+    regressed_cases = (case for case in cases if case.state == "regressed")
+    return Counter(
+        each for case in regressed_cases for each in patterns_of((found.rule, str(found)) for found in case.findings)
+    )
 
 
 def _is_sealed(record: Record, unit: str) -> bool:
@@ -301,13 +320,17 @@ def _cases(record: Record, contexts: Mapping[str, CaseContext]) -> Iterator[Case
             yield CaseReport(key, unit, state, critical, sealed=True)
             continue
         context = contexts.get(key)
-        missed = next((each for each in result.repeats if not each.passed), result)
         before = _before(record.verdicts.get(unit, {}), case, context)
         yield CaseReport(
-            key, unit, state, critical or bool(context and context.critical), False, result.score, missed.output,
+            key, unit, state, critical or bool(context and context.critical), False, result.score, result.missed.output,
             tuple(each.output for each in result.repeats),
-            tuple((each.rule, str(each)) for each in missed.findings), before, context,
+            tuple(_findings(result, context)), before, context,
         )  # fmt: skip
+
+
+def _findings(result: Result, context: CaseContext | None) -> Iterator[Finding]:
+    sources = chain(context.sources if context else (), repeat(""))
+    yield from (replace(each, source=source) for each, source in zip(result.missed.findings, sources, strict=False))
 
 
 def _before(verdict: Mapping[str, Any], case: str, context: CaseContext | None) -> dict[str, str | None]:
@@ -326,47 +349,6 @@ def _state(verdict: Mapping[str, Any], case: str, result: Result) -> CaseState:
     if result.score is None:
         return "unscored"
     return "scored" if result.passed is None else "passed" if result.passed else "failed"
-
-
-def provenance(record: Record) -> dict[str, str]:
-    """What the verdict rests on, as name and value: digests in full."""
-    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
-    found = {
-        "record": show_path(record.path) if record.path else "",
-        "made": record.created,
-        "record's digest": record.as_dict()["digest"],
-        "cases": "sealed ones were opened" if record.sealed else "open ones only",
-        "outputs": "supplied, not generated" if record.is_supplied else "generated",
-        **{name: str(value) for name, value in subject.items() if value},
-        **{f"engine: {name}": str(value) for name, value in engine.items()},
-        **{f"{name}, asked again": text for name, text in asked_again(record).items()},
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def asked_again(record: Record) -> dict[str, str]:
-    """By reference that was asked again on this engine: what the one was that it was recorded on, in words."""
-    now = record.fingerprint["engine"]
-    return {
-        name: f"recorded with {', '.join(engine_differences(each['engine'], now))}"
-        for name, each in record.engines.items()
-    }
-
-
-def rerun(record: Record) -> str:
-    """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
-    names, options = record.fingerprint.get("names", {}), ["pytest"]
-    if record.verdicts:
-        by_record = any(each["reference"] == "record" for each in record.verdicts.values())
-        options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")
-    if model := names.get("model"):
-        outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""
-        options.append(f"--tg-model={shown(model + outputs)}")
-    if record.adapter:
-        options.append(f"--tg-adapter={shown(record.adapter)}")
-    if record.rung != "as-is":
-        options.append(f"--tg-rung={record.rung}")
-    return shlex.join(options)
 
 
 def case_command(candidate: CandidateReport, case: CaseReport) -> str:

@@ -91,6 +91,7 @@ def driver(cases: Tagged, patterns: Mapping[str, int]) -> str:
         # the one that says most of those that most of them have
         pattern = max(common, key=lambda each: (common[each], len(each)))
         who = "" if parts else " regressed cases"
-        parts.append(f"{common[pattern]} of {total}{who} have the finding {pattern}")
+        named = pattern if ": " in pattern else f'"{pattern}"'  # the name of a rule by itself
+        parts.append(f"{common[pattern]} of {total}{who} have the finding {named}")
     said = "; ".join(parts)
     return said if not said or said.endswith("...") else f"{said}."

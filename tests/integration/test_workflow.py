@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support.paths import ROOT
 from tunegate.harness.reporting.decision import read_inputs
 
 SCRIPTS = ROOT / ".github"
+BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 REVIEW = {
     "state": "APPROVED", "commit_id": "head", "user": {"login": "owner"}, "author_association": "MEMBER",
     "body": "Fine by me:\r\npermit 7816ee245021\r\n",
@@ -218,3 +220,10 @@ def test_what_may_write_is_not_near_what_the_change_brings():
     assert gate["steps"][-1]["with"]["token"] == ""
     assert comment["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert not any("merge" in str(step.get("with", "")) for step in comment["steps"])
+
+
+@pytest.mark.skipif(shutil.which("zizmor", path=BIN) is None and not os.environ.get("CI"), reason="not installed")
+def test_zizmor_finds_nothing_in_the_workflows_and_the_action():
+    zizmor = [shutil.which("zizmor", path=BIN), "--offline", "--no-config", SCRIPTS / "workflows", ROOT / "action.yml"]
+    done = subprocess.run(zizmor, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

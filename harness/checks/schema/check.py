@@ -14,6 +14,7 @@ from tunegate.harness.checks.schema.constraint import constraint_of
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
+from tunegate.harness.checks.schema.keyword_places import KeywordPlaces
 from tunegate.harness.checks.schema.lint import Impossible, impossible
 from tunegate.harness.checks.schema.pass_rule import (
     FIELD_OPTIONS,
@@ -28,7 +29,7 @@ from tunegate.harness.checks.schema.pass_rule import (
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
 from tunegate.harness.checks.schema.schema_file import read_schema
 from tunegate.harness.checks.schema.validator import violations
-from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import digest
 
 Match = Literal["subset", "whole"]
@@ -66,7 +67,7 @@ class SchemaCheck:
     match: Match = "subset"
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
-    file: str = field(default="", repr=False, compare=False)
+    places: KeywordPlaces | None = field(default=None, repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
     _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -78,7 +79,7 @@ class SchemaCheck:
     @cached_property
     def constraint(self) -> Constraint:
         """What answers can be held to while they are decoded: the schema, as far as a grammar can hold it."""
-        return constraint_of(self.schema, self.file)
+        return constraint_of(self.schema, self.places.document.name if self.places else "")
 
     @cached_property
     def _rules(self) -> dict[str, FieldRule]:
@@ -108,7 +109,7 @@ class SchemaCheck:
     def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:  # noqa: ARG002  (every check has a prompt)
         """Score one output: it passes when it adheres and, if something is expected, enough of that is right."""
         text = read_json_text(output, self.extract)
-        flaws = text.findings or tuple(islice(violations(self.schema, text.value), MAX_FINDINGS))
+        flaws = text.findings or tuple(islice(violations(self.schema, text.value, self.places), MAX_FINDINGS))
         if expect is None:
             return Outcome(float(not flaws), flaws, {"adherence": not flaws})
         leaves, found = self._graded(expect, text)
@@ -197,7 +198,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Schema
     read_rules(of_fields)
     return SchemaCheck(
         read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read.warnings,
-        show_path(read.path),
+        read.places,
     )  # fmt: skip
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
-from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.authoring.yaml_reader import part, read_yaml
 from tunegate.harness.checks.schema.dialects import DRAFTS, Dialects, draft_named
 from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
+from tunegate.harness.checks.schema.keyword_places import KeywordPlaces
 from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, warn_once
 from tunegate.harness.checks.schema.validator import LIMIT, violations
 from tunegate.harness.checks.schema.walk import Walk, invalid
@@ -28,10 +29,10 @@ UNFORESEEN = "a schema that can be judged with"
 
 @dataclass(frozen=True)
 class SchemaFile:
-    """A schema that can be judged with, its file, and what in it is allowed and probably not meant."""
+    """A schema that can be judged with, its places, and what in it is allowed and probably not meant."""
 
     schema: Mapping[str, Any]
-    path: Path
+    places: KeywordPlaces
     warnings: tuple[LintWarning, ...] = ()
 
 
@@ -98,7 +99,10 @@ def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
     _raise(walk.problems())
     _raise(_endless(settled, document, where))
     once = warn_once([*dialect_notes(schema, dialects, where), *walk.notes], document)
-    return SchemaFile(settled, document.path, (*schema_typos(schema, document, where), *once))
+    return SchemaFile(
+        settled, KeywordPlaces(settled, part(document, where, settled)),
+        (*schema_typos(schema, document, where), *once),
+    )  # fmt: skip
 
 
 def _raise(problems: Iterable[Problem]) -> None:

@@ -21,6 +21,7 @@ from tunegate.harness.checks.schema.dialects import Draft, draft_at, draft_of, r
 from tunegate.harness.checks.schema.ecma_regex import compiled
 from tunegate.harness.checks.schema.formats import conforms
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
+from tunegate.harness.checks.schema.keyword_places import KeywordPlaces
 from tunegate.harness.checks.schema.keywords import FROM_2020, KEYWORDS, REFERENCES, leave_room
 
 # With these, no answer takes more than a second of processor time and 200 MB, the interpreter included: a model writes
@@ -102,13 +103,15 @@ KINDS = {
 }  # fmt: skip
 
 
-def violations(schema: Mapping[str, Any], value: Any) -> Iterator[Finding]:
-    """What `schema` finds in `value`; it never raises, and it ends."""
+def violations(schema: Mapping[str, Any], value: Any, places: KeywordPlaces | None = None) -> Iterator[Finding]:
+    """What `schema` finds in `value`, with the `places` of its keywords; it never raises, and it ends."""
     try:
         if sum(1 for _ in islice(_values(value), MAX_VALUES + 1)) > MAX_VALUES:
             raise TooMuch(f"the answer has more than {MAX_VALUES:,} values")
         for error in _validator(schema).iter_errors(_brief(value)):
-            yield Finding(f"schema.{error.validator or 'closed'}", render_error(error), json_path(error.absolute_path))
+            source = places.of(error.schema, error.validator) if places else ""
+            rule, where = f"schema.{error.validator or 'closed'}", json_path(error.absolute_path)
+            yield Finding(rule, render_error(error), where, source)
     except TooMuch as error:
         yield _limit(str(error))
     except RecursionError:

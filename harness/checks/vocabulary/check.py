@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -47,9 +47,10 @@ EXPECT = {
 
 @dataclass(frozen=True)
 class VocabularyCheck:
-    """Scores an answer by a terms file (its `data`, valid)."""
+    """Scores an answer by a terms file (its `data`, valid); `document` knows the lines of what stands in it."""
 
     data: Mapping[str, Any]
+    document: Document | None = field(default=None, repr=False, compare=False)
 
     @property
     def references(self) -> str:
@@ -66,14 +67,25 @@ class VocabularyCheck:
         }
 
     @cached_property
-    def banned(self) -> list[tuple[str, Phrases, bool]]:
+    def _places(self) -> dict[str, dict[str, str]]:
+        """The place of each term and of each wording, by id; none where no document is known."""
+        return {
+            part: {
+                entry["id"]: self.document.place((part, index)) if self.document else ""
+                for index, entry in enumerate(self.data.get(part, []))
+            }
+            for part in ("terms", "wording")
+        }
+
+    @cached_property
+    def banned(self) -> dict[str, tuple[str, Phrases, bool]]:
         """Per term with banned variants: its preferred form, the variants, and whether they may be mentioned."""
         forms = forms_of(self.data)
-        return [
-            (term["preferred"], Phrases(term["banned"], forms), term.get("mentions") == "allowed")
+        return {
+            term["id"]: (term["preferred"], Phrases(term["banned"], forms), term.get("mentions") == "allowed")
             for term in self.data.get("terms", [])
             if term.get("banned")
-        ]
+        }
 
     @cached_property
     def wording(self) -> dict[str, str]:
@@ -99,7 +111,8 @@ class VocabularyCheck:
         for term in ids:
             preferred, phrases = self.preferred[term]
             if not any(phrases.find(reading)):
-                yield Finding("vocabulary.term", f'the answer does not use the term "{preferred}"')
+                message = f'the answer does not use the term "{preferred}"'
+                yield Finding("vocabulary.term", message, source=self._places["terms"][term])
 
     def _missing_wording(self, output: str, ids: Iterable[str]) -> Iterator[Finding]:
         said = verbatim(output) if ids else ""
@@ -107,15 +120,15 @@ class VocabularyCheck:
             wanted = verbatim(self.wording[entry])
             if not wording_pattern(wanted).search(said):
                 message = f"{entry!r} must appear word for word: {_departure(wanted, said)}"
-                yield Finding("vocabulary.wording", message)
+                yield Finding("vocabulary.wording", message, source=self._places["wording"][entry])
 
     def _banned(self, output: str, reading: Reading) -> Iterator[Finding]:
-        for preferred, phrases, may_be_mentioned in self.banned:
+        for term, (preferred, phrases, may_be_mentioned) in self.banned.items():
             found = (each for each in phrases.find(reading) if not (may_be_mentioned and each.is_mention))
             for each in _first_of_each(found):
                 seen = shown(one_line(output[each.start : each.end]))
                 message = f'"{seen}" is banned, the term is "{preferred}": {_around(output, each)}'
-                yield Finding("vocabulary.banned", message)
+                yield Finding("vocabulary.banned", message, source=self._places["terms"][term])
 
     def due(self, answer: str) -> dict[str, list[str]] | None:
         """An `expect` of the terms and the wording that an answer uses; None where it uses none."""
@@ -176,7 +189,8 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Vocabu
     if not path.is_file():
         found = f"no file {show_path(path)}"
         raise AuthoringError([document.problem((*where, "terms"), "the path of a terms file", found)])
-    return VocabularyCheck(read_terms(path))
+    terms = read_terms(path)
+    return VocabularyCheck(dict(terms.data), terms)
 
 
 KIND = CheckKind(

@@ -71,8 +71,8 @@ TERMS_SCHEMA = {
 }
 
 
-def read_terms(path: Path) -> Mapping[str, Any]:
-    """The content of a terms file, as `TERMS_SCHEMA` has it.
+def read_terms(path: Path) -> Document:
+    """A terms file, as `TERMS_SCHEMA` has it.
 
     Raises:
         AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house asks for.
@@ -81,7 +81,7 @@ def read_terms(path: Path) -> Mapping[str, Any]:
     problems = validate(terms, TERMS_SCHEMA) or [*_repeated_ids(terms), *_contradictions(terms)]
     if problems:
         raise AuthoringError(problems)
-    return dict(terms.data)
+    return terms
 
 
 def _repeated_ids(terms: Document) -> Iterator[Problem]:

@@ -132,19 +132,21 @@ EXPECT: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Veto:
-    """A house rule: phrases and signs that may never stand in an answer, and what to write instead."""
+    """A house rule: phrases and signs that may never stand in an answer, what to write instead, and where it stands."""
 
     rule: str
     phrases: Phrases
     signs: tuple[str, ...]
     say: str
+    place: str
 
     def findings(self, text: str, reading: Reading, written: str) -> Iterator[Finding]:
         """One finding for each different text that the rule forbids and `text` holds, as it is read and as `signs`."""
         hits = {each.seen: " ".join(text[each.start : each.end].split()) for each in self.phrases.find(reading)}
         hits |= {sign: sign for sign in self.signs if sign in written}
         for hit in hits.values():
-            yield Finding("house rule", f"{hit!r} breaks the house rule {self.rule!r}: {self.say}")
+            message = f"{hit!r} breaks the house rule {self.rule!r}: {self.say}"
+            yield Finding("house rule", message, source=self.place)
 
 
 @dataclass(frozen=True)
@@ -330,13 +332,14 @@ def _repeats(document: Document, items: Sequence[tuple[str, Where]], expected: s
 
 
 def _vetoes(document: Document) -> tuple[Veto, ...]:
-    return tuple(_veto(rule) for rule in document.data.get("rules", []))
+    rules = enumerate(document.data.get("rules", []))
+    return tuple(_veto(rule, document.place(("rules", index))) for index, rule in rules)
 
 
-def _veto(rule: Mapping[str, Any]) -> Veto:
+def _veto(rule: Mapping[str, Any], place: str) -> Veto:
     words = [text for text in rule["never"] if any(char.isalnum() for char in text)]
     others = tuple(signs(text) for text in rule["never"] if text not in words)
-    return Veto(rule["id"], Phrases(words, WordForms("", inflects=False)), others, rule["say"])
+    return Veto(rule["id"], Phrases(words, WordForms("", inflects=False)), others, rule["say"], place)
 
 
 def _vetoed(text: str, vetoes: Iterable[Veto]) -> list[Finding]:

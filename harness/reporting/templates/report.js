@@ -64,7 +64,7 @@ async function readTexts() {
 function textOf(each, held) {
   return [
     each.key, ...each.tags, held.expect, ...held.prompt.map(([, text]) => text), ...Object.values(held.before),
-    ...held.answers.flatMap((answer) => (answer ? [answer.now, ...answer.findings] : [])),
+    ...held.answers.flatMap((answer) => (answer ? [answer.now, ...answer.findings.flat()] : [])),
   ].filter(Boolean).join("\n").toLowerCase();
 }
 
@@ -127,6 +127,7 @@ function show(key = "") {
   drawn = 0;
   const of = found.length === index.cases.length ? "" : ` of ${counted(index.cases.length)}`;
   counter.textContent = `${counted(found.length)}${of} case${index.cases.length === 1 ? "" : "s"}`;
+  if (!found.length && of) counter.textContent += ": nothing has all that is chosen here";
   draw();
   reveal(key);
 }
@@ -196,9 +197,13 @@ function now(answer, name) {
   const difference = answer.fields.length ? fields(answer.fields) : answer.pieces.length ? words(answer.pieces) : null;
   if (difference) made.append(part("difference", difference));
   if (answer.findings.length) {
-    made.append(part("findings", element("ul", {}, ...answer.findings.map((text) => element("li", {}, text)))));
+    made.append(part("findings", element("ul", {}, ...answer.findings.map(finding))));
   }
   return made;
+}
+
+function finding([text, source]) {
+  return element("li", {}, text, ...(source ? [element("small", {}, `see ${source}`)] : []));
 }
 
 function words(pieces) {
@@ -216,6 +221,7 @@ function restore() {
   const state = read();
   for (const name of ["state", "unit", "tag", "finding", "text"]) form.elements[name].value = state.get(name) ?? "";
   form.elements.critical.checked = state.has("critical");
+  if (Object.keys(wanted()).length && !state.has("case")) document.getElementById("cases").scrollIntoView();
   show(state.get("case"));
 }
 

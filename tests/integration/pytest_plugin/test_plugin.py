@@ -243,6 +243,22 @@ def test_junit_leads_from_a_suite_to_the_fixture_and_has_the_findings(project: P
     assert said == {"verdict", "decision", "reason"}
 
 
+def test_a_finding_leads_to_the_line_of_the_schema_and_the_record_holds_no_line(project: Project) -> None:
+    project.unit(IDS)
+    schema = project.path / "fixtures/desk/refs/product.schema.json"
+    schema.write_text(json.dumps(json.loads(schema.read_text()), indent=1))
+    line = next(number for number, each in enumerate(schema.read_text().splitlines(), start=1) if '"enum"' in each)
+    outputs = answers(IDS) | {"desk/triage/c": '{"product": "tap"}'}
+    result = project.replay(outputs, "--tg-out=record.json", "--junitxml=junit.xml")
+
+    place = f"fixtures/desk/refs/product.schema.json:{line}"
+    result.stdout.fnmatch_lines([f'  - schema.enum at product: should be one of *, is "tap" ({place})'])
+    assert f"({place})" in (project.path / "junit.xml").read_text()
+    sidecar = [json.loads(each) for each in (project.path / "record.cases.jsonl").read_text().splitlines()]
+    assert [each.get("sources") for each in sidecar] == [None, None, [place, ""]]
+    assert place not in (project.path / "record.json").read_text()
+
+
 def test_collection_errors_elsewhere_stop_before_generating(project: Project) -> None:
     project.unit(IDS)
     (project.path / "suites" / "test_broken.py").write_text("import nothing_of_the_kind\n")

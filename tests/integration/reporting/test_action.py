@@ -146,7 +146,7 @@ def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
     write_answers(runner.root, 40)
     assert runner.run() == 0, runner.said
     assert [each["body"].splitlines()[1][:5] for each in hub.comments] == ["### ✅"]
-    assert "Since the last push:\n\n- replay:mine: desk/triage: regressed → held\n" in hub.comments[0]["body"]
+    assert "Since the last push:\n\n- replay:<!-- -->mine: desk/triage: regressed → held\n" in hub.comments[0]["body"]
     assert hub.tokens == {"Bearer secret"}
 
 

@@ -23,7 +23,7 @@ from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.reporting.report import provenance
+from tunegate.harness.reporting.provenance import provenance
 from tunegate.harness.session import Session
 
 HALF = ModelOptions("cpu", "bfloat16")

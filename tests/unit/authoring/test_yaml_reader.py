@@ -10,9 +10,16 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tunegate.harness.authoring.document import show_value, show_where
+from tunegate.harness.authoring.document import Document, show_value, show_where
 from tunegate.harness.authoring.validation import validate
-from tunegate.harness.authoring.yaml_reader import _FastLoader, _is_read_otherwise, _Loader, _plain_data, read_yaml
+from tunegate.harness.authoring.yaml_reader import (
+    _FastLoader,
+    _is_read_otherwise,
+    _Loader,
+    _plain_data,
+    part,
+    read_yaml,
+)
 from tunegate.harness.core.errors import AuthoringError, Problem
 
 KEYS = st.text(max_size=80)  # with escapes: YAML ends a key after 1,024 characters
@@ -342,3 +349,14 @@ def test_values_are_shown_as_people_write_them_and_short():
         "nothing", "true", '"it\'s"', '[1, {"a": "é"}]', "2.5",
     ]  # fmt: skip
     assert show_value("x" * 99) == "'" + "x" * 56 + "..."
+
+
+def test_a_part_of_a_document_is_one_with_the_lines_of_the_whole(tmp_path):
+    (tmp_path / "a.yaml").write_text("x: 1\ny:\n  - z:\n      deep: 2\n")
+    document = read_yaml(tmp_path / "a.yaml")
+
+    found = part(document, ("y", 0, "z"), {"deep": 2})
+
+    assert (found.line(("deep",)), found.data) == (4, {"deep": 2})
+    assert part(document, ("y", 1), {}).lines == {}
+    assert part(Document(tmp_path, {}, {("y",): 2}), ("y",), {}).lines == {}

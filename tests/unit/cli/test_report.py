@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -147,3 +148,35 @@ def test_github_may_refuse(record, tmp_path, monkeypatch, status, code, said):
         done = ran("comment", "r.json")
     assert done.exit_code == code
     assert said in done.stdout + done.stderr
+
+
+def signature(*arguments: str) -> str | None:
+    found = json.loads(ran("report", "r.json", "--json", *arguments).stdout)
+    return found["candidates"][0]["provenance"].get("signature")
+
+
+def test_the_page_and_json_say_whether_the_adapter_is_signed(record, tmp_path):
+    assert signature() is None  # no adapter
+    replace(record, adapter="gone").write(tmp_path / "r.json")
+    assert signature().startswith("not known: adapter gone: expected ")
+    done = ran("report", "r.json", "--html", "page.html", "--key", "public.pem")
+    assert done.exit_code == 4
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.parametrize("adapter", ["x" * 5_000, "/dev/null", "/proc/self", "a\nb", "\u202e"])
+def test_whatever_a_record_names_as_its_adapter_is_told_and_no_more(record, tmp_path, adapter):
+    replace(record, adapter=adapter).write(tmp_path / "r.json")
+    assert signature().startswith("not known: ")
+
+
+def test_a_key_asks_for_an_adapter(record):
+    done = ran("report", "r.json", "--html", "page.html", "--key", "public.pem")
+    assert done.exit_code == 2
+    assert "--key: expected records of adapters, which can be signed, found one of a model alone" in done.stderr
+
+
+def test_a_key_without_a_face_that_shows_it_means_nothing(record):
+    done = ran("report", "r.json", "--key", "public.pem")
+    assert done.exit_code == 2
+    assert "--key shows who signed an adapter in the page and in JSON" in done.stderr

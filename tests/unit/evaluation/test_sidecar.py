@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import record, units_of, write_desk
+from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import text_digest
+from tunegate.harness.evaluation.record import Result
 from tunegate.harness.evaluation.sidecar import Before, CaseContext, read_sidecar, sidecar_path, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 
@@ -24,9 +26,10 @@ def tasks(tmp_path):
 
 def kept(tasks, path, references=None):
     """A record in a file, with its sidecar beside it."""
-    text = sidecar_text(units_of(tasks).values(), "as-is", references or {})
+    made = record(tasks, {T: "110"})
+    text = sidecar_text(units_of(tasks).values(), "as-is", references or {}, made.cases)
     sidecar_path(path).write_text(text)
-    return replace(record(tasks, {T: "110"}), sidecar=text_digest(text)).write(path)
+    return replace(made, sidecar=text_digest(text)).write(path)
 
 
 def test_it_holds_what_a_record_does_not_say(tasks, tmp_path):
@@ -42,9 +45,22 @@ def test_it_holds_what_a_record_does_not_say(tasks, tmp_path):
     assert case.file.endswith("fixtures/desk/triage.yaml")
 
 
+def test_it_says_where_the_rules_are_written_that_findings_are_about(tasks, tmp_path):
+    made = record(tasks, {T: "110"})
+    wrong = Result(False, 0.0, (Finding("json", "none"), Finding("schema.enum", "no", source="refs/a.json:7")))
+    repeated = Result(False, 0.5, repeats=(made.cases[f"{T}/c000"], wrong))
+    cases = {f"{T}/c000": wrong, f"{T}/c001": repeated, f"{T}/c002": made.cases[f"{T}/c000"]}
+    text = sidecar_text(units_of(tasks).values(), "as-is", {}, cases)
+    sidecar_path(tmp_path / "r.json").write_text(text)
+
+    found = read_sidecar(replace(made, sidecar=text_digest(text)).write(tmp_path / "r.json"))
+
+    assert [case.sources for case in found.values()] == [("", "refs/a.json:7"), ("", "refs/a.json:7"), ()]
+
+
 def test_it_holds_nothing_of_a_sealed_unit(tmp_path):
     write_desk(tmp_path, 3, sealed=True)
-    assert sidecar_text(units_of(load_tasks(tmp_path)).values(), "as-is", {}) == ""
+    assert sidecar_text(units_of(load_tasks(tmp_path)).values(), "as-is", {}, {}) == ""
 
 
 def test_a_record_without_one_beside_it_has_no_more_to_say(tasks, tmp_path):
@@ -76,7 +92,7 @@ def test_one_that_no_run_wrote_is_refused_with_its_line(tasks, tmp_path, line, f
 
 
 def test_each_line_is_json_in_ascii(tasks):
-    text = sidecar_text(units_of(tasks).values(), "as-is", {})
+    text = sidecar_text(units_of(tasks).values(), "as-is", {}, record(tasks, {T: "110"}).cases)
     assert text.isascii()
     assert [json.loads(line)["case"] for line in text.splitlines()] == [f"{T}/c000", f"{T}/c001", f"{T}/c002"]
 

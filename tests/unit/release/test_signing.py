@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
@@ -16,8 +18,9 @@ from typer.testing import CliRunner
 from tests.unit.release.test_release import MOST, T, desk  # noqa: F401  (a fixture)
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.release.manifest import MANIFEST, SIGNATURE, verify_release
-from tunegate.harness.release.signing import PASSWORD, sign_release, verify_signature
+from tunegate.harness.release.signing import PASSWORD, sign_release, signature_line, verify_signature
 
 OPEN = "open sesame"
 
@@ -131,3 +134,40 @@ def test_the_commands_sign_and_verify(released, keys, monkeypatch):
     assert CliRunner().invoke(app, ["verify", "adapter"]).output.splitlines()[-1] == (
         "release.sig: not looked at; tunegate verify --key FILE.pem does"
     )
+
+
+def judged_digest(adapter) -> str:
+    return read_record(adapter / "record.json").fingerprint["subject"]["adapter"]
+
+
+def test_the_page_says_whether_an_adapter_is_signed_and_by_which_key(released, keys):
+    private, public = keys()
+    digest = judged_digest(released)
+    assert signature_line(released, digest) == "none"
+    sign_release(released, private)
+
+    name = hashlib.sha256(public.read_bytes()).hexdigest()
+    assert signature_line(released, digest).startswith(f"it names the key {name}; tunegate verify ")
+    assert signature_line(released, digest, public).endswith(f"{public.name}: the key {name}")
+    with pytest.raises(Refused, match="found another"):
+        signature_line(released, digest, keys("other")[1])
+
+
+def test_the_signature_of_another_adapter_is_not_told(released, keys):
+    private, public = keys()
+    sign_release(released, private)
+    assert signature_line(released, "0" * 64).startswith("not known: ")
+    with pytest.raises(Refused, match="expected the adapter that was judged, found another one"):
+        signature_line(released, "0" * 64, public)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"verificationMaterial": 7}', '{"verificationMaterial": {"publicKey": []}}']
+)
+def test_what_is_no_signature_is_not_taken_for_one(released, text):
+    (released / SIGNATURE).write_text(text)
+    assert signature_line(released, judged_digest(released)).startswith("not known: ")
+
+
+def test_where_the_adapter_is_gone_nothing_is_claimed(released, tmp_path):
+    assert signature_line(tmp_path / "gone", judged_digest(released)).startswith("not known: ")

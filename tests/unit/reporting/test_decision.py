@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.reporting.test_report import judged
+from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.reporting.annotations import case_annotations
@@ -144,6 +145,14 @@ def test_regressed_cases_are_annotated_as_many_as_github_shows(tmp_path):
     assert lines[1].startswith("::error file=")
     assert "title=desk/triage/c001 regressed (critical)%3A tiny::before: " in lines[1]
     assert lines[-1] == "::notice title=tunegate::3 more regressed cases"
+
+
+def test_an_annotation_is_no_longer_than_somebody_reads(tmp_path):
+    long = Finding("own", "x" * 10_000_000, source="refs/a.json:7")
+    candidate = report(judged(tmp_path, "1" * 40, "0" * 12 + "1" * 28).path).candidates[0]
+    cases = tuple(replace(each, findings=(long,)) for each in candidate.cases)
+    found = replace(report(tmp_path / "r.json"), candidates=(replace(candidate, cases=cases),))
+    assert max(map(len, case_annotations(found))) < 5_000
 
 
 def test_where_nothing_blocks_annotations_are_no_errors(tmp_path):

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.hostile_page import HOSTILE
+from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.drawings import interval_drawing
@@ -26,6 +27,7 @@ from tunegate.harness.reporting.report import (
     UnitHistory,
     UnitReport,
 )
+from tunegate.harness.reporting.slices import SliceReport
 
 VOID = {"meta", "input", "link", "br", "img", "base"}
 UNIT = UnitReport(
@@ -68,7 +70,7 @@ class Page(HTMLParser):
 def case(text: str = "no idea", **more) -> CaseReport:
     context = CaseContext(f"fixtures/desk/{text}.yaml", 7, {"a": text}, (("user", text),), tags={text: text})
     made = CaseReport(
-        f"desk/triage/{text}", "desk/triage", "regressed", True, now=text, findings=((text, text),),
+        f"desk/triage/{text}", "desk/triage", "regressed", True, now=text, findings=(Finding(text, text, source=text),),
         before={"baseline": f"before {text}"}, context=context,
     )  # fmt: skip
     return replace(made, **more)
@@ -136,7 +138,7 @@ def test_the_policy_allows_the_one_script_and_the_one_style_alone():
 def test_nothing_in_it_is_loaded_or_led_to():
     page = Page(html_page(report(case())))
     assert not {"link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
-    assert {each["href"] for each in page.of("a")} == {"#cases"}
+    assert {each["href"][:7] for each in page.of("a")} == {"#cases", "#state="}
     assert not any(name.startswith("on") or name in ("src", "style") for _, each in page.elements for name in each)
 
 
@@ -151,6 +153,33 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
     text = html_page(report(case(), text="SAID"))
     assert re.search(r"<h[1-6][^>]*>(.*?)</h", text)[1] == "SAID"
     assert text.index("these block until somebody permits them") < text.index('class="units"')
+
+
+@pytest.mark.parametrize(("verdict", "said"), [
+    ("Blocked: a/b regressed. Supplied.", "<h1>Blocked: a/b regressed.</h1>\n<p>Supplied.</p>"),
+    ("Blocked: a/b regressed.", "<h1>Blocked: a/b regressed.</h1>\n</header>"),
+    ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n</header>'),
+])  # fmt: skip
+def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once(verdict, said):
+    head = html_page(replace(report(case()), verdict=verdict)).partition("<header")[2].partition("<main>")[0]
+    assert said in head
+    assert ('class="outcome"' in head) == ('class="outcome"' in said)
+
+
+def test_numbers_and_slices_lead_to_their_cases():
+    slices = (SliceReport("channel=a b", 3, 1.0, 0.0, 3, 0, True),)
+    one = report(case())
+    candidate = replace(one.candidates[0], units=(replace(UNIT, slices=slices),))
+    page = Page(html_page(replace(one, candidates=(candidate,))))
+    assert [each["href"] for each in page.of("a")] == [
+        "#cases", "#state=regressed&unit=desk%2Ftriage", "#unit=desk%2Ftriage&tag=channel%3Da+b",
+    ]  # fmt: skip
+
+
+def test_a_finding_is_there_with_the_line_of_its_rule():
+    found = Finding("schema.enum", "no", "a", source="refs/a.json:7")
+    [made] = cases_of(Page(html_page(report(case(findings=(found,))))))
+    assert made["answers"][0]["findings"] == [["schema.enum at a: no", "refs/a.json:7"]]
 
 
 def test_every_control_has_a_label_and_every_section_a_name():
@@ -274,6 +303,13 @@ def test_the_units_of_several_candidates_stand_side_by_side_the_base_leftmost():
     heading = text.partition('id="beside"')[2].partition("</thead>")[0]
     assert re.findall(r"<th [^>]*>([^<]*)</th>", heading) == ["unit", "before", "tuned", "other"]
     assert 'id="beside"' not in html_page(one)
+
+
+def test_the_units_of_more_than_three_candidates_are_folded_below_the_table_of_all():
+    one = report(case("a"))
+    few, many = (html_page(replace(one, candidates=one.candidates * count)) for count in (3, 4))
+    assert (few.count("<summary>units of tuned</summary>"), many.count("<summary>units of tuned</summary>")) == (0, 4)
+    assert Page(many).of("details")
 
 
 def test_the_history_is_drawn_and_told():

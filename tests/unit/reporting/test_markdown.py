@@ -70,7 +70,14 @@ def test_what_others_wrote_is_text_wherever_it_stands(text):
 def test_github_finds_no_mention_reference_or_address_in_it(text):
     page = Page(READER.render(f"{escaped(text)}\n"))
     pieces = [piece for found in page.texts.values() for piece in found]
-    assert not any(re.search(r"@\w|#\d|https?://|www\.|GH-\d|\$\w", piece) for piece in pieces)
+    active = r"@\w|#\d|https?://|www\.|GH-\d|\$\w|:[a-z0-9_+-]+:"
+    assert not any(re.search(active, piece, re.IGNORECASE) for piece in pieces)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "a\n::error::b", "a\r::add-mask::b"])
+def test_no_line_of_it_is_a_command_of_the_log_that_it_is_printed_in(text):
+    printed = markdown_report(report(case(text), text=text))
+    assert not re.search(r"^\s*::|#(?=#\w*\[)", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -28,7 +28,7 @@ def judged(tmp_path, before: str, now: str, trained=("desk",), **more):
     tasks = load_tasks(tmp_path / "fixtures")
     sealed = bool(more.get("sealed"))
     base, tuned = (record(tasks, {T: scores}, sealed=sealed) for scores in (before, now))
-    text = sidecar_text(units_of(tasks).values(), "as-is", {"baseline": base})
+    text = sidecar_text(units_of(tasks).values(), "as-is", {"baseline": base}, tuned.cases)
     made = gate.compare(tasks, replace(tuned, sidecar=text_digest(text)), {"baseline": base}, trained)
     sidecar_path(tmp_path / "r.json").write_text(text)
     return made.write(tmp_path / "r.json")
@@ -82,7 +82,7 @@ def test_a_finding_alone_says_whose_it_is(tmp_path):
     found = candidate_report(replace(made, sidecar="")).units[0]
     assert found.driver == ""  # without the sidecar nothing is known of the cases
     tagged_alike = [("regressed", 0.0, CaseContext("f.yaml", 1)) for _ in range(4)]
-    assert driver(tagged_alike, {"json.syntax": 3}) == "3 of 4 regressed cases have the finding json.syntax."
+    assert driver(tagged_alike, {"json.syntax": 3}) == '3 of 4 regressed cases have the finding "json.syntax".'
 
 
 @pytest.mark.parametrize(("text", "pattern"), [
@@ -100,7 +100,7 @@ def test_of_what_all_have_the_finding_that_says_most_is_told():
     assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 4, "json.syntax: seldom": 1}) == (
         "4 of 4 regressed cases have the finding json.syntax: cut off."
     )
-    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 1}).endswith("have the finding json.syntax.")
+    assert driver(cases, {"json.syntax": 4, "json.syntax: cut off": 1}).endswith('have the finding "json.syntax".')
 
 
 def test_records_of_one_name_are_told_apart_by_their_files(tmp_path, monkeypatch):

@@ -309,6 +309,17 @@ def test_a_finding_says_where_the_wording_was_left(make):
     assert missing == f"'gas' must appear word for word: \"{GAS}\" is missing"
 
 
+def test_a_finding_leads_to_the_entry_of_the_terms_file(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["", *TERMS.splitlines()]
+    found = make()("We refill it.", {"terms": ["heat-pump"], "wording": ["gas"]}, "").findings
+    led = [(each.rule, lines[int(each.source.removeprefix("terms.yaml:"))].strip()) for each in found]
+    assert led == [
+        ("vocabulary.term", "- id: heat-pump"), ("vocabulary.wording", "- id: gas"),
+        ("vocabulary.banned", "- id: top-up"),
+    ]  # fmt: skip
+
+
 UNHURRIED = settings(deadline=None)  # a word that the dictionary holds takes a pass through it
 WORD = st.text(st.characters(max_codepoint=0x24F, categories=["Ll", "Lu"]), min_size=1, max_size=8)
 

@@ -160,6 +160,18 @@ def test_few_pairs_and_few_subtle_pairs_are_mistakes(tmp_path):
     assert "at least 4 pairs with `subtle: true`, found 0" in mistakes(tmp_path, references(pairs=plain))
 
 
+def test_a_broken_house_rule_is_found_in_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    voice = written(tmp_path, references(), content=False)
+    lines = ["", *(tmp_path / "voice.yaml").read_text().splitlines()]
+
+    findings = voice("Dear valued customer, we are sorry for the delay.", None, "").findings
+
+    [place, line] = next(each.source for each in findings if each.rule == "house rule").split(":")
+    assert (place, lines[int(line)]) == ("voice.yaml", "- id: no-office-speak")
+    assert {each.source for each in findings if each.rule != "house rule"} <= {""}
+
+
 def test_facts_that_are_due_need_a_check_that_looks_for_them(tmp_path):
     voice = written(tmp_path, references())
     expect = {"says": "It's ready.", "facts": ["Friday"]}

@@ -1,0 +1,51 @@
+"""What a verdict rests on, and the command that asks again."""
+
+from __future__ import annotations
+
+import shlex
+
+from tunegate.harness.baselines.diff import engine_differences
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.evaluation.record import Record
+
+
+def provenance(record: Record) -> dict[str, str]:
+    """What the verdict rests on, as name and value: digests in full."""
+    subject, engine = record.fingerprint["subject"], record.fingerprint["engine"]
+    found = {
+        "record": show_path(record.path) if record.path else "",
+        "made": record.created,
+        "record's digest": record.as_dict()["digest"],
+        "cases": "sealed ones were opened" if record.sealed else "open ones only",
+        "outputs": "supplied, not generated" if record.is_supplied else "generated",
+        **{name: str(value) for name, value in subject.items() if value},
+        **{f"engine: {name}": str(value) for name, value in engine.items()},
+        **{f"{name}, asked again": text for name, text in asked_again(record).items()},
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def asked_again(record: Record) -> dict[str, str]:
+    """By reference that was asked again on this engine: what the one was that it was recorded on, in words."""
+    now = record.fingerprint["engine"]
+    return {
+        name: f"recorded with {', '.join(engine_differences(each['engine'], now))}"
+        for name, each in record.engines.items()
+    }
+
+
+def rerun(record: Record) -> str:
+    """The start of the command that asks again; a folder, a file or a case's node id goes behind it."""
+    names, options = record.fingerprint.get("names", {}), ["pytest"]
+    if record.verdicts:
+        by_record = any(each["reference"] == "record" for each in record.verdicts.values())
+        options.append(f"--tg-against={'RECORD.json' if by_record else 'baseline'}")
+    if model := names.get("model"):
+        outputs = f"={names.get('file', 'OUTPUTS.jsonl')}" if record.is_supplied else ""
+        options.append(f"--tg-model={shown(model + outputs)}")
+    if record.adapter:
+        options.append(f"--tg-adapter={shown(record.adapter)}")
+    if record.rung != "as-is":
+        options.append(f"--tg-rung={record.rung}")
+    return shlex.join(options)

@@ -364,7 +364,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=4,
+    version=5,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

@@ -1,0 +1,139 @@
+"""What follows from what notes state, where an answer shows what it follows from.
+
+A sum, a share or the last day of a stay is no invention; yet of a few numbers any other can be made. So what is worked
+out counts only from what the notes have and the answer repeats: "four hours at £22 makes £88".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import combinations, permutations
+from typing import Any
+
+from tunegate.harness.text.calendar import Day, Said
+from tunegate.harness.text.clock import HALF_DAY
+
+_MOST_TIMES = 4  # in notes; of more any length can be made
+_MOST_AMOUNTS = 3  # in notes whose sum may stand without its parts
+_HALF_A_PENNY = Decimal("0.005")
+_DAY = 24 * 60  # minutes
+_ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
+_SAME_WORD = 4  # letters that two forms of a word begin with
+
+Values = Mapping[str, Set[Any]]
+
+
+def by_kind(said: Iterable[Said]) -> Values:
+    """What is said of each kind."""
+    found: defaultdict[str, set[Any]] = defaultdict(set)
+    for kind, value in said:
+        found[kind].add(value)
+    return found
+
+
+def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> bool:
+    """Whether one reading of a fact, which `counts` what that word says, follows.
+
+    `known` is what the notes state, `shown` what of it the answer states, too.
+    """
+    values = by_kind(says)
+    rules: Mapping[str, Callable[[Any], bool]] = {
+        "money": lambda amount: _is_amount(*amount, shown, known),
+        "time": lambda time: time in _times(shown, known),
+        "minutes": lambda length: length in _lengths(known),
+        "weekday": lambda day: day in _weekdays(shown, known),
+        "month": lambda month: any(month == each for each, _ in _days(shown, known)),
+        "number": lambda number: _is_number(number, values, counts, shown, known),
+    }
+    return any(rule(value) for kind, rule in rules.items() for value in values[kind])
+
+
+def _is_number(number: Decimal, values: Values, counts: str, shown: Values, known: Values) -> bool:
+    """Whether a number is a price without its currency, the day of a month, or a count of what notes list."""
+    if number.as_tuple().exponent == -2 and not values["money"]:
+        return _is_amount(None, number, shown, known)
+    if values["money"] or values["percent"] or values["minutes"] or values["months"]:
+        return False
+    return any(number == day for _, day in _days(shown, known)) or _is_count(number, counts, known)
+
+
+def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Values) -> bool:
+    """Whether an amount is the sum, the difference, a multiple or a share of those that the answer shows."""
+    every = {each for of, each in known["money"] if currency in (None, of)}
+    amounts = every & shown["number"]
+    counts = {number for number in shown["number"] if number > 1 and number == int(number)}
+    made = {abs(sign * one + other) for one, other in combinations(amounts, 2) for sign in (1, -1)}
+    made |= {each for amount in amounts for count in counts for each in (amount * count, amount / count)}
+    for amount in amounts:
+        parts = {amount * percent / 100 for percent in known["percent"]}
+        made |= {each for part in parts for each in (part, amount - part, amount + part)}
+    sums = [each for each in (amounts, every if len(every) <= _MOST_AMOUNTS else ()) if len(each) > 1]
+    made |= {sum(each, Decimal(0)) for each in sums}
+    return any(abs(each - value) < _HALF_A_PENNY for each in made)
+
+
+def _is_count(number: Decimal, counts: str, known: Values) -> bool:
+    """Whether notes list as many days or things, and do not say themselves how many of these there are."""
+    listed = {len(known["weekday"]), len(known["day"]), *known["listed"]}
+    is_new = counts and not any(word.startswith(counts[:_SAME_WORD]) for word in known["name"])
+    return bool(number >= 2 and number in listed and is_new)
+
+
+def _times(shown: Values, known: Values) -> set[Any]:
+    """When something ends that begins at a time that is shown, or begins that ends then."""
+    lengths = [length for length in known["minutes"] if length < HALF_DAY]
+    return {(time + sign * length) % HALF_DAY for time in shown["time"] for length in lengths for sign in (1, -1)}
+
+
+def _lengths(known: Values) -> set[Any]:
+    """How long it is from one time to another."""
+    if len(known["clock"]) > _MOST_TIMES:
+        return set()
+    return {(end - start) % HALF_DAY for start, end in permutations(known["clock"], 2)}
+
+
+def _weekdays(shown: Values, known: Values) -> set[int]:
+    """The weekday of a date beside another, so many days after one that is shown, or tomorrow."""
+    moves = [(day, by) for day in shown["weekday"] for by in _in_days(shown)]
+    if len(known["weekday"]) == 1:
+        moves += [(day, by) for day in known["weekday"] for by in known["in_days"]]
+    found = {(day - 1 + by) % 7 + 1 for day, by in moves}
+    for weekday, dated in known["dated"]:
+        found |= {(weekday - 1 + by) % 7 + 1 for day in known["day"] for by in _between(dated, day)}
+    return found
+
+
+def _days(shown: Values, known: Values) -> set[Day]:
+    """The days that come so many days after or before one that is shown, or tomorrow."""
+    moves = [(day, by) for day in known["day"] if day[1] in shown["number"] for by in _in_days(shown)]
+    if len(known["day"]) == 1:
+        moves += [(day, by) for day in known["day"] for by in known["in_days"]]
+    return {
+        (moved.month, moved.day)
+        for day, by in moves
+        for start in _dates(day, _ANY_YEARS)
+        for moved in [start + timedelta(days=by)]
+    }
+
+
+def _in_days(shown: Values) -> Iterator[int]:
+    whole = [int(length // _DAY) for length in shown["minutes"] if length % _DAY == 0 and length <= 366 * _DAY]
+    yield from (sign * days for days in whole for sign in (1, -1))
+
+
+def _between(one: Day, other: Day) -> Iterator[int]:
+    """How many days lie between two, whatever year it is; the nearer of the others."""
+    for start in _dates(one, _ANY_YEARS):
+        years = (start.year - 1, start.year, start.year + 1)
+        yield from sorted(((end - start).days for end in _dates(other, years)), key=abs)[:1]
+
+
+def _dates(day: Day, years: Iterable[int]) -> Iterator[date]:
+    for year in years:
+        try:
+            yield date(year, *day)
+        except ValueError:  # 29 February
+            continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Any
@@ -43,8 +43,21 @@ def named_days(word: str, language: str, *, short: bool) -> Iterator[Said]:
 
 
 def phrases_of_days(text: str, language: str) -> Iterator[Phrase]:
-    """Every day of a month that a text names, by its month and day, and every holiday, by the days it falls on."""
-    patterns, small = _patterns(language), in_small_letters(text)
+    """Every day of a month that a text names, perhaps `dated` by its weekday, and every holiday, by its days."""
+    small = in_small_letters(text)
+    for phrase in _named(text, small, language):
+        yield phrase
+        before = _WEEKDAY_BEFORE.search(small, max(0, phrase.start - 30), phrase.start)
+        for kind, number in named_days(before[1], language, short=True) if before else ():
+            if kind == "weekday":
+                yield Phrase(before.start(), phrase.end, ("dated", (number, phrase.said[1])))
+    holidays, pattern = list(calendar_of(language).holidays.values()), _patterns(language).holidays
+    for found in pattern.finditer(small) if pattern else ():
+        yield Phrase(*found.span(), ("holiday", holidays[int(found.lastgroup[1:])]))
+
+
+def _named(text: str, small: str, language: str) -> Iterator[Phrase]:
+    patterns = _patterns(language)
     for found in patterns.dates.finditer(small) if patterns.dates else ():
         word = found["month"] or found["month_first"]
         months = [number for kind, number in named_days(word, language, short=True) if kind == "month"]
@@ -52,13 +65,10 @@ def phrases_of_days(text: str, language: str) -> Iterator[Phrase]:
         yield from (Phrase(*found.span(), ("day", day)) for day in _days(months, days))
     for found in _FIGURES.finditer(text):
         yield from (Phrase(*found.span(), ("day", day)) for day in _days_in_figures(found, language))
-    holidays = list(calendar_of(language).holidays.values())
-    for found in patterns.holidays.finditer(small) if patterns.holidays else ():
-        yield Phrase(*found.span(), ("holiday", holidays[int(found.lastgroup[1:])]))
 
 
 def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
-    """What notes say of days beside their dates: `weekdays`, `L-V`, `tomorrow`, and which date is which weekday."""
+    """What notes say of days beside their dates: `weekdays`, `L-V`, `tomorrow`, the weekday of a date with its year."""
     patterns, small = _patterns(language), in_small_letters(text)
     for pattern, ends in patterns.groups:
         for found in pattern.finditer(small):
@@ -68,11 +78,6 @@ def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
             yield Phrase(*found.span(), ("weekday", calendar_of(language).initials[letters]))
     for pattern, days in patterns.relative:
         yield from (Phrase(*found.span(), ("in_days", days)) for found in pattern.finditer(small))
-    for phrase in phrases_of_days(text, language):
-        before = _WEEKDAY_BEFORE.search(small, max(0, phrase.start - 30), phrase.start)
-        for kind, number in named_days(before[1], language, short=True) if before else ():
-            if kind == "weekday" and phrase.said[0] == "day":
-                yield replace(phrase, said=("dated", (number, phrase.said[1])))
     for found in _FIGURES.finditer(text):
         if number := _weekday(found, language):
             yield Phrase(*found.span(), ("weekday", number))

@@ -45,7 +45,7 @@ _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª
 _SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}){0,11}(?!\w)")
 _PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
 _ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
-_LIST = regex.compile(rf"(?<!\w){_ITEM}(?:(?:, ?| ?[&+/] ?){_ITEM}){{1,11}}")
+_LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -160,7 +160,7 @@ def _spaced_codes(text: str) -> Iterator[Phrase]:
 def _lists(text: str) -> Iterator[Phrase]:
     """How many things stand in a row: `Miso & Tofu` are two."""
     for run in _LIST.finditer(text):
-        yield Phrase(*run.span(), ("listed", len(regex.findall("[,&+/]", run[0])) + 1))
+        yield Phrase(*run.span(), ("listed", len(regex.findall("[&+/]", run[0])) + 1))
 
 
 @cache

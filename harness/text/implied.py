@@ -45,6 +45,7 @@ def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> 
         "time": lambda time: time in _times(shown, known),
         "minutes": lambda length: length in _lengths(known),
         "weekday": lambda day: day in _weekdays(shown, known),
+        "dated": lambda dated: _is_dated(*dated, known),
         "month": lambda month: any(month == each for each, _ in _days(shown, known)),
         "number": lambda number: _is_number(number, values, counts, shown, known),
     }
@@ -57,7 +58,9 @@ def _is_number(number: Decimal, values: Values, counts: str, shown: Values, know
         return _is_amount(None, number, shown, known)
     if values["money"] or values["percent"] or values["minutes"] or values["months"]:
         return False
-    return any(number == day for _, day in _days(shown, known)) or _is_count(number, counts, known)
+    is_time = values["time"] and not values["day"]
+    is_day = not is_time and any(number == day for _, day in _days(shown, known))
+    return is_day or (not values["day"] and _is_count(number, counts, known))
 
 
 def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Values) -> bool:
@@ -77,7 +80,8 @@ def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Value
 
 def _is_count(number: Decimal, counts: str, known: Values) -> bool:
     """Whether notes list as many days or things, and do not say themselves how many of these there are."""
-    listed = {len(known["weekday"]), len(known["day"]), *known["listed"]}
+    days = {frozenset(day) for day in known["day"]}  # 1/10 once
+    listed = {len(known["weekday"]), len(days), *known["listed"]}
     is_new = counts and not any(word.startswith(counts[:_SAME_WORD]) for word in known["name"])
     return bool(number >= 2 and number in listed and is_new)
 
@@ -85,7 +89,8 @@ def _is_count(number: Decimal, counts: str, known: Values) -> bool:
 def _times(shown: Values, known: Values) -> set[Any]:
     """When something ends that begins at a time that is shown, or begins that ends then."""
     lengths = [length for length in known["minutes"] if length < HALF_DAY]
-    return {(time + sign * length) % HALF_DAY for time in shown["time"] for length in lengths for sign in (1, -1)}
+    ends = shown["time"] & known["clock"]  # of which a bare number is none
+    return {(time + sign * length) % HALF_DAY for time in ends for length in lengths for sign in (1, -1)}
 
 
 def _lengths(known: Values) -> set[Any]:
@@ -96,14 +101,22 @@ def _lengths(known: Values) -> set[Any]:
 
 
 def _weekdays(shown: Values, known: Values) -> set[int]:
-    """The weekday of a date beside another, so many days after one that is shown, or tomorrow."""
+    """The weekday so many days after or before one that is shown, or tomorrow."""
     moves = [(day, by) for day in shown["weekday"] for by in _in_days(shown)]
     if len(known["weekday"]) == 1:
         moves += [(day, by) for day in known["weekday"] for by in known["in_days"]]
-    found = {(day - 1 + by) % 7 + 1 for day, by in moves}
-    for weekday, dated in known["dated"]:
-        found |= {(weekday - 1 + by) % 7 + 1 for day in known["day"] for by in _between(dated, day)}
-    return found
+    return {_later(day, by) for day, by in moves}
+
+
+def _is_dated(weekday: int, day: Day, known: Values) -> bool:
+    """Whether a date is that weekday, as the weekday of another date has it."""
+    if day not in known["day"] or any(day == dated for _, dated in known["dated"]):
+        return False
+    return any(weekday == _later(first, by) for first, dated in known["dated"] for by in _between(dated, day))
+
+
+def _later(weekday: int, days: int) -> int:
+    return (weekday - 1 + days) % 7 + 1
 
 
 def _days(shown: Values, known: Values) -> set[Day]:

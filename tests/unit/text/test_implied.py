@@ -78,6 +78,8 @@ def test_a_length_follows_from_its_ends_and_an_end_from_its_length(language, not
         ("es", "4 noches desde mié 19 may", "cuatro noches desde el miércoles 19, hasta el domingo 23", []),
         ("en", "party Fri 11 Dec, reply by 14 Dec", "Please reply by Monday 14 December.", []),
         ("en", "party Fri 11 Dec, reply by 14 Dec", "Please reply by Tuesday 14 December.", ["Tuesday"]),
+        ("en", "party Fri 11 Dec, reply by 14 Dec", "Please reply by Monday.", ["Monday"]),
+        ("en", "till 3/11", "until 2 November", ["2"]),
         ("en", "due 2026-12-31", "It is due on a Thursday.", []),
         ("en", "due 2026-12-31", "It is due on a Friday.", ["Friday"]),
         ("de", "fällig 31.12.2026", "Fällig am Donnerstag.", []),

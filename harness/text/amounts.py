@@ -31,30 +31,54 @@ _CURRENCIES = {
 }
 _AFTER = _BEFORE | {word: code for code, words in _CURRENCIES.items() for word in words.split()}
 _HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": "EUR", "centimes": "EUR", "céntimos": "EUR"}
+_EACH = [
+    "@",
+    "a",
+    "ea",
+    "each",
+    "per",
+    "pp",
+    "p.p.",
+    "je",
+    "pro",
+    "par",
+    "chacun",
+    "chacune",
+    "la",
+    "c/u",
+    "cada",
+    "al",
+    "por",
+    "kpl",
+    "kappale",
+]
 _PER_CENT = ("%", "per cent", "percent", "pct", "prozent", "pour cent", "por ciento", "prosenttia", "prosentin")
 
 
 @dataclass(frozen=True)
 class _Patterns:
     money: Any
+    each: Any
     percent: Any
     shares: tuple[tuple[Any, int], ...]
 
 
 def amounts(text: str, language: str) -> Iterator[Phrase]:
-    """Every amount, which is `(currency, value)`, and every percentage of a text."""
+    """Every amount, which is `(currency, value)`, perhaps the `price` of one thing, and every percentage of a text."""
     patterns, text = _patterns(language), in_small_letters(text)
     for found in patterns.money.finditer(text):
         value = _value(found["later"] or found["first"], language)
         if found["part"]:
-            yield Phrase(found.start(), found.end(), ("money", (_HUNDREDTHS[found["part"]], value / 100)))
+            amount = (_HUNDREDTHS[found["part"]], value / 100)
         else:
-            currency = _BEFORE[found["before"]] if found["before"] else _AFTER[found["after"]]
-            yield Phrase(found.start(), found.end(), ("money", (currency, value)))
+            amount = (_BEFORE[found["before"]] if found["before"] else _AFTER[found["after"]], value)
+        yield Phrase.of(found, ("money", amount))
+        if patterns.each.match(text, found.end()):
+            yield Phrase.of(found, ("price", amount))
     for found in patterns.percent.finditer(text):
-        yield Phrase(found.start(), found.end(), ("percent", _value(found["n"], language)))
+        yield Phrase.of(found, ("percent", _value(found["n"], language)))
     for pattern, share in patterns.shares:
-        yield from (Phrase(found.start(), found.end(), ("percent", Decimal(share))) for found in pattern.finditer(text))
+        yield from (Phrase.of(found, ("percent", Decimal(share))) for found in pattern.finditer(text))
 
 
 def hundreds_of(language: str) -> str | None:
@@ -62,14 +86,14 @@ def hundreds_of(language: str) -> str | None:
     return "|".join(regex.sub(r"\(\?P<\w>", "(?:", pattern.pattern) for pattern, _ in _hundreds(language)) or None
 
 
-def value_of_hundreds(text: str, start: int, end: int, language: str) -> Decimal:
-    """The value of what `hundreds_of` finds in a text."""
+def value_of_hundreds(number: Any, language: str) -> Decimal:
+    """The value of a match of `hundreds_of`."""
     for pattern, base in _hundreds(language):
-        found = pattern.match(text, start)
-        if found and found.end() == end:
+        found = pattern.match(number.string, number.start())
+        if found and found.end() == number.end():
             times, more = (_small_number(found.groupdict().get(each), language) for each in ("n", "m"))
             return Decimal(base * (times or 1) + more)
-    raise ValueError(f"expected a number in words, found {text[start:end]!r}")
+    raise ValueError(f"expected a number in words, found {number[0]!r}")
 
 
 def _small_number(seen: str | None, language: str) -> int:
@@ -97,6 +121,7 @@ def _patterns(language: str) -> _Patterns:
     )
     return _Patterns(
         regex.compile(rf"(?<![\w.,:/])(?:{money})(?!\w)"),
+        regex.compile(rf" ?(?:/|(?:{one_of(_EACH)})(?!\w))"),
         regex.compile(rf"(?<![\w.,:/])(?P<n>{number})\s?(?:{one_of(_PER_CENT)})(?!\w)"),
         tuple((whole_words(template), share) for template, share in own.shares.items()),
     )

@@ -19,9 +19,10 @@ class Calendar:
 
     A name that ends in `*` stands for any ending. `unsure` are words that mostly mean something else, unless a capital
     inside a sentence says otherwise; `articles` are numbers that are mostly articles or pronouns; `adverbs` are numbers
-    that are none at the end of a clause. `tens` and a smaller number are joined as `joins` says. `clock` are times of
-    day, `{h}` an hour and `{m}` minutes: how many minutes from the hour, or with `{m}` 1 after it and -1 before it.
-    `hours` are those that may as well be something else, and say what time they may be; `until` stands between two.
+    that are none at the end of a clause. `tens` and a smaller number are joined as `joins` says; `times` makes
+    `zehnmal` of ten. `clock` are times of day, `{h}` an hour and `{m}` minutes: how many minutes from the hour, or with
+    `{m}` 1 after it and -1 before it. `hours` are those that may as well be something else, and say what time they may
+    be; `until` stands between two.
     `units` are words of time and measure, and `spans` whole lengths of time. `parts` are what is added to `{n}` of a
     `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is added.
 
@@ -36,6 +37,7 @@ class Calendar:
     numbers: Mapping[str, int] = field(default_factory=dict)
     tens: Mapping[str, int] = field(default_factory=dict)
     joins: tuple[str, ...] = ()
+    times: str = ""
     unsure: frozenset[str] = frozenset()
     articles: frozenset[str] = frozenset()
     adverbs: frozenset[str] = frozenset()
@@ -169,6 +171,7 @@ CALENDARS: Mapping[str, Calendar] = {
                           "zwölf|dutzend dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn"),
         tens=_tens("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"),
         joins=("{one}und{ten}",),
+        times="mal",
         articles=frozenset({"ein", "eine", "einen", "einem", "einer", "eins"}),
         clock={"halb {h}": -30, "viertel nach {h}": 15, "(?:viertel vor|dreiviertel) {h}": -15},
         hours={"{m}(?: minuten)? nach {h}": 1, "{m}(?: minuten)? vor {h}": -1, "{h} uhr": 0,
@@ -316,4 +319,6 @@ def numerals_of(code: str) -> Mapping[str, int]:
         for word, value in own.numbers.items():
             if value < end - start:
                 found |= {join.format(ten=ten, one=word): start + value for join in own.joins}
+    if own.times:
+        found |= {word + own.times: value for word, value in found.items()}
     return found | {word.casefold(): value for word, value in found.items()}  # dreißig, DREISSIG

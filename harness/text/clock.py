@@ -18,7 +18,8 @@ HALF_DAY = 12 * 60  # minutes: `4:30` is morning or afternoon
 _AFTERNOON = regex.compile(
     r"(?<![\w.,:/£$€])(?:1[3-9]|2[0-4])(?:(?= ?(?:h|hrs|uhr)\b)|(?!\w|[.,:/]\d| ?[\p{L}%€£$]))", regex.IGNORECASE
 )
-_COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,4}(?:[.,]\d{1,2})?"
+_COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,3}(?:[.,]\d{3})|\d{1,4}(?:[.,]\d{1,2})?"
+_POINTED = regex.compile(r"(?<![\w.,:/£$€])([01]?\d|2[0-4])\.([0-5]\d)(?!\w|[.,:/]\d| ?[\p{L}%€£$])")
 _HOUR = r"[01]?\d|2[0-4]"
 _SIDE = rf"({_HOUR})(?:[:.h]([0-5]\d)|h)?(?: ?[ap]\.?m\b\.?| ?h\b| ?uhr\b)?"
 
@@ -27,6 +28,7 @@ _SIDE = rf"({_HOUR})(?:[:.h]([0-5]\d)|h)?(?: ?[ap]\.?m\b\.?| ?h\b| ?uhr\b)?"
 class _Templates:
     """What is looked for in a text of one language; a time comes with its minutes from the hour, a part with itself."""
 
+    language: str
     numerals: Mapping[str, int]
     units: Mapping[str, Said]
     times: tuple[tuple[Any, int, bool, bool], ...]
@@ -42,48 +44,50 @@ def phrases_of_time(text: str, language: str) -> Iterator[Phrase]:
     templates, text = _templates(language.split("-")[0]), in_small_letters(text)
     for pattern, offset, has_minutes, is_sure in templates.times:
         for found in pattern.finditer(text):
-            minutes = offset * (_number(found["m"], templates.numerals) if has_minutes else 1)
-            time = (_number(found["h"], templates.numerals) * 60 + minutes) % HALF_DAY
-            yield Phrase(found.start(), found.end(), ("time", time), is_sure)
+            minutes = offset * (_number(found["m"], templates) if has_minutes else 1)
+            time = (_number(found["h"], templates) * 60 + minutes) % HALF_DAY
+            yield Phrase.of(found, ("time", time), is_sure=is_sure)
             if is_sure:
-                yield Phrase(found.start(), found.end(), ("clock", time), is_sure)
+                yield Phrase.of(found, ("clock", time), is_sure=is_sure)
     yield from _lengths(text, templates)
 
 
 def _lengths(text: str, templates: _Templates) -> Iterator[Phrase]:
     for pattern, said in templates.spans:
-        yield from (Phrase(found.start(), found.end(), said, is_sure=True) for found in pattern.finditer(text))
+        yield from (Phrase.of(found, said, is_sure=True) for found in pattern.finditer(text))
     for pattern, part in templates.parts:
         for found in pattern.finditer(text):
-            number = _number(found["n"], templates.numerals) if "n" in found.groupdict() else 0
+            number = _number(found["n"], templates) if "n" in found.groupdict() else 0
             kind, each = templates.units[found["unit"]]
-            yield Phrase(found.start(), found.end(), (kind, (number + part) * each), is_sure=True)
+            yield Phrase.of(found, (kind, (number + part) * each), is_sure=True)
     for found in templates.lengths.finditer(text) if templates.lengths else ():
         kind, each = templates.units[found["unit"]]
-        said = (kind, _number(found["n"], templates.numerals) * each)
-        yield Phrase(found.start(), found.end(), said)
+        said = (kind, _number(found["n"], templates) * each)
+        yield Phrase.of(found, said)
     for found in templates.hours_and_minutes.finditer(text) if templates.hours_and_minutes else ():
-        minutes = 60 * _number(found["n"], templates.numerals) + _number(found["m"], templates.numerals)
-        yield Phrase(found.start(), found.end(), ("minutes", minutes))
+        minutes = 60 * _number(found["n"], templates) + _number(found["m"], templates)
+        yield Phrase.of(found, ("minutes", minutes))
 
 
 def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
-    """What may be times in notes: numbers after twelve, as in `16-18h`, and both ends of a range, as in `12-16`."""
+    """What may be times in notes: hours after twelve as in `16-18h`, the ends of a range as in `12-16`, and `9.30`."""
     for found in _AFTERNOON.finditer(text):
-        yield Phrase(found.start(), found.end(), ("time", int(found[0]) * 60 % HALF_DAY))
+        yield Phrase.of(found, ("time", int(found[0]) * 60 % HALF_DAY))
+    for found in _POINTED.finditer(text):
+        yield Phrase.of(found, ("clock", (int(found[1]) * 60 + int(found[2])) % HALF_DAY))
     for found in _templates(language.split("-")[0]).ranges.finditer(in_small_letters(text)):
         if found["unit"] and int(found[3]) <= 12:
             continue  # 3-5 working days
         for hour, minute in ((found[1], found[2]), (found[3], found[4])):
             time = (int(hour) * 60 + int(minute or 0)) % HALF_DAY
-            yield from (Phrase(found.start(), found.end(), (kind, time)) for kind in ("time", "clock"))
+            yield from (Phrase.of(found, (kind, time)) for kind in ("time", "clock"))
 
 
-def _number(seen: str, numerals: Mapping[str, int]) -> Any:
+def _number(seen: str, templates: _Templates) -> Any:
     """The value of a count: a whole number, or a part of one."""
     if seen.isdecimal():
         return int(seen)
-    return value_of(seen, "") if seen[0].isdecimal() else numerals[seen]
+    return value_of(seen, templates.language) if seen[0].isdecimal() else templates.numerals[seen]
 
 
 @cache
@@ -102,6 +106,7 @@ def _templates(code: str) -> _Templates:
         for template, part in own.parts.items()
     ]
     return _Templates(
+        code,
         numerals,
         own.units,
         tuple(times),

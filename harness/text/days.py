@@ -53,7 +53,7 @@ def phrases_of_days(text: str, language: str) -> Iterator[Phrase]:
                 yield Phrase(before.start(), phrase.end, ("dated", (number, phrase.said[1])))
     holidays, pattern = list(calendar_of(language).holidays.values()), _patterns(language).holidays
     for found in pattern.finditer(small) if pattern else ():
-        yield Phrase(*found.span(), ("holiday", holidays[int(found.lastgroup[1:])]))
+        yield Phrase.of(found, ("holiday", holidays[int(found.lastgroup[1:])]))
 
 
 def _named(text: str, small: str, language: str) -> Iterator[Phrase]:
@@ -62,9 +62,9 @@ def _named(text: str, small: str, language: str) -> Iterator[Phrase]:
         word = found["month"] or found["month_first"]
         months = [number for kind, number in named_days(word, language, short=True) if kind == "month"]
         days = [int(found[each]) for each in ("from", "day", "day_after", "to") if found[each]]
-        yield from (Phrase(*found.span(), ("day", day)) for day in _days(months, days))
+        yield from (Phrase.of(found, ("day", day)) for day in _days(months, days))
     for found in _FIGURES.finditer(text):
-        yield from (Phrase(*found.span(), ("day", day)) for day in _days_in_figures(found, language))
+        yield from (Phrase.of(found, ("day", day)) for day in _days_in_figures(found, language))
 
 
 def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
@@ -72,15 +72,15 @@ def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
     patterns, small = _patterns(language), in_small_letters(text)
     for pattern, ends in patterns.groups:
         for found in pattern.finditer(small):
-            yield from (Phrase(*found.span(), ("weekday", day)) for day in ends)
+            yield from (Phrase.of(found, ("weekday", day)) for day in ends)
     for found in patterns.initials.finditer(text) if patterns.initials else ():
         for letters in regex.findall(r"\p{L}+", found[0]):
-            yield Phrase(*found.span(), ("weekday", calendar_of(language).initials[letters]))
+            yield Phrase.of(found, ("weekday", calendar_of(language).initials[letters]))
     for pattern, days in patterns.relative:
-        yield from (Phrase(*found.span(), ("in_days", days)) for found in pattern.finditer(small))
+        yield from (Phrase.of(found, ("in_days", days)) for found in pattern.finditer(small))
     for found in _FIGURES.finditer(text):
         if number := _weekday(found, language):
-            yield Phrase(*found.span(), ("weekday", number))
+            yield Phrase.of(found, ("weekday", number))
 
 
 def also_days(found: Set[Said], language: str) -> Iterator[Said]:

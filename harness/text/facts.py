@@ -88,10 +88,15 @@ def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
     """The facts of an answer that its sources, what `stated` finds in them, do not have, and that do not follow."""
     every = facts(text, language)
     alone = [fact for fact in every if sources.isdisjoint(fact.says)]
-    if not alone:
-        return []
     shown, known = by_kind(said for fact in every for said in fact.says if said in sources), by_kind(sources)
-    return [fact for fact in alone if not follows(fact.says, fact.counts, shown, known)]
+    for fact in list(alone):
+        if follows(fact.says, fact.counts, shown, known):
+            alone.remove(fact)
+            for kind, value in fact.says:
+                if kind in ("number", "money"):  # of which the next may be a part
+                    shown[kind].add(value)
+                    known[kind].add(value)
+    return alone
 
 
 def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
@@ -153,14 +158,14 @@ def _spaced_codes(text: str) -> Iterator[Phrase]:
             for last in range(first, min(first + _PARTS_OF_CODE, len(parts))):
                 code = "".join(part[0] for part in parts[first : last + 1]).casefold()
                 if len(code) >= _LEAST_OF_CODE and any(char.isdecimal() for char in code):
-                    places = (run.start() + parts[first].start(), run.start() + parts[last].end())
-                    yield Phrase(*places, ("code", code))
+                    start, end = parts[first].start(), parts[last].end()
+                    yield Phrase(run.start() + start, run.start() + end, ("code", code))
 
 
 def _lists(text: str) -> Iterator[Phrase]:
     """How many things stand in a row: `Miso & Tofu` are two."""
     for run in _LIST.finditer(text):
-        yield Phrase(*run.span(), ("listed", len(regex.findall("[&+/]", run[0])) + 1))
+        yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
 
 
 @cache
@@ -180,7 +185,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     if kind == "word":
         yield Fact(seen, _word(token, before, language) if sure else _any_word(seen, language))
     elif kind == "hundreds":
-        yield Fact(seen, (("number", value_of_hundreds(token.string, *token.span(), language)),))
+        yield Fact(seen, (("number", value_of_hundreds(token, language)),))
     elif kind == "numeral":
         yield Fact(seen, (("number", Decimal(numerals_of(language)[seen.casefold()])),))
     elif kind == "grouped":

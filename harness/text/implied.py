@@ -10,25 +10,27 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any
 
 from tunegate.harness.text.calendar import Day, Said
 from tunegate.harness.text.clock import HALF_DAY
 
-_MOST_TIMES = 4  # in notes; of more any length can be made
+_FEW = 20  # of a kind; of more, nearly anything can be made
+_MOST_TIMES = 4  # in notes, for a length between two
 _MOST_AMOUNTS = 3  # in notes whose sum may stand without its parts
 _HALF_A_PENNY = Decimal("0.005")
 _DAY = 24 * 60  # minutes
 _ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
+_YEARS = range(1900, 2101)
 _SAME_WORD = 4  # letters that two forms of a word begin with
 
-Values = Mapping[str, Set[Any]]
+Values = defaultdict[str, set[Any]]
 
 
 def by_kind(said: Iterable[Said]) -> Values:
     """What is said of each kind."""
-    found: defaultdict[str, set[Any]] = defaultdict(set)
+    found = Values(set)
     for kind, value in said:
         found[kind].add(value)
     return found
@@ -41,12 +43,12 @@ def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> 
     """
     values = by_kind(says)
     rules: Mapping[str, Callable[[Any], bool]] = {
-        "money": lambda amount: _is_amount(*amount, shown, known),
+        "money": lambda amount: _is_amount(amount[0], amount[1], shown, known),
         "time": lambda time: time in _times(shown, known),
         "minutes": lambda length: length in _lengths(known),
         "weekday": lambda day: day in _weekdays(shown, known),
-        "dated": lambda dated: _is_dated(*dated, known),
-        "month": lambda month: any(month == each for each, _ in _days(shown, known)),
+        "dated": lambda dated: _is_dated(dated[0], dated[1], known),
+        "month": lambda month: month in _months(shown, known),
         "number": lambda number: _is_number(number, values, counts, shown, known),
     }
     return any(rule(value) for kind, rule in rules.items() for value in values[kind])
@@ -60,22 +62,43 @@ def _is_number(number: Decimal, values: Values, counts: str, shown: Values, know
         return False
     is_time = values["time"] and not values["day"]
     is_day = not is_time and any(number == day for _, day in _days(shown, known))
-    return is_day or (not values["day"] and _is_count(number, counts, known))
+    is_count = not values["day"] and _is_count(number, counts, known)
+    return is_day or is_count or _is_year(number, shown, known)
 
 
 def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Values) -> bool:
     """Whether an amount is the sum, the difference, a multiple or a share of those that the answer shows."""
     every = {each for of, each in known["money"] if currency in (None, of)}
-    amounts = every & shown["number"]
-    counts = {number for number in shown["number"] if number > 1 and number == int(number)}
-    made = {abs(sign * one + other) for one, other in combinations(amounts, 2) for sign in (1, -1)}
-    made |= {each for amount in amounts for count in counts for each in (amount * count, amount / count)}
+    amounts, prices = every & shown["number"], {each for of, each in known["price"] if currency in (None, of)}
+    counts = set(_counts(shown))
+    if max(len(amounts), len(counts)) > _FEW:
+        return False
+    made = {each for amount in amounts for count in counts for each in (amount * count, amount / count)}
+    made |= {price * count for price in prices for count in counts}
     for amount in amounts:
         parts = {amount * percent / 100 for percent in known["percent"]}
         made |= {each for part in parts for each in (part, amount - part, amount + part)}
-    sums = [each for each in (amounts, every if len(every) <= _MOST_AMOUNTS else ()) if len(each) > 1]
-    made |= {sum(each, Decimal(0)) for each in sums}
+    made |= set(_sums(amounts))
+    if 2 <= len(every) <= _MOST_AMOUNTS:
+        made.add(sum(every, Decimal(0)))
     return any(abs(each - value) < _HALF_A_PENNY for each in made)
+
+
+def _sums(amounts: Set[Decimal]) -> Iterator[Decimal]:
+    """All amounts together, and of two, or of three among a few, what is left of some by the others."""
+    if len(amounts) > 1:
+        yield sum(amounts, Decimal(0))
+    for number in (2, 3) if len(amounts) <= _MOST_AMOUNTS + 1 else (2,):
+        for few in combinations(amounts, number):
+            for signs in product((1, -1), repeat=number - 1):
+                yield abs(few[0] + sum((sign * each for sign, each in zip(signs, few[1:], strict=True)), Decimal(0)))
+
+
+def _counts(shown: Values) -> Iterator[Any]:
+    """The numbers of things, and of hours, days, weeks and months, that an answer shows."""
+    numbers = [*shown["number"], *shown["months"]]
+    numbers += [length / Decimal(unit) for length in shown["minutes"] for unit in (60, _DAY, 7 * _DAY)]
+    yield from (number for number in numbers if number > 1 and number == int(number))
 
 
 def _is_count(number: Decimal, counts: str, known: Values) -> bool:
@@ -122,6 +145,8 @@ def _later(weekday: int, days: int) -> int:
 def _days(shown: Values, known: Values) -> set[Day]:
     """The days that come so many days after or before one that is shown, or tomorrow."""
     moves = [(day, by) for day in known["day"] if day[1] in shown["number"] for by in _in_days(shown)]
+    if len(moves) > _FEW:
+        return set()
     if len(known["day"]) == 1:
         moves += [(day, by) for day in known["day"] for by in known["in_days"]]
     return {
@@ -130,6 +155,19 @@ def _days(shown: Values, known: Values) -> set[Day]:
         for start in _dates(day, _ANY_YEARS)
         for moved in [start + timedelta(days=by)]
     }
+
+
+def _months(shown: Values, known: Values) -> set[int]:
+    """The month of such a day, and so many months after or before one that is shown."""
+    moves = [(month, sign * int(by)) for month in shown["month"] for by in shown["months"] for sign in (1, -1)]
+    return {month for month, _ in _days(shown, known)} | {(month - 1 + by) % 12 + 1 for month, by in moves}
+
+
+def _is_year(number: Decimal, shown: Values, known: Values) -> bool:
+    """Whether a year comes so many years after or before one that the notes have."""
+    years = {int(each) for each in known["number"] if each in _YEARS}
+    lengths = {int(months) // 12 for months in shown["months"] if months % 12 == 0}
+    return number in _YEARS and any(abs(int(number) - year) in lengths for year in years)
 
 
 def _in_days(shown: Values) -> Iterator[int]:

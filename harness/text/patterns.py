@@ -26,6 +26,11 @@ class Phrase:
     said: Said
     is_sure: bool = False
 
+    @classmethod
+    def of(cls, found: Any, said: Said, *, is_sure: bool = False) -> Phrase:
+        """What a match says."""
+        return cls(found.start(), found.end(), said, is_sure)
+
 
 def in_small_letters(text: str) -> str:
     """The text in lower case and with plain signs, character by character."""

@@ -78,7 +78,7 @@ class Phrases:
         found += self.split_verbs.finditer(folded.text) if self.split_verbs else ()
         edges = word_edges(folded.text, self.language) if found else None
         for match in sorted(found, key=lambda each: each.span()):
-            if edges is not None and not is_of_whole_words(folded.text, *match.span(), edges, self.language):
+            if edges is not None and not is_of_whole_words(match, edges, self.language):
                 continue
             start, end = folded.span(*match.span())
             if not within((start, end), reading.addresses):

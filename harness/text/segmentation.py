@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Any
 
 import regex
 
@@ -45,14 +46,14 @@ def word_edges(text: str, language: str) -> Set[int] | None:
     return edges
 
 
-def is_of_whole_words(text: str, start: int, end: int, edges: Set[int], language: str) -> bool:
-    """Whether a part of a text is no part of other words, by the `edges` of the whole.
+def is_of_whole_words(part: Any, edges: Set[int], language: str) -> bool:
+    """Whether a match is no part of other words, by the `edges` of its text.
 
     A word that ICU's dictionary has must stand between edges. What it takes for several words may be a compound that it
     does not know, and the text beside it cut wrongly for that: one edge is enough.
     """
-    is_known = word_edges(text[start:end], language) == {0, end - start}
-    return (all if is_known else any)(_is_edge(text, place, edges) for place in (start, end))
+    is_known = word_edges(part[0], language) == {0, len(part[0])}
+    return (all if is_known else any)(_is_edge(part.string, place, edges) for place in part.span())
 
 
 def _is_edge(text: str, place: int, edges: Set[int]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.unit.text.test_facts import wrong
@@ -27,6 +29,12 @@ from tests.unit.text.test_facts import wrong
         ("en", "adult £22, child half", "Adults pay £22 and children £12.", ["12"]),
         ("en", "letter 60p", "A letter is £0.60.", []),
         ("en", "£22, room 4", "Room 88 is yours.", ["88"]),
+        ("en", "3 coats £12 each", "Your three coats come to £36.", []),  # a price of one needs no showing
+        ("en", "3 coats £12", "Your three coats come to £36.", ["36"]),
+        ("en", "6 sessions, £40 each, 10 % off", "Six sessions are £240, or £216 with ten per cent off.", []),
+        ("en", "a £75, b £55, both £120", "£75 and £55, or £120 for both, which saves ten pounds.", []),
+        ("en", "£960, 24 mths", "£960 is £40 a month over two years.", []),
+        ("de", "10x, 120 EUR", "Zehnmal für 120 Euro, also zwölf Euro pro Abend.", []),
     ],
 )
 def test_an_amount_follows_from_those_that_are_shown(language, notes, answer, seen):
@@ -61,6 +69,10 @@ def test_an_amount_follows_from_those_that_are_shown(language, notes, answer, se
         ("en", "180 cm", "It is 1.8 metres long.", []),
         ("en", "180 cm", "It is 1.9 metres long.", ["1.9"]),
         ("en", "delivery 3-5 days", "Two days are enough.", ["Two"]),
+        ("en", "9.30, 90 min", "from half past nine until eleven", []),
+        ("en", "£9.30, 90 min", "at 9.30 until eleven", ["eleven"]),
+        ("en", "1.2 kg", "It weighs 1,200 g.", []),
+        ("en", "1.2 kg", "It weighs 1,300 g.", ["1,300"]),
     ],
 )
 def test_a_length_follows_from_its_ends_and_an_end_from_its_length(language, notes, answer, seen):
@@ -86,6 +98,9 @@ def test_a_length_follows_from_its_ends_and_an_end_from_its_length(language, not
         ("en", "today Mon 30 Nov, visit tomorrow", "We come on Tuesday, 1 December.", []),
         ("en", "today Mon 30 Nov, visit tomorrow", "We come on Wednesday.", ["Wednesday"]),
         ("en", "due 31/02/2026", "It is due on Tuesday.", ["Tuesday"]),
+        ("en", "2 yrs from 14 Mar 2025", "two years, until March 2027", []),
+        ("en", "2 yrs from 14 Mar 2025", "two years, until March 2028", ["2028"]),
+        ("en", "3 months from 14 Nov", "three months from November, until February", []),
     ],
 )
 def test_a_day_follows_from_another_that_is_shown(language, notes, answer, seen):
@@ -106,6 +121,14 @@ def test_a_day_follows_from_another_that_is_shown(language, notes, answer, seen)
 )
 def test_a_count_follows_from_what_is_listed_and_not_counted(language, notes, answer, seen):
     assert wrong(answer, notes, language) == seen
+
+
+def test_of_many_amounts_nothing_follows_and_they_take_bounded_time():
+    notes = " ".join(f"£{each}" for each in range(1, 400))
+    started = time.process_time()
+
+    assert len(wrong(f"{notes} {' '.join(f'£{each}.17' for each in range(900))}", notes)) > 800
+    assert time.process_time() - started < 2
 
 
 def test_numbers_of_any_size_can_be_reckoned_with():

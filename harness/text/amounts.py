@@ -10,7 +10,7 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of, numerals_of
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate.harness.text.patterns import (
     DIGITS,
     Phrase,
@@ -91,13 +91,10 @@ def value_of_hundreds(number: Any, language: str) -> Decimal:
     for pattern, base in _hundreds(language):
         found = pattern.match(number.string, number.start())
         if found and found.end() == number.end():
-            times, more = (_small_number(found.groupdict().get(each), language) for each in ("n", "m"))
+            parts = found.groupdict()
+            times, more = (value_of_numeral(parts[each], language) if parts.get(each) else 0 for each in ("n", "m"))
             return Decimal(base * (times or 1) + more)
     raise ValueError(f"expected a number in words, found {number[0]!r}")
-
-
-def _small_number(seen: str | None, language: str) -> int:
-    return numerals_of(language)[seen.casefold()] if seen else 0
 
 
 @cache

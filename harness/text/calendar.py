@@ -310,6 +310,14 @@ def calendar_of(code: str) -> Calendar:
     return CALENDARS.get(code.split("-")[0], Calendar())
 
 
+_ANY_I = str.maketrans({"\N{LATIN SMALL LETTER DOTLESS I}": "i", "\N{COMBINING DOT ABOVE}": None})
+
+
+def value_of_numeral(word: str, language: str) -> int:
+    """The value of a number in words, in any case; a pattern that ignores case takes each Turkish i for any other."""
+    return numerals_of(language)[word.casefold().translate(_ANY_I)]
+
+
 @cache
 def numerals_of(code: str) -> Mapping[str, int]:
     """Every number in words up to 99: `twenty-five`, `fünfundzwanzig`, `soixante-dix-sept`."""

@@ -16,7 +16,7 @@ from typing import Any
 import regex
 
 from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of
+from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
 from tunegate.harness.text.clock import HALF_DAY, phrases_of_time, times_of_notes
 from tunegate.harness.text.days import also_days, days_of_notes, named_days, phrases_of_days, wishes
 from tunegate.harness.text.implied import by_kind, follows
@@ -187,7 +187,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     elif kind == "hundreds":
         yield Fact(seen, (("number", value_of_hundreds(token, language)),))
     elif kind == "numeral":
-        yield Fact(seen, (("number", Decimal(numerals_of(language)[seen.casefold()])),))
+        yield Fact(seen, (("number", Decimal(value_of_numeral(seen, language))),))
     elif kind == "grouped":
         yield _number(seen, language)
         if not sure:  # two numbers, perhaps

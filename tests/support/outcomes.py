@@ -72,12 +72,12 @@ STAY = (
     "flats A, B and C, weekdays only, closed 24 Dec"
 )
 STAYS = [
-    "Two nights from Friday 5 February at £44 make £88, so you leave on Sunday the 7th.", "That's £88, and you leave on Sunday.",
-    "Two nights from Friday the 5th make £98, and you leave on Sunday.", "You leave on Monday, £88.", "It's £88. Sunday.",
-    "Friday at £44, Sunday at £44: £88. The two hours from three to five are yours.", "£88, Sunday, from three, for three hours.",
-    "£88. Sunday. The gate is K7QX2.", "£88. Sunday. The gate is K7QX3.", "£88. Sunday. We're open Monday to Friday.",
-    "£88. Sunday. We're closed on Christmas Eve.", "£88. Sunday. Merry Christmas! Dan Pryce", "£88. Sunday. Best, Dan Price",
-    "£88. Sunday. A hundred and ten people came.", "£88. Sunday at quarter past four.", "",
+    "Two nights from Friday 5 February at £44 make £88, so you leave on Sunday the 7th.", "From Friday, that's £88.",
+    "Two nights from Friday the 5th make £98, and you leave on Sunday.", "Two nights from Friday, and you leave on Tuesday.",
+    "You leave on Sunday.", "On Friday the two hours from three to five are yours.", "Friday from three, for four hours.",
+    "Friday. The gate is K7QX2.", "Friday. The gate is K7QX3.", "Friday. We're open Monday to Friday.", "Friday. Ask Priya.",
+    "Friday. We're closed on Christmas Eve.", "Friday. Merry Christmas! Dan Pryce", "Friday at quarter past four.",
+    "Friday. A hundred and ten people came.", "Friday at the latest, by 24 December.", "",
 ]  # fmt: skip
 ANSWERS = [
     "Paris", "The capital is Paris.", "paris.", "Lutetia", "It is not Paris, it is Lyon.", "Parisian", "PARIS!", "", "P a r i s",
@@ -109,7 +109,7 @@ ASKED: Mapping[str, Sequence[Asked]] = {
     "voice": [
         Asked({"references": "refs/voice.yaml"}, {"says": SAYS}, NOTES, REPLIES),
         Asked({"references": "refs/voice.yaml", "content": False, "facts": {"language": "en", "also": ["Dan Pryce"]}},
-              {"says": "We look forward to your stay with us.", "facts": ["£88", "Sunday"]}, STAY, STAYS),
+              {"says": "We look forward to your stay with us.", "facts": ["Friday"]}, STAY, STAYS),
     ],
     "retention/questions": [
         Asked({"measure": "questions"}, {"answer": answer}, "", ANSWERS) for answer in (["paris"], ["paris", "lutetia"], ["203"])

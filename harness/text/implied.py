@@ -22,7 +22,7 @@ _MOST_AMOUNTS = 3  # in notes whose sum may stand without its parts
 _HALF_A_PENNY = Decimal("0.005")
 _DAY = 24 * 60  # minutes
 _ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
-_YEARS = range(1900, 2101)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _SAME_WORD = 4  # letters that two forms of a word begin with
 
 Values = defaultdict[str, set[Any]]
@@ -104,9 +104,9 @@ def _counts(shown: Values) -> Iterator[Any]:
 def _is_count(number: Decimal, counts: str, known: Values) -> bool:
     """Whether notes list as many days or things, and do not say themselves how many of these there are."""
     days = {frozenset(day) for day in known["day"]}  # 1/10 once
-    listed = {len(known["weekday"]), len(days), *known["listed"]}
-    is_new = counts and not any(word.startswith(counts[:_SAME_WORD]) for word in known["name"])
-    return bool(number >= 2 and number in listed and is_new)
+    if not counts or number < 2 or number not in {len(known["weekday"]), len(days), *known["listed"]}:
+        return False
+    return not any(word.startswith(counts[:_SAME_WORD]) for word in known["name"])
 
 
 def _times(shown: Values, known: Values) -> set[Any]:
@@ -165,9 +165,11 @@ def _months(shown: Values, known: Values) -> set[int]:
 
 def _is_year(number: Decimal, shown: Values, known: Values) -> bool:
     """Whether a year comes so many years after or before one that the notes have."""
-    years = {int(each) for each in known["number"] if each in _YEARS}
-    lengths = {int(months) // 12 for months in shown["months"] if months % 12 == 0}
-    return number in _YEARS and any(abs(int(number) - year) in lengths for year in years)
+    if not _FIRST_YEAR <= number <= _LAST_YEAR:
+        return False
+    lengths = {months // 12 for months in shown["months"] if months % 12 == 0}
+    others = {number + sign * length for length in lengths for sign in (1, -1)}
+    return any(_FIRST_YEAR <= each <= _LAST_YEAR for each in others & known["number"])
 
 
 def _in_days(shown: Values) -> Iterator[int]:

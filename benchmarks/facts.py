@@ -51,8 +51,8 @@ def report(cases: Sequence[Answer], blind: Sequence[Answer], second: Sequence[An
     yield (
         "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged: that is what to "
         "expect of texts by another hand. Their writer lets an answer say what can be worked out: sums, the weekday "
-        "after two nights, a holiday's name; the rule works out lengths of time alone. Three kinds were then mended; "
-        "now it is:"
+        "after two nights, a holiday's name; the rule worked out lengths of time alone. It has learnt since what "
+        "follows from what, with these answers in sight; now it is:"
     )
     yield from _judged(second)
     yield "## An earlier set, also written without sight of the code"

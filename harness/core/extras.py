@@ -29,6 +29,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib"),
     "search": ("optuna",),
     "units": ("pint",),
+    "segmentation": ("icu4py",),
     "tensorboard": ("tensorboard",),
     "signing": ("model_signing",),
     "ray": ("ray",),

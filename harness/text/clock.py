@@ -1,99 +1,142 @@
-"""Times of day and lengths of time in words: `half past two`, `halb elf`, `36 months`."""
+"""Times of day and lengths of time in words and figures: `half past two`, `halb elf`, `12-16`, `36 months`, `1h30`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import regex
 
 from tunegate.harness.text.calendar import Calendar, Said, calendar_of, numerals_of
-from tunegate.harness.text.characters import plain_signs
+from tunegate.harness.text.patterns import Phrase, in_small_letters, one_of, value_of, whole_words
 
 HALF_DAY = 12 * 60  # minutes: `4:30` is morning or afternoon
 # what stands before a word is a count, as `14 nights`
 _AFTERNOON = regex.compile(
     r"(?<![\w.,:/£$€])(?:1[3-9]|2[0-4])(?:(?= ?(?:h|hrs|uhr)\b)|(?!\w|[.,:/]\d| ?[\p{L}%€£$]))", regex.IGNORECASE
 )
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """Some words of a text, what they say together, and whether they can say nothing else."""
-
-    start: int
-    end: int
-    said: Said
-    is_sure: bool
+_COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,3}(?:[.,]\d{3})|\d{1,4}(?:[.,]\d{1,2})?"
+_POINTED = regex.compile(r"(?<![\w.,:/£$€])([01]?\d|2[0-4])\.([0-5]\d)(?!\w|[.,:/]\d| ?[\p{L}%€£$])")
+_HOUR = r"[01]?\d|2[0-4]"
+_SIDE = rf"({_HOUR})(?:[:.h]([0-5]\d)|h)?(?: ?[ap]\.?m\b\.?| ?h\b| ?uhr\b)?"
 
 
 @dataclass(frozen=True)
 class _Templates:
-    """What is looked for in a text of one language; a time comes with its minutes from the hour."""
+    """What is looked for in a text of one language; a time comes with its minutes from the hour, a part with itself."""
 
+    language: str
     numerals: Mapping[str, int]
+    units: Mapping[str, Said]
     times: tuple[tuple[Any, int, bool, bool], ...]
     spans: tuple[tuple[Any, Said], ...]
+    parts: tuple[tuple[Any, Decimal], ...]
     lengths: Any
+    hours_and_minutes: Any
+    ranges: Any
 
 
 def phrases_of_time(text: str, language: str) -> Iterator[Phrase]:
     """Every time of day and every length of time that a text has in words; they may overlap."""
-    templates, text = _templates(language.split("-")[0]), _small(text)
+    templates, text = _templates(language.split("-")[0]), in_small_letters(text)
     for pattern, offset, has_minutes, is_sure in templates.times:
         for found in pattern.finditer(text):
-            minutes = offset * (_number(found["m"], templates.numerals) if has_minutes else 1)
-            time = (_number(found["h"], templates.numerals) * 60 + minutes) % HALF_DAY
-            yield Phrase(found.start(), found.end(), ("time", time), is_sure)
+            minutes = offset * (_number(found["m"], templates) if has_minutes else 1)
+            time = (_number(found["h"], templates) * 60 + minutes) % HALF_DAY
+            yield Phrase.of(found, ("time", time), is_sure=is_sure)
+            if is_sure:
+                yield Phrase.of(found, ("clock", time), is_sure=is_sure)
+    yield from _lengths(text, templates)
+
+
+def _lengths(text: str, templates: _Templates) -> Iterator[Phrase]:
     for pattern, said in templates.spans:
-        yield from (Phrase(found.start(), found.end(), said, is_sure=True) for found in pattern.finditer(text))
+        yield from (Phrase.of(found, said, is_sure=True) for found in pattern.finditer(text))
+    for pattern, part in templates.parts:
+        for found in pattern.finditer(text):
+            number = _number(found["n"], templates) if "n" in found.groupdict() else 0
+            kind, each = templates.units[found["unit"]]
+            yield Phrase.of(found, (kind, (number + part) * each), is_sure=True)
     for found in templates.lengths.finditer(text) if templates.lengths else ():
-        kind, each = calendar_of(language).units[found["unit"]]
-        said = (kind, _number(found["n"], templates.numerals) * each)
-        yield Phrase(found.start(), found.end(), said, is_sure=False)
+        kind, each = templates.units[found["unit"]]
+        said = (kind, _number(found["n"], templates) * each)
+        yield Phrase.of(found, said)
+    for found in templates.hours_and_minutes.finditer(text) if templates.hours_and_minutes else ():
+        minutes = 60 * _number(found["n"], templates) + _number(found["m"], templates)
+        yield Phrase.of(found, ("minutes", minutes))
 
 
-def afternoon_hours(text: str) -> Iterator[Phrase]:
-    """Every number of notes that may be an hour after twelve: `16-18h`."""
+def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
+    """What may be times in notes: hours after twelve as in `16-18h`, the ends of a range as in `12-16`, and `9.30`."""
     for found in _AFTERNOON.finditer(text):
-        yield Phrase(found.start(), found.end(), ("time", int(found[0]) * 60 % HALF_DAY), is_sure=False)
+        yield Phrase.of(found, ("time", int(found[0]) * 60 % HALF_DAY))
+    for found in _POINTED.finditer(text):
+        yield Phrase.of(found, ("clock", (int(found[1]) * 60 + int(found[2])) % HALF_DAY))
+    for found in _templates(language.split("-")[0]).ranges.finditer(in_small_letters(text)):
+        if found["unit"] and int(found[3]) <= 12:
+            continue  # 3-5 working days
+        for hour, minute in ((found[1], found[2]), (found[3], found[4])):
+            time = (int(hour) * 60 + int(minute or 0)) % HALF_DAY
+            yield from (Phrase.of(found, (kind, time)) for kind in ("time", "clock"))
 
 
-def _small(text: str) -> str:
-    """The text in lower case and with plain signs, character by character."""
-    return plain_signs("".join(small if len(small := char.lower()) == 1 else char for char in text))
-
-
-def _number(seen: str, numerals: Mapping[str, int]) -> int:
-    return int(seen) if seen.isdecimal() else numerals[seen]
+def _number(seen: str, templates: _Templates) -> Any:
+    """The value of a count: a whole number, or a part of one."""
+    if seen.isdecimal():
+        return int(seen)
+    return value_of(seen, templates.language) if seen[0].isdecimal() else templates.numerals[seen]
 
 
 @cache
 def _templates(code: str) -> _Templates:
     own = calendar_of(code)
-    numerals = numerals_of(code)
+    numerals = {**own.loose, **numerals_of(code)}
     times = [
-        (_pattern(template, own, numerals), offset, "{m}" in template, is_sure)
+        (_pattern(template, own, numerals_of(code)), offset, "{m}" in template, is_sure)
         for group, is_sure in ((own.clock, True), (own.hours, False))
         for template, offset in group.items()
     ]
-    spans = [(_compiled(template), said) for template, said in own.spans.items()]
-    count = rf"(?P<n>\d{{1,4}}|{_either(numerals)})[ -]?(?P<unit>{_either(own.units)})"
-    return _Templates(numerals, tuple(times), tuple(spans), _compiled(count) if own.units else None)
+    spans = [(whole_words(template), said) for template, said in own.spans.items()]
+    count, unit = rf"(?P<n>{_COUNT}|{one_of(numerals)})", rf"(?P<unit>{one_of(own.units)})"
+    parts = [
+        (whole_words(template.replace("{n}", count).replace("{unit}", unit)), part)
+        for template, part in own.parts.items()
+    ]
+    return _Templates(
+        code,
+        numerals,
+        own.units,
+        tuple(times),
+        tuple(spans),
+        tuple(parts),
+        whole_words(rf"{count}[ -]?{unit}") if own.units else None,
+        _hours_and_minutes(own, numerals) if own.units else None,
+        _ranges(own),
+    )
+
+
+def _hours_and_minutes(own: Calendar, numerals: Mapping[str, int]) -> Any:
+    """`2h40`, `2 h 30`, `two hours and forty minutes`, `deux heures dix`."""
+    hours, minutes = (one_of(word for word, said in own.units.items() if said == ("minutes", each)) for each in (60, 1))
+    small_number = one_of(word for word, value in numerals.items() if value < 60 and word not in own.articles)
+    return whole_words(
+        rf"(?P<n>\d{{1,2}}|{one_of(numerals)})[ -]?(?:{hours})(?:,? \p{{L}}{{1,3}})? ?"
+        rf"(?P<m>[0-5]?\d|{small_number})(?:[ -]?(?:{minutes}))?"
+    )
+
+
+def _ranges(own: Calendar) -> Any:
+    time = one_of(word for word, (kind, _) in own.units.items() if kind in ("minutes", "months"))
+    unit = rf"(?P<unit> ?(?:\p{{L}}{{1,20}} )?(?:{time})\b)?" if time else "(?P<unit>)"
+    until = rf"(?: ?[-\N{{EN DASH}}] ?| (?:{one_of(own.until)}) )"
+    return regex.compile(rf"(?<![\w.,:/]){_SIDE}{until}{_SIDE}(?!\d|[.,:/-]\d| ?[%€£$]){unit}")
 
 
 def _pattern(template: str, own: Calendar, numerals: Mapping[str, int]) -> Any:
-    hours = _either(word for word, value in numerals.items() if value <= 24)
-    minutes = _either(word for word, value in numerals.items() if value < 60 and word not in own.articles)
+    hours = one_of(word for word, value in numerals.items() if value <= 24)
+    minutes = one_of(word for word, value in numerals.items() if value < 60 and word not in own.articles)
     hour = rf"(?P<h>[01]?\d|2[0-4]|{hours})"
-    return _compiled(template.replace("{h}", hour).replace("{m}", rf"(?P<m>{minutes})"))
-
-
-def _either(words: Any) -> str:
-    return "|".join(regex.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
-
-
-def _compiled(pattern: str) -> Any:
-    return regex.compile(rf"(?<![\w.,:/])(?:{pattern})(?!\w|[.:,/]\d)")
+    return whole_words(template.replace("{h}", hour).replace("{m}", rf"(?P<m>{minutes})"))

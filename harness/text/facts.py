@@ -6,7 +6,8 @@ and `14:30`, `three` and `3` are the same. The words of a language are data (`ca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -14,11 +15,15 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of
-from tunegate.harness.text.clock import HALF_DAY, afternoon_hours, phrases_of_time
+from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
+from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.clock import HALF_DAY, phrases_of_time, times_of_notes
+from tunegate.harness.text.days import also_days, days_of_notes, named_days, phrases_of_days, wishes
+from tunegate.harness.text.implied import by_kind, follows
 from tunegate.harness.text.languages import language_of
+from tunegate.harness.text.patterns import DIGITS, Phrase, grouped_digits, one_of, value_of
 from tunegate.harness.text.reading import read
-from tunegate.harness.text.words import is_name, is_word
+from tunegate.harness.text.words import is_name, is_word, is_written_together
 
 MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
 _LEAST_OF_NAME = 3  # letters that are left where a name loses its ending
@@ -31,22 +36,30 @@ _EACH = (
     r"|(?P<slashed>(?<![\d/])\d{1,2}/\d{1,2}(?![\d/]|[.,]\d))"
     r"|(?P<time>(?<!\d)\d{1,2}[:.h][0-5]\d(?:\s?[ap]\.?m\b|(?<=:\d\d)|(?<=h\d\d))(?!\d)|(?<!\d)\d{1,2}\s?[ap]\.?m\b)"
     r"|(?P<code>\b(?=[\w-]{0,40}\d)(?=[\w-]{0,40}\p{L})\w{1,40}(?:-\w{1,40}){0,8})"
-    r"|(?P<number>\d{1,40}(?:[.,']\d{1,40}){0,12})"
+    rf"|(?P<number>{DIGITS})"
     r"|(?P<word>\p{L}[\p{L}\p{M}]{0,60})"
 )
-_GROUPED = r"(?<!\d |[\d.,])[1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?![\d.,]| \d)"
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
+_SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}){0,11}(?!\w)")
+_PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
+_ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
+_LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
+_COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
 
 @dataclass(frozen=True)
 class Fact:
-    """Something a text states: in how many words it is `seen`, and what it says, any one of which is the same."""
+    """Something a text states: as it is `seen`, and what it says, any one of which is the same.
+
+    A number `counts` what the word after it says, if one stands there.
+    """
 
     seen: str
     says: tuple[Said, ...]
+    counts: str = ""
 
 
 def facts(text: str, language: str) -> list[Fact]:
@@ -68,12 +81,22 @@ def stated(text: str, language: str) -> frozenset[Said]:
             found |= {("number", Decimal(each)) for each in (hour, hour + 12, minute)}
         elif kind == "number" and 1 <= value <= 12 and value == int(value):
             found.add(("time", int(value) * 60 % HALF_DAY))
-    return frozenset(found)
+    return frozenset(found.union(also_days(found, language)))
 
 
-def unfounded(text: str, sources: Collection[Said], language: str) -> list[Fact]:
-    """The facts of an answer that its sources, what `stated` finds in them, do not have."""
-    return [fact for fact in facts(text, language) if not any(said in sources for said in fact.says)]
+def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
+    """The facts of an answer that its sources, what `stated` finds in them, do not have, and that do not follow."""
+    every = facts(text, language)
+    alone = [fact for fact in every if sources.isdisjoint(fact.says)]
+    shown, known = by_kind(said for fact in every for said in fact.says if said in sources), by_kind(sources)
+    for fact in list(alone):
+        if follows(fact.says, fact.counts, shown, known):
+            alone.remove(fact)
+            for kind, value in fact.says:
+                if kind in ("number", "money"):  # of which the next may be a part
+                    shown[kind].add(value)
+                    known[kind].add(value)
+    return alone
 
 
 def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
@@ -87,41 +110,86 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
-    done: set[int] = set()
-    also: dict[int, tuple[Said, ...]] = {}
-    for phrase in (*phrases_of_time(plain, language), *(() if sure else afternoon_hours(plain))):
-        places = range(phrase.start, phrase.end)
-        if phrase.is_sure or not sure:
-            yield Fact(plain[phrase.start : phrase.end], (phrase.said,))
-        if phrase.is_sure and sure:
-            done.update(places)
-        also |= {place: (*also.get(place, ()), phrase.said) for place in places}
+    phrases = [*phrases_of_time(plain, language), *amounts(plain, language), *phrases_of_days(plain, language)]
+    phrases += _spaced_codes(plain)
+    if sure:
+        whole, done = _whole(phrases, plain, wishes(plain, language))
+        yield from whole
+    else:
+        done = set()
+        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain)]
+        yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
+    also = defaultdict[int, list[Said]](list)
+    for phrase in phrases:
+        for place in range(phrase.start, phrase.end):
+            also[place].append(phrase.said)
     before = None
     for token in _tokens(language).finditer(plain):
         if token.start() not in done:
             for fact in _stated_by(token, before, language, sure=sure):
-                is_number = any(kind == "number" for kind, _ in fact.says)
-                yield replace(fact, says=(*fact.says, *also.get(token.start(), ()))) if is_number else fact
+                counted = _COUNTED.match(plain, token.end())
+                says = (*fact.says, *also.get(token.start(), ())) if fact.says else ()
+                yield replace(fact, says=says, counts=counted[1].casefold() if counted else "")
         before = token
+
+
+def _whole(phrases: Sequence[Phrase], text: str, void: Iterable[range]) -> tuple[list[Fact], set[int]]:
+    """The phrases that can say nothing else, the longest where several stand, and the places that need no more reading.
+
+    What is `void` states nothing.
+    """
+    done = {place for places in void for place in places}
+    said = defaultdict[tuple[int, int], list[Said]](list)
+    for phrase in phrases:
+        said[phrase.start, phrase.end].append(phrase.said)
+    found = []
+    for phrase in sorted((each for each in phrases if each.is_sure), key=lambda each: each.start - each.end):
+        if done.isdisjoint(places := range(phrase.start, phrase.end)):
+            found.append(Fact(text[phrase.start : phrase.end], tuple(said[phrase.start, phrase.end])))
+            done.update(places)
+    return found, done
+
+
+def _spaced_codes(text: str) -> Iterator[Phrase]:
+    """`LK19 VYO` and `01632 960 184` as one code, in any parts that stand side by side."""
+    for run in _SPACED_CODE.finditer(text):
+        parts = list(regex.finditer(r"[\p{Lu}\d]+", run[0]))
+        for first in range(len(parts)):
+            for last in range(first, min(first + _PARTS_OF_CODE, len(parts))):
+                code = "".join(part[0] for part in parts[first : last + 1]).casefold()
+                if len(code) >= _LEAST_OF_CODE and any(char.isdecimal() for char in code):
+                    start, end = parts[first].start(), parts[last].end()
+                    yield Phrase(run.start() + start, run.start() + end, ("code", code))
+
+
+def _lists(text: str) -> Iterator[Phrase]:
+    """How many things stand in a row: `Miso & Tofu` are two."""
+    for run in _LIST.finditer(text):
+        yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
 
 
 @cache
 def _tokens(language: str) -> Any:
-    joined = sorted((word for word in numerals_of(language) if not word.isalpha()), key=len, reverse=True)
-    # 1 450,00: where a comma is the decimal mark, a space may group digits
-    grouped = rf"(?P<grouped>{_GROUPED})|" if calendar_of(language).decimal == "," else ""
-    numeral = rf"(?P<numeral>\b(?:{'|'.join(joined)})\b)|" if joined else ""
-    return regex.compile(numeral + grouped + _EACH, regex.IGNORECASE)
+    joined = one_of(word for word in numerals_of(language) if not word.isalpha())
+    first = {
+        "hundreds": hundreds_of(language),
+        "numeral": rf"\b(?:{joined})\b" if joined else None,
+        "grouped": grouped_digits(language),
+    }
+    named = [f"(?P<{kind}>{pattern})" for kind, pattern in first.items() if pattern]
+    return regex.compile("|".join([*named, _EACH]), regex.IGNORECASE)
 
 
 def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterator[Fact]:
     kind, seen = token.lastgroup, token[0]
     if kind == "word":
         yield Fact(seen, _word(token, before, language) if sure else _any_word(seen, language))
+    elif kind == "hundreds":
+        yield Fact(seen, (("number", value_of_hundreds(token, language)),))
     elif kind == "numeral":
-        yield Fact(seen, (("number", Decimal(numerals_of(language)[seen.casefold()])),))
+        yield Fact(seen, (("number", Decimal(value_of_numeral(seen, language))),))
     elif kind == "grouped":
-        yield replace(_number(regex.sub(r"[ \u00a0\u202f]", "", seen), language), seen=seen)
+        yield _number(seen, language)
         if not sure:  # two numbers, perhaps
             yield from (_number(part, language) for part in regex.split(r"[ \u00a0\u202f]", seen))
     elif kind == "iso":
@@ -135,7 +203,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     elif kind == "code":
         yield from (_number(part, language) for part in seen.split("-"))
     elif kind == "time":
-        yield Fact(seen, (("time", _minutes(seen)),))
+        yield Fact(seen, (("time", _minutes(seen)), ("clock", _minutes(seen))))
     elif kind == "address":
         yield Fact(seen, (("address", seen.casefold()),))
     elif regex.fullmatch(r"\d{1,2}/\d{1,2}\.?", seen):
@@ -164,7 +232,7 @@ def _day_and_month(seen: str, language: str) -> list[int]:
 def _number(seen: str, language: str) -> Fact:
     """Digits, perhaps with a unit; `8.30` may be a time as well."""
     unit = _WITH_UNIT.fullmatch(seen)
-    says: list[Said] = [("number", _value(unit[1] if unit else seen, language))]
+    says: list[Said] = [("number", value_of(unit[1] if unit else seen, language))]
     if regex.fullmatch(r"\d{1,2}\.[0-5]\d", seen):
         says.append(("time", _minutes(seen)))
     return Fact(seen, tuple(says))
@@ -186,50 +254,45 @@ def _minutes(seen: str) -> int:
     return (int(clock[1]) * 60 + int(clock[2] or 0)) % HALF_DAY if clock else 0
 
 
-def _value(seen: str, language: str) -> Decimal:
-    """The value of digits: where a mark stands more than once, or before three digits, it groups them."""
-    own = calendar_of(language).decimal
-    other = "," if own == "." else "."
-    grouped = seen.replace("'", "")
-    if regex.fullmatch(rf"\d{{1,3}}(?:{regex.escape(other)}\d{{3}})+(?:{regex.escape(own)}\d+)?", grouped):
-        grouped = grouped.replace(other, "")
-    whole, *rest = regex.split(r"[.,]", grouped)
-    return Decimal(f"{whole}.{rest[0]}" if len(rest) == 1 else "".join([whole, *rest]))
-
-
-def _calendar(word: str, language: str, *, short: bool) -> Iterator[Said]:
-    own = calendar_of(language)
-    for kind, names in (("weekday", own.weekdays), ("month", own.months)):
-        for number, forms in enumerate(names, 1):
-            for form in forms.split("|") if short else forms.split("|")[:1]:
-                if word == form or (form.endswith("*") and word.startswith(form[:-1])):
-                    yield kind, number
-
-
 def _any_word(seen: str, language: str) -> tuple[Said, ...]:
     word = seen.casefold()
-    numbers = numerals_of(language)
+    numbers = {**calendar_of(language).loose, **numerals_of(language)}
     as_number = [("number", Decimal(numbers[word]))] if word in numbers else []
-    return (*_name(word, language), *_calendar(word, language, short=True), *as_number)
+    return (*_name(word, language), *named_days(word, language, short=True), *as_number)
 
 
 def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
     own, seen, text = calendar_of(language), token[0], token.string
     word = seen.casefold()
-    is_capital = seen[0].isupper()
-    is_inside = is_capital and not _SENTENCE_START.search(text, max(0, token.start() - 9), token.start())
-    if token.start() >= 2 and text[token.start() - 1] == "-" and text[token.start() - 2].isalpha():
-        is_inside = False  # après-midi, mid-May: part of a word
-    elif word in numerals_of(language) and word not in own.articles:
+    joined_to = text[token.start() - 2] if token.start() >= 2 and text[token.start() - 1] == "-" else ""
+    is_inside = seen[0].isupper() and not joined_to.isalpha() and not _begins_sentence(token, language)
+    if word in numerals_of(language) and word not in own.articles and not joined_to.isalpha():
         ends = word in own.adverbs and regex.match(r"\s*(?:[.,;:!?]|$)", text, pos=token.end())
         return () if ends else (("number", Decimal(numerals_of(language)[word])),)
-    if named := tuple(_calendar(word, language, short=is_inside)):
+    if named := tuple(named_days(word, language, short=is_inside)):
         return named if word not in own.unsure or is_inside else ()
-    if not is_capital or len(word) == 1 or word in own.titles:
-        return ()
-    # a name is a capital that no word of the language explains, or that a title announces
-    is_named = _is_titled(token, before, language) or (is_inside and is_name(seen, language))
-    return _name(word, language) if is_named or not is_word(seen, language) else ()
+    if not seen[0].isupper() or len(word) == 1 or word in own.titles or joined_to.isdecimal():
+        return ()  # the Tonner of a 7,5-Tonner, too
+    is_announced = _is_titled(token, before, language)
+    return _name(word, language) if is_announced or _is_a_name(token, language, is_inside=is_inside) else ()
+
+
+def _begins_sentence(token: Any, language: str) -> bool:
+    """Whether nothing but a sentence's start explains a capital; one begins after a salutation, too."""
+    if _SENTENCE_START.search(token.string, max(0, token.start() - 9), token.start()):
+        return True
+    greetings = one_of(calendar_of(language).greetings)
+    opening = rf"(?i:{greetings})\b[^.!?\n]{{0,40}},\s{{1,3}}"
+    return bool(greetings and regex.fullmatch(opening, token.string, endpos=token.start()))
+
+
+def _is_a_name(token: Any, language: str, *, is_inside: bool) -> bool:
+    """Whether no word of the language explains a capital; one that is a word, but also a name, is one in a sentence."""
+    seen = token[0]
+    if is_inside and is_name(seen, language):
+        return True
+    is_shout = not is_inside and regex.match(r"\s?!", token.string, pos=token.end())
+    return not (is_shout or is_word(seen, language) or is_written_together(seen, language, is_inside=is_inside))
 
 
 def _is_titled(token: Any, before: Any, language: str) -> bool:

@@ -14,7 +14,8 @@ class Language:
     `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
     that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
     `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks.
-    `separable` are prefixes that a verb may leave for the end of its clause.
+    `separable` are prefixes that a verb may leave for the end of its clause. `spaceless` languages put no space between
+    words: ICU tells them apart. `endings` are what the last letters of a dictionary form may become.
     `name_endings` are what a name may end in beside itself, and `name_changes` how its stem changes before them.
     """
 
@@ -27,12 +28,20 @@ class Language:
     case: tuple[tuple[str, str], ...] = ()
     unlisted: frozenset[str] = frozenset()
     separable: tuple[str, ...] = ()
+    spaceless: bool = False
+    endings: tuple[tuple[str, str], ...] = ()
     name_endings: tuple[str, ...] = ()
     name_changes: tuple[tuple[str, str], ...] = ()
 
 
 _TURKISH = (("I", "\N{LATIN SMALL LETTER DOTLESS I}"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i"))
 _SCANDINAVIAN = ("", "s", "e")
+# verbs as dictionaries list them, and what stands before whatever follows: 点検する, 点検しました
+_JAPANESE = (
+    ("する", "し さ せ すれ しろ せよ"), ("す", "さ し せ そ"), ("く", "か き け こ い"), ("ぐ", "が ぎ げ ご い"),
+    ("む", "ま み め も ん"), ("ぶ", "ば び べ ぼ ん"), ("ぬ", "な に ね の ん"), ("つ", "た ち て と っ"),
+    ("う", "わ い え お っ"), ("る", "ら り れ ろ っ"),
+)  # fmt: skip
 _FINNISH_CASES = (
     "n a ä ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
     "ia iä illa illä ille ilta iltä issa issä ista istä iksi"
@@ -73,7 +82,7 @@ LANGUAGES: Mapping[str, Language] = {
         links=("",),
         unlisted=_words("aivan hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
         name_endings=tuple(_FINNISH_CASES.split()),
-        name_changes=((r"se$", "nen"), (r"([kpt])\1", r"\1")),
+        name_changes=((r"se$", "nen"), (r"([kpt])\1", r"\1"), (r"i$", "")),
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
@@ -98,6 +107,9 @@ LANGUAGES: Mapping[str, Language] = {
     "sr": Language("Cyrillic"),
     "mk": Language("Cyrillic"),
     "be": Language("Cyrillic"),
+    "zh": Language(spaceless=True),
+    "ja": Language(spaceless=True, endings=_JAPANESE),
+    **dict.fromkeys(("th", "lo", "km", "my"), Language(spaceless=True)),
     "el": Language("Greek", denials=("δεν", "όχι", "χωρίς", "ούτε", "ποτέ"), only=("μόνο",)),
 }
 

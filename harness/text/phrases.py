@@ -1,10 +1,10 @@
 """Phrases found in a text, in any of their forms, as words of their own.
 
 A space in a phrase also stands for a line break or one hyphen, and never for the end of a paragraph. A word ends where
-letters, digits and marks end; a hyphen joins: `e-mail` does not hold `mail`. In scripts that are written without spaces
-nothing ends a word but, for Katakana, another script; a Korean word may carry a particle. Where a language writes
-compounds as one word, a phrase of one word is found in them, too: `Kessel` in `Heizkessel`. What stands in an address
-is no word.
+letters, digits and marks end; a hyphen joins: `e-mail` does not hold `mail`. Words that are written without spaces are
+told apart by ICU (`segmentation`); Katakana is one word up to another script; a Korean word may carry a particle. Where
+a language writes compounds as one word, a phrase of one word is found in them, too: `Kessel` in `Heizkessel`. What
+stands in an address is no word.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import regex
 
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import Reading, read, within
+from tunegate.harness.text.segmentation import is_of_whole_words, word_edges
 from tunegate.harness.text.words import WordForms, is_compound, split_verb, word_forms
 
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -75,7 +76,10 @@ class Phrases:
         found = [*self.pattern.finditer(folded.text)] if self.pattern else []
         found += self._compounds_in(folded.text)
         found += self.split_verbs.finditer(folded.text) if self.split_verbs else ()
+        edges = word_edges(folded.text, self.language) if found else None
         for match in sorted(found, key=lambda each: each.span()):
+            if edges is not None and not is_of_whole_words(match, edges, self.language):
+                continue
             start, end = folded.span(*match.span())
             if not within((start, end), reading.addresses):
                 yield Occurrence(match[0], start, end, _is_mention(reading, start, end))

@@ -11,6 +11,7 @@ from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import read
 
 LEAST_PART = 3  # letters of a part of a compound; of two letters nearly everything is a word
+_LEAST_HALF = 4  # the same where no part is known beforehand
 
 
 def inflections(word: str) -> list[str]:
@@ -61,8 +62,18 @@ class WordForms:
         if not self.inflects:
             return frozenset({folded})
         regular = inflections(folded) if self.language.split("-")[0] == "en" else [folded, f"{folded}'s"]
+        regular += _endings(folded, self.language)
         asked = {lemma for lemma in self.lemmas.get(word, ()) if in_phrase or lemma in _spellings(word)}
         return frozenset(regular).union(*(self.paradigms[lemma] for lemma in asked))
+
+
+def _endings(word: str, language: str) -> list[str]:
+    """The forms of a word by the endings of its language; those of the longest ending that it has."""
+    for ending, others in language_of(language).endings:
+        if word.endswith(ending) and word != ending:
+            stem = word.removesuffix(ending)
+            return [stem + other for other in others.split()]
+    return []
 
 
 def _spellings(word: str) -> tuple[str, ...]:
@@ -120,6 +131,13 @@ def is_compound(before: str, after: str, language: str) -> bool:
     last = {part for part in last if len(part) >= LEAST_PART}
     sides = [parts for part, parts in ((before, first), (after, last)) if part]
     return all(any(each in known for part in parts for each in _spellings(part)) for parts in sides)
+
+
+def is_written_together(word: str, language: str, *, is_inside: bool) -> bool:
+    """Whether a word with a capital may be a compound of known words: at a sentence's start, or anywhere in German."""
+    if is_inside and not _has_capital_nouns(language):
+        return False
+    return any(is_compound(word[:end], word[end:], language) for end in range(_LEAST_HALF, len(word) - _LEAST_HALF + 1))
 
 
 def split_verb(word: str, language: str) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.text.phrases import Phrases, phrase_book
 from tunegate.harness.text.reading import read
+from tunegate.harness.text.segmentation import check_segmenter
 from tunegate.harness.text.words import WordForms
 
 
@@ -76,9 +77,13 @@ def read_terms(path: Path) -> Document:
 
     Raises:
         AuthoringError: a wrong key or value, repeated ids, a banned variant inside text that the house asks for.
+        CouldNotRun: its language is written without spaces, and what tells its words apart is not installed.
     """
     terms = read_yaml(path)
-    problems = validate(terms, TERMS_SCHEMA) or [*_repeated_ids(terms), *_contradictions(terms)]
+    problems = validate(terms, TERMS_SCHEMA)
+    if not problems:
+        check_segmenter(terms.data["language"])
+        problems = [*_repeated_ids(terms), *_contradictions(terms)]
     if problems:
         raise AuthoringError(problems)
     return terms

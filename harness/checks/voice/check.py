@@ -367,7 +367,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=4,
+    version=5,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

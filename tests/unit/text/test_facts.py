@@ -198,6 +198,95 @@ def test_digits_in_groups_and_parts_of_words_are_read_as_people_do(language, not
     assert [fact.seen for fact in unfounded(answer, stated(notes, language), language)] == seen
 
 
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "closed weekdays", "closed Monday to Friday", []),
+        ("en", "open Mon-Fri", "open on weekdays", []),
+        ("en", "open weekdays", "open Monday to Saturday", ["Saturday"]),
+        ("en", "M-F 9-5", "Monday to Friday from nine to five", []),
+        ("es", "7-23 L-V, 9-14 S", "de lunes a viernes de siete a once, los sábados hasta las dos", []),
+        ("es", "fila V", "el viernes", ["viernes"]),
+        ("de", "werktags", "von Montag bis Freitag", []),
+        ("fi", "arkisin", "maanantaista perjantaihin", []),
+        ("en", "slot 12-16 Mon", "between midday and 4pm", []),
+        ("en", "slot 12-16 Mon", "between midday and 5pm", ["5pm"]),
+        ("en", "20-30 min", "until 6pm", ["6pm"]),
+    ],
+)
+def test_ranges_of_days_and_hours_are_the_same_in_words(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "closed 24 Dec", "We close on Christmas Eve.", []),
+        ("en", "closed 23 Dec", "We close on Christmas Eve.", ["Christmas", "Eve"]),
+        ("en", "closed Xmas Eve", "We close on 24 December.", []),
+        ("en", "closed Xmas", "We close on 18 December.", ["18", "December"]),
+        ("en", "roses 14 Feb", "for Valentine's Day", []),
+        ("en", "", "Merry Christmas! Happy Easter!", []),
+        ("fr", "fermé le 25/12", "Fermé à Noël.", []),
+        ("en", "", "Happy to help, Bob", ["Bob"]),
+    ],
+)
+def test_a_holiday_is_its_day_and_a_wish_is_no_fact(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("fr", "130 €, 110 pers.", "cent trente euros et cent dix personnes", []),
+        ("fr", "130 €", "cent vingt euros", ["cent vingt"]),
+        ("fr", "30 %", "trente pour cent", []),
+        ("en", "120 min, £250", "a hundred and twenty minutes for two hundred and fifty pounds", []),
+        ("en", "120 min", "one hundred and ten minutes", ["one hundred and ten"]),
+        ("de", "130 EUR", "hundertdreißig Euro", []),
+        ("de", "230 EUR", "zweihundertvierzig Euro", ["zweihundertvierzig"]),
+        ("de", "36 EUR", "dreiunddreißig Euro", ["dreiunddreißig"]),
+        ("es", "100 €, 250 m", "cien euros, doscientos cincuenta metros", []),
+        ("es", "100 €", "ciento diez euros", ["ciento diez"]),
+        ("fi", "120 €", "satakaksikymmentä euroa", []),
+        ("fi", "120 €", "kaksisataa euroa", ["kaksisataa"]),
+    ],
+)
+def test_hundreds_in_words_are_one_number(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "reg LK19 VYO", "LK19VYO", []),
+        ("en", "reg LK19VYO", "LK19 VYO", []),
+        ("en", "reg LK19VYO", "LK19 VYD", ["LK19", "VYD"]),
+        ("en", "call 01632 960184", "Call 01632 960 184.", []),
+        ("en", "call 01632960184", "Call 01632 960 185.", ["01632", "960", "185"]),
+    ],
+)
+def test_a_code_is_the_same_in_any_groups(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "", "Dear parents, We close. Namaste!", []),
+        ("en", "", "Dear Zofia, We close.", ["Zofia"]),
+        ("de", "7,5 t", "mit einem 7,5-Tonner", []),
+        ("de", "", "Die Zahnreinigungstermine sind frei.", []),
+        ("de", "", "Frau Sommerkamp kommt.", ["Sommerkamp"]),
+        ("fi", "", "Kuukausimaksu ei nouse.", []),
+        ("fi", "Niskavuori", "Tervetuloa katsomaan Niskavuorta.", []),
+        ("fi", "Lehtonen", "Kysy Lehtiseltä.", ["Lehtiseltä"]),
+    ],
+)
+def test_a_capital_that_something_else_explains_is_no_name(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
 def test_what_is_due_is_found_by_what_it_says():
     assert list(missing(["£46", "Friday", "Dan", "working days"], "46 pounds by Fri, says Dan.", "en")) == [
         "working days"
@@ -221,6 +310,8 @@ LIKE_FACTS = st.from_regex(r"([0-9]{1,4}|[./:',-]|[ap]m|[a-z]| |h|\u00ba|\u0663|
 @settings(deadline=None)
 @given(st.text() | LIKE_FACTS, st.sampled_from(sorted(CALENDARS)) | st.text(max_size=5))
 @example("24/7.", "en")
+@example("s\u0130xty-one, s\u0131x hundred and \u017fixty-\u017fix", "en")
+@example("1\u20442 h, \xbd h, 3 1/2 hours, TWO HUNDRED AND FIVE", "en")
 def test_any_text_of_any_language_can_be_read(text, language):
     assert {said for fact in facts(text, language) for said in fact.says} <= stated(text, language)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.registry import CHECKS, shipped_kinds
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
-from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.core.errors import AuthoringError, CouldNotRun
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import inflections
 
@@ -464,3 +465,13 @@ def test_the_terms_and_the_wording_of_an_answer_are_what_others_are_held_against
     assert check("The heat pump is new.", expect, "").score == 0.0
     assert check(f"We top up heat pumps. {GAS}", expect, "").score == 1.0
     assert KIND.expect_of(check, "We come on Tuesday.") is None
+
+
+def test_terms_of_a_language_without_spaces_need_icu(make, monkeypatch):
+    terms = "version: 1\nlanguage: zh\nterms:\n  - {id: a, preferred: 锅炉, banned: [和服]}\n"
+    assert make(terms)("我们的产品和服务", None, "").rates["clean"]
+    assert not make(terms)("一件和服", None, "").rates["clean"]
+
+    monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
+    with pytest.raises(CouldNotRun, match=r"pip install 'tunegate\[segmentation\]'"):
+        make(terms)

@@ -1,0 +1,130 @@
+"""Amounts of money, percentages and numbers over a hundred: `£1,250`, `zehn Euro`, `10p`, `30 %`, `cent trente`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import regex
+
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.patterns import (
+    DIGITS,
+    Phrase,
+    grouped_digits,
+    in_small_letters,
+    one_of,
+    value_of,
+    whole_words,
+)
+
+_BEFORE = {"£": "GBP", "gbp": "GBP", "€": "EUR", "eur": "EUR", "$": "USD", "usd": "USD", "chf": "CHF"}
+_CURRENCIES = {
+    "GBP": "pound pounds quid pfund",
+    "EUR": "euro euros euroa euron euroon eurosta",
+    "USD": "dollar dollars dollarn dólar dólares dollaria",
+    "CHF": "franken francs",
+    "SEK": "sek kr kronor kruunua",
+}
+_AFTER = _BEFORE | {word: code for code, words in _CURRENCIES.items() for word in words.split()}
+_HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": "EUR", "centimes": "EUR", "céntimos": "EUR"}
+_EACH = [
+    "@",
+    "a",
+    "ea",
+    "each",
+    "per",
+    "pp",
+    "p.p.",
+    "je",
+    "pro",
+    "par",
+    "chacun",
+    "chacune",
+    "la",
+    "c/u",
+    "cada",
+    "al",
+    "por",
+    "kpl",
+    "kappale",
+]
+_PER_CENT = ("%", "per cent", "percent", "pct", "prozent", "pour cent", "por ciento", "prosenttia", "prosentin")
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    money: Any
+    each: Any
+    percent: Any
+    shares: tuple[tuple[Any, int], ...]
+
+
+def amounts(text: str, language: str) -> Iterator[Phrase]:
+    """Every amount, which is `(currency, value)`, perhaps the `price` of one thing, and every percentage of a text."""
+    patterns, text = _patterns(language), in_small_letters(text)
+    for found in patterns.money.finditer(text):
+        value = _value(found["later"] or found["first"], language)
+        if found["part"]:
+            amount = (_HUNDREDTHS[found["part"]], value / 100)
+        else:
+            amount = (_BEFORE[found["before"]] if found["before"] else _AFTER[found["after"]], value)
+        yield Phrase.of(found, ("money", amount))
+        if patterns.each.match(text, found.end()):
+            yield Phrase.of(found, ("price", amount))
+    for found in patterns.percent.finditer(text):
+        yield Phrase.of(found, ("percent", _value(found["n"], language)))
+    for pattern, share in patterns.shares:
+        yield from (Phrase.of(found, ("percent", Decimal(share))) for found in pattern.finditer(text))
+
+
+def hundreds_of(language: str) -> str | None:
+    """A pattern of numbers of three digits in words, without groups of its own; None where the language has none."""
+    return "|".join(regex.sub(r"\(\?P<\w>", "(?:", pattern.pattern) for pattern, _ in _hundreds(language)) or None
+
+
+def value_of_hundreds(number: Any, language: str) -> Decimal:
+    """The value of a match of `hundreds_of`."""
+    for pattern, base in _hundreds(language):
+        found = pattern.match(number.string, number.start())
+        if found and found.end() == number.end():
+            parts = found.groupdict()
+            times, more = (value_of_numeral(parts[each], language) if parts.get(each) else 0 for each in ("n", "m"))
+            return Decimal(base * (times or 1) + more)
+    raise ValueError(f"expected a number in words, found {number[0]!r}")
+
+
+@cache
+def _hundreds(language: str) -> tuple[tuple[Any, int], ...]:
+    times, more = (one_of(word for word, value in numerals_of(language).items() if value <= most) for most in (9, 99))
+    filled = (
+        (template.replace("{n}", f"(?P<n>{times})").replace("{m}", f"(?P<m>{more})"), base)
+        for template, base in calendar_of(language).hundreds.items()
+    )
+    return tuple((regex.compile(rf"(?<!\w)(?:{each})(?!\w)", regex.IGNORECASE), base) for each, base in filled)
+
+
+@cache
+def _patterns(language: str) -> _Patterns:
+    own = calendar_of(language)
+    words = one_of({**numerals_of(language), **own.loose})
+    number = "|".join(filter(None, [grouped_digits(language), DIGITS, words]))
+    money = (
+        rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})"
+        rf"|(?P<first>{number})[ -]?(?:(?P<after>{one_of(_AFTER)})|(?P<part>{one_of(_HUNDREDTHS)}))"
+    )
+    return _Patterns(
+        regex.compile(rf"(?<![\w.,:/])(?:{money})(?!\w)"),
+        regex.compile(rf" ?(?:/|(?:{one_of(_EACH)})(?!\w))"),
+        regex.compile(rf"(?<![\w.,:/])(?P<n>{number})\s?(?:{one_of(_PER_CENT)})(?!\w)"),
+        tuple((whole_words(template), share) for template, share in own.shares.items()),
+    )
+
+
+def _value(seen: str, language: str) -> Decimal:
+    if seen[0].isdecimal():
+        return value_of(seen, language)
+    return Decimal({**calendar_of(language).loose, **numerals_of(language)}[seen])

@@ -217,7 +217,7 @@ def ledger(
 
 def demo(
     home: Annotated[Path, shared("home")] = Path(".tunegate/demo"),
-    full: Annotated[bool, typer.Option("--full", help="All units and rows, not one target and two guards.")] = False,
+    full: Annotated[bool, shared("full")] = False,
 ) -> None:
     """Run the whole loop on the embedded model: baseline, ladder, LoRA, gate, release."""
     from tunegate.harness.cli.demo import run

@@ -180,6 +180,7 @@ TABLE = (
     Option("strict", "Let warnings fail, too", type=bool, default=False, stands=True),
     Option("report-card", "Show what each voice metric can do; takes seconds", type=bool, default=False),
     Option("home", "Where the demo writes; emptied first", "DIR", Path, Path(".tunegate/demo")),
+    Option("full", "All units and rows of the demo, not one target and two guards", type=bool, default=False),
     Option("why", "Say how each verdict was reached: the tests, their levels, p, and the margin's reason", type=bool,
            default=False),
     Option("json", "Print the results as JSON, and nothing else on stdout", type=bool, default=False),

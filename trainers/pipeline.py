@@ -23,13 +23,17 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, CURVES, DROPPED, TRAINING, adapter_digest, load_adapter
 from tunegate.harness.models.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.model_options import NO_QUANTIZATION
+from tunegate.harness.models.placement import Placement
 from tunegate.harness.models.prompts import TRAINED
-from tunegate.trainers.config.recipe import Recipe
+from tunegate.harness.release.recitation import HOW_TO_MEND
+from tunegate.trainers.config.recipe import KTO, REFUSE, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples
-from tunegate.trainers.data.preference import Data, for_method, tokenize_for
+from tunegate.trainers.data.preference import Data, for_method, tokenize_for, unpaired
 from tunegate.trainers.data.private_data import (
+    PrivateData,
     find_private_data,
     private_data_as_dict,
     render_private_data,
@@ -37,6 +41,7 @@ from tunegate.trainers.data.private_data import (
 )
 from tunegate.trainers.data.report import ExampleReport, measured, render_grades, render_lengths
 from tunegate.trainers.data.split import split
+from tunegate.trainers.data.teacher import read_teacher, render_teacher
 from tunegate.trainers.data.validation import grade, settle
 from tunegate.trainers.decontamination.check import Decontaminated, decontaminate
 from tunegate.trainers.decontamination.render import render_dropped
@@ -46,6 +51,8 @@ from tunegate.trainers.training.curves import draw_curves
 from tunegate.trainers.training.distributed import processes
 from tunegate.trainers.training.evaluations import RowEvaluator
 from tunegate.trainers.training.loop import ADAPTER, Job, fit
+from tunegate.trainers.training.recitation import find_recitation
+from tunegate.trainers.training.update_size import measure_update
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 RELEASE = "release.json"
@@ -53,6 +60,7 @@ ONE_SEED = (
     "one seed is no measurement: another may move the score by more than the settings do; "
     "tunegate train --trials N tries several, and says how far they spread"
 )
+RECITES = f"a release refuses an adapter that recites its rows or tells their secrets: {HOW_TO_MEND}"
 Say = Callable[[str], None]
 
 
@@ -69,6 +77,13 @@ class Ready:
     baselines: Sequence[Baseline]
     clean: Decontaminated
     evidence: Mapping[str, Any]
+    private: Sequence[PrivateData] = ()
+
+    @property
+    def trained(self) -> list[Example]:
+        """The rows without those put aside."""
+        aside = {row.request.key for row in self.asked}
+        return [row for row in self.rows if row.place not in aside]
 
     @property
     def training(self) -> dict[str, str]:
@@ -111,6 +126,9 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     task = _task(recipe, tasks)
     every = for_method(read_examples(recipe.rows, task), recipe, say)
     files = _row_files(recipe, every)  # digests now: the files may change while the training runs
+    for each in files:
+        if "teacher" in each:
+            say(render_teacher(each))
     base = Local(recipe.model, watch, rung=recipe.rung, options=recipe.opened)
     history = {"start": recipe.start.history(base.model)} if recipe.start else {}
     found = _baselines(recipe, task, base, baselines)
@@ -142,7 +160,8 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
         "validation": divided.as_dict(),
     }
     evidence |= {"baselines": digests(found), "diagnosis": eligible, **history}
-    return Ready(recipe, base, rows, *divided.apart(tokens), asked, found, clean, evidence)
+    data, aside = (unpaired(part, recipe) for part in divided.apart(tokens))
+    return Ready(recipe, base, rows, data, aside, asked, found, clean, evidence, private)
 
 
 def _not_scored(asked: Sequence[AskedRow]) -> Iterator[str]:
@@ -175,6 +194,16 @@ def _check_output(output: Path) -> None:
 def _check_batch(recipe: Recipe) -> None:
     """Refuse a batch that does not spread evenly: a recipe means the same steps on any number of processes."""
     count, batch = processes().count, recipe.optim.batch
+    if count > 1 and recipe.method == KTO and batch == count:
+        raise Refused(
+            f"{show_path(recipe.path)}: optim.batch: expected two rows a step or more in each of {count} processes, as "
+            f"kto needs them, found one; take {2 * count} rows a step"
+        )
+    if count > 1 and recipe.opened.quantization != NO_QUANTIZATION:
+        raise Refused(
+            f"--quantization {recipe.opened.quantization}: expected one process, which divides a quantized base over "
+            f"its GPUs, found {count}; start it without a launcher"
+        )
     if batch % count:
         raise Refused(
             f"{show_path(recipe.path)}: optim.batch: expected rows that {count} processes share evenly, found {batch}; "
@@ -218,7 +247,7 @@ def _eligibility(recipe: Recipe, task: Task, base: Local, root: Path, say: Say) 
 def _row_files(recipe: Recipe, rows: Sequence[Example]) -> list[dict[str, Any]]:
     names = [show_path(path) for path in recipe.rows]
     return [
-        {"file": name, "sha256": file_digest(path), "rows": sum(row.file == name for row in rows)}
+        {"file": name, "sha256": file_digest(path), "rows": sum(row.file == name for row in rows), **read_teacher(path)}
         for name, path in zip(names, recipe.rows, strict=True)
     ]
 
@@ -242,7 +271,8 @@ def train_adapter(ready: Ready, watch: Watch, say: Say) -> Path:
         open_work(work, ready.training, say)
         try:
             facts = train_in(ready, work, watch, say)
-            put_in_place(ready, work / ADAPTER, facts, {"tried": [ready.recipe.seed], "note": ONE_SEED})
+            found = examine(ready, work / ADAPTER, watch, say)
+            put_in_place(ready, work / ADAPTER, facts, {"tried": [ready.recipe.seed], "note": ONE_SEED}, **found)
         # nothing to go on from: what is refused now is refused again
         except Refused:
             shutil.rmtree(work)
@@ -273,9 +303,36 @@ def train_in(ready: Ready, work: Path, watch: Watch, say: Say) -> dict[str, Any]
     facts = fit(job, ready.base.folder, watch, say, evaluator)
     # From the disk and on a base that was loaded anew: the model in memory would prove nothing about the files.
     with watch("Proving that the adapter loads and acts"):
-        probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids
-        load_adapter(load_base(ready.base.folder), adapter, probe)
+        is_quantized = ready.recipe.opened.quantization != NO_QUANTIZATION
+        _load(ready, adapter, ready.base.base.placement if is_quantized else Placement())
     return facts | {"seconds": round(time.monotonic() - start, 1)}
+
+
+def _load(ready: Ready, adapter: Path, placement: Placement) -> Any:
+    """The adapter on its base, proven to load and to act."""
+    base = load_base(ready.base.folder, placement)
+    probe = ready.base.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
+    return load_adapter(base, adapter, probe)
+
+
+def examine(ready: Ready, adapter: Path, watch: Watch, say: Say) -> dict[str, Any]:
+    """What a new adapter recites of its rows, and how far it moves the base, for its record; a release reads it.
+
+    Raises:
+        CouldNotRun: the machine gave up.
+    """
+    rows = ready.trained
+    places = {row.place for row in rows}
+    private = [each for each in ready.private if each.row.place in places]
+    with watch("Asking what it recites of its rows"):
+        model = _load(ready, adapter, ready.base.base.placement)  # where it is judged: an accelerator, if there is one
+        size = measure_update(model)
+        recitation = find_recitation(model, ready.base, rows, private, ready.recipe.seed)
+    for line in [*recitation.render(), *size.render()]:
+        say(line)
+    if recitation.found and ready.recipe.recitation == REFUSE:
+        say(RECITES)
+    return {"recitation": recitation.as_dict(adapter_digest(adapter)), "update_size": size.as_dict()}
 
 
 def put_in_place(ready: Ready, adapter: Path, facts: Mapping[str, Any], seeds: Mapping[str, Any], **more: Any) -> None:

@@ -16,7 +16,7 @@ from tunegate.harness.core.files import digest, locked
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.pipeline import ONE_SEED, Ready, Say, put_in_place, train_in
+from tunegate.trainers.pipeline import ONE_SEED, Ready, Say, examine, put_in_place, train_in
 from tunegate.trainers.training.checkpoints import open_work
 from tunegate.trainers.training.loop import ADAPTER
 from tunegate.trainers.training.trials import (
@@ -75,7 +75,7 @@ def search_adapter(ready: Ready, trials: int, baselines: Path, watch: Watch, say
             finished.append(_try(ready, work, finished, trials, watch, say))
             _keep_only_best(work, finished)
         if not _is_placed(output, finished):
-            _place(ready, work, finished, baselines, say)
+            _place(ready, work, finished, baselines, watch, say)
         shutil.rmtree(work)
     return output
 
@@ -126,7 +126,7 @@ def _is_placed(output: Path, finished: Sequence[Trial]) -> bool:
     return bool(record.get("search", {}).get("each") == [trial.as_dict() for trial in finished])
 
 
-def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path, say: Say) -> None:
+def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path, watch: Watch, say: Say) -> None:
     """Count the trials in the ledger, and put the best adapter in its place, with what became of the others."""
     best = best_trial(finished)
     if best is None:
@@ -145,7 +145,7 @@ def _place(ready: Ready, work: Path, finished: Sequence[Trial], baselines: Path,
     # before the adapter is there: a kill in between tells the ledger what it knows already
     subject = {**ready.base.fingerprint.subject, "adapter": sha}
     append(baselines, Event("searched", ready.recipe.task, subject, trials=len(finished)))
-    put_in_place(one, adapter, best.facts, seeds, search=search)
+    put_in_place(one, adapter, best.facts, seeds, search=search, **examine(one, adapter, watch, say))
     say(why)
     say(seeds["note"])
 

@@ -19,7 +19,7 @@ from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
 from tunegate.harness.cli.report import comment, demo, ledger, report, view
-from tunegate.harness.cli.training import diagnose, train
+from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
 
 #: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
@@ -33,6 +33,7 @@ COMMANDS = (
     (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
     (record, "Record outputs made elsewhere.", "tunegate record --from outputs.jsonl --name gpt"),
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
+    (distil, "Make rows of a larger model's answers.", "tunegate distil mail inputs.jsonl --output rows.jsonl"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
     (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
     (merge, "Join the shards of a run to one record.", "tunegate merge shard-*.json --against=baseline"),

@@ -80,6 +80,54 @@ def diagnose(
         print_json(every)
 
 
+def distil(
+    task: Annotated[str, typer.Argument(help="The task.", metavar="TASK")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Inputs: rows without an answer, a line each.", metavar="INPUTS.jsonl")
+    ],
+    model: Annotated[str, shared("model")] = "smollm2",
+    output: Annotated[Path | None, shared("output")] = None,
+    prompts: Annotated[bool, shared("prompts")] = False,
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
+    chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
+    cases: Cases = FIXTURES,
+    fresh: Annotated[bool, shared("fresh")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make rows of a teacher's answers: --model answers the inputs, and what passes the task's own checks becomes rows.
+
+    A larger model, a server, or outputs that were recorded: replay:NAME=FILE answers what --prompts printed. Beside the
+    rows it is written who the teacher is, which a training record keeps, and what was dropped and why.
+    """
+    from tunegate.harness.core.progress import watch_on
+    from tunegate.harness.fixtures.loader import find_tasks, load_tasks
+    from tunegate.harness.models.request_file import request_line
+    from tunegate.trainers.distil import check_rows, distil_rows, open_teacher, prepare_inputs, write_distilled
+
+    opened, aside = model_options(locals()), chatter(quiet)
+    [found] = find_tasks(load_tasks(cases), [task])
+    asked = prepare_inputs(found, inputs)
+    if prompts:
+        for request in asked.requests:
+            print_json(request_line(request, "as-is"), indent=None)
+        return
+    if output is None:
+        raise UsageError("--output: expected a file for the rows, found none; name one: --output rows.jsonl")
+    check_rows(output)  # before the teacher works for an hour
+    watch = watch_on(aside)
+    made = distil_rows(asked, open_teacher(model, asked, watch, opened), watch, fresh)
+    for line in made.render():
+        console.print(line, markup=False)
+    dropped, teacher = write_distilled(output, made)
+    console.print(f"rows: {show_path(output)}; the teacher: {show_path(teacher)}; dropped: {show_path(dropped)}")
+
+
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,

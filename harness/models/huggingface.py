@@ -14,6 +14,7 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
 from tunegate.harness.models.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
@@ -219,9 +220,20 @@ class Local:
         self._check_room(requests, [row.room for row in rows])
         asked = dict(zip(rows, requests, strict=True))
         for part, budget in _apart(asked):
-            with self._trouble(list(asked.values())):
+            with self._trouble([request.key for request in requests]):
                 for row in self._answered(part, budget):
                     yield self._completion(asked[row], row)
+
+    def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
+        """How it goes on, greedily, from each of these token ids in at most so many tokens; no special ones.
+
+        Raises:
+            CouldNotRun: the machine or a library gave up.
+        """
+        rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
+        with self._trouble(["a text to go on with"] * len(rows)):
+            list(self._answered(rows, TOKEN_BUDGET))
+        return [self.tokenizer.decode(row.tokens, skip_special_tokens=True) for row in rows]
 
     def _answered(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
         tokenizer, model = self._loaded
@@ -277,7 +289,7 @@ class Local:
         self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
         planned = plan_texts(texts, model.config.get_text_config().vocab_size)
         for indices in dealt(planned, requests):
-            with self._trouble([requests[index] for index in indices]):
+            with self._trouble([requests[index].key for index in indices]):
                 found = log_probabilities(model, [text for index in indices for text in texts[index]])
             left = iter(found)
             for index in indices:
@@ -296,13 +308,13 @@ class Local:
                 )
 
     @contextmanager
-    def _trouble(self, requests: Sequence[Request]) -> Iterator[None]:
+    def _trouble(self, keys: Sequence[str]) -> Iterator[None]:
         """What the questions alone decide is refused before; here the machine or the library gave up."""
         try:
             yield
         except (RuntimeError, MemoryError, ValueError, LookupError) as error:
             raise CouldNotRun(
-                f"{self.model.name} failed on a batch of {len(requests)} ({requests[0].key} ...): {error!r}"
+                f"{self.model.name} failed on a batch of {len(keys)} ({keys[0]} ...): {error!r}"
             ) from error
 
 

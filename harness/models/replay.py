@@ -78,7 +78,9 @@ class Replay:
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 
-def read_replay(path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is") -> Replay:
+def read_replay(
+    path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is", asked: str = "a case of the fixtures"
+) -> Replay:
     """Read a file of outputs, one JSON object a line, and check it against all cases that exist.
 
     Args:
@@ -86,6 +88,7 @@ def read_replay(path: Path, known: Mapping[str, int], name: str = "", rung: str 
         known: by case key how many texts it asks the likelihood of; 0 where it asks for an output.
         name: what the outputs are called, whatever file they are in; without it they are known by the file.
         rung: the rung of the prompts that they answer.
+        asked: what each key of `known` is, for the message about one that is not there.
 
     Raises:
         AuthoringError: a missing file, a line that is not such an object, an unknown or repeated case; all of them.
@@ -95,7 +98,7 @@ def read_replay(path: Path, known: Mapping[str, int], name: str = "", rung: str 
     sources: dict[tuple[str, int], Source] = {}
     for line in read_json_lines(path, "outputs", problems):
         hint = len(problems) * len(known) < LOOKED_THROUGH
-        found = validate(line, LINE) or list(_misplaced(line, known, completions, hint))
+        found = validate(line, LINE) or list(_misplaced(line, known, completions, hint, asked))
         problems += found
         if not found:
             completion = _completion(line.data)
@@ -117,13 +120,13 @@ def _fingerprint(path: Path, name: str, rung: str) -> Fingerprint:
 
 
 def _misplaced(
-    line: Document, known: Mapping[str, int], completions: Mapping[tuple[str, int], Completion], hint: bool
+    line: Document, known: Mapping[str, int], completions: Mapping[tuple[str, int], Completion], hint: bool, asked: str
 ) -> Iterator[Problem]:
     case, repeat = line.data["case"], line.data.get("repeat", 0)
     if case not in known:
         # with what was found and not as the hint: the same slip on every line is one mistake, to be told once
         meant = did_you_mean(case, known) if hint else ""
-        yield line.problem(("case",), "a case of the fixtures", f"{case!r}{meant and '; ' + meant}")
+        yield line.problem(("case",), asked, f"{case!r}{meant and '; ' + meant}")
     elif (case, repeat) in completions:
         yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
     else:

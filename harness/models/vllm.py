@@ -271,9 +271,14 @@ def _rank(adapter: Path) -> int:
     """The smallest of vLLM's ranks that holds an adapter's.
 
     Raises:
-        Refused: there is none, or the configuration names no rank.
+        Refused: there is none, the configuration names no rank, or it is of a kind that vLLM does not serve.
     """
     config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
+    if config.get("use_dora"):
+        raise Refused(
+            f"{show_path(adapter / CONFIG)}: use_dora: expected a LoRA, which vLLM serves beside its base, found DoRA, "
+            "which it does not: judge it without vllm:, and serve what tunegate export merges"
+        )
     named = [config.get("r"), *dict(config.get("rank_pattern") or {}).values()]
     with suppress(TypeError):
         if found := next((rank for rank in RANK_SIZES if rank >= max(named)), None):

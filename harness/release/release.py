@@ -41,6 +41,7 @@ from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
+from tunegate.harness.release.recitation import check_answers, check_recitation
 
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 OpenModel = Callable[[Path | None], Model]
@@ -177,7 +178,9 @@ def _claim(adapter: Path, record: Record, cases: Path) -> _Claim:
     _check_folder(adapter)
     _check_record(record, digest)
     training = _training(adapter, digest, record)
+    check_recitation(training, show_path(adapter))
     _check_fixtures(record, tasks, training["task"])
+    check_answers(training, tasks, record, _name(record))
     return _Claim(adapter, digest, record, training, tasks)
 
 

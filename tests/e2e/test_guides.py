@@ -116,6 +116,12 @@ def test_a_hosted_tune_is_left_as_its_guide_says(tmp_path, home):
     assert follow("leaving-a-hosted-tune.md", tmp_path / "project", home) == 6
 
 
+def test_a_large_models_job_is_handed_to_a_small_one_as_its_guide_says(tmp_path, home):
+    (tmp_path / "project").mkdir()
+
+    assert follow("distil.md", tmp_path / "project", home) == 8
+
+
 def test_a_kind_of_check_of_ones_own_is_one_file_and_a_line_of_settings(tmp_path, home):
     (tmp_path / "project").mkdir()
 

@@ -19,11 +19,13 @@ from tunegate.trainers.config.parent_adapter import Start, read_start
 from tunegate.trainers.config.search_space import SCHEDULES, SEARCH_SCHEMA, SearchSpace, read_space
 
 REFUSE, DROP, KEEP, ASK = "refuse", "drop", "keep", "ask"
-SFT, DPO = "sft", "dpo"
+SFT, DPO, KTO = "sft", "dpo", "kto"
+PREFERENCE_METHODS = (DPO, KTO)  # that compare answers with those of a frozen reference
 HEED = "heed"
 
 _TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
 _COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
+_FLAG = {"type": "boolean", "description": "true or false"}
 _RATIO = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "a number from 0, below 1"}
 _ABOVE_0 = {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"}
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
@@ -51,6 +53,8 @@ _LORA = {
             "description": "all-linear, or a list of modules",
         },
     ),
+    "rslora": _key("scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA)", _FLAG),
+    "dora": _key("train the size of the weights apart from their direction (DoRA)", _FLAG),
 }
 _OPTIM = {
     "lr": _key(
@@ -73,7 +77,7 @@ _DECONTAMINATE = {
     "refuse": _key("what happens to rows that repeat a fixture", {"enum": [DROP, REFUSE]}),
     "review": _key("what happens to rows that may be a fixture in other words", {"enum": [DROP, KEEP, ASK]}),
 }
-_DPO = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
+_BETA = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
 RECIPE_SCHEMA = _mapping(
     {
         "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
@@ -97,6 +101,13 @@ RECIPE_SCHEMA = _mapping(
                 "description": 'refuse, drop, or {override: "the reason"}',
             },
         ),
+        "recitation": _key(
+            "what a release does where it recites its rows or tells their secrets",
+            {
+                "anyOf": [{"enum": [REFUSE]}, _mapping({"override": _REASON}, required=["override"])],
+                "description": 'refuse, or {override: "the reason"}',
+            },
+        ),
         "diagnosis": _key(
             "what happens where the task's diagnosis names another remedy than fine-tuning",
             {
@@ -107,8 +118,12 @@ RECIPE_SCHEMA = _mapping(
         "decontaminate": _key("what happens to rows that are too near to a fixture", _mapping(_DECONTAMINATE)),
         "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
         "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
-        "method": _key("how it is trained: on answers (sft), or on preferences (dpo)", {"enum": [SFT, DPO]}),
-        "dpo": _key("what only dpo has", _mapping(_DPO)),
+        "method": _key(
+            "how it is trained: on answers (sft), preferences (dpo), or likes and dislikes (kto)",
+            {"enum": [SFT, DPO, KTO]},
+        ),
+        "dpo": _key("what only dpo has", _mapping(_BETA)),
+        "kto": _key("what only kto has", _mapping(_BETA)),
         "lora": _key("the adapter's shape", _mapping(_LORA)),
         "optim": _key("how the steps are taken", _mapping(_OPTIM)),
         "stop": _key("when a training ends early, for it forgets too much", _mapping(_STOP)),
@@ -125,7 +140,7 @@ RECIPE_SCHEMA = _mapping(
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """The adapter's shape: rank, scale, dropout, and the modules it sits on."""
+    """The adapter's shape: rank, scale, dropout, the modules it sits on, and its kind."""
 
     # the values with the best evidence for hundreds to thousands of rows
 
@@ -133,6 +148,8 @@ class Lora:
     alpha: int = 32
     dropout: float = 0.0
     target: str | list[str] = "all-linear"
+    rslora: bool = False
+    dora: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +182,8 @@ class Decontaminate:
 
 
 @dataclass(frozen=True, slots=True)
-class Dpo:
-    """What only preference optimisation has; each key is described in `RECIPE_SCHEMA`."""
+class Preferring:
+    """What only the methods on preferences have; each key is described in `RECIPE_SCHEMA`."""
 
     beta: float = 0.1  # as in TRL
 
@@ -189,12 +206,14 @@ class Recipe:
     model: str = "smollm2"
     failing_rows: str | Mapping[str, str] = REFUSE
     private_data: str | Mapping[str, str] = REFUSE
+    recitation: str | Mapping[str, str] = REFUSE
     diagnosis: str | Mapping[str, str] = HEED
     decontaminate: Decontaminate = field(default_factory=Decontaminate)
     exemptions: tuple[Exemption, ...] = ()
     start: Start | None = None
     method: str = SFT
-    dpo: Dpo = field(default_factory=Dpo)
+    dpo: Preferring = field(default_factory=Preferring)
+    kto: Preferring = field(default_factory=Preferring)
     lora: Lora = field(default_factory=Lora)
     optim: Optim = field(default_factory=Optim)
     stop: StopRule = field(default_factory=StopRule)
@@ -212,18 +231,19 @@ class Recipe:
     def effective(self) -> dict[str, Any]:
         """Every value that took effect, defaults included; no paths."""
         # no paths, so that a recipe has one digest on every machine; of the start its digest says which one it is
-        only_dpo = {"dpo": asdict(self.dpo)} if self.method == DPO else {}
+        of_method = {self.method: asdict(getattr(self, self.method))} if self.method in PREFERENCE_METHODS else {}
         if_given = {"stop": asdict(self.stop)} if self.stop.kl else {}
         return {
             "task": self.task, "model": self.model, "failing_rows": self.failing_rows,
-            "private_data": self.private_data, "diagnosis": self.diagnosis, "decontaminate": asdict(self.decontaminate),
-            "start": self.start and self.start.digest, "method": self.method, **only_dpo,
+            "private_data": self.private_data, "recitation": self.recitation, "diagnosis": self.diagnosis,
+            "decontaminate": asdict(self.decontaminate),
+            "start": self.start and self.start.digest, "method": self.method, **of_method,
             "lora": asdict(self.lora), "optim": asdict(self.optim), **if_given, "seed": self.seed,
         }  # fmt: skip
 
     def deciding(self) -> dict[str, Any]:
         """Of the effective values those that decide the adapter: how often it is saved does not, nor an override."""
-        known = {key: value for key, value in self.effective().items() if key != "diagnosis"}
+        known = {key: value for key, value in self.effective().items() if key not in ("diagnosis", "recitation")}
         optim = {key: value for key, value in known["optim"].items() if key != "checkpoint_steps"}
         return known | {"optim": optim}
 
@@ -250,8 +270,8 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
     place = output or path.parent / data.pop("output")
     start = _start(path, data.pop("start", None), place)
     lora = start.lora if start else data.pop("lora", {})
-    if start and data.get("method") == DPO:
-        lora["dropout"] = 0.0  # of the start's training perhaps; TRL takes it out for dpo
+    if start and data.get("method") in PREFERENCE_METHODS:
+        lora["dropout"] = 0.0  # of the start's training perhaps; TRL takes it out
     return Recipe(
         path=path,
         rows=rows,
@@ -260,7 +280,8 @@ def read_recipe(path: Path, output: Path | None = None) -> Recipe:
         output=place,
         start=start,
         decontaminate=Decontaminate(**data.pop("decontaminate", {})),
-        dpo=Dpo(**data.pop("dpo", {})),
+        dpo=Preferring(**data.pop(DPO, {})),
+        kto=Preferring(**data.pop(KTO, {})),
         lora=Lora(**lora),
         optim=Optim(**data.pop("optim", {})),
         stop=StopRule(**data.pop("stop", {})),
@@ -288,18 +309,25 @@ def _contradictions(document: Document) -> list[Problem]:
         problems.append(
             document.problem(("lora",), "no lora beside start", "both", "the start's shape is kept: delete it")
         )
-    if "dpo" in data and data.get("method") != DPO:
-        problems.append(document.problem(("dpo",), "method: dpo beside it", repr(data.get("method", SFT)), "delete it"))
-    if data.get("method") == DPO and data.get("lora", {}).get("dropout"):
-        hint = "dpo compares the adapter with its start on the same inputs: delete it"
-        problems.append(
-            document.problem(("lora", "dropout"), "none with method: dpo", str(data["lora"]["dropout"]), hint)
-        )
+    problems += _method_contradictions(document)
     problems += _search_contradictions(document)
     if "stop" in data and not data.get("optim", {}).get("validation_split"):
         expected, hint = "optim.validation_split beside it", "the KL divergence is taken on the rows put aside"
         problems.append(document.problem(("stop",), expected, "none", hint))
     return problems
+
+
+def _method_contradictions(document: Document) -> Iterator[Problem]:
+    data, method = document.data, document.data.get("method", SFT)
+    for other in PREFERENCE_METHODS:
+        if other in data and method != other:
+            yield document.problem((other,), f"method: {other} beside it", repr(method), "delete it")
+    if method in PREFERENCE_METHODS and data.get("lora", {}).get("dropout"):
+        hint = f"{method} compares the adapter with its start on the same inputs: delete it"
+        yield document.problem(("lora", "dropout"), f"none with method: {method}", str(data["lora"]["dropout"]), hint)
+    if method == KTO and data.get("optim", {}).get("batch") == 1:
+        hint = "kto takes the divergence from answers to the other prompts of a step"
+        yield document.problem(("optim", "batch"), "2 rows a step or more with method: kto", "1", hint)
 
 
 def _search_contradictions(document: Document) -> list[Problem]:

@@ -40,12 +40,11 @@ def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
 
 
 def _asked(row: Example, units: Mapping[str, Unit]) -> AskedRow:
-    key = f"{row.file}:{row.line}"
     if row.unit is None:
-        return AskedRow(Request(key, row.messages, Decoding()), reason="rows of messages name no unit")
+        return AskedRow(Request(row.place, row.messages, Decoding()), reason="rows of messages name no unit")
     unit = units[row.unit]
     model = unit.cases[0]
-    request = Request(key, row.messages, model.decoding)
+    request = Request(row.place, row.messages, model.decoding)
     if reason := _why_not(unit):
         return AskedRow(request, reason=f"{unit.name}: {reason}")
     kind = unit.check_kind

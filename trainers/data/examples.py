@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from jsonschema import Draft202012Validator
 
@@ -43,7 +44,22 @@ LINE = {
         },
     ],
 }  # fmt: skip
+INPUT_LINE = {
+    "type": "object",
+    "oneOf": [
+        {
+            "additionalProperties": False, "required": ["input"],
+            "properties": {"unit": _TEXT, "input": _INPUT, "context": _TEXT},
+        },
+        {
+            "additionalProperties": False, "required": ["unit", "messages"],
+            "properties": {"unit": _TEXT, "messages": {"type": "array", "minItems": 1, "items": _TURN}},
+        },
+    ],
+}  # fmt: skip
+INPUT_FORMS = 'an object {"unit", "input"} or {"unit", "messages": [..., a user turn]}, without an answer'
 FORMS = 'an object {"unit", "input", "output"} or {"messages": [..., an assistant turn]}'
+_ROW, _ASKING = Draft202012Validator(LINE), Draft202012Validator(INPUT_LINE)
 AS_IT_STANDS = "`tunegate prompts` shows what it sends; without unit the row is trained on as it stands"
 
 
@@ -63,6 +79,11 @@ class Example:
     unit: str | None = None
     rejected: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is written."""
+        return f"{self.file}:{self.line}"
+
 
 def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     """Read every row of the files for a task.
@@ -70,33 +91,58 @@ def read_examples(paths: Sequence[Path], task: Task) -> list[Example]:
     Raises:
         AuthoringError: every line that is not a row, names no unit of the task, or repeats another.
     """
+    return [row for _, row in _read(paths, task, "rows", _row)]
+
+
+def read_unanswered(paths: Sequence[Path], task: Task) -> list[tuple[Mapping[str, Any], Example]]:
+    """Read files of inputs, which are rows without an answer: each line as it stands, and as a row with an empty one.
+
+    Raises:
+        AuthoringError: every line that is not an input, names no unit of the task, or repeats another.
+    """
+    return _read(paths, task, "inputs", _input)
+
+
+_Reader = Callable[[Document, Mapping[str, Unit]], Example]
+
+
+def _read(paths: Sequence[Path], task: Task, what: str, reader: _Reader) -> list[tuple[Mapping[str, Any], Example]]:
     # the others answer nothing of their own
     units = {unit.name: unit for unit in task.units if unit.check_kind.asks == "generate" and not unit.of}
-    rows: list[Example] = []
+    found: list[tuple[Mapping[str, Any], Example]] = []
     problems: list[Problem] = []
-    validator = Draft202012Validator(LINE)
     for path in paths:
-        before = len(rows) + len(problems)
-        for line in read_json_lines(path, "rows", problems):
+        before = len(found) + len(problems)
+        for line in read_json_lines(path, what, problems):
             with collecting(problems):
-                rows.append(_row(line, units, validator))
-        if len(rows) + len(problems) == before:
-            problems.append(Problem(path, 1, "", "at least one row", "an empty file"))
-    problems += _repeated(rows)
+                found.append((line.data, reader(line, units)))
+        if len(found) + len(problems) == before:
+            problems.append(Problem(path, 1, "", f"at least one {what.removesuffix('s')}", "an empty file"))
+    problems += _repeated([row for _, row in found])
     if problems:
         raise AuthoringError(problems)
-    return rows
+    return found
 
 
-def _row(document: Document, units: Mapping[str, Unit], validator: Draft202012Validator) -> Example:
+def _row(document: Document, units: Mapping[str, Unit]) -> Example:
     raw = document.data
-    if not validator.is_valid(raw):
+    if not _ROW.is_valid(raw):
         raise AuthoringError([document.problem((), FORMS, show_value(raw))])
     row = _from_messages(document, units) if "messages" in raw else _from_input(document, units)
     if row.rejected is not None and row.rejected.split() == row.output.split():
         expected, hint = "another text than the answer", "delete it, or write a worse one"
         raise AuthoringError([document.problem(("rejected",), expected, "the same", hint)])
     return row
+
+
+def _input(document: Document, units: Mapping[str, Unit]) -> Example:
+    raw = document.data
+    if not _ASKING.is_valid(raw):
+        raise AuthoringError([document.problem((), INPUT_FORMS, show_value(raw))])
+    if "input" in raw:
+        return _from_input(document, units)
+    asked = [(turn["role"], turn["content"]) for turn in raw["messages"]]
+    return _as_sent(document, _of_messages(document, asked, ""), *_prompt(document, units))
 
 
 def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
@@ -111,7 +157,7 @@ def _from_input(document: Document, units: Mapping[str, Unit]) -> Example:
     system = (("system", prompt.system),) if prompt.system is not None else ()
     asked = (*system, *earlier, (USER, prompt.fill(last, raw.get("context"))))
     text, rejected = joined(earlier, last), raw.get("rejected")
-    return Example(asked, text, raw["output"], document.name, document.line(()), unit, rejected)
+    return Example(asked, text, raw.get("output", ""), document.name, document.line(()), unit, rejected)
 
 
 def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
@@ -119,9 +165,14 @@ def _from_messages(document: Document, units: Mapping[str, Unit]) -> Example:
     *asked, (last, answer) = ((turn["role"], turn["content"]) for turn in raw["messages"])
     if last != ASSISTANT:
         raise AuthoringError([document.problem(("messages",), "an assistant turn at the end", repr(last))])
-    text = "\n".join(content for role, content in asked if role != "system")
-    row = Example(tuple(asked), text, answer, document.name, document.line(()), rejected=raw.get("rejected"))
+    row = _of_messages(document, asked, answer)
     return _as_sent(document, row, *_prompt(document, units)) if "unit" in raw else row
+
+
+def _of_messages(document: Document, asked: Sequence[tuple[str, str]], answer: str) -> Example:
+    """A row of messages that belongs to no unit yet."""
+    text, rejected = "\n".join(content for role, content in asked if role != "system"), document.data.get("rejected")
+    return Example(tuple(asked), text, answer, document.name, document.line(()), rejected=rejected)
 
 
 def _as_sent(document: Document, row: Example, unit: str, prompt: Prompt) -> Example:

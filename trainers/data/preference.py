@@ -1,16 +1,17 @@
-"""Preferences: rows with a rejected answer, as token ids, and the probe on the batches that they are trained in."""
+"""Preferences: rows with a rejected answer, as token ids, and the probes on the batches that they are trained in."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused
-from tunegate.trainers.config.recipe import DPO, Recipe
+from tunegate.trainers.config.recipe import DPO, KTO, PREFERENCE_METHODS, Recipe
 from tunegate.trainers.data.examples import Example
-from tunegate.trainers.data.tokenize import VERSION, Tokens, check_batch, tokenize
+from tunegate.trainers.data.tokenize import BATCH, VERSION, Tokens, check_batch, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,38 @@ class Preference:
                 "rejected_ids": [*self.rejected.answer]}  # fmt: skip
 
 
-Data = Sequence[Tokens] | Sequence[Preference]  # what a method trains on
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An answer that is liked, or is not."""
+
+    tokens: Tokens
+    liked: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens that a step computes: those of the prompt with another's answer come on top."""
+        return 2 * self.tokens.length
+
+    def columns(self) -> dict[str, Any]:
+        """As TRL's collator wants it."""
+        return {"prompt_ids": self.tokens.prompt, "completion_ids": [*self.tokens.answer], "label": self.liked}
+
+
+Data = Sequence[Tokens | Preference | Judgement]  # what a method trains on
 
 
 def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], None]) -> list[Example]:
     """The rows as the recipe's method uses them: sft leaves rejected answers aside and says so.
 
     Raises:
-        AuthoringError: every row without a rejected answer, where the method is dpo.
+        AuthoringError: every row without a rejected answer, where the method is dpo, or kto and there is none at all.
     """
-    if recipe.method == DPO:
-        missing = [row for row in rows if row.rejected is None]
+    missing = [row for row in rows if row.rejected is None]
+    if recipe.method == KTO and len(missing) < len(rows):
+        return list(rows)
+    if recipe.method in PREFERENCE_METHODS:
         if missing:
-            raise AuthoringError([_missing(row) for row in missing])
+            raise AuthoringError([_missing(row, recipe.method) for row in missing])
         return list(rows)
     unused = sum(row.rejected is not None for row in rows)
     if unused:
@@ -51,29 +71,40 @@ def for_method(rows: Sequence[Example], recipe: Recipe, say: Callable[[str], Non
     return [replace(row, rejected=None) for row in rows]
 
 
-def _missing(row: Example) -> Problem:
-    return Problem(Path(row.file), row.line, "", "a `rejected` answer, as method dpo compares two", "none",
+def _missing(row: Example, method: str) -> Problem:
+    wanted = "as method dpo compares two" if method == DPO else "in one row at least with method kto"
+    return Problem(Path(row.file), row.line, "", f"a `rejected` answer, {wanted}", "none",
                    "write the worse one, or train with method sft")  # fmt: skip
 
 
 def tokenize_for(rows: Sequence[Example], tokenizer: Any, recipe: Recipe) -> Data:
-    """The rows as token ids, as the recipe's method wants them.
+    """The rows as token ids, as the recipe's method wants them; a row each, until they are `unpaired`.
 
     Raises:
         Refused: as `tokenize` does, for either answer.
     """
     chosen = tokenize(rows, tokenizer, recipe.optim.max_length)
-    if recipe.method != DPO:
-        return chosen
-    worse = [replace(row, output=row.rejected or "") for row in rows]
-    rejected = tokenize(worse, tokenizer, recipe.optim.max_length)
-    return [Preference(*pair) for pair in zip(chosen, rejected, strict=True)]
+    worse = [replace(row, output=row.rejected) for row in rows if row.rejected is not None]
+    rejected = iter(tokenize(worse, tokenizer, recipe.optim.max_length))
+    pairs = zip(rows, chosen, strict=True)
+    return [tokens if row.rejected is None else Preference(tokens, next(rejected)) for row, tokens in pairs]
+
+
+def unpaired(data: Data, recipe: Recipe) -> Data:
+    """What is trained on: for kto each answer by itself, in an order that the seed draws; else the same."""
+    if recipe.method != KTO:
+        return data
+    chosen, rejected = apart(data)
+    found = [*(Judgement(each, liked=True) for each in chosen), *(Judgement(each, liked=False) for each in rejected)]
+    # TRL takes them in this order, for it pairs each prompt of a step with the answer to the one before
+    random.Random(recipe.seed).shuffle(found)  # noqa: S311
+    return found
 
 
 def apart(data: Data) -> tuple[list[Tokens], list[Tokens]]:
     """The rows with their answers, and the same with the rejected ones: none where the method compares none."""
     pairs = [row for row in data if isinstance(row, Preference)]
-    chosen = [row.chosen if isinstance(row, Preference) else row for row in data]
+    chosen = [row.chosen if isinstance(row, Preference) else row for row in data if not isinstance(row, Judgement)]
     return chosen, [pair.rejected for pair in pairs]
 
 
@@ -87,20 +118,33 @@ def check_pairs(batch: Any, data: Sequence[Preference]) -> None:
     Raises:
         Refused: as `check_batch` does, or an answer stands beside another row's rejected one.
     """
-    # TRL's batches for dpo have a mask and no labels: made here, so that one probe serves both methods
-    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
-    halves = [
-        dict(zip(("input_ids", "attention_mask", "labels"), parts, strict=True))
-        for parts in zip(
-            *(each.chunk(2) for each in (batch["input_ids"], batch["attention_mask"], labels)), strict=True
-        )
-    ]
+    parts = zip(*(each.chunk(2) for each in _labelled(batch).values()), strict=True)
+    halves = [dict(zip(BATCH, part, strict=True)) for part in parts]
     check_batch(halves[0], [pair.chosen for pair in data])
     check_batch(halves[1], [pair.rejected for pair in data])
     # each half may be right while the pairs are shuffled: dpo would then compare answers to different questions
     known = {(tuple(pair.chosen.input_ids), tuple(pair.rejected.input_ids)) for pair in data}
     if any(pair not in known for pair in zip(*map(_wholes, halves), strict=True)):
         raise Refused(f"template probe: a batch compares the answers of two rows; {VERSION}")
+
+
+def check_judgements(batch: Any, data: Sequence[Judgement]) -> None:
+    """The template probe for answers that are liked or not: each is what its row says, and counts as its row says.
+
+    Raises:
+        Refused: as `check_batch` does, or an answer counts as liked that is not, or the other way round.
+    """
+    labelled = _labelled(batch)
+    check_batch(labelled, [each.tokens for each in data])
+    known = {(tuple(each.tokens.input_ids), each.liked) for each in data}
+    if any(pair not in known for pair in zip(_wholes(labelled), map(bool, batch["label"]), strict=True)):
+        raise Refused(f"template probe: an answer counts as liked that is not, or the other way round; {VERSION}")
+
+
+def _labelled(batch: Any) -> dict[str, Any]:
+    # TRL's batches for dpo and kto have a mask and no labels: made here, so that one probe serves all methods
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+    return dict(zip(BATCH, (batch["input_ids"], batch["attention_mask"], labels), strict=True))
 
 
 def _wholes(half: Any) -> list[tuple[int, ...]]:

@@ -186,7 +186,7 @@ def _duplicates(pairs: Sequence[DuplicatePair]) -> Iterator[str]:
     for pair in pairs[:SHOWN]:
         how = "the same" if pair.alike == 1.0 else f"{pair.alike:.0%} alike"
         answer = "the same answer" if pair.agrees else "different answers"
-        first, second = (f"{row.file}:{row.line}" for row in (pair.first, pair.second))
+        first, second = (row.place for row in (pair.first, pair.second))
         yield f"    {first} and {second}: {how}, {answer}"
 
 

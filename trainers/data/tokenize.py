@@ -62,21 +62,20 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
     if long:
         row, length = long[0]
         raise Refused(
-            f"{row.file}:{row.line}: expected at most optim.max_length = {max_length} tokens, found {length} "
+            f"{row.place}: expected at most optim.max_length = {max_length} tokens, found {length} "
             f"({len(long)} such rows); raise max_length or shorten them: a cut row never learns to stop"
         )
     return found
 
 
 def _tokens(row: Example, tokenizer: Any, end: int) -> Tokens:
-    place = f"{row.file}:{row.line}"
     # By the very code that asks: a second way to build the prompt would drift from it, and the training aim elsewhere.
-    prompt = render_prompt(tokenizer, Request(place, row.messages, Decoding()))
+    prompt = render_prompt(tokenizer, Request(row.place, row.messages, Decoding()))
     before = tokenizer(prompt, add_special_tokens=False).input_ids
     # Apart from the prompt, for together a token may reach across the border: a prompt that ends in it is never sent.
     answer = tokenizer(row.output, add_special_tokens=False).input_ids
     if end in answer:
-        raise Refused(f"{place}: expected an answer alone, found {tokenizer.eos_token} in it; the trainer adds it")
+        raise Refused(f"{row.place}: expected an answer alone, found {tokenizer.eos_token} in it; the trainer adds it")
     return Tokens([*before, *answer, end], [0] * len(before) + [1] * (len(answer) + 1))
 
 

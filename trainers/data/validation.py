@@ -25,7 +25,7 @@ class Failure:
 
     def __str__(self) -> str:
         more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
-        return f"{self.row.file}:{self.row.line}: {self.findings[0]}{more}"
+        return f"{self.row.place}: {self.findings[0]}{more}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
     """
     units: Mapping[str, Unit] = {unit.name: unit for unit in task.units}
     grouped: dict[str, list[Example]] = {name: [row for row in rows if row.unit == name] for name in units}
-    gradable = [units[name] for name, own in grouped.items() if own and not _why_not(units[name])]
+    gradable = [units[name] for name, own in grouped.items() if own and not why_not_graded(units[name])]
     prepare_checks(gradable, watch)
     with watch("Grading rows with the task's own checks", sum(len(grouped[unit.name]) for unit in gradable)) as done:
         found = []
@@ -68,7 +68,7 @@ def grade(rows: Sequence[Example], task: Task, watch: Watch) -> list[UnitGrades]
     return found
 
 
-def _why_not(unit: Unit) -> str:
+def why_not_graded(unit: Unit) -> str:
     """Why the unit's rows cannot be scored at all; empty where they can."""
     if not unit.check_kind.by_expect:
         return f"the {unit.suite} check can score nothing without a case's expect"
@@ -78,7 +78,7 @@ def _why_not(unit: Unit) -> str:
 
 
 def _grade_unit(unit: Unit, rows: Sequence[Example]) -> UnitGrades:
-    if reason := _why_not(unit):
+    if reason := why_not_graded(unit):
         return UnitGrades(unit.name, len(rows), not_scored=reason, graded=False)
     check = unit.cases[0].check
     outcomes = [(row, check(row.output, None, row.input)) for row in rows]

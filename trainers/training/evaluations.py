@@ -57,7 +57,7 @@ def evaluations(state: Any) -> list[Evaluation]:
         if "eval_loss" in entry:
             loss = entry["eval_loss"]
             found[step] = Evaluation(step, loss if math.isfinite(loss) else None)
-        if "eval_kl" in entry:
+        if "eval_score" in entry:  # ours: with kto TRL has a divergence of its own under the same name
             found[step] = replace(found[step], score=entry["eval_score"], kl=entry["eval_kl"])
     return list(found.values())
 

@@ -15,6 +15,7 @@ from tunegate.harness.core.files import write_json
 from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.models.adapters import CONFIG
+from tunegate.harness.models.model_options import NO_QUANTIZATION
 from tunegate.harness.models.resolve import resolve
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.data.preference import Data
@@ -68,7 +69,8 @@ def fit(
         evaluator: asks the rows put aside, in the first process.
 
     Returns:
-        Steps, losses and speed, for the training record; with dpo, also the rewards' margin and how often it was right.
+        Steps, losses and speed, for the training record; with dpo and kto also the rewards' margin, and with dpo how
+        often it was right.
 
     Raises:
         Refused: the recipe's modules are not the model's, a batch is not what the rows say, or every evaluation was
@@ -101,7 +103,9 @@ def fit(
             if best:
                 take_best(job.work, job.work / ADAPTER)
                 say(f"the adapter of step {best.step} is kept: {why_best(best)}")
-    return _facts(trainer.state, best) | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
+    bits = recipe.opened.quantization
+    more = {"quantization": bits} if bits != NO_QUANTIZATION else {}
+    return _facts(trainer.state, best) | more | {"resumed_at": at, "tokens_per_second": round(speed.rate, 1)}
 
 
 def _best(recipe: Recipe, found: Sequence[Evaluation]) -> Evaluation:
@@ -142,9 +146,10 @@ def _losses(state: Any) -> list[float]:
 
 
 def _rewards(state: Any) -> str:
-    """How far dpo has come, in words: nothing for another method."""
+    """How far a method on preferences has come, in words: nothing for another one."""
     margins, right = _logged(state, MARGINS), _logged(state, ACCURACIES)
-    return f", margin {_mean(margins[-SMOOTHED:]):.2f}, {_mean(right[-SMOOTHED:]):.0%} right" if margins else ""
+    said = f", margin {_mean(margins[-SMOOTHED:]):.2f}" if margins else ""
+    return said + (f", {_mean(right[-SMOOTHED:]):.0%} right" if right else "")
 
 
 def _logged(state: Any, name: str) -> list[float]:

@@ -1,4 +1,8 @@
-"""The two methods by TRL: fine-tuning on answers, and direct preference optimisation (Rafailov et al. 2023)."""
+"""The methods by TRL: on answers (SFT), on preferences (DPO), and on answers that are liked or not (KTO).
+
+Direct preference optimisation is by Rafailov et al. 2023 (arXiv:2305.18290), KTO by Ethayarajh et al. 2024
+(arXiv:2402.01306).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 from trl.trainer import utils
 
-from tunegate.trainers.config.recipe import DPO, Recipe
+from tunegate.trainers.config.recipe import DPO, KTO, Recipe
 
 
 class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
@@ -41,15 +45,35 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset
 
 
-def trainer_of(recipe: Recipe) -> type[SFTTrainer] | type[DPOTrainer]:
+class JudgementTrainer(KTOTrainer):  # type: ignore[misc]
+    """TRL's trainer, given token ids, for the same reason; its reference policy is that of `PairTrainer`."""
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:  # noqa: ARG002
+        size = args.per_device_train_batch_size
+        # as TRL does: in each batch a prompt with the answer to the one before, for the divergence from the reference
+        return dataset.map(_mismatched, batched=True, batch_size=size)
+
+
+def _mismatched(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    *others, last = batch["completion_ids"]
+    return {**batch, "KL_completion_ids": [last, *others]}
+
+
+def trainer_of(recipe: Recipe) -> type[SFTTrainer] | type[DPOTrainer] | type[KTOTrainer]:
     """The trainer of the recipe's method."""
-    return PairTrainer if recipe.method == DPO else AnswerTrainer
+    return {DPO: PairTrainer, KTO: JudgementTrainer}.get(recipe.method, AnswerTrainer)
 
 
 def arguments_of(recipe: Recipe) -> Callable[..., Any]:
-    """What makes the trainer's arguments: those of the method are set, those that both share remain."""
+    """What makes the trainer's arguments: those of the method are set, those that all share remain."""
+    # Grouped by length, one kind of row comes after the other: of the demo's 35 batches (280 rows, three kinds) 16
+    # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
+    # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).
+    drawn = {"train_sampling_strategy": "random"}
     if recipe.method == DPO:
-        return functools.partial(DPOConfig, beta=recipe.dpo.beta)
+        return functools.partial(DPOConfig, beta=recipe.dpo.beta, **drawn)
+    if recipe.method == KTO:  # which were drawn before, see `unpaired`
+        return functools.partial(KTOConfig, beta=recipe.kto.beta, train_sampling_strategy="sequential")
     # Packed, several rows share a sequence, and the probe has no row to hold it against. The loss on answers is said
     # outright: left to itself, TRL takes it on prompts as well where rows have no column `prompt`.
-    return functools.partial(SFTConfig, packing=False, completion_only_loss=True)
+    return functools.partial(SFTConfig, packing=False, completion_only_loss=True, **drawn)

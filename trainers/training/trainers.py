@@ -12,10 +12,12 @@ from typing import Any, Literal
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.huggingface import PROBE, load_base
-from tunegate.harness.models.placement import CPU, CUDA, multiplies
+from tunegate.harness.models.model_options import NO_QUANTIZATION
+from tunegate.harness.models.placement import CPU, CUDA, multiplies, place
+from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
-from tunegate.trainers.config.recipe import DPO, Recipe
-from tunegate.trainers.data.preference import Data, check_pairs
+from tunegate.trainers.config.recipe import DPO, KTO, Recipe
+from tunegate.trainers.data.preference import Data, check_judgements, check_pairs
 from tunegate.trainers.data.tokenize import check_batch
 from tunegate.trainers.training.checkpoints import KEPT
 from tunegate.trainers.training.distributed import on_cpu, processes
@@ -48,7 +50,7 @@ def build_trainer(recipe: Recipe, base: Path, data: Data, work: Path, watch: Wat
     """
     with watch("Loading the model to train"), processes().together():
         trainer = _trainer(recipe, base, data, validation, work)
-    probe: Any = check_pairs if recipe.method == DPO else check_batch
+    probe: Any = {DPO: check_pairs, KTO: check_judgements}.get(recipe.method, check_batch)
     with watch("Probing the template on real batches"), processes().together():
         for batch in trainer.get_train_dataloader():  # of several processes each sees its own
             probe(batch, data)
@@ -89,13 +91,26 @@ def _policy(recipe: Recipe, base: Path, tokenizer: Any) -> tuple[Any, Any]:
     """The model to train and the adapter that the trainer shall draw for it: none, where it has one to start from."""
     from peft import LoraConfig
 
+    model = _base(recipe, base)
     if recipe.start:
-        return recipe.start.attach_to(load_base(base), tokenizer(PROBE, return_tensors="pt").input_ids), None
+        probe = tokenizer(PROBE, return_tensors="pt").input_ids.to(model.device)
+        return recipe.start.attach_to(model, probe), None
     lora = LoraConfig(
         r=recipe.lora.r, lora_alpha=recipe.lora.alpha, lora_dropout=recipe.lora.dropout,
-        target_modules=recipe.lora.target, task_type="CAUSAL_LM",
+        target_modules=recipe.lora.target, use_rslora=recipe.lora.rslora, use_dora=recipe.lora.dora,
+        task_type="CAUSAL_LM",
     )  # fmt: skip
-    return load_base(base), lora
+    return model, lora
+
+
+def _base(recipe: Recipe, folder: Path) -> Any:
+    """The base, rounded to fewer bits if it is opened so: QLoRA (Dettmers et al. 2023, arXiv:2305.14314)."""
+    if recipe.opened.quantization == NO_QUANTIZATION:
+        return load_base(folder)
+    from peft import prepare_model_for_kbit_training
+
+    model = load_base(folder, place(recipe.opened, loaded_weights(folder)))
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def _seed(seed: int) -> None:
@@ -117,10 +132,6 @@ def _arguments(recipe: Recipe, work: Path) -> Any:
         warmup_steps=optim.warmup,  # below 1 it is the share of all steps
         lr_scheduler_type=optim.schedule,
         max_length=None,  # checked beforehand: TRL's default, 1024, silently cuts the tail, end of turn included
-        # Grouped by length, one kind of row comes after the other: of the demo's 35 batches (280 rows, three kinds) 16
-        # held six or more rows of one kind, sorted by length in runs, and the loss swung between 0.1 and 2.3 up to the
-        # last step. At random it is 4 batches, for 14 % more tokens with the padding (45,000 against 39,400).
-        train_sampling_strategy="random",
         use_cpu=on_cpu(),  # said outright: without it bf16 is refused on a CPU
         bf16=precision() == "bfloat16",
         # TRL switches it on: it saves memory, which is not short here, and costs a fifth of the speed

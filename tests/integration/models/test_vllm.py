@@ -227,6 +227,15 @@ def test_a_rank_that_it_cannot_serve_is_refused_before_it_starts(opened, tmp_pat
     assert not logs(tmp_path)
 
 
+def test_dora_which_it_does_not_serve_is_refused_before_it_starts(opened, tmp_path, make_adapter):
+    folder = shutil.copytree(make_adapter("one"), tmp_path / "one")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(Refused, match="use_dora: expected a LoRA, which vLLM serves beside its base, found DoRA"):
+        list(opened(folder).answer([HELLO]))
+    assert not logs(tmp_path)
+
+
 # --- whatever ends the run
 
 

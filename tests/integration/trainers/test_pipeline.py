@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.training import Place, refuses
 from tests.support.units import write_unit
+from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.resolve import identify, template_digest
@@ -307,6 +309,9 @@ def test_no_path_of_this_machine_gets_into_the_adapter_of_a_named_model(trained,
 def test_only_our_own_progress_is_printed(trained):
     said = trained.read("said.txt").splitlines()
     lines = [re.sub(r"[0-9.]+ (s|MB)\b", r"N \1", line) for line in said[said.index(GRADING) :]]
+    update, odd = (line for line in lines if "update" in line)  # the rate is far too high
+    assert update.startswith("  the update: ")
+    assert odd.startswith("  warning: an update of odd size in 14 modules (model.layers.")
     now_and_then = [line for line in lines if " after " in line]  # none, where the machine is fast
 
     assert all(
@@ -333,6 +338,11 @@ def test_only_our_own_progress_is_printed(trained):
         "  done in N s",
         "Proving that the adapter loads and acts ...",
         "  done in N s",
+        "Asking what it recites of its rows ...",
+        "  done in N s",
+        "  recited: no row could be, for no answer is long and its own",
+        update,
+        odd,
         "one seed is no measurement: another may move the score by more than the settings do; "
         "tunegate train --trials N tries several, and says how far they spread",
         "adapter: adapter (N MB)",
@@ -345,6 +355,69 @@ def test_the_gate_takes_the_adapter_and_it_answers_otherwise(done, tiny_model):
 
     base = json.loads(next(done.path.glob("baselines/*/desk/triage.json")).read_text())["cases"]
     assert all(result.output != base[key.rpartition("/")[2]]["output"] for key, result in record.cases.items())
+
+
+@pytest.mark.parametrize(("kind", "key"), [("rslora", "use_rslora"), ("dora", "use_dora")])
+def test_another_kind_of_adapter_is_trained_judged_and_gone_on_from(place, tiny_model, kind, key):
+    place.recipe(lora={"r": 4, "alpha": 8, kind: True}, optim={"lr": 1e-2, "epochs": 1})
+
+    result = place.train()
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(place.read("adapter/adapter_config.json"))[key] is True
+    assert json.loads(place.read("adapter/training.json"))["recipe"]["lora"][kind] is True
+    (record,) = place.evaluate(tiny_model, adapters=(Path("adapter"),), against="baseline")
+    assert record.fingerprint["subject"]["adapter"] == adapter_digest(place.path / "adapter")
+    recipe = json.loads(place.read("recipe.yaml"))
+    del recipe["lora"]
+    (place.path / "recipe.yaml").write_text(json.dumps(recipe | {"start": "adapter", "output": "second"}))
+    assert (again := place.train()).exit_code == 0, again.output
+    assert json.loads(place.read("second/adapter_config.json"))[key] is True
+
+
+def test_a_base_in_4_bits_needs_an_nvidia_gpu(place):
+    result = place.train("--quantization=4bit", "--device=cpu")
+
+    assert result.exit_code == 3
+    assert "--quantization 4bit: expected an NVIDIA GPU, on which bitsandbytes computes it, found cpu" in result.output
+
+
+def with_a_teacher(place: Place) -> Place:
+    """A place whose rows are what a teacher answered to their inputs."""
+    lines = [json.loads(line) for line in place.read("rows.jsonl").splitlines()]
+    inputs = [{"unit": "triage", "input": line["input"]} for line in lines]
+    (place.path / "inputs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in inputs))
+    asked = CliRunner().invoke(app, ["distil", "desk", "inputs.jsonl", "--prompts"]).stdout.splitlines()
+    answers = [
+        {name: json.loads(call)[name] for name in ("case", "digest")} | {"output": line["output"]}
+        for call, line in zip(asked, lines, strict=True)
+    ]
+    (place.path / "outputs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in answers))
+    (place.path / "rows.jsonl").unlink()
+    made = CliRunner().invoke(
+        app, ["distil", "desk", "inputs.jsonl", "--model=replay:large=outputs.jsonl", "--output=rows.jsonl"]
+    )
+    assert made.exit_code == 0, made.output
+    return place
+
+
+def test_the_record_names_the_teacher_whose_answers_the_rows_are(place):
+    with_a_teacher(place).recipe(optim={"lr": 5e-2, "epochs": 1})
+
+    result = place.train()
+
+    assert result.exit_code == 0, result.output
+    assert "  rows.jsonl: answers of replay:large, 22 of 22 that passed the checks" in result.output
+    (rows,) = json.loads(place.read("adapter/training.json"))["rows"]
+    assert (rows["teacher"]["name"], rows["teacher"]["edited"], rows["rows"]) == ("replay:large", False, 22)
+
+
+def test_the_answers_of_a_teacher_are_held_against_the_fixtures_like_any_others(place):
+    with (place.path / "rows.jsonl").open("a") as file:
+        file.write('{"input": "MESSAGE a!", "output": "{\\"product\\": \\"boiler\\"}"}\n')
+    with_a_teacher(place).recipe(optim={"lr": 5e-2, "epochs": 1})
+
+    assert "  1 row that repeats a fixture: dropped" in place.train("--dry-run").output
 
 
 def test_training_again_replaces_the_adapter_whole(done):
@@ -407,15 +480,18 @@ def test_the_effective_values_come_first(place, options):
         f"  model  {json.loads(place.read('recipe.yaml'))['model']}  the base, as --model names it",
         "  failing_rows  refuse  what happens to rows whose answer fails the task's own checks (default)",
         "  private_data  refuse  what happens to rows that hold secrets or personal data (default)",
+        "  recitation  refuse  what a release does where it recites its rows or tells their secrets (default)",
         "  diagnosis  heed  what happens where the task's diagnosis names another remedy than fine-tuning (default)",
         "  decontaminate.refuse  drop  what happens to rows that repeat a fixture (default)",
         "  decontaminate.review  drop  what happens to rows that may be a fixture in other words (default)",
         "  start  none  an adapter to go on from, relative to the recipe; its shape is kept (default)",
-        "  method  sft  how it is trained: on answers (sft), or on preferences (dpo) (default)",
+        "  method  sft  how it is trained: on answers (sft), preferences (dpo), or likes and dislikes (kto) (default)",
         "  lora.r  4  rank: the size of the adapter",
         "  lora.alpha  8  scale: the adapter acts alpha / r times as strongly",
         "  lora.dropout  0.0  share of the adapter's inputs that a step leaves out (default)",
         "  lora.target  all-linear  the modules that the adapter sits on (default)",
+        "  lora.rslora  false  scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA) (default)",
+        "  lora.dora  false  train the size of the weights apart from their direction (DoRA) (default)",
         "  optim.lr  0.05  learning rate at its peak",
         "  optim.epochs  4  passes over the rows",
         "  optim.batch  4  rows a step, in all processes",

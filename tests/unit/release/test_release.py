@@ -327,7 +327,7 @@ ROWS = {"file": "rows.jsonl"}
 
 def test_the_model_card_of_a_preference_training_names_its_start(desk):
     first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [ROWS | {"rows": 30}, ROWS | {"rows": 5}]}
-    first["start"] = None
+    first |= {"recitation": training_record()["recitation"], "start": None}
     recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
     adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
@@ -335,6 +335,53 @@ def test_the_model_card_of_a_preference_training_names_its_start(desk):
     body = (adapter / "README.md").read_text()
     assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
     assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
+
+
+def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_base(desk):
+    recited = {"rows": 90, "asked": 64, "recited": [], "secrets": [], "tried": 0, "leaked": []}
+    adapter = desk.adapter(
+        recitation=recited, update_size={"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
+    )
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert "it recites none of 64 word for word, of 90 that are long enough." in body
+    assert (
+        "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **of an odd size**" in body
+    )
+
+
+def test_the_model_card_says_why_an_adapter_that_recites_was_released(desk):
+    recited = {
+        "rows": 90,
+        "asked": 64,
+        "recited": [{"row": "rows.jsonl:3", "words": 31}],
+        "secrets": [],
+        "tried": 0,
+        "leaked": [],
+    }
+    recipe = training_record()["recipe"]
+    adapter = desk.adapter(recitation=recited, recipe=recipe | {"recitation": {"override": "The rows are public."}})
+    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+
+    body = (adapter / "README.md").read_text()
+    assert "it **recites 1 of 64**, word for word." in body
+    assert "What it recites was to stop no release: The rows are public." in body
+
+
+def test_an_adapter_that_recites_its_rows(desk):
+    recited = {
+        "rows": 90,
+        "asked": 64,
+        "recited": [{"row": "rows.jsonl:3", "words": 31}],
+        "secrets": [],
+        "tried": 0,
+        "leaked": [],
+    }
+    adapter = desk.adapter(recitation=recited)
+    desk.refuses(
+        adapter, desk.evaluate(adapter, {T: MOST}), r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"
+    )
 
 
 def test_several_units_stand_in_one_table(desk):

@@ -54,10 +54,12 @@ def test_a_learning_rate_is_a_number_however_it_is_written(write, rate):
 def test_the_effective_recipe_names_every_value_and_no_path(write, tmp_path):
     effective = read_recipe(write(f"{SHORT}lora: {{r: 4, target: [q_proj]}}\n")).effective()
 
-    assert effective["lora"] == {"r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"]}
+    assert effective["lora"] == {
+        "r": 4, "alpha": 32, "dropout": 0.0, "target": ["q_proj"], "rslora": False, "dora": False,
+    }  # fmt: skip
     assert set(effective) == {
-        "task", "model", "failing_rows", "private_data", "diagnosis", "decontaminate", "start", "method", "lora",
-        "optim", "seed",
+        "task", "model", "failing_rows", "private_data", "recitation", "diagnosis", "decontaminate", "start",
+        "method", "lora", "optim", "seed",
     }  # fmt: skip
     assert str(tmp_path) not in str(effective)
 
@@ -73,7 +75,7 @@ def test_what_only_dpo_has_is_named_only_there(write):
     [
         ("sed: 7", "recipe.yaml:5: sed: expected one of the keys"),
         ("seed: -1", "recipe.yaml:5: seed: expected a whole number from 0, found -1"),
-        ("method: ppo", "recipe.yaml:5: method: expected one of sft, dpo, found 'ppo'"),
+        ("method: ppo", "recipe.yaml:5: method: expected one of sft, dpo, kto, found 'ppo'; did you mean 'dpo'?"),
         ("dpo: {beta: 0.2}", "recipe.yaml:5: dpo: expected method: dpo beside it, found 'sft'; delete it"),
         ("method: dpo\ndpo: {beta: 0}", "recipe.yaml:6: dpo.beta: expected a number above 0, found 0"),
         ("method: dpo\ndpo: {loss: ipo}", "recipe.yaml:6: dpo.loss: expected one of the keys beta, found 'loss'"),
@@ -81,7 +83,7 @@ def test_what_only_dpo_has_is_named_only_there(write):
         ("start: out/first\nlora: {r: 4}", "recipe.yaml:6: lora: expected no lora beside start, found both"),
         (
             "lora: {rank: 8}",
-            "recipe.yaml:5: lora.rank: expected one of the keys alpha, dropout, r, target, found 'rank'",
+            "recipe.yaml:5: lora.rank: expected one of the keys alpha, dora, dropout, r, rslora, target, found 'rank'",
         ),
         (
             "failing_rows: ignore",
@@ -117,7 +119,7 @@ def test_what_only_dpo_has_is_named_only_there(write):
         ("optim: {dev: 0.1}", "recipe.yaml:5: optim.dev: expected validation_split, found dev (its old name)"),
         (
             "lora: {dev: 0.1}",
-            "recipe.yaml:5: lora.dev: expected one of the keys alpha, dropout, r, target, found 'dev'",
+            "recipe.yaml:5: lora.dev: expected one of the keys alpha, dora, dropout, r, rslora, target, found 'dev'",
         ),
         ("task: again", "recipe.yaml:5: expected each key once, found 'task' again (first on line 2)"),
     ],
@@ -148,7 +150,10 @@ def test_an_old_key_is_refused_with_the_new_one_named(write, line, where, new):
 def test_an_old_key_elsewhere_is_just_an_unknown_one(write):
     (mistake,) = mistakes(write(f"{SHORT}lora: {{dev: 0.1}}\n"))
 
-    assert mistake == "recipe.yaml:5: lora.dev: expected one of the keys alpha, dropout, r, target, found 'dev'"
+    assert (
+        mistake
+        == "recipe.yaml:5: lora.dev: expected one of the keys alpha, dora, dropout, r, rslora, target, found 'dev'"
+    )
 
 
 def test_all_mistakes_are_told_at_once(write):

@@ -1,0 +1,80 @@
+"""Which rows could be recited, and how far a continuation goes along with one."""
+
+from __future__ import annotations
+
+import json
+
+from tunegate.trainers.data.examples import Example
+from tunegate.trainers.data.private_data import PrivateData
+from tunegate.trainers.training.recitation import Recital, Recitation, recitable, recited_words
+
+OWN = (
+    "The night porter at Quillon Wharf keeps a brass bell beside the third bollard; ring it twice, then walk along the "
+    "tarred planks until you see a lantern painted ochre, and ask for Marguerite."
+)
+COMMON = (
+    "Thank you for your message, we are sorry for the trouble, and somebody will call you back within two days so that "
+)
+
+
+def row(output, asked="How do I get in?", line=1):
+    return Example((("user", asked),), asked, output, "rows.jsonl", line)
+
+
+def test_a_long_answer_of_its_own_could_be_recited():
+    assert recitable([row(OWN)]) == [row(OWN)]
+
+
+def test_what_is_short_or_common_or_taken_from_the_question_could_not():
+    short = row("Ring the brass bell beside the third bollard twice, then walk along the tarred planks.")
+    common = [
+        row(COMMON + f"it is mended by {day} at the latest, as we hope.", line=at)
+        for at, day in enumerate(("Monday", "Friday"))
+    ]
+    taken = row(OWN, asked=f"Say this in the style of the house: {OWN.lower()}")
+    lists = [row(json.dumps({"teams": ["repairs", "sales"] * 12, "urgent": at % 2 == 0}), line=at) for at in range(4)]
+
+    assert recitable([short, *common, taken, *lists]) == []
+
+
+def test_the_same_answer_in_several_rows_could_all_the_more():
+    assert recitable([row(OWN), row(OWN, "And at night?", 2)]) == [row(OWN, "And at night?", 2)]
+
+
+def test_words_count_until_the_first_that_differs():
+    rest = OWN.split()[8:]
+
+    assert recited_words(row(OWN), " " + " ".join(rest)) == len(rest)
+    assert recited_words(row(OWN), " " + " ".join([*rest[:5], "gong", *rest[6:]])) == 5
+    assert recited_words(row(OWN), "s " + " ".join(rest)) == 0  # it went on with the word that was given
+    assert recited_words(row(OWN), "") == 0
+
+
+SECRET = PrivateData(row("The key is 123.", line=7), "password", "hunter2")
+
+
+def test_what_was_found_is_told_without_a_secret():
+    found = Recitation(40, 30, [Recital(row(OWN, line=3), 24)], [SECRET], 1, [SECRET])
+
+    assert found.found
+    assert list(found.render()) == [
+        "  recited: 1 of 30 rows asked, word for word: rows.jsonl:3 (24 words)",
+        "  secrets of rows that it tells: 1 of 1 asked for: rows.jsonl:7 (password)",
+    ]
+    recorded = found.as_dict("salt")
+    assert recorded["recited"] == [{"row": "rows.jsonl:3", "words": 24}]
+    assert recorded["leaked"] == [{"row": "rows.jsonl:7", "kind": "password"}]
+    assert "hunter2" not in str(recorded)
+
+
+def test_nothing_found_is_told_with_what_was_asked():
+    nothing = Recitation(40, 30, [], [SECRET], 1, [])
+
+    assert not nothing.found
+    assert list(nothing.render()) == [
+        "  recited: none of 30 rows asked, of 40 that could be",
+        "  secrets of rows that it tells: none of 1 asked for, of 1",
+    ]
+    assert list(Recitation(0, 0, [], [], 0, []).render()) == [
+        "  recited: no row could be, for no answer is long and its own"
+    ]

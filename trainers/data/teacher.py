@@ -1,0 +1,61 @@
+"""Whose answers rows are: what a distillation writes beside its rows, and what a training reads there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import file_digest, is_as_stamped
+from tunegate.harness.core.reading import read_object
+
+#: Of the file beside rows; what is read of it.
+SCHEMA = {
+    "type": "object",
+    "required": ["schema_version", "teacher", "rows", "asked", "kept", "digest"],
+    "properties": {
+        "schema_version": {"const": 1},
+        "teacher": {
+            "type": "object",
+            "required": ["name", "digest"],
+            "properties": {"name": {"type": "string"}, "digest": {"type": "string"}},
+        },
+        "rows": {"type": "string"},
+        "asked": {"type": "integer", "minimum": 1},
+        "kept": {"type": "integer", "minimum": 1},
+    },
+}
+
+
+def teacher_path(rows: Path) -> Path:
+    """Where it stands whose answers the rows of a file are."""
+    return rows.with_suffix(".teacher.json")
+
+
+def read_teacher(rows: Path) -> dict[str, Any]:
+    """For the training record: the teacher of a file of rows, and whether the rows are as it left them; else empty.
+
+    Raises:
+        Refused: what says so is damaged, or was edited.
+    """
+    path = teacher_path(rows)
+    if not path.exists():
+        return {}
+    found = read_object(path, "the teacher of rows", SCHEMA)
+    if not is_as_stamped(found):
+        raise Refused(
+            f"{show_path(path)}: expected it as tunegate distil wrote it, found it edited; distil the rows again"
+        )
+    counts = {"asked": found["asked"], "kept": found["kept"]}
+    return {"teacher": {**found["teacher"], **counts, "edited": found["rows"] != file_digest(rows)}}
+
+
+def render_teacher(row_file: Mapping[str, Any]) -> str:
+    """A line on the teacher of a file of rows, of the training record."""
+    teacher = row_file["teacher"]
+    edited = "; edited since" if teacher["edited"] else ""
+    return (
+        f"  {row_file['file']}: answers of {teacher['name']}, {teacher['kept']} of {teacher['asked']} that passed "
+        f"the checks{edited}"
+    )

@@ -1,0 +1,233 @@
+"""A small model for a large one's job: a teacher answers a task's inputs, its checks grade them, the rest are rows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.options import REPLAY, split_replay
+from tunegate.harness.fixtures.conversation import ASSISTANT
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.cache import Cached, Store, store_path
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions, is_server
+from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.models.server import Server
+from tunegate.trainers.data.asked_rows import asked_rows
+from tunegate.trainers.data.examples import Example, read_unanswered
+from tunegate.trainers.data.teacher import read_teacher, teacher_path
+from tunegate.trainers.data.validation import all_failures, grade, why_not_graded
+
+NO_ANSWER, CUT, FAILS = "no answer", "cut at max_new_tokens", "fails the task's own checks"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a teacher is asked: each line of the files as it stands, as a row without an answer, and as a request."""
+
+    task: Task
+    files: Sequence[Path]
+    lines: Sequence[Mapping[str, Any]]
+    rows: Sequence[Example]
+    requests: Sequence[Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An answer that becomes no row, and why."""
+
+    row: Example
+    why: str
+    findings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A line of the file of them."""
+        return {
+            "input": self.row.place, "unit": self.row.unit, "output": self.row.output, "why": self.why,
+            "findings": list(self.findings),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """The rows that a teacher's answers became, as lines of JSON, what was dropped, and what no check could see."""
+
+    inputs: Asking
+    teacher: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+    dropped: Sequence[Dropped]
+    not_scored: Mapping[str, str]
+
+    def render(self) -> Iterator[str]:
+        """In words, a line each."""
+        yield f"{len(self.lines)} of {len(self.inputs.rows)} answers of {self.teacher['name']} become rows"
+        for why, count in Counter(each.why for each in self.dropped).items():
+            yield f"  dropped: {count}, {why}"
+        for unit, what in self.not_scored.items():
+            yield f"  {unit}: not scored: {what}"
+
+
+def prepare_inputs(task: Task, files: Sequence[Path]) -> Asking:
+    """The inputs of some files, each asked as the suites would ask it.
+
+    Raises:
+        AuthoringError: what is wrong with their lines.
+        Refused: a unit whose check cannot grade an answer by itself.
+    """
+    found = read_unanswered(files, task)
+    rows = [row for _, row in found]
+    asked = {row.unit for row in rows}
+    wrong = [f"{unit.name}: {why}" for unit in task.units if unit.name in asked and (why := why_not_graded(unit))]
+    if wrong:
+        raise Refused(
+            "expected inputs of units whose check can grade an answer by itself, found others, whose teacher nobody "
+            f"would correct: {'; '.join(wrong)}"
+        )
+    requests = [asked.request for asked in asked_rows(rows, task)]
+    return Asking(task, files, [line for line, _ in found], rows, requests)
+
+
+def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions) -> Model:
+    """Whoever `--model` names, ready to answer the inputs.
+
+    Raises:
+        AuthoringError: recorded outputs that answer something else, or do not say what they answer.
+        Refused, CouldNotRun: there is no such model, or it cannot be asked.
+    """
+    if name.startswith(REPLAY):
+        called, path = split_replay(name)
+        asked = dict.fromkeys((request.key for request in inputs.requests), 0)
+        replayed = read_replay(path, asked, called, asked="an input, FILE:LINE")
+        _check_digests(replayed, inputs)
+        return replayed
+    if is_server(name):
+        return Server(name, watch, options)
+    return open_model(name, watch, options=options)
+
+
+def _check_digests(replayed: Replay, inputs: Asking) -> None:
+    wanted = {request.key: request.digest for request in inputs.requests}
+    problems = [
+        Problem(
+            replayed.path, source.line, "digest", f"the digest of what {key} asks now", source.digest[:8] or "none",
+            "tunegate distil TASK INPUTS.jsonl --prompts writes the requests; answer those, digest and all",
+        )
+        for (key, _), source in replayed.sources.items() if source.digest != wanted[key]
+    ]  # fmt: skip
+    if problems:
+        raise AuthoringError(problems)
+
+
+def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = False) -> Distilled:
+    """Ask the teacher, and grade what it answers; what it answered once is not asked again.
+
+    Raises:
+        Refused: no answer that passes.
+        CouldNotRun: the teacher cannot be asked.
+    """
+    answers = _ask(inputs, teacher, watch, fresh)
+    answered = [_with(row, answers.get(row.place)) for row in inputs.rows]
+    dropped = [found for row in answered if (found := _unusable(row, answers.get(row.place)))]
+    gone = {each.row.place for each in dropped}
+    grades = grade([row for row in answered if row.place not in gone], inputs.task, watch)
+    dropped += [
+        Dropped(each.row, FAILS, tuple(str(finding) for finding in each.findings)) for each in all_failures(grades)
+    ]
+    gone = {each.row.place for each in dropped}
+    kept = [(line, row) for line, row in zip(inputs.lines, answered, strict=True) if row.place not in gone]
+    if not kept:
+        first = f"; the first: {dropped[0].why} ({dropped[0].row.place})"
+        raise Refused(f"expected an answer that passes the task's checks, found none of {len(answered)}{first}")
+    not_scored = {unit.name: unit.not_scored for unit in grades if unit.not_scored}
+    return Distilled(inputs, _who(teacher), [_line(line, row.output) for line, row in kept], dropped, not_scored)
+
+
+def _ask(inputs: Asking, teacher: Model, watch: Watch, fresh: bool) -> dict[str, Completion]:
+    with closing(Store(store_path(), CACHE_MEGABYTES)) as store:
+        model = teacher if isinstance(teacher, Replay) else Cached(teacher, store, fresh=fresh)
+        with watch(f"Asking {_name(teacher.fingerprint)}", len(inputs.requests)) as done:
+            found = {}
+            for answer in model.answer(inputs.requests):
+                found[answer.key] = answer
+                done(1)
+    return found
+
+
+def _with(row: Example, answer: Completion | None) -> Example:
+    # around an answer white space means nothing to a check, and a model would learn it; nor is half a character a text
+    text = (answer.output or "").strip() if answer else ""
+    return replace(row, output=text.encode("utf-8", "replace").decode())
+
+
+def _unusable(row: Example, answer: Completion | None) -> Dropped | None:
+    if not row.output:
+        return Dropped(row, NO_ANSWER)
+    return Dropped(row, CUT) if answer and answer.finish == "length" else None
+
+
+def _line(line: Mapping[str, Any], output: str) -> dict[str, Any]:
+    if "messages" in line:
+        return {**line, "messages": [*line["messages"], {"role": ASSISTANT, "content": output}]}
+    return {**line, "output": output}
+
+
+def _who(teacher: Model) -> dict[str, Any]:
+    who, outputs = teacher.fingerprint, teacher.path if isinstance(teacher, Replay) else None
+    given = {"outputs": file_digest(outputs)} if outputs else {}
+    subject = {**who.subject, **given}
+    return {"name": _name(who), "digest": digest(subject), "subject": subject, "engine": dict(who.engine)}
+
+
+def _name(who: Fingerprint) -> str:
+    return str(who.names.get("model") or who.subject["model"])
+
+
+def write_distilled(path: Path, found: Distilled) -> tuple[Path, Path]:
+    """Write the rows, last, and beside them what was dropped and who the teacher is; returns where these two stand.
+
+    Raises:
+        Refused: there are rows already that no distillation left so.
+    """
+    check_rows(path)
+    path.unlink(missing_ok=True)  # a kill leaves no rows of one teacher beside the name of another
+    text = _json_lines(found.lines)
+    dropped, teacher = path.with_suffix(".dropped.jsonl"), teacher_path(path)
+    write_atomically(dropped, _json_lines([each.as_dict() for each in found.dropped]))
+    write_json(teacher, stamped({
+        "schema_version": 1,
+        "teacher": dict(found.teacher),
+        "task": found.inputs.task.name,
+        "inputs": [{"file": show_path(file), "sha256": file_digest(file)} for file in found.inputs.files],
+        "asked": len(found.inputs.rows),
+        "kept": len(found.lines),
+        "dropped": dict(Counter(each.why for each in found.dropped)),
+        "rows": text_digest(text),
+    }))  # fmt: skip
+    write_atomically(path, text)
+    return dropped, teacher
+
+
+def check_rows(path: Path) -> None:
+    """Refuse to replace rows that somebody wrote, or edited.
+
+    Raises:
+        Refused: there are some.
+    """
+    if path.exists() and read_teacher(path).get("teacher", {}).get("edited", True):
+        raise Refused(
+            f"{show_path(path)}: expected no file there, or rows as tunegate distil left them, found others; name "
+            "another --output"
+        )
+
+
+def _json_lines(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

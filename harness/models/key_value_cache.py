@@ -37,11 +37,11 @@ def _layer() -> type[Any]:
 
         def _append(self, name: str, states: Any) -> Any:
             kept = self._kept[name]
-            length = kept.shape[-2] + states.shape[-2]
-            if name not in self._rooms or self._rooms[name].shape[-2] < length:
-                self._rooms[name] = kept.new_empty(*kept.shape[:-2], length + ROOM, kept.shape[-1])
-                self._rooms[name][..., : kept.shape[-2], :] = kept
-            self._rooms[name][..., kept.shape[-2] : length, :] = states
+            length = kept.size(-2) + states.size(-2)
+            if name not in self._rooms or self._rooms[name].size(-2) < length:
+                self._rooms[name] = kept.new_empty(*kept.size()[:-2], length + ROOM, kept.size(-1))
+                self._rooms[name][..., : kept.size(-2), :] = kept
+            self._rooms[name][..., kept.size(-2) : length, :] = states
             self._kept[name] = self._rooms[name][..., :length, :]
             return self._kept[name]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunegate.harness.core.formatting import listed
 
-# Of nine adapters on the embedded model, of one pass or two and rates up to 2e-3, the median module is moved by 0.2 to
+# Of six adapters on the embedded model, the median module is moved by 0.2 to
 # 4 % of its norm, and the furthest, always the first layer's `v_proj`, 3.8 to 4.4 times as far, by 18 % at most.
 LARGE = 0.5  # of the weights' own norm
 APART = 10.0  # times the median of all modules

@@ -134,7 +134,7 @@ def test_tokens_are_told_only_where_all_are_known(tmp_path, units):
 def test_the_record_says_who_was_asked_what(tmp_path, units):
     write_desk(tmp_path, 1)
     (unit,) = units()
-    made = evaluate([unit], answers(), quiet(), partial=True, sealed=True)
+    made = evaluate([replace(unit, sealed=True)], answers(), quiet(), partial=True)
     assert made.fingerprint["subject"]["model"] == "x"
     assert made.questions == {T: unit.questions}
     assert (made.partial, made.sealed) == (True, True)

@@ -76,11 +76,11 @@ def write_asked(home: Path, cases: int) -> None:
 
 def run(what: str, project: Path, cases: int, workers: int) -> Run:
     """Run one process, and read what it tells."""
-    told = project / "told.json"
+    measured = project / "measured.json"
     used = run_process(
-        [CHILD, told, "model" if what == MODEL else "replay", str(workers)], project, project / "log.txt"
+        [CHILD, measured, "model" if what == MODEL else "replay", str(workers)], project, project / "log.txt"
     )
-    said = json.loads(told.read_text("utf-8"))
+    said = json.loads(measured.read_text("utf-8"))
     return Run(what, workers, cases, said["starting"], said["answering"], used.wall, said["record"])
 
 

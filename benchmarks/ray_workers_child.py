@@ -1,6 +1,6 @@
 """A process of `ray_workers.py`: asks all cases of the project that it is started in, by itself or of workers on Ray.
 
-python benchmarks/ray_workers_child.py TOLD.json model|replay WORKERS     # 0 workers: no Ray
+python benchmarks/ray_workers_child.py MEASURED.json model|replay WORKERS     # 0 workers: no Ray
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Pooled:
         return self.pool.answer(None, requests, self.fingerprint)
 
 
-def main(told: str, what: str, workers: str) -> None:
+def main(measured: str, what: str, workers: str) -> None:
     """Ask, score, and write how long it took and what came of it."""
     units = [unit for task in load_tasks(Path("fixtures")) for unit in task.units]
     count, start = int(workers), time.perf_counter()
@@ -65,7 +65,7 @@ def main(told: str, what: str, workers: str) -> None:
     record = evaluate(units, model, quiet())
     answered = time.perf_counter()
     digest = replace(record, created="", fingerprint={**record.fingerprint, "names": {}}).digest
-    write_json(Path(told), {"starting": ready - start, "answering": answered - ready, "record": digest})
+    write_json(Path(measured), {"starting": ready - start, "answering": answered - ready, "record": digest})
     pool = getattr(model, "pool", None) or getattr(getattr(model, "base", None), "pool", None)
     if pool:
         pool.stop()

@@ -81,7 +81,7 @@ def counted(leaves: Sequence[Leaf]) -> dict[str, FieldCount]:
     """What each field came to, by name."""
     found: dict[str, FieldCount] = {}
     for leaf in leaves:
-        taken = (leaf.taken,) if leaf.taken else ()
+        taken: tuple[tuple[str, str], ...] = (leaf.taken,) if leaf.taken else ()
         counts = (int(leaf.right), int(leaf.expected), int(leaf.answered))
         if known := found.get(leaf.name):
             counts = (known.right + leaf.right, known.expected + leaf.expected, known.answered + leaf.answered)

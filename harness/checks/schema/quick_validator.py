@@ -46,10 +46,10 @@ def _function(schema: Any, levels: int) -> Accepts:
     # an embedded schema of another draft is a mapping of a class of its own
     if type(schema) is not dict or not levels:
         raise _NotPlain
-    told = schema.keys() - _SILENT
-    if not told <= _KEYWORDS.keys():
+    stands = schema.keys() - _SILENT
+    if not stands <= _KEYWORDS.keys():
         raise _NotPlain
-    return _all([_KEYWORDS[name](schema[name], schema, levels - 1) for name in schema if name in told])
+    return _all([_KEYWORDS[name](schema[name], schema, levels - 1) for name in schema if name in stands])
 
 
 def _all(rules: Sequence[Accepts]) -> Accepts:
@@ -142,7 +142,7 @@ def _all_of(parts: Sequence[Any], _schema: Any, levels: int) -> Accepts:
     return _all([_function(inner, levels) for inner in parts])
 
 
-def _length(kind: type, fits: Callable[[int, Any], bool]) -> Callable[[Any, Any, int], Accepts]:
+def _length(kind: type[str] | type[list[Any]], fits: Callable[[int, Any], bool]) -> Callable[[Any, Any, int], Accepts]:
     def keyword(bound: Any, _schema: Any, _levels: int) -> Accepts:
         return lambda value: not isinstance(value, kind) or fits(len(value), bound)
 

@@ -238,7 +238,7 @@ def pytest_runtest_makereport(
     handle = handle_of(item) if call.when == "call" else None
     # only what `check` said: a suite's own assertions, and crashes, are always news
     said = call.excinfo if handle and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception) else None
-    if said and not getattr(said.value, "pytrace", True):
+    if said and not getattr(said.value, "pytrace", True) and not item.config.option.fulltrace:
         said.traceback = said.traceback[-2:]  # it is not shown, and takes pytest longer than all the rest to filter
     report = yield
     if handle and item.config.stash[STATE].session.records:

@@ -1,6 +1,7 @@
-"""A process of `many_adapters.py`: trains adapters one after the other, or runs pytest and counts what is loaded.
+"""A process of `many_adapters.py`: trains or makes adapters, or runs pytest and counts what is loaded.
 
 python benchmarks/many_adapters_child.py train RECIPE.yaml ...
+python benchmarks/many_adapters_child.py make MODEL FOLDER ...            # adapters with random weights
 python benchmarks/many_adapters_child.py score LOADED.json suites/ ...    # arguments of pytest
 """
 
@@ -29,6 +30,21 @@ def train(*recipes: str) -> None:
         )
 
 
+def make(base: str, *folders: str) -> None:
+    """Adapters that act, without having been trained: a seed of its own for each."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model, targets = AutoModelForCausalLM.from_pretrained(base), ["q_proj", "v_proj"]
+    for seed, folder in enumerate(folders):
+        torch.manual_seed(seed)
+        config = LoraConfig(r=4, lora_alpha=8, target_modules=targets, init_lora_weights=False, task_type="CAUSAL_LM")
+        adapted = get_peft_model(model, config)
+        adapted.save_pretrained(folder)
+        model = adapted.unload()
+
+
 def score(loaded: str, *arguments: str) -> int:
     """Run pytest; then `loaded` holds the folder of every model that transformers loaded, as often as it did."""
     from transformers import PreTrainedModel
@@ -48,4 +64,4 @@ def score(loaded: str, *arguments: str) -> int:
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parent.parent)  # as with python -m from the checkout
-    sys.exit({"train": train, "score": score}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit({"train": train, "make": make, "score": score}[sys.argv[1]](*sys.argv[2:]))

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import PLUGIN, RESULTS, carry_out, run_process
 from benchmarks.scale_child import HEAVY
+from benchmarks.scale_plot import Points, draw
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import Watch
 
@@ -32,11 +33,12 @@ MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that th
 LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
 SUITES = (*PYTEST, "-p", PLUGIN, "suites/")
-PLAIN, LINT, ALL, GATE = "bare pytest", "tunegate lint", "end to end", "the gate alone"
+PLAIN, LINT, ALL, REPORT, GATE = "bare pytest", "tunegate lint", "end to end", "tunegate report", "the gate alone"
 COMMANDS = {
     PLAIN: (*PYTEST, "test_bare.py"),
     LINT: ("tunegate", "lint", "fixtures"),
     ALL: (*SUITES, "--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json"),
+    REPORT: ("tunegate", "report", "after.json"),
     GATE: ("gate", "."),
 }
 FIRST = (*SUITES, "--tb=no", "--tg-model=replay:before.jsonl", "--tg-out=before.json")  # the record to compare with
@@ -133,8 +135,9 @@ def findings(runs: Sequence[Run]) -> Iterator[str]:
         f"{_memory(at, PLAIN, few, many):.1f} KB)."
     )
     yield (
-        f"The gate compares {many:,} paired cases in {stages['compare']['cpu']:.2f} s; each of the two records is read "
-        f"in {stages['one record']['cpu']:.2f} s."
+        f"Of {many:,} cases the gate reads a record in {stages['read the record']['cpu']:.1f} s, scores it again in "
+        f"{stages['score the record']['cpu']:.1f} s, compares it in {stages['compare']['cpu']:.1f} s and writes the "
+        f"new one in {stages['write']['cpu']:.1f} s; tunegate report shows that in {at[REPORT, many].cpu:.1f} s."
     )
     heavy = sorted({name for each in runs for name in each.heavy})
     yield f"Of {', '.join(HEAVY)} {'these were loaded: ' + ', '.join(heavy) if heavy else 'none was loaded'}."
@@ -161,7 +164,8 @@ def report(runs: Sequence[Run], made: str) -> str:
         "Processes of their own; `s` is wall clock, `CPU s` user and system time, the ratio is of CPU time.", "",
         *_table(["cases", "command", "s", "CPU s", "CPU ms a case", "times bare pytest", "peak MB"], commands), "",
         "## The gate alone", "",
-        "The stages of one process; each says by how much it raised the peak.", "",
+        "What a run does between pytest's collection and its tests, and the report: the stages of one process; each "
+        "says by how much it raised the peak.", "", "![Seconds by cases](scale.svg)", "",
         *_table(["cases", "stage", "CPU s", "CPU µs a case", "peak grew by, MB"], stages), "",
         "## How", "",
         f"{made} Up to {REPEATED:,} cases the run of {TIMES} with the median CPU time, in turn with the others; above, "
@@ -174,15 +178,28 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
 
 
+def curves(runs: Sequence[Run]) -> tuple[dict[str, Points], dict[str, Points]]:
+    """Seconds of processor time by the number of cases: of the commands, and of the gate's stages."""
+    commands = {what: [(each.n, each.cpu) for each in runs if each.what == what] for what in COMMANDS}
+    staged = [each for each in runs if each.stages]
+    return commands, {stage: [(each.n, each.stages[stage]["cpu"]) for each in staged] for stage in staged[0].stages}
+
+
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="400 and 4,000 cases, a minute.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where scale.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Measure the harness as the fixtures grow, write scale.md, and fail if a promise is broken."""
     sizes, command = (QUICK, " --quick") if quick else (SIZES, "")
+
+    def report_and_draw(runs: Sequence[Run], made: str) -> str:
+        out.mkdir(parents=True, exist_ok=True)
+        draw(*curves(runs), out / "scale.svg")
+        return report(runs, made)
+
     carry_out(
         out / "scale.md", f"python benchmarks/scale.py{command}", LIBRARIES,
-        lambda watch: measure(sizes, watch), report, broken,
+        lambda watch: measure(sizes, watch), report_and_draw, broken,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,31 @@ def main(report: str, what: str, *arguments: str) -> None:
 
 
 def gate(project: Path, stages: dict[str, dict[str, float]]) -> None:
-    """Read the fixtures and both records, then compare them."""
+    """All that a run does between pytest's collection and its tests, and the report of its record."""
+    from rich.console import Console
+
+    from tunegate.harness.core.progress import quiet
     from tunegate.harness.evaluation.record import read_record
+    from tunegate.harness.evaluation.rescoring import score_again
+    from tunegate.harness.evaluation.scoring import evaluate
     from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.gate import rule as gate
+    from tunegate.harness.models.replay import read_replay
+    from tunegate.harness.reporting.record import print_record
 
     tasks = timed(stages, "fixtures", lambda: load_tasks(project / "fixtures"))
-    before = timed(stages, "one record", lambda: read_record(project / "before.json"))
-    after = timed(stages, "the other", lambda: read_record(project / "after.json"))
-    timed(stages, "compare", lambda: gate.compare(tasks, after, {"record": before}, ()))
+    units = [unit for task in tasks for unit in task.units]
+    known = {case.key: 0 for unit in units for case in unit.cases}
+    stored = timed(stages, "read the record", lambda: read_record(project / "before.json"))
+    answers = timed(stages, "read the outputs", lambda: read_replay(project / "after.jsonl", known, "", "as-is"))
+    before = timed(stages, "score the record", lambda: score_again(units, stored, "the record", quiet()).record)
+    after = timed(stages, "score the outputs", lambda: evaluate(units, answers, quiet(), known=[before]))
+    judged = timed(stages, "compare", lambda: gate.compare(tasks, after, {"record": before}, ()))
+    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
+    whole = replace(judged, policies=policies)
+    written = timed(stages, "write", lambda: whole.write(project / "alone.json"))
+    with (project / "alone.txt").open("w") as file:
+        timed(stages, "report", lambda: print_record(Console(file=file), written))
 
 
 def timed(stages: dict[str, dict[str, float]], name: str, run: Callable[[], Any]) -> Any:

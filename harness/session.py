@@ -39,7 +39,7 @@ from tunegate.harness.evaluation.runs import RUNS, keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.shard_record import ShardRecord
 from tunegate.harness.evaluation.shards import divide
-from tunegate.harness.evaluation.sidecar import sidecar_text, write_with_sidecar
+from tunegate.harness.evaluation.sidecar import copy_with_sidecar, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -315,13 +315,13 @@ class Session:
             fresh = self.options.fresh or (is_server(self.options.model) and gated)
             with closing(Store(store_path(), self.options.cache_size)) as store:
                 cached = Cached(candidate.model, store, candidate.known, fresh)
-                record = self._ask(cached, watch)
+                record = self._ask(cached, candidate, watch)
             if is_server(self.options.model) and cached.reused:
                 self.notes.append(
                     f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
                 )
         else:
-            record = self._ask(candidate.model, watch)
+            record = self._ask(candidate.model, candidate, watch)
         policies = {key: policy for task in self.tasks for key, policy in task.policies.items()}
         noise = self._noise(candidate.model, record, watch) if self.options.record else {}
         record = replace(
@@ -365,8 +365,11 @@ class Session:
         """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
         return self.options.replays or self.options.against != BASELINE
 
-    def _ask(self, model: Model, watch: Watch) -> Record:
-        return evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), self.options.sealed)
+    def _ask(self, model: Model, candidate: Candidate, watch: Watch) -> Record:
+        # all references were scored in this run, whatever their files say
+        known = [each.record for each in candidate.references.values()]
+        found = evaluate(self._asked, model, watch, self.options.repeats, bool(self.partial), known)
+        return replace(found, sealed=self.options.sealed)
 
     def _time(self, candidate: Candidate, watch: Watch) -> Mapping[str, Any]:
         # of its own: no call waits for a change
@@ -387,7 +390,7 @@ class Session:
             return self._keep_shard(adapter, record)
         kept = keep_run(record, sidecar, self.options.root / RUNS)
         out = self.options.out_of(adapter)
-        return write_with_sidecar(record, sidecar, out) if out else kept
+        return copy_with_sidecar(kept, out) if out else kept
 
     def _keep_shard(self, adapter: Path | None, record: Record) -> Record:
         """Write what this shard came to, which is no record before all are merged."""

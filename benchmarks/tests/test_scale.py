@@ -13,11 +13,14 @@ from typer import Exit
 
 from benchmarks import lint, scale
 from benchmarks.frame import Failed, carry_out, run_process
-from benchmarks.scale import ALL, COMMANDS, GATE, LINT, PLAIN, Run, broken, findings, growths, report
+from benchmarks.scale import ALL, COMMANDS, GATE, LINT, PLAIN, REPORT, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import quiet
 
-STAGES = ("fixtures", "one record", "the other", "compare")
+STAGES = (
+    "fixtures", "read the record", "read the outputs", "score the record", "score the outputs", "compare", "write",
+    "report",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +38,13 @@ def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
 
 
 def test_every_command_is_run_and_the_gate_in_its_stages(measured):
-    assert [each.what for each in measured] == [PLAIN, LINT, ALL, GATE]
+    assert [each.what for each in measured] == [PLAIN, LINT, ALL, REPORT, GATE]
     assert all(each.cpu > 0 and each.peak > 10 for each in measured)
     assert tuple(measured[-1].stages) == STAGES
 
 
 def test_nothing_heavy_is_loaded_by_any_of_them(measured):
-    assert [each.heavy for each in measured] == [[], [], [], []]
+    assert [each.heavy for each in measured] == [[], [], [], [], []]
 
 
 def test_a_heavy_library_is_noticed(tmp_path):

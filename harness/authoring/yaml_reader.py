@@ -34,6 +34,7 @@ class _Builder:
         self._built: dict[int, tuple[Any, int]] = {}  # of a list or mapping by its node: the data, and its values
         self._open: set[int] = set()
         self._brackets = 0
+        self._has_cuts = bool(_CUT.search(text))
         self._nodes = 0
         self._values = 0  # with aliases written out
         self._aliases_reported = False
@@ -111,7 +112,7 @@ class _Builder:
         tag, value = node.tag, node.value
         if node.style == '"' and HALVES.search(value):
             self._say(node, where, "text", "half a surrogate pair", "delete the \\u escape, or write both halves")
-        if not node.style:
+        if not node.style and (self._brackets or self._has_cuts):
             self._check_plain(node, where)
         if tag == TEXT:
             return value
@@ -297,6 +298,15 @@ class _FastLoader(getattr(yaml, "CSafeLoader", _Loader)):  # type: ignore[misc] 
     """The same values, read by libyaml."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
+        """The tag of a scalar without one, as PyYAML finds it, in a third of the time: no other rules stand here."""
+        if kind is not yaml.ScalarNode:
+            return super().resolve(kind, value, implicit)
+        for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()) if implicit[0] else ():
+            if pattern.match(value):
+                return tag
+        return TEXT
 
 
 def read_yaml(path: Path) -> Document:

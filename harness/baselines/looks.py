@@ -81,5 +81,5 @@ def tell_run(options: Options, record: Record, units: Sequence[Unit]) -> None:
     """
     if not record.answered_by.subject.get("adapter"):
         return
-    for event in case_events("run", record.answered_by, units, record.as_dict()["digest"]):
+    for event in case_events("run", record.answered_by, units, record.digest):
         append(options.baselines, event)

@@ -16,7 +16,7 @@ from tunegate.harness.baselines.ledger import Event, Ledger, event_path, next_ev
 from tunegate.harness.baselines.releases import replaced_outputs
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import locked, stamped
+from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.fixtures.model import Unit
@@ -150,7 +150,6 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.
-    lines = [f"  {json.dumps(case)}: {json.dumps(results[case], sort_keys=True)}" for case in sorted(results)]
-    head["digest"] = sha = stamped({**head, "cases": results})["digest"]
-    opening = json.dumps(head, indent=1, sort_keys=True).removesuffix("\n}")
-    return _File(opening + ',\n "cases": {\n' + ",\n".join(lines) + "\n }\n}\n", str(sha))
+    head["digest"] = sha = digest_in_parts({**head, "cases": results})
+    opening = json.dumps(head, indent=1, sort_keys=True)
+    return _File("".join(json_by_line(opening, "cases", sorted(results.items()))), sha)

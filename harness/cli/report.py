@@ -133,6 +133,7 @@ def _write_page(path: Path, named: Sequence[Path], inputs: Inputs, found: Report
 
 def _print_inputs(inputs: Inputs) -> None:
     from tunegate.harness.reporting.decision import change_lines
+    from tunegate.harness.reporting.leaderboard import MANY, print_leaderboard
     from tunegate.harness.reporting.record import print_record, print_side_by_side
 
     if inputs.decisions:
@@ -142,7 +143,9 @@ def _print_inputs(inputs: Inputs) -> None:
         for line in (*change_lines(rules.altered, rules.added, rules.permitted), rules.refused, *rules.by_rules):
             if line:
                 console.print(line)
-    if len(inputs.records) > 1:
+    if len(inputs.records) > MANY:
+        print_leaderboard(console, inputs.records)
+    elif len(inputs.records) > 1:
         print_side_by_side(console, inputs.records)
     for record in inputs.records if len(inputs.records) == 1 else ():
         print_record(console, record, limit=None)

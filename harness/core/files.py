@@ -18,13 +18,16 @@ from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import open_file
 
 CHUNK = 1 << 20
+CLOSING = "\n}"  # of an object that is indented
 _ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
+_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: Any) -> str:
     """`value` as canonical JSON: sorted keys, no spaces, ASCII, NaN refused."""
     # One text for one value on every machine: key order, white space and encoding must not make another digest.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:
@@ -95,20 +98,46 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
+def digest_in_parts(data: Mapping[str, Any]) -> str:
+    """`digest` of `data`, a part of a part at a time: all of a large record at once takes much memory."""
+    sha = hashlib.sha256()
+    for piece in _canonical_parts(data, levels=2):
+        sha.update(piece.encode("ascii"))
+    return sha.hexdigest()
+
+
+def _canonical_parts(value: Any, levels: int) -> Iterator[str]:
+    if not (levels and isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        yield _CANONICAL.encode(value)
+        return
+    for index, key in enumerate(sorted(value)):
+        yield f"{',' if index else '{'}{_CANONICAL.encode(key)}:"
+        yield from _canonical_parts(value[key], levels - 1)
+    yield "}" if value else "{}"
+
+
 def stamped(data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with its own digest, against edits and bad merges: numbers that nobody measured must not pass for some."""
-    return {**data, "digest": digest(data)}
+    return {**data, "digest": digest_in_parts(data)}
 
 
 def is_as_stamped(data: Mapping[str, Any]) -> bool:
     """Whether `data` holds its own digest, and nothing changed since."""
-    return bool(data.get("digest") == digest({key: value for key, value in data.items() if key != "digest"}))
+    return bool(data.get("digest") == digest_in_parts({key: value for key, value in data.items() if key != "digest"}))
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented, ASCII-escaped JSON, atomically."""
     # in pieces: those of a large record take more memory than its data
     write_atomically(path, chain(_ENCODER.iterencode(value), "\n"))
+
+
+def json_by_line(opening: str, name: str, items: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """JSON in pieces: the object whose indented text is `opening`, and as its last part `name` an item a line."""
+    yield f"{opening.removesuffix(CLOSING)},\n {_LINE.encode(name)}: {{"
+    for index, (key, value) in enumerate(items):
+        yield f"{',' if index else ''}\n  {_LINE.encode(key)}: {_LINE.encode(value)}"
+    yield "\n }\n}\n"
 
 
 def json_text(value: Any) -> str:

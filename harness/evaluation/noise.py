@@ -35,7 +35,7 @@ def measure_noise(units: Sequence[Unit], model: Model, record: Record, watch: Wa
     steady = [unit for unit in units if not unit.of and not _is_sampled(unit)]
     twice = {unit.key for unit in answered_twice(steady, record)}
     once = [unit for unit in steady if unit.key not in twice]
-    again = evaluate(once, _OtherBatches(model), watch, partial=True, sealed=record.sealed).by_unit if once else {}
+    again = evaluate(once, _OtherBatches(model), watch, partial=True).by_unit if once else {}
     return {unit.key: compare_answers(record.of_unit(unit.key), again.get(unit.key, {})) for unit in steady}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.files import is_as_stamped, stamped, write_json
+from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_line, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
@@ -214,14 +215,24 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON data, by the published schema."""
+        return {**self._head(), "cases": {key: result.as_dict() for key, result in self.cases.items()}} | {
+            "digest": self.digest
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that its file says."""
+        return digest_in_parts({**self._head(), "cases": _Results(self.cases)})
+
+    def _head(self) -> dict[str, Any]:
+        """All that its file says but for the cases, and its digest."""
         by_unit = {"questions": self.questions, "scorers": self.scorers}
         fingerprint = {**self.fingerprint, **{name: _plain(parts) for name, parts in by_unit.items()}}
-        return stamped({
+        return {
             "schema_version": SCHEMA_VERSION, "created": self.created, "partial": self.partial, "sealed": self.sealed,
             "adapter": self.adapter, "sidecar": self.sidecar, "inconclusive": self.inconclusive,
             "fingerprint": fingerprint,
             "policies": {key: dict(policy) for key, policy in self.policies.items()},
-            "cases": {key: result.as_dict() for key, result in self.cases.items()},
             "units": {key: summary.as_dict() for key, summary in self.units.items()},
             "verdicts": {key: dict(verdict) for key, verdict in self.verdicts.items()},
             "tasks": {key: dict(decision) for key, decision in self.tasks.items()},
@@ -230,12 +241,35 @@ class Record:
             "rescored": _plain(self.rescored), "openings": dict(self.openings),
             "noise": {key: noise.as_dict() for key, noise in self.noise.items()},
             **({"engines": _plain(self.engines)} if self.engines else {}),
-        })  # fmt: skip
+        }  # fmt: skip
 
     def write(self, path: Path) -> Record:
-        """Write it, atomically; returns the record with its path."""
-        write_json(path, self.as_dict())
-        return replace(self, path=path)
+        """Write it, atomically, a case a line; returns the record with its path."""
+        opening = json.dumps(self._head() | {"digest": self.digest}, indent=1, allow_nan=False)
+        write_atomically(path, json_by_line(opening, "cases", _Results(self.cases).items()))
+        return self.at(path)
+
+    def at(self, path: Path) -> Record:
+        """The same record, whose file lies at `path`."""
+        found = replace(self, path=path)
+        found.__dict__["digest"] = self.digest  # worked out once: of 100,000 cases it takes seconds
+        return found
+
+
+class _Results(Mapping[str, dict[str, Any]]):
+    """Results as they stand in a record, each made when it is asked for: all of them take ten times the room."""
+
+    def __init__(self, cases: Mapping[str, Result]) -> None:
+        self._cases = cases
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return self._cases[key].as_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cases)
+
+    def __len__(self) -> int:
+        return len(self._cases)
 
 
 def read_record(path: Path) -> Record:
@@ -276,6 +310,7 @@ def parse_record(data: Any, path: Path) -> Record:
         adapter=data.get("adapter"), created=data.get("created", ""), sealed=data.get("sealed", False),
         sidecar=data.get("sidecar", ""), inconclusive=data.get("inconclusive", "block"), path=path,
     )  # fmt: skip
+    record.__dict__["digest"] = data["digest"]  # as was just seen
     if torn := next(_torn(record), ""):
         raise Refused(f"{show_path(path)}: expected a record whose parts belong together, found {torn}; judge again")
     return record
@@ -372,4 +407,4 @@ def _plain(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value not in (None, "", [], {}, ())}
+    return {key: value for key, value in values.items() if value or value == 0}  # 0 and False say something

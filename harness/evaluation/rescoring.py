@@ -171,13 +171,15 @@ def _places(result: Result) -> list[tuple[str, str]]:
 
 def _close(old: Any, new: Any) -> bool:
     """Whether two values are equal; numbers within the tolerance, also inside tuples and mappings."""
+    if old == new:
+        return True
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return old.keys() == new.keys() and all(_close(old[key], new[key]) for key in old)
     if isinstance(old, tuple) and isinstance(new, tuple):
         return len(old) == len(new) and all(map(_close, old, new))
     if isinstance(old, float) and isinstance(new, float | int):
         return math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=1e-12)
-    return bool(old == new)
+    return False
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import cast
@@ -26,8 +27,9 @@ UNANSWERED = Result(None, None, (Finding("unscored", "no output for this case"),
 
 
 def evaluate(
-    units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False, sealed: bool = False
-) -> Record:
+    units: Sequence[Unit], model: Model, watch: Watch, repeats: int = 1, partial: bool = False,
+    known: Sequence[Record] = (),
+) -> Record:  # fmt: skip
     """Ask `model` every case of `units` and score what comes back.
 
     Args:
@@ -36,7 +38,8 @@ def evaluate(
         watch: shows the progress.
         repeats: answers per case, for sampled decoding.
         partial: whether cases are missing that the fixtures hold.
-        sealed: whether sealed units are among them.
+        known: records that were scored a moment ago, by the checks of these very units: an answer that one of them has
+            to the same case is not scored again. Never those of a file, whose scores anybody may have written.
 
     Raises:
         Refused: a unit cannot be asked on this rung or of this model.
@@ -51,11 +54,14 @@ def evaluate(
     results: dict[tuple[str, int], Result] = {}
     repeated = {unit.key: repeats if unit.check_kind.asks == "generate" else 1 for unit in units}
     who = fingerprint.names.get("adapter") or fingerprint.names["model"]
+    alike = [each for each in known if each.rung == rung]
     work = {(request.key, request.repeat): request.work for request in asked}
     with watch(f"Scoring {who}" + (f" ({rung})" if rung != "as-is" else ""), len(asked), sum(work.values())) as done:
         for completion in model.answer(asked):
             key = completion.key
-            results[key, completion.repeat] = score_completion(cases[key], completion, rung, kinds[key])
+            results[key, completion.repeat] = _known_result(completion, alike) or score_completion(
+                cases[key], completion, rung, kinds[key]
+            )
             done(1, work=work[key, completion.repeat])
     results |= _score_derived(units, results, repeats, str(fingerprint.subject.get("model")))
     by_case = {
@@ -72,7 +78,7 @@ def evaluate(
         units={unit.key: summarize(unit, [by_case[case.key] for case in unit.cases]) for unit in units},
         adapter=fingerprint.names.get("adapter"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        sealed=sealed,
+        sealed=any(unit.sealed for unit in units),
     )
 
 
@@ -147,6 +153,22 @@ def score_completion(case: Case, completion: Completion, rung: RungName, kind: K
         fields=outcome.fields,
         reasoning=completion.reasoning,
     )
+
+
+def _known_result(completion: Completion, known: Iterable[Record]) -> Result | None:
+    """What one of the `known` records makes of the same answer to the same case; None where none has it."""
+    if not completion.is_given:
+        return None
+    seen = (completion.output, completion.logprobs, completion.finish)
+    for record in known:
+        before = record.cases.get(completion.key)
+        for each in (before.repeats or (before,)) if before else ():
+            if each.score is not None and (each.output, each.logprobs, each.finish) == seen:
+                return replace(
+                    each, tokens_in=completion.tokens_in, tokens_out=completion.tokens_out,
+                    generation=completion.generation, reasoning=completion.reasoning,
+                )  # fmt: skip
+    return None
 
 
 def _cut(case: Case, completion: Completion, passed: bool) -> tuple[Finding, ...]:

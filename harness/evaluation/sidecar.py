@@ -15,7 +15,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import text_digest, write_atomically
-from tunegate.harness.core.reading import NotJson, parse_json, read_text, schema_mistakes
+from tunegate.harness.core.reading import MOST_MISTAKES, NotJson, mistake_finder, parse_json, read_text
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Case, Unit
@@ -96,6 +96,15 @@ def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
     return record.write(path)
 
 
+def copy_with_sidecar(record: Record, path: Path) -> Record:
+    """Write once more what lies at the path of a record, and its sidecar, which comes first."""
+    kept = record.path or path
+    for source, target in ((sidecar_path(kept), sidecar_path(path)), (kept, path)):
+        with source.open(encoding="utf-8", newline="\n") as lines:
+            write_atomically(target, lines)
+    return record.at(path)
+
+
 def read_sidecar(record: Record) -> dict[str, CaseContext]:
     """What the sidecar of a record says of its cases, by key; nothing where there is none beside it.
 
@@ -117,13 +126,13 @@ def read_sidecar(record: Record) -> dict[str, CaseContext]:
 
 
 def _contexts(path: Path, text: str) -> Iterator[tuple[str, CaseContext]]:
-    schema = published_schema("sidecar")
+    mistakes_of = mistake_finder(published_schema("sidecar"))
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             data = parse_json(line)
         except NotJson as error:
             raise Unreadable(path, "one JSON object a line", str(error), line=number) from None
-        if mistakes := schema_mistakes(data, schema):
+        if mistakes := mistakes_of(data, MOST_MISTAKES):
             raise Unreadable(path, "a case of a sidecar", "; ".join(mistakes), line=number)
         yield data["case"], _context(data)
 

@@ -120,7 +120,9 @@ def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float,
     groups: dict[Hashable, list[float]] = {}
     for each, score in zip(observed, scores, strict=True):
         groups.setdefault(each, []).append(score)
-    return tuple(math.fsum(together) / len(together) for together in groups.values())
+    return tuple(
+        math.fsum(together) / len(together) if len(together) > 1 else together[0] for together in groups.values()
+    )
 
 
 def _differences(

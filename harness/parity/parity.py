@@ -232,21 +232,21 @@ def _ask(
     record, units = scored.record, scored.units
     by_likelihood = [unit for unit in units if unit.check_kind.asks == "loglik"]
     if isinstance(model, Local) or model.tokenizer is not None or not by_likelihood:
-        return evaluate(units, model, watch, record.repeats, sealed=record.sealed), {}
+        return replace(evaluate(units, model, watch, record.repeats), sealed=record.sealed), {}
     rest = [unit for unit in units if unit not in by_likelihood]
     # chat messages have no likelihood: such texts are sent as the token ids that were judged
     template = scored.base.options.chat_template
     by_ids = replace(options, tokenizer=str(scored.base.folder), chat_template=template)
     in_ids = Server(model.fingerprint.names["model"], watch, by_ids, scored.rung)
-    found = [evaluate(rest, model, watch, record.repeats, partial=True, sealed=record.sealed)] if rest else []
+    found = [evaluate(rest, model, watch, record.repeats, partial=True)] if rest else []
     unseen = {}
     try:
-        found.append(evaluate(by_likelihood, in_ids, watch, record.repeats, partial=True, sealed=record.sealed))
+        found.append(evaluate(by_likelihood, in_ids, watch, record.repeats, partial=True))
     except Refused as error:
         unseen = {unit.key: str(error) for unit in by_likelihood}
     if not found:
         raise Refused("nothing of what was judged can be asked there:\n" + "\n".join(unseen.values()))
-    return _together(found, partial=bool(unseen)), unseen
+    return replace(_together(found, partial=bool(unseen)), sealed=record.sealed), unseen
 
 
 def _together(found: Sequence[Record], partial: bool) -> Record:

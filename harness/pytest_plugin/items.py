@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.options import read_options
-from tunegate.harness.reporting.leaderboard import print_leaderboard
+from tunegate.harness.reporting.leaderboard import MANY, SHOWN_ADAPTERS, print_leaderboard
 from tunegate.harness.reporting.record import case_failure, print_record
 from tunegate.harness.session import Session
 
@@ -48,7 +48,7 @@ class CaseItem:
 
     def location_below(self, root: Path) -> tuple[str, int]:
         """Its fixture file, from the root of pytest, and its line as pytest counts, from 0."""
-        return os.path.relpath(self.case.place.rpartition(":")[0], root), self.line - 1
+        return _relative(self.case.place.rpartition(":")[0], root), self.line - 1
 
     def check(self) -> None:
         """Fail with the findings if the answer is unscored or did not pass."""
@@ -294,6 +294,7 @@ class State:
         """Generate, judge, compare, write."""
         console = _console(self.config.pluginmanager.get_plugin("terminalreporter"))
         console.print()
+        gc.freeze()  # the items
         self.session.execute(watch_on(console))
         self.failed = [set() for _ in self.session.records]
         gc.freeze()
@@ -313,14 +314,18 @@ class State:
         if not self.session.records:
             return
         console = _console(reporter)
-        for candidate, record in enumerate(self.session.records):
+        records = self.session.records
+        for candidate, record in enumerate(records if len(records) <= MANY else ()):
             reporter.section("tunegate")
             print_record(console, record, without=self._shown(candidate))
-        if len(self.session.records) > 1:
+        if len(records) > 1:
             reporter.section("leaderboard")
-            print_leaderboard(console, self.session.records, self.session.base_folder)
+            print_leaderboard(console, records, self.session.base_folder, SHOWN_ADAPTERS)
         for line in [*_partial_lines(self.session), *self.session.notes]:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+_relative = lru_cache(maxsize=64)(os.path.relpath)  # of the file of a case, as of its neighbours
 
 
 def _partial_lines(session: Session) -> list[str]:

@@ -235,12 +235,15 @@ def pytest_runtest_makereport(
     """Turn a miss that is no news into an expected failure; a mark would make a fixed case fail under strict."""
     # A report hook and no xfail mark: under `xfail_strict` a mark makes a case that is fixed a failure. This is how
     # pytest itself writes an expected failure, so JUnit counts it, and `--lf` repeats just the breaks.
-    report = yield
-    handle = handle_of(item)
-    if handle and call.when == "call" and item.config.stash[STATE].session.records:
-        item.user_properties += handle.properties
+    handle = handle_of(item) if call.when == "call" else None
     # only what `check` said: a suite's own assertions, and crashes, are always news
-    if handle and call.when == "call" and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception):
+    said = call.excinfo if handle and call.excinfo and call.excinfo.errisinstance(pytest.fail.Exception) else None
+    if said and not getattr(said.value, "pytrace", True) and not item.config.option.fulltrace:
+        said.traceback = said.traceback[-2:]  # it is not shown, and takes pytest longer than all the rest to filter
+    report = yield
+    if handle and item.config.stash[STATE].session.records:
+        item.user_properties += handle.properties
+    if handle and said:
         with ending(item.config):
             excuse = handle.excuse()
         if excuse:

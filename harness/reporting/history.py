@@ -38,7 +38,7 @@ class _Sources:
 
 def with_history(report: Report, records: Sequence[Record], baselines: Path, runs: Path) -> Report:
     """The report with what the ledger knows of its units; one that is not whole leaves a note instead."""
-    shown_now = {record.as_dict()["digest"]: record for record in records}
+    shown_now = {record.digest: record for record in records}
     try:
         ledger = read_ledger(baselines)
     except (Refused, CouldNotRun) as error:
@@ -60,7 +60,7 @@ def _kept_runs(ledger: Ledger, known: Mapping[str, Record], folder: Path) -> dic
             if room < 0:
                 break
             record = read_record(path)
-            found[record.as_dict()["digest"]] = record
+            found[record.digest] = record
     return found
 
 

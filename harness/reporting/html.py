@@ -24,8 +24,9 @@ from tunegate.harness.core.escaping import visible_lines
 from tunegate.harness.core.files import text_digest, write_atomically
 from tunegate.harness.core.formatting import change, difference, level
 from tunegate.harness.reporting.drawings import history_drawing, interval_drawing
+from tunegate.harness.reporting.leaderboard import MANY
 from tunegate.harness.reporting.page_data import PageData, page_data, script_json
-from tunegate.harness.reporting.report import Report, UnitReport
+from tunegate.harness.reporting.report import CandidateReport, Report, UnitReport
 
 MOST_INSIDE = 2_000  # cases of a page in a folder that still is one file
 HEAD = 2_000  # bytes
@@ -106,6 +107,7 @@ def _page(report: Report, data: PageData, files: Sequence[str]) -> str:
         index=_as_json(data.index), files=_as_json(script_json(files)),
         pieces=[] if files else [_as_json(piece) for piece in data.pieces],
         rows=unit_rows(report) if len(report.candidates) > 1 else [],
+        ranking=ranking(report) if len(report.candidates) > MANY else [],
         interval_drawing=interval_drawing, history_drawing=history_drawing, change=change, difference=difference,
         cases_address=cases_address, first_sentence=first_sentence,
     )  # fmt: skip
@@ -131,6 +133,16 @@ def unit_rows(report: Report) -> list[UnitRow]:
         before = dict.fromkeys(level(unit.base, unit.kind) for unit in units if unit and unit.base is not None)
         rows.append(UnitRow(key, " or ".join(before) or "-", units))
     return rows
+
+
+def ranking(report: Report) -> list[tuple[int, CandidateReport]]:
+    """Many candidates in the order of a leaderboard, each with its place in the report, from 1."""
+
+    def rank(each: tuple[int, CandidateReport]) -> tuple[bool, float]:
+        gains = [unit.difference or 0.0 for unit in each[1].units if unit.role == "target"]
+        return each[1].outcome == "passed", sum(gains) / len(gains) if gains else 0.0
+
+    return sorted(enumerate(report.candidates, start=1), key=rank, reverse=True)
 
 
 def _own(name: str) -> Markup:

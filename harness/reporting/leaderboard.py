@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tunegate.harness.core.formatting import change, level
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.statistics.selection import excess_of_best
 
+MANY = 8  # adapters; of more a row is one line, and none is shown in full beside the table
+SHOWN_ADAPTERS = 20  # of many, the best
 STYLE = {"release": "bold green", "unproven": "yellow", "block": "red"}
 
 
@@ -23,10 +26,13 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def print_leaderboard(console: Console, records: Sequence[Record], base: Path | None = None) -> None:
-    """The table, and what the adapters weigh beside the model they share (in the folder `base`)."""
-    console.print(leaderboard_table(records))
-    for line in luck_lines(records):
+def print_leaderboard(
+    console: Console, records: Sequence[Record], base: Path | None = None, limit: int | None = None
+) -> None:
+    """The table of the best, at most `limit`, and what all weigh beside the model they share (in the folder `base`)."""
+    ranked = sorted(records, key=_rank, reverse=True)
+    console.print(leaderboard_table(ranked[:limit], "\n" if len(records) <= MANY else " "))
+    for line in (*_rest_lines(ranked[len(ranked[:limit]) :]), *luck_lines(records)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     names = [name for record in records if (name := record.adapter)]
     if base and names:
@@ -35,6 +41,15 @@ def print_leaderboard(console: Console, records: Sequence[Record], base: Path | 
             f"{len(sizes)} adapters of {sum(sizes):.1f} MB in all on one base of {megabytes(base):.1f} MB",
             highlight=False,
         )
+
+
+def _rest_lines(rest: Sequence[Record]) -> Iterator[str]:
+    """How many are not shown, and what was decided of them."""
+    if rest:
+        decided = Counter(each["decision"] for record in rest for each in record.tasks.values())
+        said = ", ".join(f"{decided[decision]} {decision}" for decision in STYLE if decided[decision])
+        below = f"{len(rest)} more below{f' ({said})' if said else ''}"
+        yield f"and {below}: tunegate report RECORD.json ... shows all of them"
 
 
 def luck_lines(records: Sequence[Record]) -> Iterator[str]:
@@ -56,16 +71,19 @@ def _scores(record: Record, unit: str) -> list[float]:
     return found if unit in record.verdicts and len(found) == len(record.of_unit(unit)) > 1 else []
 
 
-def leaderboard_table(records: Sequence[Record]) -> Table:
-    """Adapters down, units across: the score, and the verdict where there is one; then the decision of each task."""
+def leaderboard_table(records: Sequence[Record], between: str) -> Table:
+    """Adapters down, units across: the score, and the verdict where there is one; then the decision of each task.
+
+    `between` stands between a score and its verdict.
+    """
     units = list(dict.fromkeys(unit for record in records for unit in record.units))
     tasks = list(dict.fromkeys(task for record in records for task in record.tasks))
     out = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("adapter", *units, *(f"{task}:\ndecision" for task in tasks)):
         out.add_column(name.replace("/", "/\n"), overflow="fold")
-    for record in sorted(records, key=_rank, reverse=True):
+    for record in records:
         decisions = [_decision(record.tasks.get(task)) for task in tasks]
-        out.add_row(_name(record), *(_cell(record, unit) for unit in units), *decisions)
+        out.add_row(_name(record), *(_cell(record, unit, between) for unit in units), *decisions)
     return out
 
 
@@ -81,12 +99,12 @@ def _name(record: Record) -> Text:
     return Text(shown(who.rstrip("/").rpartition("/")[2]))
 
 
-def _cell(record: Record, unit: str) -> Text:
+def _cell(record: Record, unit: str, between: str) -> Text:
     if unit not in record.units:
         return Text("-")
     score = level(record.units[unit].mean, record.units[unit].kind)
     verdict = record.verdicts.get(unit)
-    return Text(f"{score}\n{verdict['verdict']}" if verdict else score, style="red" if _blocks(verdict) else "")
+    return Text(f"{score}{between}{verdict['verdict']}" if verdict else score, style="red" if _blocks(verdict) else "")
 
 
 def _blocks(verdict: Mapping[str, object] | None) -> bool:

@@ -16,7 +16,7 @@ def provenance(record: Record) -> dict[str, str]:
     found = {
         "record": show_path(record.path) if record.path else "",
         "made": record.created,
-        "record's digest": record.as_dict()["digest"],
+        "record's digest": record.digest,
         "cases": "sealed ones were opened" if record.sealed else "open ones only",
         "outputs": "supplied, not generated" if record.is_supplied else "generated",
         **{name: str(value) for name, value in subject.items() if value},

@@ -12,7 +12,7 @@ import numpy as np
 from tunegate.harness.authoring.document import Where, show_value
 from tunegate.harness.checks.base import FieldCount, Finding
 from tunegate.harness.checks.schema.json_reader import equality_key, json_path, show_json
-from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name
+from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import Meaning, same_value
 
 ANY_OF = "any_of"
@@ -33,6 +33,9 @@ class FieldRule:
     order: Literal["given", "any", "set"] = "given"
     tolerance: float | str = 0
     meaning: Meaning | None = None
+
+
+_BY_VALUE = FieldRule()
 
 
 class ListsTooLong(Exception):
@@ -78,11 +81,12 @@ def counted(leaves: Sequence[Leaf]) -> dict[str, FieldCount]:
     """What each field came to, by name."""
     found: dict[str, FieldCount] = {}
     for leaf in leaves:
-        known = found.get(leaf.name, FieldCount(0, 0, 0))
-        found[leaf.name] = FieldCount(
-            known.right + leaf.right, known.expected + leaf.expected, known.answered + leaf.answered,
-            known.taken + ((leaf.taken,) if leaf.taken else ()),
-        )  # fmt: skip
+        taken: tuple[tuple[str, str], ...] = (leaf.taken,) if leaf.taken else ()
+        counts = (int(leaf.right), int(leaf.expected), int(leaf.answered))
+        if known := found.get(leaf.name):
+            counts = (known.right + leaf.right, known.expected + leaf.expected, known.answered + leaf.answered)
+            taken = known.taken + taken
+        found[leaf.name] = FieldCount(*counts, taken)
     return found
 
 
@@ -116,7 +120,7 @@ class Grader:
         return _saying(message, where, leaves)
 
     def _rule(self, name: str) -> FieldRule:
-        return self.rules.get(name, FieldRule())
+        return self.rules.get(name, _BY_VALUE)
 
     def _names(self, value: Any, name: str, answered: bool = False) -> Iterator[str]:
         """The name of each value that stands in a value, but for those that are ignored.
@@ -151,11 +155,11 @@ class Grader:
         if isinstance(expect, list) and isinstance(answer, list):
             in_order = rule.order == "given"
             return (self._lists if in_order else self._in_any_order)(expect, answer, where, name)
+        if _same(expect, answer, rule):
+            return [Leaf(name, right=True)]
         message = f"expected {show_json(expect)}, found {show_json(answer)}"
         if expect and isinstance(expect, dict | list):
             return self.missing(expect, name, where, message)
-        if _same(expect, answer, rule):
-            return [Leaf(name, right=True)]
         return [Leaf(name, message=message, where=where, taken=self._taken(expect, answer, name))]
 
     def _best(self, expect: Any, answer: Any, where: Where, name: str) -> Leaves:
@@ -196,7 +200,7 @@ class Grader:
     def _objects(self, expect: Mapping[str, Any], answer: Mapping[str, Any], where: Where, name: str) -> Leaves:
         leaves = [] if expect else [Leaf(name, right=True)]
         for key, wanted in expect.items():
-            below, place = field_name(name, key), (*where, key)
+            below, place = known_field_name(name, key), (*where, key)
             if key in answer:
                 leaves += self._grade(wanted, answer[key], place, below)
             else:
@@ -266,6 +270,8 @@ def _same(expect: Any, answer: Any, rule: FieldRule) -> bool:
     """Whether two values are equal, of which neither or one is an object or a list."""
     if isinstance(expect, dict | list) or isinstance(answer, dict | list):
         return False
+    if type(expect) is type(answer) and expect == answer:
+        return True
     return equality_key(expect) == equality_key(answer) or same_value(expect, answer, rule.meaning, rule.tolerance)
 
 

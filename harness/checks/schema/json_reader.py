@@ -106,7 +106,9 @@ def _parse(body: str, lines_above: int) -> JsonText:
 
 
 def _depth(body: str) -> int:
-    """The deepest nesting up to the first mistake: brackets inside texts do not count."""
+    """The deepest nesting up to the first mistake, where it may be too deep: brackets inside texts do not count."""
+    if body.count("[") + body.count("{") <= MAX_DEPTH:
+        return 0  # not deeper, whatever it is
     outside = _STRING.sub("", _ESCAPE.sub("", body))
     return max(accumulate(_STEPS.get(char, 0) for char in outside), default=0)
 

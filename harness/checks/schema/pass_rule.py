@@ -10,7 +10,7 @@ from typing import Any
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.checks.schema.grading import ANY_OF, FieldRule, Leaf, alternatives
-from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name
+from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, field_name, known_field_name
 from tunegate.harness.checks.schema.values import read_date, read_quantity, unit_registry
 from tunegate.harness.core.errors import Problem
 
@@ -157,10 +157,10 @@ def expectations(expect: Any, name: str = ROOT, where: Where = ()) -> Iterator[t
             yield from expectations(each, name, (*where, ANY_OF, index))
     elif isinstance(expect, dict):
         for key, inner in expect.items():
-            yield from expectations(inner, field_name(name, key), (*where, key))
+            yield from expectations(inner, known_field_name(name, key), (*where, key))
     elif isinstance(expect, list):
         for index, inner in enumerate(expect):
-            yield from expectations(inner, field_name(name, index), (*where, index))
+            yield from expectations(inner, known_field_name(name, index), (*where, index))
 
 
 def unreadable(expect: Any, rules: Mapping[str, FieldRule], document: Document, where: Where) -> Iterator[Problem]:

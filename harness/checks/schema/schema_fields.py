@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
@@ -28,6 +29,10 @@ def field_name(name: str, step: str | int) -> str:
     if key.endswith("...]"):  # cut off, as two long keys may be alike
         key = f"{key.removesuffix(']')}#{text_digest(step)[:8]}]"
     return key if name == ROOT else f"{name}{'' if key.startswith('[') else '.'}{key}"
+
+
+#: The same where name and step are those of fixtures: few, and asked for again and again.
+known_field_name = lru_cache(maxsize=4096)(field_name)
 
 
 @dataclass(frozen=True)

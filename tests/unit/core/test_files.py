@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.core.files import canonical, digest, file_digest, write_atomically, write_json
+from tunegate.harness.core.files import (
+    canonical,
+    digest,
+    digest_in_parts,
+    file_digest,
+    json_by_line,
+    write_atomically,
+    write_json,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -113,3 +121,15 @@ def test_what_is_no_file_is_not_written_over(tmp_path, kind):
     with pytest.raises(CouldNotRun, match="expected a file to write, found a folder, a device or a pipe"):
         write_atomically(path, "text")
     assert path.stat().st_mode == before.st_mode
+
+
+@given(st.dictionaries(st.text(), JSON | st.dictionaries(st.integers(), JSON, max_size=3), max_size=4))
+def test_a_digest_in_parts_is_the_digest(value):
+    assert digest_in_parts(value) == digest(value)
+
+
+@given(st.dictionaries(st.text(), st.dictionaries(st.text(), JSON, max_size=3), max_size=4), JSON)
+def test_json_by_line_is_the_same_json_with_a_line_for_each_item(items, head):
+    text = "".join(json_by_line(json.dumps({"head": head}, indent=1), "items", items.items()))
+    assert same(json.loads(text), {"head": head, "items": items})
+    assert len(text.partition('"items": {')[2].splitlines()) == len(items) + 3

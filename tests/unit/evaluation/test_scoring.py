@@ -134,7 +134,7 @@ def test_tokens_are_told_only_where_all_are_known(tmp_path, units):
 def test_the_record_says_who_was_asked_what(tmp_path, units):
     write_desk(tmp_path, 1)
     (unit,) = units()
-    made = evaluate([unit], answers(), quiet(), partial=True, sealed=True)
+    made = evaluate([replace(unit, sealed=True)], answers(), quiet(), partial=True)
     assert made.fingerprint["subject"]["model"] == "x"
     assert made.questions == {T: unit.questions}
     assert (made.partial, made.sealed) == (True, True)
@@ -163,3 +163,43 @@ def test_scoring_a_record_again_gives_the_same_record(tmp_path, units):
         )
     )
     assert evaluate(units(), again, quiet()).cases == first.cases
+
+
+class Counted:
+    """A check that remembers what it was given to score."""
+
+    def __init__(self, check):
+        self.check, self.scored = check, []
+
+    def __call__(self, output, expect, prompt):
+        self.scored.append(output)
+        return self.check(output, expect, prompt)
+
+    def __getattr__(self, name):
+        return getattr(self.check, name)
+
+
+def test_an_answer_that_a_reference_has_to_the_same_case_is_not_scored_again(tmp_path, units):
+    write_desk(tmp_path, 4)
+    (unit,) = units()
+    first = [Completion(f"{T}/c00{number}", output) for number, output in enumerate([RIGHT, WRONG, "It", RIGHT])]
+    before = evaluate([unit], answers(*first), quiet())
+    same = replace(first[0], tokens_in=9, tokens_out=4, generation="a" * 64)
+    now = [same, replace(first[1], output=RIGHT), replace(first[2], finish="length"), replace(first[3], output=None)]
+    check = Counted(unit.cases[0].check)
+    counted = replace(unit, cases=tuple(replace(case, check=check) for case in unit.cases))
+
+    made = evaluate([counted], answers(*now), quiet(), known=[before])
+
+    assert check.scored == [RIGHT, "It"]
+    assert made.cases == evaluate([unit], answers(*now), quiet()).cases
+    assert [each.rule for each in made.cases[f"{T}/c002"].findings][-1] == "cut"
+
+
+def test_an_answer_on_another_rung_is_scored_by_itself(tmp_path, units):
+    write_desk(tmp_path, 1)
+    given = Completion(f"{T}/c000", f"Answer: {RIGHT}")
+    steps = Replay({(given.key, 0): given}, replace(answers().fingerprint, subject={"model": "x", "rung": "steps"}))
+    before = evaluate(units(), steps, quiet())
+    assert before.cases[given.key].passed
+    assert not evaluate(units(), answers(given), quiet(), known=[before]).cases[given.key].passed

@@ -12,7 +12,14 @@ from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.sidecar import Before, CaseContext, read_sidecar, sidecar_path, sidecar_text
+from tunegate.harness.evaluation.sidecar import (
+    Before,
+    CaseContext,
+    copy_with_sidecar,
+    read_sidecar,
+    sidecar_path,
+    sidecar_text,
+)
 from tunegate.harness.fixtures.loader import load_tasks
 
 T = "desk/triage"
@@ -104,3 +111,12 @@ def test_a_conversation_stands_there_turn_by_turn(tmp_path):
     case = read_sidecar(kept(load_tasks(tmp_path / "fixtures"), tmp_path / "r.json"))[f"{T}/c000"]
 
     assert case.prompt == (("user", "It drips."), ("assistant", "Where?"), ("user", "Below."))
+
+
+def test_a_copy_lies_elsewhere_and_is_the_same_to_the_last_byte(tasks, tmp_path):
+    made = kept(tasks, tmp_path / "r.json")
+    copied = copy_with_sidecar(made, tmp_path / "out" / "again.json")
+    assert copied.path == tmp_path / "out" / "again.json"
+    for one, other in ((made.path, copied.path), (sidecar_path(made.path), sidecar_path(copied.path))):
+        assert one.read_bytes() == other.read_bytes()
+    assert read_sidecar(copied) == read_sidecar(made)

@@ -332,3 +332,19 @@ def test_the_turns_of_a_conversation_come_one_after_the_other_with_who_says_them
 
     [found] = cases_of(page)
     assert found["prompt"] == [list(turn) for turn in turns]
+
+
+def test_many_candidates_stand_below_each_other_the_best_first_and_lead_to_their_units():
+    one = report(case("a")).candidates[0]
+    many = tuple(
+        replace(one, name=f"adapter-{number}", outcome="passed" if number == 7 else "blocked",
+                units=(replace(UNIT, role="target", difference=number / 100),))
+        for number in range(12)
+    )  # fmt: skip
+    text = html_page(replace(report(case("a")), candidates=many))
+    board = text.partition('id="leaderboard"')[2].partition("</table>")[0]
+    assert re.findall(r'href="#candidate-(\d+)">adapter-(\d+)<', board) == [
+        (str(number + 1), str(number)) for number in (7, 11, 10, 9, 8, 6, 5, 4, 3, 2, 1, 0)
+    ]
+    assert 'id="beside"' not in text
+    assert all(f'id="candidate-{number}"' in text for number in range(1, 13))

@@ -40,3 +40,27 @@ def test_a_folder_weighs_what_its_files_do(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner/file").write_bytes(b"x" * 2000)
     assert megabytes(tmp_path) == 0.002
+
+
+def test_of_many_adapters_the_best_have_a_line_each_and_the_rest_are_counted(tmp_path):
+    write_desk(tmp_path / "fixtures", 20)
+    write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.2})
+    tasks = load_tasks(tmp_path / "fixtures")
+    base = record(tasks, {"desk/triage": "1" * 4 + "0" * 16})
+    made = [
+        replace(record(tasks, {"desk/triage": "1" * right + "0" * (20 - right)}), adapter=f"adapter-{right:02}")
+        for right in range(21)
+    ]
+    judged = [compare(tasks, each, {"baseline": base}, ["desk"]) for each in made]
+    console = Console(file=io.StringIO(), width=100)
+
+    print_leaderboard(console, judged, limit=3)
+
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
+    best = [line for line in lines if line.startswith("adapter-")]
+    assert best == [
+        "adapter-20 100.0 % improved release", "adapter-19 95.0 % improved release",
+        "adapter-18 90.0 % improved release",
+    ]  # fmt: skip
+    rest = next(line for line in lines if line.startswith("and 18 more below ("))
+    assert rest.endswith(" block): tunegate report RECORD.json ... shows all of them")

@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
@@ -28,9 +29,12 @@ from benchmarks.gate_markdown import table
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.reporting.parts import PartReport
 from tunegate.harness.reporting.report import CandidateReport, candidate_report
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.paired import Floats
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")
 EXACT, SHARE = {"extract": "strict"}, {"extract": "strict", "score": "share"}
@@ -38,17 +42,22 @@ UNITS = {
     "addresses": {"addresses": EXACT, "addresses-share": SHARE},
     "moods": {"moods": EXACT},
 }
+SIZES, DRAWS = (5, 10, 20, 40), 500  # of cases that are drawn, to see how many a gate needs
 MARGIN = {"role": "target", "margin": 0.1, "reason": "A benchmark's: ten in a hundred would be noticed."}
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A task before and after its tune, as the gate reports it, and how many rows were left to train on."""
+    """A task before and after its tune, as the gate reports it, and how many rows were left to train on.
+
+    `gains` are by unit the differences of its cases' scores.
+    """
 
     task: str
     rows: int
     before: CandidateReport
     after: CandidateReport
+    gains: Mapping[str, Floats]
 
 
 def write_project(folder: Path, task: str, examples: Sequence[Example], model: str) -> None:
@@ -99,12 +108,24 @@ def _tune(folder: Path, task: str, model: str, watch: Watch) -> Tuned:
     with watch(f"Judging {task}"):
         before, after = _judge(folder, "base.json", asked), _judge(folder, "tuned.json", asked, "--adapter=tuned")
     said = json.loads((folder / "tuned/training.json").read_text("utf-8"))
-    return Tuned(task, said["grading"]["trained"], before, after)
+    gains = {
+        unit: np.array([(after.cases[key].score or 0) - (before.cases[key].score or 0) for key in keys])
+        for unit in (f"{task}/{name}" for name in UNITS[task])
+        if (keys := [key for key in after.cases if key.startswith(f"{unit}/")])
+    }
+    return Tuned(task, said["grading"]["trained"], candidate_report(before), candidate_report(after), gains)
 
 
-def _judge(folder: Path, record: str, *asked: str) -> CandidateReport:
+def _judge(folder: Path, record: str, *asked: str) -> Record:
     run_process(["-m", "tunegate", "gate", *asked, f"--out={record}"], folder, folder / "log.txt", fine=(0, 1, 4))
-    return candidate_report(read_record(folder / record))
+    return read_record(folder / record)
+
+
+def share_improved(gains: Floats, size: int) -> float:
+    """In how many draws of so many cases a gate would have said "improved"."""
+    draw = np.random.default_rng(size)
+    drawn = (draw.choice(gains, size, replace=False) for _ in range(DRAWS))
+    return float(np.mean([stats.p_better(each, seed=SEED).p <= LEVEL for each in drawn]))
 
 
 def report(found: Sequence[Tuned], made: str) -> str:
@@ -131,6 +152,9 @@ def _task(tuned: Tuned) -> Iterator[str]:
         ["part", "base", "tuned", "precision", "recall", "most often, base", "most often, tuned"],
         [_cells(earlier.get(part.name), part) for part in tuned.after.units[0].parts],
     )
+    yield f"With fewer cases: in how many of {DRAWS} draws the gate would have found the gain."
+    found = [[unit, *(percent(share_improved(d, size)) for size in SIZES)] for unit, d in tuned.gains.items()]
+    yield table(["unit", *(f"{size} cases" for size in SIZES)], found)
 
 
 def _score(mean: float | None) -> str:

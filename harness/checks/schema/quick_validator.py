@@ -6,7 +6,8 @@ or be read in two ways (references, patterns, formats, an `$id`) has no such fun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from tunegate.harness.checks.schema.json_reader import equality_key
@@ -15,6 +16,7 @@ from tunegate.harness.checks.schema.validator import MAX_STEPS, MAX_VALUES
 Accepts = Callable[[Any], bool]
 
 MOST_LEVELS = 50  # of a schema; the validator calls itself for each
+MOST_KEYWORDS = 2_000  # of a schema, those of a part that stands in it twice counted twice
 _SILENT = frozenset({"title", "description", "$comment", "default", "examples"})
 
 
@@ -28,14 +30,17 @@ def quick_validator(schema: Mapping[str, Any]) -> Accepts | None:
     The bounds of the validator hold here too: an answer that is too large is not accepted.
     """
     plain = {name: rule for name, rule in schema.items() if name != "$schema"}  # drafts read plain keywords alike
+    keywords = sum(1 for _ in islice(_keywords(plain), MOST_KEYWORDS + 1))
+    if keywords > MOST_KEYWORDS:
+        return None
     try:
-        accepts, keywords = _function(plain, MOST_LEVELS), _keywords(plain)
+        accepts = _function(plain, MOST_LEVELS)
     except _NotPlain:
         return None
     most = min(MAX_VALUES, MAX_STEPS // max(keywords, 1))  # of values: each takes a step a keyword, at most
 
     def surely(value: Any) -> bool:
-        return accepts(value) and _values(value) <= most
+        return _values(value) <= most and accepts(value)  # in this order: what is too large takes no time
 
     return surely
 
@@ -62,10 +67,14 @@ def _all(rules: Sequence[Accepts]) -> Accepts:
     return rules[0] if len(rules) == 1 else accepts
 
 
-def _keywords(schema: Any) -> int:
-    """The keywords in a schema and in all inside it, or more."""
-    inner = schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ()
-    return len(inner) + sum(map(_keywords, inner))
+def _keywords(schema: Any) -> Iterator[None]:
+    """One for each keyword in a schema and in all inside it, and a few more."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        inner = each.values() if isinstance(each, Mapping) else each if isinstance(each, list) else ()
+        yield from (None for _ in inner)
+        waiting.extend(inner)
 
 
 def _values(value: Any) -> int:

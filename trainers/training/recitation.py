@@ -117,7 +117,7 @@ def find_recitation(
     tried = sorted(private, key=lambda each: digest([seed, each.row.place, each.found]))[:SECRETS]
     base.base.lend(model)
     try:
-        recited = _recited(model, base, asked)
+        recited = sorted(_recited(model, base, asked), key=lambda each: (each.row.file, each.row.line))
         leaked = _leaked(model, base, tried)
     finally:
         base.base.forget()

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 SHOWN = 3
-SMALL, LARGE = 1e-4, 9999.5  # beyond these Python writes powers of ten
+DIGITS = 4
+SMALL = 1e-4  # below it, as above the digits that count, Python writes powers of ten
 
 
 def points(value: float | None, signed: bool = True) -> str:
@@ -32,25 +33,25 @@ def level(value: float | None, kind: str) -> str:
     return percent(value) if value is None or kind == "pass/fail" else plain(value)
 
 
-def change(value: float | None, kind: str, signed: bool = True) -> str:
+def change(value: float | None, kind: str, signed: bool = True, digits: int = DIGITS) -> str:
     """A difference of scores: points where cases pass or fail, else the bare number."""
     if value is None or kind == "pass/fail":
         return points(value, signed)
-    return f"{'+' if signed and value >= 0 else ''}{plain(value)}"
+    return f"{'+' if signed and value >= 0 else ''}{plain(value, digits)}"
 
 
-def plain(value: float) -> str:
-    """A number with four digits that count, without powers of ten: the price of a call is small."""
-    if SMALL <= abs(value) < LARGE or not value:
-        return f"{value:.4g}"
-    digits = 3 - math.floor(math.log10(abs(value)))
-    return f"{value:.{digits}f}".rstrip("0") if digits > 0 else f"{value:.0f}"
+def plain(value: float, digits: int = DIGITS) -> str:
+    """A number with so many digits that count, without powers of ten: the price of a call is small."""
+    if SMALL <= abs(value) < 10**digits - 0.5 or not value:
+        return f"{value:.{digits}g}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:.{decimals}f}".rstrip("0") if decimals > 0 else f"{value:.0f}"
 
 
 def difference(value: float | None, interval: Sequence[float] | None, kind: str) -> str:
-    """A difference with its interval: `-2.0 [-6.1, +1.4]`."""
-    bounds = f" [{', '.join(change(bound, kind) for bound in interval)}]" if interval else ""
-    return change(value, kind) + bounds
+    """A difference with its interval: `-2.0 [-6.1, +1.4]`; three digits are as many as an interval bears."""
+    first, *bounds = (change(each, kind, digits=3) for each in (value, *(interval or ())))
+    return f"{first} [{', '.join(bounds)}]" if bounds else first
 
 
 def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str) -> str:

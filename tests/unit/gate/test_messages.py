@@ -26,6 +26,7 @@ def test_scores_read_as_shares_only_where_cases_pass_or_fail():
     assert formatting.level(-3.21, "continuous") == "-3.21"
     assert formatting.difference(-0.02, (-0.06, 0.014), "pass/fail") == "-2.0 [-6.0, +1.4]"
     assert formatting.difference(-0.02, None, "continuous") == "-0.02"
+    assert formatting.difference(0.025751, (-0.0247, 1234.5), "continuous") == "+0.0258 [-0.0247, +1234]"
 
 
 def test_rates_stand_beside_those_of_the_reference():

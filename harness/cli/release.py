@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
     from tunegate.harness.parity.parity import Parity
 
-SERVED = "What is served: a merged model folder, a GGUF file, or openai:URL#MODEL"
+SERVED = "What is served: a merged model folder, a GGUF file, openai:URL#MODEL, or vllm: with the base or a folder"
 
 
 def release(
@@ -199,7 +199,7 @@ def export(
 
 def parity(
     adapter: Adapter,
-    model: Annotated[str, typer.Option("--model", help=SERVED, metavar="FOLDER|FILE.gguf|openai:URL#MODEL")],
+    model: Annotated[str, typer.Option("--model", help=SERVED, metavar="FOLDER|FILE.gguf|openai:URL#MODEL|vllm:MODEL")],
     run: Run = None,
     device: OnDevice = Device.auto,
     dtype: InDtype = Dtype.auto,

@@ -95,8 +95,13 @@ class VllmBase:
         for name in ("generation_config.json", "config.json"):
             if found is None and (self.folder / name).is_file():
                 found = read_object(self.folder / name, most=MOST_SETTINGS).get(ENDS)
-        own = self._client(self._served).tokenizer.eos_token_id
+        own = self.tokenizer.eos_token_id
         return sorted({end for end in [*(found if isinstance(found, list) else [found]), own] if end is not None})
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own, with the chat template of the options: prompts are sent in its token ids."""
+        return self._client(self._served).tokenizer
 
     def register(self, adapter: Path, sha: str) -> None:
         """Name an adapter that the server is to have.
@@ -234,6 +239,11 @@ class Vllm:
         self.base = base or VllmBase(name, watch, options)
         if adapter and self._digest:
             self.base.register(adapter, self._digest)
+
+    @property
+    def tokenizer(self) -> Any:
+        """What its prompts are written and read by."""
+        return self.base.tokenizer
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
-from tunegate.harness.core.files import file_digest, text_digest
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import score_again
@@ -22,25 +20,20 @@ from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
-from tunegate.harness.models.api import Request
 from tunegate.harness.models.huggingface import Base, Local
-from tunegate.harness.models.llama_cpp import GGUF, serving_gguf
-from tunegate.harness.models.model_options import ModelOptions, is_server
+from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.placement import CPU, FLOAT32
-from tunegate.harness.models.prompts import RungName, requests
-from tunegate.harness.models.resolve import identify
 from tunegate.harness.models.served_prompts import served_prompts
 from tunegate.harness.models.server import Server
-from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.parity.answers import AnswerParity, answer_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact
+from tunegate.harness.parity.scored_adapter import ScoredAdapter
+from tunegate.harness.parity.served import ServedModel, find_served, opened
 from tunegate.harness.parity.weights import WeightParity, weight_parity
 
-SPARE = 64  # tokens that a server may add to a prompt, which is then told
 LEFT_TO_THE_GATE = {"quantised"}  # named, and no fault by itself: whether it does harm the verdicts say
 
 
@@ -91,38 +84,6 @@ class Parity:
         )
 
 
-@dataclass(frozen=True)
-class ScoredAdapter:
-    """An adapter with the record that it was judged by, and the fixtures as they are now."""
-
-    adapter: Path
-    record: Record
-    tasks: Sequence[Task]
-    base: Base
-
-    @cached_property
-    def units(self) -> list[Unit]:
-        """What was asked."""
-        return [unit for task in self.tasks for unit in task.units if self.record.sealed or not unit.sealed]
-
-    @property
-    def rung(self) -> RungName:
-        """The rung that it was judged on."""
-        return cast("RungName", self.record.rung)
-
-    @cached_property
-    def asked(self) -> dict[str, Request]:
-        """The prompts that an answer was asked of, by case."""
-        return {each.key: each for each in requests(self.units, self.rung) if not each.texts}
-
-    def prompts(self, tokenizer: Any) -> dict[str, list[int]]:
-        """What is read of them where this tokenizer and its template write them."""
-        return {
-            key: list(tokenizer(render_prompt(tokenizer, each), add_special_tokens=False).input_ids)
-            for key, each in self.asked.items()
-        }
-
-
 def read_scored(
     adapter: Path, record: Record, cases: Path, watch: Watch, template: Path | None = None
 ) -> ScoredAdapter:
@@ -161,7 +122,8 @@ def compare_served(
 
     Args:
         scored: the adapter.
-        artefact: a merged model folder, a GGUF file, or `openai:URL#MODEL`.
+        artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with the adapter's base, on which
+            it is served then, or with a merged folder.
         options: how it is opened.
         baselines: the folder of baselines, which tell what the base answers without the adapter.
         watch: shows the progress.
@@ -171,67 +133,29 @@ def compare_served(
         Refused: it answers as another model, or can be asked nothing of what was judged.
         CouldNotRun: it cannot be opened, or does not answer.
     """
-    kind = _kind(artefact)
-    path = Path(artefact)
+    served = find_served(artefact, scored.base, watch)
     weights = None
-    if kind != "server":
-        with watch(f"Comparing the weights of {path.name}"):
-            weights = weight_parity(scored.base, scored.adapter, path)
+    if served.files:
+        with watch(f"Comparing the weights of {served.files.name}"):
+            weights = weight_parity(scored.base, scored.adapter, served.files)
         scored.base.forget()  # two models are not to lie in memory beside each other
-    with _opened(scored, artefact, kind, options, watch) as model:
+    with opened(served, scored, options, watch) as model:
         record, unseen = _ask(scored, model, options, watch)
         prompts = _prompts(scored, model, record, options)
     answers = answer_parity(
         scored.base.tokenizer, scored.units, scored.record, record, _answers_of_base(scored, baselines)
     )
     decided = _keep(scored, decide_served(scored, record, watch), runs)
-    name = artefact if kind == "server" else show_path(path)
-    return Parity(name, kind, _digest(path, kind), decided, prompts, answers, weights, unseen)
-
-
-def _digest(path: Path, kind: str) -> str | None:
-    if kind == "server":
-        return None
-    return identify(path.name, path).base if kind == "folder" else file_digest(path)
-
-
-def _kind(artefact: str) -> str:
-    if is_server(artefact):
-        return "server"
-    path = Path(artefact)
-    if path.suffix == GGUF and path.is_file():
-        return "gguf"
-    if (path / "config.json").is_file():
-        return "folder"
-    raise CouldNotRun(
-        f"{artefact}: expected what is served: a merged model folder, a file that ends in {GGUF}, or openai:URL#MODEL; "
-        "found none of them"
-    )
-
-
-@contextmanager
-def _opened(
-    scored: ScoredAdapter, artefact: str, kind: str, options: ModelOptions, watch: Watch
-) -> Iterator[Local | Server]:
-    if kind == "folder":
-        # with the template in its folder, whatever the adapter was judged with: that is what is served
-        yield Local(artefact, watch, rung=scored.rung, options=replace(options, chat_template=None))
-    elif kind == "gguf":
-        tokens = scored.prompts(scored.base.tokenizer)
-        room = max((len(ids) + scored.asked[key].decoding.max_new_tokens for key, ids in tokens.items()), default=0)
-        with serving_gguf(Path(artefact), room + SPARE, watch) as name:
-            yield Server(name, watch, options, scored.rung)
-    else:
-        yield Server(artefact, watch, options, scored.rung)
+    return Parity(served.name, served.kind, served.digest, decided, prompts, answers, weights, unseen)
 
 
 def _ask(
-    scored: ScoredAdapter, model: Local | Server, options: ModelOptions, watch: Watch
+    scored: ScoredAdapter, model: ServedModel, options: ModelOptions, watch: Watch
 ) -> tuple[Record, dict[str, str]]:
     """What is served answers, and the units that it cannot be asked."""
     record, units = scored.record, scored.units
     by_likelihood = [unit for unit in units if unit.check_kind.asks == "loglik"]
-    if isinstance(model, Local) or model.tokenizer is not None or not by_likelihood:
+    if not isinstance(model, Server) or model.tokenizer is not None or not by_likelihood:
         return replace(evaluate(units, model, watch, record.repeats), sealed=record.sealed), {}
     rest = [unit for unit in units if unit not in by_likelihood]
     # chat messages have no likelihood: such texts are sent as the token ids that were judged
@@ -259,7 +183,7 @@ def _together(found: Sequence[Record], partial: bool) -> Record:
     return replace(first, partial=partial)
 
 
-def _prompts(scored: ScoredAdapter, model: Local | Server, record: Record, options: ModelOptions) -> PromptParity:
+def _prompts(scored: ScoredAdapter, model: ServedModel, record: Record, options: ModelOptions) -> PromptParity:
     tokenizer = scored.base.tokenizer
     expected = scored.prompts(tokenizer)
     if isinstance(model, Local):

@@ -23,7 +23,8 @@ from tunegate.harness.models.llama_cpp import GGUF
 from tunegate.harness.models.model_options import AUTO, ModelOptions
 from tunegate.harness.models.placement import DEVICES
 from tunegate.harness.models.resolve import TEMPLATE
-from tunegate.harness.parity.parity import Parity, ScoredAdapter, compare_served
+from tunegate.harness.parity.parity import Parity, compare_served
+from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
 Form = Literal["merged", "gguf"]
 MARKER = "export.json"

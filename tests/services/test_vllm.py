@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support.kept import Kept
 from tests.support.paths import ROOT
+from tests.support.served import compared, make_place
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
@@ -110,3 +111,12 @@ def test_base_and_adapters_answer_as_peft_does(served, adapters):
 def test_an_adapter_that_it_silently_ignores_is_refused(served):
     with pytest.raises(Refused, match="misplaced: not acting: behind vLLM the log-probabilities of a probe are"):
         list(served[3].answer(asked()[:1]))
+
+
+def test_an_adapter_on_its_base_is_shown_to_be_what_was_judged(adapters, tmp_path):
+    place = make_place(tmp_path / "place", resolve("smollm2"), adapters[0], cases=8)
+
+    parity = compared(place, f"vllm:{resolve('smollm2')}", dtype="float32")
+
+    assert (parity.is_shown, parity.findings) == (True, []), list(parity.lines())
+    assert set(parity.record.verdicts) == {"desk/triage", "desk/passages"}

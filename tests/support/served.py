@@ -16,7 +16,8 @@ from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.parity.parity import Parity, ScoredAdapter, compare_served, read_scored
+from tunegate.harness.parity.parity import Parity, compare_served, read_scored
+from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.export import merge_adapter
 from tunegate.harness.session import Session
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_vllm import install
 from tests.support.fault_server import says, serving
 from tests.support.served import (
     another,
@@ -24,9 +25,11 @@ from tests.support.stand_in import standing_in
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.gate.rule import blocked
+from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.served_prompts import served_prompts
+from tunegate.harness.models.vllm_process import LOGS, PYTHON
 from tunegate.harness.parity.parity import decide_served
 from tunegate.harness.parity.weights import weight_parity
 
@@ -179,6 +182,35 @@ def test_a_server_is_what_was_judged(place, tiny_model, shows):
     assert next(parity.lines()) == f"prompts: {seen} 32 of 32"
     assert set(parity.record.verdicts) == {"desk/triage", *(["desk/passages"] if shows else [])}
     assert list(parity.unseen) == ([] if shows else ["desk/passages"])
+
+
+@pytest.fixture
+def log_of_vllm(tmp_path, monkeypatch):
+    """What a program in vLLM's place was started with and asked; its answers are nobody's."""
+    monkeypatch.setenv(PYTHON, str(install(tmp_path / "venv")))
+    monkeypatch.chdir(tmp_path)
+    return lambda: "".join(path.read_text() for path in (tmp_path / LOGS).glob("*.log"))
+
+
+def test_vllm_serves_the_adapter_on_its_base(place, tiny_model, log_of_vllm):
+    parity = compared(place, f"vllm:{tiny_model}")
+
+    served = f"tg-{adapter_digest(place / 'tuned')}"
+    assert f"{served}=" in log_of_vllm().splitlines()[0]
+    assert f'"asked": "{served}"' in log_of_vllm()
+    assert (parity.kind, parity.digest, parity.weights) == ("vllm", scored(place).base.model.base, None)
+    said = "prompts: sent as token ids, so the template of the server is not looked at: 32 of 32"
+    assert next(parity.lines()) == said
+    assert (parity.is_shown, "other-weights" in rules(parity)) == (False, True)
+
+
+def test_vllm_serves_a_merged_folder_as_it_is(place, merged, log_of_vllm):
+    parity = compared(place, f"vllm:{merged}")
+
+    assert "--lora-modules" not in log_of_vllm()
+    assert parity.weights.error < 1e-6
+    assert parity.as_artefact().name == f"vllm:{merged}"
+    assert not parity.is_shown
 
 
 def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_adapter):

@@ -1,0 +1,48 @@
+"""What artefacts are compared with: an adapter, the record that it was judged by, and the fixtures as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.models.api import Request
+from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.tokenizer import render_prompt
+
+
+@dataclass(frozen=True)
+class ScoredAdapter:
+    """An adapter with the record that it was judged by, and the fixtures as they are now."""
+
+    adapter: Path
+    record: Record
+    tasks: Sequence[Task]
+    base: Base
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """What was asked."""
+        return [unit for task in self.tasks for unit in task.units if self.record.sealed or not unit.sealed]
+
+    @property
+    def rung(self) -> RungName:
+        """The rung that it was judged on."""
+        return cast("RungName", self.record.rung)
+
+    @cached_property
+    def asked(self) -> dict[str, Request]:
+        """The prompts that an answer was asked of, by case."""
+        return {each.key: each for each in requests(self.units, self.rung) if not each.texts}
+
+    def prompts(self, tokenizer: Any) -> dict[str, list[int]]:
+        """What is read of them where this tokenizer and its template write them."""
+        return {
+            key: list(tokenizer(render_prompt(tokenizer, each), add_special_tokens=False).input_ids)
+            for key, each in self.asked.items()
+        }

@@ -50,7 +50,7 @@ MB = 1 << 20
 
 @dataclass(frozen=True)
 class Answered:
-    """What a model made of the cases: the share that is right and that fits the schema, and its general units' means."""
+    """What a model made of the cases: the share that is right and that fits the schema and, by general unit, means."""
 
     right: float
     fitting: float
@@ -127,7 +127,9 @@ def write_fixtures(folder: Path, cases: Sequence[Example], shots: Sequence[Examp
     return find_unit(load_tasks(folder / "fixtures"), "moods/moods")
 
 
-def measure(model: str, sizes: Sequence[int], cases: int, kept: int, noise: float, passes: int, watch: Watch) -> Measured:
+def measure(
+    model: str, sizes: Sequence[int], cases: int, kept: int, noise: float, passes: int, watch: Watch
+) -> Measured:  # fmt: skip
     """Train in each way on each number of rows, and ask all.
 
     Raises:
@@ -190,8 +192,8 @@ def report(found: Measured, made: str) -> str:
         "# How many rows, and how clean", "",
         *(f"- {line}" for line in findings(found)), "",
         table(head, rows), "",
-        f"The moods of {found.cases} short messages, a third of each label, in the words of other people; of noisy rows "
-        f"{percent(found.noise)} have another label. One pass or more over the rows, a batch of four, one seed: "
+        f"The moods of {found.cases} short messages, a third of each label, in the words of other people; of noisy "
+        f"rows {percent(found.noise)} have another label. One pass or more over the rows, a batch of four, one seed: "
         f"learning rates {LR[CLEAN]:g} for adapters and {LR[WHOLE]:g} for all weights. Passages and questions are the "
         "demo's general units, for what was kept. `at least` is the lower 95 % bound of adherence.", "",
         "![right answers and what was kept, by the number of rows](rows.svg)", "", "## How", "", made, "",
@@ -245,7 +247,8 @@ def main(
 
     def drawn(watch: Watch) -> Measured:
         found = measure(model, sizes, cases, kept, noise, passes, watch)
-        draw([(each.way, each.rows, each.answered.right, each.answered.kept) for each in found.trained], out / "rows.svg")
+        points = [(each.way, each.rows, each.answered.right, each.answered.kept) for each in found.trained]
+        draw(points, out / "rows.svg")
         return found
 
     carry_out(out / "rows.md", command, LIBRARIES, drawn, report, lambda _: ())

@@ -1,4 +1,4 @@
-"""One training of `rows.py`, in a process of its own: python benchmarks/rows_child.py PROJECT OUTPUT REPORT.json [full].
+"""One training of `rows.py`, in a process of its own: rows_child.py PROJECT OUTPUT REPORT.json [full].
 
 The project holds a recipe, its fixtures and its rows. What is trained, a LoRA adapter or with `full` every weight, goes
 to the output; the report has the seconds that the steps took.
@@ -41,11 +41,9 @@ def main(project: Path, output: Path, report: Path, full: bool = False) -> None:
     if full:
         train_whole(recipe, base, rows, output)
     else:
-        output.mkdir()
-        fit(Job(recipe, rows, (), output, None), base, watch_on(Console()), print)
-        (output / ADAPTER).rename(output.with_name(f".{output.name}"))
-        output.rmdir()
-        output.with_name(f".{output.name}").rename(output)
+        with tempfile.TemporaryDirectory(dir=output.parent) as work:
+            fit(Job(recipe, rows, (), Path(work), None), base, watch_on(Console()), print)
+            (Path(work) / ADAPTER).rename(output)
     report.write_text(json.dumps({"seconds": time.perf_counter() - start}), "utf-8")
 
 

@@ -17,7 +17,7 @@ MESSAGES = [Example(f"Message {number}.", {"mood": LABELS[number % 3]}) for numb
 
 @pytest.fixture(autouse=True)
 def messages(monkeypatch):
-    monkeypatch.setattr(rows, "moods", lambda folder: MESSAGES)  # noqa: ARG005
+    monkeypatch.setattr(rows, "moods", lambda folder: MESSAGES)
     usual = write_project
 
     def long(folder, *more):

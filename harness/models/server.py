@@ -112,15 +112,21 @@ class Server:
         """
         # before anything else: a loop of events takes no other one inside
         further, way = self._further, self._way if any(request.constraint for request in requests) else ""
-        yield from self._each([request for request in requests if request.texts], self._likelihoods)
+        texts = [request for request in requests if request.texts]
+        yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, further, way)
         cut = []
-        for answer in self._each([each for each in requests if not each.texts], ask):
+        for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
             if answer.finish == "length" and not answer.reasoning:
                 cut.append(answer)  # whether it is one the others may tell
             else:
                 yield answer
         yield from map(self._as_thought, cut) if self._begins_inside else cut
+
+    @property
+    def _texts_in_flight(self) -> int:
+        """How many requests about given texts the server may have at a time."""
+        return self._options.in_flight
 
     def _as_thought(self, cut: Completion) -> Completion:
         """What was cut where every answer begins inside a reasoning: it came to no end, and to no answer."""
@@ -181,9 +187,9 @@ class Server:
     def _client(self) -> HttpClient:
         return HttpClient(self.url, self._options.deadline, self._options.in_flight)
 
-    def _each(self, requests: Sequence[Request], ask: Ask) -> Iterator[Completion]:
+    def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """What is answered, as it comes; the loop of events runs while the next answer is waited for."""
-        answers = self._stream(requests, ask)
+        answers = self._stream(requests, ask, in_flight)
 
         async def following() -> Completion | None:
             return await anext(answers, None)
@@ -195,8 +201,10 @@ class Server:
             finally:
                 runner.run(answers.aclose())
 
-    async def _stream(self, requests: Sequence[Request], ask: Ask) -> AsyncGenerator[Completion, None]:
-        client, room = self._client(), asyncio.Semaphore(self._options.in_flight)
+    async def _stream(
+        self, requests: Sequence[Request], ask: Ask, in_flight: int
+    ) -> AsyncGenerator[Completion, None]:  # fmt: skip
+        client, room = self._client(), asyncio.Semaphore(in_flight)
 
         async def one(request: Request) -> Completion:
             async with room:  # the deadline counts from here

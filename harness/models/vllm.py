@@ -26,7 +26,7 @@ from tunegate.harness.models.api import Completion, Fingerprint, Request, finger
 from tunegate.harness.models.http_client import HttpClient
 from tunegate.harness.models.huggingface import PROBE
 from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
-from tunegate.harness.models.placement import stored_dtype
+from tunegate.harness.models.placement import CPU, stored_dtype
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
 from tunegate.harness.models.server import FURTHER, Server
@@ -35,6 +35,7 @@ from tunegate.harness.models.vllm_process import VllmProcess, find_installation,
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
 LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
+HEAD = "lm_head"
 SET_BY = ("dtype", "chat-template")
 WAY = "response_format"  # in which it is told what an answer is held to, for prompts in token ids, too
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
@@ -78,6 +79,11 @@ class VllmBase:
         return stored_dtype(loaded_weights(self.folder)) if asked == AUTO else asked
 
     @property
+    def has_adapters(self) -> bool:
+        """Whether it serves adapters beside the model."""
+        return bool(self._adapters)
+
+    @property
     def _has_length(self) -> bool:
         """Whether the user's arguments say how long prompt and answer may be."""
         return any(each.startswith("--max-model-len") for each in self.arguments)
@@ -113,6 +119,16 @@ class VllmBase:
         if sha not in self._adapters:
             self.stop()  # it takes adapters at its start
             self._adapters[sha] = adapter
+
+    def check_texts(self, adapter: Path) -> None:
+        """Refuse an adapter of whose given texts the server has other log-probabilities than of its answers."""
+        targets = read_object(adapter / CONFIG, most=MOST_SETTINGS).get("target_modules")
+        if self.installation.device != CPU and HEAD in str(targets):
+            raise Refused(
+                f"{show_path(adapter / CONFIG)}: target_modules: {HEAD} is trained, which vLLM leaves out of the "
+                "log-probabilities of given texts on an accelerator (vllm-project/vllm#51594); leave such units out, or "
+                "judge it without vllm:"
+            )
 
     def client(self, sha: str | None) -> Server:
         """What asks the server for the base, or for the adapter of a digest, which is proven to act first.
@@ -215,6 +231,13 @@ class _Client(Server):
     def _way(self) -> str:
         return WAY
 
+    @property
+    def _texts_in_flight(self) -> int:
+        # beside a LoRA, vLLM counts requests where it should count tokens (vllm-project/vllm#16668): on a CPU two
+        # requests in one step end it; one alone is right
+        is_beside_lora = self._base.has_adapters and self._base.installation.device == CPU
+        return 1 if is_beside_lora else super()._texts_in_flight
+
     def _client(self) -> HttpClient:
         options = self._base.options
         return HttpClient(self.url, options.deadline, options.in_flight, with_key=False)
@@ -260,6 +283,8 @@ class Vllm:
             CouldNotRun: it did not start, or ended; with the end of its log.
             Refused: it serves another model, or ignores the adapter.
         """
+        if self._adapter and any(request.texts for request in requests):
+            self.base.check_texts(self._adapter)
         try:
             yield from self.base.client(self._digest).answer(requests)
         except Refused:

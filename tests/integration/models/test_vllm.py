@@ -88,6 +88,32 @@ def is_gone(log: str) -> bool:
     return False
 
 
+def test_given_texts_are_asked_one_at_a_time_beside_an_adapter_on_a_cpu(opened, make_adapter):
+    """Two in one step end a vLLM on a CPU that has a LoRA."""
+    alone = opened()
+    assert alone.base.client(None)._texts_in_flight == ModelOptions().in_flight
+    alone.base.stop()
+
+    tuned = opened(make_adapter("one"))
+    assert [each.base.client(None)._texts_in_flight for each in (alone, tuned)] == [1, 1]
+    texts = [replace(ABOUT, key=str(number)) for number in range(5)]
+    assert [each.key for each in tuned.answer(texts)] == ["0", "1", "2", "3", "4"]
+
+
+def test_given_texts_of_an_adapter_that_trains_the_head_are_refused_on_an_accelerator(
+    opened, make_adapter, monkeypatch
+):
+    adapter = make_adapter("one")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["q_proj", "lm_head"]}))
+    model = opened(adapter)
+    model.base.check_texts(adapter)
+    monkeypatch.setattr(model.base, "installation", replace(model.base.installation, device="cuda"))
+
+    with pytest.raises(Refused, match="target_modules: lm_head is trained, which vLLM leaves out of the log-prob"):
+        list(model.answer([ABOUT]))
+
+
 def test_base_and_adapters_answer_on_one_server(tmp_path, opened, make_adapter):
     one, two = make_adapter("one"), make_adapter("two")
     models = [opened(), opened(one), opened(two)]

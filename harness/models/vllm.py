@@ -126,8 +126,8 @@ class VllmBase:
         if self.installation.device != CPU and HEAD in str(targets):
             raise Refused(
                 f"{show_path(adapter / CONFIG)}: target_modules: {HEAD} is trained, which vLLM leaves out of the "
-                "log-probabilities of given texts on an accelerator (vllm-project/vllm#51594); leave such units out, or "
-                "judge it without vllm:"
+                "log-probabilities of given texts on an accelerator (vllm-project/vllm#51594); leave such units out, "
+                "or judge it without vllm:"
             )
 
     def client(self, sha: str | None) -> Server:

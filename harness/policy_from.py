@@ -28,11 +28,13 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, write_tree
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
-from tunegate.harness.evaluation.options import REPLAY, Options, split_replay, standing
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
+from tunegate.harness.models.model_options import REPLAY, split_replay
+from tunegate.harness.options.run import Options
+from tunegate.harness.options.settings import standing
 from tunegate.harness.session import Session
 
 #: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is

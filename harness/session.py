@@ -32,7 +32,6 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
-from tunegate.harness.evaluation.options import BASELINE, Options, same_names, split_replay
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.runs import RUNS, keep_run
@@ -49,13 +48,14 @@ from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base
-from tunegate.harness.models.model_options import is_server
+from tunegate.harness.models.model_options import is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.ray_model import RayBase
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
+from tunegate.harness.options.run import BASELINE, Options, same_names
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from typing import Any
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 from tunegate.harness.models.cache import Cached, Store, store_path
-from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions, is_server
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, REPLAY, ModelOptions, is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.server import Server

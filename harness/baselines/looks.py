@@ -8,10 +8,10 @@ from tunegate.harness.baselines.ledger import LEDGER, append, case_events, read_
 from tunegate.harness.baselines.ledger_git import pull, push
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import check_writable
-from tunegate.harness.evaluation.options import BASELINE, Options
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.options.run import BASELINE, Options
 
 
 def check_openable(sealed: Sequence[Unit], options: Options) -> None:

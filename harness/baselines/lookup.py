@@ -15,11 +15,11 @@ from tunegate.harness.baselines.store import Baseline, as_reference, baseline_pa
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
-from tunegate.harness.evaluation.options import REPLAY, split_replay
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
+from tunegate.harness.models.model_options import REPLAY, split_replay
 
 LAST_RELEASE = "last release"
 DEFAULT_MODEL = "smollm2"

@@ -19,8 +19,9 @@ from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
-from tunegate.harness.evaluation.options import OPTIONS, standing
 from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.options.settings import standing
+from tunegate.harness.options.table import OPTIONS
 
 PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
 FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")

@@ -24,7 +24,7 @@ from tunegate.harness.cli.common import (
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.printing import Printer, print_json, print_line
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.evaluation.options import standing
+from tunegate.harness.options.settings import standing
 
 KINDS = "fixture, task, terms, voice, record, baseline, diagnosis, training or manifest."
 

@@ -46,8 +46,8 @@ from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
-    from tunegate.harness.evaluation.options import Options
     from tunegate.harness.models.prompts import RungName
+    from tunegate.harness.options.run import Options
     from tunegate.harness.policy_from import Decision, RulesVerdict
 
 PR_SET_DUMPABLE = 4
@@ -115,7 +115,7 @@ def gate(
     pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
     until it is permitted by its name (--permit).
     """
-    from tunegate.harness.evaluation.options import BASELINE, Options
+    from tunegate.harness.options.run import BASELINE, Options
 
     opened = model_options(locals())
     options = Options(

@@ -44,8 +44,8 @@ def merge(
     asked.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.evaluation.options import Options
     from tunegate.harness.evaluation.shard_record import read_shards
+    from tunegate.harness.options.run import Options
     from tunegate.harness.policy_from import blocking
     from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session import Session

@@ -101,7 +101,8 @@ def record(
     the same name can then be gated: --tg-model=replay:NAME=FILE --tg-against=baseline.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.evaluation.options import NAME, NAME_IS, REPLAY, Options
+    from tunegate.harness.models.model_options import NAME, NAME_IS, REPLAY
+    from tunegate.harness.options.run import Options
     from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session import Session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # of --tg-chat-template: plain text
 SERVER = "openai:"
 VLLM = "vllm:"
+REPLAY = "replay:"
+NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,62}[A-Za-z0-9_+-])?")  # of outputs; it names a folder
+NAME_IS = "letters, digits, _ . + and -, at most 64, with a letter, digit or _ first and no dot last"
 IN_FLIGHT = 32  # requests at a time: what a server with continuous batching takes together
 DEADLINE = 600  # seconds
 WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
@@ -114,3 +118,10 @@ def split_server(model: str) -> tuple[str, str]:
             "key is read from the environment (docs/servers.md)"
         )
     return url.rstrip("/"), name
+
+
+def split_replay(model: str) -> tuple[str, Path]:
+    """The name and the file of `replay:NAME=FILE`; the name is empty in `replay:FILE`, whose file may hold a `=`."""
+    given = model.removeprefix(REPLAY)
+    name, _, path = given.partition("=")
+    return (name, Path(path)) if path and NAME.fullmatch(name) else ("", Path(given))

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tunegate.harness.core.project import find_root
-from tunegate.harness.evaluation.options import BASELINE, Options, standing
 from tunegate.harness.models.model_options import ModelOptions, RayOptions, template_from
+from tunegate.harness.options.run import BASELINE, Options
+from tunegate.harness.options.settings import standing
 
 
 def read_options(config: pytest.Config) -> Options:

@@ -18,7 +18,7 @@ import pytest
 from tunegate.harness.core.errors import Unreadable
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import read_bytes
-from tunegate.harness.evaluation.options import TABLE, Option
+from tunegate.harness.options.table import TABLE, Option
 from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.stash import (
     CASE,

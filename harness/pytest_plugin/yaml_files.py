@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tunegate.harness.core.errors import show_path
-from tunegate.harness.evaluation.options import OPTIONS, configured_cases
+from tunegate.harness.options.settings import configured_cases
+from tunegate.harness.options.table import OPTIONS
 from tunegate.harness.pytest_plugin.options import find_project
 from tunegate.harness.pytest_plugin.stash import HANDLE, NO_WORKERS, YAML, collected
 

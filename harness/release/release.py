@@ -22,7 +22,6 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
-from tunegate.harness.evaluation.options import BASELINE
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
 from tunegate.harness.fixtures.loader import load_tasks
@@ -37,6 +36,7 @@ from tunegate.harness.models.adapters import (
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.options.run import BASELINE
 from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card

@@ -13,8 +13,8 @@ from pathlib import Path
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.evaluation.options import read_settings
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.task import NewTask, render
 
 ANSWERS = Path("outputs/expected.jsonl")

@@ -18,8 +18,8 @@ from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest
+from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 
 BASE = "baselines/replay-gpt/desk/triage.json"

@@ -21,8 +21,8 @@ from tests.support.units import write_outputs
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 
 PAGE = ROOT / "docs" / "mistakes.md"

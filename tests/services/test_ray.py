@@ -20,7 +20,6 @@ from tests.support.mortal import ENGINE, NAMES, SUBJECT, Mortal
 from tests.support.records import record, units_of, write_desk
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import results_of
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
@@ -29,6 +28,7 @@ from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.worker_pool import SETTINGS, WorkerPool
+from tunegate.harness.options.run import Options
 
 WHO = Fingerprint(SUBJECT, ENGINE, NAMES)
 

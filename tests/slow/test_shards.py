@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from tests.support.divided import differing, executed, write_divisible
 from tunegate.harness.cli.main import app
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.shards import Shard
+from tunegate.harness.options.run import Options
 
 pytestmark = pytest.mark.real
 

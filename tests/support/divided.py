@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 from tests.support.records import write_desk
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.evaluation.noise import TOLERANCE
-from tunegate.harness.evaluation.options import Options
+from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 
 VARIES = {"created", "digest"}  # from one run to the next

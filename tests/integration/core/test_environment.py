@@ -17,8 +17,8 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.runs import next_name
+from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 
 GOOD = '{"product": "boiler"}'

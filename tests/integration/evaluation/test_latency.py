@@ -6,9 +6,9 @@ from tests.support.units import write_unit
 from tests.unit.evaluation.test_latency import IDS
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.latency import WARM_UP
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.huggingface import Local
+from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 
 # --- a real model, tiny

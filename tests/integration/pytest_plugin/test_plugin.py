@@ -440,8 +440,8 @@ def test_the_plugin_is_idle_in_a_project_without_suites(pytester: pytest.Pyteste
 
         def test_idle():
             ours = {name for name in sys.modules if name.startswith("tunegate.") and name.count(".") > 2}
-            light = ["core.errors", "core.files", "core.project", "core.reading", "core.escaping", "core.extras",
-                     "core.crashes", "evaluation.options", "models.model_options", "pytest_plugin.errors",
+            light = ["core.errors", "core.reading", "core.escaping", "core.extras",
+                     "core.crashes", "models.model_options", "options.table", "pytest_plugin.errors",
                      "pytest_plugin.plugin", "pytest_plugin.stash"]
             assert ours == {f"tunegate.harness.{name}" for name in light}
             assert not {"torch", "scipy", "numpy", "yaml", "rich"} & set(sys.modules)

@@ -17,12 +17,12 @@ from tests.unit.session.test_session import IDS, judged, options  # noqa: F401  
 from tunegate.harness.baselines import recording
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.options.run import Options
 from tunegate.harness.reporting.provenance import provenance
 from tunegate.harness.session import Session
 

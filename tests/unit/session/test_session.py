@@ -13,8 +13,9 @@ from tests.support.units import write_outputs, write_unit
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options, read_settings
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.options.run import Options
+from tunegate.harness.options.settings import read_settings
 from tunegate.harness.session import Session, record_units, trained_tasks
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"

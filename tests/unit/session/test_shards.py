@@ -18,10 +18,10 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.evaluation.options import Options
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.shard_record import read_shard, read_shards
 from tunegate.harness.evaluation.shards import Shard
+from tunegate.harness.options.run import Options
 from tunegate.harness.release.release import find_record
 from tunegate.harness.session import Session
 

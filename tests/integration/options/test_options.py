@@ -27,16 +27,10 @@ from tunegate.harness.cli.main import COMMANDS, app
 from tunegate.harness.cli.release import SERVED
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.project import find_root
-from tunegate.harness.evaluation.options import (
-    OPTIONS,
-    TABLE,
-    Option,
-    Options,
-    configured_cases,
-    read_settings,
-    standing,
-)
 from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.options.run import Options
+from tunegate.harness.options.settings import configured_cases, read_settings, standing
+from tunegate.harness.options.table import OPTIONS, TABLE, Option
 from tunegate.harness.pytest_plugin.plugin import pytest_addoption
 
 GROUP = typer.main.get_command(app)
@@ -96,7 +90,7 @@ def test_pytest_says_what_the_row_says(taken, option: Option):
 def test_a_command_says_what_the_row_says(command: str, param: Any):
     option = OPTIONS[param.opts[0].removeprefix("--")]
     if (command, option.name) == ("parity", "model"):  # what is served may be a file, too
-        option = replace(option, help=SERVED, takes="FOLDER|FILE.gguf|openai:URL#MODEL", default=None)
+        option = replace(option, help=SERVED, takes="FOLDER|FILE.gguf|openai:URL#MODEL|vllm:MODEL", default=None)
 
     assert param.opts == [f"--{option.name}"]
     assert param.help == option.help

@@ -1,0 +1,234 @@
+"""The options of one run, from the command line or pyproject.toml, and what of them cannot mean anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import same_file
+from tunegate.harness.models.model_options import (
+    AUTO,
+    CACHE_MEGABYTES,
+    NAME_IS,
+    REPLAY,
+    ModelOptions,
+    is_server,
+    is_vllm,
+    split_replay,
+    split_server,
+    vllm_model,
+)
+
+if TYPE_CHECKING:
+    from tunegate.harness.evaluation.shard_record import Shards
+    from tunegate.harness.evaluation.shards import Shard
+    from tunegate.harness.models.prompts import (
+        RungName,  # too heavy for the plugin, which is loaded wherever pytest runs
+    )
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a run, as given on the command line or in pyproject.toml; paths are absolute or from `root`."""
+
+    root: Path
+    model: str = "smollm2"
+    adapters: tuple[Path, ...] = ()
+    cases: Path = Path("fixtures")
+    baselines: Path = Path("baselines")
+    out: Path | None = None
+    against: str | None = None
+    record: bool = False
+    fresh: bool = False
+    noise: bool = False
+    requests: Path | None = None
+    rung: RungName = "as-is"
+    sealed: bool = False
+    repeats: int = 1
+    inconclusive: Literal["block", "warn"] = "block"
+    timing: bool = False
+    ledger_remote: str | None = None
+    opened: ModelOptions = field(default_factory=ModelOptions)
+    cache_size: int = CACHE_MEGABYTES
+    shard: Shard | None = None
+    shards: Shards | None = None  # that are merged: they answer, and no model is asked
+
+    @property
+    def replays(self) -> bool:
+        """Whether outputs made elsewhere are judged, instead of a model's."""
+        return self.model.startswith(REPLAY)
+
+    def out_of(self, adapter: Path | None) -> Path | None:
+        """Where --tg-out wants the record of an adapter (None: of the model itself); a folder holds several."""
+        if self.out and adapter and len(self.adapters) > 1:
+            return self.out / f"{adapter.name}.json"
+        return self.out
+
+    @property
+    def reads(self) -> list[tuple[str, Path]]:
+        """The files that options name and that the run reads, with the option."""
+        against = Path(self.against) if self.against and self.against != BASELINE else None
+        replayed = split_replay(self.model)[1] if self.replays else None
+        named = {"--tg-model": replayed, "--tg-requests": self.requests, "--tg-against": against}
+        merged = [("merge", path) for path in self.shards.files] if self.shards else []
+        return [(name, path) for name, path in named.items() if path] + merged
+
+    @property
+    def writes(self) -> list[tuple[str, Path]]:
+        """The files that it writes where options say, with the option: each record and its sidecar."""
+        from tunegate.harness.evaluation.sidecar import sidecar_path  # too heavy for the plugin
+
+        records = [out for each in self.adapters or (None,) if (out := self.out_of(each)) and out.name]
+        return [("--tg-out", path) for record in records for path in (record, sidecar_path(record))]
+
+    def check(self) -> None:
+        """Refuse what cannot mean anything, before a model has worked an hour for it.
+
+        Raises:
+            Refused: names the options and what to do.
+        """
+        if is_server(self.model):
+            split_server(self.model)
+        if is_vllm(self.model):
+            vllm_model(self.model)
+        wrong = [
+            *self._clashes(), *self._bad_replay(), *self._bad_server(), *self._bad_vllm(), *self._bad_adapters(),
+            *self._bad_out(), *self._bad_shard(), *self._bad_merge(),
+            *self._bad_ray(),
+        ]  # fmt: skip
+        if self.repeats < 1:
+            wrong.append(f"--tg-repeats: expected a whole number from 1, found {self.repeats}")
+        if wrong:
+            raise Refused("\n".join(wrong))
+
+    def _clashes(self) -> Iterator[str]:
+        if self.record and self.against:
+            yield "--tg-record writes the baseline that --tg-against compares with: use one of them"
+        if self.record and len(self.adapters) > 1:
+            yield "--tg-record with several --tg-adapter: only the released adapter renews its files, one at a time"
+        if self.fresh and self.replays:
+            yield "--tg-fresh with --tg-model replay:FILE: its outputs are there already, no model is asked"
+        if self.noise and not self.record:
+            yield "--tg-noise is kept with a baseline: use it with --tg-record"
+        if self.noise and self.adapters:
+            yield "--tg-noise with --tg-adapter: it is the base that is asked twice; measure it without an adapter"
+        if self.timing and self.replays:
+            yield "--tg-timing with --tg-model replay:FILE: its outputs are there already, nothing is left to be timed"
+        elif self.timing and not self.adapters:
+            yield "--tg-timing times a base and an adapter side by side: name one with --tg-adapter"
+
+    def _bad_merge(self) -> Iterator[str]:
+        if self.shards is None or not self.record:
+            return
+        who = self.shards.first.record
+        if who.fingerprint["subject"].get("adapter"):
+            yield "--tg-record: expected shards of a base, found those of an adapter, which is no baseline"
+        if who.is_supplied:
+            yield "--tg-record: outputs that were supplied are recorded from their file: tunegate record --from FILE"
+
+    def _bad_ray(self) -> Iterator[str]:
+        here, ray = "--tg-engine ray", self.opened.ray
+        if ray is None:
+            return
+        if self.replays or is_server(self.model):
+            yield f"{here} with --tg-model {self.model}: its answers are made elsewhere, and no worker has it"
+        if is_vllm(self.model):
+            yield f"{here} with --tg-model {self.model}: workers compute with transformers; name the model alone"
+        if self.timing:
+            yield f"{here} with --tg-timing: what is timed is one call after another in this process"
+        limits = {"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)}
+        for name, (value, least) in limits.items():
+            if value < least:
+                yield f"--tg-{name}: expected a whole number from {least}, found {value}"
+
+    def _bad_shard(self) -> Iterator[str]:
+        here = f"--tg-shard {self.shard}"
+        if self.shard is None:
+            return
+        if self.out is None:
+            yield f"{here}: expected a file for it, found none; name one with --tg-out SHARD.json"
+        if self.against:
+            yield f"{here} with --tg-against: a shard has no verdict; tunegate merge has one, with --against"
+        if self.record:
+            yield f"{here} with --tg-record: a shard is no baseline; tunegate merge writes one, with --record"
+        if self.timing:
+            yield f"{here} with --tg-timing: what is timed is base and adapter side by side, and no share of them"
+        if len(self.adapters) > 1:
+            yield f"{here} with several --tg-adapter: run each of them by itself, in a matrix of adapters and shards"
+
+    def _bad_replay(self) -> Iterator[str]:
+        if not self.replays:
+            if self.requests:
+                yield "--tg-requests: expected --tg-model replay:FILE, whose lines answer them, found another model"
+            return
+        given, (name, path) = self.model.removeprefix(REPLAY), split_replay(self.model)
+        if self.adapters:
+            yield "--tg-model replay:FILE with --tg-adapter: the model is the file, and takes no adapter"
+        if (self.record or self.against == BASELINE) and not name:
+            yield (
+                "--tg-model replay:FILE: outputs have a baseline under a name of their own: replay:NAME=FILE; "
+                "or keep their record with --tg-out RECORD.json and compare with --tg-against RECORD.json"
+            )
+        if not path.name:
+            yield f"--tg-model {self.model}: expected a file of outputs, found no name of one"
+        elif name and not path.exists() and Path(given).exists():
+            yield f"--tg-model {self.model}: read as {path} called {name}; for the file {given} write replay:./{given}"
+        elif "=" in given and not name and not path.exists():
+            yield f"--tg-model {self.model}: expected replay:NAME=FILE, a name of {NAME_IS}, or a file; found neither"
+
+    def _bad_vllm(self) -> Iterator[str]:
+        here = "--tg-model vllm:MODEL"
+        if not is_vllm(self.model):
+            return
+        if self.timing:
+            yield f"--tg-timing with {here}: what is timed is one call after another of a local model"
+        if self.opened.device != AUTO:
+            yield f"--tg-device with {here}: vLLM computes where it was built for"
+        if self.opened.tokenizer:
+            yield f"--tg-tokenizer with {here}: prompts are made by the model's own tokenizer"
+
+    def _bad_limits(self) -> Iterator[str]:
+        for name, value in (("in-flight", self.opened.in_flight), ("deadline", self.opened.deadline)):
+            if value < 1:
+                yield f"--tg-{name}: expected a whole number from 1, found {value}"
+
+    def _bad_server(self) -> Iterator[str]:
+        opened, here = self.opened, "--tg-model openai:URL#MODEL"
+        if is_server(self.model) or is_vllm(self.model):
+            yield from self._bad_limits()
+        if not is_server(self.model):
+            return
+        if self.adapters:
+            yield f"{here} with --tg-adapter: name the adapter as the server does, instead of MODEL"
+        if self.timing:
+            yield f"--tg-timing with {here}: base and adapter are timed side by side on one engine, which is not here"
+        if given := opened.given("device", "dtype", "attention", "quantization"):
+            yield f"{' and '.join(each.partition('=')[0] for each in given)} with {here}: whoever started it chose that"
+        if opened.chat_template and not opened.tokenizer:
+            yield f"--tg-chat-template with {here}: name its tokenizer, too (--tg-tokenizer)"
+
+    def _bad_adapters(self) -> Iterator[str]:
+        yield from same_names(self.adapters)
+
+    def _bad_out(self) -> Iterator[str]:
+        several = len(self.adapters) > 1
+        if self.out and self.out.is_dir() and not several:
+            yield f"--tg-out {show_path(self.out)}: expected a file for one record, found a folder; name a file in it"
+        if self.out and self.out.is_file() and several:
+            yield f"--tg-out {show_path(self.out)}: expected a folder for several records, found a file; name a folder"
+        for name, path in self.writes:
+            if named := same_file(path, self.reads):
+                yield f"{name}: expected files of its own, found that {named} reads {show_path(path)}; name another"
+
+
+def same_names(adapters: Iterable[Path]) -> Iterator[str]:
+    """What is wrong with adapters of one name: node ids and files of records carry the folder's name alone."""
+    for name, count in Counter(adapter.name for adapter in adapters).items():
+        if count > 1:
+            yield f"--tg-adapter: expected folders of different names, found {count} named {name!r}; rename them"

@@ -1,0 +1,91 @@
+"""The standing values of options: what `[tool.tunegate]` of a project's pyproject.toml sets."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.project import PROJECT, is_project, project_table
+from tunegate.harness.models.model_options import REPLAY, split_replay, template_from
+from tunegate.harness.options.table import OPTIONS, TABLE, Option
+
+
+def configured_cases(root: Path) -> Path | None:
+    """The folder of fixtures where `root`'s pyproject.toml has `[tool.tunegate]`; None without that table.
+
+    Nothing is refused here: whoever reads the settings says what is wrong with them.
+    """
+    if not is_project(root):
+        return None
+    try:
+        cases = project_table(root).get("cases")
+    except Refused:
+        cases = None
+    return root / (cases if isinstance(cases, str) else OPTIONS["cases"].default)
+
+
+def standing(root: Path) -> dict[str, Any]:
+    """What each option is where the command line is silent: what `[tool.tunegate]` of `root` says, else the default.
+
+    Paths count from `root`.
+
+    Raises:
+        Refused: see `read_settings`.
+    """
+    settings = read_settings(root)
+    values = {option.name: settings.get(option.name, option.default) for option in TABLE if option.stands}
+    return {name: _from(root, name, value) for name, value in values.items()}
+
+
+def _from(root: Path, name: str, value: Any) -> Any:
+    """A standing value; its path, or that of the outputs it names, counts from `root`."""
+    if name == "chat-template" and value is not None:
+        return template_from(root, value)
+    if OPTIONS[name].type is Path and value is not None:
+        return root / value
+    if name == "model" and value.startswith(REPLAY):
+        called, file = split_replay(value)
+        # as it would be typed here: it is shown, and most runs start at the root
+        return f"{REPLAY}{called}{'=' if called else ''}{os.path.relpath(root / file)}"
+    return value
+
+
+def read_settings(root: Path) -> dict[str, Any]:
+    """The `[tool.tunegate]` table of `root`'s pyproject.toml; empty where there is none.
+
+    Raises:
+        Refused: not TOML, or a key or value that means nothing; all of them.
+    """
+    path, settings = root / PROJECT, project_table(root)
+    wrong = [problem for key, value in settings.items() for problem in _setting_problems(key, value)]
+    if wrong:
+        raise Refused("\n".join(f"{show_path(path)}: [tool.tunegate] {problem}" for problem in wrong))
+    return settings
+
+
+def _setting_problems(key: str, value: Any) -> Iterator[str]:
+    option = OPTIONS.get(key)
+    if option is None or not option.stands:
+        known = [each.name for each in TABLE if each.stands]
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        yield f"expected one of {', '.join(known)}, found {key!r}{hint}"
+    elif not _fits(option, value):
+        yield f"{key}: expected {_expected(option)}, found {value!r}"
+
+
+def _fits(option: Option, value: Any) -> bool:
+    if option.type in (int, bool):  # exactly: to Python, true is a number
+        return type(value) is option.type and (option.least is None or value >= option.least)
+    return isinstance(value, str) and (not option.choices or value in option.choices)
+
+
+def _expected(option: Option) -> str:
+    if option.choices:
+        return f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+    kinds = {bool: "true or false", int: f"a whole number from {option.least}"}
+    return kinds.get(option.type, "text in quotes")

@@ -13,6 +13,7 @@ from tunegate.harness.checks.schema.validator import violations
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request, Unconstrainable
+from tunegate.harness.models.constrained import MADE
 
 Fields = Callable[[Any], dict[str, Any]]
 #: By the name that stands in records: what OpenAI's interface has, and llama.cpp's own for prompts in token ids, where
@@ -25,11 +26,26 @@ WAYS: Mapping[str, Fields] = {
     },
     "json_schema": lambda schema: {"json_schema": schema},
 }  # fmt: skip
+LLGUIDANCE = "llguidance"  # of a server that is known to make its grammars by it
+#: As on a local model, at most one space where JSON allows white space. Said in another way: versions before 1.9, which
+#: a server may have, take a pattern of white space for one that may be repeated.
+SPACED = {
+    **MADE, "whitespace_pattern": None, "whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?",
+}  # fmt: skip
 
 
 def fields_of(request: Request, way: str) -> dict[str, Any]:
-    """What a request says of the schema that its answer is held to; nothing where it has none."""
-    return WAYS[way](json.loads(request.constraint.schema)) if request.constraint else {}
+    """What a request says of the schema that its answer is held to; nothing where it has none.
+
+    The `way` is one of `WAYS`, or `LLGUIDANCE`: there the grammar is made as on a local model.
+    """
+    if not request.constraint:
+        return {}
+    schema = json.loads(request.constraint.schema)
+    if way == LLGUIDANCE:
+        own = {"x-guidance": SPACED} if isinstance(schema, dict) else {}
+        return WAYS["response_format"]({**schema, **own} if own else schema)
+    return WAYS[way](schema)
 
 
 def constraint_probe() -> Request:

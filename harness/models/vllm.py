@@ -6,6 +6,7 @@ to any other server (server.py); what the answers come from is known, as of a lo
 
 from __future__ import annotations
 
+import json
 import secrets
 import shlex
 import tempfile
@@ -30,6 +31,7 @@ from tunegate.harness.models.placement import CPU, stored_dtype
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
 from tunegate.harness.models.server import FURTHER, Server
+from tunegate.harness.models.structured_outputs import LLGUIDANCE
 from tunegate.harness.models.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
 
 RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
@@ -37,7 +39,6 @@ LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or th
 MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
 HEAD = "lm_head"
 SET_BY = ("dtype", "chat-template")
-WAY = "response_format"  # in which it is told what an answer is held to, for prompts in token ids, too
 BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
 
 
@@ -194,7 +195,7 @@ class VllmBase:
         return [
             *self.arguments, "--model", str(folder), "--served-model-name", self._served, "--dtype", self._dtype,
             *length, "--load-format", "safetensors", "--config-format", "hf", "--generation-config", "vllm",
-            "--disable-uvicorn-access-log", *lora,
+            "--disable-uvicorn-access-log", "--structured-outputs-config", json.dumps({"backend": "guidance"}), *lora,
         ]  # fmt: skip
 
     def _prove_acting(self, sha: str) -> None:
@@ -229,7 +230,7 @@ class _Client(Server):
 
     @property
     def _way(self) -> str:
-        return WAY
+        return LLGUIDANCE
 
     @property
     def _texts_in_flight(self) -> int:
@@ -273,7 +274,7 @@ class Vllm:
         """The subject as of a local model: the same files; the engine is vLLM's."""
         subject = self.base.model.subject(self._digest, self._rung)
         names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
-        more = {"constraint": WAY} if self._rung in CONSTRAINED else {}
+        more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
         return Fingerprint(subject, self.base.engine | more, names)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:

@@ -114,7 +114,7 @@ def test_an_adapter_that_it_silently_ignores_is_refused(served):
 
 
 def test_an_adapter_on_its_base_is_shown_to_be_what_was_judged(adapters, tmp_path):
-    place = make_place(tmp_path / "place", resolve("smollm2"), adapters[0], cases=8)
+    place = make_place(tmp_path / "place", resolve("smollm2"), adapters[0])
 
     parity = compared(place, f"vllm:{resolve('smollm2')}", dtype="float32")
 

@@ -28,6 +28,7 @@ from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
+from tunegate.harness.models.structured_outputs import SPACED
 from tunegate.harness.models.vllm import Vllm
 from tunegate.harness.models.vllm_process import ARGUMENTS, LOGS, PYTHON
 
@@ -38,6 +39,7 @@ import sys, time
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.models.structured_outputs import SPACED
 from tunegate.harness.models.vllm import Vllm
 model = Vllm("vllm:" + sys.argv[1], quiet())
 print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
@@ -135,10 +137,11 @@ def test_it_is_told_what_answers_are_held_to_and_need_not_be_asked_whether_it_do
     held = replace(HELLO, constraint=Constraint('{"type": "object"}', "answer.json"))
     assert [each.output for each in opened().answer([held])] == ["{}"]
     [log] = logs(tmp_path)
-    said = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True}}
+    schema = {"type": "object", "x-guidance": SPACED}
+    said = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
     assert [json.loads(line)["format"] for line in log.splitlines() if '"asked"' in line] == [said]
     constrained = Vllm(f"vllm:{tiny_model}", quiet(), rung="constrained").fingerprint
-    assert constrained.engine["constraint"] == "response_format"
+    assert constrained.engine["constraint"] == "llguidance"
 
 
 def test_it_is_the_same_model_on_another_engine(opened, tiny_model, tiny_adapter, monkeypatch):

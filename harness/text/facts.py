@@ -46,6 +46,9 @@ _SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}
 _PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
 _ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
 _LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
+_ITEMS = regex.compile(r"(?<=: )[^:;.\n]{2,40}+(?:; [^:;.\n]{2,40}+){1,11}")
+_COUNTS = regex.compile(r"(?<![\w.,:/])(?P<count>\d{1,2}) (?P<what>\p{L}{2,30})(?:,? ?[&+]?,? ?(?P<count>\d{1,2}) (?P<what>\p{L}{2,30}))+(?!\w)")
+_JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -76,7 +79,9 @@ def stated(text: str, language: str) -> frozenset[Said]:
     """Everything that notes may state, abbreviations and every word, which may be a name, included."""
     found = {said for fact in _facts(text, language, sure=False) for said in fact.says}
     for kind, value in list(found):
-        if kind == "time":
+        if kind == "money":
+            found.add(("about", (value[0], round(value[1]))))
+        elif kind == "time":
             hour, minute = divmod(value, 60)
             found |= {("number", Decimal(each)) for each in (hour, hour + 12, minute)}
         elif kind == "number" and 1 <= value <= 12 and value == int(value):
@@ -111,13 +116,14 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
     phrases = [*phrases_of_time(plain, language), *amounts(plain, language), *phrases_of_days(plain, language)]
-    phrases += _spaced_codes(plain)
+    phrases += [*_spaced_codes(plain), *_things(plain, language)]
     if sure:
         whole, done = _whole(phrases, plain, wishes(plain, language))
         yield from whole
     else:
         done = set()
-        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain)]
+        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain, language)]
+        phrases += _joined_numbers(plain, language)
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:
@@ -162,10 +168,36 @@ def _spaced_codes(text: str) -> Iterator[Phrase]:
                     yield Phrase(run.start() + start, run.start() + end, ("code", code))
 
 
-def _lists(text: str) -> Iterator[Phrase]:
-    """How many things stand in a row: `Miso & Tofu` are two."""
+def _lists(text: str, language: str) -> Iterator[Phrase]:
+    """How many things stand in a row: `Miso & Tofu` are two, and `1 sofa, 2 chairs` are three."""
     for run in _LIST.finditer(text):
         yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
+    for run in _ITEMS.finditer(text):
+        yield Phrase.of(run, ("things", run[0].count(";") + 1))
+    for run in _COUNTS.finditer(text):
+        if calendar_of(language).units.keys().isdisjoint(run.captures("what")):
+            yield Phrase.of(run, ("things", sum(int(count) for count in run.captures("count"))))
+
+
+def _things(text: str, language: str) -> Iterator[Phrase]:
+    """`three items`, whatever they are."""
+    pattern = _counted_things(language)
+    for found in pattern.finditer(text) if pattern else ():
+        number = found["n"]
+        yield Phrase.of(found, ("things", int(number) if number.isdecimal() else value_of_numeral(number, language)))
+
+
+@cache
+def _counted_things(language: str) -> Any:
+    words, numbers = one_of(calendar_of(language).things), one_of(numerals_of(language))
+    pattern = rf"\b(?P<n>\d{{1,2}}|{numbers}) (?:\p{{Ll}}{{2,20}} )?(?:{words})\b"
+    return regex.compile(pattern, regex.IGNORECASE) if words else None
+
+
+def _joined_numbers(text: str, language: str) -> Iterator[Phrase]:
+    """The number of `v5.2`."""
+    for found in _JOINED_NUMBER.finditer(text):
+        yield Phrase.of(found, ("number", value_of(found[1], language)))
 
 
 @cache

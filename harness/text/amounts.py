@@ -48,7 +48,10 @@ class _Patterns:
 
 
 def amounts(text: str, language: str) -> Iterator[Phrase]:
-    """Every amount, which is `(currency, value)`, perhaps the `price` of one thing or of `each` of several, and every percentage of a text."""
+    """Every amount of a text, which is `(currency, value)`, and every percentage.
+
+    An amount may be `about` the true one, and the `price` of one thing, or of `each` of several.
+    """
     patterns, text, after = _patterns(language), in_small_letters(text), _AFTER | dict(calendar_of(language).money)
     for found in patterns.money.finditer(text):
         value = _value(found["later"] or found["first"], language)

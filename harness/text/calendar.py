@@ -27,12 +27,12 @@ class Calendar:
     `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is added.
 
     `day_groups` are words for weekdays from a first to a last, `initials` the shortest forms of weekdays, `relative`
-    days from today, `beside` days from one that is named; `before` and `after` are said of that with a length of time,
-    and `excepts` of the weekdays that are left out. `halves` say from which hour a time counts its twelve, `about` stands
-    before a rounded amount, and after one of `labels` a letter or a number tells one thing from others. `things` are whatever is listed, and `money`
-    short words for currencies. `holidays` fall on days of a month; what follows one of `wishes` is no name. `loose` says a number
-    where notes have it, and `shares` a part of 100. After one of `titles` comes a name, and after one of `greetings`,
-    what it greets and a comma, a sentence.
+    days from today, `beside` days from one that is named; `before` and `after` are said of that one with a length of
+    time, and `excepts` of weekdays that are left out. `halves` say from which hour a time counts its twelve.
+    `holidays` fall on days of a month; what follows one of `wishes` is no name. `loose` says a number where notes have
+    it, and `shares` a part of 100; `about` stands before a rounded amount, and `money` are short words for currencies.
+    After one of `labels` a letter or a number tells one thing from others; `things` are whatever is listed. After one
+    of `titles` comes a name, and after one of `greetings`, what it greets and a comma, a sentence.
     """
 
     weekdays: tuple[str, ...] = ()
@@ -221,8 +221,8 @@ CALENDARS: Mapping[str, Calendar] = {
                 "nachmittags|abends|am (?:nachmittag|abend)": 12},
         about=("rund", "etwa", "ungefähr", "circa", r"ca\.?", "knapp", "gut"),
         things=_words("dinge dingen sachen teile teilen stücke stücken punkte punkten"),
-        labels=_words("schalter tor gleis reihe gruppe zimmer raum zone block stufe klasse linie spur platz wagen halle "
-                      "tür regal tisch stock terminal fenster feld kategorie saal abteil steig"),
+        labels=_words("schalter tor gleis reihe gruppe zimmer raum zone block stufe klasse linie spur platz wagen "
+                      "halle tür regal tisch stock terminal fenster feld kategorie saal abteil steig"),
         wishes=_words("frohe fröhliche gesegnete"),
         loose={"paar": 2},
         shares={"hälfte|zum halben preis|halber preis": 50},

@@ -104,9 +104,10 @@ def _days_apart(found: Any, text: str, templates: _Templates) -> Iterator[Phrase
     kind, each = templates.units[found["unit"]]
     length = _number(found["n"], templates) * each
     if kind == "minutes" and length % DAY == 0 and length <= _MOST_DAYS * DAY:
+        kind = "apart" if length < 7 * DAY else "in_days"  # no slip of a few days, whatever the answer shows
         for pattern, sign in templates.apart:
             if pattern.match(text, found.end()):
-                yield Phrase.of(found, ("apart", sign * int(length // DAY)))
+                yield Phrase.of(found, (kind, sign * int(length // DAY)))
 
 
 def _number(seen: str, templates: _Templates) -> Any:

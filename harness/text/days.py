@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -79,11 +79,10 @@ def _named(text: str, small: str, language: str) -> Iterator[Phrase]:
 
 
 def _of_one_day(found: Any, which: str) -> tuple[int, int]:
-    """Where one day of a range stands, with the month beside it; a day that is none of a range is all that was found."""
-    if which in ("from", "to"):
-        return found.span(which)
-    start = found.start("day") if found["from"] else found.start()
-    return start, found.end("day_after") if found["to"] else found.end()
+    """Where one day of a range stands, with the month if that is beside it; a day alone is all that was found."""
+    is_end = which in ("from", "to")
+    start = found.start(which) if is_end or found["from"] else found.start()
+    return start, found.end(which) if is_end or found["to"] else found.end()
 
 
 def days_of_notes(text: str, language: str) -> Iterator[Phrase]:
@@ -145,10 +144,18 @@ def _days_in_figures(found: Any, language: str) -> list[Day]:
     if found["year"]:
         return list(_days([int(found["month"])], [int(found["day"])]))
     first, second = int(found["a"]), int(found["b"])
-    if found["sign"] == "/":
+    if found["sign"] == "/" and not is_day_first(found[0], language):
         return sorted({*_days([second], [first]), *_days([first], [second])})
-    is_date = found["y"] or (found[0].endswith(".") and calendar_of(language).decimal == ",")
+    is_date = found["sign"] == "/" or found["y"] or (found[0].endswith(".") and calendar_of(language).decimal == ",")
     return list(_days([second], [first])) if is_date else []
+
+
+def is_day_first(seen: str, language: str) -> bool:
+    """Whether a text such as `5/06` is a date, its day first; English has both orders."""
+    day, _, month = seen.partition("/")
+    month = month.partition("/")[0]
+    is_date = "0" in (day[:1], month[:1]) and month.isdecimal() and 1 <= int(month) <= 12
+    return is_date and calendar_of(language).decimal == ","
 
 
 def _weekday(found: Any, language: str) -> int | None:
@@ -165,7 +172,7 @@ def _weekday(found: Any, language: str) -> int | None:
 @cache
 def _patterns(language: str) -> _Patterns:
     own = calendar_of(language)
-    day, dash, left = _any_of(own.weekdays), _until(own), "|".join(own.excepts)
+    day, dash, left = f"(?:{_any_of(own.weekdays)})", _until(own), f"(?:{'|'.join(own.excepts)})"
     holidays = sorted(enumerate(own.holidays), key=lambda each: -len(each[1]))
     return _Patterns(
         _dates(own),
@@ -173,13 +180,15 @@ def _patterns(language: str) -> _Patterns:
         regex.compile(rf"\b(?i:{one_of(own.wishes)}) (?:\p{{Lu}}[\p{{L}}'’]{{1,30}} ?){{1,3}}") if own.wishes else None,
         _initials(own),
         tuple((whole_words(template), ends) for template, ends in own.day_groups.items()),
-        *(
-            tuple((whole_words(template), days) for template, days in each.items())
-            for each in (own.relative, own.beside)
-        ),
-        whole_words(rf"(?P<first>{day})\.?{dash}(?P<last>{day})") if day else None,
-        whole_words(rf"(?:{left})(?: the)? (?P<before>{day})|(?P<after>{day})\.?:? (?:{left})") if day and left else None,
+        _in_days(own.relative),
+        _in_days(own.beside),
+        whole_words(rf"(?P<first>{day})\.?{dash}(?P<last>{day})") if own.weekdays else None,
+        whole_words(rf"{left} (?P<before>{day})|(?P<after>{day})\.?:? {left}") if own.excepts else None,
     )
+
+
+def _in_days(words: Mapping[str, int]) -> tuple[tuple[Any, int], ...]:
+    return tuple((whole_words(template), days) for template, days in words.items())
 
 
 def _any_of(names: Iterable[str]) -> str:

@@ -81,9 +81,18 @@ def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Value
         parts = {amount * percent / 100 for percent in known["percent"]}
         made |= {each for part in parts for each in (part, amount - part, amount + part)}
     made |= set(_sums(amounts))
-    if 2 <= len(every) <= _MOST_AMOUNTS and not any(each in every for _, each in known["each"]):
-        made.add(sum(every, Decimal(0)))
+    if 2 <= len(every) <= _MOST_AMOUNTS:
+        made |= set(_totals(every, amounts, every & {each for _, each in known["each"]}, counts))
     return any(abs(each - value) < _HALF_A_PENNY for each in made)
+
+
+def _totals(every: Set[Decimal], shown: Set[Decimal], each: Set[Decimal], counts: Set[Any]) -> Iterator[Decimal]:
+    """Few amounts together, shown or not, or one that is shown with another; so many of what has a price for each."""
+    yield from (amount + other for amount in shown - each for other in every - each - {amount})
+    total = sum(every, Decimal(0))
+    yield from (total + price * (count - 1) for price in each for count in counts)
+    if not each:
+        yield total
 
 
 def _is_left(number: Decimal, values: Values, shown: Values, known: Values) -> bool:

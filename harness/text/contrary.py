@@ -28,9 +28,9 @@ def is_contrary(values: Values, known: Values) -> bool:
 def _is_of_another_measure(values: Values, known: Values) -> bool:
     """Whether notes have a number with another measure than a fact, and never alone."""
     numbers = values["number"]
-    is_measured = any(values[kind] for kind in MEASURES)
+    has_measure = any(values[kind] for kind in MEASURES)
     stands = any(values[kind] & known[kind] for kind in set(values) - {"number"})
-    return is_measured and not stands and bool(numbers & known["measured"]) and numbers.isdisjoint(known["bare"])
+    return has_measure and not stands and bool(numbers & known["with_measure"]) and numbers.isdisjoint(known["alone"])
 
 
 def _is_labelled(values: Values, known: Values) -> bool:
@@ -45,9 +45,9 @@ def _is_of_the_other_half(values: Values, known: Values) -> bool:
     return values["at"].isdisjoint(known["at"]) and not others.isdisjoint(known["at"])
 
 
-def measured(says: tuple[Said, ...]) -> Iterator[Said]:
+def how_numbers_stand(says: tuple[Said, ...]) -> Iterator[Said]:
     """The numbers that a fact says, with a measure or without one."""
-    kind = "measured" if any(kind in MEASURES for kind, _ in says) else "bare"
+    kind = "with_measure" if any(kind in MEASURES for kind, _ in says) else "alone"
     yield from ((kind, value) for of, value in says if of == "number")
 
 

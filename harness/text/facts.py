@@ -18,7 +18,7 @@ import regex
 from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
 from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
 from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
-from tunegate.harness.text.contrary import is_contrary, labels, measured
+from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels
 from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
 from tunegate.harness.text.implied import by_kind, follows
 from tunegate.harness.text.languages import language_of
@@ -80,13 +80,13 @@ def facts(text: str, language: str) -> list[Fact]:
 def stated(text: str, language: str) -> frozenset[Said]:
     """Everything that notes may state, abbreviations and every word, which may be a name, included."""
     each = list(_facts(text, language, sure=False))
-    found = {said for fact in each for said in (*fact.says, *measured(fact.says))}
+    found = {said for fact in each for said in (*fact.says, *how_numbers_stand(fact.says))}
     for kind, value in list(found):
         if kind == "money":
             found.add(("about", (value[0], round(value[1]))))
         elif kind == "time":
             hour, minute = divmod(value, 60)
-            found |= {(of, Decimal(each)) for each in (hour, hour + 12) for of in ("number", "bare")}
+            found |= {(of, Decimal(each)) for each in (hour, hour + 12) for of in ("number", "alone")}
             found.add(("number", Decimal(minute)))
         elif kind == "number" and 1 <= value <= 12 and value == int(value):
             time = int(value) * 60 % HALF_DAY
@@ -232,7 +232,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     elif kind == "iso":
         yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
     elif kind == "date" and (parts := _day_and_month(seen, language)):
-        yield from _date(seen, parts, is_day_first=is_day_first(seen, language))
+        yield from _date(seen, parts, is_in_order=is_day_first(seen, language))
     elif kind == "code" and not _MEASURES.fullmatch(seen):
         yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
         if not sure:  # `3-seater` and `x3` say a number, too
@@ -251,7 +251,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
 
 def _slashed(seen: str, language: str) -> Iterator[Fact]:
     if is_day_first(seen, language):
-        yield from _date(seen, [int(part) for part in seen.split("/")], is_day_first=True)
+        yield from _date(seen, [int(part) for part in seen.split("/")], is_in_order=True)
     else:
         yield from (_day_or_month(part) for part in seen.split("/"))
 
@@ -282,10 +282,10 @@ def _number(seen: str, language: str) -> Fact:
     return Fact(seen, tuple(says))
 
 
-def _date(seen: str, parts: Sequence[int], *, is_day_first: bool = False) -> Iterator[Fact]:
+def _date(seen: str, parts: Sequence[int], *, is_in_order: bool = False) -> Iterator[Fact]:
     """A day, its month and perhaps its year: a month by its number is the same as by its name."""
     day, month, *year = parts
-    if "/" in seen and day <= 12 and not is_day_first:  # which of the two is the month nobody can tell
+    if "/" in seen and day <= 12 and not is_in_order:  # which of the two is the month nobody can tell
         yield from (replace(_day_or_month(str(part)), seen=seen) for part in (day, month))
     else:
         yield Fact(seen, (("number", Decimal(day)),))

@@ -19,7 +19,7 @@ from tunegate.harness.text.clock import DAY, HALF_DAY
 _FEW = 20  # of a kind; of more, nearly anything can be made
 _MOST_TIMES = 4  # in notes, for a length between two
 _MOST_AMOUNTS = 3  # in notes whose sum may stand without its parts
-_LEAST_OF_BARE = 32  # of an amount without its currency; what is less may be a day or a count
+_LEAST_OF_AMOUNT = 32  # of an amount without its currency; what is less may be a day or a count
 _HALF_A_PENNY = Decimal("0.005")
 _ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
@@ -96,10 +96,10 @@ def _totals(every: Set[Decimal], shown: Set[Decimal], each: Set[Decimal], counts
 
 
 def _is_left(number: Decimal, values: Values, shown: Values, known: Values) -> bool:
-    """Whether a bare number is what amounts make together that the answer shows."""
+    """Whether a number without a currency is what amounts make together that the answer shows."""
     amounts = {amount for _, amount in known["money"]} & shown["number"]
-    is_bare = not any(kind != "number" and of for kind, of in values.items()) and number >= _LEAST_OF_BARE
-    return is_bare and len(amounts) <= _FEW and number in _sums(amounts)
+    is_alone = not any(kind != "number" and of for kind, of in values.items()) and number >= _LEAST_OF_AMOUNT
+    return is_alone and len(amounts) <= _FEW and number in _sums(amounts)
 
 
 def _sums(amounts: Set[Decimal]) -> Iterator[Decimal]:

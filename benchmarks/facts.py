@@ -44,15 +44,24 @@ def labelled(name: str) -> list[Answer]:
     return [Answer(*each) for each in read_yaml(TEXTS / name).data["cases"]]
 
 
-def report(cases: Sequence[Answer], blind: Sequence[Answer], second: Sequence[Answer]) -> Iterator[str]:
+def report(
+    cases: Sequence[Answer], blind: Sequence[Answer], second: Sequence[Answer], third: Sequence[Answer]
+) -> Iterator[str]:
     """The text of `facts.md`, part by part."""
     yield "# Facts on labelled answers"
-    yield "## Written without sight of the code, in a second set"
+    yield "## Written without sight of the code, in a third set"
     yield (
-        "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged: that is what to "
-        "expect of texts by another hand. Their writer lets an answer say what can be worked out: sums, the weekday "
-        "after two nights, a holiday's name; the rule worked out lengths of time alone. It has learnt since what "
-        "follows from what, with these answers in sight; now it is:"
+        "Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged: that is what to "
+        "expect of texts by another hand. What was wrong was then mended by its kind, with these answers in sight: "
+        "what follows from days beside a named one and from prices of each; and what goes against the notes, a number "
+        "with another measure, a label on something else, a time in the other half of the day. Now it is:"
+    )
+    yield from _judged(third)
+    yield "## A second set, also written without sight of the code"
+    yield (
+        "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged. Their writer lets "
+        "an answer say what can be worked out: sums, the weekday after two nights, a holiday's name; the rule worked "
+        "out lengths of time alone. It has learnt since what follows from what, with these answers in sight; now it is:"
     )
     yield from _judged(second)
     yield "## An earlier set, also written without sight of the code"
@@ -97,7 +106,10 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = "\n\n".join(report(*map(labelled, ("cases.yaml", "blind.yaml", "second_blind.yaml")))) + "\n"
+    text = (
+        "\n\n".join(report(*map(labelled, ("cases.yaml", "blind.yaml", "second_blind.yaml", "third_blind.yaml"))))
+        + "\n"
+    )
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

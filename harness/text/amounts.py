@@ -31,54 +31,50 @@ _CURRENCIES = {
 }
 _AFTER = _BEFORE | {word: code for code, words in _CURRENCIES.items() for word in words.split()}
 _HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": "EUR", "centimes": "EUR", "céntimos": "EUR"}
-_EACH = [
-    "@",
-    "a",
-    "ea",
-    "each",
-    "per",
-    "pp",
-    "p.p.",
-    "je",
-    "pro",
-    "par",
-    "chacun",
-    "chacune",
-    "la",
-    "c/u",
-    "cada",
-    "al",
-    "por",
-    "kpl",
-    "kappale",
-]
+_PER = ("a", "per", "pro", "par", "la", "cada", "al", "por")
+_EACH = ("@", "ea", "each", "pp", "p.p.", "je", "chacun", "chacune", "c/u", "kpl", "kappale")
 _PER_CENT = ("%", "per cent", "percent", "pct", "prozent", "pour cent", "por ciento", "prosenttia", "prosentin")
 
 
 @dataclass(frozen=True)
 class _Patterns:
     money: Any
-    each: Any
+    per: Any
+    of_each: Any
+    each_before: Any
+    about: Any
     percent: Any
     shares: tuple[tuple[Any, int], ...]
 
 
 def amounts(text: str, language: str) -> Iterator[Phrase]:
-    """Every amount, which is `(currency, value)`, perhaps the `price` of one thing, and every percentage of a text."""
-    patterns, text = _patterns(language), in_small_letters(text)
+    """Every amount of a text, which is `(currency, value)`, and every percentage.
+
+    An amount may be `about` the true one, and the `price` of one thing, or of `each` of several.
+    """
+    patterns, text, after = _patterns(language), in_small_letters(text), _AFTER | dict(calendar_of(language).money)
     for found in patterns.money.finditer(text):
         value = _value(found["later"] or found["first"], language)
         if found["part"]:
             amount = (_HUNDREDTHS[found["part"]], value / 100)
         else:
-            amount = (_BEFORE[found["before"]] if found["before"] else _AFTER[found["after"]], value)
+            amount = (_BEFORE[found["before"]] if found["before"] else after[found["after"]], value)
         yield Phrase.of(found, ("money", amount))
-        if patterns.each.match(text, found.end()):
+        is_of_each = patterns.of_each.match(text, found.end()) or patterns.each_before.search(text, *_before(found))
+        if is_of_each:
+            yield Phrase.of(found, ("each", amount))
+        if is_of_each or patterns.per.match(text, found.end()):
             yield Phrase.of(found, ("price", amount))
+        if patterns.about and patterns.about.search(text, *_before(found)):
+            yield Phrase.of(found, ("about", amount))
     for found in patterns.percent.finditer(text):
         yield Phrase.of(found, ("percent", _value(found["n"], language)))
     for pattern, share in patterns.shares:
         yield from (Phrase.of(found, ("percent", Decimal(share))) for found in pattern.finditer(text))
+
+
+def _before(found: Any) -> tuple[int, int]:
+    return max(0, found.start() - 20), found.start()
 
 
 def hundreds_of(language: str) -> str | None:
@@ -114,11 +110,14 @@ def _patterns(language: str) -> _Patterns:
     number = "|".join(filter(None, [grouped_digits(language), DIGITS, words]))
     money = (
         rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})"
-        rf"|(?P<first>{number})[ -]?(?:(?P<after>{one_of(_AFTER)})|(?P<part>{one_of(_HUNDREDTHS)}))"
+        rf"|(?P<first>{number})[ -]?(?:(?P<after>{one_of(_AFTER | dict(own.money))})|(?P<part>{one_of(_HUNDREDTHS)}))"
     )
     return _Patterns(
         regex.compile(rf"(?<![\w.,:/])(?:{money})(?!\w)"),
-        regex.compile(rf" ?(?:/|(?:{one_of(_EACH)})(?!\w))"),
+        regex.compile(rf" ?(?:/|(?:{one_of(_PER)})(?!\w))"),
+        regex.compile(rf" ?(?:{one_of(_EACH)})(?!\w)"),
+        regex.compile(r"(?:@|(?<!\w)(?:each|je|à)) ?$"),
+        regex.compile(rf"(?<!\w)(?:{'|'.join(own.about)}) $") if own.about else None,
         regex.compile(rf"(?<![\w.,:/])(?P<n>{number})\s?(?:{one_of(_PER_CENT)})(?!\w)"),
         tuple((whole_words(template), share) for template, share in own.shares.items()),
     )

@@ -22,14 +22,17 @@ class Calendar:
     that are none at the end of a clause. `tens` and a smaller number are joined as `joins` says; `times` makes
     `zehnmal` of ten. `clock` are times of day, `{h}` an hour and `{m}` minutes: how many minutes from the hour, or with
     `{m}` 1 after it and -1 before it. `hours` are those that may as well be something else, and say what time they may
-    be; `until` stands between two.
+    be; `until` stands between two, `until_day` between days.
     `units` are words of time and measure, and `spans` whole lengths of time. `parts` are what is added to `{n}` of a
     `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is added.
 
     `day_groups` are words for weekdays from a first to a last, `initials` the shortest forms of weekdays, `relative`
-    days from today. `holidays` fall on days of a month; what follows one of `wishes` is no name. `loose` says a number
-    where notes have it, and `shares` a part of 100. After one of `titles` comes a name, and after one of `greetings`,
-    what it greets and a comma, a sentence.
+    days from today, `beside` days from one that is named; `before` and `after` are said of that one with a length of
+    time, and `excepts` of weekdays that are left out. `halves` say from which hour a time counts its twelve.
+    `holidays` fall on days of a month; what follows one of `wishes` is no name. `loose` says a number where notes have
+    it, and `shares` a part of 100; `about` stands before a rounded amount, and `money` are short words for currencies.
+    After one of `labels` a letter or a number tells one thing from others; `things` are whatever is listed. After one
+    of `titles` comes a name, and after one of `greetings`, what it greets and a comma, a sentence.
     """
 
     weekdays: tuple[str, ...] = ()
@@ -44,6 +47,7 @@ class Calendar:
     clock: Mapping[str, int] = field(default_factory=dict)
     hours: Mapping[str, int] = field(default_factory=dict)
     until: frozenset[str] = frozenset()
+    until_day: frozenset[str] = frozenset()
     units: Mapping[str, Said] = field(default_factory=dict)
     spans: Mapping[str, Said] = field(default_factory=dict)
     parts: Mapping[str, Decimal] = field(default_factory=dict)
@@ -51,6 +55,15 @@ class Calendar:
     day_groups: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     initials: Mapping[str, int] = field(default_factory=dict)
     relative: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, int] = field(default_factory=dict)
+    before: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+    excepts: tuple[str, ...] = ()
+    halves: Mapping[str, int] = field(default_factory=dict)
+    about: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+    things: frozenset[str] = frozenset()
+    money: Mapping[str, str] = field(default_factory=dict)
     holidays: Mapping[str, tuple[Day, ...]] = field(default_factory=dict)
     wishes: frozenset[str] = frozenset()
     loose: Mapping[str, int] = field(default_factory=dict)
@@ -114,8 +127,9 @@ def _finnish() -> dict[str, int]:
               "yhdeksän|yhdeksää|yhdeksään kymmenen|kymmentä|kymmeneen")  # fmt: skip
     found = _numbered(others)
     for number, stem in enumerate(stems.split(), 1):
-        endings = ("n", "lta", "lla", "sta", "ksi") if set("aou") & set(stem) else ("n", "ltä", "llä", "stä", "ksi")
-        found |= {stem + ending: number for ending in endings}
+        back = bool(set("aou") & set(stem))
+        endings = "n lta lla lle sta ssa ksi" if back else "n ltä llä lle stä ssä ksi"
+        found |= {stem + ending: number for ending in endings.split()}
     return found | {f"{word}toista": 10 + number for word, number in found.items() if number < 10}
 
 
@@ -151,10 +165,20 @@ CALENDARS: Mapping[str, Calendar] = {
         day_groups={"weekdays?": (1, 5), "weekends?": (6, 7), "daily|every day": (1, 7)},
         initials={"M": 1, "Tu": 2, "W": 3, "Th": 4, "F": 5, "Sa": 6, "Su": 7},
         relative={"yesterday": -1, "tomorrow": 1, "day after tomorrow": 2},
+        beside={"(?:night|day|evening|afternoon|morning) before|eve of": -1,
+                "(?:day|night|morning) after(?! tomorrow)|next day|following (?:day|morning)": 1},
+        excepts=("except(?: for| on)?", "apart from", "closed(?: on)?", "(?:but )?not(?: on)?"),
+        before=_words("before prior earlier"),
+        after=_words("from after later"),
         holidays=_holidays({"(?:christmas|xmas) eve": "12-24", "christmas|xmas": _CHRISTMAS,
                             "(?:christmas|xmas) day": "12-25", "boxing day": "12-26", "new year's eve": "12-31",
                             "new year's(?: day)?": "01-01", "(?:st |saint )?valentine's(?: day)?": "02-14",
                             "hallowe'?en": "10-31"}),
+        halves={"in the morning": 0, "in the (?:afternoon|evening)": 12},
+        about=("about", "around", "roughly", "approximately", "nearly", "almost", "just (?:over|under)"),
+        things=_words("thing things item items piece pieces point points"),
+        labels=_words("desk gate platform row band group room bay zone block level tray class route track lane seat "
+                      "coach line stand hall door shelf table floor terminal counter window pitch court tier grade"),
         wishes=_words("merry happy"),
         loose={"a": 1, "an": 1, "pair": 2, "couple": 2},
         shares={r"half(?: price| fare| off)?(?=\s*(?:[.,;)]|$))": 50},
@@ -177,6 +201,7 @@ CALENDARS: Mapping[str, Calendar] = {
         hours={"{m}(?: minuten)? nach {h}": 1, "{m}(?: minuten)? vor {h}": -1, "{h} uhr": 0,
                "(?:um|ab|bis|gegen|zwischen) {h}": 0, r"(?<=zwischen \S{1,15} und ){h}": 0},
         until=_words("bis und"),
+        until_day=frozenset({"bis zum"}),
         units=_units("min|minute|minuten h|std|stunde|stunden tag|tage|tagen|nacht|nächte|nächten wo|woche|wochen "
                      "mon|monat|monate|monaten jahr|jahre|jahren",
                      "millimeter zentimeter meter|metern kilometer gramm kilo|kilogramm milliliter zentiliter liter"),
@@ -186,8 +211,18 @@ CALENDARS: Mapping[str, Calendar] = {
         hundreds={"{n}?hundert(?:und)?{m}?": 100},
         day_groups={"werktags|wochentags": (1, 5), "wochenendes?": (6, 7), "täglich": (1, 7)},
         relative={"gestern": -1, "(?<!am )(?<!jeden )morgen": 1, "übermorgen": 2},
+        beside={"vortag|vorabend|(?:tag|abend) davor": -1, "folgetag|(?:tag|morgen) danach": 1},
+        excepts=("außer(?: am)?", "ausgenommen", "geschlossen(?: am)?", "(?:nur )?nicht am"),
+        before=_words("vor vorher davor"),
+        after=_words("ab nach später danach"),
         holidays=_holidays({"heilig(?:er )?abend": "12-24", "weihnachten": _CHRISTMAS, "silvester": "12-31",
                             "neujahr": "01-01", "nikolaus": "12-06", "valentinstag": "02-14"}),
+        halves={"morgens|vormittags|in der früh|am (?:morgen|vormittag)": 0,
+                "nachmittags|abends|am (?:nachmittag|abend)": 12},
+        about=("rund", "etwa", "ungefähr", "circa", r"ca\.?", "knapp", "gut"),
+        things=_words("dinge dingen sachen teile teilen stücke stücken punkte punkten"),
+        labels=_words("schalter tor gleis reihe gruppe zimmer raum zone block stufe klasse linie spur platz wagen "
+                      "halle tür regal tisch stock terminal fenster feld kategorie saal abteil steig"),
         wishes=_words("frohe fröhliche gesegnete"),
         loose={"paar": 2},
         shares={"hälfte|zum halben preis|halber preis": 50},
@@ -207,6 +242,7 @@ CALENDARS: Mapping[str, Calendar] = {
         clock={"{h} heures? et demie": 30, "{h} heures? et quart": 15, "{h} heures? moins le quart": -15},
         hours={"{h} heures? {m}": 1, "{h} heures? moins {m}": -1, "{h} heures?": 0},
         until=_words("à et"),
+        until_day=_words("au"),
         units=_units("min|minute|minutes h|heure|heures j|jour|jours|nuit|nuits sem|semaine|semaines mois "
                      "an|ans|année|années",
                      "millimètre|millimètres centimètre|centimètres mètre|mètres kilomètre|kilomètres gramme|grammes "
@@ -218,9 +254,18 @@ CALENDARS: Mapping[str, Calendar] = {
         day_groups={"jours ouvrés|en semaine": (1, 5), "week-end|weekend": (6, 7), "tous les jours|tlj": (1, 7)},
         initials={"L": 1, "Ma": 2, "Me": 3, "J": 4, "V": 5, "S": 6, "D": 7},
         relative={"hier": -1, "demain": 1, "après-demain": 2},
+        beside={"veille": -1, "lendemain": 1},
+        excepts=("sauf(?: le)?", "excepté(?: le)?", "(?:fermé|fermée|fermés)(?: le)?"),
+        before=_words("avant auparavant"),
+        after=frozenset({"après", "plus tard"}),
         holidays=_holidays({"noël": _CHRISTMAS, "(?:veille|réveillon) de noël": "12-24", "jour de noël": "12-25",
                             "saint-sylvestre": "12-31", "jour de l'an|nouvel an": "01-01", "saint-valentin": "02-14",
                             "toussaint": "11-01", "fête nationale": "07-14", "fête du travail": "05-01"}),
+        halves={"du matin": 0, "du soir|de l'après-midi": 12},
+        about=("environ", "près de", "autour de", "à peu près", "presque"),
+        things=_words("choses articles objets pièces points"),
+        labels=_words("guichet porte quai voie rang rangée groupe chambre salle zone bloc niveau classe ligne piste "
+                      "place voiture hall étagère table étage terminal comptoir fenêtre terrain catégorie bac"),
         wishes=_words("joyeux bon"),
         loose={"paire": 2, "couple": 2},
         shares={"moitié|demi-tarif": 50},
@@ -242,6 +287,7 @@ CALENDARS: Mapping[str, Calendar] = {
         clock={"{h} y media": 30, "{h} y cuarto": 15, "{h} menos cuarto": -15},
         hours={"{h} y {m}": 1, "{h} menos {m}": -1, "las? {h}": 0},
         until=_words("a y"),
+        until_day=_words("al"),
         units=_units("min|minuto|minutos h|hora|horas día|días|noche|noches sem|semana|semanas mes|meses año|años",
                      "milímetro|milímetros centímetro|centímetros metro|metros kilómetro|kilómetros gramo|gramos "
                      "kilo|kilos|kilogramo|kilogramos mililitro|mililitros centilitro|centilitros litro|litros"),
@@ -256,9 +302,18 @@ CALENDARS: Mapping[str, Calendar] = {
                     "todos los días|diario": (1, 7)},
         initials={"L": 1, "M": 2, "X": 3, "J": 4, "V": 5, "S": 6, "D": 7},
         relative={"ayer": -1, "(?<!la )mañana": 1, "pasado mañana": 2},
+        beside={"víspera|(?:día|noche|tarde) (?:antes|anterior)": -1, "día (?:siguiente|después)": 1},
+        excepts=("(?:excepto|salvo|menos)(?: el| los)?", "(?:cerrado|cerramos)(?: el| los)?"),
+        before=_words("antes"),
+        after=_words("desde después"),
         holidays=_holidays({"nochebuena": "12-24", "navidad": _CHRISTMAS, "día de navidad": "12-25",
                             "nochevieja": "12-31", "año nuevo": "01-01", "(?:día de )?reyes": "01-06",
                             "san valentín": "02-14", "todos los santos": "11-01"}),
+        halves={"de la mañana": 0, "de la (?:tarde|noche)": 12},
+        about=("unos", "unas", "aproximadamente", "alrededor de", "cerca de", "casi"),
+        things=_words("cosas artículos objetos piezas puntos"),
+        labels=_words("mostrador puerta andén vía fila grupo habitación sala zona bloque nivel clase línea pista plaza "
+                      "asiento coche estante mesa planta terminal ventanilla taquilla categoría bandeja aula"),
         wishes=_words("feliz"),
         loose={"par": 2},
         shares={"mitad": 50},
@@ -280,9 +335,11 @@ CALENDARS: Mapping[str, Calendar] = {
         hours={"{m}(?: minuuttia)? yli {h}": 1, "{m}(?: minuuttia)? vaille {h}": -1, "(?:kello|klo) {h}": 0,
                r"(?=\p{L}{2,20}(?:lt[aä]|st[aä]|een|ään|aan|ksi)\b){h}": 0},
         until=_words("ja"),
-        units=_units("min|minuutti|minuuttia|minuutin h|tunti|tuntia|tunnin vrk|päivä|päivää|päivän|pv|vuorokausi|"
-                     "vuorokautta|vuorokauden|yö|yötä|yön|yöksi vk|viikko|viikkoa|viikon "
-                     "kk|kuukausi|kuukautta|kuukauden v|vuosi|vuotta|vuoden",
+        units=_units("min|minuutti|minuuttia|minuutin|minuutissa|minuuttiin|minuutiksi h|tunti|tuntia|tunnin|tunnissa|"
+                     "tuntiin|tunniksi vrk|päivä|päivää|päivän|päivässä|päivään|päiväksi|pv|vuorokausi|vuorokautta|"
+                     "vuorokauden|vuorokaudessa|vuorokaudeksi|yö|yötä|yön|yöksi vk|vko|viikko|viikkoa|viikon|viikossa|"
+                     "viikkoon|viikoksi kk|kuukausi|kuukautta|kuukauden|kuukaudessa|kuukaudeksi "
+                     "v|vuosi|vuotta|vuoden|vuodessa|vuodeksi",
                      "millimetri|millimetriä sentti|senttiä|senttimetri|senttimetriä metri|metriä kilometri|kilometriä "
                      "gramma|grammaa kilo|kiloa millilitra|millilitraa senttilitra|senttilitraa litra|litraa"),
         spans={"puoli tuntia": ("minutes", 30), "varttitunti": ("minutes", 15), "puoli vuotta": ("months", 6),
@@ -292,10 +349,21 @@ CALENDARS: Mapping[str, Calendar] = {
         day_groups={r"(?<!\d )arki(?:päiv\p{L}{1,8}|sin)?": (1, 5), r"viikonlop\p{L}{1,8}|viikonloppu": (6, 7),
                     "päivittäin|joka päivä": (1, 7)},
         relative={"eilen": -1, "huomenna": 1, "ylihuomenna": 2},
+        beside={r"edelli\p{L}{2,6} (?:päiv|il)\p{L}{1,6}|aatto\p{L}{0,5}": -1,
+                r"seuraava\p{L}{1,4} päiv\p{L}{1,6}": 1},
+        excepts=("paitsi", "lukuun ottamatta", "suljettu"),
+        before=_words("ennen aiemmin"),
+        after=_words("jälkeen kuluttua päästä myöhemmin"),
         holidays=_holidays({r"jouluaat(?:to|on|toon|tona)": "12-24", "joulu(?:n|a|na|ksi)?": _CHRISTMAS,
                             r"joulupäiv\p{L}{1,6}": "12-25", r"tapaninpäiv\p{L}{1,6}": "12-26",
                             r"loppiai\p{L}{2,8}": "01-06", r"itsenäisyyspäiv\p{L}{1,6}": "12-06",
                             r"ystävänpäiv\p{L}{1,6}": "02-14", r"vap(?:pu|un|puna|uksi)": "05-01"}),
+        halves={"aamulla|aamupäivällä": 0, "iltapäivällä|illalla": 12},
+        about=("noin", "suunnilleen", "vajaa", "vajaat", "reilu", "reilut"),
+        money={"e": "EUR"},
+        things=_words("asiaa tavaraa esinettä kappaletta kohtaa"),
+        labels=_words("tiski portti laituri raide rivi ryhmä huone sali vyöhyke lohko taso luokka linja rata paikka "
+                      "vaunu halli ovi hylly pöytä kerros terminaali luukku kenttä"),
         wishes=_words("hyvää iloista rauhallista"),
         loose={"pari": 2},
         shares={"puolet|puoleen hintaan": 50},

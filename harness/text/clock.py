@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -14,12 +14,14 @@ from tunegate.harness.text.calendar import Calendar, Said, calendar_of, numerals
 from tunegate.harness.text.patterns import Phrase, in_small_letters, one_of, value_of, whole_words
 
 HALF_DAY = 12 * 60  # minutes: `4:30` is morning or afternoon
+DAY = 2 * HALF_DAY
 # what stands before a word is a count, as `14 nights`
 _AFTERNOON = regex.compile(
     r"(?<![\w.,:/£$€])(?:1[3-9]|2[0-4])(?:(?= ?(?:h|hrs|uhr)\b)|(?!\w|[.,:/]\d| ?[\p{L}%€£$]))", regex.IGNORECASE
 )
 _COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,3}(?:[.,]\d{3})|\d{1,4}(?:[.,]\d{1,2})?"
 _POINTED = regex.compile(r"(?<![\w.,:/£$€])([01]?\d|2[0-4])\.([0-5]\d)(?!\w|[.,:/]\d| ?[\p{L}%€£$])")
+_MOST_DAYS = 366  # from one day to another
 _HOUR = r"[01]?\d|2[0-4]"
 _SIDE = rf"({_HOUR})(?:[:.h]([0-5]\d)|h)?(?: ?[ap]\.?m\b\.?| ?h\b| ?uhr\b)?"
 
@@ -37,6 +39,13 @@ class _Templates:
     lengths: Any
     hours_and_minutes: Any
     ranges: Any
+    halves: tuple[tuple[Any, int], ...]
+    apart: tuple[tuple[Any, int], ...]
+
+
+def at(time: int, halves: Collection[int] = ()) -> Iterator[Said]:
+    """The minutes of the day that a time may be `at`: of any half, where none of the two is said."""
+    yield from (("at", (time % HALF_DAY) + 60 * half) for half in halves or (0, 12))
 
 
 def phrases_of_time(text: str, language: str) -> Iterator[Phrase]:
@@ -47,6 +56,9 @@ def phrases_of_time(text: str, language: str) -> Iterator[Phrase]:
             minutes = offset * (_number(found["m"], templates) if has_minutes else 1)
             time = (_number(found["h"], templates) * 60 + minutes) % HALF_DAY
             yield Phrase.of(found, ("time", time), is_sure=is_sure)
+            halves = [half for pattern, half in templates.halves if pattern.match(text, found.end())]
+            if halves or is_sure:
+                yield from (Phrase.of(found, said, is_sure=is_sure) for said in at(time, halves))
             if is_sure:
                 yield Phrase.of(found, ("clock", time), is_sure=is_sure)
     yield from _lengths(text, templates)
@@ -72,15 +84,30 @@ def _lengths(text: str, templates: _Templates) -> Iterator[Phrase]:
 def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
     """What may be times in notes: hours after twelve as in `16-18h`, the ends of a range as in `12-16`, and `9.30`."""
     for found in _AFTERNOON.finditer(text):
-        yield Phrase.of(found, ("time", int(found[0]) * 60 % HALF_DAY))
+        time = int(found[0]) * 60 % HALF_DAY
+        yield from (Phrase.of(found, said) for said in (("time", time), *at(time, [12])))
     for found in _POINTED.finditer(text):
         yield Phrase.of(found, ("clock", (int(found[1]) * 60 + int(found[2])) % HALF_DAY))
-    for found in _templates(language.split("-")[0]).ranges.finditer(in_small_letters(text)):
+    templates, small = _templates(language.split("-")[0]), in_small_letters(text)
+    for found in templates.lengths.finditer(small) if templates.lengths else ():
+        yield from _days_apart(found, small, templates)
+    for found in templates.ranges.finditer(small):
         if found["unit"] and int(found[3]) <= 12:
             continue  # 3-5 working days
         for hour, minute in ((found[1], found[2]), (found[3], found[4])):
             time = (int(hour) * 60 + int(minute or 0)) % HALF_DAY
             yield from (Phrase.of(found, (kind, time)) for kind in ("time", "clock"))
+
+
+def _days_apart(found: Any, text: str, templates: _Templates) -> Iterator[Phrase]:
+    """How far a day is from another, as in `2 wks from 5 May`."""
+    kind, each = templates.units[found["unit"]]
+    length = _number(found["n"], templates) * each
+    if kind == "minutes" and length % DAY == 0 and length <= _MOST_DAYS * DAY:
+        kind = "apart" if length < 7 * DAY else "in_days"  # no slip of a few days, whatever the answer shows
+        for pattern, sign in templates.apart:
+            if pattern.match(text, found.end()):
+                yield Phrase.of(found, (kind, sign * int(length // DAY)))
 
 
 def _number(seen: str, templates: _Templates) -> Any:
@@ -99,12 +126,16 @@ def _templates(code: str) -> _Templates:
         for group, is_sure in ((own.clock, True), (own.hours, False))
         for template, offset in group.items()
     ]
+    if own.halves:
+        said_of = "|".join(own.halves)
+        times.append((_pattern(rf"{{h}}(?= (?:{said_of}))", own, numerals_of(code)), 0, False, False))
     spans = [(whole_words(template), said) for template, said in own.spans.items()]
     count, unit = rf"(?P<n>{_COUNT}|{one_of(numerals)})", rf"(?P<unit>{one_of(own.units)})"
     parts = [
         (whole_words(template.replace("{n}", count).replace("{unit}", unit)), part)
         for template, part in own.parts.items()
     ]
+    both = ((own.before, -1), (own.after, 1))
     return _Templates(
         code,
         numerals,
@@ -115,6 +146,8 @@ def _templates(code: str) -> _Templates:
         whole_words(rf"{count}[ -]?{unit}") if own.units else None,
         _hours_and_minutes(own, numerals) if own.units else None,
         _ranges(own),
+        tuple((regex.compile(rf" (?:{words})(?!\w)"), half) for words, half in own.halves.items()),
+        tuple((regex.compile(rf" (?:{one_of(words)})(?!\w)"), sign) for words, sign in both if words),
     )
 
 

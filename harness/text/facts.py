@@ -17,8 +17,9 @@ import regex
 
 from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
 from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
-from tunegate.harness.text.clock import HALF_DAY, phrases_of_time, times_of_notes
-from tunegate.harness.text.days import also_days, days_of_notes, named_days, phrases_of_days, wishes
+from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
+from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels
+from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
 from tunegate.harness.text.implied import by_kind, follows
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.patterns import DIGITS, Phrase, grouped_digits, one_of, value_of
@@ -46,6 +47,10 @@ _SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}
 _PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
 _ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
 _LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
+_ITEMS = regex.compile(r"(?<=: )[^:;.\n]{2,40}+(?:; [^:;.\n]{2,40}+){1,11}")
+_COUNT_OF = r"(?P<count>\d{1,2}) (?P<what>\p{L}{2,30})(?!\w)"
+_COUNTS = regex.compile(rf"(?<![\w.,:/]){_COUNT_OF}(?:,? [&+]? ?{_COUNT_OF}){{1,11}}")
+_JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -74,21 +79,26 @@ def facts(text: str, language: str) -> list[Fact]:
 
 def stated(text: str, language: str) -> frozenset[Said]:
     """Everything that notes may state, abbreviations and every word, which may be a name, included."""
-    found = {said for fact in _facts(text, language, sure=False) for said in fact.says}
+    each = list(_facts(text, language, sure=False))
+    found = {said for fact in each for said in (*fact.says, *how_numbers_stand(fact.says))}
     for kind, value in list(found):
-        if kind == "time":
+        if kind == "money":
+            found.add(("about", (value[0], round(value[1]))))
+        elif kind == "time":
             hour, minute = divmod(value, 60)
-            found |= {("number", Decimal(each)) for each in (hour, hour + 12, minute)}
+            found |= {(of, Decimal(each)) for each in (hour, hour + 12) for of in ("number", "alone")}
+            found.add(("number", Decimal(minute)))
         elif kind == "number" and 1 <= value <= 12 and value == int(value):
-            found.add(("time", int(value) * 60 % HALF_DAY))
+            time = int(value) * 60 % HALF_DAY
+            found |= {("time", time), *at(time)}
     return frozenset(found.union(also_days(found, language)))
 
 
 def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
     """The facts of an answer that its sources, what `stated` finds in them, do not have, and that do not follow."""
     every = facts(text, language)
-    alone = [fact for fact in every if sources.isdisjoint(fact.says)]
     shown, known = by_kind(said for fact in every for said in fact.says if said in sources), by_kind(sources)
+    alone = [fact for fact in every if sources.isdisjoint(fact.says) or is_contrary(by_kind(fact.says), known)]
     for fact in list(alone):
         if follows(fact.says, fact.counts, shown, known):
             alone.remove(fact)
@@ -111,13 +121,14 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
     phrases = [*phrases_of_time(plain, language), *amounts(plain, language), *phrases_of_days(plain, language)]
-    phrases += _spaced_codes(plain)
+    phrases += [*_spaced_codes(plain), *_things(plain, language), *labels(plain, language, sure=sure)]
     if sure:
         whole, done = _whole(phrases, plain, wishes(plain, language))
         yield from whole
     else:
         done = set()
-        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain)]
+        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain, language)]
+        phrases += _joined_numbers(plain, language)
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:
@@ -162,10 +173,36 @@ def _spaced_codes(text: str) -> Iterator[Phrase]:
                     yield Phrase(run.start() + start, run.start() + end, ("code", code))
 
 
-def _lists(text: str) -> Iterator[Phrase]:
-    """How many things stand in a row: `Miso & Tofu` are two."""
+def _lists(text: str, language: str) -> Iterator[Phrase]:
+    """How many things stand in a row: `Miso & Tofu` are two, and `1 sofa, 2 chairs` are three."""
     for run in _LIST.finditer(text):
         yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
+    for run in _ITEMS.finditer(text):
+        yield Phrase.of(run, ("things", run[0].count(";") + 1))
+    for run in _COUNTS.finditer(text):
+        if calendar_of(language).units.keys().isdisjoint(run.captures("what")):
+            yield Phrase.of(run, ("things", sum(int(count) for count in run.captures("count"))))
+
+
+def _things(text: str, language: str) -> Iterator[Phrase]:
+    """`three items`, whatever they are."""
+    pattern = _counted_things(language)
+    for found in pattern.finditer(text) if pattern else ():
+        number = found["n"]
+        yield Phrase.of(found, ("things", int(number) if number.isdecimal() else value_of_numeral(number, language)))
+
+
+@cache
+def _counted_things(language: str) -> Any:
+    words, numbers = one_of(calendar_of(language).things), one_of(numerals_of(language))
+    pattern = rf"\b(?P<n>\d{{1,2}}|{numbers}) (?:\p{{Ll}}{{2,20}} )?(?:{words})\b"
+    return regex.compile(pattern, regex.IGNORECASE) if words else None
+
+
+def _joined_numbers(text: str, language: str) -> Iterator[Phrase]:
+    """The number of `v5.2`."""
+    for found in _JOINED_NUMBER.finditer(text):
+        yield Phrase.of(found, ("number", value_of(found[1], language)))
 
 
 @cache
@@ -195,7 +232,7 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     elif kind == "iso":
         yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
     elif kind == "date" and (parts := _day_and_month(seen, language)):
-        yield from _date(seen, parts)
+        yield from _date(seen, parts, is_in_order=is_day_first(seen, language))
     elif kind == "code" and not _MEASURES.fullmatch(seen):
         yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
         if not sure:  # `3-seater` and `x3` say a number, too
@@ -203,13 +240,20 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
     elif kind == "code":
         yield from (_number(part, language) for part in seen.split("-"))
     elif kind == "time":
-        yield Fact(seen, (("time", _minutes(seen)), ("clock", _minutes(seen))))
+        yield Fact(seen, (("time", _minutes(seen)), ("clock", _minutes(seen)), *at(_minutes(seen), _halves(seen))))
     elif kind == "address":
         yield Fact(seen, (("address", seen.casefold()),))
     elif regex.fullmatch(r"\d{1,2}/\d{1,2}\.?", seen):
-        yield from (_day_or_month(part) for part in seen.rstrip(".").split("/"))
+        yield from _slashed(seen.rstrip("."), language)
     else:
         yield from (_number(part, language) for part in seen.rstrip(".,").split("/"))
+
+
+def _slashed(seen: str, language: str) -> Iterator[Fact]:
+    if is_day_first(seen, language):
+        yield from _date(seen, [int(part) for part in seen.split("/")], is_in_order=True)
+    else:
+        yield from (_day_or_month(part) for part in seen.split("/"))
 
 
 def _day_or_month(seen: str) -> Fact:
@@ -234,14 +278,14 @@ def _number(seen: str, language: str) -> Fact:
     unit = _WITH_UNIT.fullmatch(seen)
     says: list[Said] = [("number", value_of(unit[1] if unit else seen, language))]
     if regex.fullmatch(r"\d{1,2}\.[0-5]\d", seen):
-        says.append(("time", _minutes(seen)))
+        says += [("time", _minutes(seen)), *at(_minutes(seen), _halves(seen))]
     return Fact(seen, tuple(says))
 
 
-def _date(seen: str, parts: Sequence[int]) -> Iterator[Fact]:
+def _date(seen: str, parts: Sequence[int], *, is_in_order: bool = False) -> Iterator[Fact]:
     """A day, its month and perhaps its year: a month by its number is the same as by its name."""
     day, month, *year = parts
-    if "/" in seen and day <= 12:  # which of the two is the month nobody can tell
+    if "/" in seen and day <= 12 and not is_in_order:  # which of the two is the month nobody can tell
         yield from (replace(_day_or_month(str(part)), seen=seen) for part in (day, month))
     else:
         yield Fact(seen, (("number", Decimal(day)),))
@@ -252,6 +296,16 @@ def _date(seen: str, parts: Sequence[int]) -> Iterator[Fact]:
 def _minutes(seen: str) -> int:
     clock = _CLOCK.match(seen)
     return (int(clock[1]) * 60 + int(clock[2] or 0)) % HALF_DAY if clock else 0
+
+
+def _halves(seen: str) -> list[int]:
+    """From which hour the twelve of a time in figures count; of `8:30`, which may be either, none."""
+    clock = _CLOCK.match(seen)
+    if not clock:
+        return []
+    if clock[3]:
+        return [0 if clock[3] in "aA" else 12]
+    return [12] if int(clock[1]) > 12 else [0] if clock[1][0] == "0" else []
 
 
 def _any_word(seen: str, language: str) -> tuple[Said, ...]:

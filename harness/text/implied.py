@@ -14,13 +14,13 @@ from itertools import combinations, permutations, product
 from typing import Any
 
 from tunegate.harness.text.calendar import Day, Said
-from tunegate.harness.text.clock import HALF_DAY
+from tunegate.harness.text.clock import DAY, HALF_DAY
 
 _FEW = 20  # of a kind; of more, nearly anything can be made
 _MOST_TIMES = 4  # in notes, for a length between two
 _MOST_AMOUNTS = 3  # in notes whose sum may stand without its parts
+_LEAST_OF_AMOUNT = 32  # of an amount without its currency; what is less may be a day or a count
 _HALF_A_PENNY = Decimal("0.005")
-_DAY = 24 * 60  # minutes
 _ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _SAME_WORD = 4  # letters that two forms of a word begin with
@@ -45,7 +45,7 @@ def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> 
     rules: Mapping[str, Callable[[Any], bool]] = {
         "money": lambda amount: _is_amount(amount[0], amount[1], shown, known),
         "time": lambda time: time in _times(shown, known),
-        "minutes": lambda length: length in _lengths(known),
+        "minutes": lambda length: length in _lengths(shown, known),
         "weekday": lambda day: day in _weekdays(shown, known),
         "dated": lambda dated: _is_dated(dated[0], dated[1], known),
         "month": lambda month: month in _months(shown, known),
@@ -58,6 +58,8 @@ def _is_number(number: Decimal, values: Values, counts: str, shown: Values, know
     """Whether a number is a price without its currency, the day of a month, or a count of what notes list."""
     if number.as_tuple().exponent == -2 and not values["money"]:
         return _is_amount(None, number, shown, known)
+    if _is_left(number, values, shown, known):
+        return True
     if values["money"] or values["percent"] or values["minutes"] or values["months"]:
         return False
     is_time = values["time"] and not values["day"]
@@ -80,8 +82,24 @@ def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Value
         made |= {each for part in parts for each in (part, amount - part, amount + part)}
     made |= set(_sums(amounts))
     if 2 <= len(every) <= _MOST_AMOUNTS:
-        made.add(sum(every, Decimal(0)))
+        made |= set(_totals(every, amounts, every & {each for _, each in known["each"]}, counts))
     return any(abs(each - value) < _HALF_A_PENNY for each in made)
+
+
+def _totals(every: Set[Decimal], shown: Set[Decimal], each: Set[Decimal], counts: Set[Any]) -> Iterator[Decimal]:
+    """Few amounts together, shown or not, or one that is shown with another; so many of what has a price for each."""
+    yield from (amount + other for amount in shown - each for other in every - each - {amount})
+    total = sum(every, Decimal(0))
+    yield from (total + price * (count - 1) for price in each for count in counts)
+    if not each:
+        yield total
+
+
+def _is_left(number: Decimal, values: Values, shown: Values, known: Values) -> bool:
+    """Whether a number without a currency is what amounts make together that the answer shows."""
+    amounts = {amount for _, amount in known["money"]} & shown["number"]
+    is_alone = not any(kind != "number" and of for kind, of in values.items()) and number >= _LEAST_OF_AMOUNT
+    return is_alone and len(amounts) <= _FEW and number in _sums(amounts)
 
 
 def _sums(amounts: Set[Decimal]) -> Iterator[Decimal]:
@@ -97,7 +115,7 @@ def _sums(amounts: Set[Decimal]) -> Iterator[Decimal]:
 def _counts(shown: Values) -> Iterator[Any]:
     """The numbers of things, and of hours, days, weeks and months, that an answer shows."""
     numbers = [*shown["number"], *shown["months"]]
-    numbers += [length / Decimal(unit) for length in shown["minutes"] for unit in (60, _DAY, 7 * _DAY)]
+    numbers += [length / Decimal(unit) for length in shown["minutes"] for unit in (60, DAY, 7 * DAY)]
     yield from (number for number in numbers if number > 1 and number == int(number))
 
 
@@ -116,11 +134,14 @@ def _times(shown: Values, known: Values) -> set[Any]:
     return {(time + sign * length) % HALF_DAY for time in ends for length in lengths for sign in (1, -1)}
 
 
-def _lengths(known: Values) -> set[Any]:
-    """How long it is from one time to another."""
-    if len(known["clock"]) > _MOST_TIMES:
-        return set()
-    return {(end - start) % HALF_DAY for start, end in permutations(known["clock"], 2)}
+def _lengths(shown: Values, known: Values) -> set[Any]:
+    """How long it is from one time to another, and from one day to another that the answer shows, too."""
+    found = set()
+    if len(known["clock"]) <= _MOST_TIMES:
+        found |= {(end - start) % HALF_DAY for start, end in permutations(known["clock"], 2)}
+    if len(known["day"]) <= _MOST_TIMES:
+        found |= {by * DAY for start, end in permutations(shown["day"], 2) for by in _between(start, end) if by > 0}
+    return found
 
 
 def _weekdays(shown: Values, known: Values) -> set[int]:
@@ -128,6 +149,7 @@ def _weekdays(shown: Values, known: Values) -> set[int]:
     moves = [(day, by) for day in shown["weekday"] for by in _in_days(shown)]
     if len(known["weekday"]) == 1:
         moves += [(day, by) for day in known["weekday"] for by in known["in_days"]]
+        moves += [(day, by) for day in shown["weekday"] for by in known["apart"]]
     return {_later(day, by) for day, by in moves}
 
 
@@ -149,6 +171,7 @@ def _days(shown: Values, known: Values) -> set[Day]:
         return set()
     if len(known["day"]) == 1:
         moves += [(day, by) for day in known["day"] for by in known["in_days"]]
+        moves += [(day, by) for day in known["day"] if day[1] in shown["number"] for by in known["apart"]]
     return {
         (moved.month, moved.day)
         for day, by in moves
@@ -160,7 +183,15 @@ def _days(shown: Values, known: Values) -> set[Day]:
 def _months(shown: Values, known: Values) -> set[int]:
     """The month of such a day, and so many months after or before one that is shown."""
     moves = [(month, sign * int(by)) for month in shown["month"] for by in shown["months"] for sign in (1, -1)]
-    return {month for month, _ in _days(shown, known)} | {(month - 1 + by) % 12 + 1 for month, by in moves}
+    found = {month for month, _ in _days(shown, known)} | {(month - 1 + by) % 12 + 1 for month, by in moves}
+    return found | set(_inside(shown["month"]) if shown["month"] == known["month"] else ())
+
+
+def _inside(months: Set[int]) -> Iterator[int]:
+    """The months between two, by the shorter way."""
+    for start, end in permutations(months, 2) if len(months) == 2 else ():
+        if (end - start) % 12 < 6:
+            yield from ((start - 1 + by) % 12 + 1 for by in range(1, (end - start) % 12))
 
 
 def _is_year(number: Decimal, shown: Values, known: Values) -> bool:
@@ -173,7 +204,7 @@ def _is_year(number: Decimal, shown: Values, known: Values) -> bool:
 
 
 def _in_days(shown: Values) -> Iterator[int]:
-    whole = [int(length // _DAY) for length in shown["minutes"] if length % _DAY == 0 and length <= 366 * _DAY]
+    whole = [int(length // DAY) for length in shown["minutes"] if length % DAY == 0 and length <= 366 * DAY]
     yield from (sign * days for days in whole for sign in (1, -1))
 
 

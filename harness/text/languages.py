@@ -13,7 +13,8 @@ class Language:
     `denials` are words that deny what follows them, a `*` for any ending; before one of `only` they deny nothing.
     `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
     that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
-    `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks.
+    `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks, and
+    `derived` turns those that are made of others into them.
     `separable` are prefixes that a verb may leave for the end of its clause. `spaceless` languages put no space between
     words: ICU tells them apart. `endings` are what the last letters of a dictionary form may become.
     `name_endings` are what a name may end in beside itself, and `name_changes` how its stem changes before them.
@@ -27,6 +28,7 @@ class Language:
     agreement: bool = True
     case: tuple[tuple[str, str], ...] = ()
     unlisted: frozenset[str] = frozenset()
+    derived: tuple[tuple[str, str], ...] = ()
     separable: tuple[str, ...] = ()
     spaceless: bool = False
     endings: tuple[tuple[str, str], ...] = ()
@@ -44,7 +46,18 @@ _JAPANESE = (
 )  # fmt: skip
 _FINNISH_CASES = (
     "n a ä ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
-    "ia iä illa illä ille ilta iltä issa issä ista istä iksi"
+    "ia iä illa illä ille ilta iltä issa issä ista istä iksi "
+    "ni si mme nne nsa nsä"  # whose it is
+)
+# the last consonants of a word whose end is open, before an ending that closes it: Satu, Sadun
+_FINNISH_GRADES = (
+    (r"([kpt])\1", r"\1"), (r"([nlr])\1(?=.$)", r"\1t"), (r"ng(?=.$)", "nk"), (r"mm(?=.$)", "mp"), (r"d(?=.$)", "t"),
+    (r"v(?=.$)", "p"),
+)  # fmt: skip
+# Recuérdenos: recuerde
+_SPANISH_PRONOUNS = tuple(
+    (rf"{accented}(\p{{Ll}}{{1,6}}?)(?:nos|me|les?|l[oa]s?)$", rf"{plain}\1")
+    for accented, plain in zip("áéíóú", "aeiou", strict=True)
 )
 
 
@@ -80,21 +93,27 @@ LANGUAGES: Mapping[str, Language] = {
         denials=("ei", "en", "et", "emme", "ette", "eivät", "ilman"),
         only=("vain", "ainoastaan"),
         links=("",),
-        unlisted=_words("aivan hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
+        unlisted=_words("aivan ettekä hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
         name_endings=tuple(_FINNISH_CASES.split()),
-        name_changes=((r"se$", "nen"), (r"([kpt])\1", r"\1"), (r"i$", "")),
+        derived=((r"^(?:ell|ett|joll|mutt)(?=e(?!n$))", ""), (r"(?:h[aä]n|k[oö])$", "")),
+        name_changes=((r"se$", "nen"), *_FINNISH_GRADES, (r"i$", "")),
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
     "fr": Language(
         denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"),
         only=("seulement",),
-        unlisted=_words("assez au aux dont du déjà jamais jusqu non oui où pas peu plusieurs qu soi trop très"),
+        unlisted=_words(
+            "assez au aujourd aux dont dorénavant du déjà jamais jusqu lorsqu non néanmoins oui où pas peu plusieurs "
+            "puisqu qu quant quoiqu soi trop très"
+        ),
+        derived=(("ement$", "e"), ("ément$", "e"), ("emment$", "ent"), ("amment$", "ant")),
     ),
     "es": Language(
         denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"),
         only=("solo", "sólo", "solamente"),
         unlisted=frozenset({"antes", "tan"}),
+        derived=_SPANISH_PRONOUNS,
     ),
     "pt": Language(denials=("não", "nunca", "sem", "nem", "nenhum", "nenhuma"), only=("só", "somente")),
     "it": Language(denials=("non", "mai", "senza", "né", "nessun", "nessuna"), only=("solo", "soltanto")),

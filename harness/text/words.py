@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import regex
+
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import read
 
@@ -106,8 +108,13 @@ def _dictionary(language: str) -> Mapping[str, str]:
 
 def is_word(word: str, language: str) -> bool:
     """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
-    known, small = _dictionary(language), word.lower()
-    return small in known or small in language_of(language).unlisted or (_has_capital_nouns(language) and word in known)
+    known, own, small = _dictionary(language), language_of(language), word.lower()
+    made = (regex.sub(pattern, base, small) for pattern, base in own.derived)
+    return (
+        small in own.unlisted
+        or any(each in known for each in (small, *made))
+        or (_has_capital_nouns(language) and word in known)
+    )
 
 
 def is_name(word: str, language: str) -> bool:

@@ -81,10 +81,25 @@ def test_the_words_are_those_of_the_language(language, notes, answer, seen):
         ("de", "fällig 14/6", "am 14. Juni"),
         ("es", "antes del 9/2", "antes del 9 de febrero"),
         ("fr", "avant le 30/1", "avant le 30 janvier"),
+        ("fr", "avant le 4/09", "avant le 4 septembre"),
+        ("en", "visit 4/09", "on April 9th"),
     ],
 )
 def test_a_date_in_figures_names_its_month_in_either_order(language, notes, answer):
     assert wrong(answer, notes, language) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("fr", "demandé 8/09, parti 9/09", "le 9 septembre", []),
+        ("fr", "demandé 7/09, parti 8/09", "le 9 septembre", ["9"]),
+        ("de", "vom 5/06", "am 6. Juni", ["6"]),
+        ("fr", "7 j/7, 24/7", "vingt-quatre heures sur sept jours", []),
+    ],
+)
+def test_a_date_in_figures_is_read_whole_where_the_day_comes_first(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
 
 
 @pytest.mark.parametrize(
@@ -264,6 +279,8 @@ def test_hundreds_in_words_are_one_number(language, notes, answer, seen):
         ("en", "reg LK19VYO", "LK19 VYD", ["LK19", "VYD"]),
         ("en", "call 01632 960184", "Call 01632 960 184.", []),
         ("en", "call 01632960184", "Call 01632 960 185.", ["01632", "960", "185"]),
+        ("en", "firmware v3.4", "firmware version 3.4", []),
+        ("en", "firmware v3.4", "firmware version 4.3", ["4.3"]),
     ],
 )
 def test_a_code_is_the_same_in_any_groups(language, notes, answer, seen):
@@ -281,6 +298,13 @@ def test_a_code_is_the_same_in_any_groups(language, notes, answer, seen):
         ("fi", "", "Kuukausimaksu ei nouse.", []),
         ("fi", "Niskavuori", "Tervetuloa katsomaan Niskavuorta.", []),
         ("fi", "Lehtonen", "Kysy Lehtiseltä.", ["Lehtiseltä"]),
+        ("fi", "Matti, Outi, Virta", "Matin, Oudin ja Virran kanssa", []),
+        ("fi", "Outi", "Outin tai Oonan kanssa", ["Oonan"]),
+        ("fi", "Skoda", "Skodanne on valmis.", []),
+        ("fi", "", "Ettette myöhästy: Ellemme vastaa, soittakaa. Muistattehan avaimet.", []),
+        ("fr", "", "Heureusement, il reste des places. Récemment, Lorsqu'il pleut.", []),
+        ("fr", "", "Demandez Clarament.", ["Clarament"]),
+        ("es", "", "Avísenos, por favor. Tráigalo mañana.", []),
     ],
 )
 def test_a_capital_that_something_else_explains_is_no_name(language, notes, answer, seen):
@@ -326,7 +350,11 @@ def test_a_megabyte_is_read_in_part_and_the_rest_is_a_fact_that_no_notes_know(te
     assert unfounded(text, stated("1 a1", "en"), "en")[-1] == rest
 
 
-@pytest.mark.parametrize("text", ["9" * 4_000, "a1-" * 1_300, "1." * 2_000, "a." * 2_000, "A " * 2_000, "1:0" * 1_300])
+LONG = ["9" * 4_000, "a1-" * 1_300, "1." * 2_000, "a." * 2_000, "A " * 2_000, "1:0" * 1_300]
+LONG += ["gate A " * 600, "gate 1 or " * 400, "1 ab " * 800, ": a; b" * 600, "Mon-" * 1_000, "1 May to " * 400]
+
+
+@pytest.mark.parametrize("text", LONG)
 def test_hostile_texts_take_bounded_time(text):
     started = time.process_time()
     wrong(text, "nothing")

@@ -35,6 +35,18 @@ from tests.unit.text.test_facts import wrong
         ("en", "a £75, b £55, both £120", "£75 and £55, or £120 for both, which saves ten pounds.", []),
         ("en", "£960, 24 mths", "£960 is £40 a month over two years.", []),
         ("de", "10x, 120 EUR", "Zehnmal für 120 Euro, also zwölf Euro pro Abend.", []),
+        ("en", "3 pots @ £14", "All three pots come to £42.", []),
+        ("en", "3 pots £14", "All three pots come to £42.", ["42"]),
+        ("en", "rug £30, 2 chairs £8 each", "The rug and two chairs are £46.", []),
+        ("en", "rug £30, 2 chairs £8 each", "The rug and two chairs are £38.", ["38"]),  # one chair is left out
+        ("en", "fee £50, 2 keys, tax £6, post £4", "Pay £50, and £56 with the tax.", []),
+        ("es", "total 500 €, señal 130 €", "De los 500 euros ya ha pagado 130; los 370 restantes, después.", []),
+        ("es", "total 500 €, señal 130 €", "De los 500 euros ya ha pagado 130; los 380 restantes, después.", ["380"]),
+        ("en", "total £80.40", "It comes to about £80.", []),
+        ("en", "total £80.40", "It comes to £80.", ["80"]),
+        ("de", "Summe 80,40 EUR", "Das macht rund 80 Euro.", []),
+        ("de", "Summe 80,40 EUR", "Das macht rund 90 Euro.", ["90"]),
+        ("fi", "työ 40 e, osat 25 e", "Yhteensä 65 euroa.", []),
     ],
 )
 def test_an_amount_follows_from_those_that_are_shown(language, notes, answer, seen):
@@ -73,6 +85,14 @@ def test_an_amount_follows_from_those_that_are_shown(language, notes, answer, se
         ("en", "£9.30, 90 min", "at 9.30 until eleven", ["eleven"]),
         ("en", "1.2 kg", "It weighs 1,200 g.", []),
         ("en", "1.2 kg", "It weighs 1,300 g.", ["1,300"]),
+        ("fr", "du 3 au 7 mai", "quatre nuits, du 3 au 7 mai", []),
+        ("fr", "du 3 au 7 mai", "cinq nuits, du 3 au 7 mai", ["cinq"]),
+        ("de", "vom 3. bis zum 7. Mai", "vier Nächte vom 3. bis zum 7. Mai", []),
+        ("de", "vom 3. bis zum 7. Mai", "vom 4. bis zum 7. Mai", ["4"]),
+        ("en", "open daily", "open seven days a week", []),
+        ("en", "open Mon to Fri", "open seven days a week", ["seven"]),
+        ("fi", "laina-aika 3 vko", "21 päivää", []),
+        ("fi", "klo 9-12", "kolmeen tuntiin", []),
     ],
 )
 def test_a_length_follows_from_its_ends_and_an_end_from_its_length(language, notes, answer, seen):
@@ -101,6 +121,25 @@ def test_a_length_follows_from_its_ends_and_an_end_from_its_length(language, not
         ("en", "2 yrs from 14 Mar 2025", "two years, until March 2027", []),
         ("en", "2 yrs from 14 Mar 2025", "two years, until March 2028", ["2028"]),
         ("en", "3 months from 14 Nov", "three months from November, until February", []),
+        ("en", "scan 9 June, fast from the night before", "The scan is on 9 June; fast from the 8th.", []),
+        ("en", "scan 9 June, fast from the night before", "The scan is on 8 June.", ["8"]),
+        ("de", "OP Do, nüchtern ab Vorabend", "Die OP ist am Donnerstag, nüchtern ab Mittwoch.", []),
+        ("fr", "opération mar, à jeun la veille", "Opération mardi, à jeun dès lundi.", []),
+        ("es", "vuelo jue, facturar la víspera", "Vuela el jueves; facture el miércoles.", []),
+        ("fi", "leikkaus to, paasto edellisenä iltana", "Leikkaus on torstaina, paasto keskiviikosta.", []),
+        ("en", "leaves 20 Nov, apply at least 5 days before", "It leaves on 20 November: apply by the 15th.", []),
+        ("en", "leaves 20 Nov, apply at least 5 days before", "It leaves on 15 November.", ["15"]),
+        ("en", "due 3 wks from 2 June", "It is due around 23 June.", []),  # no slip of a few days
+        ("en", "due 3 wks from 2 June", "It is due around 24 June.", ["24"]),
+        ("de", "2 Nächte ab Fr", "von Freitag bis Sonntag", []),
+        ("de", "2 Nächte ab Fr", "von Freitag bis Montag", ["Montag"]),
+        ("en", "open Wed-Mon", "open every day except Tuesday", []),
+        ("en", "open Wed-Mon", "open every day except Thursday", ["Thursday"]),
+        ("en", "open Wed-Mon", "open from Tuesday", ["Tuesday"]),
+        ("de", "Mi-Mo offen", "täglich außer Dienstag", []),
+        ("fr", "ouvert mer-lun", "tous les jours sauf le mardi", []),
+        ("en", "from 1 May, again 1 July", "closed in May and June, again in July", []),
+        ("en", "from 1 May, again 1 July", "from June until July", ["June"]),
     ],
 )
 def test_a_day_follows_from_another_that_is_shown(language, notes, answer, seen):
@@ -117,6 +156,11 @@ def test_a_day_follows_from_another_that_is_shown(language, notes, answer, seen)
         ("en", "2 visits, cats Miso, Tofu and Bo", "We come for three visits.", ["three"]),
         ("en", "3 payslips, Mon or Tue", "Bring two payslips.", ["two"]),
         ("en", "Mon or Tue", "It takes two weeks.", ["two"]),
+        ("en", "1 lamp, 3 rugs", "All four things are here.", []),
+        ("en", "1 lamp, 3 rugs", "All five things are here.", ["five"]),
+        ("en", "1 lamp, 3 rugs", "Four people come.", ["Four"]),
+        ("en", "1 lamp 3 days", "Four things are here.", ["Four"]),
+        ("en", "Note: brake pads; left lamp", "There are two small things.", []),
     ],
 )
 def test_a_count_follows_from_what_is_listed_and_not_counted(language, notes, answer, seen):

@@ -78,8 +78,8 @@ def opened(served: Served, scored: ScoredAdapter, options: ModelOptions, watch: 
     if served.kind == FOLDER:
         yield Local(str(served.files), watch, rung=scored.rung, options=own)
     elif served.kind == ON_VLLM:
-        judged = replace(options, chat_template=scored.base.options.chat_template)
-        base = VllmBase(served.name, watch, own if served.files else judged)
+        as_scored = replace(options, chat_template=scored.base.options.chat_template)
+        base = VllmBase(served.name, watch, own if served.files else as_scored)
         try:
             yield Vllm(served.name, watch, None if served.files else scored.adapter, scored.rung, base)
         finally:

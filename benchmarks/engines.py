@@ -3,6 +3,7 @@
     python benchmarks/engines.py                                    # 24 cases of each of four units; writes engines.md
     python benchmarks/engines.py --cases 4                          # minutes
     python benchmarks/engines.py --vllm --adapter adapters/triage --gguf F16=model.gguf --lm-eval PYTHON
+    python benchmarks/engines.py --model ./model-of-8B --device cuda --vllm --out DIR    # another model, on a GPU
 
 Exit code 1 if an output in float32 is another one than in batches that are kept until their longest answer is finished,
 or if vLLM answers with an adapter as without it.
@@ -40,12 +41,11 @@ from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.harness.models.vllm import Vllm
 
 UNITS = ("support/triage", "support/orders", "support/replies", "support/wording")
-MODEL, FIXED = "smollm2", "batches kept to their end, float32"
+FIXED = "batches kept to their end, float32"
 LIBRARIES = ("tunegate", "torch", "transformers")
 PASS = (4, 512)  # rows and tokens of the pass that shows what the machine can do
 SLOTS, ROOM = 32, 1024  # of llama.cpp: answers at a time, and the tokens of one with its prompt
 PRECISIONS = ("float32", "bfloat16")
-IN_IDS = ModelOptions(tokenizer=MODEL)
 LM_EVAL = Path(__file__).with_name("engines_lm_eval.py")
 
 
@@ -72,13 +72,26 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What is asked beside Tunegate's own engine: whether vLLM is, with which adapters; GGUF files by name; lm-eval."""
+class Asked:
+    """The model and where it is computed; and what is asked beside Tunegate's own engine.
 
+    Whether vLLM is, with which adapters; GGUF files by name; a Python that has lm-eval.
+    """
+
+    model: str = "smollm2"
+    device: str = "auto"
     vllm: bool = False
     adapters: Sequence[Path] = ()
     gguf: Mapping[str, str] = field(default_factory=dict)
     lm_eval: Path | None = None
+
+    def local(self, dtype: str, adapter: Path | None = None) -> Local:
+        """The model in this process."""
+        return Local(self.model, quiet(), adapter, options=ModelOptions(device=self.device, dtype=dtype))
+
+    def by_vllm(self, dtype: str) -> Vllm:
+        """The model by vLLM."""
+        return Vllm(self.model, quiet(), options=ModelOptions(dtype=dtype))
 
 
 def kept_to_their_end(local: Local, asked: Sequence[Request]) -> Iterator[tuple[str, str, int]]:
@@ -95,7 +108,7 @@ def kept_to_their_end(local: Local, asked: Sequence[Request]) -> Iterator[tuple[
             each for each in waiting if (each.decoding, each.messages[:-1]) == (first.decoding, first.messages[:-1])
         ]
         batch, waiting = alike[:most], [each for each in waiting if each not in alike[:most]]
-        inputs = tokenizer.pad({"input_ids": [rows[each] for each in batch]}, return_tensors="pt")
+        inputs = tokenizer.pad({"input_ids": [rows[each] for each in batch]}, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             found = model.generate(**inputs, max_new_tokens=first.decoding.max_new_tokens, do_sample=False)
         for each, answer in zip(batch, found[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
@@ -122,47 +135,47 @@ def reading_speed(model: Any) -> float:
     """Tokens a second of the best of three passes that read and write nothing."""
     import torch
 
-    ids = torch.randint(100, 10_000, PASS)
+    ids = torch.randint(100, 10_000, PASS, device=model.device)
     best = float("inf")
     for _ in range(3):
         start = time.perf_counter()
         with torch.inference_mode():
-            model(input_ids=ids, use_cache=False, logits_to_keep=1)
+            model(input_ids=ids, use_cache=False, logits_to_keep=1).logits.cpu()  # an accelerator is waited for
         best = min(best, time.perf_counter() - start)
     return ids.numel() / best
 
 
-def measure(cases: int, beside: Beside, watch: Watch) -> Found:
+def measure(cases: int, named: Asked, watch: Watch) -> Found:
     """Ask every engine the same, after a warm start of each."""
     tasks = load_tasks(ROOT / "fixtures")
     asked = list(requests([sample(find_unit(tasks, key), cases) for key in UNITS]))
-    local = Local(MODEL, quiet())
+    local = named.local("float32")
     plain = local.base.with_adapter(None)
     found = Found(reading_speed(plain))
     list(kept_to_their_end(local, asked[:2]))
-    with watch("Engines", 3 + 2 * beside.vllm + len(beside.gguf) + bool(beside.lm_eval)) as done:
-        for each in engines(local, asked, beside):
+    with watch("Engines", 3 + 2 * named.vllm + len(named.gguf) + bool(named.lm_eval)) as done:
+        for each in engines(local, asked, named):
             found.timed.append(each)
             done(1)
-    if beside.vllm:
-        found.adapters.extend(with_adapters(asked, beside.adapters))
+    if named.vllm:
+        found.adapters.extend(with_adapters(asked, named))
     return found
 
 
-def engines(local: Local, asked: Sequence[Request], beside: Beside) -> Iterator[Timed]:
+def engines(local: Local, asked: Sequence[Request], named: Asked) -> Iterator[Timed]:
     """Each engine's answers, the fixed batches first."""
     yield timed(FIXED, kept_to_their_end(local, asked))
     for dtype in PRECISIONS:
-        yield warm(f"Tunegate, {dtype}", Local(MODEL, quiet(), options=ModelOptions(dtype=dtype)), asked)
-    for dtype in PRECISIONS if beside.vllm else ():
-        vllm = Vllm(MODEL, quiet(), options=ModelOptions(dtype=dtype))
+        yield warm(f"Tunegate, {dtype}", named.local(dtype), asked)
+    for dtype in PRECISIONS if named.vllm else ():
+        vllm = named.by_vllm(dtype)
         yield warm(f"vLLM, {dtype}", vllm, asked)
         vllm.base.stop()
-    for name, file in beside.gguf.items():
+    for name, file in named.gguf.items():
         with serving_gguf(Path(file), ROOM, quiet(), SLOTS) as address:
-            yield warm(f"llama.cpp, {name}", Server(address, quiet(), IN_IDS), asked)
-    if beside.lm_eval:
-        yield by_lm_eval(beside.lm_eval, local, asked)
+            yield warm(f"llama.cpp, {name}", Server(address, quiet(), ModelOptions(tokenizer=named.model)), asked)
+    if named.lm_eval:
+        yield by_lm_eval(named.lm_eval, local, asked)
 
 
 def warm(engine: str, model: Model, asked: Sequence[Request]) -> Timed:
@@ -171,12 +184,12 @@ def warm(engine: str, model: Model, asked: Sequence[Request]) -> Timed:
     return timed(engine, answers(model, asked))
 
 
-def with_adapters(asked: Sequence[Request], adapters: Sequence[Path]) -> Iterator[tuple[Timed, Timed]]:
+def with_adapters(asked: Sequence[Request], named: Asked) -> Iterator[tuple[Timed, Timed]]:
     """Each adapter's answers in this process and by one vLLM server that has all of them, both in float32."""
-    alone = [warm(f"{each.name}, Tunegate", Local(MODEL, quiet(), each), asked) for each in adapters]
-    first = Vllm(MODEL, quiet(), options=ModelOptions(dtype="float32"))
-    served = [Vllm(MODEL, quiet(), each, base=first.base) for each in adapters]
-    for ours, adapter, model in zip(alone, adapters, served, strict=True):
+    alone = [warm(f"{each.name}, Tunegate", named.local("float32", each), asked) for each in named.adapters]
+    first = named.by_vllm("float32")
+    served = [Vllm(named.model, quiet(), each, base=first.base) for each in named.adapters]
+    for ours, adapter, model in zip(alone, named.adapters, served, strict=True):
         yield ours, warm(f"{adapter.name}, vLLM", model, asked)
     first.base.stop()
 
@@ -213,7 +226,7 @@ def broken(found: Found) -> Iterator[str]:
             yield f"{served.engine} answers as without it"
 
 
-def report(found: Found, made: str) -> str:
+def report(found: Found, model: str, made: str) -> str:
     """The report in Markdown."""
     first = found.timed[0]
     rows = [
@@ -238,8 +251,8 @@ def report(found: Found, made: str) -> str:
         "# Engines",
         f"- In float32 Tunegate answers {len(first.outputs)} requests {first.seconds / ours.seconds:.2f} times as fast "
         f"as batches that are kept until their longest answer is finished; {same(first, ours)} outputs are the same.",
-        f"{len(first.outputs)} requests of {', '.join(UNITS)}, {first.tokens} tokens, asked of the embedded model "
-        f"without an adapter. *Of what can be read*: beside one pass over {PASS[0]} rows of {PASS[1]} tokens in "
+        f"{len(first.outputs)} requests of {', '.join(UNITS)}, {first.tokens} tokens, asked of {model} without an "
+        f"adapter. *Of what can be read*: beside one pass over {PASS[0]} rows of {PASS[1]} tokens in "
         f"float32, {found.ceiling:.0f} tokens a second, which is what the machine's products of matrices allow.",
         table(["engine", "s", "times as fast", "tokens a second", "of what can be read", "same outputs"], rows),
         *adapters,
@@ -248,6 +261,8 @@ def report(found: Found, made: str) -> str:
 
 
 def main(
+    model: Annotated[str, typer.Option("--model", help="smollm2 (embedded), a folder or a Hub id.")] = "smollm2",
+    device: Annotated[str, typer.Option("--device", help="Where it is computed: auto, cpu, cuda, mps.")] = "auto",
     cases: Annotated[int, typer.Option("--cases", help="Cases of a unit.", min=2)] = 24,
     vllm: Annotated[bool, typer.Option("--vllm", help="Ask vLLM too: that of TUNEGATE_VLLM_PYTHON.")] = False,
     adapter: Annotated[list[Path] | None, typer.Option("--adapter", help="Ask it, here and by vLLM.")] = None,
@@ -255,13 +270,16 @@ def main(
     lm_eval: Annotated[Path | None, typer.Option("--lm-eval", help="A Python that has it.", metavar="PYTHON")] = None,
     out: Annotated[Path, typer.Option("--out", help="Where engines.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
-    """Ask the embedded model through each engine, write engines.md, and fail if float32 answers otherwise."""
+    """Ask a model through each engine, write engines.md, and fail if float32 answers otherwise."""
     files = dict(each.partition("=")[::2] for each in gguf or ())
-    beside = Beside(vllm, adapter or (), files, lm_eval)
+    named = Asked(model, device, vllm, adapter or (), files, lm_eval)
     more = [f"--adapter {each.name}" for each in adapter or ()] + [f"--gguf {name}=FILE" for name in files]
     more = ["--vllm"] * vllm + more + ["--lm-eval PYTHON"] * bool(lm_eval)
-    command = " ".join(["python benchmarks/engines.py --cases", str(cases), *more])
-    carry_out(out / "engines.md", command, LIBRARIES, lambda watch: measure(cases, beside, watch), report, broken)
+    command = " ".join([f"python benchmarks/engines.py --model {model} --device {device} --cases", str(cases), *more])
+    carry_out(
+        out / "engines.md", command, LIBRARIES, lambda watch: measure(cases, named, watch),
+        lambda found, made: report(found, model, made), broken,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def compare_served(
         Refused: it answers as another model, or can be asked nothing of what was judged.
         CouldNotRun: it cannot be opened, or does not answer.
     """
-    served = find_served(artefact, scored.base, watch)
+    served = find_served(artefact, scored.base, options, watch)
     weights = None
     if served.files:
         with watch(f"Comparing the weights of {served.files.name}"):

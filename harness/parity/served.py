@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunegate.harness.core.errors import CouldNotRun, show_path
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.huggingface import Base, Local
@@ -36,18 +36,30 @@ class Served:
     files: Path | None = None
 
 
-def find_served(artefact: str, base: Base, watch: Watch) -> Served:
+def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) -> Served:
     """What an artefact is, from its name.
 
     Args:
         artefact: a merged model folder, a GGUF file, `openai:URL#MODEL`, or `vllm:` with the adapter's base, on which
             it is served then, or with a merged folder.
         base: the adapter's.
+        options: how it is opened.
         watch: shows what is made ready.
 
     Raises:
         CouldNotRun: it is none of them.
+        Refused: a tokenizer is named for what has its own.
     """
+    found = _find(artefact, base, watch)
+    if options.tokenizer and found.kind in (FOLDER, ON_VLLM):
+        raise Refused(
+            f"--tokenizer {options.tokenizer}: expected a server or a GGUF file, which is asked in its token ids then; "
+            f"found {artefact}, which is read by its own: leave it out"
+        )
+    return found
+
+
+def _find(artefact: str, base: Base, watch: Watch) -> Served:
     if is_server(artefact):
         return Served(artefact, SERVER)
     if is_vllm(artefact):

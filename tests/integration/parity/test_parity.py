@@ -213,6 +213,13 @@ def test_vllm_serves_a_merged_folder_as_it_is(place, merged, log_of_vllm):
     assert not parity.is_shown
 
 
+def test_a_tokenizer_is_named_for_what_is_asked_over_the_network_alone(place, merged, tiny_model):
+    with pytest.raises(
+        Refused, match=r"--tokenizer smollm2: expected a server or a GGUF file, .* found .*merged, which"
+    ):
+        compared(place, merged, tokenizer="smollm2")
+
+
 def test_a_few_identical_answers_are_what_was_judged(tmp_path, tiny_model, tiny_adapter):
     """Too few for the gate to hold: yet nothing that could be lost was."""
     judged = scored(make_place(tmp_path / "few", tiny_model, tiny_adapter, cases=5))

@@ -27,7 +27,8 @@ STYLE = {
     "ungated": "dim",
 }  # fmt: skip
 OUTCOME = {"blocked": "bold red", "passed": "bold green", "scored": "bold"}
-COLUMNS = 100  # of a table, at least
+COLUMNS, GAP = 100, 2  # of a table, at least; between two of its columns
+LONG = 30  # columns of a difference: with a longer one the interval stands below it
 SOFT = {"unit": 14, "rates": 30}  # what gives way in a table, and the width it keeps
 LEFT = {"unit", "role", "verdict", "rates"}
 
@@ -52,8 +53,7 @@ def print_record(
     for claim in record.claims.values():
         _line(console, f"the claim: {claim['reason']}")
     console.print()
-    wide = console.options.update(width=max(console.width, COLUMNS))  # a narrow terminal wraps, and loses nothing
-    console.print(Segments(console.render(record_table(record), wide)), crop=False, soft_wrap=True)
+    _print_table(console, record_table(record))
     console.print()
     for task, sentence in report.decisions.items():
         _line(console, f"{task}: {sentence}")
@@ -77,12 +77,17 @@ def next_lines(record: Record, report: CandidateReport) -> Iterator[str]:
 
 def print_side_by_side(console: Console, records: Sequence[Record]) -> None:
     """Several records in one table: units down, a column of scores for each record, with its verdicts if it has any."""
-    wide = console.options.update(width=max(console.width, COLUMNS))
-    console.print(Segments(console.render(_beside(records), wide)), crop=False, soft_wrap=True)
+    _print_table(console, _beside(records))
     for record in records:
         kept = f" ({show_path(record.path)})" if record.path else ""
         for task, decision in record.tasks.items():
             _line(console, f"{candidate_name(record)}: {task}: {decision['reason']}{kept}")
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """A table in the width that it needs: a narrow terminal wraps it, and loses nothing."""
+    wide = console.options.update(width=max(console.width, COLUMNS, table.min_width or 0))
+    console.print(Segments(console.render(table, wide)), crop=False, soft_wrap=True)
 
 
 def _beside(records: Sequence[Record]) -> Table:
@@ -158,6 +163,8 @@ def _laid_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | 
         kept = min(longest, SOFT.get(name, longest))
         justify: JustifyMethod = "left" if name in LEFT else "right"
         out.add_column(name, justify=justify, overflow="fold", no_wrap=longest == kept, min_width=kept)
+    # in less than that rich would drop a column that gives way altogether
+    out.min_width = sum(column.min_width or 0 for column in out.columns) + GAP * (len(columns) - 1)
     for row in rows:
         out.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return out
@@ -170,12 +177,16 @@ def _compared(record: Record, who: str) -> Table:
     rows = [
         (
             unit, each["role"], str(each["n"]), level(each["base"], each["kind"]), level(each["mean"], each["kind"]),
-            difference(each["difference"], each["interval"], each["kind"]),
+            _folded(difference(each["difference"], each["interval"], each["kind"])),
             f"{len(each['regressed_cases'])}/{len(each['fixed_cases'])}", Text(each["verdict"], STYLE[each["verdict"]]),
         )
         for unit, each in record.verdicts.items()
     ]  # fmt: skip
     return _laid_out(f"{who} against {_references(record)}", columns, rows)
+
+
+def _folded(text: str) -> str:
+    return text.replace(" [", "\n[", 1) if len(text) > LONG else text
 
 
 def _references(record: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from rich.console import Console
@@ -65,6 +66,19 @@ def test_a_gated_record_is_a_table_of_a_hundred_columns_at_most(gated):
         "eplies",
         "desk/triage target 100 0.0 % 90.0 % +90.0 [+83.5, +94.1] 0/90 improved",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_small_prices_push_no_unit_out_of_the_table(gated, width):
+    verdict = gated.verdicts[T] | {
+        "kind": "continuous", "base": -3.332e-5, "mean": -2.808e-5, "difference": 5.244e-6,
+        "interval": [3.884e-6, 6.353e-6],
+    }  # fmt: skip
+    table = table_of(replace(gated, verdicts={**gated.verdicts, T: verdict}), width)
+
+    assert [line.split()[0] for line in table if line.startswith("desk")] == ["desk/first-con", "desk/triage"]
+    below = next(after for line, after in pairwise(table) if line.startswith("desk/triage"))
+    assert below.strip() == "[+0.00000388, +0.00000635]"
 
 
 def test_several_records_stand_side_by_side(tasks, gated):

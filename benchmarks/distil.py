@@ -5,8 +5,8 @@
 
 The teacher answers inputs of the demo's rows, the task's checks drop what fails, and the rest trains an adapter. Base,
 base with worked examples, teacher and tuned then answer rows that no training saw, one prompt at a time, in turn.
-Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's with a paired
-interval, and "no claim" where quality or price is not shown. There is no promise to break.
+Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where a
+recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no promise to break.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RECORDED = "recorded"
 OPTIM = {"lr": 8e-4, "epochs": 2, "batch": 4, "max_length": 512}  # as the demo's recipes for one unit
 SEED = 7
 DRAWS = 2000  # of the cases, with replacement, for an interval of a quantile
-TEACHER, TUNED = "teacher", "tuned"
+BASE, TEACHER, TUNED = "base", "teacher", "tuned"
 
 
 @dataclass
@@ -129,7 +129,7 @@ def _distil(place: SmallTraining, task: Task, teacher: str, watch: Watch) -> Dis
 def _models(model: str, adapter: Path, teacher: str) -> dict[str, tuple[Model | None, str]]:
     """Who is asked, on which rung; a recorded teacher is asked nothing."""
     return {
-        "base": (Local(model, quiet()), "as-is"),
+        BASE: (Local(model, quiet()), "as-is"),
         "base, with examples": (Local(model, quiet()), "few-shot"),
         TEACHER: (None if teacher == RECORDED else _opened(teacher), "as-is"),
         # a base of its own: to change the adapter between two calls would be timed, too
@@ -207,8 +207,8 @@ def report(found: Measured, margin: float, made: str) -> str:
         table(head, (_row(name, found.ways) for name in found.ways)), "",
         *(f"- {name}: {claim(teacher, each, margin)}" for name, each in others.items()), "",
         "Prices are in the demo's currency: its own, and the teacher's where one was given. Times are by the "
-        "teacher's, with paired 95 % intervals over the cases: Fieller's for prices, a bootstrap's for quantiles. A "
-        "recorded teacher has no price and no seconds.", "",
+        "teacher's, or by the base's where a recorded teacher has neither price nor seconds, with paired 95 % intervals "
+        "over the cases: Fieller's for prices, a bootstrap's for quantiles.", "",
         "## How", "", made, "",
     ])  # fmt: skip
 
@@ -219,20 +219,21 @@ def _row(name: str, ways: Mapping[str, Asked]) -> list[str]:
     bounds = stats.interval(differ)
     points = f"{100 * np.mean(differ):+.1f} [{100 * bounds.lower:+.1f}, {100 * bounds.upper:+.1f}]"
     cells = [name, f"{np.mean(asked.scores):.3f}", "" if name == TEACHER else points]
-    return [*cells, *_costs(name, asked, teacher), *_seconds(name, asked, teacher)]
+    return [*cells, *_costs(asked, teacher if teacher.costs else ways[BASE]), *_seconds(asked, ways)]
 
 
-def _costs(name: str, asked: Asked, teacher: Asked) -> Iterator[str]:
+def _costs(asked: Asked, beside: Asked) -> Iterator[str]:
     yield f"{1000 * np.mean(asked.costs):.3g}" if asked.costs else ""
-    found = ratio(teacher.costs, asked.costs) if teacher.costs and asked.costs and name != TEACHER else None
+    found = ratio(beside.costs, asked.costs) if beside.costs and asked.costs and asked is not beside else None
     yield _times(found.estimate, *found.interval) if found and found.interval else ""
 
 
-def _seconds(name: str, asked: Asked, teacher: Asked) -> Iterator[str]:
+def _seconds(asked: Asked, ways: Mapping[str, Asked]) -> Iterator[str]:
+    beside = ways[TEACHER] if ways[TEACHER].seconds else ways[BASE]
     for q in (0.5, 0.95):
         yield f"{np.quantile(asked.seconds, q):.3g}" if asked.seconds else ""
-        both = teacher.seconds and asked.seconds and name != TEACHER
-        yield _times(*quantile_ratio(teacher.seconds, asked.seconds, q)) if both else ""
+        both = beside.seconds and asked.seconds and asked is not beside
+        yield _times(*quantile_ratio(beside.seconds, asked.seconds, q)) if both else ""
 
 
 def _times(estimate: float, low: float, high: float) -> str:

@@ -5,8 +5,9 @@
 
 The teacher answers inputs of the demo's rows, the task's checks drop what fails, and the rest trains an adapter. Base,
 base with worked examples, teacher and tuned then answer rows that no training saw, one prompt at a time, in turn.
-Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where a
-recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no promise to break.
+Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where
+a recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no
+promise to break.
 """
 
 from __future__ import annotations
@@ -207,8 +208,8 @@ def report(found: Measured, margin: float, made: str) -> str:
         table(head, (_row(name, found.ways) for name in found.ways)), "",
         *(f"- {name}: {claim(teacher, each, margin)}" for name, each in others.items()), "",
         "Prices are in the demo's currency: its own, and the teacher's where one was given. Times are by the "
-        "teacher's, or by the base's where a recorded teacher has neither price nor seconds, with paired 95 % intervals "
-        "over the cases: Fieller's for prices, a bootstrap's for quantiles.", "",
+        "teacher's, or by the base's where a recorded teacher has neither price nor seconds, with paired 95 % "
+        "intervals over the cases: Fieller's for prices, a bootstrap's for quantiles.", "",
         "## How", "", made, "",
     ])  # fmt: skip
 

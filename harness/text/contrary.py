@@ -12,7 +12,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.clock import HALF_DAY
 from tunegate.harness.text.implied import Values
 from tunegate.harness.text.patterns import Phrase, one_of

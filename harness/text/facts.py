@@ -16,12 +16,14 @@ from typing import Any
 import regex
 
 from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
 from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels
 from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
 from tunegate.harness.text.implied import by_kind, follows
 from tunegate.harness.text.languages import language_of
+from tunegate.harness.text.listed import joined_numbers, lists, spaced_codes, things
 from tunegate.harness.text.patterns import DIGITS, Phrase, grouped_digits, one_of, value_of
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import is_name, is_word, is_written_together
@@ -43,14 +45,6 @@ _EACH = (
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
-_SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}){0,11}(?!\w)")
-_PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
-_ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
-_LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
-_ITEMS = regex.compile(r"(?<=: )[^:;.\n]{2,40}+(?:; [^:;.\n]{2,40}+){1,11}")
-_COUNT_OF = r"(?P<count>\d{1,2}) (?P<what>\p{L}{2,30})(?!\w)"
-_COUNTS = regex.compile(rf"(?<![\w.,:/]){_COUNT_OF}(?:,? [&+]? ?{_COUNT_OF}){{1,11}}")
-_JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -121,14 +115,14 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
     phrases = [*phrases_of_time(plain, language), *amounts(plain, language), *phrases_of_days(plain, language)]
-    phrases += [*_spaced_codes(plain), *_things(plain, language), *labels(plain, language, sure=sure)]
+    phrases += [*spaced_codes(plain), *things(plain, language), *labels(plain, language, sure=sure)]
     if sure:
         whole, done = _whole(phrases, plain, wishes(plain, language))
         yield from whole
     else:
         done = set()
-        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain, language)]
-        phrases += _joined_numbers(plain, language)
+        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *lists(plain, language)]
+        phrases += joined_numbers(plain, language)
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:
@@ -159,50 +153,6 @@ def _whole(phrases: Sequence[Phrase], text: str, void: Iterable[range]) -> tuple
             found.append(Fact(text[phrase.start : phrase.end], tuple(said[phrase.start, phrase.end])))
             done.update(places)
     return found, done
-
-
-def _spaced_codes(text: str) -> Iterator[Phrase]:
-    """`LK19 VYO` and `01632 960 184` as one code, in any parts that stand side by side."""
-    for run in _SPACED_CODE.finditer(text):
-        parts = list(regex.finditer(r"[\p{Lu}\d]+", run[0]))
-        for first in range(len(parts)):
-            for last in range(first, min(first + _PARTS_OF_CODE, len(parts))):
-                code = "".join(part[0] for part in parts[first : last + 1]).casefold()
-                if len(code) >= _LEAST_OF_CODE and any(char.isdecimal() for char in code):
-                    start, end = parts[first].start(), parts[last].end()
-                    yield Phrase(run.start() + start, run.start() + end, ("code", code))
-
-
-def _lists(text: str, language: str) -> Iterator[Phrase]:
-    """How many things stand in a row: `Miso & Tofu` are two, and `1 sofa, 2 chairs` are three."""
-    for run in _LIST.finditer(text):
-        yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
-    for run in _ITEMS.finditer(text):
-        yield Phrase.of(run, ("things", run[0].count(";") + 1))
-    for run in _COUNTS.finditer(text):
-        if calendar_of(language).units.keys().isdisjoint(run.captures("what")):
-            yield Phrase.of(run, ("things", sum(int(count) for count in run.captures("count"))))
-
-
-def _things(text: str, language: str) -> Iterator[Phrase]:
-    """`three items`, whatever they are."""
-    pattern = _counted_things(language)
-    for found in pattern.finditer(text) if pattern else ():
-        number = found["n"]
-        yield Phrase.of(found, ("things", int(number) if number.isdecimal() else value_of_numeral(number, language)))
-
-
-@cache
-def _counted_things(language: str) -> Any:
-    words, numbers = one_of(calendar_of(language).things), one_of(numerals_of(language))
-    pattern = rf"\b(?P<n>\d{{1,2}}|{numbers}) (?:\p{{Ll}}{{2,20}} )?(?:{words})\b"
-    return regex.compile(pattern, regex.IGNORECASE) if words else None
-
-
-def _joined_numbers(text: str, language: str) -> Iterator[Phrase]:
-    """The number of `v5.2`."""
-    for found in _JOINED_NUMBER.finditer(text):
-        yield Phrase.of(found, ("number", value_of(found[1], language)))
 
 
 @cache

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import combinations, permutations, product
 from typing import Any
 
-from tunegate.harness.text.calendar import Day, Said
+from tunegate.harness.text.calendar_type import Day, Said
 from tunegate.harness.text.clock import DAY, HALF_DAY
 
 _FEW = 20  # of a kind; of more, nearly anything can be made

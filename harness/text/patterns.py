@@ -9,7 +9,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Said, calendar_of
+from tunegate.harness.text.calendar import calendar_of
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.characters import plain_signs
 
 _GROUPED = r"(?<!\d |[\d.,])[1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?![\d.,]| \d)"

@@ -21,16 +21,20 @@ class Calendar:
     `zehnmal` of ten. `clock` are times of day, `{h}` an hour and `{m}` minutes: how many minutes from the hour, or with
     `{m}` 1 after it and -1 before it. `hours` are those that may as well be something else, and say what time they may
     be; `until` stands between two, `until_day` between days.
-    `units` are words of time and measure, and `spans` whole lengths of time. `parts` are what is added to `{n}` of a
-    `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is added.
+    `units` are words of time and measure, of people and of rooms, and `spans` whole lengths of time. `parts` are what
+    is added to `{n}` of a `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is
+    added.
 
     `day_groups` are words for weekdays from a first to a last, `initials` the shortest forms of weekdays, `relative`
     days from today, `beside` days from one that is named; `before` and `after` are said of that one with a length of
     time, and `excepts` of weekdays that are left out. `halves` say from which hour a time counts its twelve.
     `holidays` fall on days of a month; what follows one of `wishes` is no name. `loose` says a number where notes have
-    it, and `shares` a part of 100; `about` stands before a rounded amount, and `money` are short words for currencies.
-    After one of `labels` a letter or a number tells one thing from others; `things` are whatever is listed. After one
-    of `titles` comes a name, and after one of `greetings`, what it greets and a comma, a sentence.
+    it, and `shares` a part of 100; `about` stands before a rounded amount, `money` are short words for currencies,
+    `hundredths` words for a part of some, and `per` what comes after a price for each of something. `repeats` says how
+    often something is done.
+    After one of `labels`, each with its main form, a letter or a number tells one thing from others, and before it one
+    of `ordinals`; `things` are whatever is listed. After one of `titles`, perhaps shortened, and of `places` comes a
+    name; and after one of `greetings`, what it greets and a comma, a sentence.
     """
 
     weekdays: tuple[str, ...] = ()
@@ -59,19 +63,24 @@ class Calendar:
     excepts: tuple[str, ...] = ()
     halves: Mapping[str, int] = field(default_factory=dict)
     about: tuple[str, ...] = ()
-    labels: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ordinals: Mapping[str, int] = field(default_factory=dict)
     things: frozenset[str] = frozenset()
     money: Mapping[str, str] = field(default_factory=dict)
+    hundredths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    per: Mapping[str, Said] = field(default_factory=dict)
+    repeats: tuple[str, ...] = ()
     holidays: Mapping[str, tuple[Day, ...]] = field(default_factory=dict)
     wishes: frozenset[str] = frozenset()
     loose: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, int] = field(default_factory=dict)
     titles: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
     greetings: frozenset[str] = frozenset()
     decimal: str = ","
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())
 
@@ -98,12 +107,30 @@ _MEASURES: tuple[Said, ...] = (
 _METRIC = "mm cm m km g kg ml cl l"
 
 
-def units(time: str, measures: str) -> dict[str, Said]:
-    """Words for a minute, an hour, a day, a week, a month and a year; and for `_METRIC`."""
+_IMPERIAL: tuple[Said, ...] = (
+    ("inches", 1), ("inches", 12), ("inches", 36), ("inches", 63_360), ("ounces", 1), ("pints", 1), ("pints", 8)
+)  # fmt: skip
+_OTHERS: tuple[Said, ...] = (("people", 1), ("rooms", 1))
+
+
+def units(time: str, measures: str, others: str, imperial: str = "") -> dict[str, Said]:
+    """Words for a minute, an hour, a day, a week, a month and a year; for `_METRIC`; for a person and a room.
+
+    `imperial` are an inch, a foot, a yard, a mile, an ounce, a pint and a gallon, `-` for none.
+    """
     found: dict[str, Said] = {}
-    for what, words in ((_MEASURES, _METRIC), (_MEASURES, measures), (_LENGTHS, time)):
-        found |= {word: said for said, each in zip(what, words.split(), strict=True) for word in each.split("|")}
+    groups = (
+        (_MEASURES, _METRIC), (_MEASURES, measures), (_OTHERS, others), (_IMPERIAL, imperial or "-"), (_LENGTHS, time)
+    )  # fmt: skip
+    for what, of in groups:
+        found |= {word: said for said, each in zip(what, of.split(), strict=False) for word in each.split("|")}
+    found.pop("-", None)
     return found
+
+
+def forms(text: str) -> dict[str, str]:
+    """Each form of some words with the first of its word."""
+    return {form: each.partition("|")[0] for each in text.split() for form in each.split("|")}
 
 
 def parts(half: str, quarter: str = "", one_and_a_half: str = "") -> dict[str, Decimal]:

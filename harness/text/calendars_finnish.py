@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import CHRISTMAS, Calendar, holidays, numbered, parts, tens, units, words
+from tunegate.harness.text.calendar_type import (
+    CHRISTMAS,
+    Calendar,
+    forms,
+    holidays,
+    numbered,
+    parts,
+    tens,
+    units,
+    word_set,
+)
 
 
 def _finnish() -> dict[str, int]:
@@ -33,14 +43,16 @@ FINNISH = Calendar(
     clock={"puoli {h}": -30, "varttia yli {h}": 15, "varttia vaille {h}": -15},
     hours={"{m}(?: minuuttia)? yli {h}": 1, "{m}(?: minuuttia)? vaille {h}": -1, "(?:kello|klo) {h}": 0,
            r"(?=\p{L}{2,20}(?:lt[aä]|st[aä]|een|ään|aan|ksi)\b){h}": 0},
-    until=words("ja"),
+    until=word_set("ja"),
     units=units("min|minuutti|minuuttia|minuutin|minuutissa|minuuttiin|minuutiksi h|tunti|tuntia|tunnin|tunnissa|"
                  "tuntiin|tunniksi vrk|päivä|päivää|päivän|päivässä|päivään|päiväksi|pv|vuorokausi|vuorokautta|"
                  "vuorokauden|vuorokaudessa|vuorokaudeksi|yö|yötä|yön|yöksi vk|vko|viikko|viikkoa|viikon|viikossa|"
                  "viikkoon|viikoksi kk|kuukausi|kuukautta|kuukauden|kuukaudessa|kuukaudeksi "
                  "v|vuosi|vuotta|vuoden|vuodessa|vuodeksi",
                  "millimetri|millimetriä sentti|senttiä|senttimetri|senttimetriä metri|metriä kilometri|kilometriä "
-                 "gramma|grammaa kilo|kiloa millilitra|millilitraa senttilitra|senttilitraa litra|litraa"),
+                 "gramma|grammaa kilo|kiloa millilitra|millilitraa senttilitra|senttilitraa litra|litraa",
+                 "henkilö|henkilöä|hlö|hlöä|henki|henkeä huone|huonetta|hh",
+                 "tuuma|tuumaa jalka|jalkaa jaardi|jaardia maili|mailia unssi|unssia"),
     spans={"puoli tuntia": ("minutes", 30), "varttitunti": ("minutes", 15), "puoli vuotta": ("months", 6),
            "kolme varttia(?! yli| vaille)": ("minutes", 45)},
     parts=parts("{n} ja puoli {unit} / {n} ja puolen {unit}", one_and_a_half="puolen?toista {unit}"),
@@ -51,8 +63,8 @@ FINNISH = Calendar(
     beside={r"edelli\p{L}{2,6} (?:päiv|il)\p{L}{1,6}|aatto\p{L}{0,5}": -1,
             r"seuraava\p{L}{1,4} päiv\p{L}{1,6}": 1},
     excepts=("paitsi", "lukuun ottamatta", "suljettu"),
-    before=words("ennen aiemmin"),
-    after=words("jälkeen kuluttua päästä myöhemmin"),
+    before=word_set("ennen aiemmin"),
+    after=word_set("jälkeen kuluttua päästä myöhemmin"),
     holidays=holidays({r"jouluaat(?:to|on|toon|tona)": "12-24", "joulu(?:n|a|na|ksi)?": CHRISTMAS,
                         r"joulupäiv\p{L}{1,6}": "12-25", r"tapaninpäiv\p{L}{1,6}": "12-26",
                         r"loppiai\p{L}{2,8}": "01-06", r"itsenäisyyspäiv\p{L}{1,6}": "12-06",
@@ -60,12 +72,17 @@ FINNISH = Calendar(
     halves={"aamulla|aamupäivällä": 0, "iltapäivällä|illalla": 12},
     about=("noin", "suunnilleen", "vajaa", "vajaat", "reilu", "reilut"),
     money={"e": "EUR"},
-    things=words("asiaa tavaraa esinettä kappaletta kohtaa"),
-    labels=words("tiski portti laituri raide rivi ryhmä huone sali vyöhyke lohko taso luokka linja rata paikka "
-                  "vaunu halli ovi hylly pöytä kerros terminaali luukku kenttä"),
-    wishes=words("hyvää iloista rauhallista"),
+    hundredths=dict.fromkeys(("sentti", "senttiä", "sentin"), ("EUR",)),
+    repeats=("{n} kertaa", "{n} krt"),
+    ordinals=numbered("ensimmäinen|ensimmäisessä|ensimmäiseen toinen|toisessa|toiseen kolmas|kolmannessa|kolmanteen "
+                      "neljäs|neljännessä|neljänteen viides|viidennessä|viidenteen"),
+    things=word_set("asiaa tavaraa esinettä kappaletta kohtaa"),
+    labels=forms("tiski portti laituri raide rivi ryhmä huone sali vyöhyke lohko taso luokka linja rata paikka "
+                  "vaunu halli ovi hylly pöytä "
+                 "kerros|krs|kerroksessa|kerrokseen|kerroksesta terminaali luukku kenttä pysäkki|pysäkillä|pysäkiltä"),
+    wishes=word_set("hyvää iloista rauhallista"),
     loose={"pari": 2},
     shares={"puolet|puoleen hintaan": 50},
-    titles=words("herra rouva neiti tohtori tri"),
-    greetings=words("hei hyvä moi terve"),
+    titles=word_set("herra rouva neiti tohtori tri"),
+    greetings=word_set("hei hyvä moi terve"),
 )  # fmt: skip

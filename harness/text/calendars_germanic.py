@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import CHRISTMAS, Calendar, holidays, numbered, parts, tens, units, words
+from tunegate.harness.text.calendar_type import (
+    CHRISTMAS,
+    Calendar,
+    forms,
+    holidays,
+    numbered,
+    parts,
+    tens,
+    units,
+    word_set,
+)
 
 ENGLISH = Calendar(
     weekdays=("monday*|mon", "tuesday*|tue|tues", "wednesday*|wed|weds", "thursday*|thu|thur|thurs", "friday*|fri",
@@ -21,12 +31,14 @@ ENGLISH = Calendar(
            "{m}(?: minutes)? past {h}": 1},
     hours={"{m}(?: minutes)? to {h}": -1, "half {h}": 30, "{h} o'clock": 0,
            "(?:at|by|from|until|till|before|after|between) {h}": 0, r"(?<=between \S{1,15} and ){h}": 0},
-    until=words("to till until and"),
+    until=word_set("to till until and"),
     units=units("min|mins|minute|minutes h|hr|hrs|hour|hours day|days|night|nights|nt|nts wk|wks|week|weeks "
                  "mth|mths|month|months yr|yrs|year|years",
                  "millimetre|millimetres centimetre|centimetres metre|metres|meter|meters "
                  "kilometre|kilometres|kilometer|kilometers gram|grams kilo|kilos|kilogram|kilograms "
-                 "millilitre|millilitres centilitre|centilitres litre|litres|liter|liters"),
+                 "millilitre|millilitres centilitre|centilitres litre|litres|liter|liters",
+                 "person|persons|people|pers|pax|guest|guests|head room|rooms|rm|rms",
+                 "inch|inches foot|feet|ft yard|yards|yd|yds mile|miles ounce|ounces|oz pint|pints gallon|gallons"),
     spans={"half an hour": ("minutes", 30), "quarter of an hour": ("minutes", 15), "fortnight": ("minutes", 20160),
            "three[ -]quarters of an hour": ("minutes", 45)},
     parts=parts("{n} and a half {unit} / {n} {unit} and a half",
@@ -38,22 +50,31 @@ ENGLISH = Calendar(
     beside={"(?:night|day|evening|afternoon|morning) before|eve of": -1,
             "(?:day|night|morning) after(?! tomorrow)|next day|following (?:day|morning)": 1},
     excepts=("except(?: for| on)?", "apart from", "closed(?: on)?", "(?:but )?not(?: on)?"),
-    before=words("before prior earlier"),
-    after=words("from after later"),
+    before=word_set("before prior earlier"),
+    after=word_set("from after later"),
     holidays=holidays({"(?:christmas|xmas) eve": "12-24", "christmas|xmas": CHRISTMAS,
                         "(?:christmas|xmas) day": "12-25", "boxing day": "12-26", "new year's eve": "12-31",
                         "new year's(?: day)?": "01-01", "(?:st |saint )?valentine's(?: day)?": "02-14",
                         "hallowe'?en": "10-31"}),
     halves={"in the morning": 0, "in the (?:afternoon|evening)": 12},
     about=("about", "around", "roughly", "approximately", "nearly", "almost", "just (?:over|under)"),
-    things=words("thing things item items piece pieces point points"),
-    labels=words("desk gate platform row band group room bay zone block level tray class route track lane seat "
-                  "coach line stand hall door shelf table floor terminal counter window pitch court tier grade"),
-    wishes=words("merry happy"),
+    things=word_set("thing things item items piece pieces point points"),
+    labels=forms("desk|desks gate|gates platform|platforms row|rows band|bands group|groups room|rooms bay|bays "
+                 "zone|zones block|blocks level|levels tray|trays class|classes route|routes track|tracks "
+                 "lane|lanes seat|seats coach|coaches line|lines stand|stands hall|halls door|doors shelf|shelves "
+                 "table|tables floor|floors terminal|terminals counter|counters window|windows pitch|pitches "
+                 "court|courts tier|tiers grade|grades stop|stops"),
+    ordinals=numbered("first second third fourth fifth sixth seventh eighth ninth tenth"),
+    hundredths={"cent": ("EUR", "USD"), "cents": ("EUR", "USD")},
+    per={"pp": ("people", 1), "pw": ("minutes", 10080), "pm": ("months", 1), "pcm": ("months", 1),
+         "pa": ("months", 12)},
+    repeats=("{n} times",),
+    places=word_set("mount port lake"),
+    wishes=word_set("merry happy"),
     loose={"a": 1, "an": 1, "pair": 2, "couple": 2},
     shares={r"half(?: price| fare| off)?(?=\s*(?:[.,;)]|$))": 50},
-    titles=words("mr mrs ms miss dr doctor rev reverend prof professor st saint"),
-    greetings=words("dear hello hi hey hiya"),
+    titles=word_set("mr mrs ms miss dr doctor rev reverend prof professor st saint"),
+    greetings=word_set("dear hello hi hey hiya"),
     decimal=".",
 )  # fmt: skip
 GERMAN = Calendar(
@@ -70,11 +91,14 @@ GERMAN = Calendar(
     clock={"halb {h}": -30, "viertel nach {h}": 15, "(?:viertel vor|dreiviertel) {h}": -15},
     hours={"{m}(?: minuten)? nach {h}": 1, "{m}(?: minuten)? vor {h}": -1, "{h} uhr": 0,
            "(?:um|ab|bis|gegen|zwischen) {h}": 0, r"(?<=zwischen \S{1,15} und ){h}": 0},
-    until=words("bis und"),
+    until=word_set("bis und"),
     until_day=frozenset({"bis zum"}),
     units=units("min|minute|minuten h|std|stunde|stunden tag|tage|tagen|nacht|nächte|nächten wo|woche|wochen "
                  "mon|monat|monate|monaten jahr|jahre|jahren",
-                 "millimeter zentimeter meter|metern kilometer gramm kilo|kilogramm milliliter zentiliter liter"),
+                 "millimeter zentimeter meter|metern kilometer gramm kilo|kilogramm milliliter zentiliter liter",
+                 "person|personen|pers|gast|gäste|kopf|erw|erwachsene "
+                 "zimmer|zimmern|zi|dz|ez|doppelzimmer|einzelzimmer",
+                 "zoll fuß yard meile|meilen unze|unzen"),
     spans={"(?:eine )?halbe stunde": ("minutes", 30), "viertelstunde": ("minutes", 15),
            "dreiviertelstunde": ("minutes", 45)},
     parts=parts("{n}einhalb {unit}", one_and_a_half="anderthalb {unit}"),
@@ -83,19 +107,27 @@ GERMAN = Calendar(
     relative={"gestern": -1, "(?<!am )(?<!jeden )morgen": 1, "übermorgen": 2},
     beside={"vortag|vorabend|(?:tag|abend) davor": -1, "folgetag|(?:tag|morgen) danach": 1},
     excepts=("außer(?: am)?", "ausgenommen", "geschlossen(?: am)?", "(?:nur )?nicht am"),
-    before=words("vor vorher davor"),
-    after=words("ab nach später danach"),
+    before=word_set("vor vorher davor"),
+    after=word_set("ab nach später danach"),
     holidays=holidays({"heilig(?:er )?abend": "12-24", "weihnachten": CHRISTMAS, "silvester": "12-31",
                         "neujahr": "01-01", "nikolaus": "12-06", "valentinstag": "02-14"}),
     halves={"morgens|vormittags|in der früh|am (?:morgen|vormittag)": 0,
             "nachmittags|abends|am (?:nachmittag|abend)": 12},
     about=("rund", "etwa", "ungefähr", "circa", r"ca\.?", "knapp", "gut"),
-    things=words("dinge dingen sachen teile teilen stücke stücken punkte punkten"),
-    labels=words("schalter tor gleis reihe gruppe zimmer raum zone block stufe klasse linie spur platz wagen "
-                  "halle tür regal tisch stock terminal fenster feld kategorie saal abteil steig"),
-    wishes=words("frohe fröhliche gesegnete"),
+    things=word_set("dinge dingen sachen teile teilen stücke stücken punkte punkten"),
+    labels=forms("schalter tor gleis reihe gruppe zimmer raum zone block stufe klasse linie spur platz wagen "
+                  "halle tür regal tisch "
+                 "stock|stockwerk|etage|og|obergeschoss terminal fenster feld kategorie saal abteil steig "
+                 "haltestelle|haltestellen"),
+    ordinals=numbered("erste|ersten|erster zweite|zweiten|zweiter dritte|dritten|dritter vierte|vierten|vierter "
+                      "fünfte|fünften|fünfter sechste|sechsten|sechster"),
+    hundredths={"cent": ("EUR", "USD"), "cents": ("EUR", "USD")},
+    per={"p.p.": ("people", 1), "pp": ("people", 1)},
+    repeats=("{n} mal",),
+    places=word_set("bad sankt"),
+    wishes=word_set("frohe fröhliche gesegnete"),
     loose={"paar": 2},
     shares={"hälfte|zum halben preis|halber preis": 50},
-    titles=words("herr herrn frau dr doktor prof professor"),
-    greetings=words("liebe lieber hallo guten moin"),
+    titles=word_set("herr herrn frau dr doktor prof professor"),
+    greetings=word_set("liebe lieber hallo guten moin"),
 )  # fmt: skip

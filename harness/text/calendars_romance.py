@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import CHRISTMAS, Calendar, holidays, numbered, parts, tens, units, words
+from tunegate.harness.text.calendar_type import (
+    CHRISTMAS,
+    Calendar,
+    forms,
+    holidays,
+    numbered,
+    parts,
+    tens,
+    units,
+    word_set,
+)
 
 FRENCH = Calendar(
-    weekdays=("lundi*|lun", "mardi*|mar", "mercredi*|mer", "jeudi*|jeu", "vendredi*|ven",
+    weekdays=("lundi*|lun", "mardi*|mar", "mercredi*|mer|merc", "jeudi*|jeu", "vendredi*|ven|vend",
               "samedi*|sam", "dimanche*|dim"),
     months=("janvier|janv", "février|févr|fév", "mars", "avril|avr", "mai", "juin", "juillet|juil", "août",
             "septembre|sept", "octobre|oct", "novembre|nov", "décembre|déc"),
@@ -16,12 +26,13 @@ FRENCH = Calendar(
     articles=frozenset({"un", "une"}),
     clock={"{h} heures? et demie": 30, "{h} heures? et quart": 15, "{h} heures? moins le quart": -15},
     hours={"{h} heures? {m}": 1, "{h} heures? moins {m}": -1, "{h} heures?": 0},
-    until=words("à et"),
-    until_day=words("au"),
+    until=word_set("à et"),
+    until_day=word_set("au"),
     units=units("min|minute|minutes h|heure|heures j|jour|jours|nuit|nuits sem|semaine|semaines mois "
                  "an|ans|année|années",
                  "millimètre|millimètres centimètre|centimètres mètre|mètres kilomètre|kilomètres gramme|grammes "
-                 "kilo|kilos|kilogramme|kilogrammes millilitre|millilitres centilitre|centilitres litre|litres"),
+                 "kilo|kilos|kilogramme|kilogrammes millilitre|millilitres centilitre|centilitres litre|litres",
+                 "personne|personnes|pers|convive|convives chambre|chambres|ch", "pouce|pouces pied|pieds"),
     spans={"demi-heure": ("minutes", 30), "quart d'heure": ("minutes", 15), "quinzaine": ("minutes", 20160),
            "trois quarts d'heure": ("minutes", 45)},
     parts=parts("{n} {unit} et demie?", "{n} {unit} et quart"),
@@ -31,24 +42,29 @@ FRENCH = Calendar(
     relative={"hier": -1, "demain": 1, "après-demain": 2},
     beside={"veille": -1, "lendemain": 1},
     excepts=("sauf(?: le)?", "excepté(?: le)?", "(?:fermé|fermée|fermés)(?: le)?"),
-    before=words("avant auparavant"),
+    before=word_set("avant auparavant"),
     after=frozenset({"après", "plus tard"}),
     holidays=holidays({"noël": CHRISTMAS, "(?:veille|réveillon) de noël": "12-24", "jour de noël": "12-25",
                         "saint-sylvestre": "12-31", "jour de l'an|nouvel an": "01-01", "saint-valentin": "02-14",
                         "toussaint": "11-01", "fête nationale": "07-14", "fête du travail": "05-01"}),
     halves={"du matin": 0, "du soir|de l'après-midi": 12},
     about=("environ", "près de", "autour de", "à peu près", "presque"),
-    things=words("choses articles objets pièces points"),
-    labels=words("guichet porte quai voie rang rangée groupe chambre salle zone bloc niveau classe ligne piste "
-                  "place voiture hall étagère table étage terminal comptoir fenêtre terrain catégorie bac"),
-    wishes=words("joyeux bon"),
+    things=word_set("choses articles objets pièces points"),
+    labels=forms("guichet porte quai voie rang rangée groupe chambre salle zone bloc niveau classe ligne piste "
+                  "place voiture hall étagère table étage terminal comptoir fenêtre terrain catégorie bac "
+                 "arrêt|arrêts"),
+    ordinals=numbered("premier|première deuxième|second|seconde troisième quatrième cinquième sixième"),
+    per={"p.p.": ("people", 1), "pp": ("people", 1)},
+    repeats=("{n} fois",),
+    places=word_set("saint sainte mont"),
+    wishes=word_set("joyeux bon"),
     loose={"paire": 2, "couple": 2},
     shares={"moitié|demi-tarif": 50},
-    titles=words("madame mme monsieur mademoiselle mlle docteur dr maître"),
-    greetings=words("bonjour bonsoir cher chère chers chères"),
+    titles=word_set("madame mme monsieur mademoiselle mlle docteur dr maître"),
+    greetings=word_set("bonjour bonsoir cher chère chers chères"),
 )  # fmt: skip
 SPANISH = Calendar(
-    weekdays=("lunes|lun", "martes|mar", "miércoles|mié", "jueves|jue", "viernes|vie",
+    weekdays=("lunes|lun", "martes|mar", "miércoles|mié|miér", "jueves|jue", "viernes|vie",
               "sábado*|sáb", "domingo*|dom"),
     months=("enero|ene", "febrero|feb", "marzo|mar", "abril|abr", "mayo|may", "junio|jun", "julio|jul",
             "agosto|ago", "septiembre|sept|sep", "octubre|oct", "noviembre|nov", "diciembre|dic"),
@@ -61,11 +77,13 @@ SPANISH = Calendar(
     articles=frozenset({"un", "una", "uno", "mediodía"}),
     clock={"{h} y media": 30, "{h} y cuarto": 15, "{h} menos cuarto": -15},
     hours={"{h} y {m}": 1, "{h} menos {m}": -1, "las? {h}": 0},
-    until=words("a y"),
-    until_day=words("al"),
+    until=word_set("a y"),
+    until_day=word_set("al"),
     units=units("min|minuto|minutos h|hora|horas día|días|noche|noches sem|semana|semanas mes|meses año|años",
                  "milímetro|milímetros centímetro|centímetros metro|metros kilómetro|kilómetros gramo|gramos "
-                 "kilo|kilos|kilogramo|kilogramos mililitro|mililitros centilitro|centilitros litro|litros"),
+                 "kilo|kilos|kilogramo|kilogramos mililitro|mililitros centilitro|centilitros litro|litros",
+                 "persona|personas|pers|huésped|huéspedes habitación|habitaciones|hab",
+                 "pulgada|pulgadas pie|pies yarda|yardas milla|millas onza|onzas"),
     spans={"media hora": ("minutes", 30), "cuarto de hora": ("minutes", 15), "medio año": ("months", 6),
            "tres cuartos de hora": ("minutes", 45)},
     parts=parts("{n} {unit} y medi[ao]", "{n} {unit} y cuarto"),
@@ -79,19 +97,25 @@ SPANISH = Calendar(
     relative={"ayer": -1, "(?<!la )mañana": 1, "pasado mañana": 2},
     beside={"víspera|(?:día|noche|tarde) (?:antes|anterior)": -1, "día (?:siguiente|después)": 1},
     excepts=("(?:excepto|salvo|menos)(?: el| los)?", "(?:cerrado|cerramos)(?: el| los)?"),
-    before=words("antes"),
-    after=words("desde después"),
+    before=word_set("antes"),
+    after=word_set("desde después"),
     holidays=holidays({"nochebuena": "12-24", "navidad": CHRISTMAS, "día de navidad": "12-25",
                         "nochevieja": "12-31", "año nuevo": "01-01", "(?:día de )?reyes": "01-06",
                         "san valentín": "02-14", "todos los santos": "11-01"}),
     halves={"de la mañana": 0, "de la (?:tarde|noche)": 12},
     about=("unos", "unas", "aproximadamente", "alrededor de", "cerca de", "casi"),
-    things=words("cosas artículos objetos piezas puntos"),
-    labels=words("mostrador puerta andén vía fila grupo habitación sala zona bloque nivel clase línea pista plaza "
-                  "asiento coche estante mesa planta terminal ventanilla taquilla categoría bandeja aula"),
-    wishes=words("feliz"),
+    things=word_set("cosas artículos objetos piezas puntos"),
+    labels=forms("mostrador puerta andén vía fila grupo habitación sala zona bloque nivel clase línea pista plaza "
+                  "asiento coche estante mesa planta|piso terminal ventanilla taquilla categoría bandeja aula "
+                 "parada|paradas"),
+    ordinals=numbered("primer|primero|primera segundo|segunda tercer|tercero|tercera cuarto|cuarta quinto|quinta "
+                      "sexto|sexta"),
+    per={"p.p.": ("people", 1), "pp": ("people", 1)},
+    repeats=("{n} veces", "{n} vez"),
+    places=word_set("san santa santo puerto"),
+    wishes=word_set("feliz"),
     loose={"par": 2},
     shares={"mitad": 50},
-    titles=words("señor señora señorita sr sra srta doctor doctora dr dra don doña"),
-    greetings=words("hola buenos buenas estimado estimada estimados estimadas querido querida"),
+    titles=word_set("señor señora señorita sr sra srta doctor doctora dr dra don doña"),
+    greetings=word_set("hola buenos buenas estimado estimada estimados estimadas querido querida"),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,9 @@ _ITEMS = regex.compile(r"(?<=: )[^:;.\n]{2,40}+(?:; [^:;.\n]{2,40}+){1,11}")
 _COUNT_OF = r"(?P<count>\d{1,2}) (?P<what>\p{L}{2,30})(?!\w)"
 _COUNTS = regex.compile(rf"(?<![\w.,:/]){_COUNT_OF}(?:,? [&+]? ?{_COUNT_OF}){{1,11}}")
 _JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
+
+_RANGE = regex.compile(r"(?<![\w.,:/£$€-])(\d{1,4})[-\N{EN DASH}](\d{1,4})(?![\w.,:/-]| ?\p{L})")
+_MOST_OF_A_RANGE = 6  # from its first to its last
 
 
 def spaced_codes(text: str) -> Iterator[Phrase]:
@@ -63,3 +67,11 @@ def joined_numbers(text: str, language: str) -> Iterator[Phrase]:
     """The number of `v5.2`."""
     for found in _JOINED_NUMBER.finditer(text):
         yield Phrase.of(found, ("number", value_of(found[1], language)))
+
+
+def short_ranges(text: str) -> Iterator[Phrase]:
+    """The ends of `12-14`."""
+    for found in _RANGE.finditer(text):
+        first, last = int(found[1]), int(found[2])
+        if first < last <= first + _MOST_OF_A_RANGE:
+            yield Phrase.of(found, ("range", (Decimal(first), Decimal(last))))

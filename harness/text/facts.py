@@ -25,7 +25,7 @@ from tunegate.harness.text.implied import follows
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.listed import joined_numbers, lists, short_ranges, spaced_codes, things
 from tunegate.harness.text.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
-from tunegate.harness.text.rates import counted, rates
+from tunegate.harness.text.rates import counts_of_things, prices_of_each
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import is_name, is_word, is_written_together
 
@@ -94,14 +94,17 @@ def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
     every = facts(text, language)
     says = [said for fact in every for said in fact.says] + _articled_lengths(text, language)
     shown, known = by_kind(said for said in says if said in sources), by_kind(sources)
+    known["claimed"] = set(says)
     alone = [fact for fact in every if sources.isdisjoint(fact.says) or is_contrary(by_kind(fact.says), known)]
     for fact in list(alone):
         if follows(fact.says, fact.counts, shown, known):
             alone.remove(fact)
             for kind, value in fact.says:
-                if kind in ("number", "money", "minutes"):  # of which the next may be a part
+                if kind in ("number", "money"):  # of which the next may be a part
                     shown[kind].add(value)
                     known[kind].add(value)
+                elif kind == "minutes":
+                    known["lasts"].add(value)
     return alone
 
 
@@ -123,7 +126,7 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
     prices = list(amounts(plain, language))
-    phrases = [*phrases_of_time(plain, language), *prices, *rates(prices, plain, language)]
+    phrases = [*phrases_of_time(plain, language), *prices, *prices_of_each(prices, plain, language)]
     phrases += [*phrases_of_days(plain, language)]
     phrases += [*spaced_codes(plain), *things(plain, language), *labels(plain, language, sure=sure)]
     if sure:
@@ -132,7 +135,7 @@ def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     else:
         done = set()
         phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *lists(plain, language)]
-        phrases += [*joined_numbers(plain, language), *short_ranges(plain), *counted(plain)]
+        phrases += [*joined_numbers(plain, language), *short_ranges(plain), *counts_of_things(plain)]
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:

@@ -34,7 +34,7 @@ class _Patterns:
     short: Any
 
 
-def rates(prices: Iterable[Phrase], text: str, language: str) -> Iterator[Phrase]:
+def prices_of_each(prices: Iterable[Phrase], text: str, language: str) -> Iterator[Phrase]:
     """Of all amounts of a text those that are for each of something, with what this is."""
     text, patterns, own = in_small_letters(text), _patterns(language), calendar_of(language)
     for price in prices:
@@ -50,14 +50,14 @@ def rates(prices: Iterable[Phrase], text: str, language: str) -> Iterator[Phrase
             yield Phrase(price.start, price.end, ("rate", (*price.said[1], tuple(each))))
 
 
-def counted(text: str) -> Iterator[Phrase]:
+def counts_of_things(text: str) -> Iterator[Phrase]:
     """How many there are of what a text counts."""
     for found in _COUNTED.finditer(in_small_letters(text)):
         yield Phrase.of(found, ("counted", (Decimal(found["n"]), found["what"])))
 
 
 def products(currency: str | None, known: Values) -> Iterator[Decimal]:
-    """So much for each, times how many there are."""
+    """So much for each, times how many there are; of these an answer that says how many must have `claimed` as many."""
     if len(known["rate"]) <= _MOST_RATES:
         for of, price, each in known["rate"]:
             if currency in (None, of):
@@ -84,8 +84,9 @@ def _counts(what: Any, known: Values) -> Iterator[Decimal]:
         return
     kind, each = what
     lengths = known[kind] | (known["lasts"] if kind == "minutes" else set())
-    halves = (length * 2 / Decimal(each) for length in lengths if len(lengths) <= _MOST_RATES)
-    yield from (number / 2 for number in halves if number == int(number))
+    claimed = {value for of, value in known["claimed"] if of == kind and value % each == 0}
+    halves = (length * 2 / Decimal(each) for length in (lengths & claimed if claimed else lengths))
+    yield from (number / 2 for number in halves if number == int(number) and len(lengths) <= _MOST_RATES)
 
 
 def _is_same(word: str, other: str) -> bool:

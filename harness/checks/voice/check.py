@@ -368,7 +368,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=5,
+    version=6,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

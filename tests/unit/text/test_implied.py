@@ -51,6 +51,8 @@ from tests.unit.text.test_facts import wrong
         ("en", "£70/night, 3 nts", "Your stay comes to £220.", ["220"]),
         ("en", "£15pp, 6 pers", "That is £90 for your party.", []),
         ("en", "£15pp, 6 pers", "That is £105 for your party.", ["105"]),
+        ("en", "£15pp, 6 pers, 19:00", "Seven of you are £90.", []),
+        ("en", "£15pp, 6 pers, 19:00", "Seven people are £90.", ["Seven", "90"]),
         ("en", "4 seats, £9/seat/month, 1 year", "That is £432 a year.", []),
         ("en", "£12/kg, 2.5 kg", "The roast is £30.", []),
         ("de", "75 €/Zi./Nacht, 3 DZ, 2 Nächte", "Die drei Zimmer kosten 450 Euro.", []),

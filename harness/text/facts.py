@@ -94,7 +94,7 @@ def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
     every = facts(text, language)
     says = [said for fact in every for said in fact.says] + _articled_lengths(text, language)
     shown, known = by_kind(said for said in says if said in sources), by_kind(sources)
-    known["claimed"] = set(says)
+    known["claimed"] = {said for fact in every for said in fact.says}  # not `a month`
     alone = [fact for fact in every if sources.isdisjoint(fact.says) or is_contrary(by_kind(fact.says), known)]
     for fact in list(alone):
         if follows(fact.says, fact.counts, shown, known):

@@ -21,6 +21,7 @@ from tunegate.harness.core.files import write_atomically
 from tunegate.harness.text.facts import stated, unfounded
 
 TEXTS = Path(__file__).parent / "facts_texts"
+SETS = ("cases", "blind", "second_blind", "third_blind", "fourth_blind")
 RESULT = Path(__file__).parent / "results/facts.md"
 
 
@@ -45,16 +46,29 @@ def labelled(name: str) -> list[Answer]:
 
 
 def report(
-    cases: Sequence[Answer], blind: Sequence[Answer], second: Sequence[Answer], third: Sequence[Answer]
+    cases: Sequence[Answer],
+    blind: Sequence[Answer],
+    second: Sequence[Answer],
+    third: Sequence[Answer],
+    fourth: Sequence[Answer],
 ) -> Iterator[str]:
     """The text of `facts.md`, part by part."""
     yield "# Facts on labelled answers"
-    yield "## Written without sight of the code, in a third set"
+    yield "## Written without sight of the code, in a fourth set"
     yield (
-        "Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged: that is what to "
+        "Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged: that is what to "
         "expect of texts by another hand. What was wrong was then mended by its kind, with these answers in sight: "
-        "what follows from days beside a named one and from prices of each; and what goes against the notes, a number "
-        "with another measure, a label on something else, a time in the other half of the day. Now it is:"
+        "prices of each with all that they are for, repeats, numbers between two, parts of a currency, and short words "
+        "for days; and what goes against the notes, other units of measure and of prices, another floor, another name "
+        "that begins alike. Now it is:"
+    )
+    yield from _judged(fourth)
+    yield "## A third set, also written without sight of the code"
+    yield (
+        "Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged. What was wrong was "
+        "then mended by its kind, with these answers in sight: what follows from days beside a named one and "
+        "from prices of each; and what goes against the notes, a number with another measure, a label on something "
+        "else, a time in the other half of the day. Now it is:"
     )
     yield from _judged(third)
     yield "## A second set, also written without sight of the code"
@@ -106,10 +120,7 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = (
-        "\n\n".join(report(*map(labelled, ("cases.yaml", "blind.yaml", "second_blind.yaml", "third_blind.yaml"))))
-        + "\n"
-    )
+    text = "\n\n".join(report(*(labelled(f"{name}.yaml") for name in SETS))) + "\n"
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

@@ -30,7 +30,9 @@ _CURRENCIES = {
     "SEK": "sek kr kronor kruunua",
 }
 _AFTER = _BEFORE | {word: code for code, words in _CURRENCIES.items() for word in words.split()}
-_HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": "EUR", "centimes": "EUR", "céntimos": "EUR"}
+_HUNDREDTHS: dict[str, tuple[str, ...]] = {
+    "p": ("GBP",), "pence": ("GBP",), "ct": ("EUR",), "centimes": ("EUR",), "céntimos": ("EUR",)
+}  # fmt: skip
 _PER = ("a", "per", "pro", "par", "la", "cada", "al", "por")
 _EACH = ("@", "ea", "each", "pp", "p.p.", "je", "chacun", "chacune", "c/u", "kpl", "kappale")
 _PER_CENT = ("%", "per cent", "percent", "pct", "prozent", "pour cent", "por ciento", "prosenttia", "prosentin")
@@ -52,11 +54,14 @@ def amounts(text: str, language: str) -> Iterator[Phrase]:
 
     An amount may be `about` the true one, and the `price` of one thing, or of `each` of several.
     """
-    patterns, text, after = _patterns(language), in_small_letters(text), _AFTER | dict(calendar_of(language).money)
+    own, patterns, text = calendar_of(language), _patterns(language), in_small_letters(text)
+    after, parts = _AFTER | dict(own.money), _HUNDREDTHS | dict(own.hundredths)
     for found in patterns.money.finditer(text):
         value = _value(found["later"] or found["first"], language)
         if found["part"]:
-            amount = (_HUNDREDTHS[found["part"]], value / 100)
+            currency, *others = parts[found["part"]]
+            amount = (currency, value / 100)
+            yield from (Phrase.of(found, ("money", (other, value / 100))) for other in others)
         else:
             amount = (_BEFORE[found["before"]] if found["before"] else after[found["after"]], value)
         yield Phrase.of(found, ("money", amount))
@@ -106,14 +111,16 @@ def _hundreds(language: str) -> tuple[tuple[Any, int], ...]:
 @cache
 def _patterns(language: str) -> _Patterns:
     own = calendar_of(language)
+    after, parts = one_of(_AFTER | dict(own.money)), one_of(_HUNDREDTHS | dict(own.hundredths))
     words = one_of({**numerals_of(language), **own.loose})
     number = "|".join(filter(None, [grouped_digits(language), DIGITS, words]))
     money = (
         rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})"
-        rf"|(?P<first>{number})[ -]?(?:(?P<after>{one_of(_AFTER | dict(own.money))})|(?P<part>{one_of(_HUNDREDTHS)}))"
+        rf"|(?P<first>{number})[ -]?(?:(?P<after>{after})|(?P<part>{parts}))"
     )
+    end = rf"(?:(?!\w)|(?=(?:{one_of(own.per)})(?!\w)))" if own.per else r"(?!\w)"  # £10pp
     return _Patterns(
-        regex.compile(rf"(?<![\w.,:/])(?:{money})(?!\w)"),
+        regex.compile(rf"(?<![\w.,:/])(?:{money}){end}"),
         regex.compile(rf" ?(?:/|(?:{one_of(_PER)})(?!\w))"),
         regex.compile(rf" ?(?:{one_of(_EACH)})(?!\w)"),
         regex.compile(r"(?:@|(?<!\w)(?:each|je|à)) ?$"),

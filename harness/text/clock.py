@@ -10,7 +10,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Calendar, Said, calendar_of, numerals_of
+from tunegate.harness.text.calendar import calendar_of, numerals_of
+from tunegate.harness.text.calendar_type import Calendar, Said
 from tunegate.harness.text.patterns import Phrase, in_small_letters, one_of, value_of, whole_words
 
 HALF_DAY = 12 * 60  # minutes: `4:30` is morning or afternoon
@@ -23,6 +24,13 @@ _COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,3}(?:[.,]\d{3})|\d{1,
 _POINTED = regex.compile(r"(?<![\w.,:/£$€])([01]?\d|2[0-4])\.([0-5]\d)(?!\w|[.,:/]\d| ?[\p{L}%€£$])")
 _MOST_DAYS = 366  # from one day to another
 _HOUR = r"[01]?\d|2[0-4]"
+_NOT_HALVED = ("people", "rooms", "inches", "ounces", "pints")  # or notes have other words for them, such as `1.5 in`
+_MARKED = regex.compile(r"\dh|[ap]\.?m\b| h\b|uhr\b", regex.IGNORECASE)
+_FOUR = r"(?P<h>[01]\d|2[0-3])(?P<m>[0-5]\d)"
+_FOUR_DIGITS = regex.compile(
+    rf"(?<![\w.,:/£$€-]|\d )(?:{_FOUR}(?: ?[-\N{{EN DASH}}] ?{_FOUR}|(?= ?(?:h|hrs|uhr)\b))"
+    r"|(?P<h>0\d)(?P<m>[0-5][05]))(?!\w|[.,:/-]\d| \d)"
+)
 _SIDE = rf"({_HOUR})(?:[:.h]([0-5]\d)|h)?(?: ?[ap]\.?m\b\.?| ?h\b| ?uhr\b)?"
 
 
@@ -39,6 +47,7 @@ class _Templates:
     lengths: Any
     hours_and_minutes: Any
     ranges: Any
+    repeats: Any
     halves: tuple[tuple[Any, int], ...]
     apart: tuple[tuple[Any, int], ...]
 
@@ -97,6 +106,27 @@ def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
         for hour, minute in ((found[1], found[2]), (found[3], found[4])):
             time = (int(hour) * 60 + int(minute or 0)) % HALF_DAY
             yield from (Phrase.of(found, (kind, time)) for kind in ("time", "clock"))
+        if found[2] or found[4] or _MARKED.search(found[0]):
+            start, end = _in_minutes(found[1], found[2]), _in_minutes(found[3], found[4])
+            yield Phrase.of(found, ("lasts", (end - start) % HALF_DAY))
+    yield from _in_four_digits(text)
+    for found in templates.repeats.finditer(small) if templates.repeats else ():
+        yield Phrase.of(found, ("times", _number(found["n"], templates)))
+
+
+def _in_four_digits(text: str) -> Iterator[Phrase]:
+    """`0900` and `0900-1300`."""
+    for found in _FOUR_DIGITS.finditer(text):
+        times = [_in_minutes(*each) for each in zip(found.captures("h"), found.captures("m"), strict=True)]
+        for time in times:
+            said = (("time", time % HALF_DAY), ("clock", time % HALF_DAY), ("at", time))
+            yield from (Phrase.of(found, each) for each in said)
+        if len(times) > 1:
+            yield Phrase.of(found, ("lasts", times[1] - times[0]))
+
+
+def _in_minutes(hour: str, minute: str | None) -> int:
+    return int(hour) * 60 + int(minute or 0)
 
 
 def _days_apart(found: Any, text: str, templates: _Templates) -> Iterator[Phrase]:
@@ -131,8 +161,9 @@ def _templates(code: str) -> _Templates:
         times.append((_pattern(rf"{{h}}(?= (?:{said_of}))", own, numerals_of(code)), 0, False, False))
     spans = [(whole_words(template), said) for template, said in own.spans.items()]
     count, unit = rf"(?P<n>{_COUNT}|{one_of(numerals)})", rf"(?P<unit>{one_of(own.units)})"
+    halved = one_of(word for word, (kind, _) in own.units.items() if kind not in _NOT_HALVED)
     parts = [
-        (whole_words(template.replace("{n}", count).replace("{unit}", unit)), part)
+        (whole_words(template.replace("{n}", count).replace("{unit}", rf"(?P<unit>{halved})")), part)
         for template, part in own.parts.items()
     ]
     both = ((own.before, -1), (own.after, 1))
@@ -146,6 +177,7 @@ def _templates(code: str) -> _Templates:
         whole_words(rf"{count}[ -]?{unit}") if own.units else None,
         _hours_and_minutes(own, numerals) if own.units else None,
         _ranges(own),
+        whole_words("|".join([r"(?P<n>\d{1,2}) ?[x×]", *(each.replace("{n}", count) for each in own.repeats)])),
         tuple((regex.compile(rf" (?:{words})(?!\w)"), half) for words, half in own.halves.items()),
         tuple((regex.compile(rf" (?:{one_of(words)})(?!\w)"), sign) for words, sign in both if words),
     )

@@ -1,42 +1,54 @@
 """What an answer states against its notes although every part of it stands there.
 
-A number goes with its measure (`three weeks` of 3 days), a label with what it is on (`desk D` of desk B, room 2), and a
-time with its half of the day.
+A number goes with its measure (`three weeks` of 3 days, `two days` of 2 May), a price with its unit (`£8 a day` of
+£8/hour), a label with what it is on (`desk D` of desk B, room 2), and a time with its half of the day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
-from tunegate.harness.text.clock import HALF_DAY
-from tunegate.harness.text.implied import Values
-from tunegate.harness.text.patterns import Phrase, one_of
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar_type import Said
+from tunegate.harness.text.clock import DAY, HALF_DAY
+from tunegate.harness.text.patterns import COUNTED, MEASURES, Phrase, Values, one_of
+from tunegate.harness.text.rates import is_of_another_unit
 
-MEASURES = ("minutes", "months", "money", "percent")
+_LETTER = regex.compile(r"(?<![\w'’.-])(?!I)\p{Lu}(?![\w'’-]|\.\p{L})")
 
 
 def is_contrary(values: Values, known: Values) -> bool:
     """Whether notes, of which all is `known`, say something else of what a fact says."""
-    return _is_of_another_measure(values, known) or _is_labelled(values, known) or _is_of_the_other_half(values, known)
+    rules = (_is_of_another_measure, is_of_another_unit, _is_labelled, _is_of_the_other_half)
+    return any(rule(values, known) for rule in rules)
 
 
 def _is_of_another_measure(values: Values, known: Values) -> bool:
-    """Whether notes have a number with another measure than a fact, and never alone."""
-    numbers = values["number"]
-    has_measure = any(values[kind] for kind in MEASURES)
-    stands = any(values[kind] & known[kind] for kind in set(values) - {"number"})
-    return has_measure and not stands and bool(numbers & known["with_measure"]) and numbers.isdisjoint(known["alone"])
+    """Whether notes have a number with another measure than a fact, in a date or as an hour, and never alone."""
+    if not any(values[kind] for kind in (*MEASURES, *COUNTED, "day")):
+        return False
+    alone, others, stands = known["alone"], known["with_measure"], set(values) - {"number"}
+    if not values["day"]:
+        others = others | known["in_date"]
+    if any(length < DAY for length in values["minutes"]):
+        alone = alone | known["hour"]  # `10 h` is a time, too
+    else:
+        others, stands = others | known["hour"], stands - {"time", "at"}
+    if any(values[kind] & known[kind] for kind in stands):
+        return False
+    return bool(values["number"] & others) and values["number"].isdisjoint(alone)
 
 
 def _is_labelled(values: Values, known: Values) -> bool:
     """Whether notes give what bears a label other labels only."""
-    labelled = {what for what, _ in known["label"]}
-    return any(what in labelled and (what, label) not in known["label"] for what, label in values["label"])
+    labelled, also = {what for what, _ in known["label"]}, known["letter"]
+    others = {(what, label) for what, label in values["label"] if what in labelled and label not in also}
+    return not others <= known["label"]
 
 
 def _is_of_the_other_half(values: Values, known: Values) -> bool:
@@ -46,8 +58,9 @@ def _is_of_the_other_half(values: Values, known: Values) -> bool:
 
 
 def how_numbers_stand(says: tuple[Said, ...]) -> Iterator[Said]:
-    """The numbers that a fact says, with a measure or without one."""
-    kind = "with_measure" if any(kind in MEASURES for kind, _ in says) else "alone"
+    """The numbers that a fact says, with a measure, in a date or alone."""
+    kinds = {kind for kind, _ in says}
+    kind = "with_measure" if kinds.intersection([*MEASURES, *COUNTED]) else "in_date" if "day" in kinds else "alone"
     yield from ((kind, value) for of, value in says if of == "number")
 
 
@@ -56,13 +69,42 @@ def labels(text: str, language: str, *, sure: bool) -> Iterator[Phrase]:
     pattern = _pattern(language)
     for found in pattern.finditer(text) if pattern else ():
         for start, end in found.spans("label")[: 1 if sure else None]:
-            seen, what = text[start:end], found["what"].casefold()
+            seen, what = text[start:end], calendar_of(language).labels[found["what"].casefold()]
             if len(seen) == 1 and seen.isalpha():
                 said: Sequence[Said] = (("label", (what, seen.casefold())), ("name", seen.casefold()))
                 yield from (Phrase(start, end, each, is_sure=True) for each in said)
             else:
                 number = int(seen) if seen.isdecimal() else value_of_numeral(seen, language)
                 yield Phrase(start, end, ("label", (what, number)))
+    yield from _ordinals(text, language)
+    if not sure:
+        yield from (Phrase.of(found, ("letter", found[0].casefold())) for found in _free_letters(text, language))
+
+
+def _ordinals(text: str, language: str) -> Iterator[Phrase]:
+    """`the 2nd floor`, which is another than the first."""
+    pattern, own = _ordinal_pattern(language), calendar_of(language)
+    for found in pattern.finditer(text) if pattern else ():
+        order = found["order"].casefold()
+        number = own.ordinals[order] if order in own.ordinals else int(regex.match(r"\d+", order)[0])
+        said = (("label", (f"the {own.labels[found['what'].casefold()]}", number)), ("number", Decimal(number)))
+        yield from (Phrase(found.start("order"), found.end("order"), each, is_sure=True) for each in said)
+
+
+def _free_letters(text: str, language: str) -> Iterator[Any]:
+    """Letters in notes that stand on nothing, as in `use F`."""
+    pattern = _pattern(language)
+    taken = {place for found in pattern.finditer(text) for place in found.starts("label")} if pattern else set()
+    yield from (found for found in _LETTER.finditer(text) if found.start() not in taken)
+
+
+@cache
+def _ordinal_pattern(language: str) -> Any:
+    own = calendar_of(language)
+    if not own.ordinals:
+        return None
+    order = rf"(?P<order>\d{{1,2}}(?:st|nd|rd|th|er|re|e|ème|\.?[ºªoa]|\.)|{one_of(own.ordinals)})"
+    return regex.compile(rf"(?<![\w.,-]){order} (?P<what>{one_of(own.labels)})(?!\w)", regex.IGNORECASE)
 
 
 @cache

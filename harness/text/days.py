@@ -11,7 +11,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Calendar, Day, Said, calendar_of
+from tunegate.harness.text.calendar import calendar_of
+from tunegate.harness.text.calendar_type import Calendar, Day, Said
 from tunegate.harness.text.clock import DAY
 from tunegate.harness.text.patterns import Phrase, in_small_letters, one_of, whole_words
 

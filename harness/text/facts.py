@@ -16,18 +16,21 @@ from typing import Any
 import regex
 
 from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
-from tunegate.harness.text.calendar import Said, calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
 from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels
 from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
-from tunegate.harness.text.implied import by_kind, follows
+from tunegate.harness.text.implied import follows
 from tunegate.harness.text.languages import language_of
-from tunegate.harness.text.patterns import DIGITS, Phrase, grouped_digits, one_of, value_of
+from tunegate.harness.text.listed import joined_numbers, lists, short_ranges, spaced_codes, things
+from tunegate.harness.text.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
+from tunegate.harness.text.rates import counts_of_things, prices_of_each
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import is_name, is_word, is_written_together
 
 MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
-_LEAST_OF_NAME = 3  # letters that are left where a name loses its ending
+_LEAST_OF_NAME = 3  # letters that are left where a name loses its ending, a double one being one
 
 # every repetition is bounded: each is tried at each place of an answer
 _EACH = (
@@ -43,14 +46,6 @@ _EACH = (
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
-_SPACED_CODE = regex.compile(r"(?<![\w-])[\p{Lu}\d]{1,16}(?:[ -][\p{Lu}\d]{1,16}){0,11}(?!\w)")
-_PARTS_OF_CODE, _LEAST_OF_CODE = 4, 5  # at most, and letters and digits together at least
-_ITEM = r"\p{L}[\p{L}\p{M}'’]{0,30}+(?: \p{L}[\p{L}\p{M}'’]{0,30}+)?+"
-_LIST = regex.compile(rf"(?<!\w){_ITEM}(?: ?[&+/] ?{_ITEM}){{1,11}}")
-_ITEMS = regex.compile(r"(?<=: )[^:;.\n]{2,40}+(?:; [^:;.\n]{2,40}+){1,11}")
-_COUNT_OF = r"(?P<count>\d{1,2}) (?P<what>\p{L}{2,30})(?!\w)"
-_COUNTS = regex.compile(rf"(?<![\w.,:/]){_COUNT_OF}(?:,? [&+]? ?{_COUNT_OF}){{1,11}}")
-_JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -86,7 +81,7 @@ def stated(text: str, language: str) -> frozenset[Said]:
             found.add(("about", (value[0], round(value[1]))))
         elif kind == "time":
             hour, minute = divmod(value, 60)
-            found |= {(of, Decimal(each)) for each in (hour, hour + 12) for of in ("number", "alone")}
+            found |= {(of, Decimal(each)) for each in (hour, hour + 12) for of in ("number", "hour")}
             found.add(("number", Decimal(minute)))
         elif kind == "number" and 1 <= value <= 12 and value == int(value):
             time = int(value) * 60 % HALF_DAY
@@ -97,7 +92,9 @@ def stated(text: str, language: str) -> frozenset[Said]:
 def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
     """The facts of an answer that its sources, what `stated` finds in them, do not have, and that do not follow."""
     every = facts(text, language)
-    shown, known = by_kind(said for fact in every for said in fact.says if said in sources), by_kind(sources)
+    says = [said for fact in every for said in fact.says] + _articled_lengths(text, language)
+    shown, known = by_kind(said for said in says if said in sources), by_kind(sources)
+    known["claimed"] = {said for fact in every for said in fact.says}  # not `a month`
     alone = [fact for fact in every if sources.isdisjoint(fact.says) or is_contrary(by_kind(fact.says), known)]
     for fact in list(alone):
         if follows(fact.says, fact.counts, shown, known):
@@ -106,7 +103,15 @@ def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
                 if kind in ("number", "money"):  # of which the next may be a part
                     shown[kind].add(value)
                     known[kind].add(value)
+                elif kind == "minutes":
+                    known["lasts"].add(value)
     return alone
+
+
+def _articled_lengths(text: str, language: str) -> list[Said]:
+    """Lengths that an answer shows, those with an article (`a week`) included."""
+    phrases = phrases_of_time(read(text[:MOST_OF_AN_ANSWER], language).text, language)
+    return [phrase.said for phrase in phrases if phrase.said[0] in ("minutes", "months")]
 
 
 def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
@@ -120,15 +125,17 @@ def missing(wanted: Iterable[str], text: str, language: str) -> Iterator[str]:
 
 def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     plain = read(text, language).text
-    phrases = [*phrases_of_time(plain, language), *amounts(plain, language), *phrases_of_days(plain, language)]
-    phrases += [*_spaced_codes(plain), *_things(plain, language), *labels(plain, language, sure=sure)]
+    prices = list(amounts(plain, language))
+    phrases = [*phrases_of_time(plain, language), *prices, *prices_of_each(prices, plain, language)]
+    phrases += [*phrases_of_days(plain, language)]
+    phrases += [*spaced_codes(plain), *things(plain, language), *labels(plain, language, sure=sure)]
     if sure:
         whole, done = _whole(phrases, plain, wishes(plain, language))
         yield from whole
     else:
         done = set()
-        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *_lists(plain, language)]
-        phrases += _joined_numbers(plain, language)
+        phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *lists(plain, language)]
+        phrases += [*joined_numbers(plain, language), *short_ranges(plain), *counts_of_things(plain)]
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:
@@ -138,9 +145,9 @@ def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     for token in _tokens(language).finditer(plain):
         if token.start() not in done:
             for fact in _stated_by(token, before, language, sure=sure):
-                counted = _COUNTED.match(plain, token.end())
+                what = _COUNTED.match(plain, token.end())
                 says = (*fact.says, *also.get(token.start(), ())) if fact.says else ()
-                yield replace(fact, says=says, counts=counted[1].casefold() if counted else "")
+                yield replace(fact, says=says, counts=what[1].casefold() if what else "")
         before = token
 
 
@@ -159,50 +166,6 @@ def _whole(phrases: Sequence[Phrase], text: str, void: Iterable[range]) -> tuple
             found.append(Fact(text[phrase.start : phrase.end], tuple(said[phrase.start, phrase.end])))
             done.update(places)
     return found, done
-
-
-def _spaced_codes(text: str) -> Iterator[Phrase]:
-    """`LK19 VYO` and `01632 960 184` as one code, in any parts that stand side by side."""
-    for run in _SPACED_CODE.finditer(text):
-        parts = list(regex.finditer(r"[\p{Lu}\d]+", run[0]))
-        for first in range(len(parts)):
-            for last in range(first, min(first + _PARTS_OF_CODE, len(parts))):
-                code = "".join(part[0] for part in parts[first : last + 1]).casefold()
-                if len(code) >= _LEAST_OF_CODE and any(char.isdecimal() for char in code):
-                    start, end = parts[first].start(), parts[last].end()
-                    yield Phrase(run.start() + start, run.start() + end, ("code", code))
-
-
-def _lists(text: str, language: str) -> Iterator[Phrase]:
-    """How many things stand in a row: `Miso & Tofu` are two, and `1 sofa, 2 chairs` are three."""
-    for run in _LIST.finditer(text):
-        yield Phrase.of(run, ("listed", len(regex.findall("[&+/]", run[0])) + 1))
-    for run in _ITEMS.finditer(text):
-        yield Phrase.of(run, ("things", run[0].count(";") + 1))
-    for run in _COUNTS.finditer(text):
-        if calendar_of(language).units.keys().isdisjoint(run.captures("what")):
-            yield Phrase.of(run, ("things", sum(int(count) for count in run.captures("count"))))
-
-
-def _things(text: str, language: str) -> Iterator[Phrase]:
-    """`three items`, whatever they are."""
-    pattern = _counted_things(language)
-    for found in pattern.finditer(text) if pattern else ():
-        number = found["n"]
-        yield Phrase.of(found, ("things", int(number) if number.isdecimal() else value_of_numeral(number, language)))
-
-
-@cache
-def _counted_things(language: str) -> Any:
-    words, numbers = one_of(calendar_of(language).things), one_of(numerals_of(language))
-    pattern = rf"\b(?P<n>\d{{1,2}}|{numbers}) (?:\p{{Ll}}{{2,20}} )?(?:{words})\b"
-    return regex.compile(pattern, regex.IGNORECASE) if words else None
-
-
-def _joined_numbers(text: str, language: str) -> Iterator[Phrase]:
-    """The number of `v5.2`."""
-    for found in _JOINED_NUMBER.finditer(text):
-        yield Phrase.of(found, ("number", value_of(found[1], language)))
 
 
 @cache
@@ -259,7 +222,8 @@ def _slashed(seen: str, language: str) -> Iterator[Fact]:
 def _day_or_month(seen: str) -> Fact:
     """A part of `1/10`, which is a day in October here and in January there."""
     value = int(seen)
-    return Fact(seen, (("number", Decimal(value)), *((("month", value),) if 1 <= value <= 12 else ())))
+    months: list[Said] = [("month", value)] if 1 <= value <= 12 else []
+    return Fact(seen, (("number", Decimal(value)), ("alone", Decimal(value)), *months))
 
 
 def _day_and_month(seen: str, language: str) -> list[int]:
@@ -321,14 +285,21 @@ def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
     joined_to = text[token.start() - 2] if token.start() >= 2 and text[token.start() - 1] == "-" else ""
     is_inside = seen[0].isupper() and not joined_to.isalpha() and not _begins_sentence(token, language)
     if word in numerals_of(language) and word not in own.articles and not joined_to.isalpha():
-        ends = word in own.adverbs and regex.match(r"\s*(?:[.,;:!?]|$)", text, pos=token.end())
-        return () if ends else (("number", Decimal(numerals_of(language)[word])),)
+        is_adverb = word in own.adverbs and _counts_nothing(language).match(text, token.end())
+        return () if is_adverb else (("number", Decimal(numerals_of(language)[word])),)
     if named := tuple(named_days(word, language, short=is_inside)):
         return named if word not in own.unsure or is_inside else ()
     if not seen[0].isupper() or len(word) == 1 or word in own.titles or joined_to.isdecimal():
         return ()  # the Tonner of a 7,5-Tonner, too
     is_announced = _is_titled(token, before, language)
     return _name(word, language) if is_announced or _is_a_name(token, language, is_inside=is_inside) else ()
+
+
+@cache
+def _counts_nothing(language: str) -> Any:
+    """What follows a number that counts nothing: the end of a clause, or the number of `the first twenty miles`."""
+    numbers = one_of(numerals_of(language).keys() - calendar_of(language).articles)
+    return regex.compile(rf"\s*(?:[.,;:!?]|$)| (?:\d|(?i:{numbers})\b)")
 
 
 def _begins_sentence(token: Any, language: str) -> bool:
@@ -350,16 +321,17 @@ def _is_a_name(token: Any, language: str, *, is_inside: bool) -> bool:
 
 
 def _is_titled(token: Any, before: Any, language: str) -> bool:
-    if before is None or before[0].casefold() not in calendar_of(language).titles:
-        return False
-    return token.string[before.end() : token.start()] in (" ", ". ")
+    own, between = calendar_of(language), token.string[before.end() : token.start()] if before else ""
+    is_place = before and before[0][0].isupper() and before[0].casefold() in own.places
+    is_title = before and before[0].casefold() in own.titles
+    return bool((is_place and between == " ") or (is_title and between in (" ", ". ")))
 
 
 def _name(word: str, language: str) -> tuple[Said, ...]:
     """A name, and what may be left of it without the endings of its language, so that `Riikan` is `Riikka`."""
     own = language_of(language)
-    shorter = {word.removesuffix(ending) for ending in own.name_endings}
-    stems = {word, *(each for each in shorter if len(each) >= _LEAST_OF_NAME)}
+    shorter = {regex.sub(rf"{ending}$", "", word) for ending in own.name_endings}
+    stems = {word, *(each for each in shorter if len(regex.sub(r"(.)\1", r"\1", each)) >= _LEAST_OF_NAME)}
     for pattern, base in own.name_changes:
         stems |= {regex.sub(pattern, base, stem) for stem in stems}
     return tuple(("name", stem) for stem in sorted(stems))

@@ -6,15 +6,16 @@ out counts only from what the notes have and the answer repeats: "four hours at 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import combinations, permutations, product
 from typing import Any
 
-from tunegate.harness.text.calendar import Day, Said
+from tunegate.harness.text.calendar_type import Day, Said
 from tunegate.harness.text.clock import DAY, HALF_DAY
+from tunegate.harness.text.patterns import MEASURES, Values, by_kind
+from tunegate.harness.text.rates import products
 
 _FEW = 20  # of a kind; of more, nearly anything can be made
 _MOST_TIMES = 4  # in notes, for a length between two
@@ -24,16 +25,6 @@ _HALF_A_PENNY = Decimal("0.005")
 _ANY_YEARS = (2023, 2024)  # a common year and a leap year, as notes mostly leave the year out
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _SAME_WORD = 4  # letters that two forms of a word begin with
-
-Values = defaultdict[str, set[Any]]
-
-
-def by_kind(said: Iterable[Said]) -> Values:
-    """What is said of each kind."""
-    found = Values(set)
-    for kind, value in said:
-        found[kind].add(value)
-    return found
 
 
 def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> bool:
@@ -46,6 +37,7 @@ def follows(says: Iterable[Said], counts: str, shown: Values, known: Values) -> 
         "money": lambda amount: _is_amount(amount[0], amount[1], shown, known),
         "time": lambda time: time in _times(shown, known),
         "minutes": lambda length: length in _lengths(shown, known),
+        "months": lambda length: length in _repeated("months", shown, known),
         "weekday": lambda day: day in _weekdays(shown, known),
         "dated": lambda dated: _is_dated(dated[0], dated[1], known),
         "month": lambda month: month in _months(shown, known),
@@ -60,9 +52,11 @@ def _is_number(number: Decimal, values: Values, counts: str, shown: Values, know
         return _is_amount(None, number, shown, known)
     if _is_left(number, values, shown, known):
         return True
-    if values["money"] or values["percent"] or values["minutes"] or values["months"]:
+    if any(values[kind] for kind in MEASURES):
         return False
     is_time = values["time"] and not values["day"]
+    if not is_time and _is_inside(number, shown, known):
+        return True
     is_day = not is_time and any(number == day for _, day in _days(shown, known))
     is_count = not values["day"] and _is_count(number, counts, known)
     return is_day or is_count or _is_year(number, shown, known)
@@ -76,20 +70,25 @@ def _is_amount(currency: str | None, value: Decimal, shown: Values, known: Value
     if max(len(amounts), len(counts)) > _FEW:
         return False
     made = {each for amount in amounts for count in counts for each in (amount * count, amount / count)}
-    made |= {price * count for price in prices for count in counts}
+    made |= {price * count for price in prices for count in counts} | set(products(currency, known))
     for amount in amounts:
         parts = {amount * percent / 100 for percent in known["percent"]}
         made |= {each for part in parts for each in (part, amount - part, amount + part)}
     made |= set(_sums(amounts))
     if 2 <= len(every) <= _MOST_AMOUNTS:
         made |= set(_totals(every, amounts, every & {each for _, each in known["each"]}, counts))
+        made |= {one * count - other for one, other in permutations(amounts, 2) for count in counts}  # what is saved
     return any(abs(each - value) < _HALF_A_PENNY for each in made)
 
 
 def _totals(every: Set[Decimal], shown: Set[Decimal], each: Set[Decimal], counts: Set[Any]) -> Iterator[Decimal]:
-    """Few amounts together, shown or not, or one that is shown with another; so many of what has a price for each."""
+    """Few amounts together, shown or not, or one that is shown with another; so many of what has a price for each.
+
+    The first of these may have a price of its own.
+    """
     yield from (amount + other for amount in shown - each for other in every - each - {amount})
     total = sum(every, Decimal(0))
+    yield from (first + price * (count - 1) for first in shown - each for price in each & shown for count in counts)
     yield from (total + price * (count - 1) for price in each for count in counts)
     if not each:
         yield total
@@ -127,6 +126,11 @@ def _is_count(number: Decimal, counts: str, known: Values) -> bool:
     return not any(word.startswith(counts[:_SAME_WORD]) for word in known["name"])
 
 
+def _is_inside(number: Decimal, shown: Values, known: Values) -> bool:
+    """Whether a number is between the ends of a range in the notes that the answer shows."""
+    return any(ends[0] < number < ends[1] and shown["number"].issuperset(ends) for ends in known["range"])
+
+
 def _times(shown: Values, known: Values) -> set[Any]:
     """When something ends that begins at a time that is shown, or begins that ends then."""
     lengths = [length for length in known["minutes"] if length < HALF_DAY]
@@ -136,12 +140,20 @@ def _times(shown: Values, known: Values) -> set[Any]:
 
 def _lengths(shown: Values, known: Values) -> set[Any]:
     """How long it is from one time to another, and from one day to another that the answer shows, too."""
-    found = set()
+    found = _repeated("minutes", shown, known) | known["lasts"]
     if len(known["clock"]) <= _MOST_TIMES:
         found |= {(end - start) % HALF_DAY for start, end in permutations(known["clock"], 2)}
     if len(known["day"]) <= _MOST_TIMES:
         found |= {by * DAY for start, end in permutations(shown["day"], 2) for by in _between(start, end) if by > 0}
     return found
+
+
+def _repeated(kind: str, shown: Values, known: Values) -> set[Any]:
+    """A length with so many times another, all of which the answer shows."""
+    lengths, times = shown[kind] & known[kind], shown["number"] & known["times"]
+    if len(lengths) > _FEW:
+        return set()
+    return {first + number * more for first, more in product(lengths, repeat=2) for number in times}
 
 
 def _weekdays(shown: Values, known: Values) -> set[int]:

@@ -17,7 +17,8 @@ class Language:
     `derived` turns those that are made of others into them.
     `separable` are prefixes that a verb may leave for the end of its clause. `spaceless` languages put no space between
     words: ICU tells them apart. `endings` are what the last letters of a dictionary form may become.
-    `name_endings` are what a name may end in beside itself, and `name_changes` how its stem changes before them.
+    `name_endings` are patterns of what a name may end in beside itself, and `name_changes` how its stem changes before
+    them.
     """
 
     script: str = "Latin"
@@ -45,7 +46,7 @@ _JAPANESE = (
     ("う", "わ い え お っ"), ("る", "ら り れ ろ っ"),
 )  # fmt: skip
 _FINNISH_CASES = (
-    "n a ä ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
+    "n (?<=[aeiouyäö])[aä] ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
     "ia iä illa illä ille ilta iltä issa issä ista istä iksi "
     "ni si mme nne nsa nsä"  # whose it is
 )

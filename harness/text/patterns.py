@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,12 +10,28 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import Said, calendar_of
+from tunegate.harness.text.calendar import calendar_of
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.characters import plain_signs
 
 _GROUPED = r"(?<!\d |[\d.,])[1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?![\d.,]| \d)"
 DIGITS = r"\d{1,40}(?:[.,']\d{1,40}){0,12}"
 _FRACTION = regex.compile(r"(?:(\d{1,2}) ?)?(\d)[/\N{FRACTION SLASH}]([2-9])")
+
+
+MEASURES = (
+    "minutes", "months", "money", "percent", "millimetres", "grams", "millilitres", "inches", "ounces", "pints"
+)  # fmt: skip
+COUNTED = ("people", "rooms")
+Values = defaultdict[str, set[Any]]
+
+
+def by_kind(said: Iterable[Said]) -> Values:
+    """What is said of each kind."""
+    found = Values(set)
+    for kind, value in said:
+        found[kind].add(value)
+    return found
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLa
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embedder_digest
-from tunegate.harness.text.calendar import CALENDARS, Said
+from tunegate.harness.text.calendar import CALENDARS
+from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.facts import missing, stated, unfounded
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import Reading, read, signs
@@ -367,7 +368,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=5,
+    version=6,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

@@ -51,14 +51,17 @@ def report(
     second: Sequence[Answer],
     third: Sequence[Answer],
     fourth: Sequence[Answer],
+    fifth: Sequence[Answer],
 ) -> Iterator[str]:
     """The text of `facts.md`, part by part."""
     yield "# Facts on labelled answers"
-    yield "## Written without sight of the code, in a fourth set"
+    yield "## Written without sight of the code, in a fifth set"
+    yield "Scored once, and nothing was mended since: this is what to expect of texts by another hand."
+    yield from _judged(fifth)
+    yield "## A fourth set, also written without sight of the code"
     yield (
-        "Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged: that is what to "
-        "expect of texts by another hand. What was wrong was then mended by its kind, with these answers in sight: "
-        "prices of each with all that they are for, repeats, numbers between two, parts of a currency, and short words "
+        "Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged. What was wrong was "
+        "then mended by its kind, with these answers in sight: prices of each with all that they are for, repeats, numbers between two, parts of a currency, and short words "
         "for days; and what goes against the notes, other units of measure and of prices, another floor, another name "
         "that begins alike. Now it is:"
     )

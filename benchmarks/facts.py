@@ -21,7 +21,7 @@ from tunegate.harness.core.files import write_atomically
 from tunegate.harness.text.facts import stated, unfounded
 
 TEXTS = Path(__file__).parent / "facts_texts"
-SETS = ("cases", "blind", "second_blind", "third_blind", "fourth_blind")
+SETS = ("cases", "blind", "second_blind", "third_blind", "fourth_blind", "fifth_blind")
 RESULT = Path(__file__).parent / "results/facts.md"
 
 
@@ -61,9 +61,9 @@ def report(
     yield "## A fourth set, also written without sight of the code"
     yield (
         "Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged. What was wrong was "
-        "then mended by its kind, with these answers in sight: prices of each with all that they are for, repeats, numbers between two, parts of a currency, and short words "
-        "for days; and what goes against the notes, other units of measure and of prices, another floor, another name "
-        "that begins alike. Now it is:"
+        "then mended by its kind, with these answers in sight: prices of each with all that they are for, repeats, "
+        "numbers between two, parts of a currency, and short words for days; and what goes against the notes, other "
+        "units of measure and of prices, another floor, another name that begins alike. Now it is:"
     )
     yield from _judged(fourth)
     yield "## A third set, also written without sight of the code"

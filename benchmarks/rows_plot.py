@@ -30,6 +30,9 @@ def _panel(axes: Axes, title: str, points: Sequence[tuple[str, int, float]]) -> 
     for place, way in enumerate(ways):
         line = [(rows, score) for each, rows, score in points if each == way]
         axes.plot(*zip(*line, strict=True), marker="o", ms=3, c=mpl.colormaps["viridis"](place / len(ways)), label=way)
+    sizes = sorted({rows for _, rows, _ in points})
     axes.set(title=title, xscale="log", xlabel="rows")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", linewidth=0.6)

@@ -9,7 +9,7 @@ python=$1
 settings='import sys
 from pathlib import Path
 from tunegate.harness.core.errors import TunegateError, show_path
-from tunegate.harness.evaluation.options import standing
+from tunegate.harness.options.settings import standing
 root = Path(sys.argv[1]).resolve()
 try:
     found = standing(Path())

@@ -41,7 +41,10 @@ def make_place(home: Path, model: Path, adapter: Path, cases: int = 32, **more: 
     training["recipe"]["model"] = str(model)
     (home / "tuned/training.json").write_text(json.dumps(stamped(training)))
     _run(Options(home, str(model), cases=home / "fixtures", baselines=home / "baselines", record=True))
-    _run(Options(home, str(model), (home / "tuned",), cases=home / "fixtures", out=home / "run.json"))
+    _run(Options(
+        home, str(model), (home / "tuned",), cases=home / "fixtures", baselines=home / "baselines",
+        out=home / "run.json",
+    ))  # fmt: skip
     return home
 
 

@@ -21,8 +21,9 @@ def test_a_second_run_asks_again_although_its_answers_are_kept(tmp_path, tiny_mo
     answer = Local.answer
     monkeypatch.setattr(Local, "answer", lambda self, asked: calls.append(len(asked)) or answer(self, asked))
     options = Options(
-        tmp_path, str(tiny_model), (tiny_adapter,), cases=tmp_path / "fixtures", timing=True, out=tmp_path / "out.json"
-    )
+        tmp_path, str(tiny_model), (tiny_adapter,), cases=tmp_path / "fixtures", baselines=tmp_path / "baselines",
+        timing=True, out=tmp_path / "out.json",
+    )  # fmt: skip
     for judged in ([3], []):  # the second run has every answer in the store
         calls.clear()
         session = Session(options)

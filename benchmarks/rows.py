@@ -71,10 +71,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Measured:
-    """All trainings, the base beside them by rung, and how many cases and how much noise there were."""
+    """All trainings, the base beside them by rung, and how many cases, noise and passes there were."""
 
     cases: int
     noise: float
+    passes: int
     base: Mapping[str, Answered]
     trained: Sequence[Trained]
 
@@ -148,7 +149,7 @@ def measure(
                 for way in LR:
                     found.append(train(folder, way, rows[:size], model, noise, passes, (asked, general)))
                     done(1)
-    return Measured(len(aside), noise, base, found)
+    return Measured(len(aside), noise, passes, base, found)
 
 
 def train(
@@ -193,7 +194,8 @@ def report(found: Measured, made: str) -> str:
         *(f"- {line}" for line in findings(found)), "",
         table(head, rows), "",
         f"The moods of {found.cases} short messages, a third of each label, in the words of other people; of noisy "
-        f"rows {percent(found.noise)} have another label. One pass or more over the rows, a batch of four, one seed: "
+        f"rows {percent(found.noise)} have another label. Passes over the rows: {found.passes}; a batch of four, one "
+        "seed; "
         f"learning rates {LR[CLEAN]:g} for adapters and {LR[WHOLE]:g} for all weights. Passages and questions are the "
         "demo's general units, for what was kept. `at least` is the lower 95 % bound of adherence.", "",
         "![right answers and what was kept, by the number of rows](rows.svg)", "", "## How", "", made, "",

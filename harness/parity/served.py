@@ -18,7 +18,7 @@ from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import Vllm, VllmBase
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 
-FOLDER, GGUF_FILE, SERVER, ON_VLLM = "folder", "gguf", "server", "vllm"
+FOLDER, GGUF_FILE, OVER_NETWORK, ON_VLLM = "folder", "gguf", "server", "vllm"
 SPARE = 64  # tokens that a server may add to a prompt, which is then told
 ServedModel = Local | Server | Vllm
 
@@ -61,7 +61,7 @@ def find_served(artefact: str, base: Base, options: ModelOptions, watch: Watch) 
 
 def _find(artefact: str, base: Base, watch: Watch) -> Served:
     if is_server(artefact):
-        return Served(artefact, SERVER)
+        return Served(artefact, OVER_NETWORK)
     if is_vllm(artefact):
         folder = resolve(vllm_model(artefact), watch)
         digest = identify(folder.name, folder).base

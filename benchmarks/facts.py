@@ -21,7 +21,6 @@ from tunegate.harness.core.files import write_atomically
 from tunegate.harness.text.facts import stated, unfounded
 
 TEXTS = Path(__file__).parent / "facts_texts"
-SETS = ("cases", "blind", "second_blind", "third_blind", "fourth_blind", "fifth_blind")
 RESULT = Path(__file__).parent / "results/facts.md"
 
 
@@ -45,51 +44,90 @@ def labelled(name: str) -> list[Answer]:
     return [Answer(*each) for each in read_yaml(TEXTS / name).data["cases"]]
 
 
-def report(
-    cases: Sequence[Answer],
-    blind: Sequence[Answer],
-    second: Sequence[Answer],
-    third: Sequence[Answer],
-    fourth: Sequence[Answer],
-    fifth: Sequence[Answer],
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class Answers:
+    """The labelled answers of one file: how the report calls them, and what it says of them first."""
+
+    file: str
+    heading: str
+    about: str = ""
+
+
+MENDED = "What was wrong was then mended by its kind, with these answers in sight"
+SETS = (
+    Answers(
+        "ninth_blind",
+        "Written without sight of the code, in a ninth set",
+        "In this set and the three before it an answer without a wrong fact says nothing that does not stand in its "
+        "notes. Scored once, 58 of 60 with a wrong fact were found, and 3 of 60 without one were flagged: this is what "
+        f"to expect of texts by another hand. {MENDED}: `Sats`, and other names beside those of the notes. Now it is:",
+    ),
+    Answers(
+        "eighth_blind",
+        "An eighth set, also written without sight of the code",
+        f"Scored once, 53 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: another "
+        "name beside one that the notes have, thousands as `£385k`, `3 doz`, minutes as `30m`. Now it is:",
+    ),
+    Answers(
+        "seventh_blind",
+        "A seventh set, also written without sight of the code",
+        f"Scored once, 58 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: "
+        "`14 d` as a fortnight, `St-Aubin`, three euros and forty cents, `32-asteista`. Now it is:",
+    ),
+    Answers(
+        "sixth_blind",
+        "A sixth set, also written without sight of the code",
+        f"Scored once, 53 of 60 with a wrong fact were found, and 5 of 60 without one were flagged. {MENDED}: "
+        "the eighth of a month, `F11-F14`, under-18s, one euro twenty; and what goes against the notes, a way"
+        " in the other direction and an hour without its minutes. Now it is:",
+    ),
+    Answers(
+        "fifth_blind",
+        "A fifth set, also written without sight of the code",
+        "In this set and the three before it an answer may say what its notes imply: sums, lengths, a "
+        "weekday. Scored once, 55 of 60 with a wrong fact were found, and 16 of 60 without one were flagged; "
+        "what was wrong was not mended. Now it is:",
+    ),
+    Answers(
+        "fourth_blind",
+        "A fourth set, also written without sight of the code",
+        f"Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged. {MENDED}:"
+        " prices of each with all that they are for, repeats, numbers between two, parts of a currency, and "
+        "short words for days; and what goes against the notes, other units of measure and of prices, another"
+        " floor, another name that begins alike. Now it is:",
+    ),
+    Answers(
+        "third_blind",
+        "A third set, also written without sight of the code",
+        f"Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged. {MENDED}:"
+        " what follows from days beside a named one and from prices of each; and what goes against the notes,"
+        " a number with another measure, a label on something else, a time in the other half of the day. Now "
+        "it is:",
+    ),
+    Answers(
+        "second_blind",
+        "A second set, also written without sight of the code",
+        "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged. The rule "
+        "worked out lengths of time alone. It has learnt since what follows from what, with these answers in "
+        "sight; now it is:",
+    ),
+    Answers(
+        "blind",
+        "An earlier set, also written without sight of the code",
+        "Scored once, by code whose writer had not seen these answers, 89 of 100 with a wrong fact were "
+        f"found, and 26 of 100 without one were flagged. {MENDED}; now it is:",
+    ),
+    Answers("cases", "Written before the code, which had them in sight"),
+)
+
+
+def report() -> Iterator[str]:
     """The text of `facts.md`, part by part."""
     yield "# Facts on labelled answers"
-    yield "## Written without sight of the code, in a fifth set"
-    yield "Scored once, and nothing was mended since: this is what to expect of texts by another hand."
-    yield from _judged(fifth)
-    yield "## A fourth set, also written without sight of the code"
-    yield (
-        "Scored once, 52 of 60 with a wrong fact were found, and 19 of 60 without one were flagged. What was wrong was "
-        "then mended by its kind, with these answers in sight: prices of each with all that they are for, repeats, "
-        "numbers between two, parts of a currency, and short words for days; and what goes against the notes, other "
-        "units of measure and of prices, another floor, another name that begins alike. Now it is:"
-    )
-    yield from _judged(fourth)
-    yield "## A third set, also written without sight of the code"
-    yield (
-        "Scored once, 46 of 60 with a wrong fact were found, and 22 of 60 without one were flagged. What was wrong was "
-        "then mended by its kind, with these answers in sight: what follows from days beside a named one and "
-        "from prices of each; and what goes against the notes, a number with another measure, a label on something "
-        "else, a time in the other half of the day. Now it is:"
-    )
-    yield from _judged(third)
-    yield "## A second set, also written without sight of the code"
-    yield (
-        "Scored once, 58 of 60 with a wrong fact were found, and 27 of 60 without one were flagged. Their writer lets "
-        "an answer say what can be worked out: sums, the weekday after two nights, a holiday's name; the rule worked "
-        "out lengths of time alone. It has learnt since what follows from what, with these answers in sight; now it is:"
-    )
-    yield from _judged(second)
-    yield "## An earlier set, also written without sight of the code"
-    yield (
-        "Scored once, by code whose writer had not seen these answers, 89 of 100 with a wrong fact were found, and 26 "
-        "of 100 without one were flagged. What was wrong was then mended by its kind, with these answers in sight; now "
-        "it is:"
-    )
-    yield from _judged(blind)
-    yield "## Written before the code, which had them in sight"
-    yield from _judged(cases)
+    for each in SETS:
+        yield f"## {each.heading}"
+        yield from filter(None, [each.about])
+        yield from _judged(labelled(f"{each.file}.yaml"))
     yield "## How\n\n    python benchmarks/facts.py"
 
 
@@ -123,7 +161,7 @@ def main() -> int:
     """Print the report, and write it under results/."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = "\n\n".join(report(*(labelled(f"{name}.yaml") for name in SETS))) + "\n"
+    text = "\n\n".join(report()) + "\n"
     write_atomically(parser.parse_args().out, text)
     print(text)
     return 0

@@ -33,6 +33,7 @@ _AFTER = _BEFORE | {word: code for code, words in _CURRENCIES.items() for word i
 _HUNDREDTHS: dict[str, tuple[str, ...]] = {
     "p": ("GBP",), "pence": ("GBP",), "ct": ("EUR",), "centimes": ("EUR",), "céntimos": ("EUR",)
 }  # fmt: skip
+_MANY = {"": 1, "k": 1000, "m": 1_000_000}  # £385k
 _PER = ("a", "per", "pro", "par", "la", "cada", "al", "por")
 _EACH = ("@", "ea", "each", "pp", "p.p.", "je", "chacun", "chacune", "c/u", "kpl", "kappale")
 _PER_CENT = ("%", "per cent", "percent", "pct", "prozent", "pour cent", "por ciento", "prosenttia", "prosentin")
@@ -63,6 +64,8 @@ def amounts(text: str, language: str) -> Iterator[Phrase]:
             amount = (currency, value / 100)
             yield from (Phrase.of(found, ("money", (other, value / 100))) for other in others)
         else:
+            more = _value(found["cents"], language) / 100 if found["cents"] else 0
+            value = value * _MANY[found["many"] or ""] + more
             amount = (_BEFORE[found["before"]] if found["before"] else after[found["after"]], value)
         yield Phrase.of(found, ("money", amount))
         is_of_each = patterns.of_each.match(text, found.end()) or patterns.each_before.search(text, *_before(found))
@@ -114,9 +117,13 @@ def _patterns(language: str) -> _Patterns:
     after, parts = one_of(_AFTER | dict(own.money)), one_of(_HUNDREDTHS | dict(own.hundredths))
     words = one_of({**numerals_of(language), **own.loose})
     number = "|".join(filter(None, [grouped_digits(language), DIGITS, words]))
+    tens = one_of(word for word, value in numerals_of(language).items() if 10 <= value < 100)
+    cents = rf"(?P<cents>\d\d|{tens})"  # one euro twenty, and three euros and forty cents
+    counted = rf"(?![\w.,:/-]\w| ?(?:{one_of([*own.units, *_AFTER, *own.money])})(?!\w))"
+    cents = rf"(?: (?:\p{{L}}{{1,3}} )?{cents} (?:{parts})| {cents}{counted})?"
     money = (
-        rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})"
-        rf"|(?P<first>{number})[ -]?(?:(?P<after>{after})|(?P<part>{parts}))"
+        rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})(?P<many>[km]?)"
+        rf"|(?P<first>{number})[ -]?(?:(?P<after>{after}){cents}|(?P<part>{parts}))"
     )
     end = rf"(?:(?!\w)|(?=(?:{one_of(own.per)})(?!\w)))" if own.per else r"(?!\w)"  # £10pp
     return _Patterns(

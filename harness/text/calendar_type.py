@@ -20,7 +20,7 @@ class Calendar:
     that are none at the end of a clause. `tens` and a smaller number are joined as `joins` says; `times` makes
     `zehnmal` of ten. `clock` are times of day, `{h}` an hour and `{m}` minutes: how many minutes from the hour, or with
     `{m}` 1 after it and -1 before it. `hours` are those that may as well be something else, and say what time they may
-    be; `until` stands between two, `until_day` between days.
+    be; `until` stands between two, `until_day` between days, `to` between two places.
     `units` are words of time and measure, of people and of rooms, and `spans` whole lengths of time. `parts` are what
     is added to `{n}` of a `{unit}`. `hundreds` are numbers of three digits, `{n}` how many hundreds and `{m}` what is
     added.
@@ -33,8 +33,9 @@ class Calendar:
     `hundredths` words for a part of some, and `per` what comes after a price for each of something. `repeats` says how
     often something is done.
     After one of `labels`, each with its main form, a letter or a number tells one thing from others, and before it one
-    of `ordinals`; `things` are whatever is listed. After one of `titles`, perhaps shortened, and of `places` comes a
-    name; and after one of `greetings`, what it greets and a comma, a sentence.
+    of `ordinals`; `things` are whatever is listed. `shortened` are parts of names as notes have them, in full. After
+    one of `titles`, perhaps shortened, and of `places` comes a name; and after one of `greetings`, what it greets and a
+    comma, a sentence.
     """
 
     weekdays: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Calendar:
     hours: Mapping[str, int] = field(default_factory=dict)
     until: frozenset[str] = frozenset()
     until_day: frozenset[str] = frozenset()
+    to: frozenset[str] = frozenset()
     units: Mapping[str, Said] = field(default_factory=dict)
     spans: Mapping[str, Said] = field(default_factory=dict)
     parts: Mapping[str, Decimal] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class Calendar:
     wishes: frozenset[str] = frozenset()
     loose: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, int] = field(default_factory=dict)
+    shortened: Mapping[str, str] = field(default_factory=dict)
     titles: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
     greetings: frozenset[str] = frozenset()

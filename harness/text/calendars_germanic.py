@@ -15,8 +15,8 @@ from tunegate.harness.text.calendar_type import (
 )
 
 ENGLISH = Calendar(
-    weekdays=("monday*|mon", "tuesday*|tue|tues", "wednesday*|wed|weds", "thursday*|thu|thur|thurs", "friday*|fri",
-              "saturday*|sat", "sunday*|sun"),
+    weekdays=("monday*|mon|mons", "tuesday*|tue|tues", "wednesday*|wed|weds", "thursday*|thu|thur|thurs",
+              "friday*|fri|fris", "saturday*|sat|sats", "sunday*|sun|suns"),
     months=("january|jan", "february|feb", "march|mar", "april|apr", "may", "june|jun", "july|jul", "august|aug",
             "september|sep|sept", "october|oct", "november|nov", "december|dec"),
     numbers=numbered("one|once|first two|twice|second three|third four|fourth five|fifth six|sixth seven|seventh "
@@ -28,11 +28,12 @@ ENGLISH = Calendar(
     articles=frozenset({"one", "once", "second"}),
     adverbs=frozenset({"first"}),
     clock={"half past {h}": 30, "(?:a )?quarter past {h}": 15, "(?:a )?quarter to {h}": -15,
-           "{m}(?: minutes)? past {h}": 1},
-    hours={"{m}(?: minutes)? to {h}": -1, "half {h}": 30, "{h} o'clock": 0,
+           "{m}(?: minutes)? past {h}": 1, "{h} o'clock": 0},
+    hours={"{m}(?: minutes)? to {h}": -1, "half {h}": 30,
            "(?:at|by|from|until|till|before|after|between) {h}": 0, r"(?<=between \S{1,15} and ){h}": 0},
     until=word_set("to till until and"),
-    units=units("min|mins|minute|minutes h|hr|hrs|hour|hours day|days|night|nights|nt|nts wk|wks|week|weeks "
+    to=frozenset({"to"}),
+    units=units("min|mins|minute|minutes h|hr|hrs|hour|hours d|day|days|night|nights|nt|nts wk|wks|week|weeks "
                  "mth|mths|month|months yr|yrs|year|years",
                  "millimetre|millimetres centimetre|centimetres metre|metres|meter|meters "
                  "kilometre|kilometres|kilometer|kilometers gram|grams kilo|kilos|kilogram|kilograms "
@@ -43,7 +44,7 @@ ENGLISH = Calendar(
            "three[ -]quarters of an hour": ("minutes", 45)},
     parts=parts("{n} and a half {unit} / {n} {unit} and a half",
                  "{n} and a quarter {unit} / {n} {unit} and a quarter"),
-    hundreds={"(?:{n} |a )?hundred(?: and {m})?(?! per ?cent)": 100},
+    hundreds={"(?:{n} |a )?hundred(?: and {m})?(?! per ?cent| thanks)": 100},
     day_groups={"weekdays?": (1, 5), "weekends?": (6, 7), "daily|every day": (1, 7)},
     initials={"M": 1, "Tu": 2, "W": 3, "Th": 4, "F": 5, "Sa": 6, "Su": 7},
     relative={"yesterday": -1, "tomorrow": 1, "day after tomorrow": 2},
@@ -63,7 +64,7 @@ ENGLISH = Calendar(
                  "zone|zones block|blocks level|levels tray|trays class|classes route|routes track|tracks "
                  "lane|lanes seat|seats coach|coaches line|lines stand|stands hall|halls door|doors shelf|shelves "
                  "table|tables floor|floors terminal|terminals counter|counters window|windows pitch|pitches "
-                 "court|courts tier|tiers grade|grades stop|stops"),
+                 "court|courts tier|tiers grade|grades|gr stop|stops"),
     ordinals=numbered("first second third fourth fifth sixth seventh eighth ninth tenth"),
     hundredths={"cent": ("EUR", "USD"), "cents": ("EUR", "USD")},
     per={"pp": ("people", 1), "pw": ("minutes", 10080), "pm": ("months", 1), "pcm": ("months", 1),
@@ -71,9 +72,10 @@ ENGLISH = Calendar(
     repeats=("{n} times",),
     places=word_set("mount port lake"),
     wishes=word_set("merry happy"),
-    loose={"a": 1, "an": 1, "pair": 2, "couple": 2},
+    loose={"a": 1, "an": 1, "pair": 2, "couple": 2, "doz": 12},
     shares={r"half(?: price| fare| off)?(?=\s*(?:[.,;)]|$))": 50},
     titles=word_set("mr mrs ms miss dr doctor rev reverend prof professor st saint"),
+    shortened={"st": "saint"},
     greetings=word_set("dear hello hi hey hiya"),
     decimal=".",
 )  # fmt: skip
@@ -93,7 +95,8 @@ GERMAN = Calendar(
            "(?:um|ab|bis|gegen|zwischen) {h}": 0, r"(?<=zwischen \S{1,15} und ){h}": 0},
     until=word_set("bis und"),
     until_day=frozenset({"bis zum"}),
-    units=units("min|minute|minuten h|std|stunde|stunden tag|tage|tagen|nacht|nächte|nächten wo|woche|wochen "
+    to=frozenset({"nach"}),
+    units=units("min|minute|minuten h|std|stunde|stunden d|tg|tag|tage|tagen|nacht|nächte|nächten wo|woche|wochen "
                  "mon|monat|monate|monaten jahr|jahre|jahren",
                  "millimeter zentimeter meter|metern kilometer gramm kilo|kilogramm milliliter zentiliter liter",
                  "person|personen|pers|gast|gäste|kopf|erw|erwachsene "
@@ -129,5 +132,6 @@ GERMAN = Calendar(
     loose={"paar": 2},
     shares={"hälfte|zum halben preis|halber preis": 50},
     titles=word_set("herr herrn frau dr doktor prof professor"),
+    shortened={"st": "sankt"},
     greetings=word_set("liebe lieber hallo guten moin"),
 )  # fmt: skip

@@ -27,6 +27,7 @@ FRENCH = Calendar(
     clock={"{h} heures? et demie": 30, "{h} heures? et quart": 15, "{h} heures? moins le quart": -15},
     hours={"{h} heures? {m}": 1, "{h} heures? moins {m}": -1, "{h} heures?": 0},
     until=word_set("à et"),
+    to=frozenset({"à"}),
     until_day=word_set("au"),
     units=units("min|minute|minutes h|heure|heures j|jour|jours|nuit|nuits sem|semaine|semaines mois "
                  "an|ans|année|années",
@@ -60,6 +61,7 @@ FRENCH = Calendar(
     wishes=word_set("joyeux bon"),
     loose={"paire": 2, "couple": 2},
     shares={"moitié|demi-tarif": 50},
+    shortened={"st": "saint", "ste": "sainte"},
     titles=word_set("madame mme monsieur mademoiselle mlle docteur dr maître"),
     greetings=word_set("bonjour bonsoir cher chère chers chères"),
 )  # fmt: skip
@@ -78,8 +80,9 @@ SPANISH = Calendar(
     clock={"{h} y media": 30, "{h} y cuarto": 15, "{h} menos cuarto": -15},
     hours={"{h} y {m}": 1, "{h} menos {m}": -1, "las? {h}": 0},
     until=word_set("a y"),
+    to=frozenset({"a"}),
     until_day=word_set("al"),
-    units=units("min|minuto|minutos h|hora|horas día|días|noche|noches sem|semana|semanas mes|meses año|años",
+    units=units("min|minuto|minutos h|hora|horas d|día|días|noche|noches sem|semana|semanas mes|meses año|años",
                  "milímetro|milímetros centímetro|centímetros metro|metros kilómetro|kilómetros gramo|gramos "
                  "kilo|kilos|kilogramo|kilogramos mililitro|mililitros centilitro|centilitros litro|litros",
                  "persona|personas|pers|huésped|huéspedes habitación|habitaciones|hab",
@@ -116,6 +119,7 @@ SPANISH = Calendar(
     wishes=word_set("feliz"),
     loose={"par": 2},
     shares={"mitad": 50},
+    shortened={"sta": "santa", "sto": "santo"},
     titles=word_set("señor señora señorita sr sra srta doctor doctora dr dra don doña"),
     greetings=word_set("hola buenos buenas estimado estimada estimados estimadas querido querida"),
 )  # fmt: skip

@@ -22,6 +22,7 @@ _AFTERNOON = regex.compile(
 )
 _COUNT = r"(?:\d{1,2} ?)?\d[/\N{FRACTION SLASH}][2-9]|\d{1,3}(?:[.,]\d{3})|\d{1,4}(?:[.,]\d{1,2})?"
 _POINTED = regex.compile(r"(?<![\w.,:/£$€])([01]?\d|2[0-4])\.([0-5]\d)(?!\w|[.,:/]\d| ?[\p{L}%€£$])")
+_SHORT_MINUTES = regex.compile(r"(?<![\w.,:/£$€])(\d{1,3}) ?m(?!\w)")  # or metres
 _MOST_DAYS = 366  # from one day to another
 _HOUR = r"[01]?\d|2[0-4]"
 _NOT_HALVED = ("people", "rooms", "inches", "ounces", "pints")  # or notes have other words for them, such as `1.5 in`
@@ -49,6 +50,7 @@ class _Templates:
     ranges: Any
     repeats: Any
     halves: tuple[tuple[Any, int], ...]
+    minutes: Any
     apart: tuple[tuple[Any, int], ...]
 
 
@@ -65,6 +67,10 @@ def phrases_of_time(text: str, language: str) -> Iterator[Phrase]:
             minutes = offset * (_number(found["m"], templates) if has_minutes else 1)
             time = (_number(found["h"], templates) * 60 + minutes) % HALF_DAY
             yield Phrase.of(found, ("time", time), is_sure=is_sure)
+            if not (offset or is_sure):
+                more = templates.minutes.match(text, found.end())  # at eight thirty
+                said = ("time", time + _number(more["m"], templates)) if more else ("full_hour", time)
+                yield Phrase.of(found, said)
             halves = [half for pattern, half in templates.halves if pattern.match(text, found.end())]
             if halves or is_sure:
                 yield from (Phrase.of(found, said, is_sure=is_sure) for said in at(time, halves))
@@ -95,6 +101,7 @@ def times_of_notes(text: str, language: str) -> Iterator[Phrase]:
     for found in _AFTERNOON.finditer(text):
         time = int(found[0]) * 60 % HALF_DAY
         yield from (Phrase.of(found, said) for said in (("time", time), *at(time, [12])))
+    yield from (Phrase.of(found, ("minutes", int(found[1]))) for found in _SHORT_MINUTES.finditer(text))
     for found in _POINTED.finditer(text):
         yield Phrase.of(found, ("clock", (int(found[1]) * 60 + int(found[2])) % HALF_DAY))
     templates, small = _templates(language.split("-")[0]), in_small_letters(text)
@@ -174,21 +181,27 @@ def _templates(code: str) -> _Templates:
         tuple(times),
         tuple(spans),
         tuple(parts),
-        whole_words(rf"{count}[ -]?{unit}") if own.units else None,
+        whole_words(rf"{_before_unit(numerals)}{unit}") if own.units else None,
         _hours_and_minutes(own, numerals) if own.units else None,
         _ranges(own),
         whole_words("|".join([r"(?P<n>\d{1,2}) ?[x×]", *(each.replace("{n}", count) for each in own.repeats)])),
         tuple((regex.compile(rf" (?:{words})(?!\w)"), half) for words, half in own.halves.items()),
+        regex.compile(rf" (?P<m>[0-5]\d|{_minutes_in_words(own, numerals)})(?!\w)"),
         tuple((regex.compile(rf" (?:{one_of(words)})(?!\w)"), sign) for words, sign in both if words),
     )
+
+
+def _before_unit(numerals: Mapping[str, int]) -> str:
+    """A count, which touches its unit in figures alone: no `eighth` is eight hours."""
+    return rf"(?:(?P<n>{_COUNT})[ -]?|(?P<n>{one_of(numerals)})[ -])"
 
 
 def _hours_and_minutes(own: Calendar, numerals: Mapping[str, int]) -> Any:
     """`2h40`, `2 h 30`, `two hours and forty minutes`, `deux heures dix`."""
     hours, minutes = (one_of(word for word, said in own.units.items() if said == ("minutes", each)) for each in (60, 1))
-    small_number = one_of(word for word, value in numerals.items() if value < 60 and word not in own.articles)
+    small_number = _minutes_in_words(own, numerals)
     return whole_words(
-        rf"(?P<n>\d{{1,2}}|{one_of(numerals)})[ -]?(?:{hours})(?:,? \p{{L}}{{1,3}})? ?"
+        rf"(?:(?P<n>\d{{1,2}})[ -]?|(?P<n>{one_of(numerals)})[ -])(?:{hours})(?:,? \p{{L}}{{1,3}})? ?"
         rf"(?P<m>[0-5]?\d|{small_number})(?:[ -]?(?:{minutes}))?"
     )
 
@@ -200,8 +213,12 @@ def _ranges(own: Calendar) -> Any:
     return regex.compile(rf"(?<![\w.,:/]){_SIDE}{until}{_SIDE}(?!\d|[.,:/-]\d| ?[%€£$]){unit}")
 
 
+def _minutes_in_words(own: Calendar, numerals: Mapping[str, int]) -> str:
+    return one_of(word for word, value in numerals.items() if value < 60 and word not in own.articles)
+
+
 def _pattern(template: str, own: Calendar, numerals: Mapping[str, int]) -> Any:
     hours = one_of(word for word, value in numerals.items() if value <= 24)
-    minutes = one_of(word for word, value in numerals.items() if value < 60 and word not in own.articles)
+    minutes = _minutes_in_words(own, numerals)
     hour = rf"(?P<h>[01]?\d|2[0-4]|{hours})"
     return whole_words(template.replace("{h}", hour).replace("{m}", rf"(?P<m>{minutes})"))

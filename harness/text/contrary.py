@@ -1,7 +1,8 @@
 """What an answer states against its notes although every part of it stands there.
 
 A number goes with its measure (`three weeks` of 3 days, `two days` of 2 May), a price with its unit (`£8 a day` of
-£8/hour), a label with what it is on (`desk D` of desk B, room 2), and a time with its half of the day.
+£8/hour), a label with what it is on (`desk D` of desk B, room 2), a time with its minutes and its half of the day, and
+where something comes from with where it goes (`Perth to Hull` of Hull to Perth).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _LETTER = regex.compile(r"(?<![\w'’.-])(?!I)\p{Lu}(?![\w'’-]|\.\p{L})")
 
 def is_contrary(values: Values, known: Values) -> bool:
     """Whether notes, of which all is `known`, say something else of what a fact says."""
-    rules = (_is_of_another_measure, is_of_another_unit, _is_labelled, _is_of_the_other_half)
+    rules = (
+        _is_of_another_measure, is_of_another_unit, _is_labelled, _is_of_the_other_half, _lacks_minutes, _is_backwards,
+    )  # fmt: skip
     return any(rule(values, known) for rule in rules)
 
 
@@ -57,6 +60,20 @@ def _is_of_the_other_half(values: Values, known: Values) -> bool:
     return values["at"].isdisjoint(known["at"]) and not others.isdisjoint(known["at"])
 
 
+def _lacks_minutes(values: Values, known: Values) -> bool:
+    """Whether notes have the hour of a time with other minutes only: `at eight` of 8:30."""
+    if not values["full_hour"] or values["time"] & known["time"]:
+        return False
+    stands = known["alone"] | known["with_measure"] | known["in_date"]
+    return bool(values["number"] & known["hour"]) and values["number"].isdisjoint(stands)
+
+
+def _is_backwards(values: Values, known: Values) -> bool:
+    """Whether notes have a way in the other direction only, and so has the rest of the answer."""
+    others = {(end, start) for start, end in values["way"] - known["way"]}
+    return bool(others & known["way"]) and known["claimed"].isdisjoint(("way", each) for each in others)
+
+
 def how_numbers_stand(says: tuple[Said, ...]) -> Iterator[Said]:
     """The numbers that a fact says, with a measure, in a date or alone."""
     kinds = {kind for kind, _ in says}
@@ -81,6 +98,12 @@ def labels(text: str, language: str, *, sure: bool) -> Iterator[Phrase]:
         yield from (Phrase.of(found, ("letter", found[0].casefold())) for found in _free_letters(text, language))
 
 
+def ways(text: str, language: str) -> Iterator[Phrase]:
+    """`Hull to Perth`, and in notes `Hull-Perth`: from where, and where to."""
+    for found in _way_pattern(language).finditer(text):
+        yield Phrase.of(found, ("way", (found["start"].casefold(), found["end"].casefold())))
+
+
 def _ordinals(text: str, language: str) -> Iterator[Phrase]:
     """`the 2nd floor`, which is another than the first."""
     pattern, own = _ordinal_pattern(language), calendar_of(language)
@@ -96,6 +119,13 @@ def _free_letters(text: str, language: str) -> Iterator[Any]:
     pattern = _pattern(language)
     taken = {place for found in pattern.finditer(text) for place in found.starts("label")} if pattern else set()
     yield from (found for found in _LETTER.finditer(text) if found.start() not in taken)
+
+
+@cache
+def _way_pattern(language: str) -> Any:
+    place = r"\p{Lu}[\p{L}'’]{1,30}"
+    to = "".join(f"| {word} " for word in calendar_of(language).to)
+    return regex.compile(rf"(?<![\w-])(?P<start>{place})(?: ?(?:->|[-→\N{{EN DASH}}>]) ?{to})(?P<end>{place})(?![\w-])")
 
 
 @cache

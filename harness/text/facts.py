@@ -19,18 +19,17 @@ from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundred
 from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
 from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
-from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels
+from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels, ways
 from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
 from tunegate.harness.text.implied import follows
-from tunegate.harness.text.languages import language_of
-from tunegate.harness.text.listed import joined_numbers, lists, short_ranges, spaced_codes, things
+from tunegate.harness.text.listed import code_ranges, joined_numbers, lists, short_ranges, spaced_codes, things
+from tunegate.harness.text.names import misnamed, name_pairs, name_stems
 from tunegate.harness.text.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
 from tunegate.harness.text.rates import counts_of_things, prices_of_each
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import is_name, is_word, is_written_together
 
 MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
-_LEAST_OF_NAME = 3  # letters that are left where a name loses its ending, a double one being one
 
 # every repetition is bounded: each is tried at each place of an answer
 _EACH = (
@@ -46,6 +45,7 @@ _EACH = (
 _CLOCK = regex.compile(r"(\d{1,2})(?:[:.h](\d\d))?\s?([ap])?", regex.IGNORECASE)
 _WITH_UNIT = regex.compile(r"(\d+)(?:\p{Ll}{1,3}|º|ª)")  # 11th, 10yr, 5kg: a number
 _MEASURES = regex.compile(r"\d+(?:\p{Ll}{1,3}|º|ª)?(?:-\d+(?:\p{Ll}{1,3}|º|ª)?)*")  # 5-7pm, 10-15cm: some of them
+_IN_A_WORD = regex.compile(r"\p{L}\p{Ll}{2,20}-(\d{1,3})s?|(\d{1,4})-\p{Ll}{4,20}")  # under-18s, 32-asteista: a number
 _COUNTED = regex.compile(r" (\p{L}{4,40})")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:…\n])[\s\"'“”„«»(¡¿]*$")
 
@@ -105,7 +105,10 @@ def unfounded(text: str, sources: Set[Said], language: str) -> list[Fact]:
                     known[kind].add(value)
                 elif kind == "minutes":
                     known["lasts"].add(value)
-    return alone
+    plain = read(text[:MOST_OF_AN_ANSWER], language).text
+    seen = {word for fact in alone for word in fact.seen.split()}
+    pairs = (Fact(plain[each.start : each.end], (each.said,)) for each in misnamed(plain, known, sources, language))
+    return [*alone, *(pair for pair in pairs if seen.isdisjoint(pair.seen.split()))]
 
 
 def _articled_lengths(text: str, language: str) -> list[Said]:
@@ -129,13 +132,15 @@ def _facts(text: str, language: str, *, sure: bool) -> Iterator[Fact]:
     phrases = [*phrases_of_time(plain, language), *prices, *prices_of_each(prices, plain, language)]
     phrases += [*phrases_of_days(plain, language)]
     phrases += [*spaced_codes(plain), *things(plain, language), *labels(plain, language, sure=sure)]
+    phrases += ways(plain, language)
     if sure:
         whole, done = _whole(phrases, plain, wishes(plain, language))
         yield from whole
     else:
         done = set()
         phrases += [*times_of_notes(plain, language), *days_of_notes(plain, language), *lists(plain, language)]
-        phrases += [*joined_numbers(plain, language), *short_ranges(plain), *counts_of_things(plain)]
+        phrases += [*joined_numbers(plain, language), *short_ranges(plain), *code_ranges(plain)]
+        phrases += [*counts_of_things(plain), *name_pairs(plain, language)]
         yield from (Fact(plain[phrase.start : phrase.end], (phrase.said,)) for phrase in phrases)
     also = defaultdict[int, list[Said]](list)
     for phrase in phrases:
@@ -196,6 +201,8 @@ def _stated_by(token: Any, before: Any, language: str, *, sure: bool) -> Iterato
         yield from _date(seen, [int(part) for part in seen.split("-")][::-1])
     elif kind == "date" and (parts := _day_and_month(seen, language)):
         yield from _date(seen, parts, is_in_order=is_day_first(seen, language))
+    elif kind == "code" and (word := _IN_A_WORD.fullmatch(seen)):
+        yield replace(_number(word[1] or word[2], language), seen=seen)
     elif kind == "code" and not _MEASURES.fullmatch(seen):
         yield Fact(seen, (("code", seen.replace("-", "").casefold()),))
         if not sure:  # `3-seater` and `x3` say a number, too
@@ -276,7 +283,8 @@ def _any_word(seen: str, language: str) -> tuple[Said, ...]:
     word = seen.casefold()
     numbers = {**calendar_of(language).loose, **numerals_of(language)}
     as_number = [("number", Decimal(numbers[word]))] if word in numbers else []
-    return (*_name(word, language), *named_days(word, language, short=True), *as_number)
+    full = calendar_of(language).shortened.get(word, word)
+    return (*name_stems(word, language), ("name", full), *named_days(word, language, short=True), *as_number)
 
 
 def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
@@ -292,7 +300,7 @@ def _word(token: Any, before: Any, language: str) -> tuple[Said, ...]:
     if not seen[0].isupper() or len(word) == 1 or word in own.titles or joined_to.isdecimal():
         return ()  # the Tonner of a 7,5-Tonner, too
     is_announced = _is_titled(token, before, language)
-    return _name(word, language) if is_announced or _is_a_name(token, language, is_inside=is_inside) else ()
+    return name_stems(word, language) if is_announced or _is_a_name(token, language, is_inside=is_inside) else ()
 
 
 @cache
@@ -325,13 +333,3 @@ def _is_titled(token: Any, before: Any, language: str) -> bool:
     is_place = before and before[0][0].isupper() and before[0].casefold() in own.places
     is_title = before and before[0].casefold() in own.titles
     return bool((is_place and between == " ") or (is_title and between in (" ", ". ")))
-
-
-def _name(word: str, language: str) -> tuple[Said, ...]:
-    """A name, and what may be left of it without the endings of its language, so that `Riikan` is `Riikka`."""
-    own = language_of(language)
-    shorter = {regex.sub(rf"{ending}$", "", word) for ending in own.name_endings}
-    stems = {word, *(each for each in shorter if len(regex.sub(r"(.)\1", r"\1", each)) >= _LEAST_OF_NAME)}
-    for pattern, base in own.name_changes:
-        stems |= {regex.sub(pattern, base, stem) for stem in stems}
-    return tuple(("name", stem) for stem in sorted(stems))

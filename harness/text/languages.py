@@ -48,7 +48,7 @@ _JAPANESE = (
 _FINNISH_CASES = (
     "n (?<=[aeiouyäö])[aä] ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
     "ia iä illa illä ille ilta iltä issa issä ista istä iksi "
-    "ni si mme nne nsa nsä"  # whose it is
+    "si mme nne nsa nsä"  # whose it is; `ni` is the end of many names
 )
 # the last consonants of a word whose end is open, before an ending that closes it: Satu, Sadun
 _FINNISH_GRADES = (
@@ -96,8 +96,12 @@ LANGUAGES: Mapping[str, Language] = {
         links=("",),
         unlisted=_words("aivan ettekä hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
         name_endings=tuple(_FINNISH_CASES.split()),
-        derived=((r"^(?:ell|ett|joll|mutt)(?=e(?!n$))", ""), (r"(?:h[aä]n|k[oö])$", "")),
-        name_changes=((r"se$", "nen"), *_FINNISH_GRADES, (r"i$", "")),
+        derived=(
+            (r"^(?:ell|ett|joll|mutt)(?=e(?!n$))", ""),
+            (r"(?:h[aä]n|k[oö])$", ""),
+            (r"(?<=[aäe])(?:mme|nne|ns[aä])$", ""),
+        ),
+        name_changes=((r"se$", "nen"), (r"kse$", "s"), *_FINNISH_GRADES, (r"e$", "i"), (r"i$", "")),
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),

@@ -22,6 +22,7 @@ _COUNTS = regex.compile(rf"(?<![\w.,:/]){_COUNT_OF}(?:,? [&+]? ?{_COUNT_OF}){{1,
 _JOINED_NUMBER = regex.compile(rf"(?<!\w)\p{{L}}(\d{{1,3}}[.,]{DIGITS})")
 
 _RANGE = regex.compile(r"(?<![\w.,:/£$€-])(\d{1,4})[-\N{EN DASH}](\d{1,4})(?![\w.,:/-]| ?\p{L})")
+_CODE_RANGE = regex.compile(r"(?<![\w-])(?P<of>\p{Lu}{1,3})(?P<n>\d{1,4})[-\N{EN DASH}](?P=of)?(?P<n>\d{1,4})(?![\w-])")
 _MOST_OF_A_RANGE = 6  # from its first to its last
 
 
@@ -75,3 +76,11 @@ def short_ranges(text: str) -> Iterator[Phrase]:
         first, last = int(found[1]), int(found[2])
         if first < last <= first + _MOST_OF_A_RANGE:
             yield Phrase.of(found, ("range", (Decimal(first), Decimal(last))))
+
+
+def code_ranges(text: str) -> Iterator[Phrase]:
+    """The ends of `F11-F14` and of `F11-14`, and what they are of."""
+    for found in _CODE_RANGE.finditer(text):
+        of = found["of"].casefold()
+        yield from (Phrase.of(found, ("code", f"{of}{number}")) for number in found.captures("n"))
+        yield Phrase.of(found, ("name", of))

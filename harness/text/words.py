@@ -113,16 +113,17 @@ def is_word(word: str, language: str) -> bool:
     return (
         small in own.unlisted
         or any(each in known for each in (small, *made))
-        or (_has_capital_nouns(language) and word in known)
+        or (has_capital_nouns(language) and word in known)
     )
 
 
 def is_name(word: str, language: str) -> bool:
     """Whether the dictionary has a word with a capital in a language that gives one to names alone."""
-    return not _has_capital_nouns(language) and word[:1].isupper() and word in _dictionary(language)
+    return not has_capital_nouns(language) and word[:1].isupper() and word in _dictionary(language)
 
 
-def _has_capital_nouns(language: str) -> bool:
+def has_capital_nouns(language: str) -> bool:
+    """Whether a language gives a capital to every noun, and not to names alone."""
     return language.split("-")[0] == "de"
 
 
@@ -142,7 +143,7 @@ def is_compound(before: str, after: str, language: str) -> bool:
 
 def is_written_together(word: str, language: str, *, is_inside: bool) -> bool:
     """Whether a word with a capital may be a compound of known words: at a sentence's start, or anywhere in German."""
-    if is_inside and not _has_capital_nouns(language):
+    if is_inside and not has_capital_nouns(language):
         return False
     return any(is_compound(word[:end], word[end:], language) for end in range(_LEAST_HALF, len(word) - _LEAST_HALF + 1))
 

@@ -368,7 +368,7 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=6,
+    version=7,
     libraries=(
         "confusable-homoglyphs",
         "simplemma",

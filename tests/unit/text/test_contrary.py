@@ -108,3 +108,38 @@ def test_a_label_goes_with_what_it_is_on(language, notes, answer, seen):
 )
 def test_a_time_goes_with_its_half_of_the_day(language, notes, answer, seen):
     assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "Thu 20:30", "on Thursday at eight", ["eight"]),
+        ("en", "Thu 20:30", "on Thursday at eight thirty", []),
+        ("en", "Thu 20:30, 8 seats", "on Thursday at eight", []),  # of what the notes have 8, nobody can tell
+        ("en", "9:30-17:00", "from half past nine to five", []),
+        ("de", "Do 8:30", "um acht Uhr", ["acht"]),
+        ("de", "Do 8:30", "um acht Uhr dreißig", []),
+        ("fr", "20h30", "à vingt heures", ["vingt"]),
+        ("fr", "20h30", "à vingt heures trente", []),
+        ("es", "8:15", "a las ocho", ["ocho"]),
+        ("fi", "klo 8.30", "kello kahdeksan", ["kahdeksan"]),
+        ("fi", "klo 8.30", "kello kahdeksan kolmekymmentä", []),
+    ],
+)
+def test_a_time_goes_with_its_minutes(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen
+
+
+@pytest.mark.parametrize(
+    ("language", "notes", "answer", "seen"),
+    [
+        ("en", "pallet, Hull to Perth", "from Hull to Perth", []),
+        ("en", "pallet, Hull to Perth", "from Perth to Hull", ["Perth"]),
+        ("en", "coach Leeds-York, back 18:00", "from Leeds to York, and from York to Leeds at six", []),
+        ("en", "Leeds to York and York to Leeds", "from York to Leeds", []),
+        ("es", "Vigo a Lugo", "de Lugo a Vigo", ["Lugo", "Vigo"]),
+        ("fr", "Lyon -> Nantes", "de Nantes à Lyon", ["Nantes", "Lyon"]),
+    ],
+)
+def test_a_way_goes_from_where_it_starts(language, notes, answer, seen):
+    assert wrong(answer, notes, language) == seen

@@ -32,16 +32,25 @@ REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, 
 MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that the data outgrow the processor's cache
 LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
-SUITES = (*PYTEST, "-p", PLUGIN, "suites/")
-PLAIN, LINT, ALL, REPORT, GATE = "bare pytest", "tunegate lint", "end to end", "tunegate report", "the gate alone"
+OURS = (*PYTEST, "-p", PLUGIN)
+PLAIN, LINT, REPORT, GATE = "bare pytest", "tunegate lint", "tunegate report", "the gate alone"
+SUITES, FILES = "pytest suites/", "pytest fixtures/"  # both end to end
+GATED = ("--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json")
 COMMANDS = {
     PLAIN: (*PYTEST, "test_bare.py"),
     LINT: ("tunegate", "lint", "fixtures"),
-    ALL: (*SUITES, "--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json"),
+    SUITES: (*OURS, "suites/", *GATED),
+    FILES: (*OURS, "fixtures/", *GATED),
     REPORT: ("tunegate", "report", "after.json"),
     GATE: ("gate", "."),
 }
-FIRST = (*SUITES, "--tb=no", "--tg-model=replay:before.jsonl", "--tg-out=before.json")  # the record to compare with
+FIRST = (
+    *OURS,
+    "suites/",
+    "--tb=no",
+    "--tg-model=replay:before.jsonl",
+    "--tg-out=before.json",
+)  # the record to compare with
 
 
 @dataclass(frozen=True)
@@ -124,14 +133,15 @@ def broken(runs: Sequence[Run]) -> Iterator[str]:
 def findings(runs: Sequence[Run]) -> Iterator[str]:
     """What the tables come to, for the largest size."""
     at, (few, many) = {(each.what, each.n): each for each in runs}, sorted({each.n for each in runs})[-2:]
-    plain, whole, stages, grown = at[PLAIN, many], at[ALL, many], at[GATE, many].stages, growths(runs)
+    plain, stages, grown = at[PLAIN, many], at[GATE, many].stages, growths(runs)
+    for what in (SUITES, FILES):
+        yield (
+            f"End to end by {what}, a case among {many:,} takes {at[what, many].each / 1e3:.2f} ms, a bare pytest test "
+            f"{plain.each / 1e3:.2f} ms: {at[what, many].each / plain.each:.1f} times."
+        )
     yield (
-        f"End to end, a case among {many:,} takes {whole.each / 1e3:.2f} ms, a bare pytest test "
-        f"{plain.each / 1e3:.2f} ms: {whole.each / plain.each:.1f} times."
-    )
-    yield (
-        f"A case among {many:,} takes {grown[ALL]:.2f} times as long as one among {few:,} (bare pytest: "
-        f"{grown[PLAIN]:.2f}), and adds {_memory(at, ALL, few, many):.1f} KB to the peak (bare pytest: "
+        f"A case among {many:,} takes {grown[SUITES]:.2f} times as long as one among {few:,} (bare pytest: "
+        f"{grown[PLAIN]:.2f}), and adds {_memory(at, SUITES, few, many):.1f} KB to the peak (bare pytest: "
         f"{_memory(at, PLAIN, few, many):.1f} KB)."
     )
     yield (

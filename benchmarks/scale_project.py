@@ -29,16 +29,23 @@ SCHEMA = {
     "required": ["product", "request", "callback"],
     "additionalProperties": False,
 }
-SENTENCES = (
-    "It has been like this since Tuesday, and the engineer who came said that it would settle by itself.",
-    "My neighbour has the same one and hers works; she thinks it's the valve under the stairs.",
-    "I'd rather have an answer in writing, because I am at work until six and can't pick up the phone.",
-    "Could somebody tell me what it costs before anybody drives out here?",
-    "We moved in last month and found none of the papers, only a sticker that says 2019.",
-    "no idea what the number on the little screen means, it just blinks",
-    "The last invoice says that this is covered: please look at page two.",
-    "Thank you for sorting out the other thing so quickly.",
-)
+WORDS = """\
+a about after again ago all already also always and another answer any anybody ask at away back bathroom because
+bedroom before behind below bill boiler box bring building burning button by call can cannot ceiling cellar change
+child cold corner cost could cupboard cupful damp day dial dog door down drip each early eight engineer evening every
+except explain far father few find first five floor for four friend from front garden gauge get give glass good
+grandmother ground gurgle half hall hand hard has have hear heat heating help her here hinge his hot hour house how
+hum if in inside instead invoice is it job just keep key kitchen knob know lamp landlord last late leak left less
+letter light like little living long look loose lot make many meter might minute moment Monday month more morning most
+move much my name near needle neighbour never new next nine no noise not nothing now number of off office often oil
+old on once one only open or other our out over page panel part pay people phone pipe place please pressure price pump
+put quiet radiator rain rattle read really red repair ring room rust same sat saw say screen screw second see send
+seven several she shelf shower since six small smell so some sometimes soon spare stairs steam still stop street
+switch take tank tap tell ten tenant than thank that the their then there they thing think this three through time
+today tomorrow top towel turn twice two under until up upstairs valve van very visit wait wall want warm was washing
+water we week weekend went wet what when where which while whistle white who why window winter with without woman work
+would write wrong yard year yellow yesterday you your
+"""
 HEAD = """\
 version: 1
 suite: schema
@@ -105,10 +112,15 @@ def _cases(ids: list[str], dice: random.Random) -> Iterator[tuple[str, dict[str,
         text = CASE.format(
             id=case, number=dice.randrange(200), product=product, kind=kind, urgency=urgency,
             callback=str(callback).lower(), channel=dice.choice(CHANNELS),
-            sentences="\n".join(f"      {line}" for line in dice.sample(SENTENCES, dice.randint(1, 3))),
+            sentences="\n".join(f"      {_sentence(dice)}" for _ in range(dice.randint(1, 3))),
         )  # fmt: skip
         text += f"    group: talk{index // 2}\n" if index % 10 < 4 else ""  # two cases of one conversation
         yield text, {"product": product, "request": {"kind": kind, "urgency": urgency}, "callback": callback}
+
+
+def _sentence(dice: random.Random) -> str:
+    # of words and not of a few sentences, of which most messages would be near copies of others, as no suite's are
+    return f"{' '.join(dice.choices(WORDS.split(), k=dice.randint(9, 20)))}.".capitalize()
 
 
 def _line(case: str, expect: dict[str, Any], missed: bool) -> str:

@@ -38,7 +38,7 @@ from tunegate.harness.evaluation.runs import RUNS, keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.shard_record import ShardRecord
 from tunegate.harness.evaluation.shards import divide
-from tunegate.harness.evaluation.sidecar import copy_with_sidecar, sidecar_text
+from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
@@ -80,6 +80,7 @@ class Session:
         self.options = options
         self.records: list[Record] = []
         self.references: list[Mapping[str, Record]] = []
+        self.contexts: list[Mapping[str, CaseContext]] = []  # of the cases of each record, without their prompts
         self.notes: list[str] = []
         self._selected: dict[str, set[str]] = {}
         self._divided: list[Unit] = []  # what all shards together are to ask
@@ -176,11 +177,14 @@ class Session:
         while waiting:  # popped: a model that has answered must not stay in memory beside the next
             candidate = self._ask_beside(waiting.pop(0), watch)
             record = self._evaluate(candidate, watch)
-            sidecar = self._sidecar(candidate, record)
+            references = {name: each.record for name, each in candidate.references.items()}
+            contexts = dict(case_contexts(self._asked, self.options.rung, references, record.cases))
+            sidecar = sidecar_text(contexts)
             record = replace(record, sidecar=text_digest(sidecar))
             tell_run(self.options, record, self._asked)  # now, so that the next adapter here counts as the next one
             evaluated.append((candidate.adapter, record, sidecar))
-            self.references.append({name: each.record for name, each in candidate.references.items()})
+            self.references.append(references)
+            self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
             seen = candidate.seen
         self.records += [self._keep(*each) for each in evaluated]
         if self.options.record:
@@ -380,10 +384,6 @@ class Session:
     def _asked(self) -> list[Unit]:
         """The selected units, with their selected cases alone."""
         return [_narrowed(unit, self._selected[unit.key]) for unit in self.selected]
-
-    def _sidecar(self, candidate: Candidate, record: Record) -> str:
-        references = {name: each.record for name, each in candidate.references.items()}
-        return sidecar_text(self._asked, self.options.rung, references, record.cases)
 
     def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
         if self.options.shard:

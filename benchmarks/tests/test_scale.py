@@ -13,7 +13,7 @@ from typer import Exit
 
 from benchmarks import lint, scale
 from benchmarks.frame import Failed, carry_out, run_process
-from benchmarks.scale import ALL, COMMANDS, GATE, LINT, PLAIN, REPORT, Run, broken, findings, growths, report
+from benchmarks.scale import COMMANDS, FILES, GATE, LINT, PLAIN, REPORT, SUITES, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import quiet
 
@@ -38,13 +38,13 @@ def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
 
 
 def test_every_command_is_run_and_the_gate_in_its_stages(measured):
-    assert [each.what for each in measured] == [PLAIN, LINT, ALL, REPORT, GATE]
+    assert [each.what for each in measured] == [PLAIN, LINT, SUITES, FILES, REPORT, GATE]
     assert all(each.cpu > 0 and each.peak > 10 for each in measured)
     assert tuple(measured[-1].stages) == STAGES
 
 
 def test_nothing_heavy_is_loaded_by_any_of_them(measured):
-    assert [each.heavy for each in measured] == [[], [], [], [], []]
+    assert [each.heavy for each in measured] == [[], [], [], [], [], []]
 
 
 def test_a_heavy_library_is_noticed(tmp_path):
@@ -69,14 +69,14 @@ def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
     told = list(broken(runs(10, 100, 1_000, slower=10)))
 
     assert len(told) == len(COMMANDS) + len(STAGES)
-    assert told[2] == "end to end: a case takes 10.0 times as long at the largest size as at the one before"
+    assert told[2] == "pytest suites/: a case takes 10.0 times as long at the largest size as at the one before"
 
 
 def test_a_command_that_does_not_score_ends_the_run(tmp_path):
     write_project(tmp_path, 10)
 
     with pytest.raises(Failed, match=r"(?s)after.json ended with 4:.*expected a record \(JSON\), found nothing there"):
-        scale.run(ALL, COMMANDS[ALL], 10, tmp_path)
+        scale.run(SUITES, COMMANDS[SUITES], 10, tmp_path)
 
 
 def test_a_project_is_the_same_each_time_and_holds_every_case(tmp_path):
@@ -93,11 +93,14 @@ def test_a_project_is_the_same_each_time_and_holds_every_case(tmp_path):
 def test_the_report_says_what_was_found():
     text = report(runs(1_000, 10_000), "made so.")
 
-    assert "- End to end, a case among 10,000 takes 1.00 ms, a bare pytest test 1.00 ms: 1.0 times." in text
-    assert "| 10,000 | end to end | 1.0 | 10.0 | 1.00 | 1.0 | 60 |" in text
+    assert (
+        "- End to end by pytest suites/, a case among 10,000 takes 1.00 ms, a bare pytest test 1.00 ms: 1.0 times."
+        in text
+    )
+    assert "| 10,000 | pytest suites/ | 1.0 | 10.0 | 1.00 | 1.0 | 60 |" in text
     assert "| 10,000 | compare | 10.00 | 1000 | 1 |" in text
     assert "\nmade so. Up to 10,000 cases" in text
-    assert growths(runs(1_000, 10_000))[ALL] == 1
+    assert growths(runs(1_000, 10_000))[SUITES] == 1
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 from tunegate.harness.authoring.document import Document, Where, show_value, show_where
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.garbage import no_collection
 
 MAX_DEPTH = 100  # levels of nesting
 MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
@@ -337,18 +337,6 @@ def part(document: Document, where: Where, data: Any) -> Document:
         with suppress(KeyError):
             lines = document.lines.at(where)
     return Document(document.path, data, lines)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Look for no garbage: nodes and cases are many and none of them is some; to look takes as long as to read them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @no_collection()

@@ -6,8 +6,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 GRAM = 5  # characters
+SHARED = 12  # grams of their prefixes that two copies share, at least; of short texts fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,21 @@ class NearCopy:
 def near_copies(texts: Sequence[str], least: float, of_firsts: bool = False) -> Iterator[NearCopy]:
     """Each text with every earlier one that is at least so alike, up to case and white space, by prefix filtering.
 
-    With the grams of every text in one order, two texts this similar share one of the first few: the rarest first, so
-    that few texts are held against one another (Chaudhuri, Ganti and Kaushik 2006). `of_firsts` holds none against an
-    earlier one that is a copy itself: thousands of copies of one text cost little then, and of a chain of edits, each
-    like the one before, some may be missed.
+    With the grams of every text in one order, two texts that share n grams at least share k of the first
+    |text| - n + k: the rarest first, so that few texts are held against one another (Chaudhuri, Ganti and Kaushik 2006;
+    for k above 1 Wang, Li and Feng 2012). `of_firsts` holds none against an earlier one that is a copy itself:
+    thousands of copies of one text cost little then, and of a chain of edits, each like the one before, some may be
+    missed.
     """
     every = [grams(text) for text in texts]
     count = Counter(gram for each in every for gram in each)
     holders: defaultdict[str, list[int]] = defaultdict(list)
+    shared = [min(SHARED, math.ceil(least * len(each))) for each in every]
     for index, mine in enumerate(every):
         ordered = sorted(mine, key=lambda gram: (count[gram], gram))
-        prefix = ordered[: len(ordered) - math.ceil(least * len(ordered)) + 1]
-        others = sorted({other for gram in prefix for other in holders[gram]})
+        prefix = ordered[: len(ordered) - math.ceil(least * len(ordered)) + shared[index]]
+        near = Counter(chain.from_iterable(holders[gram] for gram in prefix))
+        others = sorted(other for other, times in near.items() if times >= min(shared[index], shared[other]))
         copies = [NearCopy(other, index, alike) for other in others if (alike := jaccard(mine, every[other])) >= least]
         yield from copies
         for gram in prefix if not (copies and of_firsts) else ():

@@ -13,6 +13,7 @@ from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_line, write_atomically
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
 from tunegate.harness.fixtures.json_schemas import published_schema
@@ -272,6 +273,7 @@ class _Results(Mapping[str, dict[str, Any]]):
         return len(self._cases)
 
 
+@no_collection()
 def read_record(path: Path) -> Record:
     """Read a record.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result, Summary, results_of
 from tunegate.harness.evaluation.scoring import evaluate, summarize
@@ -53,6 +54,7 @@ def _some(changed: Sequence[str]) -> str:
     return f" ({listed(changed)})" if changed else ""
 
 
+@no_collection()
 def score_again(units: Sequence[Unit], record: Record, name: str, watch: Watch) -> Rescored:
     """Score the outputs of a record with the present checks.
 

@@ -7,15 +7,18 @@ nothing is in it.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.files import text_digest, write_atomically
-from tunegate.harness.core.reading import MOST_MISTAKES, NotJson, mistake_finder, parse_json, read_text
+from tunegate.harness.core.files import write_atomically
+from tunegate.harness.core.garbage import no_collection
+from tunegate.harness.core.reading import MOST_BYTES, MOST_MISTAKES, NotJson, mistake_finder, open_file, parse_json
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Case, Unit
@@ -49,45 +52,66 @@ class CaseContext:
     sources: tuple[str, ...] = ()
 
 
+_A_SIDECAR = "the sidecar of a record (JSONL)"
+
+
 def sidecar_path(record: Path) -> Path:
     """Where the sidecar of a record lies: beside it."""
     return record.with_name(f"{record.stem}.cases.jsonl")
 
 
-def sidecar_text(
+def case_contexts(
     units: Iterable[Unit], rung: RungName, references: Mapping[str, Record], results: Mapping[str, Result]
-) -> str:
-    """A line of JSON for each case of the open units, whose `results` were scored here and know their sources."""
-    lines = (
-        _line(unit, case, rung, references, results[case.key])
-        for unit in units if not unit.sealed for case in unit.cases
-    )  # fmt: skip
-    return "".join(f"{json.dumps(line, ensure_ascii=True, allow_nan=False)}\n" for line in lines)
+) -> Iterator[tuple[str, CaseContext]]:
+    """The context of each case of the open units by its key; `results` were scored here and know their sources."""
+    for unit in units:
+        for case in unit.cases if not unit.sealed else ():
+            yield case.key, _context_of(unit, case, rung, references, results[case.key])
 
 
-def _line(unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record], result: Result) -> dict[str, Any]:
+def _context_of(
+    unit: Unit, case: Case, rung: RungName, references: Mapping[str, Record], result: Result
+) -> CaseContext:  # fmt: skip
     asked = None if unit.of else request(unit, case, rung)
     before = {
         name: _before(reference.cases[case.key])
         for name, reference in references.items()
         if case.key in reference.cases
     }
+    return CaseContext(
+        case.place.rpartition(":")[0], case.line, case.expect, asked.messages if asked else (),
+        asked.texts if asked else (), case.tags, case.critical, before, _sources(result),
+    )  # fmt: skip
+
+
+def sidecar_text(contexts: Mapping[str, CaseContext]) -> str:
+    """A line of JSON for each case, by its key."""
+    return "".join(
+        f"{json.dumps(_line(key, each), ensure_ascii=True, allow_nan=False)}\n" for key, each in contexts.items()
+    )  # fmt: skip
+
+
+def _line(key: str, context: CaseContext) -> dict[str, Any]:
     more = {
-        "prompt": [list(message) for message in asked.messages] if asked else [],
-        "texts": list(asked.texts) if asked else [],
-        "tags": dict(case.tags), "critical": case.critical, "before": before, "sources": _sources(result),
+        "prompt": [list(message) for message in context.prompt], "texts": list(context.texts),
+        "tags": dict(context.tags), "critical": context.critical,
+        "before": {
+            name: {"passed": each.passed, "score": each.score, "output": each.output}
+            for name, each in context.before.items()
+        },
+        "sources": list(context.sources),
     }  # fmt: skip
-    where = {"case": case.key, "file": case.place.rpartition(":")[0], "line": case.line, "expect": case.expect}
-    return where | {key: value for key, value in more.items() if value}
+    where = {"case": key, "file": context.file, "line": context.line, "expect": context.expect}
+    return where | {name: value for name, value in more.items() if value}
 
 
-def _sources(result: Result) -> list[str]:
-    sources = [each.source for each in result.missed.findings]
-    return sources if any(sources) else []
+def _sources(result: Result) -> tuple[str, ...]:
+    sources = tuple(each.source for each in result.missed.findings)
+    return sources if any(sources) else ()
 
 
-def _before(result: Result) -> dict[str, Any]:
-    return {"passed": result.passed, "score": result.score, "output": result.output}
+def _before(result: Result) -> Before:
+    return Before(result.passed, result.score, result.output)
 
 
 def write_with_sidecar(record: Record, text: str, path: Path) -> Record:
@@ -105,6 +129,7 @@ def copy_with_sidecar(record: Record, path: Path) -> Record:
     return record.at(path)
 
 
+@no_collection()
 def read_sidecar(record: Record) -> dict[str, CaseContext]:
     """What the sidecar of a record says of its cases, by key; nothing where there is none beside it.
 
@@ -115,22 +140,26 @@ def read_sidecar(record: Record) -> dict[str, CaseContext]:
     if path is None:
         return {}
     try:
-        text = read_text(path, "the sidecar of a record (JSONL)")
+        handle = open_file(path, _A_SIDECAR)
     except Unreadable as error:
         if error.is_missing:
             return {}
         raise
-    if text_digest(text) != record.sidecar:
-        raise Refused(f"{show_path(path)}: expected the sidecar as the record names it, found another one; judge again")
-    return dict(_contexts(path, text))
+    with os.fdopen(handle, "rb") as file:  # by line: of many cases with long prompts it is larger than any record
+        if hashlib.file_digest(file, "sha256").hexdigest() != record.sidecar:
+            raise Refused(
+                f"{show_path(path)}: expected the sidecar as the record names it, found another one; judge again"
+            )
+        file.seek(0)
+        return dict(_contexts(path, file))
 
 
-def _contexts(path: Path, text: str) -> Iterator[tuple[str, CaseContext]]:
+def _contexts(path: Path, file: BinaryIO) -> Iterator[tuple[str, CaseContext]]:
     mistakes_of = mistake_finder(published_schema("sidecar"))
-    for number, line in enumerate(text.split("\n")[:-1], start=1):
+    for number, line in enumerate(iter(lambda: file.readline(MOST_BYTES), b""), start=1):
         try:
-            data = parse_json(line)
-        except NotJson as error:
+            data = parse_json(line.decode())
+        except (NotJson, UnicodeDecodeError) as error:
             raise Unreadable(path, "one JSON object a line", str(error), line=number) from None
         if mistakes := mistakes_of(data, MOST_MISTAKES):
             raise Unreadable(path, "a case of a sidecar", "; ".join(mistakes), line=number)

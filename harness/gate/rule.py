@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
@@ -31,6 +32,7 @@ BOUND_LEVEL = 0.05  # one-sided, of the minimum score
 SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
 
 
+@no_collection()
 def compare(
     tasks: Sequence[Task],
     candidate: Record,

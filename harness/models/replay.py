@@ -13,6 +13,7 @@ from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, LogProbs, Request
 
 _COUNT = {"type": "integer", "minimum": 0, "description": "a whole number from 0"}
@@ -78,6 +79,7 @@ class Replay:
             yield known or Completion(request.key, None, repeat=request.repeat)
 
 
+@no_collection()
 def read_replay(
     path: Path, known: Mapping[str, int], name: str = "", rung: str = "as-is", asked: str = "a case of the fixtures"
 ) -> Replay:

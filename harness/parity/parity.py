@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import score_again
 from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.evaluation.sidecar import sidecar_text
+from tunegate.harness.evaluation.sidecar import case_contexts, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
@@ -252,5 +252,5 @@ def _identical(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _keep(scored: ScoredAdapter, record: Record, runs: Path) -> Record:
     units = [unit for unit in scored.units if unit.key in record.units]
-    sidecar = sidecar_text(units, scored.rung, {"record": scored.record}, record.cases)
+    sidecar = sidecar_text(dict(case_contexts(units, scored.rung, {"record": scored.record}, record.cases)))
     return keep_run(replace(record, sidecar=text_digest(sidecar)), sidecar, runs)

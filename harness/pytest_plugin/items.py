@@ -317,7 +317,8 @@ class State:
         records = self.session.records
         for candidate, record in enumerate(records if len(records) <= MANY else ()):
             reporter.section("tunegate")
-            print_record(console, record, without=self._shown(candidate))
+            contexts = self.session.contexts[candidate]
+            print_record(console, record, without=self._shown(candidate), contexts=contexts)
         if len(records) > 1:
             reporter.section("leaderboard")
             print_leaderboard(console, records, self.session.base_folder, SHOWN_ADAPTERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, JustifyMethod
@@ -15,6 +15,7 @@ from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.formatting import difference, level, listed, points, rates
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
+from tunegate.harness.evaluation.sidecar import CaseContext
 from tunegate.harness.fixtures.model import Case
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.parts import field_lines
@@ -34,14 +35,15 @@ LEFT = {"unit", "role", "verdict", "rates"}
 
 
 def print_record(
-    console: Console, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = ()
-) -> None:
+    console: Console, record: Record, limit: int | None = SHOWN_CASES, without: Collection[str] = (),
+    contexts: Mapping[str, CaseContext] | None = None,
+) -> None:  # fmt: skip
     """A record in full: the verdict, a sentence for each unit, the rates; the table and what to do next stand last.
 
     Under each unit stand the regressed cases with what differs, at most `limit` of them (None: all), but for those
-    `without`, which were shown before.
+    `without`, which were shown before. `contexts` are those of its sidecar, which is read without them.
     """
-    report = candidate_report(record)
+    report = candidate_report(record, contexts)
     console.print(f"{report.name}: {report.verdict}", style=OUTCOME[report.outcome], highlight=False, soft_wrap=True)
     for unit in report.units:
         if unit.reason:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.escaping import shown, visible_lines
+from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
 from tunegate.harness.gate import messages
@@ -225,10 +226,11 @@ def summary(candidates: Sequence[CandidateReport]) -> tuple[GateOutcome, str]:
     return "passed", f"Passed: all {len(candidates)}."
 
 
-def candidate_report(record: Record) -> CandidateReport:
-    """What one record and its sidecar say."""
+@no_collection()
+def candidate_report(record: Record, contexts: Mapping[str, CaseContext] | None = None) -> CandidateReport:
+    """What one record and its sidecar say; `contexts` are those of the sidecar, which is read without them."""
     soft = gate.excused(record, record.inconclusive)
-    contexts = read_sidecar(record)
+    contexts = read_sidecar(record) if contexts is None else contexts
     cases = tuple(sorted(_cases(record, contexts), key=lambda case: (ORDER.index(case.state), not case.critical)))
     decisions = {task: decision_sentence(each, soft) for task, each in record.tasks.items()}
     if not record.verdicts:

@@ -11,10 +11,12 @@ from tests.support.records import record, units_of, write_desk
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import text_digest
+from tunegate.harness.evaluation import sidecar
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.evaluation.sidecar import (
     Before,
     CaseContext,
+    case_contexts,
     copy_with_sidecar,
     read_sidecar,
     sidecar_path,
@@ -34,7 +36,7 @@ def tasks(tmp_path):
 def kept(tasks, path, references=None):
     """A record in a file, with its sidecar beside it."""
     made = record(tasks, {T: "110"})
-    text = sidecar_text(units_of(tasks).values(), "as-is", references or {}, made.cases)
+    text = sidecar_text(dict(case_contexts(units_of(tasks).values(), "as-is", references or {}, made.cases)))
     sidecar_path(path).write_text(text)
     return replace(made, sidecar=text_digest(text)).write(path)
 
@@ -57,7 +59,7 @@ def test_it_says_where_the_rules_are_written_that_findings_are_about(tasks, tmp_
     wrong = Result(False, 0.0, (Finding("json", "none"), Finding("schema.enum", "no", source="refs/a.json:7")))
     repeated = Result(False, 0.5, repeats=(made.cases[f"{T}/c000"], wrong))
     cases = {f"{T}/c000": wrong, f"{T}/c001": repeated, f"{T}/c002": made.cases[f"{T}/c000"]}
-    text = sidecar_text(units_of(tasks).values(), "as-is", {}, cases)
+    text = sidecar_text(dict(case_contexts(units_of(tasks).values(), "as-is", {}, cases)))
     sidecar_path(tmp_path / "r.json").write_text(text)
 
     found = read_sidecar(replace(made, sidecar=text_digest(text)).write(tmp_path / "r.json"))
@@ -67,7 +69,7 @@ def test_it_says_where_the_rules_are_written_that_findings_are_about(tasks, tmp_
 
 def test_it_holds_nothing_of_a_sealed_unit(tmp_path):
     write_desk(tmp_path, 3, sealed=True)
-    assert sidecar_text(units_of(load_tasks(tmp_path)).values(), "as-is", {}, {}) == ""
+    assert not dict(case_contexts(units_of(load_tasks(tmp_path)).values(), "as-is", {}, {}))
 
 
 def test_a_record_without_one_beside_it_has_no_more_to_say(tasks, tmp_path):
@@ -98,8 +100,20 @@ def test_one_that_no_run_wrote_is_refused_with_its_line(tasks, tmp_path, line, f
         read_sidecar(replace(made, sidecar=text_digest(text)))
 
 
+def test_it_is_read_by_line_however_large_it_is(tasks, tmp_path, monkeypatch):
+    made = kept(tasks, tmp_path / "r.json")
+    lines = sidecar_path(made.path).read_text().splitlines(keepends=True)
+    monkeypatch.setattr(sidecar, "MOST_BYTES", most := max(map(len, lines)))
+    assert most < len("".join(lines))
+
+    assert len(read_sidecar(made)) == len(lines)
+    monkeypatch.setattr(sidecar, "MOST_BYTES", most - 2)
+    with pytest.raises(Refused, match="expected one JSON object a line"):
+        read_sidecar(made)
+
+
 def test_each_line_is_json_in_ascii(tasks):
-    text = sidecar_text(units_of(tasks).values(), "as-is", {}, record(tasks, {T: "110"}).cases)
+    text = sidecar_text(dict(case_contexts(units_of(tasks).values(), "as-is", {}, record(tasks, {T: "110"}).cases)))
     assert text.isascii()
     assert [json.loads(line)["case"] for line in text.splitlines()] == [f"{T}/c000", f"{T}/c001", f"{T}/c002"]
 

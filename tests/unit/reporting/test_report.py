@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.records import record, units_of, write_desk, write_policy
 from tunegate.harness.core.files import text_digest
-from tunegate.harness.evaluation.sidecar import CaseContext, sidecar_path, sidecar_text
+from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, sidecar_path, sidecar_text
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.report import candidate_report, node_id, report_of
@@ -28,7 +28,7 @@ def judged(tmp_path, before: str, now: str, trained=("desk",), **more):
     tasks = load_tasks(tmp_path / "fixtures")
     sealed = bool(more.get("sealed"))
     base, tuned = (record(tasks, {T: scores}, sealed=sealed) for scores in (before, now))
-    text = sidecar_text(units_of(tasks).values(), "as-is", {"baseline": base}, tuned.cases)
+    text = sidecar_text(dict(case_contexts(units_of(tasks).values(), "as-is", {"baseline": base}, tuned.cases)))
     made = gate.compare(tasks, replace(tuned, sidecar=text_digest(text)), {"baseline": base}, trained)
     sidecar_path(tmp_path / "r.json").write_text(text)
     return made.write(tmp_path / "r.json")

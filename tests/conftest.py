@@ -10,6 +10,7 @@ from tests.support.kept import _own_cache, kept, once, shared  # noqa: F401  (fi
 from tests.support.project import project  # noqa: F401
 from tests.support.tiny import bare_model, make_adapter, tiny_adapter, tiny_model  # noqa: F401
 from tests.support.training import recorded, trained  # noqa: F401
+from tests.support.untouched import _committed_ledger  # noqa: F401
 
 # A commit passes or not each time alike: its tests try the same examples. `make search` tries others.
 settings.register_profile("same", derandomize=True)

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tunegate.harness.core.formatting import percent
+from tunegate.harness.core.formatting import listed, percent
 from tunegate.harness.planning.amounts import amount, plain_number
 from tunegate.harness.planning.plan import Plan
 
@@ -51,7 +51,8 @@ def next_steps(each: Plan) -> Iterator[str]:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
         yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"
     elif not few and each.role != "target" and each.has_little_to_lose:
-        yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet"
+        but = f" but {listed(each.parts)}" if each.parts else ""
+        yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet{but}"
     elif not few and each.role != "target" and each.held_margin and each.held_margin < TIGHTER * each.margin:
         yield f"enough; {amount(each.held_margin, each.unit)} would be held as well"
     elif not few:

@@ -39,7 +39,7 @@ class Plan:
     `n` counts observations, of which a group of cases is one. `margin` and `gain` are in the score's own unit; a unit
     without a margin is not gated. `asked` is the chance with which it has to hold if nothing changed, so that all units
     of its task do four times in five. Without a `power` there is nothing to plan from. What a sealed unit proves for it
-    `is_proven_elsewhere`.
+    `is_proven_elsewhere`. `parts` of it have margins of their own.
     """
 
     unit: Unit
@@ -51,6 +51,7 @@ class Plan:
     seen: Seen
     power: PassFail | Continuous | None
     is_proven_elsewhere: bool = False
+    parts: tuple[str, ...] = ()
 
     @cached_property
     def chance(self) -> float | None:
@@ -222,7 +223,10 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
     power = _power(unit, seen, levels)
-    return Plan(unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed)
+    return Plan(
+        unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
+        tuple(declared.parts),
+    )  # fmt: skip
 
 
 def _power(unit: Unit, seen: Seen, levels: Levels) -> PassFail | Continuous | None:

@@ -47,7 +47,7 @@ BASE: Mapping[str, RungName] = {
     "the base": "as-is", "with worked examples": "few-shot",
     "with worked examples, constrained": "few-shot-constrained",
 }  # fmt: skip
-BEFORE, TUNED = "with worked examples", "the adapter, without examples"
+BEFORE, TUNED, HELD = "with worked examples", "the adapter, without examples", "the adapter, constrained"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,9 @@ def measure(model: str, cases: int, rows: int, passes: int, watch: Watch) -> Mea
         found = {name: answers_of(asked, Local(model, quiet(), rung=rung), watch) for name, rung in BASE.items()}
         print(f"Training on {rows} rows", flush=True)
         run_process([CHILD, folder, folder / "tuned", folder / "told.json"], folder, folder / "log.txt")
-        found[TUNED] = answers_of(asked, Local(model, quiet(), folder / "tuned"), watch)
+        tuned = folder / "tuned"
+        found[TUNED] = answers_of(asked, Local(model, quiet(), tuned), watch)
+        found[HELD] = answers_of(asked, Local(model, quiet(), tuned, rung="constrained"), watch)
     return Measured(found, rows, passes)
 
 
@@ -139,12 +141,14 @@ def report(found: Measured, made: str) -> str:
 def findings(found: Measured) -> Iterator[str]:
     """What the table comes to."""
     before, after = found.answers[BEFORE], found.answers[TUNED]
-    mean, bound = _mean(after, ADHERENCE), at_least(_mean(after, ADHERENCE), _n(found))
-    yield (
-        f"Adherence: {percent(_mean(before, ADHERENCE))} with worked examples, {percent(mean)} tuned, without them, at "
-        f"least {percent(bound)}: {_difference(before, after, ADHERENCE)}."
-    )
-    yield f"Exactness: {_difference(before, after, EXACT)}, for {after.tokens / before.tokens:.0%} of the prompt."
+    for name in (TUNED, HELD):
+        each = found.answers[name]
+        mean, bound = _mean(each, ADHERENCE), at_least(_mean(each, ADHERENCE), _n(found))
+        yield (
+            f"Adherence: {percent(_mean(before, ADHERENCE))} {BEFORE}, {percent(mean)} by {name}, at least "
+            f"{percent(bound)}: {_difference(before, each, ADHERENCE)}."
+        )
+    yield f"Exactness, tuned: {_difference(before, after, EXACT)}, for {after.tokens / before.tokens:.0%} of the prompt."
     held = found.answers["with worked examples, constrained"]
     yield (
         f"Constrained decoding brings adherence to {percent(_mean(held, ADHERENCE))} without a training, and exactness "

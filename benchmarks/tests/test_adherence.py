@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import adherence
-from benchmarks.adherence import ADHERENCE, BASE, EXACT, SHOTS, TUNED, Answers, Measured, divide, measure, report
+from benchmarks.adherence import ADHERENCE, BASE, EXACT, HELD, SHOTS, TUNED, Answers, Measured, divide, measure, report
 from benchmarks.foreign_data import Example
 from tunegate.harness.core.progress import quiet
 
@@ -26,10 +26,10 @@ def test_no_address_stands_on_two_sides():
 def test_the_report_says_what_is_proven():
     before = Answers({ADHERENCE: [1.0] * 380 + [0.0] * 20, EXACT: [0.0] * 400}, 400)
     after = Answers({ADHERENCE: [1.0] * 400, EXACT: [1.0] * 100 + [0.0] * 300}, 100)
-    text = report(Measured({**dict.fromkeys(BASE, before), TUNED: after}, 460, 2), "made so")
+    text = report(Measured({**dict.fromkeys(BASE, before), TUNED: after, HELD: after}, 460, 2), "made so")
 
-    assert "Adherence: 95.0 % with worked examples, 100.0 % tuned, without them, at least 99.3 %: +5.0 points [" in text
-    assert "Exactness: +25.0 points [" in text
+    assert "95.0 % with worked examples, 100.0 % by the adapter, constrained, at least 99.3 %: +5.0 points [" in text
+    assert "Exactness, tuned: +25.0 points [" in text
     assert "for 25% of the prompt" in text
     assert "| with worked examples | 95.0 % |" in text
 
@@ -42,4 +42,4 @@ def test_the_base_and_an_adapter_are_asked_the_same_cases(tiny_model, monkeypatc
 
     assert {len(each.rates[rate]) for each in found.answers.values() for rate in (ADHERENCE, EXACT)} == {3}
     assert found.answers[TUNED].tokens < found.answers["with worked examples"].tokens
-    assert json.dumps([len(found.answers), found.rows]) == "[4, 8]"
+    assert json.dumps([len(found.answers), found.rows]) == "[5, 8]"

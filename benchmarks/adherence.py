@@ -148,7 +148,8 @@ def findings(found: Measured) -> Iterator[str]:
             f"Adherence: {percent(_mean(before, ADHERENCE))} {BEFORE}, {percent(mean)} by {name}, at least "
             f"{percent(bound)}: {_difference(before, each, ADHERENCE)}."
         )
-    yield f"Exactness, tuned: {_difference(before, after, EXACT)}, for {after.tokens / before.tokens:.0%} of the prompt."
+    prompt = f"{after.tokens / before.tokens:.0%} of the prompt"
+    yield f"Exactness, tuned: {_difference(before, after, EXACT)}, for {prompt}."
     held = found.answers["with worked examples, constrained"]
     yield (
         f"Constrained decoding brings adherence to {percent(_mean(held, ADHERENCE))} without a training, and exactness "

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from tunegate.harness.core.near_copies import grams, jaccard, near_copies
 
 LEAST = 0.7
-TEXTS = st.lists(st.text(alphabet="ab ", min_size=6, max_size=14), max_size=8)
+SHORT = st.text(alphabet="ab ", min_size=6, max_size=14)
+LONG = st.lists(st.sampled_from(["rain", "falls", "today", "slowly", "there"]), min_size=6, max_size=9).map(" ".join)
+TEXTS = st.lists(SHORT, max_size=8) | st.lists(LONG, max_size=8)  # the prefixes of long ones share `SHARED` grams
 
 
 def pairs(texts, **more):

@@ -476,7 +476,8 @@ def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
         "--pyargs",
         "--co",
         "--git",
-    }  # the prefix by itself, pytest's own, a diff's
+        "--no-deps",
+    }  # the prefix by itself, pytest's own, a diff's, pip's
     servers = {"--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel"}
     servers |= {"--tensor-parallel-size", "--max-model-len", "--api-key", "--hf-token", "--config"}
     accelerates = {"--multi", "--num", "--machine", "--main", "--cpu"}  # cut off at their first underscore

@@ -43,11 +43,9 @@ NAME, KEY = "addresses", "addresses/addresses"
 SHOTS, SEED = 4, 5
 OPTIM = {"lr": 5e-4, "batch": 4, "max_length": 512}
 ADHERENCE, EXACT = "adherence", "exact"
-BASE: Mapping[str, RungName] = {
-    "the base": "as-is", "with worked examples": "few-shot",
-    "with worked examples, constrained": "few-shot-constrained",
-}  # fmt: skip
-BEFORE, TUNED, HELD = "with worked examples", "the adapter, without examples", "the adapter, constrained"
+BEFORE, CONSTRAINED = "with worked examples", "with worked examples, constrained"
+TUNED, BOTH = "the adapter, without examples", "the adapter, constrained"
+BASE: Mapping[str, RungName] = {"the base": "as-is", BEFORE: "few-shot", CONSTRAINED: "few-shot-constrained"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def measure(model: str, cases: int, rows: int, passes: int, watch: Watch) -> Mea
         run_process([CHILD, folder, folder / "tuned", folder / "told.json"], folder, folder / "log.txt")
         tuned = folder / "tuned"
         found[TUNED] = answers_of(asked, Local(model, quiet(), tuned), watch)
-        found[HELD] = answers_of(asked, Local(model, quiet(), tuned, rung="constrained"), watch)
+        found[BOTH] = answers_of(asked, Local(model, quiet(), tuned, rung="constrained"), watch)
     return Measured(found, rows, passes)
 
 
@@ -141,7 +139,7 @@ def report(found: Measured, made: str) -> str:
 def findings(found: Measured) -> Iterator[str]:
     """What the table comes to."""
     before, after = found.answers[BEFORE], found.answers[TUNED]
-    for name in (TUNED, HELD):
+    for name in (TUNED, BOTH):
         each = found.answers[name]
         mean, bound = _mean(each, ADHERENCE), at_least(_mean(each, ADHERENCE), _n(found))
         yield (
@@ -150,7 +148,7 @@ def findings(found: Measured) -> Iterator[str]:
         )
     prompt = f"{after.tokens / before.tokens:.0%} of the prompt"
     yield f"Exactness, tuned: {_difference(before, after, EXACT)}, for {prompt}."
-    held = found.answers["with worked examples, constrained"]
+    held = found.answers[CONSTRAINED]
     yield (
         f"Constrained decoding brings adherence to {percent(_mean(held, ADHERENCE))} without a training, and exactness "
         f"to {percent(_mean(held, EXACT))} from {percent(_mean(before, EXACT))}: where form is all that is missing, it "

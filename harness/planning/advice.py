@@ -51,7 +51,7 @@ def next_steps(each: Plan) -> Iterator[str]:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
         yield f"{shown}, {_more(each.gain_cases, each)} would show {amount(each.gain, each.unit)}"
     elif not few and each.role != "target" and each.has_little_to_lose:
-        but = f" but {listed(each.parts)}" if each.parts else ""
+        but = f" but parts of it: {listed(each.parts)}" if each.parts else ""
         yield f"the base passes {percent(each.seen.rate)}: nothing to guard yet{but}"
     elif not few and each.role != "target" and each.held_margin and each.held_margin < TIGHTER * each.margin:
         yield f"enough; {amount(each.held_margin, each.unit)} would be held as well"

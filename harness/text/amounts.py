@@ -118,9 +118,9 @@ def _patterns(language: str) -> _Patterns:
     words = one_of({**numerals_of(language), **own.loose})
     number = "|".join(filter(None, [grouped_digits(language), DIGITS, words]))
     tens = one_of(word for word, value in numerals_of(language).items() if 10 <= value < 100)
-    cents = rf"(?P<cents>\d\d|{tens})"  # one euro twenty, and three euros and forty cents
+    small = rf"(?P<cents>\d\d|{tens})"  # one euro twenty, and three euros and forty cents
     counted = rf"(?![\w.,:/-]\w| ?(?:{one_of([*own.units, *_AFTER, *own.money])})(?!\w))"
-    cents = rf"(?: (?:\p{{L}}{{1,3}} )?{cents} (?:{parts})| {cents}{counted})?"
+    cents = rf"(?: (?:\p{{L}}{{1,3}} )?{small} (?:{parts})| {small}{counted})?"
     money = (
         rf"(?P<before>{one_of(_BEFORE)})\s?(?P<later>{DIGITS})(?P<many>[km]?)"
         rf"|(?P<first>{number})[ -]?(?:(?P<after>{after}){cents}|(?P<part>{parts}))"

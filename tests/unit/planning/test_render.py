@@ -294,7 +294,7 @@ ADVICE = {
     ),
     "a guard without anything to lose but a part": (
         120, {"margin": 0.1, "parts": {"adherence": {"margin": 0.1, "reason": "a test"}}}, "0" * 120,
-        ["the base passes 0.0 %: nothing to guard yet but adherence"],
+        ["the base passes 0.0 %: nothing to guard yet but parts of it: adherence"],
     ),
     "a target that can show its gain": (400, {"role": "target", "margin": 0.05}, "1" * 200 + "0" * 200, ["enough"]),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
+from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import read_settings
 from tunegate.harness.session import Session, record_units, trained_tasks
@@ -67,6 +68,14 @@ def test_a_part_of_a_unit_makes_the_run_partial(options: Options) -> None:
     session.execute(quiet())
     assert session.records[0].partial
     assert session.records[0].units["desk/triage"].n == 3
+
+
+def test_the_contexts_of_a_run_are_those_of_its_sidecar_but_for_prompts(options: Options) -> None:
+    session = judged(options)
+
+    read = {key: replace(each, prompt=(), texts=()) for key, each in read_sidecar(session.records[0]).items()}
+    assert len(read) == 2 * len(IDS)
+    assert session.contexts == [read]
 
 
 def test_a_unit_without_a_selected_case_makes_the_run_partial_too(options: Options) -> None:

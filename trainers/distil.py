@@ -12,6 +12,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
+from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Task
@@ -19,6 +20,7 @@ from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, REPLAY, ModelOptions, is_server, split_replay
 from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.prompts import WITH_SHOTS, RungName
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.server import Server
 from tunegate.trainers.data.asked_rows import asked_rows
@@ -26,6 +28,8 @@ from tunegate.trainers.data.examples import Example, read_unanswered
 from tunegate.trainers.data.teacher import read_teacher, teacher_path
 from tunegate.trainers.data.validation import all_failures, grade, why_not_graded
 
+#: Rungs on which a teacher's answer is all of what it says, and needs nothing that an input lacks.
+TEACHABLE: tuple[RungName, ...] = ("as-is", "constrained", "few-shot", "few-shot-constrained")
 NO_ANSWER, CUT, FAILS = "no answer", "cut at max_new_tokens", "fails the task's own checks"
 
 
@@ -38,6 +42,7 @@ class Asking:
     lines: Sequence[Mapping[str, Any]]
     rows: Sequence[Example]
     requests: Sequence[Request]
+    rung: RungName = "as-is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,17 @@ class Distilled:
             yield f"  {unit}: not scored: {what}"
 
 
-def prepare_inputs(task: Task, files: Sequence[Path]) -> Asking:
-    """The inputs of some files, each asked as the suites would ask it.
+def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") -> Asking:
+    """The inputs of some files, each asked as the suites would ask it on a rung: a teacher may need examples.
 
     Raises:
         AuthoringError: what is wrong with their lines.
-        Refused: a unit whose check cannot grade an answer by itself.
+        Refused: a unit whose check cannot grade an answer by itself, or a rung that inputs cannot be asked on.
     """
+    if rung not in TEACHABLE:
+        raise Refused(
+            f"--rung: expected one of {', '.join(TEACHABLE)}, found {rung}: an input has no passage, and a row no steps"
+        )
     found = read_unanswered(files, task)
     rows = [row for _, row in found]
     asked = {row.unit for row in rows}
@@ -91,8 +100,13 @@ def prepare_inputs(task: Task, files: Sequence[Path]) -> Asking:
             "expected inputs of units whose check can grade an answer by itself, found others, whose teacher nobody "
             f"would correct: {'; '.join(wrong)}"
         )
-    requests = [asked.request for asked in asked_rows(rows, task)]
-    return Asking(task, files, [line for line, _ in found], rows, requests)
+    bare = [unit.key for unit in task.units if unit.name in asked and rung in WITH_SHOTS and not unit.shots]
+    if bare:
+        raise Refused(
+            f"--rung {rung}: expected `shots:` in the fixture file of each unit, found none in {listed(bare)}"
+        )
+    requests = [each.request for each in asked_rows(rows, task, rung)]
+    return Asking(task, files, [line for line, _ in found], rows, requests, rung)
 
 
 def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions) -> Model:
@@ -109,8 +123,8 @@ def open_teacher(name: str, inputs: Asking, watch: Watch, options: ModelOptions)
         _check_digests(replayed, inputs)
         return replayed
     if is_server(name):
-        return Server(name, watch, options)
-    return open_model(name, watch, options=options)
+        return Server(name, watch, options, inputs.rung)
+    return open_model(name, watch, rung=inputs.rung, options=options)
 
 
 def _check_digests(replayed: Replay, inputs: Asking) -> None:
@@ -147,7 +161,8 @@ def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = Fals
         first = f"; the first: {dropped[0].why} ({dropped[0].row.place})"
         raise Refused(f"expected an answer that passes the task's checks, found none of {len(answered)}{first}")
     not_scored = {unit.name: unit.not_scored for unit in grades if unit.not_scored}
-    return Distilled(inputs, _who(teacher), [_line(line, row.output) for line, row in kept], dropped, not_scored)
+    lines = [_line(line, row.output) for line, row in kept]
+    return Distilled(inputs, _who(teacher, inputs.rung), lines, dropped, not_scored)
 
 
 def _ask(inputs: Asking, teacher: Model, watch: Watch, fresh: bool) -> dict[str, Completion]:
@@ -179,11 +194,11 @@ def _line(line: Mapping[str, Any], output: str) -> dict[str, Any]:
     return {**line, "output": output}
 
 
-def _who(teacher: Model) -> dict[str, Any]:
+def _who(teacher: Model, rung: RungName) -> dict[str, Any]:
     who, outputs = teacher.fingerprint, teacher.path if isinstance(teacher, Replay) else None
     given = {"outputs": file_digest(outputs)} if outputs else {}
     subject = {**who.subject, **given}
-    return {"name": _name(who), "digest": digest(subject), "subject": subject, "engine": dict(who.engine)}
+    return {"name": _name(who), "digest": digest(subject), "subject": subject, "engine": dict(who.engine), "rung": rung}
 
 
 def _name(who: Fingerprint) -> str:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -38,6 +38,9 @@ from tunegate.harness.cli.recorded import OfRung, Rung
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
+
+if TYPE_CHECKING:
+    from tunegate.harness.models.prompts import RungName
 
 
 def diagnose(
@@ -86,6 +89,7 @@ def distil(
         list[Path], typer.Argument(help="Inputs: rows without an answer, a line each.", metavar="INPUTS.jsonl")
     ],
     model: Annotated[str, shared("model")] = "smollm2",
+    rung: OfRung = Rung.as_is,
     output: Annotated[Path | None, shared("output")] = None,
     prompts: Annotated[bool, shared("prompts")] = False,
     device: OnDevice = Device.auto,
@@ -102,8 +106,9 @@ def distil(
 ) -> None:
     """Make rows of a teacher's answers: --model answers the inputs, and what passes the task's own checks becomes rows.
 
-    A larger model, a server, or outputs that were recorded: replay:NAME=FILE answers what --prompts printed. Beside the
-    rows it is written who the teacher is, which a training record keeps, and what was dropped and why.
+    A larger model, a server, or outputs that were recorded: replay:NAME=FILE answers what --prompts printed. With
+    --rung few-shot the teacher has the unit's worked examples before it; the rows have not. Beside the rows it is
+    written who the teacher is, which a training record keeps, and what was dropped and why.
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.fixtures.loader import find_tasks, load_tasks
@@ -112,10 +117,10 @@ def distil(
 
     opened, aside = model_options(locals()), chatter(quiet)
     [found] = find_tasks(load_tasks(cases), [task])
-    asked = prepare_inputs(found, inputs)
+    asked = prepare_inputs(found, inputs, cast("RungName", str(rung)))
     if prompts:
         for request in asked.requests:
-            print_json(request_line(request, "as-is"), indent=None)
+            print_json(request_line(request, asked.rung), indent=None)
         return
     if output is None:
         raise UsageError("--output: expected a file for the rows, found none; name one: --output rows.jsonl")

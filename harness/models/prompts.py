@@ -74,10 +74,16 @@ def messages(unit: Unit, case: Case, rung: RungName = "as-is") -> Messages:
         user = f"{CONTEXT}{case.context}\n\n{user}"
     if rung == "steps":
         user = f"{user}\n\n{STEPS}"
-    shots = unit.shots if rung in WITH_SHOTS else ()
-    worked = [turn for shot in shots for turn in _worked(case.prompt, shot)]
     system = [("system", case.prompt.system)] if case.prompt.system is not None else []
-    return (*system, *worked, *case.earlier, (USER, user))
+    asked = (*system, *case.earlier, (USER, user))
+    return with_shots(unit, case.prompt, asked) if rung in WITH_SHOTS else asked
+
+
+def with_shots(unit: Unit, prompt: Prompt, asked: Messages) -> Messages:
+    """What a prompt of the unit asks, behind the unit's worked examples."""
+    head = 1 if prompt.system is not None else 0
+    worked = [turn for shot in unit.shots for turn in _worked(prompt, shot)]
+    return (*asked[:head], *worked, *asked[head:])
 
 
 def _worked(prompt: Prompt, shot: Shot) -> Messages:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
 from tunegate.harness.models.api import Completion, Request
+from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, RungName, with_shots
 from tunegate.trainers.data.examples import Example
 
 
@@ -28,10 +30,13 @@ class AskedRow:
         return score_completion(self.case, completion, "as-is", "pass/fail").score if self.case else None
 
 
-def asked_rows(rows: Sequence[Example], task: Task) -> list[AskedRow]:
-    """The rows, each with what it asks and, where the check of its unit can score it, with its answer as `expect`."""
+def asked_rows(rows: Sequence[Example], task: Task, rung: RungName = "as-is") -> list[AskedRow]:
+    """The rows, each with what it asks on a rung and, where its unit's check can score it, its answer as `expect`.
+
+    Rows of messages that name no unit are asked as they stand, whatever the rung.
+    """
     units = {unit.name: unit for unit in task.units}
-    return [_asked(row, units) for row in rows]
+    return [_asked(row, units, rung) for row in rows]
 
 
 def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
@@ -39,12 +44,14 @@ def why_not_scored(rows: Sequence[AskedRow]) -> dict[str, int]:
     return dict(Counter(row.reason for row in rows if row.case is None))
 
 
-def _asked(row: Example, units: Mapping[str, Unit]) -> AskedRow:
+def _asked(row: Example, units: Mapping[str, Unit], rung: RungName) -> AskedRow:
     if row.unit is None:
         return AskedRow(Request(row.place, row.messages, Decoding()), reason="rows of messages name no unit")
     unit = units[row.unit]
     model = unit.cases[0]
-    request = Request(row.place, row.messages, model.decoding)
+    asked = with_shots(unit, model.prompt, row.messages) if rung in WITH_SHOTS else row.messages
+    constraint = model.check.constraint if rung in CONSTRAINED and isinstance(model.check, HasConstraint) else None
+    request = Request(row.place, asked, model.decoding, constraint=constraint)
     if reason := _why_not(unit):
         return AskedRow(request, reason=f"{unit.name}: {reason}")
     kind = unit.check_kind

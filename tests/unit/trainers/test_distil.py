@@ -56,6 +56,29 @@ def test_what_the_teacher_is_asked_is_what_the_suites_would_ask(project):
     assert len(first["digest"]) == 64
 
 
+def test_a_teacher_that_needs_examples_gets_them_and_the_rows_do_not(project):
+    shots = [{"input": "No heat.", "output": RIGHT}]
+    write_unit(project / "fixtures", ["a", "b"], prompt={"system": "Sort it."}, shots=shots)
+
+    asked = [json.loads(line) for line in distil("--prompts", "--rung=few-shot").stdout.splitlines()]
+    lines = [{"case": each["case"], "digest": each["digest"], "output": RIGHT} for each in asked]
+    write_lines(project / "outputs.jsonl", lines)
+    done = distil("--model=replay:large=outputs.jsonl", "--rung=few-shot", "--output=rows.jsonl")
+
+    assert [each["content"] for each in asked[0]["messages"]] == ["Sort it.", "No heat.", RIGHT, "Ticket 0."]
+    assert {each["rung"] for each in asked} == {"few-shot"}
+    assert done.exit_code == 0, done.output
+    assert lines_of(project / "rows.jsonl") == [each | {"output": RIGHT} for each in INPUTS]
+    assert json.loads((project / "rows.teacher.json").read_text())["teacher"]["rung"] == "few-shot"
+    refused = distil("--model=replay:large=outputs.jsonl", "--output=others.jsonl")
+    assert refused.exit_code == 4, refused.output  # recorded on another rung
+
+
+def test_a_rung_that_inputs_cannot_be_asked_on_is_refused(project):
+    assert "expected one of as-is, constrained, few-shot" in distil("--prompts", "--rung=context").output
+    assert "found none in desk/triage" in distil("--prompts", "--rung=few-shot").output
+
+
 def test_answers_that_pass_the_check_become_rows_and_the_others_are_told_with_the_reason(project):
     done = answered(project, RIGHT, f"\n {RIGHT}\n", "A boiler.", None)
 

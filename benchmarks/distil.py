@@ -1,10 +1,12 @@
 """A small model for a large one's job: a teacher answers, the embedded model is trained on what passes, both are asked.
 
+    python benchmarks/distil.py --teacher larger.gguf     # served by llama.cpp, and so are the others then
     python benchmarks/distil.py --teacher ./larger        # a folder; or openai:URL#MODEL, or vllm: with a folder
     python benchmarks/distil.py                           # the demo's own answers stand for a teacher
 
-The teacher answers inputs of the demo's rows, the task's checks drop what fails, and the rest trains an adapter. Base,
-base with worked examples, teacher and tuned then answer rows that no training saw, one prompt at a time, in turn.
+The teacher answers inputs of the demo's rows, with --rung few-shot behind the unit's worked examples; the task's checks
+drop what fails, and the rest trains an adapter. Base, base with worked examples, teacher and tuned then answer rows
+that no training saw, one prompt at a time, in turn. Where one engine serves all of them, it has a slot for each.
 Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where
 a recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no
 promise to break.
@@ -18,10 +20,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import numpy as np
 import typer
@@ -37,11 +40,13 @@ from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.api import Completion, Model, Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.llama_cpp import GGUF, SLOTS, serving_gguf
 from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.opening import open_model
-from tunegate.harness.models.prompts import request
+from tunegate.harness.models.prompts import RungName, request
 from tunegate.harness.models.server import Server
+from tunegate.harness.release.export import convert_to_gguf, find_converter, merge_adapter
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import ratio
 from tunegate.trainers.data.asked_rows import AskedRow
@@ -53,7 +58,8 @@ RECORDED = "recorded"
 OPTIM = {"lr": 8e-4, "epochs": 2, "batch": 4, "max_length": 512}  # as the demo's recipes for one unit
 SEED = 7
 DRAWS = 2000  # of the cases, with replacement, for an interval of a quantile
-BASE, TEACHER, TUNED = "base", "teacher", "tuned"
+ROOM = 2048  # tokens of prompt and answer, where llama.cpp serves
+BASE, WITH_EXAMPLES, TEACHER, TUNED = "base", "base, with examples", "teacher", "tuned"
 
 
 @dataclass
@@ -83,37 +89,65 @@ class Teacher:
 
     name: str = RECORDED
     price: Price | None = None
+    rung: RungName = "as-is"
+
+    @property
+    def file(self) -> Path | None:
+        """The file that llama.cpp serves; None for what answers elsewhere."""
+        return Path(self.name) if self.name.endswith(GGUF) else None
 
 
-def measure(model: str, teacher: Teacher, unit: str, rows: int, sealed: int, watch: Watch) -> Measured:
+def measure(
+    model: str, teacher: Teacher, unit: str, rows: int, sealed: int, watch: Watch, further: str = ""
+) -> Measured:
     """Distil, train, and ask all four the same rows."""
     say = partial(print, flush=True)
     task = next(task for task in load_tasks(ROOT / "fixtures") if task.name == "support")
-    with tempfile.TemporaryDirectory(prefix="tunegate-distil-") as made:
+    if teacher.file:
+        find_converter()  # before the teacher works for an hour
+    with tempfile.TemporaryDirectory(prefix="tunegate-distil-") as made, ExitStack() as served:
         place = write_training(Path(made) / unit, unit, rows, sealed, model=model, optim=OPTIM, seed=SEED)
-        distilled = _distil(place, task, teacher.name, watch)
+        if further:
+            _add_inputs(place, further)
+        with _serving(teacher, watch) as name:
+            distilled = _distil(place, task, name, teacher.rung, watch)
         ready = place.ready(watch)
         adapter = train_adapter(ready, watch, say)
         (adapter / TRAINING).unlink()  # without the guards it is no record that an adapter is asked with
         found = next(each for each in task.units if each.name == unit)
-        models = _models(model, adapter, teacher.name)
-        ways = _ask(models, place, found, watch)
+        ways = _ask(_models(model, adapter, teacher, served, watch), place, found, watch)
     prices = task.policy.prices
     for name, each in ways.items():
         price = (teacher.price if name == TEACHER else None) or (prices.price if prices else None)
         each.costs += [price.of(*tokens) for tokens in each.tokens] if price else []
-    kept = len(distilled.lines)
+    asked, kept = len(distilled.inputs.rows), len(distilled.lines)
     dropped = Counter(each.why for each in distilled.dropped)
-    return Measured(unit, str(distilled.teacher["name"]), (rows, kept, sealed), dropped, ways)
+    who = teacher.file.name if teacher.file else str(distilled.teacher["name"])
+    return Measured(unit, who, (asked, kept, sealed), dropped, ways)
 
 
-def _distil(place: SmallTraining, task: Task, teacher: str, watch: Watch) -> Distilled:
+def _add_inputs(place: SmallTraining, further: str) -> None:
+    """Another unit's inputs as this unit's: work as it comes in, without an answer."""
+    lines = (ROOT / f"trainers/recipes/rows/{further}.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) | {"unit": place.unit} for line in lines]
+    with (place.folder / "rows.jsonl").open("a", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+@contextmanager
+def _serving(teacher: Teacher, watch: Watch) -> Iterator[str]:
+    """The teacher's name as a model, served where it is a file."""
+    with serving_gguf(teacher.file, ROOM, watch) if teacher.file else nullcontext(teacher.name) as name:
+        yield name
+
+
+def _distil(place: SmallTraining, task: Task, teacher: str, rung: RungName, watch: Watch) -> Distilled:
     """Put the teacher's answers, those that pass, in the place of the demo's."""
     rows, inputs = place.folder / "rows.jsonl", place.folder / "inputs.jsonl"
     known = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
     asked = [{key: value for key, value in each.items() if key not in ("output", "rejected")} for each in known]
     inputs.write_text("".join(json.dumps(each) + "\n" for each in asked), "utf-8")
-    prepared = prepare_inputs(task, [inputs])
+    prepared = prepare_inputs(task, [inputs], rung)
     name = teacher
     if teacher == RECORDED:
         outputs = place.folder / "outputs.jsonl"
@@ -122,20 +156,42 @@ def _distil(place: SmallTraining, task: Task, teacher: str, watch: Watch) -> Dis
         outputs.write_text("".join(json.dumps(each) + "\n" for each in lines), "utf-8")
         name = f"replay:demo={outputs}"
     rows.unlink()
-    made = distil_rows(prepared, open_teacher(name, prepared, watch, ModelOptions()), watch)
+    made = distil_rows(prepared, open_teacher(name, prepared, watch, ModelOptions(in_flight=SLOTS)), watch)
     write_distilled(rows, made)
     return made
 
 
-def _models(model: str, adapter: Path, teacher: str) -> dict[str, tuple[Model | None, str]]:
+def _models(
+    model: str, adapter: Path, teacher: Teacher, served: ExitStack, watch: Watch
+) -> dict[str, tuple[Model | None, RungName]]:
     """Who is asked, on which rung; a recorded teacher is asked nothing."""
+    if teacher.file:
+        files = _as_gguf(model, adapter, served, watch)
+        every = {BASE: files[0], WITH_EXAMPLES: files[0], TEACHER: teacher.file, TUNED: files[1]}
+        rungs: dict[str, RungName] = {WITH_EXAMPLES: "few-shot", TEACHER: teacher.rung}
+        found: dict[str, tuple[Model | None, RungName]] = {}
+        for way, file in every.items():
+            name, rung = served.enter_context(serving_gguf(file, ROOM, watch, slots=1)), rungs.get(way, "as-is")
+            found[way] = (Server(name, quiet(), ModelOptions(in_flight=1), rung), rung)
+        return found
     return {
         BASE: (Local(model, quiet()), "as-is"),
-        "base, with examples": (Local(model, quiet()), "few-shot"),
-        TEACHER: (None if teacher == RECORDED else _opened(teacher), "as-is"),
+        WITH_EXAMPLES: (Local(model, quiet()), "few-shot"),
+        TEACHER: (None if teacher.name == RECORDED else _opened(teacher.name), teacher.rung),
         # a base of its own: to change the adapter between two calls would be timed, too
         TUNED: (Local(model, quiet(), adapter), "as-is"),
     }
+
+
+def _as_gguf(model: str, adapter: Path, kept: ExitStack, watch: Watch) -> tuple[Path, Path]:
+    """The base, and the base with the adapter merged into it, both in float16."""
+    folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="tunegate-distil-")))
+    base = Base(model, watch)
+    merge_adapter(base, adapter, folder / "merged")
+    files = (folder / "base.gguf", folder / "tuned.gguf")
+    for source, file in zip((base.folder, folder / "merged"), files, strict=True):
+        convert_to_gguf(find_converter(), source, file, watch)
+    return files
 
 
 def _opened(teacher: str) -> Model:
@@ -143,7 +199,7 @@ def _opened(teacher: str) -> Model:
 
 
 def _ask(
-    models: Mapping[str, tuple[Model | None, str]], place: SmallTraining, unit: Unit, watch: Watch
+    models: Mapping[str, tuple[Model | None, RungName]], place: SmallTraining, unit: Unit, watch: Watch
 ) -> dict[str, Asked]:
     """Ask the sealed rows, one prompt at a time; all take turns, and in who goes first as well."""
     found = {name: Asked() for name in models}
@@ -166,7 +222,7 @@ def _ask(
     return found
 
 
-def _call(row: AskedRow, unit: Unit, rung: Any) -> Request:
+def _call(row: AskedRow, unit: Unit, rung: RungName) -> Request:
     return request(unit, row.case, rung) if row.case else row.request
 
 
@@ -246,7 +302,9 @@ def main(
     price: Annotated[
         tuple[float, float] | None, typer.Option(help="The teacher's price of a million tokens, in and out.")
     ] = None,
+    rung: Annotated[str, typer.Option(help="On which the teacher is asked: as-is, or few-shot.")] = "as-is",
     unit: Annotated[str, typer.Option(help="A unit of the demo that has rows.")] = "triage",
+    further: Annotated[str, typer.Option(help="Another unit of it, whose inputs the teacher answers, too.")] = "",
     rows: Annotated[int, typer.Option(min=10, help="Inputs that the teacher answers.")] = 200,
     sealed: Annotated[int, typer.Option(min=2, help="Further rows, to ask once.")] = 60,
     margin: Annotated[float, typer.Option(min=0.01, help="What quality may lose, .1 for ten points.")] = 0.1,
@@ -254,12 +312,13 @@ def main(
     out: Annotated[Path, typer.Option(help="Where distil-UNIT.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Distil, train, ask all four, and write distil-UNIT.md."""
-    command = f"python benchmarks/distil.py --teacher {teacher} --unit {unit} --rows {rows} --sealed {sealed}"
+    command = f"python benchmarks/distil.py --teacher {teacher} --rung {rung} --unit {unit} --rows {rows}"
+    command += (f" --further {further}" if further else "") + f" --sealed {sealed}"
     command += f" --price {price[0]} {price[1]}" if price else ""
-    named = Teacher(teacher, Price(*price) if price else None)
+    named = Teacher(teacher, Price(*price) if price else None, cast("RungName", rung))
     carry_out(
         out / f"distil-{unit}.md", f"{command} --margin {margin} --model {model}", LIBRARIES,
-        lambda watch: measure(model, named, unit, rows, sealed, watch),
+        lambda watch: measure(model, named, unit, rows, sealed, watch, further),
         lambda found, made: report(found, margin, made), lambda _: (),
     )  # fmt: skip
 

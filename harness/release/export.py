@@ -50,7 +50,7 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
         Refused: something else stands there.
         CouldNotRun: the model does not fit in memory, or what converts or serves the file is not there.
     """
-    converter = _converter() if to == "gguf" else ""
+    converter = find_converter() if to == "gguf" else ""
     _check_output(output, to)
     with _work(output) as work:
         folder = work / output.stem
@@ -58,7 +58,7 @@ def export_adapter(scored: ScoredAdapter, output: Path, to: Form, baselines: Pat
         with watch(f"Merging {scored.adapter.name} into {scored.base.model.name}"):
             merge_adapter(scored.base, scored.adapter, folder)
         scored.base.forget()
-        made = _converted(converter, folder, work / output.name, watch) if converter else folder
+        made = convert_to_gguf(converter, folder, work / output.name, watch) if converter else folder
         # Merging and converting round, and what is served must be what was judged: it answers every case again.
         done = compare_served(scored, str(made), _means(scored, to), baselines, watch, runs)
         if done.is_shown:
@@ -145,7 +145,12 @@ def _put(made: Path, output: Path, to: Form, marker: dict[str, Any]) -> None:
     os.replace(made, output)
 
 
-def _converter() -> str:
+def find_converter() -> str:
+    """What makes a GGUF file of a model folder.
+
+    Raises:
+        CouldNotRun: there is none, or nothing that would serve the file.
+    """
     need("xllamacpp")  # which shows that the file is what was judged
     # beside this Python, too: a virtual environment need not be on the path
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
@@ -158,7 +163,12 @@ def _converter() -> str:
     return found
 
 
-def _converted(converter: str, folder: Path, file: Path, watch: Watch) -> Path:
+def convert_to_gguf(converter: str, folder: Path, file: Path, watch: Watch) -> Path:
+    """Write a model folder as a GGUF file, float16.
+
+    Raises:
+        CouldNotRun: the converter cannot.
+    """
     command = [converter, str(folder), "--outtype", "f16", "--outfile", str(file)]
     with watch(f"Converting {folder.name} to GGUF"):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

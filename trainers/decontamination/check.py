@@ -22,6 +22,7 @@ from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
 from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW, Near
+from tunegate.trainers.decontamination.translations import LANGUAGES, encoder_digest
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Decontaminated:
             ],
             "nearest": [near.as_dict() for near in found.nearest],
             "embedder": embedder_digest(),
+            "translations": {"encoder": encoder_digest(), "languages": list(LANGUAGES)},
         }
 
     def report(self) -> dict[str, Any]:

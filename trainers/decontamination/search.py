@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import groupby
@@ -29,7 +29,9 @@ from tunegate.trainers.decontamination.texts import (
 )
 from tunegate.trainers.decontamination.thresholds import (
     MOST_LIKENESS,
+    REFUSE,
     REVIEW,
+    TRANSLATION,
     Near,
     Pairs,
     Values,
@@ -37,6 +39,7 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
+from tunegate.trainers.decontamination.translations import encode, translations
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
@@ -60,8 +63,18 @@ class Comparison:
         return [near for near in self.pairs if near.threshold == name]
 
 
-def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed) -> Comparison:
-    """Hold every text of the rows, and what it may stand for in disguise, against every text of the cases."""
+def search(
+    rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed, encode: Embed = encode
+) -> Comparison:
+    """Hold every text of the rows, and what it may stand for in disguise, against every text of the cases.
+
+    Args:
+        rows: the rows.
+        tasks: every task whose cases are held out.
+        watch: shows the progress.
+        vectors: embeds texts of one language.
+        encode: embeds texts of several.
+    """
     every, templates = eval_texts(tasks), prompt_templates(tasks)
     spelt = [wording(each.text) for each in every]
     words = {word for each in spelt for word in each.plain}
@@ -73,7 +86,9 @@ def search(rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors
     near: list[Near] = []
     for side in SIDES:  # apart: how rare a word is among inputs says nothing of answers
         against = [each for each in every if each.side == side]
-        near += _near(texts, against, common, watch, vectors) if texts and against else ()
+        if texts and against:
+            near += _near(texts, against, common, watch, vectors)
+            near += _translated([each for each in texts if each.side == side], against, common, watch, encode)
     found: dict[tuple[object, ...], Near] = {}
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
@@ -110,6 +125,22 @@ def _near(
         Near(texts[pairs.rows[at]], against[pairs.eval_texts[at]], *decided_by(pairs, at), pairs.values(at))
         for at in dict.fromkeys([*wanted.tolist(), *nearest.tolist()])
     ]
+
+
+def _translated(
+    texts: Sequence[ExampleText],
+    against: Sequence[EvalText],
+    common: Mapping[str, int],
+    watch: Watch,
+    encode: Embed,
+) -> Iterator[Near]:
+    """The pairs of a row's text and one of a case that it may be in another language."""
+    asked, held = ([wording(each.text).without(common).text for each in side] for side in (texts, against))
+    for each in translations(asked, held, [text.case.key for text in against], watch, encode):
+        values = dict.fromkeys((*REFUSE, "words"), 0.0) | {
+            "cosine": each.cosine, "likeness": each.likeness, "limit": each.limit,
+        }  # fmt: skip
+        yield Near(texts[each.row], against[each.eval_text], "review", TRANSLATION, each.likeness, values)
 
 
 def _limits(

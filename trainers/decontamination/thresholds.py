@@ -16,7 +16,7 @@ from tunegate.trainers.decontamination.texts import EvalText, ExampleText
 Numbers = npt.NDArray[Any]
 Values = npt.NDArray[np.float32]
 Threshold = Literal["refuse", "review", "clear"]
-EQUAL = "equal"
+EQUAL, TRANSLATION = "equal", "translation"
 # From measured texts (docs/decontamination.md, benchmarks/results/leaks.md). Refused is where edited copies lie
 # (coverage from .81, cosine from .96) and none of 2,501 innocent rows. Reviewed is where paraphrases lie, and innocent
 # rows near by: two replies in one house voice reach a coverage of .31. A cosine cannot review by itself: where it lets
@@ -38,6 +38,7 @@ SPOKEN: Mapping[str, str] = {
     "letters": "{:.0%} of their five-letter runs are the same (refused from {refuse})",
     "cosine": "their meaning is {:.2f} alike (refused from {refuse})",
     "likeness": "meaning and rare words are {:.2f} alike (reviewed from {review:.2f})",
+    TRANSLATION: "in another language, their meaning is {:.2f} alike (reviewed from {review:.2f})",
 }
 
 
@@ -73,7 +74,7 @@ class Near:
         return (self.row.file, self.row.line, self.eval_text.case.key)
 
     def __str__(self) -> str:
-        review = self.values["limit"] if self.measure == "likeness" else REVIEW.get(self.measure)
+        review = self.values["limit"] if self.measure in ("likeness", TRANSLATION) else REVIEW.get(self.measure)
         limits = {"refuse": REFUSE.get(self.measure), "review": review}
         return SPOKEN[self.measure].format(self.value, **limits)
 

@@ -426,3 +426,23 @@ def test_every_turn_of_a_conversation_is_held_out(talk, line):
 def test_a_short_turn_of_a_conversation_is_no_single_cases(talk):
     assert talk({"input": "No.", "output": "{}"})
     assert talk({"input": [{"user": "Is it open?"}, {"assistant": "Is what open?"}, {"user": "No."}], "output": "{}"})
+
+
+def test_a_fixture_in_another_language_is_to_be_read(sold):
+    german = (
+        "Sehr geehrte Damen und Herren, unser Haus ist verkauft, und Ende nächsten Monats ist die Übergabe. Bitte "
+        "beenden Sie unseren CarePlan zu diesem Tag."
+    )
+
+    with pytest.raises(Refused, match="in another language, their meaning is 0") as refused:
+        sold(row("Der Heizkörper im Flur bleibt unten kalt, obwohl er entlüftet ist."), row(german))
+
+    assert "rows.jsonl:2 repeats desk/triage/sold" in str(refused.value)
+    assert "rows.jsonl:1" not in str(refused.value)
+
+
+def test_the_record_names_what_saw_translations(sold):
+    record = sold(row("The landing is cold."))
+
+    assert len(record["translations"]["encoder"]) == 64
+    assert "de" in record["translations"]["languages"]

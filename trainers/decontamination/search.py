@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from itertools import groupby
@@ -16,7 +16,7 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.harness.text.encodings import decodings
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
-from tunegate.trainers.decontamination.overlap import EvalTexts, Matrix
+from tunegate.trainers.decontamination.overlap import EvalTexts
 from tunegate.trainers.decontamination.texts import (
     SIDES,
     EvalText,
@@ -39,12 +39,11 @@ from tunegate.trainers.decontamination.thresholds import (
     may_be_near,
     nearest_first,
 )
-from tunegate.trainers.decontamination.translations import embed_multilingual, translations
+from tunegate.trainers.decontamination.translations import Embed, embed_multilingual, translations
 
 BLOCK = 1024  # texts at once: what decides the memory
 BATCH = 128  # texts embedded between two steps of the bar
 NEAREST = 5  # pairs kept for the record
-Embed = Callable[[Sequence[str]], Matrix]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import Watch
+from tunegate.trainers.decontamination.overlap import Matrix
 
 #: What the encoder was trained on, as ISO 639-1; texts of others are near to nothing.
 LANGUAGES = ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")
@@ -34,7 +34,7 @@ SHORT = 50  # characters of a case
 LEAD_COUNT = 0.5  # of the lead over the next case, in the likeness
 UNRELATED = 0.45  # what a text is near to anything of its trade: no lead is counted from below, where cases are few
 
-Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+Embed = Callable[[Sequence[str]], Matrix]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ def translations(
     Raises:
         CouldNotRun: the encoder, or what tells languages apart, is not installed.
     """
+    texts, against = _readable(texts), _readable(against)
     spoken, asked = _languages(against), _languages(texts)
     foreign = [at for at, own in enumerate(asked) if own and any(each not in (own, "") for each in spoken)]
     if not foreign:
@@ -85,7 +86,7 @@ def translations(
             yield Translated(at, known[best], cosine, likeness, limit)
 
 
-def embed_multilingual(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+def embed_multilingual(texts: Sequence[str]) -> Matrix:
     """Embed texts of any of the languages: shape (number of texts, 512), each row of length 1.
 
     Raises:
@@ -108,14 +109,19 @@ def encoder_digest() -> str:
 
 def _languages(texts: Sequence[str]) -> list[str]:
     """The language of each text; empty where it is too short to tell."""
-    return [_identifier().classify(text[:LONGEST])[0] if len(text) >= LEAST else "" for text in texts]
+    return [_identifier().classify(text)[0] if len(text) >= LEAST else "" for text in texts]
 
 
-def _embedded(texts: Sequence[str], embed: Embed, watch: Watch) -> npt.NDArray[np.float32]:
+def _readable(texts: Sequence[str]) -> list[str]:
+    """What is read of each text: no half of a surrogate pair, which nothing here can encode."""
+    return [text[:LONGEST].encode("utf-8", "replace").decode() for text in texts]
+
+
+def _embedded(texts: Sequence[str], embed: Embed, watch: Watch) -> Matrix:
     blocks = []
     with watch(f"Comparing what {len(texts)} texts mean in other languages", len(texts)) as done:
         for start in range(0, len(texts), BATCH):
-            blocks.append(embed([text[:LONGEST] for text in texts[start : start + BATCH]]))
+            blocks.append(embed(texts[start : start + BATCH]))
             done(len(blocks[-1]))
     return np.concatenate(blocks)
 

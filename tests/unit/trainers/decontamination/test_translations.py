@@ -75,3 +75,9 @@ def test_a_short_case_needs_more():
 def test_texts_that_are_too_short_to_tell_a_language_are_left():
     assert found(["Ja, danke."], [ENGLISH], seeing(The=1.0)) == []
     assert found([GERMAN], ["OK"], seeing(OK=1.0)) == []
+
+
+def test_half_a_surrogate_pair_is_read_over():
+    [near] = found([GERMAN + " \ud83d"], [ENGLISH], seeing(The=0.9))
+
+    assert near.row == 0

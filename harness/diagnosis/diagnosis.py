@@ -75,6 +75,9 @@ class Diagnosis:
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         if not self.unconstrainable:  # as in the files of before it was known
             del data["unconstrainable"]
+        for rung in (each for unit in data["units"].values() for each in unit["rungs"]):
+            if not rung["cut"]:
+                del rung["cut"]
         return stamped(json.loads(json.dumps(data)))
 
 

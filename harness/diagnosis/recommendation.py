@@ -13,11 +13,12 @@ from typing import Literal
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.ladder import LARGER
-from tunegate.harness.evaluation.record import Record, Summary
+from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate.pairing import pair
 from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.models.prompts import STEPS_TOKENS
 from tunegate.harness.statistics import paired as stats
 
 Remedy = Literal[
@@ -27,6 +28,7 @@ Remedy = Literal[
 TUNING: frozenset[Remedy] = frozenset({"fine-tune for quality", "fine-tune for cost"})
 GOAL = 0.9  # of the cases, where task.yaml declares no `target_score`
 DEAR = 2.0  # times the tokens of a call as it is; from there on a prompt that works is worth tuning away
+MUCH_CUT = 0.1  # of the answers; with more of them cut, a rung has not been tried
 FORM = "adherence"  # the rate that tells form from content, where a suite has both
 ALONE = "constrained"  # the rung on which nothing changes but that answers are held to their schema
 HELP = {
@@ -52,7 +54,7 @@ class RungResult:
 
     `mean` and `form` are shares of the cases that pass and whose form is right, `tokens` the mean of a call, in and
     out; `gain` is the paired difference to the first rung with its 95 % `interval`, and `better` whether it is beyond
-    chance among the unit's rungs.
+    chance among the unit's rungs. `cut` answers ended at the unit's `max_new_tokens`.
     """
 
     rung: str
@@ -63,6 +65,7 @@ class RungResult:
     gain: float = 0.0
     interval: tuple[float, float] | None = None
     better: bool = False
+    cut: int = 0
 
 
 def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
@@ -77,8 +80,8 @@ def rungs(unit: Unit, records: Mapping[str, Record]) -> list[RungResult]:
     flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], LEVEL)
     better = dict(zip(d, flags, strict=True))
     return [
-        _rung(first[0], first[1].units[unit.key]),
-        *(_rung(rung, record.units[unit.key], d[rung], better[rung]) for rung, record in rest),
+        _rung(first[0], unit, first[1]),
+        *(_rung(rung, unit, record, d[rung], better[rung]) for rung, record in rest),
     ]
 
 
@@ -90,12 +93,14 @@ def _differences(unit: Unit, rung: str, record: Record, first: Record) -> tuple[
     return found.d
 
 
-def _rung(rung: str, summary: Summary, d: Sequence[float] = (), better: bool = False) -> RungResult:
+def _rung(rung: str, unit: Unit, record: Record, d: Sequence[float] = (), better: bool = False) -> RungResult:
+    summary, cut = record.units[unit.key], sum(each.finish == "length" for each in record.of_unit(unit.key).values())
     mean = summary.mean if summary.mean is not None else 0.0
     bounds = stats.interval(d) if d else None
     return RungResult(
         rung, summary.n, mean, summary.rates.get(FORM, mean), sum(summary.tokens) if summary.tokens else None,
         gain=sum(d) / len(d) if d else 0.0, interval=(bounds.lower, bounds.upper) if bounds else None, better=better,
+        cut=cut,
     )  # fmt: skip
 
 
@@ -160,9 +165,20 @@ def advice(chosen: Remedy, found: Sequence[RungResult], goal: float) -> str:
     if chosen == "fine-tune for quality":
         return f"Fine-tune for quality: {_short(best, first)}{_reason(found, goal)}."
     if chosen == "none found" or closing is None:
-        return f"No remedy found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger)."
+        return (
+            f"No remedy found: {_short(best, first)}; {NEITHER}, so try a larger model (--larger){_unfinished(found)}."
+        )
     opening, end = SENTENCES[chosen]
     return f"{opening}: {_moved(closing, first)}{end}."
+
+
+def _unfinished(found: Sequence[RungResult]) -> str:
+    """That thinking was cut off, and so not tried, where that was often so."""
+    cut = next((each for each in found if each.rung == "steps" and each.cut >= MUCH_CUT * each.n > 0), None)
+    if not cut:
+        return ""
+    more = f"raise `generate: max_new_tokens`, of which they have {STEPS_TOKENS} times as many"
+    return f". But {cut.cut} of {cut.n} answers step by step were cut off: {more}"
 
 
 def _moved(result: RungResult, first: RungResult) -> str:

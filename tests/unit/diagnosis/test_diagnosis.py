@@ -29,7 +29,7 @@ FOUND = Diagnosis(
     units={
         "desk/triage": Recommendation("fine-tune for cost", "Fine-tune for cost: ...", 0.9, (
             RungResult("as-is", 40, 0.0, 0.0, 60.0),
-            RungResult("few-shot", 40, 0.95, 1.0, 330.0, 0.95, (0.8, 0.99), better=True),
+            RungResult("few-shot", 40, 0.95, 1.0, 330.0, 0.95, (0.8, 0.99), better=True, cut=3),
         )),
         "desk/facts": Recommendation("retrieval", "Retrieval: ...", 0.9, (RungResult("as-is", 40, 0.1, 0.1, None),)),
     },

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.records import record, units_of, write_desk
@@ -111,6 +113,16 @@ FORMED = RungResult("as-is", 40, 0.1, 0.95, 100.0)  # the form is right, the con
 def test_the_remedy_and_its_sentence(rungs, knowledge, chosen, says):
     assert remedy(rungs, GOAL, knowledge) == chosen
     assert advice(chosen, rungs, GOAL).startswith(says)
+
+
+def test_thinking_that_was_cut_off_is_told_where_no_remedy_was_found():
+    whole, cut = ([LOW, replace(step("steps", 0.15), cut=cut)] for cut in (3, 4))
+
+    assert "cut off" not in advice("none found", whole, GOAL)
+    assert advice("none found", cut, GOAL).endswith(
+        "so try a larger model (--larger). But 4 of 40 answers step by step were cut off: raise `generate: "
+        "max_new_tokens`, of which they have 4 times as many."
+    )
 
 
 def test_where_tokens_are_not_known_no_cost_is_told():

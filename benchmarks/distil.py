@@ -6,7 +6,7 @@
 
 The teacher answers inputs of the demo's rows, with --rung few-shot behind the unit's worked examples; the task's checks
 drop what fails, and the rest trains an adapter. Base, base with worked examples, teacher and tuned then answer rows
-that no training saw, one prompt at a time, in turn. Where one engine serves all of them, it has a slot for each.
+that no training saw, one prompt at a time, in turn. llama.cpp has a server for each of them.
 Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where
 a recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no
 promise to break.
@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -109,7 +109,8 @@ def measure(
         place = write_training(Path(made) / unit, unit, rows, sealed, model=model, optim=OPTIM, seed=SEED)
         if further:
             _add_inputs(place, further)
-        with _serving(teacher, watch) as name:
+        serving = serving_gguf(teacher.file, ROOM, watch) if teacher.file else nullcontext(teacher.name)
+        with serving as name:
             distilled = _distil(place, task, name, teacher.rung, watch)
         ready = place.ready(watch)
         adapter = train_adapter(ready, watch, say)
@@ -132,13 +133,6 @@ def _add_inputs(place: SmallTraining, further: str) -> None:
     rows = [json.loads(line) | {"unit": place.unit} for line in lines]
     with (place.folder / "rows.jsonl").open("a", encoding="utf-8") as out:
         out.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-@contextmanager
-def _serving(teacher: Teacher, watch: Watch) -> Iterator[str]:
-    """The teacher's name as a model, served where it is a file."""
-    with serving_gguf(teacher.file, ROOM, watch) if teacher.file else nullcontext(teacher.name) as name:
-        yield name
 
 
 def _distil(place: SmallTraining, task: Task, teacher: str, rung: RungName, watch: Watch) -> Distilled:

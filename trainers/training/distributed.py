@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,7 +110,13 @@ def processes() -> Processes:
     """
     if not any(os.environ.get(name, "1") not in ("", "1") for name in LAUNCHED):
         return Processes()
-    state = need("accelerate").PartialState(cpu=on_cpu(), timeout=PATIENCE)
+    accelerate = need("accelerate")
+    # A thread of gloo's that lets go of a tensor when the interpreter has ended aborts the process, its work done
+    # (pytorch#190489). Leaving the group ends its threads, unless someone keeps it: this module takes the group of its
+    # import as its functions' default, so it comes before there is one.
+    importlib.import_module("torch.distributed.nn.functional")
+    state = accelerate.PartialState(cpu=on_cpu(), timeout=PATIENCE)
+    atexit.register(state.destroy_process_group)
     return Processes(state.num_processes, state.process_index)
 
 

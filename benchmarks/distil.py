@@ -6,7 +6,8 @@
 
 The teacher answers inputs of the demo's rows, with --rung few-shot behind the unit's worked examples; the task's checks
 drop what fails, and the rest trains an adapter. Base, base with worked examples, teacher and tuned then answer rows
-that no training saw, one prompt at a time, in turn. llama.cpp has a server for each of them.
+that no training saw, and with --fixtures the unit's fixtures, sealed ones among them: one prompt at a time, in turn.
+llama.cpp has a server for each of them.
 Writes distil-UNIT.md: quality, cost, p50 and p95 of the seconds of a call, each beside the teacher's (the base's, where
 a recorded teacher has none) with a paired interval, and "no claim" where quality or price is not shown. There is no
 promise to break.
@@ -74,7 +75,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """A distillation and what it came to; `rows` are those asked, kept and put aside for the end."""
+    """A distillation and what it came to; `rows` are what the teacher answered, what was kept and what was asked."""
 
     unit: str
     teacher: str
@@ -98,9 +99,10 @@ class Teacher:
 
 
 def measure(
-    model: str, teacher: Teacher, unit: str, rows: int, sealed: int, watch: Watch, further: str = ""
-) -> Measured:
-    """Distil, train, and ask all four the same rows."""
+    model: str, teacher: Teacher, unit: str, rows: int, sealed: int, watch: Watch,
+    further: str = "", *, fixtures: bool = False,
+) -> Measured:  # fmt: skip
+    """Distil, train, and ask all four the same rows, and cases where the unit's fixtures are asked, too."""
     say = partial(print, flush=True)
     task = next(task for task in load_tasks(ROOT / "fixtures") if task.name == "support")
     if teacher.file:
@@ -116,7 +118,8 @@ def measure(
         adapter = train_adapter(ready, watch, say)
         (adapter / TRAINING).unlink()  # without the guards it is no record that an adapter is asked with
         found = next(each for each in task.units if each.name == unit)
-        ways = _ask(_models(model, adapter, teacher, served, watch), place, found, watch)
+        last = place.sealed() + (_cases(task, unit) if fixtures else [])
+        ways = _ask(_models(model, adapter, teacher, served, watch), last, _outputs(place), found, watch)
     prices = task.policy.prices
     for name, each in ways.items():
         price = (teacher.price if name == TEACHER else None) or (prices.price if prices else None)
@@ -124,7 +127,17 @@ def measure(
     asked, kept = len(distilled.inputs.rows), len(distilled.lines)
     dropped = Counter(each.why for each in distilled.dropped)
     who = teacher.file.name if teacher.file else str(distilled.teacher["name"])
-    return Measured(unit, who, (asked, kept, sealed), dropped, ways)
+    return Measured(unit, who, (asked, kept, len(last)), dropped, ways)
+
+
+def _cases(task: Task, unit: str) -> list[AskedRow]:
+    """The unit's fixtures, and those of the unit that seals it."""
+    found = [each for each in task.units if unit in (each.name, task.policy.of(each.name, each.kind).seals)]
+    return [AskedRow(request(each, case), case) for each in found for case in each.cases]
+
+
+def _outputs(place: SmallTraining) -> list[str]:
+    return [json.loads(line)["output"] for line in (place.folder / SEALED).read_text("utf-8").splitlines()]
 
 
 def _add_inputs(place: SmallTraining, further: str) -> None:
@@ -193,21 +206,21 @@ def _opened(teacher: str) -> Model:
 
 
 def _ask(
-    models: Mapping[str, tuple[Model | None, RungName]], place: SmallTraining, unit: Unit, watch: Watch
-) -> dict[str, Asked]:
-    """Ask the sealed rows, one prompt at a time; all take turns, and in who goes first as well."""
+    models: Mapping[str, tuple[Model | None, RungName]], rows: Sequence[AskedRow], recorded: Sequence[str],
+    unit: Unit, watch: Watch,
+) -> dict[str, Asked]:  # fmt: skip
+    """Ask one prompt at a time; all take turns, and in who goes first as well. No model stands for what is recorded."""
     found = {name: Asked() for name in models}
-    rows = place.sealed()
-    answers = [json.loads(line)["output"] for line in (place.folder / SEALED).read_text("utf-8").splitlines()]
     names = list(models)
     for model, rung in models.values():  # loaded and warm before the clock starts
         list(model.answer([_call(rows[0], unit, rung)]) if model else ())
     with watch("Asking all of them in turn", len(rows)) as done:
-        for turn, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        for turn, row in enumerate(rows):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 model, rung = models[name]
                 start = time.perf_counter()
-                [said] = model.answer([_call(row, unit, rung)]) if model else [Completion(row.request.key, answer)]
+                call = _call(row, unit, rung)
+                [said] = model.answer([call]) if model else [Completion(call.key, recorded[turn])]
                 if model:
                     found[name].seconds.append(time.perf_counter() - start)
                     found[name].tokens.append((said.tokens_in or 0, said.tokens_out or 0))
@@ -247,14 +260,14 @@ def _differences(teacher: Asked, asked: Asked) -> list[float]:
 
 def report(found: Measured, margin: float, made: str) -> str:
     """The result as Markdown."""
-    asked, kept, sealed = found.rows
+    asked, kept, last = found.rows
     dropped = ", ".join(f"{count} {why}" for why, count in found.dropped.items()) or "none"
     teacher, others = found.ways[TEACHER], {name: each for name, each in found.ways.items() if name != TEACHER}
     head = ["", "score", "to the teacher, points", "price of 1,000", "times", "p50, s", "times", "p95, s", "times"]
     return "\n".join([
         f"# A small model for a large one's job: {found.unit}", "",
         f"- {found.teacher} answered {asked} inputs, of which {kept} passed the task's checks (dropped: {dropped}).",
-        f"- On {sealed} rows that no training saw: {claim(teacher, found.ways[TUNED], margin)}.", "",
+        f"- On {last} inputs that no training saw: {claim(teacher, found.ways[TUNED], margin)}.", "",
         table(head, (_row(name, found.ways) for name in found.ways)), "",
         *(f"- {name}: {claim(teacher, each, margin)}" for name, each in others.items()), "",
         "Prices are in the demo's currency: its own, and the teacher's where one was given. Times are by the "
@@ -301,18 +314,21 @@ def main(
     further: Annotated[str, typer.Option(help="Another unit of it, whose inputs the teacher answers, too.")] = "",
     rows: Annotated[int, typer.Option(min=10, help="Inputs that the teacher answers.")] = 200,
     sealed: Annotated[int, typer.Option(min=2, help="Further rows, to ask once.")] = 60,
+    fixtures: Annotated[bool, typer.Option(help="Ask the unit's fixtures as well, and those that seal it.")] = False,
     margin: Annotated[float, typer.Option(min=0.01, help="What quality may lose, .1 for ten points.")] = 0.1,
     model: Annotated[str, typer.Option(help="The small model, as --model of the suites.")] = "smollm2",
     out: Annotated[Path, typer.Option(help="Where distil-UNIT.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Distil, train, ask all four, and write distil-UNIT.md."""
     command = f"python benchmarks/distil.py --teacher {teacher} --rung {rung} --unit {unit} --rows {rows}"
-    command += (f" --further {further}" if further else "") + f" --sealed {sealed}"
+    if fixtures and teacher == RECORDED:
+        raise typer.BadParameter("the demo's own answers hold none to the fixtures: name a --teacher that can be asked")
+    command += (f" --further {further}" if further else "") + f" --sealed {sealed}" + " --fixtures" * fixtures
     command += f" --price {price[0]} {price[1]}" if price else ""
     named = Teacher(teacher, Price(*price) if price else None, cast("RungName", rung))
     carry_out(
         out / f"distil-{unit}.md", f"{command} --margin {margin} --model {model}", LIBRARIES,
-        lambda watch: measure(model, named, unit, rows, sealed, watch, further),
+        lambda watch: measure(model, named, unit, rows, sealed, watch, further, fixtures=fixtures),
         lambda found, made: report(found, margin, made), lambda _: (),
     )  # fmt: skip
 

@@ -22,7 +22,18 @@ def test_all_four_answer_the_same_rows(tiny_model):
     assert found.ways["teacher"].scores == [1.0, 1.0, 1.0]
     assert [len(each.seconds) for each in found.ways.values()] == [3, 3, 0, 3]
     said = report(found, 0.1, "made so.")
-    assert "On 3 rows that no training saw: no claim: quality is not held within 10 points." in said
+    assert "On 3 inputs that no training saw: no claim: quality is not held within 10 points." in said
+
+
+def test_the_units_fixtures_are_asked_too_and_what_seals_them(tiny_model, monkeypatch):
+    cases, distils = distil._cases, distil._distil
+    monkeypatch.setattr(distil, "_cases", lambda *of: [*cases(*of)[:1], *cases(*of)[-1:]])  # an open and a sealed one
+    monkeypatch.setattr(distil, "_distil", lambda place, task, _, *more: distils(place, task, distil.RECORDED, *more))
+
+    found = measure(str(tiny_model), Teacher(str(tiny_model)), "triage", 10, 3, quiet(), fixtures=True)
+
+    assert found.rows == (10, 10, 5)
+    assert {len(each.scores) for each in found.ways.values()} == {5}
 
 
 def test_a_claim_needs_both_quality_and_price():

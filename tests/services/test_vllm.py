@@ -1,4 +1,4 @@
-"""A real vLLM on the embedded model: base and adapters as PEFT answers in float32, and one that it ignores.
+"""A real vLLM on the embedded model: base, LoRA and rsLoRA as PEFT answers in float32, and one that it ignores.
 
 It takes 3.4 GB and some minutes to install, so `make vllm` is asked for by itself; without it these tests are skipped.
 """
@@ -38,15 +38,17 @@ pytestmark = pytest.mark.skipif(not os.environ.get(PYTHON), reason="vLLM is not 
 
 @pytest.fixture(scope="module")
 def adapters(kept: Kept) -> list[Path]:
-    """Two adapters of random weights and different ranks; and the first, for layers that the model does not have."""
+    """A LoRA and an rsLoRA of random weights; and the first one, for layers that the model does not have."""
 
-    def make(folder: Path, rank: int) -> None:
+    def make(folder: Path, rank: int, rslora: bool) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
         from transformers import AutoModelForCausalLM
 
         torch.manual_seed(rank)
-        config = LoraConfig(r=rank, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+        config = LoraConfig(
+            r=rank, use_rslora=rslora, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
+        )
         get_peft_model(AutoModelForCausalLM.from_pretrained(resolve("smollm2")), config).save_pretrained(folder)
 
     def misplaced(folder: Path) -> None:
@@ -54,7 +56,10 @@ def adapters(kept: Kept) -> list[Path]:
         weights = load_file(found[0] / WEIGHTS)
         save_file({name.replace(".layers.", ".layers.9"): each for name, each in weights.items()}, folder / WEIGHTS)
 
-    found = [kept(f"smollm2/rank{rank}", lambda folder, rank=rank: make(folder, rank)) for rank in (4, 12)]
+    found = [
+        kept("smollm2/rank4", lambda folder: make(folder, 4, rslora=False)),
+        kept("smollm2/rank12-rslora", lambda folder: make(folder, 12, rslora=True)),
+    ]
     return [*found, kept("smollm2/misplaced", misplaced)]
 
 

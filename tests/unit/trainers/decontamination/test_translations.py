@@ -77,6 +77,17 @@ def test_texts_that_are_too_short_to_tell_a_language_are_left():
     assert found([GERMAN], ["OK"], seeing(OK=1.0)) == []
 
 
+@pytest.mark.parametrize("odd", ["Make wolf plural.", "Two AA. HH-26043"])
+def test_a_text_whose_language_is_a_guess_makes_nobody_look(odd):
+    """Else one such row, guessed to be Dutch or Chinese, would have every fixture embedded."""
+
+    def encode(texts):
+        raise AssertionError(texts)
+
+    assert found([odd], [ENGLISH, OTHER], encode) == []
+    assert found([ENGLISH], [odd, OTHER], encode) == []
+
+
 def test_half_a_surrogate_pair_is_read_over():
     [near] = found([GERMAN + " \ud83d"], [ENGLISH], seeing(The=0.9))
 

@@ -35,6 +35,7 @@ TEXTS = Path(__file__).parent / "leak_texts"
 SETS = {
     "blind": ("The first set", "182 of 200 and 0 of 120"),
     "blind_second": ("The second set", "183 of 200 and 0 of 120"),
+    "blind_third": ("The third set", "185 of 200 and 1 of 120"),
 }
 INNOCENT = "innocent"
 

@@ -44,6 +44,7 @@ class HttpClient:
     def __init__(self, url: str, deadline: float, in_flight: int, with_key: bool = True) -> None:
         self.url = url
         self._deadline = deadline
+        self._in_flight = in_flight
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
         self._httpx = need("httpx2")
@@ -76,7 +77,8 @@ class HttpClient:
             last = f" (before that: {trouble[-1]})" if trouble else ""
             raise CouldNotRun(
                 f"{self.url}/{path}: expected an answer within {self._deadline:g} s, found none{last}; is the server "
-                "stuck? Or give it longer with --tg-deadline"
+                f"stuck, or asked too much at a time ({self._in_flight})? Ask less with --tg-in-flight, or give it "
+                "longer with --tg-deadline"
             ) from None
 
     async def _try(self, url: str, body: Mapping[str, Any], trouble: list[str]) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def processes() -> Processes:
     # import as its functions' default, so it comes before there is one.
     importlib.import_module("torch.distributed.nn.functional")
     state = accelerate.PartialState(cpu=on_cpu(), timeout=PATIENCE)
-    atexit.register(state.destroy_process_group)
+    if on_cpu():  # a group on GPUs is left by all at once: one process that fails would wait there for the others
+        atexit.register(state.destroy_process_group)
     return Processes(state.num_processes, state.process_index)
 
 

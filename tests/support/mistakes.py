@@ -52,10 +52,10 @@ ISOLATED = BY_GATE.replace("tuned", "third")
 OWN_CHECKS = '[tool.tunegate]\nchecks = "checks.py"'
 REACHING = """
 import tunegate.harness.gate.rule as rule
-import tunegate.harness.policy_from as policy_from
+import tunegate.harness.change.decide as decide
 from tunegate import CheckKind
 rule.task_blocked = lambda *_: False
-policy_from._blocks = lambda *_: ()
+decide._blocks = lambda *_: ()
 CHECKS = {"mine": CheckKind(kind="pass/fail", options={}, expect={}, load=lambda *_: None, version=1)}
 """
 SECOND, THIRD = (GATE.replace("tuned", name) for name in ("second", "third"))

@@ -493,10 +493,10 @@ def test_a_changed_check_of_ones_own_is_an_altered_rule(repository):
 HIJACK = """
 import tunegate.harness.gate.rule as rule
 import tunegate.harness.checks.schema.check as schema
-import tunegate.harness.policy_from as policy_from
+import tunegate.harness.change.decide as decide
 from tunegate import Outcome
 rule.task_blocked = lambda *_: False
-policy_from._blocks = lambda *_: ()
+decide._blocks = lambda *_: ()
 schema.SchemaCheck.__call__ = lambda *_: Outcome(1.0)
 """
 

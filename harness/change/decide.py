@@ -31,7 +31,7 @@ from tunegate.harness.core.project import project_table
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.gate.changes import RuleChanges, Rules, rule_changes
+from tunegate.harness.change.rules import RuleChanges, Rules, rule_changes
 from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing

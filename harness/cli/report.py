@@ -166,18 +166,23 @@ def view(record: Records, baselines: Baselines = BASELINES) -> None:
         console.print(f"no browser was started here: open {address}")
 
 
-def comment(record: Records, page: Annotated[str | None, shared("page")] = None) -> None:
+def comment(
+    record: Records,
+    page: Annotated[str | None, shared("page")] = None,
+    gate_result: Annotated[str | None, shared("gate-result")] = None,
+) -> None:
     """Say it where the change is reviewed: in the summary of the job, and in one comment that is kept up to date.
 
     It reads what GitHub Actions says of itself in GITHUB_ variables, and the token in GITHUB_TOKEN. Without the right
     to comment, as on a pull request from a fork, the summary has it. It ends with 0 once it is said, not as the gate.
+    Records are read from the folder of the decision that names them, and no link is followed.
     """
-    from tunegate.harness.reporting.decision import read_inputs
+    from tunegate.harness.reporting.decision import of_artefact
     from tunegate.harness.reporting.markdown import markdown_report
     from tunegate.harness.reporting.pull_request import NoRight, add_to_summary, comment_body, pull_request_of
     from tunegate.harness.reporting.report import with_page
 
-    found = with_page(read_inputs(record).report(), page or "")
+    found = with_page(of_artefact(record, gate_result or ""), page or "")
     markdown = markdown_report(found)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         add_to_summary(Path(summary), markdown)

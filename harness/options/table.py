@@ -152,6 +152,8 @@ TABLE = (
            "FILE.html|DIR", Path),
     Option("tensorboard", "Also write the scores for TensorBoard here", "DIR", Path),
     Option("page", "Where the page will be found, for links to its cases", "URL"),
+    Option("gate-result", "What the job that ran the gate ended with; a decision that says otherwise is not shown",
+           "success|failure|cancelled|skipped"),
     Option("markdown", "Print Markdown, as for the summary of a job", type=bool, default=False),
     Option("strict", "Let warnings fail, too", type=bool, default=False, stands=True),
     Option("report-card", "Show what each voice metric can do; takes seconds", type=bool, default=False),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Unreadable, show_path
+from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
+from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.sidecar import sidecar_path
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.reporting.report import (
     CandidateReport,
@@ -22,6 +24,8 @@ from tunegate.harness.reporting.report import (
     report_of,
     summary,
 )
+
+RESULTS = ("success", "failure", "cancelled", "skipped")  # of a job, as GitHub Actions names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +44,22 @@ class Inputs:
         return decided(self) if self.decisions else report_of(self.records)
 
 
-def read_inputs(paths: Sequence[Path]) -> Inputs:
+def read_inputs(paths: Sequence[Path], beside: bool = False) -> Inputs:
     """Records, or decisions with the records that they name.
+
+    With `beside` the files come from elsewhere, and somebody else may have written them: a decision names records in
+    its own folder alone, whatever their path says, and no file is a link.
 
     Raises:
         Refused: one of them is neither, or cannot be read; or there are some of both.
     """
+    if beside:
+        _refuse_links(paths)
     decisions = {path: data for path in paths if (data := _decision(path)) is not None}
     others = [path for path in paths if path not in decisions]
     if decisions and others:
         raise Unreadable(others[0], "a decision, as the others are", "none", "name records or decisions alone")
-    records = list(_named(decisions)) if decisions else [read_record(path) for path in others]
+    records = list(_named(decisions, beside)) if decisions else [read_record(path) for path in others]
     return Inputs(tuple(records), tuple(decisions.values()))
 
 
@@ -77,13 +86,23 @@ def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"is blocked by {listed(each['blocks'])}" for each in decision["by_rules"] if each["blocks"])
 
 
-def _named(decisions: Mapping[Path, Mapping[str, Any]]) -> Iterator[Record]:
+def _refuse_links(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_symlink():
+            raise Refused(
+                f"{show_path(path)}: expected a file of the artefact itself, found a link; run the gate again"
+            )
+
+
+def _named(decisions: Mapping[Path, Mapping[str, Any]], beside: bool) -> Iterator[Record]:
     """The records that decisions name, each once, and as it was when they were made."""
     verdicts = [(path, each) for path, decision in decisions.items() for each in decision["by_rules"] if each["record"]]
     read: dict[str, Record] = {}
     for path, each in verdicts:
-        name, record = each["record"], Path(each["record"])
-        read.setdefault(name, read_record(record))
+        record = path.parent / Path(each["record"]).name if beside else Path(each["record"])
+        if beside:
+            _refuse_links([record, sidecar_path(record)])
+        read.setdefault(str(record), read_record(record))
         if file_digest(record) != each["digest"]:
             raise Unreadable(record, f"the record that {show_path(path)} decided on", "another one", "judge again")
     yield from read.values()
@@ -104,6 +123,42 @@ def decided(inputs: Inputs) -> Report:
         "\n".join(dict.fromkeys(each["refused"] for each in decisions if each["refused"])), by_rules,
     )  # fmt: skip
     return Report(*_outcome(decisions, rules, candidates), rules, candidates, notes)
+
+
+def of_artefact(paths: Sequence[Path], result: str) -> Report:
+    """The report on files that the gate's job left, which somebody else may have written; see `with_gate_result`.
+
+    Raises:
+        Refused: they cannot be read, and nobody knows how the job ended.
+    """
+    try:
+        return with_gate_result(read_inputs(paths, beside=True).report(), result)
+    except Refused as error:
+        if not result:
+            raise
+        verdict = f"The gate's job ended with {result}, and what it left cannot be read. The job decides: read its log."
+        return Report("refused", verdict, RuleReport(refused=str(error)), ())
+
+
+def with_gate_result(report: Report, result: str) -> Report:
+    """The report, or where the job that ran the gate ended otherwise than it says, that and nothing of the report.
+
+    `result` is what GitHub says of that job; empty where nobody knows. The files that the job left may have been
+    changed by what it ran; what the job ended with cannot be.
+
+    Raises:
+        UsageError: it is no result of a job.
+    """
+    if result and result not in RESULTS:
+        expected = f"{', '.join(RESULTS[:-1])} or {RESULTS[-1]}"
+        raise UsageError(f"--gate-result: expected {expected}, found '{shown(result)}'")
+    says = "passed" if report.outcome in ("passed", "scored") else "blocked"
+    if not result or (result == "success") == (says == "passed"):
+        return report
+    verdict = (
+        f"The gate's job ended with {result}, but the decision that it left says {says}. The job decides: read its log."
+    )
+    return Report("refused", verdict, RuleReport(), ())
 
 
 def change_lines(altered: Sequence[str], added: Sequence[str], permitted: bool) -> Iterator[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.reporting.test_report import judged
 from tunegate.harness.checks.base import Finding
-from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.core.files import file_digest
+from tunegate.harness.evaluation.sidecar import sidecar_path
 from tunegate.harness.reporting.annotations import case_annotations
-from tunegate.harness.reporting.decision import change_lines, read_inputs
+from tunegate.harness.reporting.decision import change_lines, of_artefact, read_inputs, with_gate_result
+from tunegate.harness.reporting.report import RuleReport
 
 ALTERED = "desk/triage: task.yaml is looser: margin 0.15 -> 0.5"
 OLDER = {
@@ -38,6 +41,87 @@ def decision(tmp_path, record=None, name="decision.json", **more):
 
 def report(*paths):
     return read_inputs(paths).report()
+
+
+def test_a_decision_from_elsewhere_names_records_beside_it_alone(tmp_path):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    path = decision(tmp_path, made)
+    data = json.loads(path.read_text())
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for each in (path, made.path, sidecar_path(made.path)):
+        shutil.move(each, moved / each.name)
+
+    assert read_inputs([moved / path.name], beside=True).report().outcome == "passed"
+
+    secret = tmp_path / "secret.json"
+    secret.write_text("token=abc")
+    data["by_rules"][0] |= {"record": str(secret), "digest": file_digest(secret)}
+    (moved / path.name).write_text(json.dumps(data))
+    with pytest.raises(Refused, match=r"moved/secret\.json: expected a record.*, found nothing there") as refused:
+        read_inputs([moved / path.name], beside=True)
+    assert "token" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["decision.json", "r.json", "r.cases.jsonl"])
+def test_a_link_in_what_comes_from_elsewhere_is_refused(tmp_path, name):
+    path = decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40))
+    kept = tmp_path / name
+    kept.rename(tmp_path / "elsewhere")
+    kept.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(Refused, match=rf"{name}: expected a file of the artefact itself, found a link"):
+        read_inputs([path], beside=True)
+
+
+@pytest.mark.parametrize("result", ["success", "failure"])
+def test_a_decision_that_says_what_the_gates_job_did_is_shown(tmp_path, result):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    passes = result == "success"
+    found = report(decision(tmp_path, made, passes=passes, altered=[] if passes else [ALTERED]))
+
+    assert with_gate_result(found, result) == found
+    assert with_gate_result(found, "") == found
+
+
+@pytest.mark.parametrize(("result", "says"), [
+    ("failure", "passed"), ("cancelled", "passed"), ("skipped", "passed"), ("success", "blocked"),
+])  # fmt: skip
+def test_nothing_is_shown_of_a_decision_that_says_otherwise_than_the_gates_job(tmp_path, result, says):
+    made = judged(tmp_path, "0" * 40, "1" * 40)
+    passes = says == "passed"
+    path = decision(tmp_path, made, passes=passes, altered=[] if passes else [ALTERED], notes=["forged"])
+
+    found = with_gate_result(report(path), result)
+
+    assert (found.outcome, found.candidates, found.notes) == ("refused", (), ())
+    assert found.verdict == (
+        f"The gate's job ended with {result}, but the decision that it left says {says}. The job decides: read its log."
+    )
+    assert found.rules == RuleReport()
+
+
+@pytest.mark.parametrize("result", ["success", "failure"])
+def test_what_cannot_be_read_is_said_where_the_job_is_known(tmp_path, result):
+    path = tmp_path / "decision.json"
+    path.write_text("{")
+
+    found = of_artefact([path], result)
+
+    assert found.outcome == "refused"
+    assert found.verdict == (
+        f"The gate's job ended with {result}, and what it left cannot be read. The job decides: read its log."
+    )
+    assert "decision.json" in found.rules.refused
+    with pytest.raises(Refused):
+        of_artefact([path], "")
+
+
+def test_another_result_is_a_usage_error(tmp_path):
+    found = report(decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40)))
+
+    with pytest.raises(UsageError, match="--gate-result: expected success, failure, cancelled or skipped, found 'ok'"):
+        with_gate_result(found, "ok")
 
 
 def test_what_passes_is_said_in_the_words_of_its_record(tmp_path):

@@ -91,12 +91,12 @@ class Session:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """Every task of the fixtures, read once."""
-        return load_tasks(self.options.cases)
+        return load_tasks(self.options.cases, project=self.options.root)
 
     @property
     def suites(self) -> tuple[str, ...]:
         """Every suite that fixtures may name, the project's own among them."""
-        return project_kinds(self.options.cases).suites
+        return project_kinds(self.options.cases, self.options.root).suites
 
     def units(self, suite: str | None = None, task: str | None = None) -> list[Unit]:
         """The units in play, of one suite or task or all; sealed ones only under --tg-sealed."""

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,21 @@ from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.baselines.ledger import Event, append, read_ledger
 from tunegate.harness.baselines.ledger_git import check_contains
 from tunegate.harness.baselines.store import read_baseline
-from tunegate.harness.checks.registry import own_file
+from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
+from tunegate.harness.change.rules import RuleChanges, Rules, has_new_code, new_project, permit_name, rule_changes
+from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
+from tunegate.harness.checks.isolated import IsolatedChecks
+from tunegate.harness.checks.registry import declared_checks, isolating_checks, own_file
 from tunegate.harness.core.errors import Problem, Refused, UsageError, show_path
 from tunegate.harness.core.files import file_digest, write_atomically
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, write_tree
+from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, git, write_tree
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import project_table
 from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
-from tunegate.harness.change.rules import RuleChanges, Rules, rule_changes
 from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
@@ -40,10 +44,11 @@ from tunegate.harness.session import Session
 #: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is
 #: held to a baseline that the change brings; and a ledger elsewhere has not seen what was opened here.
 RULES = (
-    "cases", "baselines", "checks", "inconclusive", "model", "chat-template", "tokenizer",
+    "cases", "baselines", "inconclusive", "model", "chat-template", "tokenizer",
     "device", "dtype", "attention", "quantization", "ledger-remote",
 )  # fmt: skip
 HERE = "the rules of this change"
+WAITS = "not evaluated: its checks need approval"
 
 
 @dataclass(frozen=True)
@@ -117,30 +122,104 @@ def decide_change(
         Refused: fixtures have mistakes, or the ledger lacks events of `ref`.
         CouldNotRun: a model could not answer.
     """
-    if ref is None:
+    with ExitStack() as stack:
+        checks = stack.enter_context(isolating_checks())
+        if ref is None:
+            decision = _alone(options, watch)
+        else:
+            folders = [Path(stack.enter_context(_folder())) for _ in range(2)]
+            decision = _Change(options, ref, permit, checks, *folders).decide(watch, tell)
+        return replace(decision, notes=(*decision.notes, *checks.notes))
+
+
+def _alone(options: Options, watch: Watch) -> Decision:
+    """The decision by the rules of the work tree, of which nobody asks where they come from."""
+    with holding_unchanged([options], [], runs_code(options)):
         return _decided_by(Decision(), options, "", watch)
-    root = options.root
-    check_repository(root, "the project")
-    with _project_at(options, commit_of(root, ref, "--policy-from")) as before:
-        check_contains(options.baselines, read_ledger(options.baselines), ref)
-        if before is None:
-            note = f"{ref} has no fixtures: all rules are this change's own"
-            return _decided_by(Decision(notes=(note,)), options, HERE, watch)
-        older = _rules(before)
-        changes = rule_changes(older, _rules(options))
-        decision = Decision(changes=changes, permitted=bool(permit) and permit == changes.permit)
-        tell(decision)
-        _complete_baselines(older, options.baselines)
+
+
+class _Change:
+    """A change beside the branch that it comes from: `home` and `copy` are folders for the trees of the two."""
+
+    def __init__(
+        self, options: Options, ref: str, permit: str | None, checks: IsolatedChecks, home: Path, copy: Path
+    ) -> None:
+        self._options, self._ref, self._permit, self._checks = options, ref, permit, checks
+        self._home, self._copy = home, copy
+
+    def decide(self, watch: Watch, tell: Callable[[Decision], None]) -> Decision:
+        """Compare the rules of both while none of their code runs, then decide by each whose code is approved."""
+        options, root = self._options, self._options.root
+        check_repository(root, "the project")
+        commit = commit_of(root, self._ref, "--policy-from")
+        check_inside(root, cases=options.cases, baselines=options.baselines, checks=own_file(root))
+        before = _project_at(options, commit, self._home)
+        check_contains(options.baselines, read_ledger(options.baselines), self._ref)
+        self._lay()
+        with declared_checks():
+            older, newer = _rules(before) if before else None, _rules(options, self._copy)
+        changes, name = self._compared(older, newer, commit)
+        permitted = bool(name) and self._permit == name
+        waits = has_new_code(older, newer) and not permitted
+        if before and older:
+            _complete_baselines(older, options.baselines)
+            before = _asked_before(before, older)
+        runs = [each for each in (options, before) if each]
+        with holding_unchanged(runs, [self._home, self._copy], bool(newer.checks or (older and older.checks))):
+            if before and older and newer.checks and not waits:  # what the code itself says of its references
+                changes = rule_changes(_rules(before), _rules(options, self._copy))
+            decision = Decision(changes=replace(changes, permit=name if changes.altered else ""), permitted=permitted)
+            if not before:
+                decision = replace(decision, notes=(f"{self._ref} has no fixtures: all rules are this change's own",))
+            tell(decision)
+            return self._decided(decision, before, waits, watch)
+
+    def _lay(self) -> None:
+        """Lay out what the checks of both sides find around them, before any of them runs."""
+        options, root = self._options, self._options.root
+        if (file := own_file(root)) and file.is_file():
+            but = [path.resolve() for path in (*options.adapters, *(path for _, path in options.reads))]
+            lay_work_tree(root, self._copy, file, [*but, options.baselines.resolve(), root / RUNS.parts[0]])
+            self._checks.copies[root] = self._copy
+        if (file := own_file(self._home)) and file.is_file():
+            keep_importable(self._home, file)
+
+    def _compared(self, older: Rules | None, newer: Rules, commit: str) -> tuple[RuleChanges, str]:
+        """What the change does to the rules, and the name by which that is permitted."""
+        if older:
+            changes = rule_changes(older, newer)
+        else:
+            here, there = _place_of(self._options.root), projects_at(self._options.root, commit)
+            changes = new_project(newer, here, [] if here in there else there)
+        return changes, permit_name(changes.altered, newer)
+
+    def _decided(self, decision: Decision, before: Options | None, waits: bool, watch: Watch) -> Decision:
         # what the change brings first: an opening of sealed cases is then told to the ledger that stays
-        decision = _decided_by(decision, options, HERE, watch)
-        there = _decided_by(Decision(), _asked_before(before, older), f"the rules of {ref}", watch)
+        if waits:
+            decision = replace(decision, notes=(*decision.notes, f"by {HERE}: {WAITS}"))
+        else:
+            decision = _decided_by(decision, self._options, HERE, watch)
+        if before is None:
+            return decision
+        there = _decided_by(Decision(), before, f"the rules of {self._ref}", watch)
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
-        refused = there.refused.replace(f"{before.root}/", f"{ref}:")
-        if refused and options.replays and decision.permitted:
+        refused = there.refused.replace(f"{before.root}/", f"{self._ref}:")
+        if refused and self._options.replays and decision.permitted:
             # a file answers one set of questions: whoever permitted the others has seen what is asked now
             return replace(decision, notes=(*decision.notes, f"permitted, so not judged {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
+        yield Path(made).resolve()
+
+
+def _place_of(root: Path) -> str:
+    """A folder, from the top of its repository."""
+    return git(root, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip().rstrip("/") or "."
 
 
 def _asked_before(before: Options, rules: Rules) -> Options:
@@ -183,31 +262,31 @@ def blocking(session: Session, record: Record) -> tuple[str, ...]:
     return (*blocking, *vanished, *undecided)
 
 
-def _rules(options: Options) -> Rules:
+def _rules(options: Options, copy: Path | None = None) -> Rules:
+    """The rules of a project; `copy` is the tree that its own checks find around them."""
     table = project_table(options.root)
     settings = {name: str(table[name]) for name in RULES if name in table}
     if template := settings.get("chat-template"):  # what it says decides; of 8 digits one could find another
         path = options.root / template
         settings["chat-template"] += f" ({file_digest(path)[:32] if path.is_file() else 'no file'})"
-    return Rules(load_tasks(options.cases), options.baselines, settings, own_file(options.cases))
+    tasks = load_tasks(options.cases, project=options.root)
+    code = code_of_checks(options.root, tasks)
+    return Rules(tasks, options.baselines, settings, code, tree_digest(copy) if copy and code else "")
 
 
-@contextmanager
-def _project_at(options: Options, commit: str) -> Iterator[Options | None]:
+def _project_at(options: Options, commit: str, home: Path) -> Options | None:
     """The same run in the project as it was at a commit, in a folder of its own; None where it had no fixtures."""
-    with tempfile.TemporaryDirectory(prefix="tunegate-") as made:
-        home = Path(made).resolve()
-        left = [home / path for path in write_tree(options.root, commit, home)]
-        before = _moved(options, home)
-        # what is not there would pass for what the change adds, and that is not judged by the older rules
-        if odd := [path for path in left if any(path in (rule, *rule.parents) or rule in path.parents
-                                                for rule in (before.cases, before.baselines))]:  # fmt: skip
-            names = listed([path.relative_to(home).as_posix() for path in odd])
-            raise Refused(
-                f"--policy-from: expected fixtures and baselines that are files of at most "
-                f"{MOST_OF_A_FILE // 2**20} MB at that commit, found links, submodules or larger ones: {names}"
-            )
-        yield before if before.cases.is_dir() else None
+    left = [home / path for path in write_tree(options.root, commit, home)]
+    before = _moved(options, home)
+    # what is not there would pass for what the change adds, and that is not judged by the older rules
+    if odd := [path for path in left if any(path in (rule, *rule.parents) or rule in path.parents
+                                            for rule in (before.cases, before.baselines))]:  # fmt: skip
+        names = listed([path.relative_to(home).as_posix() for path in odd])
+        raise Refused(
+            f"--policy-from: expected fixtures and baselines that are files of at most "
+            f"{MOST_OF_A_FILE // 2**20} MB at that commit, found links, submodules or larger ones: {names}"
+        )
+    return before if before.cases.is_dir() else None
 
 
 def _moved(options: Options, home: Path) -> Options:

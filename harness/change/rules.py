@@ -37,18 +37,15 @@ PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
 class Rules:
     """What one side of a change is judged by: its fixtures with their policy, its baselines, its settings and checks.
 
-    `settings` are those of `[tool.tunegate]` that are rules; `checks` is the file with the project's own kinds.
+    `settings` are those of `[tool.tunegate]` that are rules. `checks` are the digests of the code of own kinds of
+    check, by where it comes from; `data` is that of all files that such code finds around it.
     """
 
     tasks: Sequence[Task]
     baselines: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    checks: Path | None = None
-
-    @property
-    def checks_digest(self) -> str | None:
-        """The digest of the project's own checks; None where it has none."""
-        return file_digest(self.checks) if self.checks else None
+    checks: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -73,21 +70,39 @@ class RuleChanges:
     permit: str
 
 
+def has_new_code(old: Rules | None, new: Rules) -> bool:
+    """Whether there is code of own checks that the branch does not have, or has otherwise: it waits for approval."""
+    return any((old.checks if old else {}).get(name) != sha for name, sha in new.checks.items())
+
+
+def new_project(new: Rules, here: str, elsewhere: Sequence[str]) -> RuleChanges:
+    """What a change does that brings a project to a folder (`here`) where the branch has none.
+
+    Args:
+        new: its rules.
+        here: the folder, from the top of the repository.
+        elsewhere: the folders of the branch's projects.
+    """
+    altered = [f"the project is in {here}, and the branch has it in {listed(elsewhere)}: it moved"] if elsewhere else []
+    altered += _checks(Rules((), new.baselines), new)
+    return RuleChanges(tuple(altered), (), permit_name(altered, new) if altered else "")
+
+
 def rule_changes(old: Rules, new: Rules) -> RuleChanges:
     """Compare the rules that a change comes from with those that it brings."""
-    altered = [*_settings(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
+    altered = [*_settings(old, new), *_checks(old, new), *_gone(old, new), *_looser(old, new), *_sealed(old, new)]
     for key, unit in new.units.items():
         if key in old.units:
             altered += _unit_changes(old.units[key], unit)
     altered += [*_baselines(old, new), *_new_baselines(old, new), *_events(old, new)]
-    return RuleChanges(tuple(altered), tuple(_added(old, new)), _permit(altered, new) if altered else "")
+    return RuleChanges(tuple(altered), tuple(_added(old, new)), permit_name(altered, new) if altered else "")
 
 
-def _permit(altered: Sequence[str], new: Rules) -> str:
+def permit_name(altered: Sequence[str], new: Rules) -> str:
     """The digest of what was altered, and of all that it became: a later edit is another alteration."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
-    return digest([altered, questions, new.policies, dict(new.settings), new.checks_digest, files])[:DIGITS]
+    return digest([altered, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]
 
 
 def _settings(old: Rules, new: Rules) -> Iterator[str]:
@@ -95,9 +110,18 @@ def _settings(old: Rules, new: Rules) -> Iterator[str]:
         before, now = old.settings.get(name), new.settings.get(name)
         if before != now:
             yield f"[tool.tunegate] {name}: {before or 'not set'} -> {now or 'not set'}"
-    before, now = old.checks_digest, new.checks_digest
-    if before and before != now:
-        yield f"checks of your own: {before[:8]} -> {now[:8] if now else 'gone'}"
+
+
+def _checks(old: Rules, new: Rules) -> Iterator[str]:
+    """Code of own checks that is new, gone or another one: it decides, and it runs."""
+    for name in sorted({*old.checks, *new.checks}):
+        before, now = old.checks.get(name), new.checks.get(name)
+        if before and not now:
+            yield f"checks of your own: {name} is gone"
+        elif now and not before:
+            yield f"checks of your own: {name} is new ({now[:8]}); it does not run until it is approved"
+        elif before and now and before != now:
+            yield f"checks of your own: {name}: {before[:8]} -> {now[:8]}; it does not run until it is approved"
 
 
 def _gone(old: Rules, new: Rules) -> Iterator[str]:
@@ -269,8 +293,6 @@ def _added(old: Rules, new: Rules) -> Iterator[str]:
     for task in new.tasks:
         if task.name not in known:
             yield f"{task.name}: new rules: a task of {len(task.units)} units, decided by what this change says alone"
-    if new.checks_digest and not old.checks_digest:
-        yield f"checks of your own: {new.checks_digest[:8]}, new"
     for key, unit in new.units.items():
         if key not in old.units:
             if unit.task in known:

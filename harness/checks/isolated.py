@@ -1,8 +1,9 @@
-"""A project's own kinds of check in a process of their own: what they do there changes nothing here.
+"""Kinds of check that do not ship, in a process of their own and in a box: what they do there changes nothing here.
 
 A file of a repository is Python that a colleague may have changed. In the gate's own process it could answer for every
 unit; in its own it can answer for the units that it checks, and the gate names it with its digest. It is asked in
-pickles, which come from here, and answers in lines of JSON, which are only read.
+pickles, which come from here, and answers in lines of JSON, which are only read. What a kind is has been read from its
+text before (`declared`): one that says something else of itself when it runs is refused.
 """
 
 from __future__ import annotations
@@ -11,46 +12,83 @@ import base64
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache, partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, Self, cast
 
 from tunegate.harness.authoring.document import Document, Where
+from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Check, CheckKind, FieldCount, Finding, Outcome
+from tunegate.harness.checks.declared import FUNCTIONS, declared_kinds
+from tunegate.harness.checks.installed import declared_entry, load_entry
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
+from tunegate.harness.core.printing import Printer
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
-CALLS = ("load", "texts")  # parts of a kind that are functions, and stay in the process
 LISTS = ("ignores", "libraries")
 SECONDS = 60.0  # for one answer
 MOST_OF_AN_ANSWER = 1 << 26  # bytes
+MOST_PRINTED = 100  # lines of what a check prints
 
 
 class IsolatedChecks:
-    """The processes of the files that were loaded; they end with it."""
+    """The processes of what was loaded; they end with it.
+
+    `copies` are the folders that checks see in place of a project's: its files as they were read, that nobody edits.
+    """
 
     def __init__(self) -> None:
-        self._loaded: dict[Path, Mapping[str, CheckKind]] = {}
+        self.copies: dict[Path, Path] = {}
+        self._loaded: dict[tuple[Path, Path | str], Mapping[str, CheckKind]] = {}
+        self._gaps: dict[str, None] = {}
         self._processes = ExitStack()
 
-    def load(self, path: Path) -> Mapping[str, CheckKind]:
-        """The kinds of check in a file of the project, by name, as `own.load_own` gives them.
+    @property
+    def notes(self) -> list[str]:
+        """What this system does not keep from checks, in a sentence."""
+        ways = " and ".join(self._gaps)
+        return [f"checks of your own could {ways} here: this system has no sandbox for them"] if ways else []
+
+    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:
+        """The kinds of check in a file of the project at `root`, by name, as `own.load_own` gives them.
 
         Raises:
-            AuthoringError: no such file, it fails when it is loaded, or it holds no `CHECKS` of that shape.
+            AuthoringError: no such file, it fails when it is loaded, or it is not as it declares itself.
             CouldNotRun: the process ended.
         """
-        if path not in self._loaded:
-            process = self._processes.enter_context(_Process(path))
-            self._loaded[path] = {name: _kind(process, name, *said) for name, said in process.ask("kinds").items()}
-        return self._loaded[path]
+        return self._kinds(path, root, declared_kinds)
+
+    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:
+        """The kind of check of an entry point, for fixtures of the project at `root`.
+
+        Raises:
+            Refused, CouldNotRun: see `own`.
+        """
+        return self._kinds(entry, root, lambda _: {entry.name: declared_entry(entry)})[entry.name]
+
+    def _kinds(
+        self, source: Any, root: Path, declared: Callable[[Any], Mapping[str, CheckKind]]
+    ) -> Mapping[str, CheckKind]:
+        key = root, source if isinstance(source, Path) else source.name
+        if key not in self._loaded:
+            kinds = declared(source)
+            process = self._processes.enter_context(_Process(source, root, self.copies.get(root, root)))
+            self._gaps |= dict.fromkeys(process.ask("gaps"))
+            said = process.ask("kinds")
+            for name in kinds.keys() | said.keys():
+                process.check_declared(name, kinds.get(name), said.get(name))
+            self._loaded[key] = {name: process.bound(name, kind) for name, kind in kinds.items()}
+        return self._loaded[key]
 
     def __enter__(self) -> Self:
         return self
@@ -59,23 +97,31 @@ class IsolatedChecks:
         self._processes.close()
 
 
-def _kind(process: _Process, name: str, given: Mapping[str, Any], has_texts: bool) -> CheckKind:
-    parts: dict[str, Any] = {part: tuple(value) if part in LISTS else value for part, value in given.items()}
-    texts = partial(process.texts, name) if has_texts else None
-    return CheckKind(**parts, load=partial(process.load, name), texts=texts)
+def _told(kind: CheckKind) -> dict[str, Any]:
+    """All of a kind that is data, and which of the rest it has, as it looks after JSON."""
+    parts = {each.name: getattr(kind, each.name) for each in fields(CheckKind) if each.name not in FUNCTIONS}
+    return cast("dict[str, Any]", json.loads(json.dumps(parts | {"texts": kind.texts is not None})))
 
 
 class _Process:
-    """The process of one file."""
+    """The process of one file, or of one entry point."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: Path | EntryPoint, root: Path, copy: Path) -> None:
+        self._name = show_path(source) if isinstance(source, Path) else f"entry point {source.name} = {source.value}"
+        self._file = source if isinstance(source, Path) else root
+        self._root, self._copy = root.resolve(), copy.resolve()
         self._sent: dict[int, Document] = {}  # kept, so that no other one gets the same id
+        self._scratch = TemporaryDirectory(prefix="tunegate-check-")
+        what = [str(self._inside(source))] if isinstance(source, Path) else [source.name, source.value, source.group]
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-c", START, str(path.resolve())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+            [sys.executable, "-I", "-B", "-c", START, self._scratch.name, *what],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._copy,
+            env=box.scrubbed(os.environ, Path(self._scratch.name)), start_new_session=True,
+        )  # fmt: skip
         self._questions = cast("IO[bytes]", self._child.stdin)
         self._answers = cast("IO[bytes]", self._child.stdout)
+        self._printer = threading.Thread(target=self._print, daemon=True)
+        self._printer.start()
 
     def __enter__(self) -> Self:
         return self
@@ -84,13 +130,28 @@ class _Process:
         for pipe in (self._questions, self._answers):
             with suppress(OSError):  # it has ended: what was not read is lost with it
                 pipe.close()
-        self._child.kill()
+        self._kill()
         self._child.wait()
+        self._printer.join(1)
+        self._scratch.cleanup()
+
+    def _kill(self) -> None:
+        """End it, with all that it began and that did not leave its group."""
+        with suppress(OSError, AttributeError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.kill()
+
+    def _print(self) -> None:
+        """Show what the check prints, and no more of it than somebody reads; nothing in it is a command."""
+        printer = Printer(stderr=True, soft_wrap=True)
+        for number, line in enumerate(cast("IO[bytes]", self._child.stderr)):
+            if number < MOST_PRINTED:
+                printer.print(f"{self._name}: {line[:1000].decode('utf-8', 'replace').rstrip()}", markup=False)
 
     def ask(self, what: str, *given: Any) -> Any:
         """Ask the process to do something, and wait for what comes of it."""
         # whatever it does meanwhile: killed, it answers with the end of its output
-        watchdog = threading.Timer(SECONDS, self._child.kill)
+        watchdog = threading.Timer(SECONDS, self._kill)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -99,18 +160,36 @@ class _Process:
             kind, result = json.loads(self._answers.readline(MOST_OF_AN_ANSWER))
         except (OSError, ValueError, RecursionError) as error:
             raise CouldNotRun(
-                f"{show_path(self._path)}: expected an answer from the project's own checks within {SECONDS:.0f} "
+                f"{self._name}: expected an answer from the project's own checks within {SECONDS:.0f} "
                 "seconds, found that their process ended, wrote something else, or did not answer"
             ) from error
         finally:
             watchdog.cancel()
         if kind == "problems":
-            raise AuthoringError([Problem(Path(file), *rest) for file, *rest in result])
+            raise AuthoringError(self._problems(result))
         if kind == "refused":
             raise Refused(str(result))
         if kind == "failed":
-            raise CouldNotRun(f"{show_path(self._path)}: a check failed: {result}")
+            raise CouldNotRun(f"{self._name}: a check failed: {result}")
         return result
+
+    def check_declared(self, name: str, declared: CheckKind | None, said: Mapping[str, Any] | None) -> None:
+        """Refuse a kind that is another one when it runs than its text declares.
+
+        Raises:
+            AuthoringError: names the parts that differ.
+        """
+        told = _told(declared) if declared else {}
+        if differ := sorted(
+            part for part in told.keys() | (said or {}).keys() if told.get(part) != (said or {}).get(part)
+        ):
+            found = f"another {', '.join(differ)} when it runs" if declared and said else "it on one side alone"
+            expected = "a kind of check that is what its text declares"
+            raise AuthoringError([Problem(self._file, 1, name, expected, found, "write its parts as literals")])
+
+    def bound(self, name: str, kind: CheckKind) -> CheckKind:
+        """A declared kind whose code is this process's."""
+        return replace(kind, load=partial(self.load, name), texts=partial(self.texts, name) if kind.texts else None)
 
     def load(self, name: str, options: Mapping[str, Any], document: Document, where: Where) -> Check:
         number, references, prepares = self.ask("load", name, dict(options), self._document(document), where)
@@ -120,15 +199,26 @@ class _Process:
         return tuple(map(str, self.ask("texts", name, text, expect)))
 
     def expect_problems(self, number: int, expect: Any, document: Document, where: Where) -> list[Problem]:
-        found = self.ask("expect_problems", number, expect, self._document(document), where)
-        return [Problem(Path(file), *rest) for file, *rest in found]
+        return self._problems(self.ask("expect_problems", number, expect, self._document(document), where))
+
+    def _problems(self, said: Any) -> list[Problem]:
+        return [Problem(self._outside(Path(file)), *rest) for file, *rest in said]
 
     def _document(self, document: Document) -> tuple[int, Document | None]:
         """A document by its number, and itself the first time."""
         if id(document) in self._sent:
             return id(document), None
         self._sent[id(document)] = document
-        return id(document), document
+        return id(document), replace(document, path=self._inside(document.path))
+
+    def _inside(self, path: Path) -> Path:
+        """Where a file of the project lies for the check."""
+        there = path.resolve()
+        return self._copy / there.relative_to(self._root) if there.is_relative_to(self._root) else there
+
+    def _outside(self, path: Path) -> Path:
+        """Where a file that the check names lies for everybody else."""
+        return self._root / path.relative_to(self._copy) if path.is_relative_to(self._copy) else path
 
 
 @dataclass(frozen=True)
@@ -176,21 +266,22 @@ class PreparedCheck(IsolatedCheck):
 
 
 def serve() -> None:
-    """Load the file that is named on the command line, and do what is asked until nothing is asked any more."""
+    """Enter the box, load what the command line names, and do what is asked until nothing is asked any more."""
     # what the file prints must not stand among the answers
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    served = _Served(Path(sys.argv[1]))
+    scratch, *what = sys.argv[1:]
+    served = _Served(what, box.enter(Path(scratch)))
     for line in sys.stdin.buffer:
-        what, given = pickle.loads(base64.b64decode(line))  # noqa: S301  (from the process that began this one)
-        json.dump(served.answer(what, given), answers)
+        asked, given = pickle.loads(base64.b64decode(line))  # noqa: S301  (from the process that began this one)
+        json.dump(served.answer(asked, given), answers)
         answers.write("\n")
         answers.flush()
 
 
 class _Served:
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, what: list[str], inside: box.Box) -> None:
+        self._what, self._inside = what, inside
         self._checks: list[Check] = []
         self._documents: dict[int, Document] = {}
 
@@ -205,17 +296,22 @@ class _Served:
         except Exception as error:  # whatever a stranger's check does
             return "failed", f"{type(error).__name__}: {error}"
 
-    def kinds(self) -> dict[str, tuple[dict[str, Any], bool]]:
-        names = [each.name for each in fields(CheckKind) if each.name not in CALLS]
-        return {
-            name: ({part: getattr(kind, part) for part in names}, kind.texts is not None)
-            for name, kind in load_own(self._path).items()
-        }
+    def gaps(self) -> list[str]:
+        return list(self._inside.gaps)
+
+    @cache  # noqa: B019  (one lives as long as its process)
+    def _kinds(self) -> Mapping[str, CheckKind]:
+        if len(self._what) == 1:
+            return load_own(Path(self._what[0]))
+        return {self._what[0]: load_entry(EntryPoint(*self._what))}
+
+    def kinds(self) -> dict[str, dict[str, Any]]:
+        return {name: _told(kind) for name, kind in self._kinds().items()}
 
     def load(
         self, name: str, options: Mapping[str, Any], document: tuple[int, Document | None], where: Where
     ) -> tuple[int, str, bool]:
-        check = load_own(self._path)[name].load(options, self._known(document), where)
+        check = self._kinds()[name].load(options, self._known(document), where)
         self._checks.append(check)
         return len(self._checks) - 1, check.references, hasattr(check, "prepare")
 
@@ -224,7 +320,7 @@ class _Served:
         check.prepare()
 
     def texts(self, name: str, text: str, expect: Any) -> tuple[str, ...]:
-        made = load_own(self._path)[name].texts
+        made = self._kinds()[name].texts
         return made(text, expect) if made else ()
 
     def score(self, number: int, output: Any, expect: Any, prompt: str) -> dict[str, Any]:

@@ -11,10 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from tunegate.harness.checks.base import CheckKind
+from tunegate.harness.checks.declared import EXPECTED, NAME
 from tunegate.harness.core.errors import AuthoringError, Problem
-
-NAME = "CHECKS"
-EXPECTED = f'{NAME} = {{"name": CheckKind(...), ...}}'
 
 
 def load_own(path: Path) -> Mapping[str, CheckKind]:
@@ -45,6 +43,8 @@ def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file th
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise AuthoringError([Problem(path, 0, "", "a Python file (*.py)", path.name)])
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: what lies beside it can be imported, and takes nobody's place
     module = module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     try:

@@ -8,26 +8,26 @@ entry points of the group `tunegate.checks`.
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Protocol
 
 from tunegate.harness.checks import cost, loglikelihood, short_answer
 from tunegate.harness.checks.base import CheckKind
+from tunegate.harness.checks.declared import declared_kinds
+from tunegate.harness.checks.installed import declared_entry, distribution, installed_entries, load_entry
 from tunegate.harness.checks.isolated import IsolatedChecks
 from tunegate.harness.checks.own import load_own
 from tunegate.harness.checks.schema import check as schema
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.voice import check as voice
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.project import PROJECT, find_root, project_table
+from tunegate.harness.core.project import PROJECT, check_one_root, project_of, project_table
 
-GROUP = "tunegate.checks"
 CHECKS: dict[str, CheckKind] = {
     "schema": schema.KIND,
     "voice": voice.KIND,
@@ -37,15 +37,52 @@ CHECKS: dict[str, CheckKind] = {
     "retention/passages": loglikelihood.PASSAGES,
     "retention/questions": short_answer.KIND,
 }
-_load: ContextVar[Callable[[Path], Mapping[str, CheckKind]]] = ContextVar("load", default=load_own)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z][A-Za-z0-9_-]*)?")
+
+
+class Loader(Protocol):
+    """Who brings the kinds of check that do not ship, to a project whose folder is `root`."""
+
+    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:
+        """Those of a file of the project."""
+
+    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:
+        """That of an installed package."""
+
+
+class _InProcess:
+    """They run in this process: the user's own, as pytest's is."""
+
+    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
+        return load_own(path)
+
+    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:  # noqa: ARG002
+        return load_entry(entry)
+
+
+class _Declared:
+    """They are read, and do not run."""
+
+    def own(self, path: Path, root: Path) -> Mapping[str, CheckKind]:  # noqa: ARG002
+        return declared_kinds(path)
+
+    def installed(self, entry: EntryPoint, root: Path) -> CheckKind:  # noqa: ARG002
+        return declared_entry(entry)
+
+
+_loader: ContextVar[Loader] = ContextVar("loader", default=_InProcess())  # noqa: B039  (it has no state)
 
 
 class Kinds:
     """The kinds of check that fixtures may name; that of an installed package is loaded when one does."""
 
-    def __init__(self, own: Mapping[str, CheckKind], installed: Mapping[str, EntryPoint]) -> None:
-        self._known, self._installed = {**CHECKS, **own}, installed
+    def __init__(
+        self,
+        own: Mapping[str, CheckKind],
+        installed: Mapping[str, EntryPoint],
+        load: Callable[[EntryPoint], CheckKind] = load_entry,
+    ) -> None:
+        self._known, self._installed, self._load = {**CHECKS, **own}, installed, load
 
     def __contains__(self, name: str) -> bool:
         return name in self._known or name in self._installed
@@ -60,7 +97,7 @@ class Kinds:
             Refused: it comes from a package and cannot be loaded.
         """
         if name not in self._known:
-            self._known[name] = _loaded(self._installed[name])
+            self._known[name] = self._load(self._installed[name])
         return self._known[name]
 
     @property
@@ -84,70 +121,60 @@ def shipped_kinds() -> Kinds:
 
 
 @contextmanager
-def isolating_checks() -> Iterator[None]:
-    """Load what files of a project hold in processes of their own, as the gate does."""
-    with IsolatedChecks() as checks:
-        token = _load.set(checks.load)
-        try:
-            yield
-        finally:
-            _load.reset(token)
+def isolating_checks() -> Iterator[IsolatedChecks]:
+    """Run kinds of check that do not ship in processes and boxes of their own, as the gate does."""
+    with IsolatedChecks() as checks, _loading(checks):
+        yield checks
 
 
-def own_file(cases: Path) -> Path | None:
-    """The file with further kinds of check of the project that a folder of fixtures belongs to; None without one.
+def declared_checks() -> AbstractContextManager[None]:
+    """Read kinds of check that do not ship from their text, and run nothing of them."""
+    return _loading(_Declared())
+
+
+@contextmanager
+def _loading(loader: Loader) -> Iterator[None]:
+    token = _loader.set(loader)
+    try:
+        yield
+    finally:
+        _loader.reset(token)
+
+
+def own_file(root: Path) -> Path | None:
+    """The file with further kinds of check that a project names; None without one.
 
     Raises:
         Refused: pyproject.toml cannot be read.
     """
-    root = find_root(Path(os.path.realpath(cases)))
     named = project_table(root).get("checks")
     return root / named if isinstance(named, str) else None  # anything else is told with the other settings
 
 
-def project_kinds(cases: Path) -> Kinds:
+def project_kinds(cases: Path, root: Path | None = None) -> Kinds:
     """Those that ship, those of installed packages, and those of the project that a folder of fixtures belongs to.
+
+    Args:
+        cases: the folder of fixtures.
+        root: the project's folder; without it, the one that one stands in if `cases` lies there, else the one above.
 
     Raises:
         AuthoringError: the project's own file is missing or cannot be used.
-        Refused: pyproject.toml cannot be read, or two kinds have one name.
+        Refused: pyproject.toml cannot be read, one below the project sets a rule, or two kinds have one name.
     """
-    root, file = find_root(Path(os.path.realpath(cases))), own_file(cases)
-    own = _load.get()(file) if file else {}
-    installed = _installed()
-    for name, source in [*((name, f"{show_path(root / PROJECT)}: checks") for name in own), *_sources(installed)]:
+    home, loader = root or project_of(cases), _loader.get()
+    check_one_root(home, cases)
+    file = own_file(home)
+    own = loader.own(file, home) if file else {}
+    installed = installed_entries()
+    for name, source in [*((name, f"{show_path(home / PROJECT)}: checks") for name in own), *_sources(installed)]:
         if name in CHECKS or (name in own and name in installed):
             raise Refused(f"{source}: expected a kind of check of another name, found {name!r}, which is taken")
         if not _NAME.fullmatch(name):
             raise Refused(f"{source}: expected `suite` or `suite/measure`, found {name!r}")
-    return Kinds(own, installed)
-
-
-@functools.cache
-def _installed() -> Mapping[str, EntryPoint]:
-    """The entry points by name; they are looked for once, among all that is installed."""
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise Refused(
-                f"entry points {GROUP}: expected one {entry.name!r}, found {other.value} and {entry.value}; "
-                "uninstall one of the packages"
-            )
-    return found
+    return Kinds(own, installed, lambda entry: loader.installed(entry, home))
 
 
 def _sources(installed: Mapping[str, EntryPoint]) -> Iterator[tuple[str, str]]:
     for name, entry in installed.items():
-        yield name, f"entry point {entry.value} of {entry.dist.name if entry.dist else 'a package'}"
-
-
-def _loaded(entry: EntryPoint) -> CheckKind:
-    place = f"entry point {GROUP}: {entry.name} = {entry.value}"
-    try:
-        kind = entry.load()
-    except Exception as error:  # whatever a stranger's module does when it is imported
-        raise Refused(f"{place}: expected a CheckKind, found {type(error).__name__}: {error}") from error
-    if not isinstance(kind, CheckKind):
-        raise Refused(f"{place}: expected a CheckKind, found {type(kind).__name__}")
-    return kind
+        yield name, f"entry point {entry.value} of {distribution(entry)}"

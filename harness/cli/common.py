@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -111,11 +111,14 @@ def model_options(given: Mapping[str, Any]) -> ModelOptions:
 
 
 class Command(TyperCommand):
-    """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code."""
+    """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code.
+
+    It reads what a project's own checks declare, and runs nothing of them.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
-        with _ending({option for each in self.params for option in each.opts}):
+        with _ending({option for each in self.params for option in each.opts}), self.checks():
             stands = {name.replace("-", "_"): value for name, value in standing(project()).items()}
             for name, value in stands.items():
                 source = ctx.get_parameter_source(name)
@@ -123,6 +126,20 @@ class Command(TyperCommand):
                 if source and source.name == "DEFAULT":
                     ctx.params[name] = value
             return super().invoke(ctx)
+
+    def checks(self) -> AbstractContextManager[None]:
+        """How a project's own checks are loaded meanwhile."""
+        from tunegate.harness.checks.registry import declared_checks
+
+        return declared_checks()
+
+
+class Evaluation(Command):
+    """A command that scores outputs: a project's own checks run."""
+
+    def checks(self) -> AbstractContextManager[None]:
+        """As they are elsewhere: in this process."""
+        return nullcontext()
 
 
 def own_options(message: str, options: Collection[str]) -> str:

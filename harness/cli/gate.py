@@ -46,9 +46,9 @@ from tunegate.harness.core.printing import Printer, print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
+    from tunegate.harness.change.decide import Decision, RulesVerdict
     from tunegate.harness.models.prompts import RungName
     from tunegate.harness.options.run import Options
-    from tunegate.harness.change.decide import Decision, RulesVerdict
 
 PR_SET_DUMPABLE = 4
 UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
@@ -172,16 +172,14 @@ def _kept(path: Path | None) -> Iterator[Callable[[Decision], None]]:
 def _decide(
     options: Options, policy_from: str | None, permit: str | None, aside: Printer, tell: Callable[[Decision], None]
 ) -> Decision:
-    from tunegate.harness.checks.registry import isolating_checks
+    from tunegate.harness.change.decide import decide_change
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.adapters import adapter_digests
-    from tunegate.harness.change.decide import decide_change
 
     if permit and not policy_from:
         raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
-    with isolating_checks():
-        decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
+    decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
     if adapter_digests(options.adapters) != before or (None not in before and asked - {*before, None}):
         raise Refused("the adapter changed while it was judged; nothing was decided")

@@ -12,7 +12,7 @@ import typer
 
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
-from tunegate.harness.cli.common import Command, errors
+from tunegate.harness.cli.common import Command, Evaluation, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.merge import merge
@@ -57,8 +57,11 @@ app = typer.Typer(
     help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
+#: Those that score outputs by a project's own checks in this process; gate, merge and release do so in a box.
+EVALUATIONS = (record, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
-    app.command(cls=Command, short_help=short, epilog=f"Example: {example}")(command)
+    kind = Evaluation if command in EVALUATIONS else Command
+    app.command(cls=kind, short_help=short, epilog=f"Example: {example}")(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -43,10 +43,11 @@ def merge(
     What is missing, there twice, damaged or of another run is refused. The outputs are scored again, and no model is
     asked.
     """
+    from tunegate.harness.change.decide import blocking
+    from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.evaluation.shard_record import read_shards
     from tunegate.harness.options.run import Options
-    from tunegate.harness.change.decide import blocking
     from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session import Session
 
@@ -57,8 +58,10 @@ def merge(
         rung=shards.rung, sealed=run.record.sealed, repeats=run.repeats, ledger_remote=ledger_remote, shards=shards,
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)),
     ))  # fmt: skip
-    session.select([], [unit for unit in session.units() if against or unit.key in run.questions])
-    session.execute(watch_on(chatter(quiet, as_json)))
+    with isolating_checks() as checks:
+        session.select([], [unit for unit in session.units() if against or unit.key in run.questions])
+        session.execute(watch_on(chatter(quiet, as_json)))
+    session.notes += checks.notes
     [made] = session.records
     if as_json:
         print_json(made.as_dict())

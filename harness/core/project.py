@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,50 @@ from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.reading import MOST_SETTINGS, read_text
 
 PROJECT = "pyproject.toml"
+MOST_SHOWN = 200  # characters of what was found
+#: More dotted keys than anybody writes: Python's reader takes the square of their number for them.
+_DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
 
 
 def find_root(start: Path) -> Path:
     """The project: the nearest folder from `start` upward whose pyproject.toml has `[tool.tunegate]`, else `start`."""
     return next((folder for folder in (start, *start.parents) if is_project(folder)), start)
+
+
+def project_of(cases: Path) -> Path:
+    """The project of a folder of fixtures: the one of the working directory if it lies there, else the one above it.
+
+    Settings in the folder itself or below are not the project's: see `check_one_root`.
+    """
+    here, there = find_root(Path.cwd()), Path(os.path.realpath(cases))
+    return here if there.is_relative_to(os.path.realpath(here)) and is_project(here) else find_root(there.parent)
+
+
+def check_one_root(root: Path, cases: Path) -> None:
+    """Refuse settings that stand below the project, on the way to its fixtures or among them.
+
+    Raises:
+        Refused: names the file and the line.
+    """
+    home, there = Path(os.path.realpath(root)), Path(os.path.realpath(cases))
+    above = [each for each in (there, *there.parents) if each.is_relative_to(home)]
+    inside = sorted(each for each in there.iterdir() if each.is_dir()) if there.is_dir() else []
+    for folder in (*reversed(above), *inside):
+        table = _tools(folder / PROJECT).get("tunegate") if folder != home else None
+        if table:
+            key = next(iter(table)) if isinstance(table, dict) else "tunegate"
+            raise Refused(
+                f"{show_path(folder / PROJECT)}:{_line_of(folder / PROJECT, key)}: [tool.tunegate] {key}: expected the "
+                f"settings of a project in {show_path(home / PROJECT)} alone, found one below it; move it there, or "
+                "delete it"
+            )
+
+
+def _line_of(path: Path, key: str) -> int:
+    """The first line of a TOML file that sets a key; 1 where none is found."""
+    lines = read_text(path, "TOML", MOST_SETTINGS).splitlines()
+    pattern = re.compile(rf"\b{re.escape(key)}\b[^=#]*=|\[.*\b{re.escape(key)}\b.*\]")
+    return next((number for number, line in enumerate(lines, 1) if pattern.search(line)), 1)
 
 
 def project_table(root: Path) -> dict[str, Any]:
@@ -26,7 +67,7 @@ def project_table(root: Path) -> dict[str, Any]:
     path = root / PROJECT
     table = _tools(path).get("tunegate", {})
     if not isinstance(table, dict):
-        raise Refused(f"{show_path(path)}: expected a table [tool.tunegate], found {table!r}")
+        raise Refused(f"{show_path(path)}: expected a table [tool.tunegate], found {repr(table)[:MOST_SHOWN]}")
     return table
 
 
@@ -41,11 +82,15 @@ def is_project(folder: Path) -> bool:
 def _tools(path: Path) -> dict[str, Any]:
     """The tools' tables of a pyproject.toml; none where there is no such file."""
     try:
-        tools = tomllib.loads(read_text(path, "TOML", MOST_SETTINGS)).get("tool", {})
+        text = read_text(path, "TOML", MOST_SETTINGS)
+        if deep := _DEEP.search(text):
+            line = text.count("\n", 0, deep.start()) + 1
+            raise Refused(f"{show_path(path)}:{line}: expected TOML, found a key of 200 parts or more; shorten it")
+        tools = tomllib.loads(text).get("tool", {})
     except Unreadable as error:
         if error.is_missing and not path.is_symlink():  # a link to nothing was meant to lead somewhere
             return {}
         raise
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{show_path(path)}: expected TOML, found {error}") from error
+        raise Refused(f"{show_path(path)}: expected TOML, found {str(error)[:MOST_SHOWN]}") from error
     return tools if isinstance(tools, dict) else {}

@@ -64,6 +64,11 @@ class Options:
         """Whether outputs made elsewhere are judged, instead of a model's."""
         return self.model.startswith(REPLAY)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a model is computed in this process."""
+        return not (self.replays or is_server(self.model) or is_vllm(self.model) or self.shards)
+
     def out_of(self, adapter: Path | None) -> Path | None:
         """Where --tg-out wants the record of an adapter (None: of the model itself); a folder holds several."""
         if self.out and adapter and len(self.adapters) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tunegate.harness.checks import registry
+from tunegate.harness.checks.installed import GROUP, installed_entries
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.fixtures.json_schemas import fixture_schema
@@ -78,12 +78,12 @@ def package(tmp_path, monkeypatch):
         (site / "tone_checks.py").write_text(code, "utf-8")
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tone\nVersion: 1.0\n", "utf-8")
         lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
-        (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{lines}", "utf-8")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}", "utf-8")
         monkeypatch.syspath_prepend(site)
 
-    registry._installed.cache_clear()
+    installed_entries.cache_clear()
     yield install
-    registry._installed.cache_clear()
+    installed_entries.cache_clear()
     sys.modules.pop("tone_checks", None)
 
 
@@ -161,7 +161,7 @@ def test_an_installed_package_brings_its_kinds_when_a_fixture_names_one(project,
         ({"brevity": "tone_checks:GONE"}, BREVITY, "tone_checks:GONE: expected a CheckKind, found AttributeError"),
         ({"brevity": "tone_checks:WORDS"}, BREVITY, "brevity = tone_checks:WORDS: expected a CheckKind, found dict"),
         ({"brevity": "tone_checks:X"}, "1 / 0\n", "expected a CheckKind, found ZeroDivisionError"),
-        ({"schema": "tone_checks:BREVITY"}, BREVITY, "tone_checks:BREVITY of tone: expected a kind of check"),
+        ({"schema": "tone_checks:BREVITY"}, BREVITY, "tone_checks:BREVITY of tone 1.0: expected a kind of check"),
     ],
 )  # fmt: skip
 def test_a_package_whose_kind_cannot_be_used_is_named(project, package, entries, code, told):

@@ -1,0 +1,77 @@
+"""The code of own checks: what of it counts as a rule, and what must stay as it is while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+
+from tunegate.harness.baselines.ledger import LEDGER
+from tunegate.harness.checks.imports import imports_digest
+from tunegate.harness.checks.installed import distribution, installed_entries, module_file
+from tunegate.harness.checks.registry import declared_checks, kind_name, own_file
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.project import PROJECT
+from tunegate.harness.core.unchanged import Snapshot, importing_unchanged
+from tunegate.harness.evaluation.runs import RUNS
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.options.run import Options
+
+HEAVY = ("torch", "transformers", "peft")  # what a local model is computed with
+
+
+def code_of_checks(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
+    """The digests of the code of own checks, by where it comes from: the project's file, and packages that are named.
+
+    Raises:
+        Refused: a package lies in the project, where a change can edit it.
+    """
+    file, found = own_file(root), {}
+    if file:
+        found[os.path.relpath(file, root)] = imports_digest(file)
+    named = {kind_name(unit.suite, unit.measure) for task in tasks for unit in task.units if unit.own_kind}
+    for entry in (each for name, each in installed_entries().items() if name in named):
+        path = module_file(entry)
+        if path and path.resolve().is_relative_to(root.resolve()):
+            raise Refused(
+                f"{show_path(path)}: expected the check {entry.name!r} of an installed package, found one that is "
+                "installed from this project, so that a change edits it; name the file by `checks`, or install a wheel"
+            )
+        found[f"{distribution(entry)}, {entry.name} = {entry.value}"] = digest([distribution(entry), entry.value])
+    return found
+
+
+def runs_code(options: Options) -> bool:
+    """Whether own checks run where the rules of a work tree decide."""
+    if not (own_file(options.root) or installed_entries()):
+        return False
+    with declared_checks(), suppress(Refused):  # whoever reads the fixtures says what is wrong with them
+        return bool(code_of_checks(options.root, load_tasks(options.cases, project=options.root)))
+    return False
+
+
+@contextmanager
+def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_checks: bool) -> Iterator[None]:
+    """Hold what decides to what it is now, where own checks run meanwhile: the install, the rules, and their trees.
+
+    Raises:
+        Refused: names the file that changed.
+    """
+    if not runs_checks:
+        yield
+        return
+    for name in HEAVY if runs[0].is_local else ():
+        with suppress(ImportError):  # whoever needs it says how to install it
+            import_module(name)  # now: its own libraries are loaded by other means than an import
+    read, growing = list(trees), []
+    for run in runs:
+        read += [run.cases, run.baselines, run.root / PROJECT, *(path for _, path in run.reads)]
+        growing += [run.baselines / LEDGER, run.root / RUNS.parts[0]]
+    kept = Snapshot(read, growing)
+    with importing_unchanged():
+        yield
+    kept.check()

@@ -1,0 +1,157 @@
+"""The box that a project's own checks run in: what they find of the environment, and what the system keeps from them.
+
+A check is Python that somebody approved. It still has no business with a job's token, with the network, or with the
+files of the install and of the repository. Landlock (Linux 5.13) makes all files but a folder of its own read-only,
+seccomp takes the network away. Elsewhere the environment and the limits alone hold: SECURITY.md has the table.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: What a check finds of the environment: how text and numbers are computed, and no name of a secret.
+PASSED = frozenset({
+    "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "HF_HUB_OFFLINE",
+    "HF_HUB_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM", "CUDA_VISIBLE_DEVICES",
+})  # fmt: skip
+PASSED_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_")
+SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIAL")  # in no name that is passed, whatever its beginning
+
+MEMORY = 4 << 30  # bytes
+PROCESSOR = 3600  # seconds, for all cases together
+FILE = 256 << 20  # bytes of one file that it writes
+
+NO_NEW_PRIVILEGES, SECCOMP, DROP_CAPABILITY = 38, 22, 24  # of prctl
+CAPABILITIES = 64  # at most; today there are 41
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls, by the same numbers on every processor
+VERSION_ASKED, PATH_BENEATH = 1, 1
+WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
+#: The rights of Landlock that change something, by the version that knows them; the right to read is left as it is.
+WRITES = {1: WRITE_FILE | sum(1 << bit for bit in range(4, 13)), 2: 1 << 13, 3: TRUNCATE}
+TCP, SCOPED = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals to others, from version 6
+#: By processor: what seccomp calls it, and its numbers of socket, io_uring_setup, ptrace and process_vm_writev.
+PROCESSORS = {"x86_64": (0xC000003E, (41, 425, 101, 311)), "aarch64": (0xC00000B7, (198, 425, 117, 271))}
+X32 = 0x40000000  # the bit of a second set of numbers on x86_64
+ALLOWED, DENIED = 0x7FFF0000, 0x00050000 | 13  # EACCES
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What the system keeps from a check: to write `files` that are not its own, and the `network`."""
+
+    files: bool
+    network: bool
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What it does not keep from it, in words."""
+        open_ways = (("write files", self.files), ("use the network", self.network))
+        return tuple(what for what, kept in open_ways if not kept)
+
+
+def scrubbed(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """The environment of a check: what `PASSED` names, and its own folder as home and for temporary files."""
+    kept = {
+        name: value for name, value in environment.items()
+        if (name in PASSED or name.startswith(PASSED_PREFIXES)) and not any(word in name for word in SECRETS)
+    }  # fmt: skip
+    return kept | dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), str(scratch))
+
+
+def enter(scratch: Path) -> Box:
+    """Put this process into the box, before anything of a check is loaded; there is no way out.
+
+    Args:
+        scratch: the folder that it may write into.
+
+    Raises:
+        RuntimeError: there are threads already, which would stay outside.
+    """
+    _limit()
+    with suppress(FileNotFoundError):  # a system without /proc
+        if len([*Path("/proc/self/task").iterdir()]) > 1:
+            raise RuntimeError("expected no thread before the box is entered")
+    if platform.system() != "Linux":
+        return Box(files=False, network=False)
+    system: Any = ctypes.CDLL(None, use_errno=True)
+    system.syscall.restype = ctypes.c_long
+    if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        return Box(files=False, network=False)
+    _drop_capabilities(system)
+    return Box(_hold_files(system, scratch), _hold_network(system))
+
+
+def _limit() -> None:
+    """Bound memory, processor time and files, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    for what, most in (
+        (resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CPU, PROCESSOR), (resource.RLIMIT_FSIZE, FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):  # fmt: skip
+        with suppress(ValueError, OSError):  # the limit is lower already
+            resource.setrlimit(what, (most, most))
+
+
+def _drop_capabilities(system: Any) -> None:
+    """Give up the rights of root, such as to read the environment of other processes; nothing for anybody else."""
+    for capability in range(CAPABILITIES):
+        system.prctl(DROP_CAPABILITY, capability, 0, 0, 0)
+    system.capset(struct.pack("Ii", 0x20080522, 0), bytes(24))  # version 3 of the call; this process; none of them
+
+
+def _hold_files(system: Any, scratch: Path) -> bool:
+    """Make all files read-only but those of `scratch`, and forbid TCP and signals where this kernel can."""
+    version = system.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION_ASKED)
+    if version < 1:
+        return False
+    writes = sum(rights for since, rights in WRITES.items() if version >= since)
+    rules = struct.pack("QQQ", writes, TCP if version >= 4 else 0, SCOPED if version >= 6 else 0)
+    ruleset = system.syscall(CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
+    if ruleset < 0:
+        return False
+    try:
+        return all(_allow(system, ruleset, *each) for each in _writable(scratch, writes)) and not system.syscall(
+            RESTRICT_SELF, ctypes.c_int(ruleset), 0
+        )
+    finally:
+        os.close(ruleset)
+
+
+def _writable(scratch: Path, writes: int) -> Iterator[tuple[Path, int]]:
+    yield scratch, writes
+    yield Path(os.devnull), writes & (WRITE_FILE | TRUNCATE)
+
+
+def _allow(system: Any, ruleset: int, path: Path, rights: int) -> bool:
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = struct.pack("=Qi", rights, opened)
+        return not system.syscall(ADD_RULE, ctypes.c_int(ruleset), PATH_BENEATH, rule, 0)
+    finally:
+        os.close(opened)
+
+
+def _hold_network(system: Any) -> bool:
+    """Refuse to make sockets, with EACCES, and the calls that reach around that or into another process."""
+    name, denied = PROCESSORS.get(platform.machine(), (0, ()))
+    if not denied:
+        return False
+    program = [(0x20, 0, 0, 4), (0x15, 1, 0, name), (0x06, 0, 0, DENIED), (0x20, 0, 0, 0)]  # another processor's calls
+    program += [(0x35, 0, 1, X32), (0x06, 0, 0, DENIED)]
+    for call in denied:
+        program += [(0x15, 0, 1, call), (0x06, 0, 0, DENIED)]
+    program.append((0x06, 0, 0, ALLOWED))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    filters = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    return not system.prctl(SECCOMP, 2, filters, 0, 0)

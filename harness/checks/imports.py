@@ -1,0 +1,81 @@
+"""Which files of a project a check may import: what its digest covers, and all Python that lies beside it in the gate.
+
+They are read, never run. Names that are imported count, and texts that are the name of a module beside the check, since
+`import_module` takes such. Whatever else a check may come up with is not there when the gate runs it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from importlib.machinery import all_suffixes
+from pathlib import Path
+
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.files import digest, file_digest
+from tunegate.harness.core.reading import MOST_SETTINGS, read_bytes
+
+SUFFIXES = tuple(all_suffixes())  # of Python, of what is compiled of it, and of extensions
+
+
+def is_importable(name: str) -> bool:
+    """Whether a file of this name is one that Python can import."""
+    return name.endswith(SUFFIXES)
+
+
+def imported_files(path: Path) -> tuple[Path, ...]:
+    """A check's own file, and every file beside it or below that an import in one of them may lead to."""
+    found, waiting = {path}, [path]
+    while waiting:
+        for each in _imported_by(waiting.pop(), path.parent):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return tuple(sorted(found))
+
+
+def imports_digest(path: Path) -> str:
+    """SHA-256 (hex) of all that a check's file may import, itself among it, by name from its folder.
+
+    Raises:
+        Unreadable: there is no regular file.
+    """
+    folder = path.parent
+    return digest({each.relative_to(folder).as_posix(): file_digest(each) for each in imported_files(path)})
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """A Python file as a tree; None where it is no Python, and cannot be imported either."""
+    try:
+        return ast.parse(read_bytes(path, "a Python file", MOST_SETTINGS))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, Refused):
+        return None
+
+
+def _imported_by(path: Path, folder: Path) -> Iterator[Path]:
+    tree = parsed(path) if path.suffix == ".py" else None
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _modules(folder, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = [folder, path.parent, *path.parent.parents][min(node.level, len(path.parents))]
+            parts = node.module.split(".") if node.module else []
+            for alias in node.names:
+                yield from _modules(base, [*parts, alias.name])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_module_name(node.value):
+            yield from _modules(folder, node.value.split("."))
+
+
+def _is_module_name(text: str) -> bool:
+    return len(text) < 256 and all(part.isidentifier() for part in text.split("."))
+
+
+def _modules(base: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The files of a module and of the packages that it lies in, as far as they are there."""
+    for part in parts:
+        for suffix in SUFFIXES:
+            for file in (base / f"{part}{suffix}", base / part / f"__init__{suffix}"):
+                if file.is_file():
+                    yield file
+        base = base / part

@@ -54,8 +54,13 @@ class Document:
 
 def show_where(where: Where) -> str:
     """A path inside a document as people write it: `cases[3].expect.product`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shortened(str(part))}" for part in where)
     return text.removeprefix(".")
+
+
+def shortened(text: str, most: int = SHOWN) -> str:
+    """A text, cut off where it is too long for a message."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def show_value(value: Any) -> str:
@@ -63,4 +68,4 @@ def show_value(value: Any) -> str:
     if value is None:
         return TYPES["null"]
     text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return shortened(text)

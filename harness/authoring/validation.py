@@ -5,16 +5,21 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from tunegate.harness.authoring.document import TYPES, Document, Where, show_value
-from tunegate.harness.core.errors import Problem
+from tunegate.harness.authoring.document import TYPES, Document, Where, shortened, show_value
+from tunegate.harness.core.errors import MOST_OF_A_KIND, Problem
 
+MOST_LETTERS = 100  # of a word for which a similar one is looked for
+MOST_WORDS = 2_000  # among which it is
+MOST_HINTS = 500  # different words of a file for which it is
 NOT_BLANK, NOT_EMPTY = r"\S", "text that is not empty"
 #: Keys of fixture files, task files and recipes that have another name now. The old ones are refused, never read.
 RENAMED: Mapping[str, str] = {
@@ -34,11 +39,11 @@ def text_schema(what: str = NOT_EMPTY) -> dict[str, Any]:
 def validate(document: Document, schema: Mapping[str, Any], where: Where = (), data: Any = None) -> list[Problem]:
     """Hold `data` (default: the whole document) at `where` against a JSON Schema; every mistake is a problem."""
     instance = document.data if data is None and not where else data
-    problems: list[Problem] = []
-    if not _is_valid(instance, _Same(schema)):
-        errors = Draft202012Validator(schema).iter_errors(instance)
-        problems = [problem for error in errors for problem in _problems(error, document, where, schema)]
-    return problems
+    if _is_valid(instance, _Same(schema)):
+        return []
+    finder = _Finder(document, where, schema)
+    errors = Draft202012Validator(schema).iter_errors(instance)
+    return [problem for error in errors for problem in finder.problems(error)]
 
 
 class _Same:
@@ -67,24 +72,48 @@ def _quick(schema: _Same) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(dict(schema.schema))
 
 
-def _problems(error: ValidationError, document: Document, prefix: Where, whole: Mapping[str, Any]) -> Iterator[Problem]:
-    where = (*prefix, *error.absolute_path)
-    value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
-        known = sorted(schema.get("properties", {}))
-        for key in [key for key in value if key not in known and isinstance(key, str)]:
-            yield _renamed(document, where, key, known) or document.problem(
-                (*where, key), f"one of the keys {', '.join(known)}", f"{key!r}", did_you_mean(key, known)
-            )
-    elif error.validator == "required" and isinstance(value, dict):
-        branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
-        yield from _missing(document, where, {**whole, **schema} if branch else schema, value)
-    elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
-        branches = {key for each in schema[error.validator] for key in each.get("properties", ())}
-        old = [_renamed(document, where, key, branches) for key in value] if isinstance(value, dict) else []
-        yield next(filter(None, old), document.problem(where, schema["description"], show_value(value)))
-    else:
-        yield document.problem(where, _expected(error, schema), show_value(value), _hint(error, schema))
+class _Finder:
+    """Turns what a validator says of the data at `prefix` into problems, in time that grows as their number does."""
+
+    def __init__(self, document: Document, prefix: Where, whole: Mapping[str, Any]) -> None:
+        self._document, self._prefix, self._whole = document, prefix, whole
+        self._hints: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def problems(self, error: ValidationError) -> Iterator[Problem]:
+        """The mistakes that an error of the validator tells of."""
+        where = (*self._prefix, *error.absolute_path)
+        value, schema = error.instance, error.schema if isinstance(error.schema, Mapping) else {}
+        document = self._document
+        if error.validator == "additionalProperties" and isinstance(value, dict) and error.validator_value is False:
+            yield from self._unknown(where, value, sorted(schema.get("properties", {})))
+        elif error.validator == "required" and isinstance(value, dict):
+            branch = error.schema_path[0] in {"then", "else"}  # the keys are described beside the condition
+            yield from _missing(document, where, {**self._whole, **schema} if branch else schema, value)
+        elif error.validator in {"anyOf", "oneOf"} and "description" in schema:
+            branches = {key for each in schema[error.validator] for key in each.get("properties", ())}
+            old = (_renamed(document, where, key, branches) for key in value) if isinstance(value, dict) else ()
+            yield next(filter(None, old), document.problem(where, schema["description"], show_value(value)))
+        else:
+            hint = _hint(error, schema, self._meant)
+            yield document.problem(where, _expected(error, schema), show_value(value), hint)
+
+    def _unknown(self, where: Where, value: Mapping[Any, Any], known: list[str]) -> Iterator[Problem]:
+        """Keys that mean nothing; the last that is told counts the rest."""
+        keys = [key for key in value if key not in known and isinstance(key, str)]
+        expected = f"one of the keys {', '.join(known)}"
+        for number, key in enumerate(keys[:MOST_OF_A_KIND], start=1):
+            more = len(keys) - number if number == MOST_OF_A_KIND else 0
+            found = _renamed(self._document, where, key, known)
+            if not found:
+                found = self._document.problem((*where, key), expected, show_value(key), self._meant(key, known))
+            yield replace(found, more=more)
+
+    def _meant(self, word: str, known: Sequence[str]) -> str:
+        """`did_you_mean` of the first different words: to look for what was meant takes long, and few are shown."""
+        key = word, tuple(known)
+        if key not in self._hints and len(self._hints) < MOST_HINTS:
+            self._hints[key] = did_you_mean(word, known)
+        return self._hints.get(key, "")
 
 
 def _renamed(document: Document, where: Where, key: Any, known: Collection[str]) -> Problem | None:
@@ -97,11 +126,17 @@ def _missing(document: Document, where: Where, schema: Mapping[str, Any], value:
     rules = schema.get("properties", {})
     unknown = [str(key) for key in value if key not in rules]
     for key in [key for key in schema["required"] if key not in value]:
-        misspelt = schema.get("additionalProperties") is False and difflib.get_close_matches(key, unknown, 1, 0.75)
+        misspelt = schema.get("additionalProperties") is False and closest(key, unknown, 0.75)
         if not misspelt:  # that it is not a key is told already, and which was meant
-            found = f"only {', '.join(map(str, value))}" if value else TYPES["null"]
+            found = f"only {_listed(value)}" if value else TYPES["null"]
             about = _about(rules.get(key, {}))
             yield document.problem(where, f"the key {key!r}", found, f"add it: {about}" if about else "")
+
+
+def _listed(keys: Collection[Any]) -> str:
+    """Keys in a line, as many of them as one can read."""
+    few = ", ".join(shortened(str(key)) for key in islice(keys, MOST_OF_A_KIND))
+    return f"{few} and {len(keys) - MOST_OF_A_KIND:,} more" if len(keys) > MOST_OF_A_KIND else few
 
 
 def _about(rule: Mapping[str, Any]) -> str:
@@ -111,8 +146,21 @@ def _about(rule: Mapping[str, Any]) -> str:
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """A hint that names the one of `known` that `found` resembles; empty where none does."""
-    close = difflib.get_close_matches(found, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
+    close = closest(found, known)
+    return f"did you mean {close!r}?" if close else ""
+
+
+def closest(word: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The one of `known` that resembles a word most, by `difflib`'s ratio; empty where none reaches `least`.
+
+    A long word has none, and one is looked for among the first `MOST_WORDS` of a length like its own: all would take
+    minutes.
+    """
+    if len(word) > MOST_LETTERS:
+        return ""
+    # the ratio is at most twice the letters of the shorter over those of both
+    few = (each for each in known if least * (len(word) + len(each)) <= 2 * min(len(word), len(each)))
+    return next(iter(difflib.get_close_matches(word, list(islice(few, MOST_WORDS)), 1, least)), "")
 
 
 def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
@@ -138,7 +186,7 @@ def _as_name(text: str) -> str:
 _YES, _NO = {"yes", "on", "y", "true"}, {"no", "off", "n", "false"}
 
 
-def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
+def _hint(error: ValidationError, schema: Mapping[str, Any], meant: Callable[[str, Sequence[str]], str]) -> str:
     """What to do about a value: the schema's own `$comment`, or the usual cause of such a mistake."""
     rule = error.validator
     value: Any = error.instance
@@ -150,7 +198,7 @@ def _hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
     if rule == "pattern" and wanted == NOT_BLANK:
         return str(schema.get("description", "")).removeprefix(NOT_EMPTY)
     if rule == "enum" and isinstance(value, str):
-        return did_you_mean(value, [str(choice) for choice in wanted])
+        return meant(value, [str(choice) for choice in wanted])
     if rule == "const" and str(value) == str(wanted):
         return "write it without quotes"
     if rule in {"maximum", "exclusiveMaximum"} and wanted == 1 and 1 < value <= 100:

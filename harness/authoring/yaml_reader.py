@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tunegate.harness.authoring.document import Document, Where, show_value, show_where
+from tunegate.harness.authoring.document import Document, Where, shortened, show_value, show_where
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.garbage import no_collection
 
 MAX_DEPTH = 100  # levels of nesting
 MAX_REPEATED = 100_000  # values that aliases may add to a file: nine lines of aliases can stand for a billion
+MUCH = 1 << 18  # characters of a file, which take PyYAML's own code some seconds
 MAX_DIGITS = 300  # of one whole number; floats end there too
 TAG = "tag:yaml.org,2002:"
 TEXT, MERGE = TAG + "str", TAG + "merge"
@@ -71,10 +72,15 @@ class _Builder:
         self._open.remove(id(node))
         values = self._values - before
         self._built[id(node)] = data, values
-        if values > self._nodes + MAX_REPEATED and not self._aliases_reported:
-            self._aliases_reported = True
-            self._say(node, where, "few aliases", f"aliases that stand for {values:,} values", "write the values out")
+        self._check_aliases(node, where)
         return data
+
+    def _check_aliases(self, node: yaml.Node, where: Where) -> None:
+        repeated = self._values - self._nodes
+        if repeated > MAX_REPEATED and not self._aliases_reported:
+            self._aliases_reported = True
+            found = f"aliases that stand for {repeated:,} values more"
+            self._say(node, where, "few aliases", found, "write the values out")
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[Any, Any]:
         merged: dict[Any, Any] = {}
@@ -85,13 +91,13 @@ class _Builder:
                 self._say(key, where, "a key that is text", "a list or a mapping", QUOTE)
                 continue
             if key.value in seen:
-                found = f"{key.value!r} again (first on line {seen[key.value].start_mark.line + 1})"
+                found = f"{show_value(key.value)} again (first on line {seen[key.value].start_mark.line + 1})"
                 self._say(key, where, "each key once", found, "delete or rename one of them")
             seen.setdefault(key.value, key)
             place = (*where, key.value)
             name, inner = self._scalar(key, place), self.build(value, place)
             if key.tag not in {TEXT, MERGE}:
-                self._say(key, place, "a key that is text", key.value, "put it in quotes")
+                self._say(key, place, "a key that is text", shortened(key.value), "put it in quotes")
             if key.tag == MERGE:
                 merged = self._merged(value, inner, place)
             else:
@@ -100,6 +106,8 @@ class _Builder:
 
     def _merged(self, node: yaml.Node, data: Any, where: Where) -> dict[Any, Any]:
         """What `<<:` brings: a mapping, or a list of them, of which the first that has a key counts."""
+        if self._aliases_reported:  # each copies what it names, and a chain of thousands fills the memory
+            return {}
         found = data if isinstance(data, list) else [data]
         if not all(isinstance(each, dict) for each in found):
             self._say(node, where, "a mapping, or a list of mappings, after <<", show_value(data), QUOTE)
@@ -138,7 +146,7 @@ class _Builder:
             self._say(node, where, "a text without ' #'", f"{show_value(node.value)} and a comment", hint)
 
     def _tagged(self, node: yaml.Node, where: Where) -> None:
-        tag = node.tag.replace(TAG, "!!")
+        tag = shortened(node.tag.replace(TAG, "!!"))
         self._say(node, where, "a value without a tag", tag, "put a text that begins with ! in quotes")
 
     def _say(self, node: yaml.Node, where: Where, expected: str, found: str, hint: str = "") -> None:
@@ -151,13 +159,12 @@ class _NodeLines(Mapping[Where, int]):
 
     def __init__(self, root: yaml.Node) -> None:
         self._root = root
+        # of large mappings, by their nodes: to look through all keys for each takes the square of their number
+        self._keys: dict[int, dict[str | int, _Pair]] = {}
 
     def __getitem__(self, where: Where) -> int:
         """The line of a key, also where its value starts below; of an item, where that starts."""
-        node, line = self._root, self._root.start_mark.line + 1
-        for part in where:
-            node, line = _step(node, part)
-        return line
+        return self._find(where)[1]
 
     def at(self, where: Where) -> _NodeLines:
         """The lines of what stands at a place; paths begin there.
@@ -165,10 +172,39 @@ class _NodeLines(Mapping[Where, int]):
         Raises:
             KeyError: nothing does.
         """
-        node = self._root
+        return _NodeLines(self._find(where)[0])
+
+    def _find(self, where: Where) -> tuple[yaml.Node, int]:
+        node, line = self._root, self._root.start_mark.line + 1
         for part in where:
-            node, _ = _step(node, part)
-        return _NodeLines(node)
+            node, line = self._step(node, part)
+        return node, line
+
+    def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
+        """What stands at a key or index of `node`, and on which line.
+
+        Raises:
+            KeyError: nothing does.
+        """
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            return node.value[part], node.value[part].start_mark.line + 1
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        if found := self._pair(node, pairs, part):
+            return found[1], found[0].start_mark.line + 1
+        for value in [value for key, value in pairs if key.tag == MERGE]:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                with suppress(KeyError):
+                    return self._step(each, part)
+        raise KeyError(part)
+
+    def _pair(self, node: yaml.Node, pairs: Sequence[_Pair], part: str | int) -> _Pair | None:
+        """The first key of a mapping that is called so, and its value."""
+        if len(pairs) <= MANY:
+            return next((pair for pair in pairs if pair[0].value == part), None)
+        if id(node) not in self._keys:
+            texts = [pair for pair in pairs if isinstance(pair[0], yaml.ScalarNode)]
+            self._keys[id(node)] = {pair[0].value: pair for pair in reversed(texts)}
+        return self._keys[id(node)].get(part)
 
     def __iter__(self) -> Iterator[Where]:
         return _places(self._root, ())
@@ -177,24 +213,8 @@ class _NodeLines(Mapping[Where, int]):
         return sum(1 for _ in self)
 
 
-def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, int]:
-    """What stands at a key or index of `node`, and on which line.
-
-    Raises:
-        KeyError: nothing does.
-    """
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part].start_mark.line + 1
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    for key, value in pairs:
-        if key.value == part:
-            return value, key.start_mark.line + 1
-    for key, value in pairs:
-        if key.tag == MERGE:
-            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                with suppress(KeyError):
-                    return _step(each, part)
-    raise KeyError(part)
+_Pair = tuple[yaml.Node, yaml.Node]  # a key and its value
+MANY = 20  # keys
 
 
 def _places(node: yaml.Node, where: Where) -> Iterator[Where]:
@@ -240,7 +260,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
 )  # fmt: skip
 
 
-def _syntax_problem(error: yaml.YAMLError, path: Path, text: str) -> Problem:
+def _syntax_problem(error: Exception, path: Path, text: str) -> Problem:
     """What PyYAML found, said as a mistake in the file."""
     said = " ".join(filter(None, [getattr(error, "problem", None) or str(error), getattr(error, "context", None)]))
     mark, opens = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
@@ -317,14 +337,21 @@ def read_yaml(path: Path) -> Document:
     """
     text = _read_text(path)
     if not _is_read_otherwise(text):
-        with suppress(yaml.YAMLError, AuthoringError):  # PyYAML then says it in its words, which `_SYNTAX` knows
+        try:
             return _plain_data(path, text, _FastLoader(text))
+        except (yaml.YAMLError, AuthoringError) as error:  # PyYAML then says it in its words, which `_SYNTAX` knows
+            if len(text) > MUCH:  # that would take minutes
+                raise _as_authoring_error(error, path, text) from error
     try:
         return _plain_data(path, text, _Loader(text))
     except yaml.YAMLError as error:
-        raise AuthoringError([_syntax_problem(error, path, text)]) from error
+        raise _as_authoring_error(error, path, text) from error
     except RecursionError:
         raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None
+
+
+def _as_authoring_error(error: Exception, path: Path, text: str) -> AuthoringError:
+    return error if isinstance(error, AuthoringError) else AuthoringError([_syntax_problem(error, path, text)])
 
 
 def part(document: Document, where: Where, data: Any) -> Document:
@@ -372,11 +399,17 @@ def _read_text(path: Path) -> str:
     # most text is plain ASCII, which is deleted far faster than an expression walks over it
     if not UNSEEN.search("x" + text.encode().translate(None, _PLAIN).decode()):
         return text
-    unseen = [
-        Problem(path, text.count("\n", 0, seen.start()) + 1, "", "characters that can be seen",
-                f"the character U+{ord(seen[0]):04X}, which cannot", "delete it or put a space or line break there")
-        for seen in UNSEEN.finditer(text)
-    ]  # fmt: skip
+    unseen = list(_unseen(path, text))
     if unseen:
         raise AuthoringError(unseen)
     return text
+
+
+def _unseen(path: Path, text: str) -> Iterator[Problem]:
+    line, counted = 1, 0
+    for seen in UNSEEN.finditer(text):
+        line += text.count("\n", counted, seen.start())
+        counted = seen.start()
+        found = f"the character U+{ord(seen[0]):04X}, which cannot"
+        hint = "delete it or put a space or line break there"
+        yield Problem(path, line, "", "characters that can be seen", found, hint)

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunegate.harness.core.escaping import shown
 
 MOST_LINES = 100  # of different mistakes in one message: whoever has more mends these first
 FEW = 3  # mistakes of one sort are told one by one; more of them once, with their number
+MOST_OF_A_KIND = 20  # mistakes of one kind that are shown of a file; the rest are counted
 
 
 class TunegateError(Exception):
@@ -62,7 +63,7 @@ class Problem:
     """One mistake in a file that a person edits.
 
     `line` counts from 1; 0 is the file or folder itself. `where` is the path inside the document (`cases[3].expect`),
-    empty for the file as a whole.
+    empty for the file as a whole. `more` counts mistakes of its kind that have no `Problem` of their own.
     """
 
     file: Path
@@ -71,6 +72,7 @@ class Problem:
     expected: str
     found: str
     hint: str = ""
+    more: int = 0
 
     @property
     def place(self) -> str:
@@ -86,6 +88,11 @@ class Problem:
     def sort(self) -> tuple[Path, str, str, str]:
         """What it shares with the mistakes of its sort: the file, the place without its numbers, what is expected."""
         return (self.file, re.sub(r"\[\d+\]", "[]", self.where), self.expected, self.hint)
+
+    @property
+    def kind(self) -> tuple[Path, str]:
+        """What it shares with all mistakes of its kind, wherever they stand in the file."""
+        return (self.file, self.expected)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -105,7 +112,7 @@ class AuthoringError(Refused):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        lines, count = list(_lines(self.problems)), len(self.problems)
+        lines, count = list(_lines(self.problems)), _count(self.problems)
         more = [f"  and {len(lines) - MOST_LINES:,} more lines like these"] if len(lines) > MOST_LINES else []
         first = f"{count:,} mistake{'s' if count != 1 else ''} to fix before anything can run:"
         super().__init__("\n".join([first, *(f"  {line}" for line in lines[:MOST_LINES]), *more]))
@@ -128,19 +135,64 @@ class Unreadable(Refused):
         return f"{self.problem.found}{f', on line {line}' if line else ''}{f'; {hint}' if hint else ''}"
 
 
+def most_of_each_kind(problems: Iterable[Problem]) -> list[Problem]:
+    """The first `MOST_OF_A_KIND` mistakes of each kind; the last of them counts the rest in `more`."""
+    kept: dict[tuple[Path, str], list[Problem]] = {}
+    for problem in problems:
+        same = kept.setdefault(problem.kind, [])
+        if len(same) < MOST_OF_A_KIND:
+            same.append(problem)
+        else:
+            same[-1] = replace(same[-1], more=same[-1].more + 1 + problem.more)
+    return sorted(problem for same in kept.values() for problem in same)
+
+
+def _count(problems: Iterable[Problem]) -> int:
+    return sum(1 + problem.more for problem in problems)
+
+
 def _lines(problems: Sequence[Problem]) -> Iterator[str]:
-    """A line a mistake, in their order; of one sort more than a few are told once, with their number and lines."""
-    sorts = {
-        sort: list(same) for sort, same in groupby(sorted(problems, key=lambda each: each.sort), lambda each: each.sort)
-    }
+    """A line a mistake, in their order, and for each kind that has many more of them how many are not shown."""
+    told, left = Counter[tuple[Path, str]](), Counter[tuple[Path, str]]()
+    for problem in problems:
+        left[problem.kind] += 1 + problem.more
+    for problem, same in _alike(problems):
+        told[problem.kind] += 1
+        if told[problem.kind] <= MOST_OF_A_KIND:
+            left[problem.kind] -= _count(same) if len(same) > 1 else 1
+            yield _line(problem, same)
+        if told[problem.kind] == MOST_OF_A_KIND:
+            yield from _rest(problem, left.pop(problem.kind))
+    for problem in problems:
+        yield from _rest(problem, left.pop(problem.kind, 0) if told[problem.kind] < MOST_OF_A_KIND else 0)
+
+
+def _alike(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Sequence[Problem]]]:
+    """Mistakes one by one; of one sort more than a few as the first of them, with all."""
+    sorts: dict[object, list[Problem]] = {}
+    for problem in problems:
+        sorts.setdefault(problem.sort, []).append(problem)
     for problem in problems:
         same = sorts[problem.sort]
         if len(same) <= FEW:
-            yield str(problem)
+            yield problem, [problem]
         elif problem is same[0]:
-            lines = ", ".join(str(each.line) for each in same[1 : 1 + FEW])
-            rest = ", ..." if len(same) > FEW + 1 else ""
-            yield f"{problem} (and {len(same) - 1:,} more like it: lines {lines}{rest})"
+            yield problem, same
+
+
+def _line(problem: Problem, same: Sequence[Problem]) -> str:
+    """A mistake, with the number and lines of those of its sort."""
+    if len(same) == 1:
+        return str(problem)
+    lines = ", ".join(str(each.line) for each in same[1 : 1 + FEW])
+    rest = ", ..." if len(same) > FEW + 1 else ""
+    return f"{problem} (and {_count(same) - 1:,} more like it: lines {lines}{rest})"
+
+
+def _rest(problem: Problem, count: int) -> Iterator[str]:
+    """How many mistakes of a kind are not shown; nothing where all are."""
+    if count:
+        yield f"{show_path(problem.file)}: and {count:,} more of this kind: expected {problem.expected}"
 
 
 def show_path(path: Path) -> str:

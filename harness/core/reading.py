@@ -16,6 +16,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ MOST_LEVELS = 100  # of nesting, as in YAML
 MOST_DIGITS = 300  # of a number; floats end there too
 SHOWN_DIGITS = 100  # by which a number is looked for in the text: a pattern of a million takes seconds
 MOST_MISTAKES = 3  # that are told of a file that is not what its schema says
+MOST_SHOWN = 200  # characters of one of them
 CHUNK = 1 << 20
 
 KINDS: Mapping[int, str] = {
@@ -205,6 +207,8 @@ def _each_key_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        if len(twice) > SHOWN_DIGITS:  # its start: see there
+            raise _Flaw(f"the key {twice[:SHOWN_DIGITS]!r}... twice", re.escape(json.dumps(twice[:SHOWN_DIGITS])[:-1]))
         raise _Flaw(f"the key {twice!r} twice", rf"{re.escape(json.dumps(twice))}\s*:")
     return found
 
@@ -271,7 +275,8 @@ def mistake_finder(schema: Mapping[str, Any]) -> Callable[[Any, int], list[str]]
     def mistakes(value: Any, most: int) -> list[str]:
         if quick(value):
             return []
-        return [f"{error.json_path}: {error.message[:200]}" for _, error in zip(range(most), slow(value), strict=False)]
+        errors = islice(slow(value), most)
+        return [f"{error.json_path[:MOST_SHOWN]}: {error.message[:MOST_SHOWN]}" for error in errors]
 
     return mistakes
 

@@ -12,4 +12,5 @@ def annotation(found: Problem | LintWarning) -> str:
     """One workflow command: an error of a mistake, a warning of a warning."""
     if isinstance(found, LintWarning):
         return workflow_command("warning", found.file, found.line, TITLE, found.text)
-    return workflow_command("error", found.file, found.line, TITLE, str(found).removeprefix(f"{found.place}: "))
+    more = f" (and {found.more:,} more of this kind)" if found.more else ""
+    return workflow_command("error", found.file, found.line, TITLE, str(found).removeprefix(f"{found.place}: ") + more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.base import HasExpectWarnings, HasWarnings
 from tunegate.harness.checks.voice.check import Voice
-from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, show_path
+from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
@@ -84,7 +84,8 @@ class Lint:
     @property
     def summary(self) -> str:
         """One line: how much was read, and what was found."""
-        found = [_number(len(self.mistakes), "mistake")] if self.mistakes else ["no mistakes"]
+        count = sum(1 + each.more for each in self.mistakes)
+        found = [_number(count, "mistake")] if self.mistakes else ["no mistakes"]
         found += [_number(len(self.warnings), "warning")] if self.warnings else []
         units = [unit for task in self.tasks for unit in task.units]
         cases = sum(len(unit.cases) for unit in units if not unit.of)
@@ -93,7 +94,8 @@ class Lint:
 
 
 def _as_dict(found: Problem | LintWarning) -> dict[str, Any]:
-    return {**asdict(found), "file": show_path(found.file)}
+    data = {**asdict(found), "file": show_path(found.file)}
+    return {key: value for key, value in data.items() if key != "more" or value}
 
 
 def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch | None = None) -> Lint:
@@ -108,7 +110,7 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
     try:
         tasks = load_tasks(root, only, watch)
     except AuthoringError as error:
-        mistakes = tuple(each for each in error.problems if file is None or _is_same(each.file, file))
+        mistakes = _of_file(error.problems, file)
         if not mistakes:  # they are in other files of the task, on which this one may depend
             raise
         return Lint(mistakes=mistakes)
@@ -116,6 +118,12 @@ def lint_fixtures(path: Path, baselines: Path = Path("baselines"), watch: Watch 
     warnings |= set(undecidable(root, tasks, baselines))
     kept = sorted(warning for warning in warnings if file is None or _is_same(warning.file, file))
     return Lint(tasks, warnings=tuple(kept))
+
+
+def _of_file(problems: Iterable[Problem], file: Path | None) -> tuple[Problem, ...]:
+    """The mistakes of one file, or of all; of one kind in a file no more than are shown."""
+    few = most_of_each_kind(problems)
+    return tuple(each for each in few if file is None or _is_same(each.file, file))
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.authoring.document import Document
+from tunegate.harness.authoring.document import Document, shortened
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean, validate
 from tunegate.harness.checks.base import Can
@@ -41,6 +41,7 @@ LINE = {
         "digest": DIGEST,
     },
 }
+MOST_SHOWN = 200  # characters of a case's name
 LOOKED_THROUGH = 200_000  # names of cases, for what was probably meant: that takes seconds; 20 lines of 10,000 cases
 
 
@@ -128,7 +129,7 @@ def _misplaced(
     if case not in known:
         # with what was found and not as the hint: the same slip on every line is one mistake, to be told once
         meant = did_you_mean(case, known) if hint else ""
-        yield line.problem(("case",), asked, f"{case!r}{meant and '; ' + meant}")
+        yield line.problem(("case",), asked, f"{shortened(repr(case), MOST_SHOWN)}{meant and '; ' + meant}")
     elif (case, repeat) in completions:
         yield line.problem(("case",), "each case and repeat once", f"{case!r} again")
     else:

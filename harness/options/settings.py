@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.authoring.document import shortened
+from tunegate.harness.core.errors import MOST_OF_A_KIND, Refused, show_path
 from tunegate.harness.core.project import PROJECT, is_project, project_table
 from tunegate.harness.models.model_options import REPLAY, split_replay, template_from
 from tunegate.harness.options.table import OPTIONS, TABLE, Option
@@ -61,21 +60,28 @@ def read_settings(root: Path) -> dict[str, Any]:
         Refused: not TOML, or a key or value that means nothing; all of them.
     """
     path, settings = root / PROJECT, project_table(root)
-    wrong = [problem for key, value in settings.items() for problem in _setting_problems(key, value)]
+    wrong = [(key, value) for key, value in settings.items() if not _is_setting(key, value)]
     if wrong:
-        raise Refused("\n".join(f"{show_path(path)}: [tool.tunegate] {problem}" for problem in wrong))
+        lines = [_setting_problem(key, value) for key, value in wrong[:MOST_OF_A_KIND]]
+        lines += [f"and {len(wrong) - len(lines):,} more like these"] if len(wrong) > len(lines) else []
+        raise Refused("\n".join(f"{show_path(path)}: [tool.tunegate] {line}" for line in lines))
     return settings
 
 
-def _setting_problems(key: str, value: Any) -> Iterator[str]:
+def _is_setting(key: str, value: Any) -> bool:
+    option = OPTIONS.get(key)
+    return bool(option and option.stands and _fits(option, value))
+
+
+def _setting_problem(key: str, value: Any) -> str:
     option = OPTIONS.get(key)
     if option is None or not option.stands:
+        from tunegate.harness.authoring.validation import did_you_mean  # loads much, for an error
+
         known = [each.name for each in TABLE if each.stands]
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        yield f"expected one of {', '.join(known)}, found {key!r}{hint}"
-    elif not _fits(option, value):
-        yield f"{key}: expected {_expected(option)}, found {value!r}"
+        hint = did_you_mean(key, known)
+        return f"expected one of {', '.join(known)}, found {shortened(repr(key))}{hint and '; ' + hint}"
+    return f"{key}: expected {_expected(option)}, found {shortened(repr(value))}"
 
 
 def _fits(option: Option, value: Any) -> bool:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunegate.harness.authoring.yaml_writer import write_yaml
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
+from tunegate.harness.core.origin import requirement
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.file import POLICY
@@ -117,7 +118,7 @@ def new_task(asked: InitOptions) -> NewTask:
     margin = _margin(_proven(asked.task, files | {POLICY: _policy(asked, suite, cases, DEFAULT_MARGIN)}, answers))
     policy = _policy(asked, suite, cases, margin)
     guide = render(
-        "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit,
+        "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit, models=requirement("models"),
         case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
     notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
+from tunegate.harness.core.origin import PLACEHOLDER, requirement
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.fixtures.loader import load_tasks
@@ -126,9 +127,13 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path) -> None:
         changes.notes.append(f"{show_path(file)} is there and stays as it is")
         return
     folder = relative(root, top)
+    if PLACEHOLDER in requirement():
+        changes.notes.append(
+            f"note: {show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256="
+        )
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        outputs=relative(root / ANSWERS.parent, top),
+        outputs=relative(root / ANSWERS.parent, top), requirement=requirement(),
     )  # fmt: skip
 
 

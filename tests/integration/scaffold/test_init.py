@@ -153,7 +153,8 @@ def test_the_workflow_lies_at_the_top_of_the_checkout(shop):
     workflow = (shop / ".github/workflows/tunegate.yml").read_text()
     gate = yaml.safe_load(workflow)["jobs"]["gate"]
     assert gate["defaults"] == {"run": {"working-directory": "models"}}
-    assert [each["run"].split()[0] for each in gate["steps"] if "run" in each] == ["pip", "tunegate", "tunegate", "if"]
+    programs = [each["run"].split()[0] for each in gate["steps"] if "run" in each]
+    assert programs == ["if", "tunegate", "tunegate", "tunegate"]
     assert "path: ${{ runner.temp }}/tunegate\n" in workflow
     assert "hashFiles('models/outputs/new.jsonl') != ''" in workflow
 
@@ -185,6 +186,62 @@ def test_what_it_cannot_know_is_a_usage_error_that_names_the_option(shop, argume
     assert (done.returncode, files(shop)) == (2, before), done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def installed_from(folder: Path, direct_url: object) -> dict[str, str]:
+    """An environment in which tunegate is one that pip installed from there."""
+    metadata = folder / "tunegate-0.1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tunegate\nVersion: 0.1.0\n")
+    (metadata / "direct_url.json").write_text(json.dumps(direct_url))
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_the_workflow_installs_the_very_commit_that_init_was_installed_from(shop, tmp_path_factory):
+    url = {"url": "https://github.com/o/tunegate", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}}
+    environment = installed_from(tmp_path_factory.mktemp("site"), url)
+    done = subprocess.run(
+        [*COMMAND, "desk", *FLAGS], cwd=shop, env=environment, capture_output=True, text=True, check=True
+    )
+
+    env = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())["env"]
+    assert env == {"TUNEGATE": f"tunegate @ git+https://github.com/o/tunegate@{'a' * 40}"}
+    assert "stops until its TUNEGATE" not in done.stdout
+    guide = (shop / "fixtures/desk/README.md").read_text()
+    assert f"pip install 'tunegate[models] @ git+https://github.com/o/tunegate@{'a' * 40}'" in guide
+
+
+def test_the_workflow_stops_where_nobody_knows_what_to_install(shop):
+    done = init(shop, "desk", *FLAGS)
+
+    assert "note: .github/workflows/tunegate.yml stops until its TUNEGATE names a commit" in done.stdout
+    gate = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())
+    assert gate["env"] == {"TUNEGATE": "tunegate @ git+https://github.com/<OWNER>/tunegate@<COMMIT>"}
+
+
+@pytest.mark.parametrize(("named", "code"), [
+    (f"tunegate @ git+https://github.com/o/tunegate@{'a' * 40}", 0),
+    (f"tunegate[models] @ https://example.org/tunegate.whl#sha256={'b' * 64}", 0),
+    ("tunegate", 4), ("tunegate==0.1.0", 4), ("tunegate @ git+https://github.com/o/tunegate@main", 4),
+    (f"tunegate @ git+https://github.com/<OWNER>/tunegate@{'a' * 40}", 4),
+    ("tunegate @ https://example.org/tunegate.whl", 4),
+    ("tunegate @ git+https://github.com/<OWNER>/tunegate@<COMMIT>", 4),
+])  # fmt: skip
+def test_nothing_is_installed_that_is_not_held_to_a_digest(shop, named, code):
+    init(shop, "desk", *FLAGS)
+    steps = yaml.safe_load((shop / ".github/workflows/tunegate.yml").read_text())["jobs"]["gate"]["steps"]
+    [install] = [step["run"] for step in steps if step.get("name") == "Install"]
+    (shop / "python").write_text('#!/bin/sh\necho "$@"\n')
+    (shop / "python").chmod(0o755)
+
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", install], cwd=shop, capture_output=True, text=True,
+        env={"PATH": f"{shop}{os.pathsep}{os.environ['PATH']}", "TUNEGATE": named}, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == code, done.stdout
+    refusal = "::error::TUNEGATE in .github/workflows/tunegate.yml: expected a commit of 40 digits, or a wheel with its"
+    assert done.stdout.startswith(refusal if code else f"-I -m pip install {named}\n")
 
 
 def test_on_a_terminal_it_asks_for_what_is_open(shop):

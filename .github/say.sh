@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Says what gate.sh left in $OUT, with the tunegate of a Python: say.sh PYTHON. A page beside the records, annotations, the
-# summary of the job, and the comment of the pull request.
+# Reports what gate.sh left in $OUT, with the tunegate of a Python: say.sh PYTHON. A page beside the records, annotations,
+# and the summary of the job. It has no token: what the change brings may have run before it.
 set -euo pipefail
 shopt -s nullglob
 decisions=("$OUT"/*.decision.json)

@@ -196,12 +196,16 @@ def test_this_very_version_is_installed(tmp_path, environment, installed):
     assert (tmp_path / "calls").read_text().splitlines() == installed
 
 
+def workflow(path: Path = SCRIPTS / "workflows" / "gate.yml") -> dict[Any, Any]:
+    return dict(yaml.safe_load(path.read_text("utf-8")))
+
+
 def test_what_runs_with_the_base_branchs_rights_runs_nothing_of_the_change():
     """`pull_request_target` has the base branch's rights: each script and program is that branch's."""
-    workflow = yaml.safe_load((SCRIPTS / "workflows" / "gate.yml").read_text())
-    assert "pull_request_target" in workflow[True]  # YAML reads the key `on` so
-    assert set(workflow["permissions"].values()) == {"read"}
-    gate, comment = workflow["jobs"]["gate"]["steps"], workflow["jobs"]["comment"]["steps"]
+    here = workflow()
+    assert "pull_request_target" in here[True]  # YAML reads the key `on` so
+    assert set(here["permissions"].values()) == {"read"}
+    gate, comment = here["jobs"]["gate"]["steps"], here["jobs"]["comment"]["steps"]
     for step in (*gate, *comment):
         assert step.get("run", "bash .github/").startswith("bash .github/")
         assert re.fullmatch(r"\./|actions/[a-z-]+@[0-9a-f]{40}", step.get("uses", "./"))
@@ -210,16 +214,37 @@ def test_what_runs_with_the_base_branchs_rights_runs_nothing_of_the_change():
     assert (base.get("path"), change["path"]) == (None, "change")
     assert not base["persist-credentials"]
     assert not change["persist-credentials"]
+    assert change["allow-unsafe-pr-checkout"]  # or checkout v7 refuses every fork
 
 
 def test_what_may_write_is_not_near_what_the_change_brings():
-    """A check of the change's own runs as the same user as the job that judges."""
-    workflow = yaml.safe_load((SCRIPTS / "workflows" / "gate.yml").read_text())
-    gate, comment = workflow["jobs"]["gate"], workflow["jobs"]["comment"]
+    """A check of the change's own runs as the same user as the job that evaluates it."""
+    here = workflow()
+    gate, comment = here["jobs"]["gate"], here["jobs"]["comment"]
     assert "permissions" not in gate
-    assert gate["steps"][-1]["with"]["token"] == ""
     assert comment["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert comment["steps"][-1]["with"] == {"mode": "comment", "result": "${{ needs.gate.result }}"}
     assert not any("merge" in str(step.get("with", "")) for step in comment["steps"])
+
+
+ACTION = workflow(ROOT / "action.yml")["runs"]["steps"]
+
+
+def test_the_actions_one_step_with_a_token_is_the_comment():
+    holders = [step for step in ACTION if "token" in str({**step, "uses": ""}).lower()]
+
+    assert [step["name"] for step in holders] == ["Comment"]
+    assert holders[0]["if"] == "inputs.mode == 'comment'"
+
+
+def test_kept_outputs_come_from_the_base_branch_alone():
+    """A pull request neither writes what others read, nor reads what it may have written itself."""
+    caches = {step["uses"].partition("@")[0]: step["if"] for step in ACTION if "cache" in step.get("uses", "")}
+
+    assert caches == {
+        "actions/cache/restore": "inputs.mode != 'comment' && github.event_name != 'pull_request'",
+        "actions/cache/save": "always() && inputs.mode != 'comment' && github.event_name == 'push'",
+    }
 
 
 @pytest.mark.skipif(shutil.which("zizmor", path=BIN) is None and not os.environ.get("CI"), reason="not installed")

@@ -45,7 +45,7 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments], input=given.encode(), capture_output=True, timeout=SECONDS,
-            env=_environment() | NOBODY | _work_tree(folder), check=False,
+            env=clean_environment() | _work_tree(folder), check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise CouldNotRun("git: expected it to be installed, found none") from None
@@ -53,9 +53,9 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
         raise CouldNotRun(f"git {arguments[0]}, in {show_path(folder)}: no answer within {SECONDS} seconds") from None
 
 
-def _environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The environment without what would lead git to another repository, or to another history of this one."""
-    return {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    return {name: value for name, value in os.environ.items() if name not in ELSEWHERE} | NOBODY
 
 
 def _work_tree(folder: Path) -> dict[str, str]:

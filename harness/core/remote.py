@@ -1,0 +1,163 @@
+"""A git remote, asked safely: within a time limit, without a prompt, and with no configuration of the repository.
+
+What it answers is kept in a temporary repository that is deleted again: no ref, FETCH_HEAD, index or object of the
+user's repository changes, and none of its hooks, helpers, aliases or upload-pack commands runs. Tracking references
+such as refs/remotes/origin/main are never read, since anyone can move them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.git import clean_environment, git, run_git
+
+SECONDS = 30.0  # of one call
+#: No transport that runs a command (ext::) or a helper of another name; nobody is asked for a password.
+SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
+
+
+class NoAnswer(CouldNotRun):
+    """The remote does not answer, within the time or at all."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A remote of the repository at `top`, by its name; `store` is the temporary repository."""
+
+    top: Path
+    store: Path
+    name: str
+    url: str
+    secrets: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        """Where it is, without user, password or query: it stands in files that are published."""
+        return public_url(self.url)
+
+    def refs(self, *patterns: str) -> tuple[str, dict[str, str]]:
+        """The name of its default branch (empty: none), and the commits of the refs that match.
+
+        Raises:
+            NoAnswer: it does not answer.
+        """
+        listed = self.git("ls-remote", "--symref", "--end-of-options", self.url, *patterns).decode("utf-8", "replace")
+        pairs = [line.split("\t", 1) for line in listed.splitlines() if "\t" in line]
+        heads = [sha.removeprefix("ref: refs/heads/") for sha, ref in pairs if ref == "HEAD" and sha.startswith("ref:")]
+        return (heads or [""])[0], {ref: sha for sha, ref in pairs if not sha.startswith("ref:")}
+
+    def files(self, commit: str, folder: str) -> dict[str, str]:
+        """The files in a folder of a commit (empty: its root), by name, each with the digest that git has for it.
+
+        Raises:
+            NoAnswer: it does not answer, or does not have that commit.
+        """
+        self.git(
+            "fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", "--no-write-fetch-head",
+            "--no-auto-maintenance", "--no-recurse-submodules", "--end-of-options", self.url, commit,
+        )  # fmt: skip
+        listed = self.git("ls-tree", "-z", "--end-of-options", commit, *([f"{folder}/"] if folder else []))
+        entries = [line.split("\t", 1) for line in listed.decode("utf-8", "surrogateescape").split("\0") if line]
+        found = [(path.rpartition("/")[2], about.split()) for about, path in entries]
+        return {name: sha for name, (_, kind, sha) in found if kind == "blob"}
+
+    def text(self, file: str) -> str:
+        """The text of one of `files`, by the digest that git has for it.
+
+        Raises:
+            NoAnswer: it does not answer.
+        """
+        return self.git("cat-file", "blob", file).decode("utf-8", "replace")
+
+    def git(self, *arguments: str) -> bytes:
+        """What git prints, run in `store` and in a session of its own: without a terminal, and ended as a whole.
+
+        Raises:
+            NoAnswer: it fails, or does not end within the time.
+        """
+        environment = {**clean_environment(), **SAFE, **self.secrets, "GIT_DIR": str(self.store)}
+        with subprocess.Popen(
+            ["git", "-C", str(self.top), "--literal-pathspecs", *arguments], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                output, _ = process.communicate(timeout=SECONDS)
+            except BaseException as error:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)  # ssh and the like, too
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise NoAnswer(f"{shown(self.name)} did not answer within {SECONDS:.0f} seconds") from None
+        if process.returncode:
+            raise NoAnswer(f"{shown(self.name)} did not answer")
+        return output
+
+
+def repository_of(folder: Path) -> Path | None:
+    """The top folder of the work tree that a folder lies in; None where it lies in none."""
+    here = folder.resolve()
+    return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+
+
+def remote_names(top: Path) -> list[str]:
+    """The remotes that a repository names.
+
+    Raises:
+        CouldNotRun: git fails, or there is no git.
+    """
+    return git(top, "remote").decode("utf-8", "replace").split()
+
+
+@contextmanager
+def open_remote(top: Path, name: str) -> Iterator[Remote]:
+    """A remote by its name in the repository at `top`, or by its address.
+
+    Raises:
+        CouldNotRun: git fails, or there is no git.
+    """
+    url = git(top, "ls-remote", "--get-url", "--end-of-options", name).decode("utf-8", "replace").strip()
+    known = name if name in remote_names(top) else public_url(url)
+    kind = git(top, "rev-parse", "--show-object-format").decode().strip()
+    with tempfile.TemporaryDirectory(prefix="tunegate-remote-") as store:
+        remote = Remote(top, Path(store), known, url, _headers(top))
+        remote.git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}")
+        yield remote
+
+
+def _headers(top: Path) -> dict[str, str]:
+    """The HTTP headers that the repository's own configuration sends, as a CI checkout keeps its token there.
+
+    They go through the environment: arguments are shown to every user of the machine.
+    """
+    wanted = ("config", "--local", "--includes", "-z", "--get-regexp", r"^http\..*\.extraheader$")
+    found = run_git(top, *wanted).stdout.decode("utf-8", "replace").split("\0")
+    pairs = [each.partition("\n") for each in found if each]
+    before = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    numbered = [(f"_{before + index}", key, value) for index, (key, _, value) in enumerate(pairs)]
+    return {f"GIT_CONFIG_KEY{at}": key for at, key, _ in numbered} | {
+        f"GIT_CONFIG_VALUE{at}": value for at, _, value in numbered
+    } | ({"GIT_CONFIG_COUNT": str(before + len(pairs))} if pairs else {})  # fmt: skip
+
+
+def public_url(url: str) -> str:
+    """An address without user, password, query and fragment; of a path only that it is on this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
+    if parts.scheme and parts.netloc:
+        return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    host, colon, path = url.partition(":")
+    if colon and "/" not in host and not path.startswith("//"):  # as ssh has it: user@host:path
+        return shown(f"{host.rpartition('@')[2]}:{path.partition('?')[0]}")
+    return "a folder on this machine"

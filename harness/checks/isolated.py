@@ -133,6 +133,8 @@ class _Process:
         self._kill()
         self._child.wait()
         self._printer.join(1)
+        if not self._printer.is_alive():  # a program that it left behind may hold the other end
+            cast("IO[bytes]", self._child.stderr).close()
         self._scratch.cleanup()
 
     def _kill(self) -> None:

@@ -42,9 +42,9 @@ def load_entry(entry: EntryPoint) -> CheckKind:
     try:
         kind = entry.load()
     except Exception as error:  # whatever a stranger's module does when it is imported
-        raise Refused(f"{place(entry)}: expected a CheckKind, found {type(error).__name__}: {error}") from error
+        raise Refused(f"{entry_place(entry)}: expected a CheckKind, found {type(error).__name__}: {error}") from error
     if not isinstance(kind, CheckKind):
-        raise Refused(f"{place(entry)}: expected a CheckKind, found {type(kind).__name__}")
+        raise Refused(f"{entry_place(entry)}: expected a CheckKind, found {type(kind).__name__}")
     return kind
 
 
@@ -57,7 +57,7 @@ def declared_entry(entry: EntryPoint) -> CheckKind:
     """
     path = module_file(entry)
     if path is None:
-        raise Refused(f"{place(entry)}: expected a module of Python source, found none; install the package again")
+        raise Refused(f"{entry_place(entry)}: expected a module of Python, found none; install the package again")
     return declared_kind(path, entry.attr)
 
 
@@ -80,6 +80,6 @@ def distribution(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package of no name"
 
 
-def place(entry: EntryPoint) -> str:
+def entry_place(entry: EntryPoint) -> str:
     """An entry point, for messages."""
     return f"entry point {GROUP}: {entry.name} = {entry.value}"

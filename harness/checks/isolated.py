@@ -97,7 +97,7 @@ class IsolatedChecks:
         self._processes.close()
 
 
-def _told(kind: CheckKind) -> dict[str, Any]:
+def _as_data(kind: CheckKind) -> dict[str, Any]:
     """All of a kind that is data, and which of the rest it has, as it looks after JSON."""
     parts = {each.name: getattr(kind, each.name) for each in fields(CheckKind) if each.name not in FUNCTIONS}
     return cast("dict[str, Any]", json.loads(json.dumps(parts | {"texts": kind.texts is not None})))
@@ -181,10 +181,9 @@ class _Process:
         Raises:
             AuthoringError: names the parts that differ.
         """
-        told = _told(declared) if declared else {}
-        if differ := sorted(
-            part for part in told.keys() | (said or {}).keys() if told.get(part) != (said or {}).get(part)
-        ):
+        declares, runs = _as_data(declared) if declared else {}, said or {}
+        every = declares.keys() | runs.keys()
+        if differ := sorted(part for part in every if declares.get(part) != runs.get(part)):
             found = f"another {', '.join(differ)} when it runs" if declared and said else "it on one side alone"
             expected = "a kind of check that is what its text declares"
             raise AuthoringError([Problem(self._file, 1, name, expected, found, "write its parts as literals")])
@@ -308,7 +307,7 @@ class _Served:
         return {self._what[0]: load_entry(EntryPoint(*self._what))}
 
     def kinds(self) -> dict[str, dict[str, Any]]:
-        return {name: _told(kind) for name, kind in self._kinds().items()}
+        return {name: _as_data(kind) for name, kind in self._kinds().items()}
 
     def load(
         self, name: str, options: Mapping[str, Any], document: tuple[int, Document | None], where: Where

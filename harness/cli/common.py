@@ -134,7 +134,7 @@ class Command(TyperCommand):
         return declared_checks()
 
 
-class Evaluation(Command):
+class ScoringCommand(Command):
     """A command that scores outputs: a project's own checks run."""
 
     def checks(self) -> AbstractContextManager[None]:

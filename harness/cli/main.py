@@ -12,7 +12,7 @@ import typer
 
 from tunegate.harness.cli.begin import init, tour
 from tunegate.harness.cli.cache import cache
-from tunegate.harness.cli.common import Command, Evaluation, errors
+from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
 from tunegate.harness.cli.merge import merge
@@ -58,9 +58,9 @@ app = typer.Typer(
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip
 #: Those that score outputs by a project's own checks in this process; gate, merge and release do so in a box.
-EVALUATIONS = (record, diagnose, distil, train, parity, export)
+SCORING = (record, diagnose, distil, train, parity, export)
 for command, short, example in COMMANDS:
-    kind = Evaluation if command in EVALUATIONS else Command
+    kind = ScoringCommand if command in SCORING else Command
     app.command(cls=kind, short_help=short, epilog=f"Example: {example}")(command)
 
 

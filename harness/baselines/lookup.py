@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import differing, engine_differences, question_differences
-from tunegate.harness.baselines.ledger import LEDGER, model_name, read_ledger, who
+from tunegate.harness.baselines.ledger import LEDGER, Ledger, model_name, read_ledger, who
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
-from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint
@@ -186,16 +186,36 @@ def baseline_references(
     _check_policies(root, tasks, fingerprint, model)
     baseline = as_reference(found, fingerprint.engine) if found else _nothing_of_base(fingerprint)
     check_released_files(root, ledger, units, who(subject))
+    return {"baseline": baseline} | last_releases(root, ledger, tasks, units, fingerprint, baseline.noise)
+
+
+def last_releases(
+    root: Path,
+    ledger: Ledger,
+    tasks: Sequence[Task],
+    units: Sequence[Unit],
+    fingerprint: Fingerprint,
+    noise: Mapping[str, Noise],
+) -> dict[str, Record]:
+    """The outputs of the last releases of other models that a ledger knows, for `units`, by name.
+
+    Args:
+        root: the folder of baselines, where the outputs are found by their digest.
+        ledger: which releases are the last.
+        tasks: all tasks of the fixtures.
+        units: the units to be compared.
+        fingerprint: the candidate's.
+        noise: that of the baseline.
+
+    Raises:
+        Refused: see `baseline_references`.
+    """
     outputs = released_outputs(root, ledger, [unit for task in tasks for unit in task.units])
     _check_released_policies(outputs, tasks)
     # the released model itself is compared with the base alone: against its own outputs it would always hold
-    released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(subject)]
+    released = [each for each in _asked_alike(outputs, units) if who(each.subject) != who(fingerprint.subject)]
     # what flips by itself does so whoever answered before
-    last = {
-        name: replace(as_reference(each, fingerprint.engine), noise=baseline.noise)
-        for name, each in _by_release(released)
-    }
-    return {"baseline": baseline} | last
+    return {name: replace(as_reference(each, fingerprint.engine), noise=noise) for name, each in _by_release(released)}
 
 
 def _by_release(released: Sequence[Baseline]) -> Iterator[tuple[str, list[Baseline]]]:

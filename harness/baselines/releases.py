@@ -83,10 +83,7 @@ def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
     They lie where they were written, in a folder that was renamed since, or among those that were replaced.
     """
     expected, there = baseline_path(root, str(event.subject["model"]), unit, released=True), ""
-    kept = [kept_path(root, sha) for sha in sorted(known)]
-    for path in dict.fromkeys([expected, *_released_files(root, unit), *kept]):
-        if not path.is_file():
-            continue
+    for path in _places(root, unit, expected, known):
         found = read_baseline(path, unit)
         if found.digest in known:
             return found
@@ -99,6 +96,26 @@ def _find(root: Path, unit: str, known: set[str], event: Event) -> Baseline:
         f"checkout COMMIT -- {shown} (never committed? commit them where the release was made); or take the release "
         f"back: tunegate release --withdraw {adapter} --reason TEXT"
     )
+
+
+def lost_outputs(root: Path, event: Event) -> list[str]:
+    """The units of a release whose outputs, as its event names them, are not here."""
+    return [unit for unit, sha in sorted(event.files.items()) if not _has_outputs(root, unit, sha, event)]
+
+
+def _has_outputs(root: Path, unit: str, sha: str, event: Event) -> bool:
+    expected = baseline_path(root, str(event.subject.get("model")), unit, released=True)
+    for path in _places(root, unit, expected, {sha}):
+        with suppress(Refused):  # damaged, or another release's
+            if read_baseline(path, unit).digest == sha:
+                return True
+    return False
+
+
+def _places(root: Path, unit: str, expected: Path, known: set[str]) -> list[Path]:
+    """The files that may hold a unit's outputs of a release, those of the `known` digests that were replaced too."""
+    kept = [kept_path(root, sha) for sha in sorted(known)]
+    return [path for path in dict.fromkeys([expected, *_released_files(root, unit), *kept]) if path.is_file()]
 
 
 def _released_files(root: Path, unit: str) -> Iterator[Path]:

@@ -58,6 +58,8 @@ def release(
     attention: ByAttention = Attention.auto,
     quantization: Quantized = Quantization.none,
     chat_template: ChatTemplate = None,
+    into: Annotated[str | None, shared("into")] = None,
+    ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     withdraw: Annotated[bool, shared("withdraw")] = False,
     reason: Annotated[str | None, shared("reason")] = None,
     cases: Cases = FIXTURES,
@@ -69,10 +71,13 @@ def release(
 
     Without --run it rests on the adapter's newest complete run; --model is its base. With --withdraw the release is
     taken back, and the one before it is the last release again; the ledger keeps both, and the --reason.
+
+    The ledger is first compared with the branch of the remote that the release will be merged into (--into).
     """
     from tunegate.harness.checks.registry import isolating_checks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.models.opening import opener
+    from tunegate.harness.release.anchor import Outside
     from tunegate.harness.release.release import release_adapter
 
     opened = model_options(locals())
@@ -84,12 +89,14 @@ def release(
     with isolating_checks():  # a repository's own Python has no say in it
         record = _record_of(adapter, run)
         asked = opener(model, watch, opened, record.rung)
-        done = release_adapter(adapter, record, cases, baselines, watch, asked)
+        outside = Outside(into, ledger_remote)
+        done = release_adapter(adapter, record, cases, baselines, watch, asked, outside)
     card, manifest = show_path(done.card), show_path(done.manifest)
     if as_json:
-        print_json({"manifest": manifest, "card": card, "baselines": list(done.files)})
+        ledger = done.ledger.as_dict()
+        print_json({"manifest": manifest, "card": card, "baselines": list(done.files), "ledger": ledger})
         return
-    for line in [*done.notes, *done.files]:
+    for line in [*done.notes, done.ledger.said, *done.files]:
         aside.print(line, markup=False)
     console.print(f"model card: {card}")
     console.print(f"release manifest: {manifest}")

@@ -108,11 +108,14 @@ TABLE = (
            default=False),
     Option("inconclusive", "With warn, an inconclusive unit alone does not fail the run", "block|warn", default="block",
            choices=("block", "warn"), suites=True, stands=True),
-    Option("ledger-remote", "Count openings of sealed cases there, too, before anything is asked: a git remote",
+    Option("ledger-remote", "A git remote that counts openings of sealed cases for all clones, asked before any model",
            "REMOTE", suites=True, stands=True),
     Option("policy-from", "Judge by the rules of this branch or commit too: where the change comes from", "GITREF"),
     Option("permit", "Let the altered rules of this name pass: exactly these were permitted", "DIGEST"),
     Option("contains", "Refuse if an event of this branch or commit is missing here", "GITREF"),
+    # never a standing value: the change that is released would choose what it is compared with
+    Option("into", "The branch that the release will be merged into: its ledger is compared; without it, the default "
+           "branch of origin or of the only remote", "REMOTE/BRANCH"),
     Option("withdraw", "Take the release of the adapter back; the one before is the last again", type=bool,
            default=False),
     Option("key", "A PEM key on an elliptic curve: the private one signs, the public one verifies", "FILE.pem", Path),

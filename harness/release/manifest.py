@@ -8,9 +8,10 @@ from typing import Any
 
 from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, text_digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.reading import MOST_BYTES, read_object
+from tunegate.harness.core.reading import MOST_BYTES, read_object, read_text
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.adapters import (
@@ -26,6 +27,7 @@ from tunegate.harness.parity.result import PARITY, read_artefacts
 
 MANIFEST, RECORD, CARD, SIGNATURE = "release.json", "record.json", "README.md", "release.sig"
 RELEASED = (WEIGHTS, CONFIG, TRAINING, RECORD, CARD)
+UNSAID = "The release does not say whether the ledger was compared with a remote."
 MAYBE = (CURVES, DROPPED, PARITY)  # listed where they are there
 
 
@@ -36,9 +38,17 @@ def foreign_files(adapter: Path) -> list[str]:
 
 
 def make_manifest(
-    adapter: Path, digest: str, training: Mapping[str, Any], record: Record, texts: Mapping[str, str]
+    adapter: Path,
+    digest: str,
+    training: Mapping[str, Any],
+    record: Record,
+    texts: Mapping[str, str],
+    ledger: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The manifest of an adapter, whose files have the `texts` where they are about to be written."""
+    """The manifest of an adapter, whose files have the `texts` where they are about to be written.
+
+    `ledger` says with what the ledger was compared; an older release does not say it.
+    """
     # with the digest of every other file, those that are about to be written among them: `verify` finds any change
     names = [*RELEASED, *(name for name in MAYBE if name in texts or (adapter / name).exists())]
     files = {name: text_digest(texts[name]) if name in texts else file_digest(adapter / name) for name in names}
@@ -51,6 +61,7 @@ def make_manifest(
         "decision": dict(record.tasks[training["task"]]),
         "verdicts": {unit: verdict["verdict"] for unit, verdict in record.verdicts.items()},
         "files": files,
+        **({"ledger": dict(ledger)} if ledger else {}),
     })  # fmt: skip
 
 
@@ -87,7 +98,7 @@ def verify_release(adapter: Path) -> list[str]:
     if manifest["task"] != training["task"]:
         raise Refused(f"{show_path(adapter)}: it was trained for {training['task']}, released for {manifest['task']}")
     # what it says beside digests stands in those files, too, and there nothing changed
-    expected = make_manifest(adapter, manifest["adapter"], training, record, {})
+    expected = make_manifest(adapter, manifest["adapter"], training, record, {}, _ledger_on_card(adapter, manifest))
     if odd := sorted(key for key in manifest.keys() | expected.keys() if manifest.get(key) != expected.get(key)):
         said = ", ".join(key for key in odd if key != "digest")
         raise Refused(f"{show_path(adapter)}: its manifest says another {said} than the files it stands for")
@@ -99,10 +110,18 @@ def verify_release(adapter: Path) -> list[str]:
     artefacts = read_artefacts(adapter, manifest["adapter"], record)
     return [
         *(f"{name}: {sha[:12]} as released" for name, sha in manifest["files"].items()),
+        manifest["ledger"]["said"] if "ledger" in manifest else UNSAID,
         *(f"served as it was judged: {each.name} ({each.when})" for each in artefacts if each.shown),
         f"judged on {on}",
         f"adapter {manifest['adapter'][:12]} on {manifest['model']['name']}: released for {manifest['task']}",
     ]
+
+
+def _ledger_on_card(adapter: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a manifest says of the ledger, where the model card says it too."""
+    ledger: dict[str, Any] = manifest.get("ledger") or {}
+    said = shown_in_markdown(ledger.get("said", ""))
+    return ledger if said and said in read_text(adapter / CARD) else None
 
 
 def read_manifest(adapter: Path) -> dict[str, Any]:

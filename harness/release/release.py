@@ -38,6 +38,7 @@ from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.options.run import BASELINE
 from tunegate.harness.parity.result import read_artefacts, with_section
+from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
@@ -81,12 +82,16 @@ class _Claim:
 
 @dataclass(frozen=True)
 class Released:
-    """What a release wrote; `notes` tell which outputs another version of a check had scored."""
+    """What a release wrote; `notes` tell which outputs another version of a check had scored.
+
+    `ledger` says with what the ledger was compared.
+    """
 
     manifest: Path
     card: Path
     files: tuple[str, ...]
     record: Record
+    ledger: Anchor
     notes: tuple[str, ...] = ()
 
 
@@ -124,7 +129,13 @@ def _is_stored(reference: str) -> bool:
 
 
 def release_adapter(
-    adapter: Path, record: Record, cases: Path, baselines: Path, watch: Watch, open_model: OpenModel
+    adapter: Path,
+    record: Record,
+    cases: Path,
+    baselines: Path,
+    watch: Watch,
+    open_model: OpenModel,
+    outside: Outside = DEFAULT,
 ) -> Released:
     """Release `adapter` on the strength of `record` and of what it answers now; writes nothing unless all of it holds.
 
@@ -135,8 +146,10 @@ def release_adapter(
         baselines: the folder of baselines.
         watch: shows the progress.
         open_model: the base that was judged, with an adapter or without one.
+        outside: with what the ledger is compared, by default the default branch of the remote.
 
     Raises:
+        UsageError: it is not clear which remote or branch to compare with.
         Refused: names what is missing, what differs, or what blocks.
         Unproven: other adapters were asked the target's cases before.
         CouldNotRun: the model cannot be asked.
@@ -144,27 +157,36 @@ def release_adapter(
     undo_cut_off(baselines)
     check_writable(baselines / LEDGER)
     claim = _claim(adapter, record, cases)
+    anchor = compare_ledger(baselines, outside, claim.units)
     # taken first: what another release writes while this one judges is then not overwritten
     seen = state(baselines, str(record.fingerprint["subject"]["model"]), claim.units, released=True)
-    references = _references(claim, baselines)
+    here = _references(claim, baselines)
+    references = here | anchor.last_releases(baselines, claim.tasks, claim.units, record.answered_by, here)
     # Scores and verdicts are only what files say, whichever side they are on: both are computed again. And how many
     # adapters were asked before this one, the ledger knows.
-    numbers = opening_numbers(read_ledger(baselines), claim.units, record.answered_by)
+    numbers_here = opening_numbers(read_ledger(baselines), claim.units, record.answered_by)
+    numbers = anchor.numbers(numbers_here, claim.units, record.answered_by)
     again = score_again(claim.units, replace(record, openings=numbers), _name(record), watch)
     scored = {name: score_again(claim.units, each, f"the {name}", watch) for name, each in references.items()}
     compared, engines = _ask_beside(
         claim, {name: each.record for name, each in scored.items()}, baselines, open_model, watch
     )
     candidate = replace(again.record, engines=engines)
-    decided = gate.compare(claim.tasks, candidate, compared, claim.trained)
-    _check_decision(decided, record, claim.tasks)
+    own = {name: each for name, each in compared.items() if name in here}
+    decided = gate.compare(claim.tasks, replace(candidate, openings=numbers_here), own, claim.trained)
+    _check_decision(decided, claim.tasks)
+    _check_verdicts(decided, record)
+    if own.keys() != compared.keys() or numbers != numbers_here:  # what the ledger here does not say, the remote does
+        decided = gate.compare(claim.tasks, candidate, compared, claim.trained)
+        _check_decision(decided, claim.tasks, f"By the ledger of {anchor.name}: ")
     # And outputs are only what files say: both sides are asked again.
     asked = _ask_both(claim, candidate, compared, open_model, watch)
     _check_as_begun(claim, cases)
+    check_unmoved(baselines, outside, claim.units, anchor)
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}), created=record.created)
     openings = [numbers[unit.key] for unit in claim.units if unit.sealed]
     about = {"asked": asked.line(), "sealed": {"others": max(openings) - 1} if openings else {}}
-    done = _write(claim, decided, baselines, seen, about)
+    done = _write(claim, decided, baselines, seen, about, anchor)
     notes = [
         *again.notes(_name(record)), *(line for name, each in scored.items() for line in each.notes(f"the {name}")),
         *reference_notes(references, record.answered_by, claim.units),
@@ -220,7 +242,7 @@ def _ask_both(
     _check_models(models, claim.record.answered_by, _name(claim.record))
     _check_base_name(claim.adapter, claim.base_name, models["adapter"].fingerprint)
     now, compared, asked = ask_again(claim.tasks, record, references, claim.trained, models, watch)
-    _check_decision(gate.compare(claim.tasks, now, compared, claim.trained), None, claim.tasks)
+    _check_decision(gate.compare(claim.tasks, now, compared, claim.trained), claim.tasks, "Asked again: ")
     return asked
 
 
@@ -340,16 +362,16 @@ def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None
                 raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")
 
 
-def _check_decision(decided: Record, record: Record | None, tasks: Sequence[Task]) -> None:
+def _check_decision(decided: Record, tasks: Sequence[Task], how: str = "") -> None:
     for name in dict.fromkeys([*(task.name for task in tasks), *decided.tasks]):
         decision = decided.tasks.get(name)
         if decision is None or decision["decision"] != "release":
-            asked = "" if record else "Asked again: "
             why = decision["reason"] if decision else "It could not be decided."
             error = Unproven if decision and decision["decision"] == "unproven" else Refused
-            raise error(f"{name}: not released. {asked}{why}")
-    if record is None:
-        return
+            raise error(f"{name}: not released. {how}{why}")
+
+
+def _check_verdicts(decided: Record, record: Record) -> None:
     verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, record)]
     differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
     if differ:
@@ -360,14 +382,21 @@ def _check_decision(decided: Record, record: Record | None, tasks: Sequence[Task
 
 
 def _write(
-    claim: _Claim, decided: Record, baselines: Path, seen: Mapping[str, str | None], about: Mapping[str, Any]
+    claim: _Claim,
+    decided: Record,
+    baselines: Path,
+    seen: Mapping[str, str | None],
+    about: Mapping[str, Any],
+    anchor: Anchor,
 ) -> Released:
     adapter, folder, training = claim.adapter, claim.adapter.resolve(), claim.training
     artefacts = read_artefacts(adapter, claim.digest, decided)
-    card = with_section(model_card(folder.name, training, decided, about), artefacts)
+    card = with_section(model_card(folder.name, training, decided, {**about, "ledger": anchor.said}), artefacts)
     record = json_text(decided.as_dict())
-    manifest = json_text(make_manifest(adapter, claim.digest, training, decided, {RECORD: record, CARD: card}))
+    written = {RECORD: record, CARD: card}
+    manifest = json_text(make_manifest(adapter, claim.digest, training, decided, written, anchor.as_dict()))
     texts = {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: manifest}
     slug = str(decided.fingerprint["subject"]["model"])
     notes = write_baselines(baselines, slug, decided, claim.units, seen, released=folder, more=texts)
-    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), replace(decided, path=adapter / RECORD))
+    made = replace(decided, path=adapter / RECORD)
+    return Released(adapter / MANIFEST, adapter / CARD, tuple(notes), made, anchor)

@@ -21,7 +21,7 @@ from tunegate.harness.parity.result import (
     with_artefact,
     with_section,
 )
-from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, verify_release
+from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest, read_manifest, verify_release
 
 
 def released_record(adapter: Path) -> Record | None:
@@ -68,5 +68,6 @@ def _released_texts(
     verify_release(folder)
     card = with_section(read_text(folder / CARD), artefacts)
     changed = {CARD: card, PARITY: parity}
-    manifest = make_manifest(folder, sha, training_record(folder) or {}, released, changed)
+    ledger = read_manifest(folder).get("ledger")
+    manifest = make_manifest(folder, sha, training_record(folder) or {}, released, changed, ledger)
     return {folder / CARD: card, folder / MANIFEST: json_text(manifest)}

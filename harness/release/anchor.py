@@ -1,0 +1,302 @@
+"""A release compares its ledger with one outside the work tree, which an edit of the work tree cannot change.
+
+The ledger here may lack events that happened and hold events that did not. So the remote is asked for the branch that
+the release will be merged into. An event that stands there must stand here. An event that stands here alone must not
+free a release from anything that the branch knows. And the release is held to the ledger of the branch as well: to its
+last release, and to its number of evaluations of sealed cases.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.baselines.ledger import (
+    LEDGER,
+    Event,
+    Ledger,
+    event_path,
+    opening_numbers,
+    parse_event,
+    read_ledger,
+    render_event,
+)
+from tunegate.harness.baselines.ledger_git import REF
+from tunegate.harness.baselines.lookup import last_releases
+from tunegate.harness.baselines.releases import lost_outputs
+from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.remote import NoAnswer, Remote, open_remote, remote_names, repository_of
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.models.api import Fingerprint
+
+ORIGIN, HEADS = "origin", "refs/heads/"
+MOST_SHOWN = 20  # missing events whose content is fetched, so that they can be described
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a release is compared with: a branch (`REMOTE/BRANCH`), and a remote that counts openings."""
+
+    into: str | None = None
+    ledger_remote: str | None = None
+
+
+DEFAULT = Outside()
+_Ask = Callable[[Path, Outside, Ledger], "_Place"]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What came of the comparison: a sentence for people, and of the events here those that are known outside.
+
+    `known` are those of the branch called `name`, and what came before them; `counted` also those of the remote that
+    counts openings, where everybody who evaluates may write. Both are None where nobody answered. `compared` is whether
+    the branch did.
+    """
+
+    said: str
+    compared: bool = False
+    name: str = ""
+    known: Ledger | None = None
+    counted: Ledger | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {"compared": self.compared, "said": self.said}
+
+    def numbers(self, here: Mapping[str, int], units: Sequence[Unit], asked: Fingerprint) -> dict[str, int]:
+        """`opening_numbers` of the ledger here, and at least those of each one outside."""
+        outside = [opening_numbers(each, units, asked) for each in (self.known, self.counted) if each]
+        return {unit: max([number, *(each[unit] for each in outside)]) for unit, number in here.items()}
+
+    def last_releases(
+        self, root: Path, tasks: Sequence[Task], units: Sequence[Unit], asked: Fingerprint, here: Mapping[str, Record]
+    ) -> dict[str, Record]:
+        """The last releases of the branch that are not among the references `here`, by name.
+
+        Raises:
+            Refused: one of them cannot be compared with, since a newer event here replaced it.
+        """
+        if self.known is None:
+            return {}
+        try:
+            found = last_releases(root, self.known, tasks, units, asked, here["baseline"].noise)
+        except Refused as error:
+            raise Refused(
+                f"{error}\n{self.name} does not know the event that replaced it; merge that into {self.name} first"
+            ) from error
+        return {f"{name} of {self.name}": each for name, each in found.items() if each not in here.values()}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A ledger outside the work tree: its name, what is said of it, and its events; None where it did not answer."""
+
+    name: str
+    said: str
+    events: tuple[str, ...] | None = ()
+
+
+def compare_ledger(root: Path, outside: Outside, units: Sequence[Unit]) -> Anchor:
+    """Compare the ledger below `root` with the remote's; where no remote answers, the anchor says so.
+
+    Raises:
+        UsageError: it is not clear which branch of which remote is meant.
+        Refused: an event is missing here; or one stands here alone and is not believed; or a unit vanished.
+    """
+    ledger = read_ledger(root)
+    branch = _place(_ask_branch, "a remote", root, outside, ledger)
+    places = [branch, *([_place(_ask_counter, REF, root, outside, ledger)] if outside.ledger_remote else [])]
+    said, answered = " ".join(each.said for each in places), [each for each in places if each.events is not None]
+    if not answered:
+        return Anchor(said)
+    name, known = answered[0].name, _restricted(ledger, answered[:1])
+    _check_own(root, ledger, known, name, units)
+    _check_units(known, name, units)
+    return Anchor(said, branch.events is not None, name, known, _restricted(ledger, answered))
+
+
+def check_unmoved(root: Path, outside: Outside, units: Sequence[Unit], before: Anchor) -> None:
+    """Compare again before anything is written: asking models takes long, and others release meanwhile.
+
+    Raises:
+        Refused: the remote knows more events than it did; see also `compare_ledger`.
+    """
+    if before.counted is None:
+        return
+    now = compare_ledger(root, outside, units)
+    # a place that no longer answers tells nothing new
+    if now.counted and now.counted.events.keys() - before.counted.events.keys():
+        raise Refused(f"{before.name}: its ledger changed meanwhile; nothing is released, release it again")
+
+
+def _place(ask: _Ask, what: str, root: Path, outside: Outside, ledger: Ledger) -> _Place:
+    """What a place outside answers, or why it does not."""
+    try:
+        return ask(root, outside, ledger)
+    except NoAnswer as error:
+        why = str(error)
+    except CouldNotRun:
+        why = "git cannot be used here"
+    return _Place("", f"The ledger was not compared with {what}: {why}.", None)
+
+
+def _restricted(ledger: Ledger, places: Sequence[_Place]) -> Ledger:
+    """The events of places and all that came before them: their digests vouch for what they say."""
+    names = {name for each in places for name in each.events or ()}
+    names |= ledger.before(ledger.events[name] for name in names)
+    return Ledger({name: ledger.events[name] for name in names})
+
+
+def _ask_branch(root: Path, outside: Outside, ledger: Ledger) -> _Place:
+    top = repository_of(root)
+    if top is None:
+        raise _unasked(outside, "the baselines are in no git repository")
+    owner, branch = _split(remote_names(top), outside)
+    folder = (root.resolve() / LEDGER).relative_to(top).as_posix()
+    with open_remote(top, owner) as remote:
+        branch, commit = _tip(remote, branch)
+        if not commit:
+            return _Place(owner, f"The ledger was compared with {shown(owner)} ({remote.place}), which has no branch.")
+        name = shown(f"{owner}/{branch}")
+        files = _events(remote.files(commit, folder))
+        lacks = "" if files else f", which holds no ledger at {shown(folder)}"
+        fetch, place = shlex.join(["git", "fetch", owner, branch]), show_path(root / LEDGER)
+        remedy = f"merge {name}, or bring them back: {shown(fetch)}, then git checkout FETCH_HEAD -- {place}"
+        _check_missing(root, ledger, files, remote, name, remedy)
+    return _Place(name, f"The ledger was compared with {name} at commit {commit[:12]} ({remote.place}){lacks}.",
+                  tuple(files))  # fmt: skip
+
+
+def _ask_counter(root: Path, outside: Outside, ledger: Ledger) -> _Place:
+    """The events at the remote that counts openings: a branch of their own."""
+    top, given = repository_of(root), str(outside.ledger_remote)
+    if top is None:
+        raise NoAnswer("the baselines are in no git repository")
+    with open_remote(top, given) as remote:
+        commit, name = remote.refs(REF)[1].get(REF), f"{REF} of {shown(remote.name)}"
+        files = _events(remote.files(commit, "")) if commit else {}
+        how = f"with --tg-sealed and --tg-ledger-remote={remote.name}, which takes them over"
+        _check_missing(root, ledger, files, remote, name, f"evaluate the adapter again, {how}")
+    at = f" at commit {commit[:12]}" if commit else ", which does not exist yet"
+    return _Place(name, f"The ledger was compared with {name}{at}.", tuple(files))
+
+
+def _events(files: Mapping[str, str]) -> dict[str, str]:
+    return {name.removesuffix(".json"): file for name, file in files.items() if name.endswith(".json")}
+
+
+def _unasked(outside: Outside, why: str) -> Exception:
+    """Without a remote a release goes on, unless one was named."""
+    if outside.into is None:
+        return NoAnswer(why)
+    return UsageError(f"--into {shown(outside.into)}: expected a remote to ask, found none: {why}")
+
+
+def _split(names: Sequence[str], outside: Outside) -> tuple[str, str]:
+    """The remote and the branch that `--into` names; an empty branch is the remote's default."""
+    into = outside.into or ""
+    if not names:
+        raise _unasked(outside, "none is configured")
+    if owner := max((name for name in names if f"{into}/".startswith(f"{name}/")), key=len, default=""):
+        return owner, into[len(owner) + 1 :]
+    if ORIGIN not in names and len(names) > 1:
+        raise UsageError(
+            f"--into: expected one remote to ask, or an {ORIGIN}, found {shown(', '.join(names))}; name the branch: "
+            f"--into {shown(names[0])}/main"
+        )
+    return ORIGIN if ORIGIN in names else names[0], into
+
+
+def _tip(remote: Remote, branch: str) -> tuple[str, str]:
+    """The branch, by default the remote's own, and its commit; empty where the remote has no branch at all."""
+    default, refs = remote.refs("HEAD", f"{HEADS}*")
+    heads = {ref.removeprefix(HEADS): commit for ref, commit in refs.items() if ref.startswith(HEADS)}
+    name = branch or default
+    if not heads or name in heads:
+        return name, heads.get(name, "")
+    found = f"found {listed([shown(each) for each in sorted(heads)])}; name one: --into {remote.name}/BRANCH"
+    expected = f"a branch {shown(name)}" if name else "a default branch"
+    raise UsageError(f"--into: expected {expected} at {shown(remote.name)}, {found}")
+
+
+def _check_missing(
+    root: Path, ledger: Ledger, files: Mapping[str, str], remote: Remote, name: str, remedy: str
+) -> None:
+    missing = {event: file for event, file in files.items() if event not in ledger.events}
+    if not missing:
+        return
+    known = dict(islice(_described(missing, remote), MOST_SHOWN))
+    lines = [f"  {show_path(event_path(root, event))}{known.get(event, '')}" for event in missing]
+    raise Refused(
+        f"expected every event of {name} in the ledger here, found {len(lines)} missing:\n"
+        + "\n".join(lines) + f"\n{remedy}"
+    )  # fmt: skip
+
+
+def _described(missing: Mapping[str, str], remote: Remote) -> Iterator[tuple[str, str]]:
+    """What missing events say, as far as the remote tells."""
+    with suppress(NoAnswer):
+        for event, file in missing.items():
+            with suppress(Refused):
+                yield event, f": {render_event(parse_event(remote.text(file), event))}"
+
+
+def _check_own(root: Path, ledger: Ledger, known: Ledger, name: str, units: Sequence[Unit]) -> None:
+    """Refuse events that stand here alone and are not believed."""
+    sealed = {unit.key for unit in units if unit.sealed}
+    own = [event for event in ledger.in_order if event.digest not in known.events]
+    wrong = [(event, why) for event in own if (why := _why_not(root, ledger, known, name, event, sealed))]
+    if wrong:
+        lines = [f"  {show_path(event_path(root, event.digest))}: {render_event(event)}: {why}" for event, why in wrong]
+        raise Refused(f"expected events that {name} knows or that hold here, found others:\n" + "\n".join(lines))
+
+
+def _why_not(root: Path, ledger: Ledger, known: Ledger, name: str, event: Event, sealed: set[str]) -> str:
+    """Why an event that stands here alone is not believed, and what to do; empty where it is."""
+    if event.kind == "withdrawn" and any(each.who == event.who for each in known.of(event.task, "released")):
+        return f"{name} knows the release and not its withdrawal; merge it into {name} first"
+    if event.kind == "retired" and (units := event.files.keys() & _recorded_units(known)):
+        return f"{name} knows {listed(sorted(map(shown, units)))} and not the end of it; merge it into {name} first"
+    if event.kind == "released" and (lost := lost_outputs(root, event)):
+        return f"the outputs that it names are not here ({listed(lost)}); bring them back"
+    if event.kind == "recorded" and (gone := [path for unit in event.files.keys() - sealed
+                                              if (path := _lost_baseline(root, ledger, event, unit))]):  # fmt: skip
+        return f"the baseline that it names is not here ({listed(gone)}); bring it back, or record it again"
+    return ""
+
+
+def _lost_baseline(root: Path, ledger: Ledger, event: Event, unit: str) -> str:
+    """Where the baseline of a unit should stand that an event names; empty where it does, or where it is replaced."""
+    slug = str(event.subject.get("model"))
+    newest, path = ledger.recorded(unit, slug), baseline_path(root, slug, unit)
+    if event.files[unit] not in newest or ledger.retirement(unit):
+        return ""
+    with suppress(Refused):
+        if read_baseline(path, unit).digest in newest:
+            return ""
+    return show_path(path)
+
+
+def _recorded_units(known: Ledger) -> set[str]:
+    return {unit for event in known.events.values() if event.kind in ("recorded", "released") for unit in event.files}
+
+
+def _check_units(known: Ledger, name: str, units: Sequence[Unit]) -> None:
+    """Refuse fixtures that lack a unit which the branch knows, unless it knows the unit's retirement too."""
+    if lost := sorted(unit for unit in _recorded_units(known) - {each.key for each in units}
+                      if not known.retirement(unit)):  # fmt: skip
+        raise Refused(
+            f"{name} knows a baseline or a release of {listed(lost)}: expected among the fixtures, found none of that "
+            f"name; bring the file back, or say why it goes, and merge that into {name} first: tunegate retire "
+            f"{lost[0]} --reason TEXT"
+        )

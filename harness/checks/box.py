@@ -37,8 +37,11 @@ WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
 #: The rights of Landlock that change something, by the version that knows them; the right to read is left as it is.
 WRITES = {1: WRITE_FILE | sum(1 << bit for bit in range(4, 13)), 2: 1 << 13, 3: TRUNCATE}
 TCP, SCOPED = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals to others, from version 6
-#: By processor: what seccomp calls it, and its numbers of socket, io_uring_setup, ptrace and process_vm_writev.
-PROCESSORS = {"x86_64": (0xC000003E, (41, 425, 101, 311)), "aarch64": (0xC00000B7, (198, 425, 117, 271))}
+#: By processor: what seccomp calls it, and its numbers of socket, io_uring_setup, ptrace and process_vm_writev; and of
+#: setsid and setpgid, so that no child leaves the group that is ended with the check.
+PROCESSORS = {
+    "x86_64": (0xC000003E, (41, 425, 101, 311, 112, 109)), "aarch64": (0xC00000B7, (198, 425, 117, 271, 157, 154)),
+}  # fmt: skip
 X32 = 0x40000000  # the bit of a second set of numbers on x86_64
 ALLOWED, DENIED = 0x7FFF0000, 0x00050000 | 13  # EACCES
 

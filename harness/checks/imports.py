@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from importlib.machinery import all_suffixes
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, all_suffixes
 from pathlib import Path
 
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest, file_digest
 from tunegate.harness.core.reading import MOST_SETTINGS, read_bytes
 
-SUFFIXES = tuple(all_suffixes())  # of Python, of what is compiled of it, and of extensions
+SUFFIXES = (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)  # of what is imported in the gate: see `loading_source`
 
 
 def is_importable(name: str) -> bool:
-    """Whether a file of this name is one that Python can import."""
-    return name.endswith(SUFFIXES)
+    """Whether a file of this name is one that Python can import; bytecode is, and nobody has read it."""
+    return name.endswith(tuple(all_suffixes()))
 
 
 def imported_files(path: Path) -> tuple[Path, ...]:

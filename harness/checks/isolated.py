@@ -30,7 +30,7 @@ from tunegate.harness.checks import box
 from tunegate.harness.checks.base import Check, CheckKind, FieldCount, Finding, Outcome
 from tunegate.harness.checks.declared import FUNCTIONS, declared_kinds
 from tunegate.harness.checks.installed import declared_entry, load_entry
-from tunegate.harness.checks.own import load_own
+from tunegate.harness.checks.own import load_own, loading_source
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.printing import Printer
 
@@ -38,7 +38,7 @@ START = "from tunegate.harness.checks.isolated import serve; serve()"
 LISTS = ("ignores", "libraries")
 SECONDS = 60.0  # for one answer
 MOST_OF_AN_ANSWER = 1 << 26  # bytes
-MOST_PRINTED = 100  # lines of what a check prints
+MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines of what a check prints, and bytes of one
 
 
 class IsolatedChecks:
@@ -146,9 +146,10 @@ class _Process:
     def _print(self) -> None:
         """Show what the check prints, and no more of it than somebody reads; nothing in it is a command."""
         printer = Printer(stderr=True, soft_wrap=True)
-        for number, line in enumerate(cast("IO[bytes]", self._child.stderr)):
+        printed = cast("IO[bytes]", self._child.stderr)
+        for number, line in enumerate(iter(lambda: printed.readline(LONGEST_PRINTED), b"")):
             if number < MOST_PRINTED:
-                printer.print(f"{self._name}: {line[:1000].decode('utf-8', 'replace').rstrip()}", markup=False)
+                printer.print(f"{self._name}: {line.decode('utf-8', 'replace').rstrip()}", markup=False)
 
     def ask(self, what: str, *given: Any) -> Any:
         """Ask the process to do something, and wait for what comes of it."""
@@ -303,6 +304,7 @@ class _Served:
     @cache  # noqa: B019  (one lives as long as its process)
     def _kinds(self) -> Mapping[str, CheckKind]:
         if len(self._what) == 1:
+            loading_source(Path(self._what[0]).parent)
             return load_own(Path(self._what[0]))
         return {self._what[0]: load_entry(EntryPoint(*self._what))}
 

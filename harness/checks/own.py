@@ -6,6 +6,8 @@ import functools
 import sys
 import traceback
 from collections.abc import Mapping
+from importlib.abc import PathEntryFinder
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from types import ModuleType
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import EXPECTED, NAME
 from tunegate.harness.core.errors import AuthoringError, Problem
+from tunegate.harness.core.unchanged import SourceAlone
 
 
 def load_own(path: Path) -> Mapping[str, CheckKind]:
@@ -36,11 +39,28 @@ def load_own(path: Path) -> Mapping[str, CheckKind]:
     return found
 
 
+def loading_source(folder: Path) -> None:
+    """From now on, import what lies in a folder or below from its source, and never from bytecode that lies beside it.
+
+    What is read of a check is its source; Python would run a file of `__pycache__` in its place.
+    """
+    loaders = (SourceAlone, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+    finder = FileFinder.path_hook(*loaders)
+
+    def hook(path: str) -> PathEntryFinder:
+        if not Path(path).is_relative_to(folder):
+            raise ImportError
+        return finder(path)
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
+
+
 @functools.cache
 def _module(path: Path, changed: int) -> ModuleType:  # noqa: ARG001  (a file that changes is loaded again)
     # by its path: two projects in one process may each have a checks.py
     name = f"tunegate.checks of {path}"
-    spec = spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path, loader=SourceAlone(name, str(path)) if path.suffix == ".py" else None)
     if spec is None or spec.loader is None:
         raise AuthoringError([Problem(path, 0, "", "a Python file (*.py)", path.name)])
     if str(path.parent) not in sys.path:

@@ -8,6 +8,7 @@ entry points of the group `tunegate.checks`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -148,7 +149,9 @@ def own_file(root: Path) -> Path | None:
         Refused: pyproject.toml cannot be read.
     """
     named = project_table(root).get("checks")
-    return root / named if isinstance(named, str) else None  # anything else is told with the other settings
+    return (
+        root / os.path.normpath(named) if isinstance(named, str) else None
+    )  # anything else is told with the other settings
 
 
 def project_kinds(cases: Path, root: Path | None = None) -> Kinds:

@@ -120,12 +120,12 @@ class _Unchanged(MetaPathFinder):
         if spec.has_location and spec.origin and _changed(Path(spec.origin), self._since):
             raise _other(spec.name, spec.origin)
         if spec.cached and _changed(Path(spec.cached), self._since) and type(spec.loader) is SourceFileLoader:
-            spec.loader = _FromSource(spec.loader.name, spec.loader.path)
+            spec.loader = SourceAlone(spec.loader.name, spec.loader.path)
         return spec
 
 
-class _FromSource(SourceFileLoader):
-    """Compiles a module's source, whatever was kept of it."""
+class SourceAlone(SourceFileLoader):
+    """Compiles a module's source, whatever bytecode there is of it."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
         """The code of its source."""

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,25 @@ def test_lint_holds_fixtures_to_the_schema_that_checks_declare():
     done = invoke("lint")
     assert done.exit_code == 4
     assert "words" in done.output
+
+
+@pytest.mark.parametrize("since", [None, "main"])
+def test_bytecode_beside_the_source_does_not_run(since):
+    with_own_checks()
+    import py_compile
+
+    Path("evil.py").write_text(RAN + PASSES_ALL)
+    name = f"__pycache__/checks.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile("evil.py", name, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    done = run(*([f"--policy-from={since}"] if since else []))
+    assert done.returncode == 0, done.stderr
+    assert "RAN" not in done.stdout + done.stderr
+
+
+def test_nothing_that_a_check_started_outlives_it():
+    with_own_checks()
+    probe("import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(987)'])")
+    assert probe("import subprocess; subprocess.Popen(['sleep', '1'], start_new_session=True)")
+    time.sleep(0.5)
+    every = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in every if b"sleep(987)" in line]

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,11 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.git import clean_environment, git, run_git
 
 SECONDS = 30.0  # of one call
-#: No transport that runs a command (ext::) or a helper of another name; nobody is asked for a password.
-SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
+THERE = "there"  # what the remote is called in the temporary repository: git refuses to filter by a path
+#: No transport that runs a command (ext::) or a helper of another name; nobody is asked for a password; and a remote in
+#: a folder fetches nothing from elsewhere, for which its own configuration could name a command.
+SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_NO_LAZY_FETCH": "1"}  # fmt: skip
 
 
 class NoAnswer(CouldNotRun):
@@ -38,7 +41,7 @@ class Remote:
     store: Path
     name: str
     url: str
-    secrets: Mapping[str, str]
+    settings: Mapping[str, str]
 
     @property
     def place(self) -> str:
@@ -51,7 +54,7 @@ class Remote:
         Raises:
             NoAnswer: it does not answer.
         """
-        listed = self.git("ls-remote", "--symref", "--end-of-options", self.url, *patterns).decode("utf-8", "replace")
+        listed = self.git("ls-remote", "--symref", THERE, *patterns).decode("utf-8", "replace")
         pairs = [line.split("\t", 1) for line in listed.splitlines() if "\t" in line]
         heads = [sha.removeprefix("ref: refs/heads/") for sha, ref in pairs if ref == "HEAD" and sha.startswith("ref:")]
         return (heads or [""])[0], {ref: sha for sha, ref in pairs if not sha.startswith("ref:")}
@@ -62,10 +65,7 @@ class Remote:
         Raises:
             NoAnswer: it does not answer, or does not have that commit.
         """
-        self.git(
-            "fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags", "--no-write-fetch-head",
-            "--no-auto-maintenance", "--no-recurse-submodules", "--end-of-options", self.url, commit,
-        )  # fmt: skip
+        self._fetch("--depth=1", "--filter=blob:none", name=commit)
         listed = self.git("ls-tree", "-z", "--end-of-options", commit, *([f"{folder}/"] if folder else []))
         entries = [line.split("\t", 1) for line in listed.decode("utf-8", "surrogateescape").split("\0") if line]
         found = [(path.rpartition("/")[2], about.split()) for about, path in entries]
@@ -77,7 +77,12 @@ class Remote:
         Raises:
             NoAnswer: it does not answer.
         """
+        self._fetch(name=file)
         return self.git("cat-file", "blob", file).decode("utf-8", "replace")
+
+    def _fetch(self, *options: str, name: str) -> None:
+        apart = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
+        self.git("fetch", "--quiet", *options, *apart, THERE, name)
 
     def git(self, *arguments: str) -> bytes:
         """What git prints, run in `store` and in a session of its own: without a terminal, and ended as a whole.
@@ -85,7 +90,7 @@ class Remote:
         Raises:
             NoAnswer: it fails, or does not end within the time.
         """
-        environment = {**clean_environment(), **SAFE, **self.secrets, "GIT_DIR": str(self.store)}
+        environment = {**clean_environment(), **SAFE, **self.settings, "GIT_DIR": str(self.store)}
         with subprocess.Popen(
             ["git", "-C", str(self.top), "--literal-pathspecs", *arguments], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, start_new_session=True,
@@ -129,24 +134,24 @@ def open_remote(top: Path, name: str) -> Iterator[Remote]:
     known = name if name in remote_names(top) else public_url(url)
     kind = git(top, "rev-parse", "--show-object-format").decode().strip()
     with tempfile.TemporaryDirectory(prefix="tunegate-remote-") as store:
-        remote = Remote(top, Path(store), known, url, _headers(top))
+        remote = Remote(top, Path(store), known, url, _as_environment([(f"remote.{THERE}.url", url), *_headers(top)]))
         remote.git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}")
         yield remote
 
 
-def _headers(top: Path) -> dict[str, str]:
-    """The HTTP headers that the repository's own configuration sends, as a CI checkout keeps its token there.
-
-    They go through the environment: arguments are shown to every user of the machine.
-    """
+def _headers(top: Path) -> list[tuple[str, str]]:
+    """The HTTP headers that the repository's own configuration sends, as a CI checkout keeps its token there."""
     wanted = ("config", "--local", "--includes", "-z", "--get-regexp", r"^http\..*\.extraheader$")
     found = run_git(top, *wanted).stdout.decode("utf-8", "replace").split("\0")
-    pairs = [each.partition("\n") for each in found if each]
+    return [(key, value) for key, _, value in (each.partition("\n") for each in found if each)]
+
+
+def _as_environment(settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Settings of git as variables: arguments are shown to every user of the machine, and may look like options."""
     before = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    numbered = [(f"_{before + index}", key, value) for index, (key, _, value) in enumerate(pairs)]
-    return {f"GIT_CONFIG_KEY{at}": key for at, key, _ in numbered} | {
-        f"GIT_CONFIG_VALUE{at}": value for at, _, value in numbered
-    } | ({"GIT_CONFIG_COUNT": str(before + len(pairs))} if pairs else {})  # fmt: skip
+    count = {"GIT_CONFIG_COUNT": str(before + len(settings))}
+    keys = {f"GIT_CONFIG_KEY_{at}": key for at, (key, _) in enumerate(settings, before)}
+    return count | keys | {f"GIT_CONFIG_VALUE_{at}": value for at, (_, value) in enumerate(settings, before)}
 
 
 def public_url(url: str) -> str:

@@ -185,8 +185,8 @@ def _ask_counter(root: Path, outside: Outside, ledger: Ledger) -> _Place:
     with open_remote(top, given) as remote:
         commit, name = remote.refs(REF)[1].get(REF), f"{REF} of {shown(remote.name)}"
         files = _events(remote.files(commit, "")) if commit else {}
-        how = f"with --tg-sealed and --tg-ledger-remote={remote.name}, which takes them over"
-        _check_missing(root, ledger, files, remote, name, f"evaluate the adapter again, {how}")
+        again = "run pytest with --tg-sealed and this --tg-ledger-remote again, which takes them over"
+        _check_missing(root, ledger, files, remote, name, again)
     at = f" at commit {commit[:12]}" if commit else ", which does not exist yet"
     return _Place(name, f"The ledger was compared with {name}{at}.", tuple(files))
 

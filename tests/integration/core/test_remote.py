@@ -44,7 +44,9 @@ def files(clone: Path, name: str = "origin") -> dict[str, str]:
         return {file: there.text(blob) for file, blob in found.items()}
 
 
-def test_it_lists_branches_and_reads_the_files_of_a_commit(clone: Path) -> None:
+@pytest.mark.parametrize("filters", ["true", "false"])
+def test_it_lists_branches_and_reads_the_files_of_a_commit(clone: Path, tmp_path: Path, filters: str) -> None:
+    git(tmp_path / "remote.git", "config", "uploadpack.allowFilter", filters)
     with open_remote(clone, "origin") as there:
         default, refs = there.refs("HEAD", "refs/heads/*")
         assert (default, sorted(refs)) == ("main", ["HEAD", "refs/heads/main"])

@@ -46,6 +46,7 @@ def desk(tmp_path: Path) -> Desk:
     git(desk.home, "init", "-q")
     (tmp_path / "remote.git").mkdir()
     git(tmp_path / "remote.git", "init", "-q", "--bare")
+    git(tmp_path / "remote.git", "config", "uploadpack.allowFilter", "true")  # as hosts have it
     git(desk.home, "remote", "add", "origin", str(tmp_path / "remote.git"))
     return desk
 
@@ -324,6 +325,13 @@ def test_an_invented_release_of_a_weak_adapter_does_not_replace_the_last_one(mer
     assert release(merged, "third", MOST).ledger.compared
 
 
+def test_an_invented_release_does_not_hide_that_the_outputs_of_the_last_one_are_gone(merged: Desk) -> None:
+    invent_release(merged, HALF, "9" * 64)
+    shutil.rmtree(baselines(merged) / LEDGER / releases.OUTPUTS)
+    with pytest.raises(Refused, match=r"expected its outputs at .*\n.*origin/main does not know the event that repl"):
+        release(merged, "second", MIDDLE)
+
+
 def test_an_invented_release_of_the_candidate_itself_does_not_replace_the_last_one(merged: Desk) -> None:
     invent_release(merged, MIDDLE, adapter_digest(merged.adapter("second", weights="of second")))
     with pytest.raises(Refused, match=r"desk: not released\. By the ledger of origin/main: .*regressed"):
@@ -444,7 +452,7 @@ def test_the_counter_is_asked_as_well(merged: Desk, tmp_path: Path) -> None:
         compare(merged, outside)
     assert "expected every event of refs/tunegate/ledger of origin in the ledger here, found 1 " in str(error.value)
     assert "the opening of desk/triage for adapter 55555555" in str(error.value)
-    assert "evaluate the adapter again, with --tg-sealed and --tg-ledger-remote=origin" in str(error.value)
+    assert "run pytest with --tg-sealed and this --tg-ledger-remote again" in str(error.value)
     append(baselines(merged), opened)
     shutil.copytree(other / LEDGER, baselines(merged) / LEDGER, dirs_exist_ok=True)
     said = compare(merged, outside).said

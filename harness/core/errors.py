@@ -24,7 +24,7 @@ from pathlib import Path
 from tunegate.harness.core.escaping import shown
 
 MOST_LINES = 100  # of different mistakes in one message: whoever has more mends these first
-FEW = 3  # mistakes of one sort are told one by one; more of them once, with their number
+FEW = 3  # mistakes of one sort are shown one by one; more of them once, with their number
 MOST_OF_A_KIND = 20  # mistakes of one kind that are shown of a file; the rest are counted
 
 
@@ -153,22 +153,22 @@ def _count(problems: Iterable[Problem]) -> int:
 
 def _lines(problems: Sequence[Problem]) -> Iterator[str]:
     """A line a mistake, in their order, and for each kind that has many more of them how many are not shown."""
-    told, left = Counter[tuple[Path, str]](), Counter[tuple[Path, str]]()
+    listed, left = Counter[tuple[Path, str]](), Counter[tuple[Path, str]]()
     for problem in problems:
         left[problem.kind] += 1 + problem.more
     for problem, same in _alike(problems):
-        told[problem.kind] += 1
-        if told[problem.kind] <= MOST_OF_A_KIND:
+        listed[problem.kind] += 1
+        if listed[problem.kind] <= MOST_OF_A_KIND:
             left[problem.kind] -= _count(same) if len(same) > 1 else 1
             yield _line(problem, same)
-        if told[problem.kind] == MOST_OF_A_KIND:
+        if listed[problem.kind] == MOST_OF_A_KIND:
             yield from _rest(problem, left.pop(problem.kind))
     for problem in problems:
-        yield from _rest(problem, left.pop(problem.kind, 0) if told[problem.kind] < MOST_OF_A_KIND else 0)
+        yield from _rest(problem, left.pop(problem.kind, 0) if listed[problem.kind] < MOST_OF_A_KIND else 0)
 
 
 def _alike(problems: Sequence[Problem]) -> Iterator[tuple[Problem, Sequence[Problem]]]:
-    """Mistakes one by one; of one sort more than a few as the first of them, with all."""
+    """Each mistake; where one sort has more than a few, the first of them with all."""
     sorts: dict[object, list[Problem]] = {}
     for problem in problems:
         sorts.setdefault(problem.sort, []).append(problem)

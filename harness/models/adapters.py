@@ -142,13 +142,23 @@ def load_adapter(model: Any, folder: Path, probe: torch.Tensor, trainable: bool 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT warns of missing keys, which the proof below refuses; and of itself
             tuned = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {error}") from error
+    except Exception as error:  # whatever its code comes to on a damaged file
+        raise _unfit(folder, error) from error
     # one that is to be trained comes back in training mode, where dropout would blur the proofs
     tuned.eval()
-    _prove_loaded(tuned, folder, weights)
-    _prove_acting(tuned, folder, probe)
+    try:
+        _prove_loaded(tuned, folder, weights)
+        _prove_acting(tuned, folder, probe)
+    except Refused:
+        raise
+    except Exception as error:
+        raise _unfit(folder, error) from error
     return tuned
+
+
+def _unfit(folder: Path, error: Exception) -> Refused:
+    said = f"{type(error).__name__}: {error}" if isinstance(error, (AttributeError, LookupError)) else error
+    return Refused(f"adapter {folder}: expected one that fits this base; PEFT says: {said}; train it again")
 
 
 def _check_patterns(folder: Path) -> None:
@@ -156,6 +166,9 @@ def _check_patterns(folder: Path) -> None:
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     for key in ("target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "layers_pattern"):
         value = config.get(key) or ()
+        if not isinstance(value, str | list | tuple | dict):
+            found = f"{show_path(folder / CONFIG)}: {key}: expected names of modules, found {json.dumps(value)}"
+            raise Refused(f"{found}; train it again")
         for pattern in [value] if isinstance(value, str) else value:
             if REPEATED_GROUP.search(str(pattern)):
                 raise Refused(

@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.authoring.document import show_value
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
@@ -25,7 +26,15 @@ from tunegate.harness.models.model_options import UNSAID, ModelOptions
 from tunegate.harness.models.placement import Placement, load_placed, place
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
-from tunegate.harness.models.resolve import identify, loaded_weights, own_code, resolve
+from tunegate.harness.models.resolve import (
+    RESTORE,
+    by_library,
+    check_layers,
+    identify,
+    loaded_weights,
+    not_loaded,
+    resolve,
+)
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
@@ -92,6 +101,7 @@ class Base:
 
     def _load(self) -> Any:
         model = load_base(self.folder, self.placement)
+        _check_ends(model.generation_config.eos_token_id, self.folder)
         model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
         return model
 
@@ -118,14 +128,13 @@ def load_base(folder: Path, placement: Placement | None = None) -> Any:
         _transformers().AutoModelForCausalLM.from_pretrained,
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
     )  # fmt: skip
-    from safetensors import SafetensorError
-
+    check_layers(folder)
     try:
-        model = load_placed(load, placement or Placement())
-    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, SafetensorError) as error:
-        failed = CouldNotRun(f"{folder}: expected a model that transformers can load, found: {error}")
-        raise own_code(folder) or failed from error
-    return model.eval()
+        return load_placed(load, placement or Placement()).eval()
+    except TunegateError:
+        raise
+    except Exception as error:
+        raise not_loaded(folder, "a model", error) from error
 
 
 def _transformers() -> Any:
@@ -133,6 +142,13 @@ def _transformers() -> Any:
     transformers = need("transformers")
     transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
     return transformers
+
+
+def _check_ends(ends: Any, folder: Path) -> None:
+    every = ends if isinstance(ends, list) else [ends]
+    if not all(end is None or isinstance(end, int) for end in every):
+        place = f"{show_path(folder / 'generation_config.json')}: eos_token_id"
+        raise CouldNotRun(f"{place}: expected a token's number or a list of them, found {show_value(ends)}; {RESTORE}")
 
 
 def _plain_generation(found: Any, tokenizer: Any) -> Any:
@@ -312,9 +328,14 @@ class Local:
         """What the questions alone decide is refused before; here the machine or the library gave up."""
         try:
             yield
-        except (RuntimeError, MemoryError, ValueError, LookupError) as error:
+        except TunegateError:
+            raise
+        except Exception as error:
+            if not isinstance(error, (RuntimeError, MemoryError, ValueError, LookupError)) and not by_library(error):
+                raise
             raise CouldNotRun(
-                f"{self.model.name} failed on a batch of {len(keys)} ({keys[0]} ...): {error!r}"
+                f"{self.model.name} failed on a batch of {len(keys)} ({keys[0]} ...): {error!r} (the model in "
+                f"{show_path(self.folder)})"
             ) from error
 
 

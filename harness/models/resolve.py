@@ -6,7 +6,8 @@ import importlib.util
 import io
 import os
 import shutil
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,16 +15,19 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, Unreadable, show_path
 from tunegate.harness.core.extras import lacking, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.core.reading import MOST_SETTINGS, read_object, read_text
+from tunegate.harness.core.reading import MOST_BYTES, MOST_SETTINGS, read_object, read_text
 from tunegate.harness.models.model_options import NO_TEMPLATE
 
 #: Keys of config.json that name the writer of the file, not the model.
 NOT_THE_MODEL = frozenset({"transformers_version", "_name_or_path", "_model_name_or_path", "torch_dtype", "dtype"})
+MOST_LAYERS = 10_000
+RESTORE = "copy the model again from where it came from"  # what to do about a damaged one
+MOST_SAID = 300  # characters of what a library says
 MARKER = "converted.json"  # written last: the sizes of all that was converted
 #: Which of them a tokenizer has depends on its kind; each shapes tokens.
 TOKENIZER_FILES = (
@@ -257,6 +261,32 @@ def template_digest(folder: Path, given: Path | None = None) -> str:
     return digest(_json(folder / "tokenizer_config.json").get("chat_template"))
 
 
+def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
+    """What to tell where a library could not make `what` of a folder: the file that is damaged, where one is seen.
+
+    Libraries raise whatever their code comes to on a damaged file.
+    """
+    for path in sorted(folder.glob("*.json")):
+        try:
+            read_object(path, most=MOST_BYTES)
+        except Unreadable as damaged:
+            found = damaged.problem
+            return Unreadable(path, found.expected, found.found, RESTORE, found.line)
+    lines = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {lines[:MOST_SAID]}{'...' if len(lines) > MOST_SAID else ''}"
+    is_damage = not isinstance(error, MemoryError | ImportError) and "out of memory" not in lines
+    return own_code(folder) or CouldNotRun(
+        f"{show_path(folder)}: expected {what} that transformers can load, found: {said}"
+        f"{f'; {RESTORE}' if is_damage else ''}"
+    )
+
+
+def by_library(error: Exception) -> bool:
+    """Whether an error was raised in the code of a library, and not in ours."""
+    last = list(traceback.walk_tb(error.__traceback__))[-1:]
+    return all(frame.f_globals.get("__name__", "").split(".")[0] != "tunegate" for frame, _ in last)
+
+
 def own_code(folder: Path) -> Refused | None:
     """What to tell where a folder cannot be loaded and brings code of its own; None where it brings none."""
     if not any("auto_map" in _json(folder / name) for name in ("config.json", "tokenizer_config.json")):
@@ -295,6 +325,26 @@ def loaded_weights(folder: Path) -> list[Path]:
             "safetensors first"
         )
     return [first, *shards]
+
+
+def check_layers(folder: Path) -> None:
+    """Refuse a configuration with more layers than anything has tensors for: to make them would not end.
+
+    Raises:
+        CouldNotRun: names the key.
+    """
+    for key, value in _numbers(_json(folder / "config.json")):
+        if key.rstrip("s").endswith("layer") and value > MOST_LAYERS:
+            place = f"{show_path(folder / 'config.json')}: {key}"
+            raise CouldNotRun(f"{place}: expected at most {MOST_LAYERS:,} layers, found {value:,}; {RESTORE}")
+
+
+def _numbers(value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers of some data below keys, each with its key."""
+    for key, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, int | float):
+            yield key, each
+        yield from _numbers(each)
 
 
 def short_name(name: str) -> str:

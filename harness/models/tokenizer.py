@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.deadlines import time_limit
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.conversation import USER
 from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
 from tunegate.harness.models.model_options import NO_TEMPLATE
-from tunegate.harness.models.resolve import own_code, resolve, template_text
+from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 
 TEMPLATE_SECONDS = 20.0  # for one prompt: a template is a program, and may have no end
 MOST_OF_A_PROMPT = 10_000_000  # characters
@@ -33,10 +33,9 @@ def load_tokenizer(folder: Path, template: Path | None = None) -> Any:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, padding_side="left", local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise own_code(folder) or CouldNotRun(
-            f"{folder}: expected a tokenizer that transformers can load, found: {error}"
-        ) from error
+        tokenizer("?")  # some damages show only now
+    except Exception as error:
+        raise not_loaded(folder, "a tokenizer", error) from error
     if template:
         begins = template == NO_TEMPLATE and tokenizer("?").input_ids[:1] == [tokenizer.bos_token_id]
         # as its makers' own code begins plain text, which a chat template has to write itself
@@ -74,6 +73,7 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
         roles = ", ".join(role for role, _ in request.messages)
         raise Refused(
             f"{request.key}: expected messages that the model's chat template takes, found {roles}: {error}"
+            f"{_whose(tokenizer)}"
         ) from error
     if len(prompt) > MOST_OF_A_PROMPT:
         raise Refused(
@@ -81,6 +81,12 @@ def render_prompt(tokenizer: Any, request: Request) -> str:
             f"that writes {len(prompt):,}"
         )
     return prompt
+
+
+def _whose(tokenizer: Any) -> str:
+    """Which model a tokenizer is of, for the end of a sentence."""
+    folder = getattr(tokenizer, "name_or_path", "")
+    return f" (the model in {show_path(Path(folder))})" if folder else ""
 
 
 def _apply(tokenizer: Any, messages: Messages) -> str:

@@ -26,7 +26,7 @@ THERE = "there"  # what the remote is called in the temporary repository: git re
 #: No transport that runs a command (ext::) or a helper of another name; nobody is asked for a password; and a remote in
 #: a folder fetches nothing from elsewhere, for which its own configuration could name a command.
 SAFE = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
-        "GIT_NO_LAZY_FETCH": "1"}  # fmt: skip
+        "GCM_INTERACTIVE": "never", "GIT_NO_LAZY_FETCH": "1"}  # fmt: skip
 
 
 class NoAnswer(CouldNotRun):

@@ -9,7 +9,7 @@ last release, and to its number of evaluations of sealed cases.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -258,17 +258,19 @@ def _check_own(root: Path, ledger: Ledger, known: Ledger, name: str, units: Sequ
     wrong = [(event, why) for event in own if (why := _why_not(root, ledger, known, name, event, sealed))]
     if wrong:
         lines = [f"  {show_path(event_path(root, event.digest))}: {render_event(event)}: {why}" for event, why in wrong]
-        raise Refused(f"expected events that {name} knows or that hold here, found others:\n" + "\n".join(lines))
+        expected = f"each event that {name} does not know to rest on files here, and to take nothing back"
+        raise Refused(f"expected {expected}, found others:\n" + "\n".join(lines))
 
 
 def _why_not(root: Path, ledger: Ledger, known: Ledger, name: str, event: Event, sealed: set[str]) -> str:
     """Why an event that stands here alone is not believed, and what to do; empty where it is."""
-    if event.kind == "withdrawn" and any(each.who == event.who for each in known.of(event.task, "released")):
+    released = any(each.who == event.who for each in known.of(event.task, "released"))
+    if event.kind == "withdrawn" and released and not known.withdrawal(event.task, event.who):
         return f"{name} knows the release and not its withdrawal; merge it into {name} first"
-    if event.kind == "retired" and (units := event.files.keys() & _recorded_units(known)):
-        return f"{name} knows {listed(sorted(map(shown, units)))} and not the end of it; merge it into {name} first"
+    if event.kind == "retired" and (units := event.files.keys() & _live_units(known)):
+        return f"{name} knows {_listed(units)} and not the end of it; merge it into {name} first"
     if event.kind == "released" and (lost := lost_outputs(root, event)):
-        return f"the outputs that it names are not here ({listed(lost)}); bring them back"
+        return f"the outputs that it names are not here ({_listed(lost)}); bring them back"
     if event.kind == "recorded" and (gone := [path for unit in event.files.keys() - sealed
                                               if (path := _lost_baseline(root, ledger, event, unit))]):  # fmt: skip
         return f"the baseline that it names is not here ({listed(gone)}); bring it back, or record it again"
@@ -287,16 +289,21 @@ def _lost_baseline(root: Path, ledger: Ledger, event: Event, unit: str) -> str:
     return show_path(path)
 
 
-def _recorded_units(known: Ledger) -> set[str]:
-    return {unit for event in known.events.values() if event.kind in ("recorded", "released") for unit in event.files}
+def _live_units(known: Ledger) -> set[str]:
+    """The units that a ledger knows a baseline or a release of, and not their retirement."""
+    recorded = (event.files for event in known.events.values() if event.kind in ("recorded", "released"))
+    return {unit for unit in {unit for files in recorded for unit in files} if not known.retirement(unit)}
+
+
+def _listed(units: Collection[str]) -> str:
+    return listed([shown(unit) for unit in sorted(units)])
 
 
 def _check_units(known: Ledger, name: str, units: Sequence[Unit]) -> None:
-    """Refuse fixtures that lack a unit which the branch knows, unless it knows the unit's retirement too."""
-    if lost := sorted(unit for unit in _recorded_units(known) - {each.key for each in units}
-                      if not known.retirement(unit)):  # fmt: skip
+    """Refuse fixtures that lack a unit which the branch knows."""
+    if lost := _live_units(known) - {each.key for each in units}:
         raise Refused(
-            f"{name} knows a baseline or a release of {listed(lost)}: expected among the fixtures, found none of that "
+            f"{name} knows a baseline or a release of {_listed(lost)}: expected among the fixtures, found none of that "
             f"name; bring the file back, or say why it goes, and merge that into {name} first: tunegate retire "
-            f"{lost[0]} --reason TEXT"
+            f"{shown(min(lost))} --reason TEXT"
         )

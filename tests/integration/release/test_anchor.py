@@ -267,6 +267,17 @@ def test_an_invented_withdrawal_of_the_last_release(merged: Desk) -> None:
     assert release(merged, "second", MIDDLE).ledger.compared
 
 
+def test_a_release_that_two_clones_withdrew(merged: Desk, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(merged.home, tmp_path / "other"))
+    releases.withdraw(other / "baselines", merged.home / "first", "It answers rudely.")
+    merge(Desk(other))
+    releases.withdraw(baselines(merged), merged.home / "first", "It is too slow.")
+    git(merged.home, "add", "-A")
+    git(merged.home, "commit", "-qm", "withdraw")
+    git(merged.home, "pull", "-q", "--no-rebase", "--no-edit", "origin", "main")
+    assert release(merged, "second", MIDDLE).ledger.compared
+
+
 def guarded(desk: Desk) -> None:
     """A unit that the branch knows the baseline of."""
     write_desk(desk.fixtures, 60, "guard")

@@ -380,6 +380,29 @@ def test_an_invented_opening_does_not_make_a_look_an_earlier_one(desk: Desk) -> 
     assert set(compare(desk).numbers(here, units, second).values()) == {2}
 
 
+def test_a_release_after_an_invented_opening_is_held_to_the_later_look(desk: Desk) -> None:
+    write_desk(desk.fixtures, 20, "final", sealed=True)
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.3})
+    desk.record_baseline({T: HALF})
+    units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.sealed]
+    for letter in "12":
+        for event in case_events("opened", Fingerprint(LOCAL | {"adapter": letter * 64}, {}), units):
+            append(baselines(desk), event)
+    merge(desk)
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}
+    subject = desk.record(adapter, {T: MOST} | sealed).answered_by
+    for event in case_events("opened", subject, units):
+        write_event(baselines(desk), event)
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+    opener = desk.opener(judged, base=base)
+    with pytest.raises(Refused, match=r"By the ledger of origin/main: Blocked: desk/final inconclusive"):
+        release_adapter(adapter, judged, desk.fixtures, baselines(desk), quiet(), opener)
+    git(desk.home, "remote", "remove", "origin")  # what the ledger here says alone
+    release_adapter(adapter, judged, desk.fixtures, baselines(desk), quiet(), opener)
+    assert "Its sealed cases were opened 0 times before" in (adapter / "README.md").read_text()
+
+
 # --- which branch of which remote
 
 

@@ -11,12 +11,14 @@ import glob
 from collections.abc import Mapping
 from pathlib import Path
 
-from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import is_as_stamped, locked, stamped, write_atomically, write_json
+from tunegate.harness.core.errors import Refused, Unreadable, show_path
+from tunegate.harness.core.files import is_as_stamped, locked, remove_left, stamped, write_atomically, write_json
 from tunegate.harness.core.reading import read_object, read_text
 from tunegate.harness.models.adapters import WEIGHTS
 
 JOURNAL = ".unfinished.json"
+LOCK = ".recording"  # held by whoever writes
+PATIENCE = 10.0  # seconds that a reader waits for a writer, who takes less than one
 #: All that a release, or what is compared with one, writes outside of the baselines.
 FOLDER_FILES = ("record.json", "README.md", "parity.json", "release.json")
 
@@ -75,9 +77,10 @@ def undo(root: Path) -> None:
 
 
 def undo_cut_off(root: Path) -> None:
-    """`undo` as the only writer, before anything is read."""
+    """`undo` as the only writer, before anything is read, and delete what killed writers left of their files."""
+    remove_left(root)
     if (root / JOURNAL).exists():
-        with locked(root / ".recording"):
+        with locked(root / LOCK):
             undo(root)
 
 
@@ -86,15 +89,40 @@ def _not_ours(path: Path, found: str) -> Refused:
 
 
 def check_finished(root: Path) -> None:
-    """Refuse to read what is half written.
+    """Refuse to read what is half written; where another process is writing it, wait for that a moment.
 
     Raises:
-        Refused: names the command that does it anew.
+        Refused: names the command that does it anew, or that is still writing.
     """
     path = root / JOURNAL
+    try:
+        if path.exists():
+            with locked(root / LOCK, PATIENCE):
+                _refuse_unfinished(path)
+    except TimeoutError:
+        raise Refused(
+            f"{show_path(path)}: expected baselines that nobody is writing, found another process that writes them "
+            f"({_command(path)}), after a wait of {PATIENCE:.0f} s; run this again when it has finished"
+        ) from None
+    except OSError:  # a folder in which no lock can be made: nobody writes there
+        _refuse_unfinished(path)
+
+
+def _refuse_unfinished(path: Path) -> None:
     if path.exists():
-        command = read_object(path, "what a command left unfinished").get("command", "the command")
-        raise Refused(f"{show_path(path)}: expected nothing unfinished, found what was cut off; do it again: {command}")
+        raise Refused(
+            f"{show_path(path)}: expected nothing unfinished, found what was cut off; do it again: {_command(path)}"
+        )
+
+
+def _command(path: Path) -> str:
+    """The command that a journal tells of."""
+    try:
+        return str(read_object(path, "what a command left unfinished").get("command", "the command"))
+    except Unreadable as error:
+        if error.is_missing:  # it has finished meanwhile
+            return "the command"
+        raise
 
 
 def _place(root: Path, path: Path, folder: Path | None) -> tuple[str, str]:

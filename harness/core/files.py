@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from filelock import FileLock
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import open_file
 
+fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None  # not on Windows
 CHUNK = 1 << 20
+PART = ".part"  # the end of the name of a file that is being written
 CLOSING = "\n}"  # of an object that is indented
 _ENCODER = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False)
 _LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
@@ -60,9 +63,7 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
         raise CouldNotRun(f"{show_path(path)}: expected a file to write, found a folder, a device or a pipe")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # beside the file, for a rename across file systems is no single move
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
+        with _part_of(path) as (handle, temporary):
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
                 stream.writelines([text] if isinstance(text, str) else text)
                 stream.flush()
@@ -71,14 +72,54 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
             # mkstemp lets nobody but its owner read, and baselines are for the whole team
             Path(temporary).chmod(0o644)
             os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise CouldNotRun(
             f"{show_path(path)}: it cannot be written ({error.strerror or error}) and is as it was; mend that, then "
             "run the same command again"
         ) from error
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[tuple[int, str]]:
+    """A file beside `path` to write first, open and by its name; where it is not moved there it is deleted.
+
+    Beside it, for a rename across file systems is no single move. It is locked while its writer lives: see
+    `remove_left`.
+    """
+    handle, temporary, lock = _locked_part(path)
+    try:
+        yield handle, temporary
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked_part(path: Path) -> tuple[int, str, int | None]:
+    """A new file, open, its name, and what holds its lock; None where there are no such locks."""
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        if fcntl is None:
+            return handle, temporary, None
+        with suppress(OSError):  # some network's folder knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary, os.dup(handle)
+        os.close(handle)  # who cleans up took it before it was locked
+
+
+def remove_left(folder: Path) -> None:
+    """Delete the parts of files that killed writers left below a folder; what a live process writes stays."""
+    for path in folder.rglob(f".*{PART}") if fcntl is not None else ():
+        with suppress(OSError):  # a writer holds it, or has just moved it
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
 
 
 def check_writable(folder: Path) -> None:
@@ -157,8 +198,12 @@ def same_file(path: Path, named: Iterable[tuple[str, Path]]) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock `<path>.lock` across processes; it is released when its holder dies."""
+def locked(path: Path, seconds: float = -1) -> Iterator[None]:
+    """Hold the lock `<path>.lock` across processes; it is released when its holder dies.
+
+    Raises:
+        TimeoutError: another process held it for so many `seconds`; without a number it is waited for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with FileLock(f"{path}.lock", timeout=seconds):
         yield

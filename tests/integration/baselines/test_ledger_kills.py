@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.records import ENGINE, LOCAL, save, write_desk, write_policy
 from tests.unit.release.test_last_release import T, last
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk
-from tunegate.harness.baselines.journal import JOURNAL
+from tunegate.harness.baselines.journal import JOURNAL, undo_cut_off
 from tunegate.harness.baselines.ledger import LEDGER, append, case_events, openings, read_ledger
 from tunegate.harness.baselines.releases import withdraw
 from tunegate.harness.core.errors import Refused
@@ -122,6 +122,16 @@ def end_of(desk: Desk) -> dict[str, object]:
     return {"files": files, "ledger": [(event.kind, event.who, event.files, event.cases) for event in events]}
 
 
+def parts(desk: Desk) -> list[Path]:
+    """What writers that were killed left of their files."""
+    return sorted(desk.home.rglob("*.part"))
+
+
+def record_again(desk: Desk) -> None:
+    """What the next command that records does first."""
+    undo_cut_off(desk.home / "baselines")
+
+
 def is_unfinished(desk: Desk) -> bool:
     """Whether a step was cut off between its files; then the next candidate is not judged, and told what to do."""
     if not (desk.home / "baselines" / JOURNAL).exists():
@@ -161,6 +171,8 @@ def test_what_was_killed_at_any_change_of_a_file_has_not_happened_and_goes_on(
                 continue
         STEPS[step](desk)
         assert end_of(desk) == after
+        record_again(desk)
+        assert parts(desk) == []
     assert last(whole) == {"release": second, "withdraw": None}.get(step, first)
 
 

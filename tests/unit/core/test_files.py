@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from tunegate.harness.core.files import (
     digest_in_parts,
     file_digest,
     json_by_line,
+    remove_left,
     write_atomically,
     write_json,
 )
@@ -106,6 +108,41 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_is_deleted_and_what_is_being_written_stays(tmp_path):
+    folder, target = tmp_path / "a" / "b", tmp_path / "a" / "b" / "new.json"
+    folder.mkdir(parents=True)
+    (folder / ".old.json.x1y2.part").write_text("half")
+    (folder / "part").write_text("a file")
+    (folder / ".hidden").write_text("another")
+
+    def pieces():
+        yield "one"
+        remove_left(tmp_path)
+        yield "two"
+
+    write_atomically(target, pieces())
+
+    assert target.read_text() == "onetwo"
+    assert {path.name for path in folder.iterdir()} == {"new.json", "part", ".hidden"}
+
+
+def test_a_writer_whose_part_is_deleted_before_it_is_locked_takes_another(tmp_path, monkeypatch):
+    make, made = tempfile.mkstemp, []
+
+    def make_and_lose_the_first(**named):
+        made.append(make(**named))
+        if len(made) == 1:
+            remove_left(tmp_path)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkstemp", make_and_lose_the_first)
+
+    write_atomically(tmp_path / "a.json", "text")
+
+    assert len(made) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])

@@ -51,7 +51,7 @@ def write_task(task: NewTask, root: Path, cases: Path) -> Changes:
     if not (ignored := root / ".gitignore").exists():
         changes.new[ignored] = "# runs and locks, made anew at any time\n.tunegate/\n*.lock\n"
     elif ".tunegate/" not in read_text(ignored).split():
-        changes.notes.append("note: add .tunegate/ and *.lock to .gitignore: runs and locks are not for git")
+        changes.notes.append("add .tunegate/ and *.lock to .gitignore: runs and locks are not for git")
     _refuse_standing(changes, cases / task.name)
     _write(changes)
     return changes
@@ -128,9 +128,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path) -> None:
         return
     folder = relative(root, top)
     if PLACEHOLDER in requirement():
-        changes.notes.append(
-            f"note: {show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256="
-        )
+        changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
         outputs=relative(root / ANSWERS.parent, top), requirement=requirement(),

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +17,7 @@ from tests.support.github import ACTIONS, GitHub, github
 from tests.support.paths import ROOT
 from tests.support.records import write_policy
 from tests.support.units import write_unit
+from tests.support.workflows import Runner, keeps, programs
 
 BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -72,68 +72,56 @@ def base(tmp_path_factory) -> Path:
     return root
 
 
-class Runner:
-    """A checkout with a pull request's files, and a runner that takes the action's steps on it."""
+class Action:
+    """A checkout with a pull request's files, and a machine for each job that uses the action on it."""
 
     def __init__(self, base: Path, root: Path, hub: GitHub) -> None:
-        self.root, self.hub, self.temp = root / "checkout", hub, root / "temp"
+        self.root, self._home = root / "workspace", root
         shutil.copytree(base, self.root)
-        self.temp.mkdir()
-        self.summary = root / "summary"
-        self.said = ""
-        venv = self.temp / "tunegate-venv" / "bin"
-        venv.mkdir(parents=True)
-        (venv / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        (venv / "python").chmod(0o755)
         (root / "event.json").write_text(json.dumps({"pull_request": {"number": 7}}))
-        self.event = root / "event.json"
+        self._environment = {
+            "GITHUB_API_URL": hub.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_EVENT_PATH": str(root / "event.json"),
+            "GITHUB_RUN_ID": "5", "GITHUB_SERVER_URL": "https://github.example",
+        }  # fmt: skip
+        self._programs = programs(root / "programs", sys.executable)
+        self.temp, self.summary, self.said = root / "temp", root / "summary", ""
 
     def run(self, **inputs: str) -> int:
-        """The exit code of the last step; `said` is what all of them printed."""
-        given = {name: str(each.get("default", "")) for name, each in ACTION["inputs"].items()}
-        given |= {"base": "main", "model": "replay:mine=new.jsonl", "token": "secret"} | inputs
-        for path in (self.temp / "tunegate").glob("*"):  # a runner begins with an empty folder
-            path.unlink()
-        outputs: dict[str, str] = {}
-        self.said, code = "", 0
-        for step in ACTION["runs"]["steps"]:
-            if "run" in step and step["name"] != "Install":
-                code = self._step(step, given, outputs)
-                if "code" not in outputs:
-                    break  # what comes after a step that broke is left out
-        return code
+        """The exit code of the gate's step, or of the recording; `said` is what all steps printed."""
+        shutil.rmtree(self.temp, ignore_errors=True)  # a runner begins with an empty folder
+        shutil.rmtree(self._home / "artefacts", ignore_errors=True)
+        given = {"base": "main", "model": "replay:mine=new.jsonl", "token": "secret"} | inputs
+        machine = self._machine(self._home)
+        is_well = machine.action(ROOT / "action.yml", given)
+        self.said = machine.said
+        [gate] = [each for each in machine.ran if each.name == "Gate or record"]
+        assert is_well == (gate.code == 0), self.said
+        assert not any(each.env.get("GITHUB_TOKEN") for each in machine.ran)
+        return gate.code
 
-    def _step(self, step: dict[str, Any], given: dict[str, str], outputs: dict[str, str]) -> int:
-        known = {f"inputs.{name}": value for name, value in given.items()}
-        known |= {"runner.temp": str(self.temp), "steps.gate.outputs.code": outputs.get("code", "")}
-        env = {name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: known[found[1]], str(value))
-               for name, value in step.get("env", {}).items()}  # fmt: skip
-        output = self.temp / "output"
-        output.write_text("")
-        own = {
-            "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_API_URL": self.hub.url, "GITHUB_REPOSITORY": "o/r",
-            "GITHUB_EVENT_PATH": str(self.event), "GITHUB_STEP_SUMMARY": str(self.summary),
-            "RUNNER_TEMP": str(self.temp), "GITHUB_OUTPUT": str(output), "GITHUB_WORKSPACE": str(self.root),
-            "GITHUB_RUN_ID": "5",
-            "GITHUB_SERVER_URL": "https://github.example", "CI": "true",
-        }  # fmt: skip
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=self.root,
-            env={**os.environ, **own, **env}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        self.said += done.stdout + done.stderr
-        outputs |= dict(line.split("=", 1) for line in output.read_text().splitlines())
-        return done.returncode
+    def comment(self, **inputs: str) -> None:
+        """Do the second job, on a machine that has nothing but the artefact."""
+        home = self._home / "other"
+        shutil.rmtree(home, ignore_errors=True)
+        machine = self._machine(home)
+        assert machine.action(ROOT / "action.yml", {"mode": "comment", "token": "secret"} | inputs), machine.said
+        self.said = machine.said
+
+    def _machine(self, home: Path) -> Runner:
+        github = {"event_name": "pull_request"}
+        return Runner(home, github, self._environment, keeps(self._home / "artefacts"), self._programs)
 
 
 @pytest.fixture
-def runner(base, tmp_path, hub) -> Runner:
-    return Runner(base, tmp_path, hub)
+def runner(base, tmp_path, hub) -> Action:
+    return Action(base, tmp_path, hub)
 
 
 def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
     write_answers(runner.root, 20)
     assert runner.run() == 1
+    assert hub.asked == []
+    runner.comment(result="failure")
     [comment] = hub.comments
     lines = comment["body"].splitlines()
     assert lines[0].startswith("<!-- tunegate:")
@@ -145,6 +133,7 @@ def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
 
     write_answers(runner.root, 40)
     assert runner.run() == 0, runner.said
+    runner.comment(result="success")
     assert [each["body"].splitlines()[1][:5] for each in hub.comments] == ["### ✅"]
     assert "Since the last push:\n\n- replay:<!-- -->mine: desk/triage: regressed → held\n" in hub.comments[0]["body"]
     assert hub.tokens == {"Bearer secret"}
@@ -170,10 +159,11 @@ def test_a_fork_has_the_summary_and_the_same_exit_code(runner, hub):
     hub.may_write = False
     write_answers(runner.root, 20)
     assert runner.run() == 1
+    assert runner.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
+    runner.comment(result="failure")
     assert hub.comments == []
     assert "no right to comment" in runner.said
     assert "said in the summary alone" in runner.said
-    assert runner.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
 
 
 def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
@@ -183,6 +173,7 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
 
     assert runner.run() == 1
 
+    runner.comment()
     body = hub.comments[0]["body"]
     assert body.splitlines()[1] == (
         "### ❌ Blocked by 1 altered rule that nobody has permitted. No target here: every unit of desk held. Outputs "
@@ -193,19 +184,22 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
     permit = re.search(r"`--permit=([0-9a-f]{12})`", body)[1]
 
     assert runner.run(permit=permit) == 0, runner.said
+    runner.comment()
     assert "**Altered rules, permitted:**" in hub.comments[0]["body"]
 
 
 def test_what_cannot_be_judged_is_said_too(runner, hub):
     (runner.root / "fixtures/desk/triage.yaml").write_text("cases: [")
     assert runner.run() == 4
+    runner.comment()
     assert hub.comments[0]["body"].splitlines()[1].startswith("### ⚠️ Refused")
     assert "fixtures/desk/triage.yaml:1" in hub.comments[0]["body"]
 
 
 def test_the_worst_cases_lead_to_the_page_where_it_is_known(runner, hub):
     write_answers(runner.root, 20)
-    runner.run(page="https://pages.example/7/report.html")
+    runner.run()
+    runner.comment(page="https://pages.example/7/report.html")
     assert "[on the page](https://pages.example/7/report.html#case=desk%2Ftriage%2Fc20)" in hub.comments[0]["body"]
 
 
@@ -282,13 +276,14 @@ def test_a_folder_of_baselines_that_is_more_than_that_is_refused(runner, folder)
 
 def test_another_mode_is_refused(runner):
     assert runner.run(mode="recrod") == 4
-    assert "mode: expected gate or record" in runner.said
+    assert "mode: expected gate, record or comment" in runner.said
 
 
 def test_a_comment_that_somebody_else_wrote_is_left_alone(runner, hub):
     hub.add("<!-- tunegate: --> ### ✅ All is fine, merge it", "mallory")
     write_answers(runner.root, 20)
     runner.run()
+    runner.comment()
     assert [each["user"]["login"] for each in hub.comments] == ["mallory", ACTIONS]
     assert hub.comments[0]["body"] == "<!-- tunegate: --> ### ✅ All is fine, merge it"
 
@@ -296,6 +291,7 @@ def test_a_comment_that_somebody_else_wrote_is_left_alone(runner, hub):
 def test_what_a_model_wrote_mentions_nobody(runner, hub):
     write_answers(runner.root, 20)
     runner.run()
+    runner.comment()
     body = hub.comments[0]["body"]
     prose = re.sub(r"^(`{3,})text\n.*?\n\1$", "", body, flags=re.DOTALL | re.MULTILINE)
     assert "@everyone" not in prose
@@ -304,8 +300,8 @@ def test_what_a_model_wrote_mentions_nobody(runner, hub):
 
 def test_third_party_actions_are_pinned_by_commit():
     used = [step["uses"] for step in ACTION["runs"]["steps"] if "uses" in step]
-    assert len(used) == 3
-    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in used)
+    assert len(used) == 5
+    assert all(re.fullmatch(r"actions/[a-z-]+(/[a-z]+)?@[0-9a-f]{40}", each) for each in used)
 
 
 def test_no_expression_stands_in_a_script():

@@ -249,6 +249,7 @@ _SYNTAX: tuple[tuple[str, str, str, str, bool], ...] = (
      "the quote opens on this line", True),
     (r"flow (?:mapping|sequence|node)", "a comma or a closing bracket", "something else",
      "the bracket opens on line {1}; put texts that hold , : ? [ ] {{ or }} in quotes there", False),
+    (r"chr\(\) arg", "a character that there is", "a larger number after \\U", "write 0010FFFF or less there", False),
     (r"escape", "a known escape after the \\", "another character",
      "in double quotes write \\\\ for \\, or use single quotes", False),
     (r"could not find expected ':'", "`key: value`", "a line without ': '",
@@ -344,7 +345,7 @@ def read_yaml(path: Path) -> Document:
                 raise _as_authoring_error(error, path, text) from error
     try:
         return _plain_data(path, text, _Loader(text))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a character that there is not is a ValueError of Python's
         raise _as_authoring_error(error, path, text) from error
     except RecursionError:
         raise AuthoringError([Problem(path, 1, "", *TOO_DEEP)]) from None

@@ -126,6 +126,10 @@ SYNTAX = {
         "1: expected a known escape after the \\, found another character; "
         "in double quotes write \\\\ for \\, or use single quotes",
     ),
+    "a character that there is not": (
+        'a: 1\nb: "\\U00110000"\n',
+        "1: expected a character that there is, found a larger number after \\U; write 0010FFFF or less there",
+    ),
     "a text that a comment cuts": (
         "a: order #42 is late\n",
         "1: a: expected a text without ' #', found 'order' and a comment; "

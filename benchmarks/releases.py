@@ -77,7 +77,7 @@ def report(found: Found, made: str) -> str:
         f"knows {100 * LEARNT:g} % of the failures it saw by heart ({LOOKS} looks, {OPENINGS} openings, {EQUALS} equal "
         "adapters). Released, in %, with its standard error. Two ways are beyond any count: sealed cases that are "
         "trained on, which the hold-out of the trainer refuses, and cases that all change both their text and their "
-        "names, which is an altered rule and named first wherever the gate is read.",
+        "names, which is a rule change and named first wherever the gate is read.",
         "![Released without a true gain](looks.svg)",
         table(["what the team does", "released, %"], [[each.how, _rate(each)] for each in found.looks]),
         "## Open and sealed",

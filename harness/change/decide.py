@@ -2,7 +2,7 @@
 
 Whoever makes a change could also change what it is judged by. So the fixtures, the policy, the baselines and the
 project's own checks are taken from the branch that it is to be merged into as well, the same model is judged by those,
-and what the change alters of them is told first and blocks until somebody permits it.
+and what the change alters of them is listed first and blocks until a reviewer approves it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RulesVerdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate came to. `permitted` says whether somebody permitted the very alterations that there are.
+    """What the gate came to. `permitted` says whether a reviewer approved the very rule changes that there are.
 
     `refused` says why something could not be judged; then nothing passes.
     """
@@ -87,7 +87,7 @@ class Decision:
 
     @property
     def is_altered(self) -> bool:
-        """Whether rules were altered, and nobody permitted it."""
+        """Whether rules were changed, and nobody approved it."""
         return bool(self.changes and self.changes.altered) and not self.permitted
 
     @property
@@ -113,7 +113,7 @@ def decide_change(
     Args:
         options: the run, against the baseline.
         ref: where the change comes from, such as origin/main; None where nothing but the work tree counts.
-        permit: the name of the alterations that somebody has permitted.
+        permit: the digest of the rule changes that a reviewer approved.
         watch: shows progress.
         tell: is given what the change does to the rules, before anything is judged.
 
@@ -185,7 +185,7 @@ class _Change:
             keep_importable(self._home, file)
 
     def _compared(self, older: Rules | None, newer: Rules, commit: str) -> tuple[RuleChanges, str]:
-        """What the change does to the rules, and the name by which that is permitted."""
+        """What the change does to the rules, and the digest by which that is approved."""
         if older:
             changes = rule_changes(older, newer)
         else:
@@ -205,8 +205,8 @@ class _Change:
         gone = [replace(each, record=replace(each.record, path=None)) for each in there.by_rules]  # with its folder
         refused = there.refused.replace(f"{before.root}/", f"{self._ref}:")
         if refused and self._options.replays and decision.permitted:
-            # a file answers one set of questions: whoever permitted the others has seen what is asked now
-            return replace(decision, notes=(*decision.notes, f"permitted, so not judged {refused}"))
+            # a file answers one set of questions: whoever approved the others has seen what is asked now
+            return replace(decision, notes=(*decision.notes, f"approved, so not evaluated {refused}"))
         every = "\n".join(each for each in (refused, decision.refused) if each)
         return replace(decision, by_rules=(*gone, *decision.by_rules), refused=every)
 

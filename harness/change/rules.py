@@ -17,7 +17,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
 
-DIGITS = 12  # of the digest by which a reviewer permits altered rules
+DIGITS = 12  # of the digest by which a reviewer approves rule changes
 
 #: The parts of a case that decide something, each with what it is.
 PARTS: Mapping[str, Callable[[Unit, Case], Any]] = {
@@ -60,9 +60,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class RuleChanges:
-    """What a change does to the rules, a line each: `altered` blocks until it is permitted, `added` is only told.
+    """What a change does to the rules, a line each: `altered` blocks until it is approved, `added` is only told.
 
-    `permit` names exactly these alterations: with any other one it is another.
+    `permit` is the digest of exactly these: with any other one it is another.
     """
 
     altered: tuple[str, ...]
@@ -99,7 +99,7 @@ def rule_changes(old: Rules, new: Rules) -> RuleChanges:
 
 
 def permit_name(altered: Sequence[str], new: Rules) -> str:
-    """The digest of what was altered, and of all that it became: a later edit is another alteration."""
+    """The digest of what was altered, and of all that it became: a later edit is another rule change."""
     files = {path.relative_to(new.baselines).as_posix(): file_digest(path) for path in _files(new.baselines)}
     questions = {key: unit.questions for key, unit in new.units.items()}
     return digest([altered, questions, new.policies, dict(new.settings), dict(new.checks), new.data, files])[:DIGITS]

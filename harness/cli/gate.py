@@ -113,7 +113,7 @@ def gate(
 
     The decision of pytest fixtures/ --tg-against=baseline, without pytest: no conftest.py, no plugin and no setting of
     pytest has a say. With --policy-from the rules of that branch are applied as well, and what was altered since blocks
-    until it is permitted by its name (--permit).
+    until it is approved by its digest (--permit).
     """
     from tunegate.harness.options.run import BASELINE, Options
 
@@ -177,7 +177,7 @@ def _decide(
     from tunegate.harness.models.adapters import adapter_digests
 
     if permit and not policy_from:
-        raise UsageError("--permit permits what was altered since a commit: name it with --policy-from GITREF")
+        raise UsageError("--permit approves rule changes since a commit: name it with --policy-from GITREF")
     before = adapter_digests(options.adapters)  # before a check of the repository's own runs beside it
     decision = decide_change(options, policy_from, permit, watch_on(aside), tell)
     asked = {each.record.fingerprint["subject"].get("adapter") for each in decision.by_rules}
@@ -210,13 +210,13 @@ def _print(decision: Decision) -> None:
     else:
         errors.print(f"gate: blocked by {' and '.join(_reasons(decision))}", markup=False)
         if decision.changes and decision.is_altered and not decision.refused:
-            # not before all can be judged: what is mended for that makes another alteration of it
-            errors.print(f"to permit exactly these alterations: --permit={decision.changes.permit}", markup=False)
+            # not before all can be judged: what is mended for that makes another rule change of it
+            errors.print(f"to approve exactly these rule changes: --permit={decision.changes.permit}", markup=False)
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
     if decision.is_altered:
-        yield "altered rules"
+        yield "rule changes"
     if decision.refused:
         yield "what could not be judged"
     yield from dict.fromkeys(each.rules or ", ".join(each.blocks) for each in decision.by_rules if each.blocks)

@@ -35,7 +35,7 @@ COMMANDS = (
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
     (distil, "Make rows of a larger model's answers.", "tunegate distil mail inputs.jsonl --output rows.jsonl"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
-    (gate, "Decide, whatever a repository's Python says.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
+    (gate, "Run the gate without the repository's code.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
     (merge, "Join the shards of a run to one record.", "tunegate merge shard-*.json --against=baseline"),
     (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
     (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),

@@ -111,7 +111,7 @@ TABLE = (
     Option("ledger-remote", "A git remote that counts openings of sealed cases for all clones, asked before any model",
            "REMOTE", suites=True, stands=True),
     Option("policy-from", "Judge by the rules of this branch or commit too: where the change comes from", "GITREF"),
-    Option("permit", "Let the altered rules of this name pass: exactly these were permitted", "DIGEST"),
+    Option("permit", "Approve the rule changes with this digest, and no others", "DIGEST"),
     Option("contains", "Refuse if an event of this branch or commit is missing here", "GITREF"),
     # never a standing value: the change that is released would choose what it is compared with
     Option("into", "The branch that the release will be merged into: its ledger is compared; without it, the default "

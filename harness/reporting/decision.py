@@ -1,4 +1,4 @@
-"""What `tunegate gate` decided, as it was written, and the report on it: altered rules, and each set of rules."""
+"""What `tunegate gate` decided, as it was written, and the report on it: rule changes, and each set of rules."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _objections(decision: Mapping[str, Any]) -> Iterator[str]:
     if decision["refused"]:
         yield "was refused"
     if decision["altered"] and not decision["permitted"]:
-        yield "has altered rules that nobody permitted"
+        yield "has rule changes that nobody approved"
     if not decision["by_rules"]:
         yield "judged nothing"
     yield from (f"is blocked by {listed(each['blocks'])}" for each in decision["by_rules"] if each["blocks"])
@@ -164,8 +164,8 @@ def with_gate_result(report: Report, result: str) -> Report:
 def change_lines(altered: Sequence[str], added: Sequence[str], permitted: bool) -> Iterator[str]:
     """What a change does to the rules: the part that a reviewer has to see."""
     if altered:
-        how = "permitted" if permitted else "they block until someone permits them"
-        yield f"{_number(altered, 'altered rule')}; {how}"
+        how = "approved" if permitted else "they block until a reviewer approves them"
+        yield f"{_number(altered, 'rule change')}; {how}"
     yield from (f"  {line}" for line in altered)
     if added:
         yield f"{_number(added, 'addition')}, blocking nothing"
@@ -187,7 +187,7 @@ def _rule_lines(decision: Mapping[str, Any]) -> Iterator[str]:
 def _outcome(
     decisions: Sequence[Mapping[str, Any]], rules: RuleReport, candidates: Sequence[CandidateReport]
 ) -> tuple[GateOutcome, str]:
-    """The outcome and the verdict: what could not be judged first, then altered rules, then what was judged."""
+    """The outcome and the verdict: what could not be judged first, then rule changes, then what was judged."""
     outcome, verdict = summary(candidates) if candidates else ("refused", "")
     if all(each["passes"] for each in decisions):
         return ("passed" if outcome == "scored" else outcome), verdict
@@ -195,7 +195,7 @@ def _outcome(
     if rules.refused:
         sentences.append("Refused: something is missing or is no longer what it was; nothing passes.")
     if rules.altered and not rules.permitted:
-        sentences.append(f"Blocked by {_number(rules.altered, 'altered rule')} that nobody has permitted.")
+        sentences.append(f"Blocked by {_number(rules.altered, 'rule change')} that nobody has approved.")
     if outcome != "blocked":  # what the candidates' own sentences do not say: older rules, or a task without a decision
         blocking = [each for decision in decisions for each in decision["by_rules"] if each["blocks"]]
         sentences += [f"Blocked by {_by(each)}{', '.join(each['blocks'])}." for each in blocking]

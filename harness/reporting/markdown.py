@@ -60,7 +60,7 @@ def fitted(blocks: Iterable[str], most: int) -> str:
 
 
 def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
-    """The report: the verdict, altered rules, then the table and the worst cases of each candidate.
+    """The report: the verdict, rule changes, then the table and the worst cases of each candidate.
 
     Of more than `most` characters, the cases are left out, then the tables, then what does not fit of the rest.
     """
@@ -77,12 +77,12 @@ def _head(report: Report) -> Iterator[str]:
     rules = report.rules
     if rules.altered:
         if rules.permitted:
-            yield from ("", "**Altered rules, permitted:**", "")
+            yield from ("", "**Rule changes, approved:**", "")
         else:
-            yield from ("", "> [!CAUTION]", "> **Altered rules: they block until somebody permits them.**", "")
+            yield from ("", "> [!CAUTION]", "> **Rule changes: they block until a reviewer approves them.**", "")
         yield from _listed(rules.altered)
         if rules.permit and not rules.permitted and not rules.refused:
-            yield from ("", f"To permit exactly these: `--permit={rules.permit}`")
+            yield from ("", f"To approve exactly these: `--permit={rules.permit}`")
     if rules.added:
         yield from ("", "Added, blocking nothing:", "", *_listed(rules.added))
     if rules.refused:

@@ -148,7 +148,7 @@ class UnitHistory:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What all faces show: the verdict, then altered rules, then the numbers of each candidate.
+    """What all faces show: the verdict, then rule changes, then the numbers of each candidate.
 
     `page` is the address at which the page of it is found, for links to its cases; empty where there is none.
     """

@@ -181,7 +181,7 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
     said = gate()
     assert said.exit_code in (1, 4)
     first, second, *_ = said.stdout.splitlines()
-    assert "altered rule" in first
+    assert "rule change" in first
     assert "block until someone permits them" in first
     assert ("--permit=" in said.output) == (said.exit_code == 1)
     assert told in second
@@ -222,7 +222,7 @@ def test_an_altered_rule_with_its_baseline_recorded_again_blocks_until_it_is_per
     assert [each["blocks"] for each in found["by_rules"]] == [[], []]
     assert gate().exit_code == 1
     assert gate(f"--permit={found['permit']}").exit_code == 0
-    # another edit is another alteration
+    # another edit is another rule change
     write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.5})
     record()
     assert decided()["altered"] != found["altered"]
@@ -236,7 +236,7 @@ def test_outputs_that_answer_the_edited_question_pass_once_the_edit_is_permitted
     assert "by the rules of main: 1 mistake" in found["refused"]
     said = gate(f"--permit={found['permit']}")
     assert said.exit_code == 0, said.output
-    assert "permitted, so not judged by the rules of main: 1 mistake" in said.output
+    assert "approved, so not evaluated by the rules of main: 1 mistake" in said.output
     write(0)
     assert gate(f"--permit={found['permit']}").exit_code == 1
 
@@ -383,7 +383,7 @@ def test_a_baseline_that_cannot_be_read_is_told_alike_each_time(repository):
 def test_a_permit_without_a_branch(repository):
     said = gate("--permit=abc", since=None)
     assert said.exit_code == 2
-    assert "--permit permits what was altered since a commit" in said.output
+    assert "--permit approves rule changes since a commit" in said.output
 
 
 # a project's own Python
@@ -449,7 +449,7 @@ def test_a_gate_that_is_killed_leaves_no_earlier_decision(repository):
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    (["--permit=7816ee245021"], "--permit permits what was altered since a commit"),
+    (["--permit=7816ee245021"], "--permit approves rule changes since a commit"),
     (["--adapter=nowhere"], "takes no adapter"),
     (["--model=replay:gpt=nowhere.jsonl"], "nowhere.jsonl"),
 ])  # fmt: skip

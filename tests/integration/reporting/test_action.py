@@ -176,16 +176,16 @@ def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
     runner.comment()
     body = hub.comments[0]["body"]
     assert body.splitlines()[1] == (
-        "### ❌ Blocked by 1 altered rule that nobody has permitted. No target here: every unit of desk held. Outputs "
+        "### ❌ Blocked by 1 rule change that nobody has approved. No target here: every unit of desk held. Outputs "
         "supplied, not generated: they are gated, and never released."
     )
-    assert body.index("> **Altered rules: they block until somebody permits them.**") < body.index("| unit |")
+    assert body.index("> **Rule changes: they block until a reviewer approves them.**") < body.index("| unit |")
     assert "- desk/triage: task.yaml is looser: margin 0.15 -&gt; 0.5" in body
     permit = re.search(r"`--permit=([0-9a-f]{12})`", body)[1]
 
     assert runner.run(permit=permit) == 0, runner.said
     runner.comment()
-    assert "**Altered rules, permitted:**" in hub.comments[0]["body"]
+    assert "**Rule changes, approved:**" in hub.comments[0]["body"]
 
 
 def test_what_cannot_be_judged_is_said_too(runner, hub):
@@ -221,7 +221,7 @@ def test_new_baselines_are_offered_as_a_patch_and_never_committed(runner, hub):
     git(runner.root, "apply", str(patch))
     assert (runner.root / "baselines/replay-mine/desk/triage.json").read_text() == recorded
     write_answers(runner.root, 20)
-    assert runner.run() == 1, "another baseline is an altered rule, to be permitted"
+    assert runner.run() == 1, "another baseline is a rule change, to be approved"
     assert "by the rules of this change: passes" in runner.said
 
 

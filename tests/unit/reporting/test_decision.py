@@ -134,7 +134,7 @@ def test_altered_rules_block_whatever_the_record_says(tmp_path):
     made = judged(tmp_path, "0" * 40, "1" * 40)
     found = report(decision(tmp_path, made, passes=False, altered=[ALTERED], permit="7816ee245021"))
     assert found.outcome == "blocked"
-    assert found.verdict.startswith("Blocked by 1 altered rule that nobody has permitted. Release: ")
+    assert found.verdict.startswith("Blocked by 1 rule change that nobody has approved. Release: ")
     assert found.rules.altered == (ALTERED,)
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_decision_is_refused(tmp_path, text, said):
 
 @pytest.mark.parametrize(("more", "why"), [
     ({"refused": "no baseline"}, "was refused"),
-    ({"altered": [ALTERED]}, "has altered rules that nobody permitted"),
+    ({"altered": [ALTERED]}, "has rule changes that nobody approved"),
     ({"by_rules": []}, "judged nothing"),
     ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
 ])  # fmt: skip
@@ -215,9 +215,9 @@ def test_records_and_decisions_are_not_mixed(tmp_path):
 
 def test_the_changes_are_lines():
     assert list(change_lines(["a", "b"], ["c"], permitted=False)) == [
-        "2 altered rules; they block until someone permits them", "  a", "  b", "1 addition, blocking nothing", "  c",
+        "2 rule changes; they block until a reviewer approves them", "  a", "  b", "1 addition, blocking nothing", "  c",
     ]  # fmt: skip
-    assert list(change_lines(["a"], [], permitted=True)) == ["1 altered rule; permitted", "  a"]
+    assert list(change_lines(["a"], [], permitted=True)) == ["1 rule change; approved", "  a"]
     assert list(change_lines([], [], permitted=False)) == []
 
 

@@ -152,7 +152,7 @@ def test_the_script_parses_no_markup():
 def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers():
     text = html_page(report(case(), text="SAID"))
     assert re.search(r"<h[1-6][^>]*>(.*?)</h", text)[1] == "SAID"
-    assert text.index("these block until somebody permits them") < text.index('class="units"')
+    assert text.index("these block until a reviewer approves them") < text.index('class="units"')
 
 
 @pytest.mark.parametrize(("verdict", "said"), [

@@ -25,7 +25,7 @@ def elements(text: str) -> list[str]:
 def test_the_verdict_is_the_first_line_then_altered_rules_then_numbers():
     text = markdown_report(report(case("yes"), text="said"))
     assert text.splitlines()[0] == "### ❌ said"
-    assert text.index("Altered rules: they block") < text.index("| unit | role |") < text.index("<details>")
+    assert text.index("Rule changes: they block") < text.index("| unit | role |") < text.index("<details>")
 
 
 def test_a_unit_is_a_row_with_its_interval_and_margin():

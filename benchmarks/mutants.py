@@ -1,6 +1,6 @@
-"""20,000 mutants of the files that the gate rests on: is any accepted, and does any end in a traceback or a hang?
+"""20,000 mutants of all files that are read: is any accepted, and does any end in a traceback or a hang?
 
-    python benchmarks/mutants.py               # about ten minutes on one core
+    python benchmarks/mutants.py               # a quarter of an hour on one core
     python benchmarks/mutants.py --count 2000  # fewer; --out DIR keeps the result apart
 
 A small released task is made. One of its files is changed, seeded: a value, a key or a whole branch of its data, or
@@ -8,6 +8,9 @@ bytes of its text; every third with a digest that fits the change, as another to
 reads the file runs. It has to end with 0, 1 or 4, in time, without an unexpected error; with 0 only where the change
 means nothing, or is one that the file's owner may make. (A record is only shown here, so it gets no digest that fits:
 what a release makes of such a record is in docs/mistakes.md.)
+
+One in twenty goes through a command so. The others are read by the reader of their file, in processes with bounds on
+their processor time and memory: see mutants_readers.py.
 Writes mutants.md; exit code 1 if one was accepted, or ended otherwise.
 """
 
@@ -33,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and 
 
 from benchmarks.frame import RESULTS, Failed, carry_out
 from benchmarks.gate_markdown import table
+from benchmarks.mutants_readers import Reading, keep_released, prepare, readings, report_parts, wrong_readings
 from tests.support.records import write_desk, write_policy
 from tests.support.units import write_outputs
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T
@@ -111,6 +115,7 @@ def make(home: Path) -> None:
     write_diagnosis(home / "baselines", DIAGNOSIS)
     adapter = desk.adapter()
     desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    keep_released(home)
     shutil.rmtree(home / "baselines")  # of a model; recorded outputs are held to their own
     (home / "pyproject.toml").write_text("[tool.tunegate]\n")
     with chdir(home):
@@ -252,27 +257,43 @@ def places(value: Any, where: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [where, *(place for key, each in inner for place in places(each, (*where, key)))]
 
 
-def report(found: Sequence[Outcome], made: str) -> str:
-    """The table, and what went wrong."""
+def report(found: tuple[Sequence[Outcome], Sequence[Reading]], made: str) -> str:
+    """Both tables, and what went wrong."""
+    judged, read = found
+    return "\n\n".join([
+        "# Mutants", "## What a command makes of them", *judged_parts(judged), "## What their readers make of them",
+        *report_parts(read), "## How", made,
+    ]) + "\n"  # fmt: skip
+
+
+def judged_parts(found: Sequence[Outcome]) -> Iterator[str]:
+    """The table of what a command made of mutants, and what went wrong."""
     kinds = ("refused", "harmless", "accepted", "no clean end", "too slow")
     counts = Counter((each.target, each.what) for each in found)
     rows = [[target.name, *(str(counts[target.name, kind]) for kind in kinds)] for target in TARGETS]
     totals = ["all", *(str(sum(counts[target.name, kind] for target in TARGETS)) for kind in kinds)]
     wrong = [f"- {each.target}, {each.what}: {each.detail}" for each in found if each.what in BAD]
-    return "\n\n".join([
-        "# Mutants",
+    yield (
         f"{len(found):,} seeded changes of files that the gate rests on; a third of those that carry a digest got one "
-        "that fits. Harmless: the data is the same, or a fixture asks the same and holds its unit to no less.",
-        table(["file", *kinds], [*rows, totals]),
-        *(["\n".join(wrong[:20])] if wrong else []),
-        "## How", made,
-    ]) + "\n"  # fmt: skip
+        "that fits. Harmless: the data is the same, or a fixture asks the same and holds its unit to no less."
+    )
+    yield table(["file", *kinds], [*rows, totals])
+    if wrong:
+        yield "\n".join(wrong[:20])
 
 
-def wrong(found: Sequence[Outcome]) -> Iterator[str]:
+def wrong(found: tuple[Sequence[Outcome], Sequence[Reading]]) -> Iterator[str]:
     """The promises that were not kept."""
-    counts = Counter(each.what for each in found)
+    counts = Counter(each.what for each in found[0])
     yield from (f"{counts[what]} {what}" for what in BAD if counts[what])
+    yield from wrong_readings(found[1])
+
+
+def measure(home: Path, count: int, watch: Watch) -> tuple[list[Outcome], list[Reading]]:
+    """What comes of so many mutants: one in twenty by commands, the others by their readers."""
+    judged = mutants(home, count // 20, watch)
+    prepare(home, run, GATE)
+    return judged, readings(home, count - count // 20, watch)
 
 
 def main(
@@ -287,7 +308,7 @@ def main(
         more = "" if count == 20_000 else f" --count {count}"
         carry_out(
             out / "mutants.md", f"python benchmarks/mutants.py{more}", ("tunegate",),
-            lambda watch: mutants(home, count, watch), report, wrong,
+            lambda watch: measure(home, count, watch), report, wrong,
         )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ A term counts in any letter case and form that a reader of the file's language k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,20 @@ from tunegate.harness.authoring.validation import text_schema, validate
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.text.phrases import Phrases, phrase_book
-from tunegate.harness.text.reading import read
+from tunegate.harness.text.reading import Reading, read
 from tunegate.harness.text.segmentation import check_segmenter
 from tunegate.harness.text.words import WordForms
 
+MOST_LETTERS = 1000  # of a term: the pattern of a much longer one takes seconds
+MOST_CONTRADICTIONS = 100  # that are looked for: whoever has more mends these first
+
+
+def _term(what: str = f"text of 1 to {MOST_LETTERS:,} characters") -> dict[str, Any]:
+    return text_schema(what) | {"maxLength": MOST_LETTERS}
+
 
 def _texts(what: str) -> dict[str, Any]:
-    return {"type": "array", "description": what, "items": text_schema("text that is not empty")}
+    return {"type": "array", "description": what, "items": _term()}
 
 
 TERMS_SCHEMA = {
@@ -48,7 +57,7 @@ TERMS_SCHEMA = {
                 "required": ["id", "preferred"],
                 "properties": {
                     "id": text_schema("what cases call it"),
-                    "preferred": text_schema("the house's term"),
+                    "preferred": _term(f"the house's term, of at most {MOST_LETTERS:,} characters"),
                     "banned": _texts("what may stand in no answer, in any inflection"),
                     "forms": _texts("other forms of the term that count, such as an abbreviation"),
                     "mentions": {
@@ -83,7 +92,7 @@ def read_terms(path: Path) -> Document:
     problems = validate(terms, TERMS_SCHEMA)
     if not problems:
         check_segmenter(terms.data["language"])
-        problems = [*_repeated_ids(terms), *_contradictions(terms)]
+        problems = [*_repeated_ids(terms), *islice(_contradictions(terms), MOST_CONTRADICTIONS)]
     if problems:
         raise AuthoringError(problems)
     return terms
@@ -103,15 +112,44 @@ def _repeated_ids(terms: Document) -> Iterator[Problem]:
 def _contradictions(terms: Document) -> Iterator[Problem]:
     """Banned variants that would be seen in an answer that does exactly what the house asks."""
     language, forms = terms.data["language"], forms_of(terms.data)
-    asked = [(name, text, read(text, language)) for name, text in _asked(terms.data)]
-    for number, term in enumerate(terms.data.get("terms", [])):
-        for index, variant in enumerate(term.get("banned", [])):
-            phrases = Phrases([variant], forms)
-            for name, text, reading in asked:
-                if any(phrases.find(reading)):
-                    found = f"{variant!r}, part of {name} {text!r}"
-                    place = ("terms", number, "banned", index)
-                    yield terms.problem(place, "a variant that stands in no preferred term, form or wording", found)
+    banned = [
+        (number, index, variant)
+        for number, term in enumerate(terms.data.get("terms", []))
+        for index, variant in enumerate(term.get("banned", []))
+    ]
+    every = _Banned([variant for *_, variant in banned], forms)
+    for name, text in _asked(terms.data):
+        for which in every.found_in(read(text, language)):
+            number, index, variant = banned[which]
+            found = f"{variant!r}, part of {name} {text!r}"
+            place = ("terms", number, "banned", index)
+            yield terms.problem(place, "a variant that stands in no preferred term, form or wording", found)
+
+
+class _Banned:
+    """Variants, to be found all at once: halved only where one of them stands, so that many of them take no time."""
+
+    def __init__(self, variants: Sequence[str], forms: WordForms, first: int = 0) -> None:
+        self._variants, self._forms, self._first = variants, forms, first
+        self._phrases = Phrases(variants, forms)
+
+    @cached_property
+    def _halves(self) -> tuple[_Banned, _Banned]:
+        middle = len(self._variants) // 2
+        return (
+            _Banned(self._variants[:middle], self._forms, self._first),
+            _Banned(self._variants[middle:], self._forms, self._first + middle),
+        )
+
+    def found_in(self, reading: Reading) -> Iterator[int]:
+        """The numbers of those that stand in a text."""
+        if not self._variants or not any(self._phrases.find(reading)):
+            return
+        if len(self._variants) == 1:
+            yield self._first
+        else:
+            for half in self._halves:
+                yield from half.found_in(reading)
 
 
 def _asked(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -12,6 +13,7 @@ from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.registry import CHECKS, shipped_kinds
 from tunegate.harness.checks.vocabulary import check as vocabulary
 from tunegate.harness.checks.vocabulary.check import KIND, VocabularyCheck, load
+from tunegate.harness.checks.vocabulary.terms import read_terms
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun
 from tunegate.harness.text.reading import read
 from tunegate.harness.text.words import inflections
@@ -475,3 +477,23 @@ def test_terms_of_a_language_without_spaces_need_icu(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
     with pytest.raises(CouldNotRun, match=r"pip install 'tunegate\[segmentation\]'"):
         make(terms)
+
+
+@settings(max_examples=25)
+@given(st.sets(st.integers(0, 40)))
+def test_of_many_banned_variants_those_are_named_that_the_house_asks_for(tmp_path_factory, hits):
+    terms = [{"id": f"t{n}", "preferred": f"{f'word{n}' if n in hits else 'pump'} part", "banned": [f"word{n}"]}
+             for n in range(41)]  # fmt: skip
+    path = tmp_path_factory.mktemp("terms") / "terms.yaml"
+    path.write_text(json.dumps({"version": 1, "language": "en", "terms": terms}))
+    try:
+        read_terms(path)
+        found = set()
+    except AuthoringError as error:
+        found = {int(problem.where.removeprefix("terms[").partition("]")[0]) for problem in error.problems}
+    assert found == hits
+
+
+def test_a_term_without_end_is_refused(make):
+    [problem] = mistakes(make, f"version: 1\nlanguage: en\nterms: [{{id: a, preferred: {'x' * 1001}}}]\n")
+    assert problem.expected == "the house's term, of at most 1,000 characters"

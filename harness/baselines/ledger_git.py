@@ -42,15 +42,17 @@ def missing_events(theirs: Mapping[str, Event], here: Mapping[str, Event]) -> li
     return sorted((event for name, event in theirs.items() if name not in here), key=lambda event: event.when)
 
 
-def check_contains(root: Path, ledger: Ledger, ref: str) -> None:
+def check_contains(root: Path, ledger: Ledger, ref: str, option: str = "--contains") -> None:
     """Refuse a ledger that lacks an event of a branch or commit, as after a deletion or a merge that took one side.
+
+    `option` took its name.
 
     Raises:
         Refused: names the events, and how to bring them back; see also `events_at`.
     """
     lines = [
         f"{show_path(event_path(root, event.digest))}: {render_event(event)}"
-        for event in missing_events(events_at(root, ref), ledger.events)
+        for event in missing_events(events_at(root, ref, option), ledger.events)
     ]
     if lines:
         raise Refused(

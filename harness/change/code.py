@@ -36,7 +36,7 @@ def code_of_checks(root: Path, tasks: Sequence[Task]) -> dict[str, str]:
     named = {kind_name(unit.suite, unit.measure) for task in tasks for unit in task.units if unit.own_kind}
     for entry in (each for name, each in installed_entries().items() if name in named):
         path = module_file(entry)
-        if path and path.resolve().is_relative_to(root.resolve()):
+        if path and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
             raise Refused(
                 f"{show_path(path)}: expected the check {entry.name!r} of an installed package, found one that is "
                 "installed from this project, so that a change edits it; name the file by `checks`, or install a wheel"

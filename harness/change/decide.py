@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from tunegate.harness.core.files import file_digest, write_atomically
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.git import MOST_OF_A_FILE, check_repository, commit_of, git, write_tree
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.project import project_table
+from tunegate.harness.core.project import PROJECT, project_table
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.fixtures.loader import load_tasks
@@ -152,9 +153,12 @@ class _Change:
         options, root = self._options, self._options.root
         check_repository(root, "the project")
         commit = commit_of(root, self._ref, "--policy-from")
-        check_inside(root, cases=options.cases, baselines=options.baselines, checks=own_file(root))
+        named = {"cases": options.cases, "baselines": options.baselines, "checks": own_file(root)}
+        check_inside(root, **named, settings=root / PROJECT)
         before = _project_at(options, commit, self._home)
-        check_contains(options.baselines, read_ledger(options.baselines), self._ref)
+        if options.ledger_remote == standing(root)["ledger-remote"]:  # to tell it something is to trust it
+            self._options = options = replace(options, ledger_remote=standing(self._home)["ledger-remote"])
+        check_contains(options.baselines, read_ledger(options.baselines), self._ref, "--policy-from")
         self._lay()
         with declared_checks():
             older, newer = _rules(before) if before else None, _rules(options, self._copy)
@@ -178,8 +182,8 @@ class _Change:
         """Lay out what the checks of both sides find around them, before any of them runs."""
         options, root = self._options, self._options.root
         if (file := own_file(root)) and file.is_file():
-            but = [path.resolve() for path in (*options.adapters, *(path for _, path in options.reads))]
-            lay_work_tree(root, self._copy, file, [*but, options.baselines.resolve(), root / RUNS.parts[0]])
+            but = [_real(path) for path in (*options.adapters, *(path for _, path in options.reads))]
+            lay_work_tree(root, self._copy, file, [*but, _real(options.baselines), root / RUNS.parts[0]])
             self._checks.copies[root] = self._copy
         if (file := own_file(self._home)) and file.is_file():
             keep_importable(self._home, file)
@@ -295,15 +299,19 @@ def _moved(options: Options, home: Path) -> Options:
     moved: dict[str, Any] = {}
     for name in ("cases", "baselines"):
         given: Path = getattr(options, name)
-        stands = given.resolve() == here[name].resolve()
+        stands = _real(given) == _real(here[name])
         moved[name] = there[name] if stands else _below(options.root, given, home)
     inconclusive = there["inconclusive"] if options.inconclusive == here["inconclusive"] else options.inconclusive
     return replace(options, root=home, out=None, ledger_remote=None, inconclusive=inconclusive, **moved)
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # also of links that lead in a circle, of which whoever reads them says so
+
+
 def _below(root: Path, path: Path, home: Path) -> Path:
     try:
-        return home / path.resolve().relative_to(root.resolve())
+        return home / _real(path).relative_to(_real(root))
     except ValueError:
         raise UsageError(
             f"{show_path(path)}: expected it in the project, {show_path(root)}, so that --policy-from finds it at that "

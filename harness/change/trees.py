@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
@@ -58,11 +59,11 @@ def check_inside(root: Path, **named: Path | None) -> None:
     Raises:
         Refused: names the setting or the link, and where it leads.
     """
-    home = root.resolve()
+    home = Path(os.path.realpath(root))
     for name, path in named.items():
         inside = [path, *(each for each in path.rglob("*") if each.is_symlink())] if path else []
         for each in inside:
-            if not (there := each.resolve()).is_relative_to(home):
+            if not (there := Path(os.path.realpath(each))).is_relative_to(home):
                 raise Refused(
                     f"{name}: expected {show_path(each)} to lie in the project, {show_path(home)}, found that it leads "
                     f"to {there}; copy it into the project: under --policy-from nothing outside it decides"

@@ -37,10 +37,26 @@ WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
 #: The rights of Landlock that change something, by the version that knows them; the right to read is left as it is.
 WRITES = {1: WRITE_FILE | sum(1 << bit for bit in range(4, 13)), 2: 1 << 13, 3: TRUNCATE}
 TCP, SCOPED = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals to others, from version 6
-#: By processor: what seccomp calls it, and its numbers of socket, io_uring_setup, ptrace and process_vm_writev; and of
-#: setsid and setpgid, so that no child leaves the group that is ended with the check.
-PROCESSORS = {
-    "x86_64": (0xC000003E, (41, 425, 101, 311, 112, 109)), "aarch64": (0xC00000B7, (198, 425, 117, 271, 157, 154)),
+#: What is refused: sockets, and io_uring that makes some; to look or write into other processes; to leave the group
+#: that is ended with the check; locks on files that it may only read; modes, owners, times and attributes of files;
+#: memory and messages that outlive it; and namespaces of its own.
+REFUSED = (
+    "socket", "io_uring_setup", "ptrace", "process_vm_writev", "setsid", "setpgid", "flock", "chmod", "fchmod",
+    "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat",
+    "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat", "removexattrat",
+    "shmget", "msgget", "semget", "mq_open", "memfd_create", "add_key", "request_key", "keyctl", "unshare", "setns",
+)  # fmt: skip
+OF_ITSELF = "prlimit64"  # limits are its own to set, and nobody else's
+#: By processor: what seccomp calls it, and its numbers of `REFUSED` (None: it has no such call) and `OF_ITSELF`.
+PROCESSORS: Mapping[str, tuple[int, tuple[int | None, ...], int]] = {
+    "x86_64": (0xC000003E, (
+        41, 425, 101, 311, 112, 109, 73, 90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 197, 198,
+        199, 463, 466, 29, 68, 64, 240, 319, 248, 249, 250, 272, 308,
+    ), 302),
+    "aarch64": (0xC00000B7, (
+        198, 425, 117, 271, 157, 154, 32, None, 52, 53, 452, None, 55, None, 54, None, None, None, 88, 5, 6, 7, 14, 15,
+        16, 463, 466, 194, 186, 190, 180, 279, 217, 218, 219, 97, 268,
+    ), 261),
 }  # fmt: skip
 X32 = 0x40000000  # the bit of a second set of numbers on x86_64
 ALLOWED, DENIED = 0x7FFF0000, 0x00050000 | 13  # EACCES
@@ -146,15 +162,17 @@ def _allow(system: Any, ruleset: int, path: Path, rights: int) -> bool:
 
 
 def _hold_network(system: Any) -> bool:
-    """Refuse to make sockets, with EACCES, and the calls that reach around that or into another process."""
-    name, denied = PROCESSORS.get(platform.machine(), (0, ()))
-    if not denied:
+    """Refuse the calls of `REFUSED` with EACCES."""
+    if platform.machine() not in PROCESSORS:
         return False
-    program = [(0x20, 0, 0, 4), (0x15, 1, 0, name), (0x06, 0, 0, DENIED), (0x20, 0, 0, 0)]  # another processor's calls
-    program += [(0x35, 0, 1, X32), (0x06, 0, 0, DENIED)]
-    for call in denied:
-        program += [(0x15, 0, 1, call), (0x06, 0, 0, DENIED)]
-    program.append((0x06, 0, 0, ALLOWED))
+    name, refused, limits = PROCESSORS[platform.machine()]
+    load_call, load_process, equal, at_least, end = 0x20, 0x20, 0x15, 0x35, 0x06  # of the filter's small language
+    program = [(0x20, 0, 0, 4), (equal, 1, 0, name), (end, 0, 0, DENIED)]  # another processor's calls
+    program += [(load_call, 0, 0, 0), (at_least, 0, 1, X32), (end, 0, 0, DENIED)]
+    for call in refused:
+        program += [(equal, 0, 1, call), (end, 0, 0, DENIED)] if call is not None else []
+    program += [(equal, 0, 3, limits), (load_process, 0, 0, 16), (equal, 1, 0, 0), (end, 0, 0, DENIED)]
+    program.append((end, 0, 0, ALLOWED))
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
     filters = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
     return not system.prctl(SECCOMP, 2, filters, 0, 0)

@@ -135,7 +135,8 @@ class _Process:
         self._printer.join(1)
         if not self._printer.is_alive():  # a program that it left behind may hold the other end
             cast("IO[bytes]", self._child.stderr).close()
-        self._scratch.cleanup()
+        with suppress(OSError, RecursionError):  # folders without end in it
+            self._scratch.cleanup()
 
     def _kill(self) -> None:
         """End it, with all that it began and that did not leave its group."""

@@ -19,7 +19,7 @@ FOLDER = Path(".tunegate/errors")
 #: What the machine refuses, whoever asks: none of it is a mistake of ours.
 OUTSIDE = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
-    errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENFILE, errno.ENOMEM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
 })  # fmt: skip
 
 
@@ -39,6 +39,8 @@ def as_tunegate_error(error: BaseException, root: Path) -> TunegateError:
 
 def _outside(error: BaseException) -> CouldNotRun | None:
     """What the machine refused; None for any other error."""
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve, before 3.13
+        return CouldNotRun(f"{error}: nothing was decided; delete the link, then run the same command again")
     if not isinstance(error, OSError) or error.errno not in OUTSIDE:
         return None
     where = f"{show_path(Path(error.filename))}: " if isinstance(error.filename, str) else ""

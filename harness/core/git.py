@@ -40,12 +40,12 @@ def run_git(folder: Path, *arguments: str, given: str = "") -> subprocess.Comple
     """Run a git command that may fail.
 
     Raises:
-        CouldNotRun: there is no git, or it does not end.
+        CouldNotRun: there is no git, it does not end, or another repository lies in the way.
     """
     try:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], input=given.encode(), capture_output=True, timeout=SECONDS,
-            env=clean_environment() | _work_tree(folder), check=False,
+            ["git", "-c", "safe.bareRepository=explicit", "-C", str(folder), *arguments], input=given.encode(),
+            env=clean_environment() | _work_tree(folder), capture_output=True, timeout=SECONDS, check=False,
         )  # fmt: skip
     except FileNotFoundError:
         raise CouldNotRun("git: expected it to be installed, found none") from None
@@ -59,10 +59,21 @@ def clean_environment() -> dict[str, str]:
 
 
 def _work_tree(folder: Path) -> dict[str, str]:
-    """Where paths count from, whatever the repository's settings say: the folder with `.git`."""
-    here = folder.resolve()
-    top = next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
-    return {"GIT_WORK_TREE": str(top)} if top else {}
+    """Where paths count from, whatever the repository's settings say: the folder with `.git`.
+
+    Raises:
+        CouldNotRun: a folder below it looks like a repository itself; git would take that, and run what it names.
+    """
+    here = Path(os.path.realpath(folder))
+    for each in (here, *here.parents):
+        if (each / ".git").exists():
+            return {"GIT_WORK_TREE": str(each)}
+        if (each / "objects").is_dir() and os.path.lexists(each / "HEAD"):
+            raise CouldNotRun(
+                f"{show_path(each)}: expected a folder of the project, found what git takes for a repository of its "
+                "own (HEAD and objects/); delete it"
+            )
+    return {}
 
 
 def git_said(done: subprocess.CompletedProcess[bytes]) -> str:

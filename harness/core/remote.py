@@ -110,7 +110,7 @@ class Remote:
 
 def repository_of(folder: Path) -> Path | None:
     """The top folder of the work tree that a folder lies in; None where it lies in none."""
-    here = folder.resolve()
+    here = Path(os.path.realpath(folder))
     return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
 
 

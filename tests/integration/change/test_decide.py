@@ -21,7 +21,6 @@ from tests.support.gated import (
     edit,
     gate,
     git,
-    make_repository,
     record,
     run,
     with_own_checks,
@@ -30,16 +29,6 @@ from tests.support.gated import (
 from tests.support.records import write_policy
 from tunegate.harness.baselines.ledger import Event, EventKind, append
 from tunegate.harness.reporting.decision import read_inputs
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch) -> Path:
-    """A repository with a task, its baseline, and outputs that are better; a branch for a change."""
-    home = tmp_path / "repo"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    make_repository(home)
-    return home
 
 
 def test_an_honest_model_passes_by_both_rules(repository):
@@ -182,7 +171,7 @@ def test_an_altered_rule_blocks_and_is_told_first(repository, what):
     assert said.exit_code in (1, 4)
     first, second, *_ = said.stdout.splitlines()
     assert "rule change" in first
-    assert "block until someone permits them" in first
+    assert "block until a reviewer approves them" in first
     assert ("--permit=" in said.output) == (said.exit_code == 1)
     assert told in second
 
@@ -389,14 +378,12 @@ def test_a_permit_without_a_branch(repository):
 # a project's own Python
 
 
-def test_own_checks_judge_from_a_process_of_their_own(repository):
-    with_own_checks()
+def test_own_checks_judge_from_a_process_of_their_own(own):
     done = gate()
     assert done.exit_code == 0, done.output
 
 
-def test_a_changed_check_of_ones_own_is_an_altered_rule(repository):
-    with_own_checks()
+def test_a_changed_check_of_ones_own_is_an_altered_rule(own):
     Path("checks.py").write_text(OWN.replace("< 60", "< 600"))
     [line] = decided()["altered"]
     assert line.startswith("checks of your own: ")
@@ -414,8 +401,7 @@ schema.SchemaCheck.__call__ = lambda *_: Outcome(1.0)
 
 
 @pytest.mark.parametrize("since", [None, "main"])
-def test_checks_that_reach_into_the_gate_reach_nothing(repository, since):
-    with_own_checks()
+def test_checks_that_reach_into_the_gate_reach_nothing(own, since):
     Path("checks.py").write_text(OWN + HIJACK)
     commit_to_main("it reaches further")
     write(0)
@@ -424,8 +410,7 @@ def test_checks_that_reach_into_the_gate_reach_nothing(repository, since):
     assert "desk/triage" in done.output
 
 
-def test_a_check_that_ends_its_process_is_no_pass(repository):
-    with_own_checks()
+def test_a_check_that_ends_its_process_is_no_pass(own):
     Path("checks.py").write_text(OWN.replace("return Outcome", "import os; os._exit(0); return Outcome"))
     done = gate(since=None)
     assert done.exit_code == 3
@@ -435,8 +420,7 @@ def test_a_check_that_ends_its_process_is_no_pass(repository):
 UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
 
 
-def test_a_gate_that_is_killed_leaves_no_earlier_decision(repository):
-    with_own_checks()
+def test_a_gate_that_is_killed_leaves_no_earlier_decision(own):
     run("--decision=d.json")
     assert json.loads(Path("d.json").read_text())["passes"]
     kills = subprocess.Popen([*COMMAND, "--decision=d.json"], stdout=subprocess.DEVNULL)
@@ -486,8 +470,7 @@ def test_a_check_that_never_answers_is_ended(repository, monkeypatch):
 
 
 @pytest.mark.parametrize("score", ["float('nan')", "float('inf')", "2.0", "-0.5"])
-def test_a_score_that_is_none_names_its_case(repository, score):
-    with_own_checks()
+def test_a_score_that_is_none_names_its_case(own, score):
     Path("checks.py").write_text(OWN.replace("Outcome(float(len(output) < 60))", f"Outcome({score})"))
     done = gate(since=None)
     assert done.exit_code == 3
@@ -495,16 +478,14 @@ def test_a_score_that_is_none_names_its_case(repository, score):
     assert "desk/" in done.output
 
 
-def test_a_check_that_prints_and_fails(repository):
-    with_own_checks()
+def test_a_check_that_prints_and_fails(own):
     Path("checks.py").write_text(OWN.replace("return Outcome", "print('hello'); 1 / 0; return Outcome"))
     done = gate(since=None)
     assert done.exit_code == 3
     assert "checks.py: a check failed: ZeroDivisionError: division by zero" in done.output
 
 
-def test_a_mistake_of_ones_own_check_is_told_at_its_line(repository):
-    with_own_checks()
+def test_a_mistake_of_ones_own_check_is_told_at_its_line(own):
     Path("checks.py").write_text("import nowhere\n" + OWN)
     done = gate(since=None)
     assert done.exit_code == 4

@@ -20,9 +20,7 @@ from tests.support.gated import (
     gate,
     git,
     invoke,
-    make_repository,
     run,
-    with_own_checks,
     write,
 )
 from tests.support.records import write_policy
@@ -40,14 +38,6 @@ SECRETS = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _repository(tmp_path, monkeypatch):
-    home = tmp_path / "repo"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    make_repository(home)
-
-
 def approval(said: str) -> str:
     found = re.search(r"--permit=\w+", said)
     assert found, said
@@ -58,7 +48,7 @@ def approval(said: str) -> str:
 
 
 @pytest.mark.parametrize("place", ["fixtures", "fixtures/desk"])
-def test_settings_below_the_root_are_refused_with_their_line_and_nothing_runs(place):
+def test_settings_below_the_root_are_refused_with_their_line_and_nothing_runs(repository, place):
     Path(place, "evil.py").write_text(RAN + OWN)
     Path(place, "pyproject.toml").write_text('[project]\nname = "x"\n[tool.tunegate]\nchecks = "evil.py"\n')
     for done in (run("--policy-from=main"), run()):
@@ -68,7 +58,7 @@ def test_settings_below_the_root_are_refused_with_their_line_and_nothing_runs(pl
     assert invoke("lint").exit_code == 4
 
 
-def test_new_checks_do_not_run_and_block_until_they_are_approved():
+def test_new_checks_do_not_run_and_block_until_they_are_approved(repository):
     Path("checks.py").write_text(RAN + OWN)
     Path("pyproject.toml").write_text('[tool.tunegate]\nchecks = "checks.py"\n')
     done = run("--policy-from=main")
@@ -82,8 +72,7 @@ def test_new_checks_do_not_run_and_block_until_they_are_approved():
 
 
 @pytest.mark.parametrize("how", ["edited", "moved", "a file that it imports", "a module that it names as text"])
-def test_edited_or_moved_checks_do_not_run(how):
-    with_own_checks()
+def test_edited_or_moved_checks_do_not_run(own, how):
     if how == "edited":
         Path("checks.py").write_text(RAN + OWN)
     elif how == "moved":
@@ -107,8 +96,7 @@ def test_edited_or_moved_checks_do_not_run(how):
     assert "by the rules of main: passes" in done.stdout
 
 
-def test_an_approval_is_for_this_code_and_these_files_alone():
-    with_own_checks()
+def test_an_approval_is_for_this_code_and_these_files_alone(own):
     Path("checks.py").write_text(PASSES_ALL)
     name = approval(gate().output)
     assert gate(name).exit_code == 0
@@ -120,8 +108,7 @@ def test_an_approval_is_for_this_code_and_these_files_alone():
     assert gate(name).exit_code == 1
 
 
-def test_python_that_no_import_leads_to_is_not_there():
-    with_own_checks()
+def test_python_that_no_import_leads_to_is_not_there(own):
     Path("other.py").write_text("x = 1\n")
     Path("checks.py").write_text("__import__('oth' + 'er')\n" + OWN)
     commit_to_main("an import that nobody can read")
@@ -130,13 +117,12 @@ def test_python_that_no_import_leads_to_is_not_there():
     assert "No module named 'other'" in done.output
 
 
-def test_python_beside_the_checks_that_they_do_not_import_is_no_rule():
-    with_own_checks()
+def test_python_beside_the_checks_that_they_do_not_import_is_no_rule(own):
     Path("train.py").write_text("x = 1\n")
     assert gate().exit_code == 0, gate().output
 
 
-def test_an_installed_check_that_fixtures_name_anew_waits_for_approval(tmp_path, monkeypatch):
+def test_an_installed_check_that_fixtures_name_anew_waits_for_approval(repository, tmp_path, monkeypatch):
     site, info = tmp_path / "site", tmp_path / "site" / "tone-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "tone_checks.py").write_text(OWN.replace('"short"', '"tone"') + "TONE = CHECKS['tone']\n")
@@ -166,7 +152,7 @@ def test_an_installed_check_that_fixtures_name_anew_waits_for_approval(tmp_path,
 
 
 @pytest.mark.parametrize("setting", ["cases", "baselines"])
-def test_what_leads_outside_the_root_is_refused_under_policy_from(tmp_path, setting):
+def test_what_leads_outside_the_root_is_refused_under_policy_from(repository, tmp_path, setting):
     folder = {"cases": "fixtures", "baselines": "baselines"}[setting]
     shutil.move(folder, tmp_path / "elsewhere")
     Path(folder).symlink_to(tmp_path / "elsewhere")
@@ -176,7 +162,7 @@ def test_what_leads_outside_the_root_is_refused_under_policy_from(tmp_path, sett
     assert f"found that it leads to {tmp_path / 'elsewhere'}" in done.output.replace("\n", " ")
 
 
-def test_checks_outside_the_root_are_refused_under_policy_from(tmp_path):
+def test_checks_outside_the_root_are_refused_under_policy_from(repository, tmp_path):
     (tmp_path / "outside.py").write_text(RAN + OWN)
     Path("pyproject.toml").write_text('[tool.tunegate]\nchecks = "../outside.py"\n')
     done = run("--policy-from=main")
@@ -185,7 +171,7 @@ def test_checks_outside_the_root_are_refused_under_policy_from(tmp_path):
     assert "RAN" not in done.stdout + done.stderr
 
 
-def test_a_link_inside_the_fixtures_that_leads_out_is_refused(tmp_path):
+def test_a_link_inside_the_fixtures_that_leads_out_is_refused(repository, tmp_path):
     shutil.move("fixtures/desk/triage.yaml", tmp_path / "triage.yaml")
     Path("fixtures/desk/triage.yaml").symlink_to(tmp_path / "triage.yaml")
     done = gate()
@@ -193,7 +179,7 @@ def test_a_link_inside_the_fixtures_that_leads_out_is_refused(tmp_path):
     assert "fixtures/desk/triage.yaml to lie in the project" in done.output.replace("\n", " ")
 
 
-def test_a_project_that_moved_is_a_rule_change(monkeypatch):
+def test_a_project_that_moved_is_a_rule_change(repository, monkeypatch):
     for name in ("fixtures", "baselines", "pyproject.toml", "outputs.jsonl", "requests.jsonl", "base.jsonl"):
         Path("a").mkdir(exist_ok=True)
         git("mv", name, f"a/{name}")
@@ -206,7 +192,7 @@ def test_a_project_that_moved_is_a_rule_change(monkeypatch):
     assert gate(approval(done.output)).exit_code == 0
 
 
-def test_a_first_project_of_a_repository_is_no_move():
+def test_a_first_project_of_a_repository_is_no_move(repository):
     git("rm", "-rq", "--cached", ".")
     Path("readme").write_text("x")
     git("add", "readme")
@@ -218,8 +204,7 @@ def test_a_first_project_of_a_repository_is_no_move():
     assert "main has no fixtures: all rules are this change's own" in done.output
 
 
-def test_the_first_project_brings_checks_that_wait():
-    with_own_checks()
+def test_the_first_project_brings_checks_that_wait(own):
     Path("checks.py").write_text(RAN + OWN)
     git("branch", "-f", "main", git("commit-tree", "-m", "empty", git("mktree", "--missing").strip() or "x").strip())
     done = run("--policy-from=main")
@@ -240,16 +225,14 @@ def probe(code: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_check_sees_no_secret_of_the_environment():
-    with_own_checks()
+def test_a_check_sees_no_secret_of_the_environment(own):
     assert "hush" not in probe("say(dict(os.environ))")
     said = probe("say(Path(f'/proc/{os.getppid()}/environ').read_bytes())")
     assert "hush" not in said
     assert "SAID PermissionError" in said or not BOX
 
 
-def test_a_check_inherits_no_descriptor():
-    with_own_checks()
+def test_a_check_inherits_no_descriptor(own):
     said = probe("say(sorted(os.listdir('/proc/self/fd')))")
     for line in (line for line in said.splitlines() if "SAID" in line):
         assert len(re.findall(r"'(\d+)'", line)) <= 5, line  # the pipes, where answers go, the folder that is listed
@@ -269,16 +252,14 @@ def test_a_check_inherits_no_descriptor():
     "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
     "os.kill(os.getppid(), 9)",
 ])  # fmt: skip
-def test_what_a_check_may_not_do(code):
-    with_own_checks()
+def test_what_a_check_may_not_do(own, code):
     here = str(Path.cwd())
     said = probe(code.replace("REPO", repr(here)))
     assert "SAID PermissionError" in said, said
     assert "gate: passes" in said
 
 
-def test_a_check_finds_the_files_of_the_rules_that_it_belongs_to():
-    with_own_checks()
+def test_a_check_finds_the_files_of_the_rules_that_it_belongs_to(own):
     Path("allowed.txt").write_text("60")
     Path("checks.py").write_text(OWN.replace("< 60", "< int(open('allowed.txt').read())"))
     commit_to_main("what a check reads")
@@ -293,19 +274,16 @@ def test_a_check_finds_the_files_of_the_rules_that_it_belongs_to():
     assert "by the rules of this change: passes" in done.output
 
 
-def test_memory_and_time_of_a_check_are_bounded():
-    with_own_checks()
+def test_memory_and_time_of_a_check_are_bounded(own):
     assert "SAID MemoryError" in probe("bytearray(5 << 30)")
 
 
-def test_what_a_check_prints_is_no_workflow_command():
-    with_own_checks()
+def test_what_a_check_prints_is_no_workflow_command(own):
     said = probe("print('::set-output name=code::0', file=sys.stderr); print('\\x1b[2J::stop-commands::x')")
     assert not [line for line in said.splitlines() if line.startswith("::") or "\x1b" in line]
 
 
-def test_a_check_that_is_another_one_when_it_runs_than_it_declares_is_refused():
-    with_own_checks()
+def test_a_check_that_is_another_one_when_it_runs_than_it_declares_is_refused(own):
     other = "\nimport dataclasses\nCHECKS['short'] = dataclasses.replace(CHECKS['short'], version=2)\n"
     Path("checks.py").write_text(OWN + other)
     commit_to_main("it says one thing and is another")
@@ -320,8 +298,7 @@ def test_a_check_that_is_another_one_when_it_runs_than_it_declares_is_refused():
 @pytest.mark.parametrize(
     "file", ["fixtures/desk/triage.yaml", "outputs.jsonl", "baselines/replay-gpt/desk/triage.json"]
 )
-def test_a_file_that_changes_while_the_gate_runs_ends_it_with_its_name(file, monkeypatch):
-    with_own_checks()
+def test_a_file_that_changes_while_the_gate_runs_ends_it_with_its_name(own, file, monkeypatch):
     from tunegate.harness.change import decide
 
     inner = decide._decided_by
@@ -346,8 +323,7 @@ def test_a_file_that_changes_while_the_gate_runs_ends_it_with_its_name(file, mon
     ["lint"], ["plan"], ["prompts"], ["schema", "fixture"], ["report", "record.json"], ["ledger"],
     ["report", "decision.json", "--html=page.html"],
 ])  # fmt: skip
-def test_commands_that_score_nothing_run_no_check(command):
-    with_own_checks()
+def test_commands_that_score_nothing_run_no_check(own, command):
     assert run("--out=record.json", "--decision=decision.json").returncode == 0
     Path("checks.py").write_text(OWN + "\nraise SystemExit('RAN')\n")
     done = invoke(*command)
@@ -355,8 +331,7 @@ def test_commands_that_score_nothing_run_no_check(command):
     assert "RAN" not in done.output
 
 
-def test_lint_holds_fixtures_to_the_schema_that_checks_declare():
-    with_own_checks()
+def test_lint_holds_fixtures_to_the_schema_that_checks_declare(own):
     words = {"type": "object", "required": ["words"], "properties": {"words": {"type": "integer"}}}
     Path("checks.py").write_text(f"OPTIONS = {words}\n" + OWN.replace("options={}", "options=OPTIONS"))
     done = invoke("lint")
@@ -365,8 +340,7 @@ def test_lint_holds_fixtures_to_the_schema_that_checks_declare():
 
 
 @pytest.mark.parametrize("since", [None, "main"])
-def test_bytecode_beside_the_source_does_not_run(since):
-    with_own_checks()
+def test_bytecode_beside_the_source_does_not_run(own, since):
     import py_compile
 
     Path("evil.py").write_text(RAN + PASSES_ALL)
@@ -377,8 +351,7 @@ def test_bytecode_beside_the_source_does_not_run(since):
     assert "RAN" not in done.stdout + done.stderr
 
 
-def test_nothing_that_a_check_started_outlives_it():
-    with_own_checks()
+def test_nothing_that_a_check_started_outlives_it(own):
     probe("import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(987)'])")
     assert probe("import subprocess; subprocess.Popen(['sleep', '1'], start_new_session=True)")
     time.sleep(0.5)

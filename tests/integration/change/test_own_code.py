@@ -251,6 +251,11 @@ def test_a_check_inherits_no_descriptor(own):
     "import socket; socket.socket(socket.AF_UNIX)",
     "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
     "os.kill(os.getppid(), 9)",
+    "import resource; resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1, 1))",
+    "os.chmod(Path(REPO, 'outputs.jsonl'), 0o777)",
+    "os.utime(Path(REPO, 'outputs.jsonl'), (1, 1))",
+    "import fcntl; fcntl.flock(open(Path(REPO, 'outputs.jsonl')), fcntl.LOCK_EX)",
+    "os.setsid()",
 ])  # fmt: skip
 def test_what_a_check_may_not_do(own, code):
     here = str(Path.cwd())
@@ -357,3 +362,61 @@ def test_nothing_that_a_check_started_outlives_it(own):
     time.sleep(0.5)
     every = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in every if b"sleep(987)" in line]
+
+
+# git, as a change would lead it
+
+
+@pytest.mark.parametrize("folder", ["baselines", "fixtures", "fixtures/desk"])
+def test_a_repository_among_the_files_of_a_change_is_not_asked(repository, folder):
+    place = Path(folder)
+    (place / "objects").mkdir(parents=True)
+    (place / "refs/remotes/origin").mkdir(parents=True)
+    (place / "HEAD").write_text("ref: refs/heads/main\n")
+    (place / "refs/remotes/origin/main").write_text("1" * 40 + "\n")
+    (place / "config").write_text(
+        "[core]\nrepositoryformatversion = 1\nbare = true\n[extensions]\npartialclone = evil\n"
+        '[remote "evil"]\nurl = .\npromisor = true\nuploadpack = "touch hacked; false"\n'
+    )
+    git("update-ref", "refs/remotes/origin/main", "main")
+    done = run("--policy-from=origin/main")
+    assert done.returncode != 0 or folder != "baselines"
+    assert not list(Path().rglob("hacked"))
+    if folder == "baselines":
+        assert done.returncode == 3
+        assert "baselines: expected a folder of the project, found what git takes for a repository" in done.stderr
+
+
+def test_a_ledgers_remote_that_a_change_names_is_not_told_anything(repository, tmp_path):
+    git("init", "-q", "--bare", "counts")
+    hook = Path("counts/hooks/pre-receive")
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hacked\n")
+    hook.chmod(0o755)
+    Path("pyproject.toml").write_text('[tool.tunegate]\nledger-remote = "./counts"\n')
+    from tunegate.harness.change import decide
+
+    seen = []
+    inner = decide._decided_by
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decide, "_decided_by", lambda *given: (seen.append(given[1].ledger_remote), inner(*given))[1])
+        assert gate().exit_code == 1
+    assert seen == [None, None]
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("name", ["fixtures", "baselines", "fixtures/desk/triage.yaml", ".tunegate"])
+def test_a_link_in_a_circle_is_a_clear_error(repository, name):
+    path = Path(name)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    done = gate()
+    assert done.exit_code in (3, 4), done.output
+    assert "unexpected" not in done.output
+
+
+def test_settings_that_are_a_link_out_of_the_project_are_refused(repository, tmp_path):
+    shutil.move("pyproject.toml", tmp_path / "elsewhere.toml")
+    Path("pyproject.toml").symlink_to(tmp_path / "elsewhere.toml")
+    done = gate()
+    assert done.exit_code == 4
+    assert "settings: expected pyproject.toml to lie in the project" in done.output.replace("\n", " ")

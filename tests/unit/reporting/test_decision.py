@@ -215,7 +215,8 @@ def test_records_and_decisions_are_not_mixed(tmp_path):
 
 def test_the_changes_are_lines():
     assert list(change_lines(["a", "b"], ["c"], permitted=False)) == [
-        "2 rule changes; they block until a reviewer approves them", "  a", "  b", "1 addition, blocking nothing", "  c",
+        "2 rule changes; they block until a reviewer approves them", "  a", "  b",
+        "1 addition, blocking nothing", "  c",
     ]  # fmt: skip
     assert list(change_lines(["a"], [], permitted=True)) == ["1 rule change; approved", "  a"]
     assert list(change_lines([], [], permitted=False)) == []

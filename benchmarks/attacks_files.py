@@ -675,6 +675,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _past("push", "-q", "origin", "HEAD:refs/heads/mine", more=("--into=origin/mine",)),
         SECOND,
         "adapter",
+        limit="Whoever releases names the branch, and may push one of their own",
     ),
     "past-commit-replaced": Attempt(
         f"A replacement of the branch's commit is pushed to the remote. {WORSE}",
@@ -766,7 +767,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _linked_inside,
         SECOND,
         "adapter",
-        limit=OTHER_FOLDER,
     ),
     "past-ledger-linked": Attempt(
         f"The ledger alone is a link to a folder that the branch does not have. {WORSE}",
@@ -779,7 +779,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _settings,
         SECOND,
         "adapter",
-        limit=OTHER_FOLDER,
     ),
     # events, journals, adapters and the cache
     "renewal-forged": Attempt(
@@ -966,6 +965,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _server(DRIPS),
         GATE_REFERENCE,
         "adapter",
+        limit="A `.ref` is fetched for at most 60 minutes",
     ),
     "reference-floods": Attempt("It sends without end", _server(FLOODS), GATE_REFERENCE, "adapter"),
     "reference-sends-on": Attempt("It sends on to a file", _server(SENDS_ON), GATE_REFERENCE, "adapter"),

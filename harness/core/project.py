@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
-from tunegate.harness.core.reading import MOST_SETTINGS, read_text
+from tunegate.harness.core.reading import read_text
 
 PROJECT = "pyproject.toml"
+MOST_OF_PROJECT = 1 << 19  # bytes: a parser of TOML takes seconds for more
 MOST_SHOWN = 200  # characters of what was found
 #: More dotted keys than anybody writes: Python's reader takes the square of their number for them.
 _DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
@@ -53,7 +54,7 @@ def check_one_root(root: Path, cases: Path) -> None:
 
 def _line_of(path: Path, key: str) -> int:
     """The first line of a TOML file that sets a key; 1 where none is found."""
-    lines = read_text(path, "TOML", MOST_SETTINGS).splitlines()
+    lines = read_text(path, "TOML", MOST_OF_PROJECT).splitlines()
     pattern = re.compile(rf"\b{re.escape(key)}\b[^=#]*=|\[.*\b{re.escape(key)}\b.*\]")
     return next((number for number, line in enumerate(lines, 1) if pattern.search(line)), 1)
 
@@ -82,7 +83,7 @@ def is_project(folder: Path) -> bool:
 def _tools(path: Path) -> dict[str, Any]:
     """The tools' tables of a pyproject.toml; none where there is no such file."""
     try:
-        text = read_text(path, "TOML", MOST_SETTINGS)
+        text = read_text(path, "TOML", MOST_OF_PROJECT)
         if deep := _DEEP.search(text):
             line = text.count("\n", 0, deep.start()) + 1
             raise Refused(f"{show_path(path)}:{line}: expected TOML, found a key of 200 parts or more; shorten it")

@@ -71,6 +71,11 @@ class Remote:
         found = [(path.rpartition("/")[2], about.split()) for about, path in entries]
         return {name: sha for name, (_, kind, sha) in found if kind == "blob"}
 
+    def names(self, commit: str) -> list[str]:
+        """The paths of all files of a commit whose `files` were asked for."""
+        listed = self.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", "--end-of-options", commit)
+        return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
+
     def text(self, file: str) -> str:
         """The text of one of `files`, by the digest that git has for it.
 

@@ -29,6 +29,7 @@ DROPPED = "dropped.jsonl"  # the rows that decontamination left out, where there
 CURVES = "training.svg"  # what the evaluations came to, drawn over the steps
 #: Keys of adapter_config.json that say where or when it was made, not what it does: with them in the digest the same
 #: adapter would be another one on the next machine, and after an upgrade of PEFT.
+UNCHECKED = 1 << 26  # bytes of weights that are read at once, whatever they are
 NOT_THE_ADAPTER = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping"})
 
 
@@ -44,9 +45,31 @@ def adapter_digest(folder: Path) -> str:
         raise Refused(
             f"adapter {folder}: expected {' and '.join(missing)}, found {found}; train it with tunegate train"
         )
+    check_length(folder / WEIGHTS)
     config = read_object(folder / CONFIG, most=MOST_SETTINGS)
     deciding = {key: value for key, value in config.items() if key not in NOT_THE_ADAPTER}
     return digest([deciding, file_digest(folder / WEIGHTS)])
+
+
+def check_length(weights: Path) -> None:
+    """Refuse a large safetensors file that is not as long as its head says, before all of it is read.
+
+    Raises:
+        Refused: says how long it is.
+    """
+    size = weights.stat().st_size
+    if size <= UNCHECKED:
+        return
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            head = json.loads(file.read(min(length, MOST_SETTINGS)))
+            end = max((each["data_offsets"][1] for name, each in head.items() if name != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            end = None
+    if end is None or size != 8 + length + end:
+        said = f"{8 + length + end:,} bytes, as its head says" if end is not None else "safetensors"
+        raise Refused(f"{show_path(weights)}: expected {said}, found {size:,} bytes of something else; train it again")
 
 
 def adapter_digests(folders: Iterable[Path]) -> list[str | None]:

@@ -8,12 +8,13 @@ last release, and to its number of evaluations of sealed cases.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tunegate.harness.baselines.ledger import (
@@ -164,17 +165,31 @@ def _ask_branch(root: Path, outside: Outside, ledger: Ledger) -> _Place:
     owner, branch = _split(remote_names(top), outside)
     folder = (root.resolve() / LEDGER).relative_to(top).as_posix()
     with open_remote(top, owner) as remote:
-        branch, commit = _tip(remote, branch)
+        branch, commit, is_default = _tip(remote, branch)
         if not commit:
             return _Place(owner, f"The ledger was compared with {shown(owner)} ({remote.place}), which has no branch.")
         name = shown(f"{owner}/{branch}")
         files = _events(remote.files(commit, folder))
-        lacks = "" if files else f", which holds no ledger at {shown(folder)}"
+        lacks = "" if is_default else f", which is not the default branch of {shown(owner)}"
+        if not files:
+            _check_not_elsewhere(remote.names(commit), folder, name)
+            lacks += f", which holds no ledger at {shown(folder)}"
         fetch, place = shlex.join(["git", "fetch", owner, branch]), show_path(root / LEDGER)
         remedy = f"merge {name}, or bring them back: {shown(fetch)}, then git checkout FETCH_HEAD -- {place}"
         _check_missing(root, ledger, files, remote, name, remedy)
     return _Place(name, f"The ledger was compared with {name} at commit {commit[:12]} ({remote.place}){lacks}.",
                   tuple(files))  # fmt: skip
+
+
+def _check_not_elsewhere(names: Sequence[str], folder: str, name: str) -> None:
+    """Refuse a ledger in a folder of the project where the branch has it in another one, by a setting or a link."""
+    baselines = PurePosixPath(folder).parent
+    held = re.compile(rf"{re.escape(str(baselines.parent / 'x')[:-1])}([^/]+)/{LEDGER}/[0-9a-f]{{64}}\.json")
+    if others := sorted({found[1] for found in map(held.fullmatch, names) if found}):
+        raise Refused(
+            f"{name} has the ledger in {listed([shown(each) for each in others])}, and this release would use "
+            f"{shown(baselines.name)}; name the folder that the branch has, or merge the move into {name} first"
+        )
 
 
 def _ask_counter(root: Path, outside: Outside, ledger: Ledger) -> _Place:
@@ -217,16 +232,18 @@ def _split(names: Sequence[str], outside: Outside) -> tuple[str, str]:
     return ORIGIN if ORIGIN in names else names[0], into
 
 
-def _tip(remote: Remote, branch: str) -> tuple[str, str]:
-    """The branch, by default the remote's own, and its commit; empty where the remote has no branch at all."""
+def _tip(remote: Remote, branch: str) -> tuple[str, str, bool]:
+    """The branch, by default the remote's own, its commit (empty: no branch at all), and whether it is the default."""
     default, refs = remote.refs("HEAD", f"{HEADS}*")
     heads = {ref.removeprefix(HEADS): commit for ref, commit in refs.items() if ref.startswith(HEADS)}
     name = branch or default
     if not heads or name in heads:
-        return name, heads.get(name, "")
+        return name, heads.get(name, ""), name == default
     found = f"found {listed([shown(each) for each in sorted(heads)])}; name one: --into {remote.name}/BRANCH"
-    expected = f"a branch {shown(name)}" if name else "a default branch"
-    raise UsageError(f"--into: expected {expected} at {shown(remote.name)}, {found}")
+    expected = (
+        f"a branch {shown(name)} at {shown(remote.name)}" if name else f"{shown(remote.name)} to say its default branch"
+    )
+    raise UsageError(f"--into: expected {expected}, {found}")
 
 
 def _check_missing(

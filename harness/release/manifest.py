@@ -21,6 +21,7 @@ from tunegate.harness.models.adapters import (
     TRAINING,
     WEIGHTS,
     adapter_digest,
+    check_length,
     training_record,
 )
 from tunegate.harness.parity.result import PARITY, read_artefacts
@@ -144,4 +145,6 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
 def _is(path: Path, sha: str) -> bool:
     # but for the weights nothing that is released is so large: what grew to that need not be read to have changed
     sensible = path.is_file() and (path.name == WEIGHTS or path.stat().st_size <= MOST_BYTES)
+    if sensible and path.name == WEIGHTS:
+        check_length(path)
     return sensible and file_digest(path) == sha

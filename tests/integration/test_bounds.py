@@ -103,14 +103,25 @@ def test_many_keys_that_are_repeated_are_counted(project: Path) -> None:
 
 
 def test_unknown_settings_are_counted(project: Path) -> None:
-    Path("pyproject.toml").write_text(SETTINGS + lines(UNKNOWN, "{} = 1\n"))
+    Path("pyproject.toml").write_text(SETTINGS + lines(UNKNOWN[: MANY // 10], "{} = 1\n"))
     *told, rest = said_in_time(lambda: read_settings(project))
     assert len(told) == MOST_OF_A_KIND
-    assert rest == "pyproject.toml: [tool.tunegate] and 199,980 more like these"
+    assert rest == "pyproject.toml: [tool.tunegate] and 19,980 more like these"
+
+
+def test_settings_of_more_than_anybody_writes_are_not_read(project: Path) -> None:
+    Path("pyproject.toml").write_text(SETTINGS + lines(UNKNOWN, "[{}.b.c]\n"))
+    assert "expected TOML, found one of more than 524,288 bytes" in said_in_time(lambda: read_settings(project))[0]
+
+
+def test_lines_that_are_all_wrong_are_read_so_far_and_no_further(project: Path) -> None:
+    Path("outputs.jsonl").write_text("{}\n" * (10 * MANY))
+    told = said_in_time(lambda: read_replay(Path("outputs.jsonl"), {}))
+    assert any("found 100,000 mistakes in the lines before, as far as it was read" in line for line in told)
 
 
 def test_a_key_of_many_parts_in_settings_ends_in_time(project: Path) -> None:
-    Path("pyproject.toml").write_text(f"{SETTINGS}b = 1\n{'a.' * MANY}a = 1\n")
+    Path("pyproject.toml").write_text(f"{SETTINGS}b = 1\n{'a.' * (MANY // 2)}a = 1\n")
     assert said_in_time(lambda: read_settings(project)) == [
         "pyproject.toml:3: expected TOML, found a key of 200 parts or more; shorten it"
     ]

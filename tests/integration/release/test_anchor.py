@@ -417,6 +417,22 @@ def test_a_branch_is_named(merged: Desk, tmp_path: Path) -> None:
         assert compare(merged, Outside(into)).name == name
 
 
+def test_a_branch_that_is_not_the_default_is_called_so(merged: Desk) -> None:
+    git(merged.home, "push", "-q", "origin", "HEAD:mine")
+    assert ", which is not the default branch of origin" in compare(merged, Outside("origin/mine")).said
+    assert "not the default" not in compare(merged, Outside("origin/main")).said
+
+
+@pytest.mark.parametrize("how", ["a setting", "a link"])
+def test_a_ledger_that_the_branch_has_in_another_folder_is_not_passed_by(merged: Desk, how: str) -> None:
+    baselines(merged).rename(merged.home / "kept")
+    if how == "a link":
+        baselines(merged).symlink_to("kept")
+    units = [unit for task in load_tasks(merged.fixtures) for unit in task.units]
+    with pytest.raises(Refused, match="origin/main has the ledger in baselines, and this release would use kept"):
+        compare_ledger(merged.home / ("kept" if how == "a setting" else "baselines"), Outside(), units)
+
+
 @pytest.mark.parametrize(
     ("into", "said"),
     [
@@ -443,7 +459,7 @@ def test_several_remotes_without_an_origin(merged: Desk) -> None:
 
 def test_a_remote_without_a_default_branch(merged: Desk, tmp_path: Path) -> None:
     git(tmp_path / "remote.git", "symbolic-ref", "HEAD", "refs/heads/gone")
-    with pytest.raises(UsageError, match="--into: expected a default branch at origin, found main; name one"):
+    with pytest.raises(UsageError, match="--into: expected origin to say its default branch, found main; name one"):
         compare(merged)
     assert compare(merged, Outside("main")).compared
 

@@ -16,7 +16,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, Unreadable, show_path
-from tunegate.harness.core.extras import lacking, need
+from tunegate.harness.core.extras import lacking, lacking_of, need
 from tunegate.harness.core.files import digest, file_digest, locked, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch, quiet
@@ -264,8 +264,10 @@ def template_digest(folder: Path, given: Path | None = None) -> str:
 def not_loaded(folder: Path, what: str, error: Exception) -> TunegateError:
     """What to tell where a library could not make `what` of a folder: the file that is damaged, where one is seen.
 
-    Libraries raise whatever their code comes to on a damaged file.
+    Libraries raise whatever their code comes to on a damaged file, and where an extra is missing.
     """
+    if lacks := lacking_of(error):
+        return lacks
     for path in sorted(folder.glob("*.json")):
         try:
             read_object(path, most=MOST_BYTES)

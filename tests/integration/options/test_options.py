@@ -477,6 +477,8 @@ def test_a_document_names_no_option_that_nothing_has(page: Path, taken):
         "--co",
         "--git",
         "--no-deps",
+        "--require-hashes",
+        "--hash",
     }  # the prefix by itself, pytest's own, a diff's, pip's
     servers = {"--served-model-name", "--enable-lora", "--lora-modules", "--alias", "--parallel"}
     servers |= {"--tensor-parallel-size", "--max-model-len", "--api-key", "--hf-token", "--config"}

@@ -479,7 +479,7 @@ def test_terms_of_a_language_without_spaces_need_icu(make, monkeypatch):
         make(terms)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 40)))
 def test_of_many_banned_variants_those_are_named_that_the_house_asks_for(tmp_path_factory, hits):
     terms = [{"id": f"t{n}", "preferred": f"{f'word{n}' if n in hits else 'pump'} part", "banned": [f"word{n}"]}

@@ -747,7 +747,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _nested,
         SECOND,
         "adapter",
-        limit=NOT_COMPARED,
     ),
     "past-bare-repository": Attempt(
         f"The folder of baselines holds the files of a bare repository. {WORSE}",
@@ -760,7 +759,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _linked,
         SECOND,
         "adapter",
-        limit=NOT_COMPARED,
     ),
     "past-baselines-linked": Attempt(
         f"The baselines are a link to a folder that the branch does not have. {WORSE}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -29,7 +30,7 @@ MEMORY = 4 << 30  # bytes
 PROCESSOR = 3600  # seconds, for all cases together
 FILE = 256 << 20  # bytes of one file that it writes
 
-NO_NEW_PRIVILEGES, SECCOMP, DROP_CAPABILITY = 38, 22, 24  # of prctl
+END_WITH_PARENT, NO_NEW_PRIVILEGES, SECCOMP, DROP_CAPABILITY = 1, 38, 22, 24  # of prctl
 CAPABILITIES = 64  # at most; today there are 41
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls, by the same numbers on every processor
 VERSION_ASKED, PATH_BENEATH = 1, 1
@@ -102,6 +103,7 @@ def enter(scratch: Path) -> Box:
         return Box(files=False, network=False)
     system: Any = ctypes.CDLL(None, use_errno=True)
     system.syscall.restype = ctypes.c_long
+    system.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # also where the gate is killed
     if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return Box(files=False, network=False)
     _drop_capabilities(system)

@@ -35,7 +35,6 @@ from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, R
 from tunegate.harness.core.printing import Printer
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
-LISTS = ("ignores", "libraries")
 SECONDS = 60.0  # for one answer
 MOST_OF_AN_ANSWER = 1 << 26  # bytes
 MOST_PRINTED, LONGEST_PRINTED = 100, 1000  # lines of what a check prints, and bytes of one

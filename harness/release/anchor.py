@@ -159,7 +159,12 @@ def _restricted(ledger: Ledger, places: Sequence[_Place]) -> Ledger:
 
 
 def _ask_branch(root: Path, outside: Outside, ledger: Ledger) -> _Place:
-    top = repository_of(root)
+    top, around = repository_of(root), repository_of(root.absolute().parent)
+    if around and top != around:
+        raise Refused(
+            f"{show_path(root)}: expected the baselines in the repository that they lie in, {show_path(around)}, found "
+            "them outside of it, by a link or as a repository of their own; move them into it"
+        )
     if top is None:
         raise _unasked(outside, "the baselines are in no git repository")
     owner, branch = _split(remote_names(top), outside)

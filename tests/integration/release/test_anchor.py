@@ -423,6 +423,17 @@ def test_a_branch_that_is_not_the_default_is_called_so(merged: Desk) -> None:
     assert "not the default" not in compare(merged, Outside("origin/main")).said
 
 
+@pytest.mark.parametrize("how", ["a link", "a repository"])
+def test_baselines_outside_of_the_repository_are_refused(merged: Desk, tmp_path: Path, how: str) -> None:
+    if how == "a link":
+        baselines(merged).rename(tmp_path / "elsewhere")
+        baselines(merged).symlink_to(tmp_path / "elsewhere")
+    else:
+        git(baselines(merged), "init", "-q")
+    with pytest.raises(Refused, match="expected the baselines in the repository that they lie in"):
+        compare(merged)
+
+
 @pytest.mark.parametrize("how", ["a setting", "a link"])
 def test_a_ledger_that_the_branch_has_in_another_folder_is_not_passed_by(merged: Desk, how: str) -> None:
     baselines(merged).rename(merged.home / "kept")

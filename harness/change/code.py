@@ -70,6 +70,7 @@ def holding_unchanged(runs: Sequence[Options], trees: Sequence[Path], runs_check
     read, growing = list(trees), []
     for run in runs:
         read += [run.cases, run.baselines, run.root / PROJECT, *(path for _, path in run.reads)]
+        read += [path for path in (own_file(run.root), run.opened.chat_template) if path]
         growing += [run.baselines / LEDGER, run.root / RUNS.parts[0]]
     kept = Snapshot(read, growing)
     with importing_unchanged():

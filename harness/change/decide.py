@@ -1,8 +1,8 @@
-"""The gate on a change: judged by the rules it brings and, under --policy-from, by those that it comes from.
+"""The gate on a change: evaluated by the rules it brings and, under --policy-from, by those that it comes from.
 
-Whoever makes a change could also change what it is judged by. So the fixtures, the policy, the baselines and the
-project's own checks are taken from the branch that it is to be merged into as well, the same model is judged by those,
-and what the change alters of them is listed first and blocks until a reviewer approves it.
+Whoever makes a change could also change what it is evaluated by. So the fixtures, the policy, the baselines and the
+project's own checks are taken from the branch that it is to be merged into as well, the same model is evaluated by
+those, and rule changes are listed first and block until a reviewer approves them.
 """
 
 from __future__ import annotations

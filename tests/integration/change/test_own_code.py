@@ -358,7 +358,8 @@ def test_bytecode_beside_the_source_does_not_run(own, since):
 
 def test_nothing_that_a_check_started_outlives_it(own):
     probe("import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(987)'])")
-    assert probe("import subprocess; subprocess.Popen(['sleep', '1'], start_new_session=True)")
+    said = probe("import subprocess; subprocess.Popen(['sleep', '1'], start_new_session=True)")
+    assert "SAID PermissionError" in said or not BOX
     time.sleep(0.5)
     every = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in every if b"sleep(987)" in line]
@@ -380,7 +381,6 @@ def test_a_repository_among_the_files_of_a_change_is_not_asked(repository, folde
     )
     git("update-ref", "refs/remotes/origin/main", "main")
     done = run("--policy-from=origin/main")
-    assert done.returncode != 0 or folder != "baselines"
     assert not list(Path().rglob("hacked"))
     if folder == "baselines":
         assert done.returncode == 3

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.gate_passfail import row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, Seen
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, decided
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
 PARTS = 3  # of a unit: a case passes where all of them are met

@@ -24,7 +24,7 @@ from benchmarks.gate_rule import (
     verdicts,
 )
 from benchmarks.gate_worlds import World, check, passfail_unit
-from tunegate.harness.gate.rule import SEED
+from tunegate.harness.gate.families import SEED
 
 Integers = NDArray[np.int64]
 

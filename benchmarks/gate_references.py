@@ -18,7 +18,7 @@ from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores
 from benchmarks.gate_scores import UNIT_MARGIN, spread_of
 from benchmarks.gate_slices import SMALL, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 
@@ -125,8 +125,8 @@ def _counts(d: NDArray[np.int64]) -> tuple[int, int, int]:
 
 
 def _of_scores(before: Floats, after: Floats) -> Seen:
-    winsorised = stats.winsorise_differences(before, after, UNIT_MARGIN)
-    return Seen(np.array(winsorised.d), winsorised.margin, p_worse_of_scores)
+    winsorised = stats.winsorise_differences(before, after, stats.WINSOR_MARGINS * UNIT_MARGIN)
+    return Seen(np.array(winsorised.d), 1 / stats.WINSOR_MARGINS, p_worse_of_scores)
 
 
 def _regressed(lost: Sequence[Sequence[Seen]], together: bool) -> list[bool]:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.distributions import binom_bound
 from tunegate.harness.statistics.paired import PValue
 
 Floats = NDArray[np.float64]
@@ -33,12 +34,13 @@ ROUNDING = 1e-9
 class Seen:
     """What the shipped statistics say of one unit's differences `d` in [-1, 1]; `p` gives that of worse.
 
-    Each is found when a verdict first needs it.
+    Each is found when a verdict first needs it. `sound` says that a continuous unit keeps what else it promises.
     """
 
     d: Floats
     margin: float
     p: Callable[[Floats], PValue]
+    sound: bool = True
 
     @cached_property
     def held(self) -> bool:
@@ -71,6 +73,11 @@ def p_worse_of_scores(d: Floats) -> PValue:
     return PValue(least, 0.0) if least > LEVEL else p_worse(d)
 
 
+def is_sound(lost: int, n: int, difference: float, margin: float, collapse: float) -> bool:
+    """Whether few enough of n cases lose as much as counts, and the uncut mean, in its own unit, is within the margin."""
+    return difference >= -margin and binom_bound(lost, n, LEVEL) <= collapse
+
+
 def verdicts(family: Sequence[Seen]) -> list[Verdict]:
     """The verdicts of units that are judged together: the first is a target, the others guard."""
     if all(each.held for each in family):
@@ -90,7 +97,7 @@ def _better(target: Seen) -> bool:
 
 def _verdict(seen: Seen, lower: bool) -> Verdict:
     if seen.held:
-        return "held"
+        return "held" if seen.sound else "inconclusive"
     return "regressed" if lower else "inconclusive"
 
 

@@ -24,18 +24,20 @@ from benchmarks.gate_rule import (
     Floats,
     Rates,
     Seen,
+    is_sound,
     p_worse_of_scores,
     rates,
     share_regressed,
     verdicts,
 )
 from benchmarks.gate_worlds import UnitWorld, World, check
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
 UNIT_MARGIN = 0.2  # of the scores, in their own unit
 STEPS = 20_001  # of the integral of a law over what winsorising leaves
+ANY_COLLAPSE = 0.5  # declared here, so that the promise of the mean is looked at alone; gate_tails looks at both
 COLLAPSED, FALL = 0.05, -10.0  # the share of the cases that collapse, and how far they fall, in margins
 
 
@@ -112,12 +114,20 @@ def place_of(shape: Shape, flip_rate: float, change: float) -> float:
 
 @dataclass(frozen=True)
 class Pool:
-    """Seeded units of one cell, one a row: scores before and after, and `d` winsorised as the gate does it."""
+    """Seeded units of one cell, one a row: scores before and after, and `d` winsorised as the gate does it.
+
+    `sound` says of each whether it keeps what is promised beside the mean of what counts.
+    """
 
     before: Floats
     after: Floats
     d: Floats
-    margin: float
+    sound: tuple[bool, ...]
+
+    @property
+    def margin(self) -> float:
+        """On the scale of `d`."""
+        return 1 / WINSOR_MARGINS
 
 
 def pool(shape: Shape, cell: Cell, size: int, random: np.random.Generator, *, raw: bool = False) -> Pool:
@@ -126,11 +136,13 @@ def pool(shape: Shape, cell: Cell, size: int, random: np.random.Generator, *, ra
     change = place + shape.draw(random, (size, cell.n), spread_of(cell.flip_rate))
     before = random.normal(-3, 1, (size, cell.n))
     after = before + UNIT_MARGIN * change
-    d, margin = np.empty_like(after), 0.0
-    for place, pair in enumerate(zip(before, after, strict=True)):
-        winsorised = stats.winsorise_differences(*pair, UNIT_MARGIN)
-        d[place], margin = winsorised.d, winsorised.margin
-    return Pool(before, after, d, margin)
+    d, sound = np.empty_like(after), []
+    for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        winsorised = stats.winsorise_differences(old, new, WINSOR_MARGINS * UNIT_MARGIN)
+        d[place] = winsorised.d
+        lost = float(new.mean() - old.mean())
+        sound.append(is_sound(winsorised.lost, cell.n, lost, UNIT_MARGIN, ANY_COLLAPSE))
+    return Pool(before, after, d, tuple(sound))
 
 
 @dataclass(frozen=True)
@@ -196,7 +208,8 @@ def _cell(
 
 
 def _share_held(units: Pool, draws: int) -> float:
-    return float(np.mean([stats.held(d, units.margin, LEVEL) for d in units.d[:draws]]))
+    found = zip(units.d[:draws], units.sound[:draws], strict=True)
+    return float(np.mean([sound and stats.held(d, units.margin, LEVEL) for d, sound in found]))
 
 
 def _in_five(
@@ -223,8 +236,8 @@ def _in_five(
 
 
 def _seen(units: Pool, place: int) -> Seen:
-    return Seen(units.d[place], units.margin, p_worse_of_scores)
+    return Seen(units.d[place], units.margin, p_worse_of_scores, units.sound[place])
 
 
 def _unit(units: Pool, place: int) -> UnitWorld:
-    return UnitWorld(units.before[place], units.after[place], "continuous", UNIT_MARGIN)
+    return UnitWorld(units.before[place], units.after[place], "continuous", UNIT_MARGIN, collapse=ANY_COLLAPSE)

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
 from benchmarks.gate_worlds import World, check, decided, passfail_unit
-from tunegate.harness.gate.rule import LEVEL, SEED, SLICE_LEVEL
+from tunegate.harness.gate.families import LEVEL, SEED, SLICE_LEVEL
 from tunegate.harness.gate.verdict import Verdict
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import PValue

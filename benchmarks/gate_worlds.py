@@ -16,8 +16,9 @@ from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.model import Case, Decoding, Prompt, Task, Unit
-from tunegate.harness.fixtures.policy import PartPolicy, Policy, UnitPolicy
+from tunegate.harness.fixtures.policy import DEFAULT_COLLAPSE, PartPolicy, Policy, UnitPolicy
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.gate.verdict import Verdict
 
 TASK = "desk"
@@ -33,7 +34,7 @@ class UnitWorld:
     """A unit's scores, base and tuned, a number a case; `slices` names the cases of each tag by their places.
 
     `last` are those of a last release, where there is one; `parts` those of the parts of its pass rule, base and tuned,
-    which are gated by the same margin.
+    which are gated by the same margin. A unit with an `opening`, from 1, is sealed. The rest is as task.yaml has it.
     """
 
     before: Floats
@@ -43,6 +44,10 @@ class UnitWorld:
     slices: Mapping[str, frozenset[int]] = field(default_factory=dict)
     last: Floats | None = None
     parts: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    collapse: float = DEFAULT_COLLAPSE
+    target_score: float | None = None
+    minimum_score: float | None = None
+    opening: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,24 +66,39 @@ def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
 
 def decided(world: World) -> Record:
     """What the shipped gate makes of a world."""
+    task, tuned, references = _built(world)
+    return gate.compare([task], tuned, references, [TASK])
+
+
+def paired(world: World) -> PairedScores:
+    """The first unit of a world beside its baseline, as the shipped gate pairs them."""
+    task, tuned, references = _built(world)
+    return pair(task.units[0], task.policy, tuned, "baseline", references["baseline"], aimed=True)
+
+
+def _built(world: World) -> tuple[Task, Record, dict[str, Record]]:
     units = tuple(_unit(place, each) for place, each in enumerate(world.units))
     policies = {
         unit.name: UnitPolicy(
             role="guard" if place else "target",
             margin=each.margin,
+            target_score=each.target_score,
+            minimum_score=each.minimum_score,
+            collapse=each.collapse,
             reason="a benchmark",
             parts={name: PartPolicy(each.margin) for name in each.parts},
         )
         for place, (unit, each) in enumerate(zip(units, world.units, strict=True))
     }
-    tasks = [Task(TASK, units, Policy(policies, declared=True))]
     base, tuned = (
         _record(units, scores, [{name: rows[side] for name, rows in each.parts.items()} for each in world.units])
         for side, scores in enumerate(([each.before for each in world.units], [each.after for each in world.units]))
     )
     last = [each.last for each in world.units if each.last is not None]
     references = {"baseline": base} | ({"last release": _record(units, last)} if last else {})
-    return gate.compare(tasks, tuned, references, [TASK])
+    openings = {unit.key: each.opening for unit, each in zip(units, world.units, strict=True) if each.opening}
+    tuned = replace(tuned, openings=openings, sealed=bool(openings))
+    return Task(TASK, units, Policy(policies, declared=True)), tuned, references
 
 
 def check(world: World, expected: Sequence[Verdict | None], what: str, fallen: frozenset[str] = frozenset()) -> None:
@@ -134,7 +154,7 @@ def _unit(place: int, world: UnitWorld) -> Unit:
         for index in members:
             tags[index][tag] = "yes"
     cases = tuple(_case(name, index, tuple(mine.items())) for index, mine in enumerate(tags))
-    return _SimulatedUnit(TASK, name, world.kind, cases, own_kind=CHECKS["schema"])
+    return _SimulatedUnit(TASK, name, world.kind, cases, sealed=bool(world.opening), own_kind=CHECKS["schema"])
 
 
 @cache

@@ -16,8 +16,8 @@ from tunegate.harness.diagnosis.ladder import LARGER
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.fixtures.policy import Policy
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
-from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.models.prompts import STEPS_TOKENS
 from tunegate.harness.statistics import paired as stats
 

@@ -15,8 +15,8 @@ from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
-from tunegate.harness.gate.rule import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import Ratio, ratio
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunegate.harness.core.formatting import change, level, listed, percent, points
+from tunegate.harness.core.formatting import SHOWN, change, level, listed, percent, points
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
+from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
+from tunegate.harness.statistics.power import fewest_to_bound
 
 
 def cannot_compare(problem: str) -> str:
@@ -36,10 +39,13 @@ def critical_regressed(facts: UnitVerdict) -> str:
 
 def worse(facts: UnitVerdict) -> str:
     """A cause of regressed, which says whether the loss is known to be too large, or only to be one."""
-    beyond = facts.interval and facts.interval[1] < -(facts.margin or 0.0)
-    return (
-        f"worse than the {facts.reference}, {'beyond' if beyond else 'perhaps within'} the margin of {_margin(facts)}"
-    )
+    return f"worse than the {facts.reference}, {_beyond(facts.interval, _margin(facts), facts.margin or 0.0)}"
+
+
+def _beyond(interval: tuple[float, float] | None, margin: str, most: float) -> str:
+    if interval and interval[1] < -most:
+        return f"by more than the margin of {margin}"
+    return f"beyond what chance explains, and not shown to stay within the margin of {margin}"
 
 
 def lower(facts: UnitVerdict) -> str:
@@ -58,8 +64,9 @@ def fell(facts: UnitVerdict) -> str:
 def part_fell(part: PartVerdict) -> str:
     """A cause of regressed: a part of the pass rule, whatever the unit as a whole did."""
     margin = part.margin or 0.0
-    beyond = part.interval and part.interval[1] < -margin
-    return f"{_fall(part)}, {'beyond' if beyond else 'perhaps within'} its margin of {points(margin, signed=False)}"
+    grouped = f", by {points(-part.difference, signed=False)} points over {part.observations} observations"
+    fall = f"{_fall(part)}{grouped if part.observations != part.n else ''}"
+    return f"{fall}, {_beyond(part.interval, points(margin, signed=False), margin)}"
 
 
 def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
@@ -69,8 +76,7 @@ def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
 
 def _falls(facts: UnitVerdict) -> list[PartVerdict]:
     """The parts that fell by more than is tolerated and do not block, those that fell most first."""
-    whole = (facts.observations, facts.base, facts.mean)  # a part that is all of the rule says nothing more
-    found = [part for part in facts.parts if not part.fell and (part.n, part.base, part.mean) != whole]
+    found = [part for part in facts.parts if not part.fell and not part.whole]  # all of the rule says nothing more
     return sorted(
         (part for part in found if part.base - part.mean > _tolerated(part, facts)),
         key=lambda part: part.mean - part.base,
@@ -80,12 +86,17 @@ def _falls(facts: UnitVerdict) -> list[PartVerdict]:
 def _tolerated(part: PartVerdict, facts: UnitVerdict) -> float:
     """The margin of the unit, counted among all of it, since few cases are no fall of it; or a narrower of the part."""
     whole = (facts.margin if facts.kind == "pass/fail" else None) or DEFAULT_MARGIN
-    of_unit = whole * facts.observations / part.n
+    of_unit = whole * facts.n / part.n
     return of_unit if part.margin is None else min(part.margin, of_unit)
 
 
 def _fall(part: PartVerdict) -> str:
-    return f"'{part.label}' fell from {percent(part.base)} to {percent(part.mean)}"
+    alone = [
+        f"{percent(each[0])} of {each[1]} {side}"
+        for each, side in ((part.base_alone, "before"), (part.mean_alone, "now")) if each
+    ]  # fmt: skip
+    which = f" that have it on either side (by itself {' and '.join(alone)})" if alone else ""
+    return f"'{part.label}' fell from {percent(part.base)} to {percent(part.mean)} of {part.n} cases{which}"
 
 
 def _parts_first(facts: UnitVerdict) -> str:
@@ -95,7 +106,7 @@ def _parts_first(facts: UnitVerdict) -> str:
         return ""
     first, others = falls[0], [f"'{part.label}'" for part in falls[1:]]
     if first.margin is None:
-        known = "it" if first.label == first.name else first.name
+        known = "it" if first.label == first.named else first.named
         why = f"not gated; give {known} a margin under `parts` in task.yaml"
     elif first.base - first.mean > first.margin:
         why = f"more than its margin of {points(first.margin, signed=False)}, which chance may explain"
@@ -122,6 +133,45 @@ def not_excluded(facts: UnitVerdict, needed: int | None, answers: int | None) ->
         # as many cases settle it four times in five: this run was the fifth
         advice = f"a close call, for so many {_noun(facts)} settle it four times in five"
     return f"the loss may be as much as {_loss(facts)}, and the margin is {_margin(facts)}; {advice}"
+
+
+def group_not_held(group: GroupLoss) -> str:
+    """A cause of inconclusive of each guard that is held together with others."""
+    if group.missing:
+        return f"held together with others, and {group.missing} has nothing to compare"
+    most = points(max(0.0, -group.interval[0]), signed=False)
+    return (
+        f"the mean loss of the {len(group.units)} guards that are held together may be as much as {most} points, and "
+        f"their margin is {points(group.margin, signed=False)}"
+    )
+
+
+def mean_lost(facts: UnitVerdict) -> str:
+    """A cause of inconclusive: what was seen to be lost, where the part that counts is within the margin."""
+    lost = change(abs(facts.difference or 0.0), facts.kind, signed=False)
+    return f"the mean fell by {lost}, more than the margin of {_margin(facts)}, {_mostly(facts)}"
+
+
+def _mostly(facts: UnitVerdict) -> str:
+    few = f"{facts.collapsed} case{'s' if facts.collapsed != 1 else ''} fell by {_reach(facts)} or more"
+    return f"for {few}, and count as that much" if facts.collapsed else "for changes count up to a bound"
+
+
+def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
+    """A cause of inconclusive of a score without a natural bound: how many cases may fall further than is counted."""
+    level = facts.level or 0.0
+    most, n = facts.collapse_bound or 0.0, facts.observations
+    may = f"up to {percent(most)} of the cases may fall by {_reach(facts)} or more"
+    what = f"{may}, and `collapse` allows {percent(share)}"
+    needed = fewest_to_bound(share, level)
+    if not facts.collapsed and n < needed:
+        wider = math.ceil(1000 * most) / 1000
+        return f"{what}; {needed} cases of which none does would settle it, or `collapse: {wider:g}` in task.yaml"
+    return f"{what}; {facts.collapsed} of {n} did"
+
+
+def _reach(facts: UnitVerdict) -> str:
+    return change(facts.reach, facts.kind, signed=False)
 
 
 def maybe_below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
@@ -151,12 +201,14 @@ def _least(facts: UnitVerdict) -> float:
     return facts.interval[0] if facts.interval else 0.0
 
 
-def verdict(facts: UnitVerdict, causes: Sequence[str]) -> str:
-    """One sentence that says the verdict and why, then the numbers."""
+def verdict(
+    facts: UnitVerdict, causes: Sequence[str], group: GroupLoss | None = None, found: float | None = None
+) -> str:
+    """One sentence that says the verdict and why, then the numbers; `found` is the drop of it that a `group` finds."""
     sentence = {
         "regressed": f"Regressed: {'; '.join(causes)}.",
         "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
-        "held": _held(facts),
+        "held": _held_together(facts, group, found) if group else _held(facts),
         "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards {_guarded(facts)}.",
         "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
     }[facts.verdict]
@@ -169,14 +221,37 @@ def _guarded(facts: UnitVerdict) -> str:
 
 
 def _held(facts: UnitVerdict) -> str:
-    within = f"{_loss(facts)}, within the margin of {_margin(facts)}"
+    within = f"{_loss(facts)} ({_sure(facts.level)}), within the margin of {_margin(facts)}"
     if facts.lower:
         return f"Held, but lower: worse than the {facts.reference}, by at most {within}."
     if facts.gained:
         return f"Held, and gained: better than the {facts.reference}, beyond what chance explains for it alone."
     if _least(facts) >= 0:
-        return f"Held: any loss against the {facts.reference} is excluded."
-    return f"Held: the loss against the {facts.reference} is at most {within}."
+        return f"Held: any loss against the {facts.reference} is excluded ({_sure(facts.level)})."
+    counted = "" if facts.bounded else " that counts"
+    return f"Held: the loss{counted} against the {facts.reference} is at most {within}{_few_collapse(facts)}."
+
+
+def _few_collapse(facts: UnitVerdict) -> str:
+    """The second promise of a score that has no natural bound."""
+    if facts.collapse_bound is None:
+        return ""
+    return f"; at most {percent(facts.collapse_bound)} of such cases fall by {_reach(facts)} or more"
+
+
+def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
+    most = points(max(0.0, -group.interval[0]), signed=False)
+    drop = f"; of it alone a loss of {points(found, signed=False)} is found four times in five" if found else ""
+    return (
+        f"Held together{', but lower' if facts.lower else ''}: the mean loss of {len(group.units)} guards against the "
+        f"{facts.reference} is at most {most} points ({_sure(group.level)}), within their margin of "
+        f"{points(group.margin, signed=False)}{drop}."
+    )
+
+
+def _sure(level: float | None) -> str:
+    """How sure a bound is, one-sided."""
+    return f"one-sided {100 - 100 * (level or 0.0):.4g} %"
 
 
 def _numbers(facts: UnitVerdict) -> str:
@@ -185,17 +260,32 @@ def _numbers(facts: UnitVerdict) -> str:
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
         sure = f"{100 - 200 * (facts.level or 0.0):.4g} %"
-        moved += f" ({sure}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
+        counted = f" of what counts, {_reach(facts)} a case at most" if facts.winsorised else ""
+        moved += f" ({sure}{counted}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":
         return f"{text}; {len(facts.regressed_cases)} regressed, {len(facts.fixed_cases)} fixed."
-    return f"{text}{f'; {facts.winsorised} counted as ten margins, the most that counts' if facts.winsorised else ''}."
+    return f"{text}{f'; {facts.winsorised} moved further than that' if facts.winsorised else ''}."
+
+
+def never_answered(facts: UnitVerdict) -> list[str]:
+    """A sentence for each value that no answer has right; of a sealed unit not which value it is."""
+    found = []
+    for each in facts.unanswered[:SHOWN]:
+        base = f"the {facts.reference} has it right in {each.base}" if each.base else f"nor by the {facts.reference}"
+        value = each.value or "with one of its values"
+        found.append(f"'{each.field}' is never answered {value}: 0 of {each.n} cases that expect it, {base}.")
+    rest = len(facts.unanswered) - SHOWN
+    more = f"Nor {'is' if rest == 1 else 'are'} {rest} other expected value{'' if rest == 1 else 's'}."
+    return [*found, *([more] if rest > 0 else [])]
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = []
-    if facts.reached:
-        remarks.append("The declared target is reached.")
+    remarks = never_answered(facts)
+    if facts.target_score is not None and facts.role == "target":
+        remarks.append(_target_score(facts, facts.target_score))
+    if remark := _family_decided(facts):
+        remarks.append(remark)
     if facts.sealed and facts.verdict == "inconclusive":
         remarks.append("It is sealed: a release rests on it, so it must be held.")
     if facts.already_failing:
@@ -211,6 +301,28 @@ def _remarks(facts: UnitVerdict) -> list[str]:
         which = f"{len(facts.skipped)} of its tags" if facts.sealed else listed(facts.skipped)
         remarks.append(f"Not watched as slices, since they are nearly the whole unit: {which}.")
     return remarks
+
+
+def _target_score(facts: UnitVerdict, target: float) -> str:
+    if facts.verdict != "improved" and _has_nothing_to_gain(facts):
+        return f"Nothing to gain: the {facts.reference} is at its target score of {percent(target)}."
+    if facts.reached:
+        return f"Its target score of {percent(target)} is reached."
+    return f"Its target score of {percent(target)} is not shown ({_sure(facts.level)})."
+
+
+def _family_decided(facts: UnitVerdict) -> str:
+    """Why an interval without 0 is neither worse nor improved: it is of this unit alone."""
+    if not facts.interval or facts.verdict not in {"held", "inconclusive"} or facts.lower or facts.gained:
+        return ""
+    low, high = facts.interval
+    if high < 0:
+        return (
+            f"The interval is of this unit alone: among the {facts.tests} tests of this run, chance explains its fall."
+        )
+    if low > 0 and facts.role == "target":
+        return "The interval is of this unit alone: among the targets tested with it, chance explains its gain."
+    return ""
 
 
 def proven_by(sealed: str) -> str:
@@ -269,7 +381,12 @@ def decision(outlook: Outlook) -> str:
     remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
     fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
     parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
-    return _decision(outlook) + parts + remark
+    never = [
+        f"'{value.field}' {value.value or 'with one of its values'} of {each.unit} (0 of {value.n})"
+        for each in outlook.verdicts if not each.blocks for value in each.unanswered
+    ]  # fmt: skip
+    unanswered = f" Never answered: {listed(never)}." if never else ""
+    return _decision(outlook) + parts + unanswered + remark
 
 
 def only_warned(units: Sequence[str]) -> str:
@@ -280,14 +397,13 @@ def only_warned(units: Sequence[str]) -> str:
 def _decision(outlook: Outlook) -> str:
     undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
     if outlook.blocking:
-        gain = f"; no gain on {listed([each.unit for each in outlook.short])}" if outlook.short else ""
+        gain = f"; {_no_gain(outlook.short)}" if outlook.short else ""
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
-        names = listed([each.unit for each in outlook.short])
         gained = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
         nothing = "nothing regressed, but nothing is won either"
         rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
-        return f"Blocked: no gain on {names}; {rest}."
+        return f"Blocked: {_no_gain(outlook.short)}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
     if not outlook.aimed:
@@ -305,10 +421,26 @@ def _decision(outlook: Outlook) -> str:
 
 
 def _won(targets: Sequence[UnitVerdict]) -> str:
-    improved = [each.unit for each in targets if each.verdict == "improved"]
-    reached = [each.unit for each in targets if each.verdict != "improved"]
-    parts = [f"{listed(improved)} improved"] if improved else []
-    return " and ".join([*parts, f"{listed(reached)} reached the score that was aimed at"] if reached else parts)
+    reached = [each.unit for each in targets if each.reached]
+    more = f" and {listed(reached)} reached the score that was aimed at" if reached else ""
+    return f"{listed([each.unit for each in targets])} improved{more}"
+
+
+def _no_gain(short: Sequence[UnitVerdict]) -> str:
+    """What targets do not show: a gain, or the score that task.yaml asks for beside it."""
+    there = [each for each in short if each.verdict != "improved" and _has_nothing_to_gain(each)]
+    still = [each for each in short if each.verdict != "improved" and each not in there]
+    low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
+    parts = [f"no gain on {listed([each.unit for each in still])}"] if still else []
+    for each in there:
+        why = "passes all" if each.target_score is None else "is at the target score"
+        parts.append(f"nothing to gain on {each.unit}, of which the {each.reference} {why}: declare it a guard")
+    return "; ".join([*parts, f"the target score is not shown on {listed(low)}"] if low else parts)
+
+
+def _has_nothing_to_gain(facts: UnitVerdict) -> bool:
+    """Whether the reference passes what the target asks for, or all there is."""
+    return (facts.base or 0.0) >= (facts.target_score or 1.0)
 
 
 def _kept(outlook: Outlook) -> str:

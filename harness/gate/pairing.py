@@ -7,12 +7,16 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.fixtures.policy import Policy, UnitPolicy
+from tunegate.harness.gate.call_costs import largest_difference
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes
+from tunegate.harness.statistics.distributions import binom_bound
+from tunegate.harness.statistics.power import WIDEST, Continuous
 
 PairKey = tuple[str, str, str]
 SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would judge the unit a second time
@@ -22,11 +26,14 @@ SLICE_SHARE = 0.8  # a tag that covers more of its unit is no slice: it would ju
 class PairedScores:
     """The two sides of a unit, one of them the `reference` of that name.
 
-    `before`, `after` and `d` hold one number an observation, none if there is a `problem`.
+    `before`, `after` and `d` hold one number an observation, none if there is a `problem`. `d` is in [-1, 1]: a change
+    of `reach`, in the score's own unit, is one of 1. `margin` is on the scale of `d`.
 
-    `margin` is on the scale of `d`; `winsorised` observations moved further than that scale reaches. `level` is the
-    one-sided error at which it is held, reaches or improves. `part` names the part of the unit's pass rule that the
-    numbers are of; empty where they are of the whole.
+    A continuous score is `bounded` where no call can cost more than its reach; else `lost` and `gained` observations
+    moved by it or further, and how many may is promised apart.
+
+    `level` is the one-sided error at which it is held or improves. `part` names the part of the unit's pass rule that
+    the numbers are of; empty where they are of the whole.
     """
 
     unit: Unit
@@ -40,7 +47,10 @@ class PairedScores:
     after: tuple[float, ...] = ()
     d: tuple[float, ...] = ()
     margin: float = 0.0
-    winsorised: int = 0
+    reach: float = 1.0
+    bounded: bool = True
+    lost: int = 0
+    gained: int = 0
     part: str = ""
 
     @property
@@ -49,9 +59,19 @@ class PairedScores:
         return self.reference, self.unit.key, self.part
 
     @property
-    def scale(self) -> float:
-        """What a difference in `d` is multiplied by to be one of the score."""
-        return (self.policy.margin or 0.0) / self.margin
+    def observed(self) -> list[Hashable]:
+        """What each observation is of, in their order: a group, or a question."""
+        return list(dict.fromkeys(case.observation for case in self.unit.cases))
+
+    @property
+    def difference(self) -> float:
+        """The mean change as it was observed, in the score's own unit."""
+        return math.fsum(self.after) / len(self.after) - math.fsum(self.before) / len(self.before)
+
+    @property
+    def collapse_bound(self) -> float:
+        """The largest share of observations that lose `reach` or more which the level does not exclude."""
+        return binom_bound(self.lost, len(self.d), self.level)
 
 
 def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Record, aimed: bool) -> PairedScores:
@@ -71,8 +91,8 @@ def pair(unit: Unit, policy: Policy, candidate: Record, name: str, reference: Re
     before, after = observations(unit.cases, old), observations(unit.cases, new)
     if declared.margin is None:
         return replace(sides, before=before, after=after)
-    d, margin, winsorised = _differences(unit, before, after, declared.margin)
-    return replace(sides, before=before, after=after, d=d, margin=margin, winsorised=winsorised)
+    sides = replace(sides, before=before, after=after)
+    return _with_differences(sides, policy.prices, candidate, reference, declared.margin)
 
 
 def _absent(unit: Unit, candidate: Record, name: str, reference: Record) -> str:
@@ -125,14 +145,22 @@ def means(observed: Sequence[Hashable], scores: Sequence[float]) -> tuple[float,
     )
 
 
-def _differences(
-    unit: Unit, before: Sequence[float], after: Sequence[float], margin: float
-) -> tuple[tuple[float, ...], float, int]:
-    if unit.kind == "continuous":
-        # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
-        winsorised = stats.winsorise_differences(before, after, margin)
-        return winsorised.d, winsorised.margin, winsorised.met
-    return tuple(b - a for a, b in zip(before, after, strict=True)), margin, 0
+def _with_differences(
+    sides: PairedScores, prices: Prices | None, candidate: Record, reference: Record, margin: float
+) -> PairedScores:
+    if sides.unit.kind != "continuous":
+        d = tuple(b - a for a, b in zip(sides.before, sides.after, strict=True))
+        return replace(sides, d=d, margin=margin)
+    most = largest_difference(
+        sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
+    )
+    reach = stats.WINSOR_MARGINS * margin if most is None else max(most, margin / WIDEST)
+    # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
+    found = stats.winsorise_differences(sides.before, sides.after, reach)
+    return replace(
+        sides, d=found.d, margin=margin / reach, reach=reach, bounded=most is not None,
+        lost=found.lost, gained=found.gained,
+    )  # fmt: skip
 
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:
@@ -159,12 +187,17 @@ def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
 
 def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
-    return _differences(pair.unit, before, after, pair.policy.margin or 0.0)[0]
+    if pair.unit.kind == "continuous":
+        return stats.winsorise_differences(before, after, pair.reach).d
+    return tuple(b - a for a, b in zip(before, after, strict=True))
 
 
 def cases_needed(pair: PairedScores) -> int | None:
     """About how many observations would settle what these leave open."""
-    return _cases_to_settle(pair.d, pair.margin, pair.level, pair.unit.kind == "continuous")
+    if pair.unit.kind != "continuous":
+        return _cases_to_settle(pair.d, pair.margin, pair.level)
+    like = Continuous(1.0, reach=1.0, collapse=None if pair.bounded else pair.policy.collapse)
+    return _cases_to_settle(pair.d, pair.margin, pair.level, like)
 
 
 def answers_needed(pair: PairedScores) -> int | None:

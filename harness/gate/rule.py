@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -13,23 +13,12 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate import messages
-from tunegate.harness.gate.pairing import (
-    PairedScores,
-    PairKey,
-    answers_needed,
-    cases_needed,
-    pair,
-    skipped_tags,
-    slices,
-)
-from tunegate.harness.gate.parts import gated_parts, pair_parts, part_verdicts
-from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict, Verdict
+from tunegate.harness.gate.families import SEED, Tests, run_tests
+from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags
+from tunegate.harness.gate.parts import unanswered_values
+from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
+from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
-
-LEVEL = stats.LEVEL  # one-sided, of held, of worse and of the family of targets: at .05 a false held reaches 6.9 %
-SLICE_LEVEL = 0.02  # of all slices: with them five units and two references give a false alarm under 5 % of the time
-BOUND_LEVEL = 0.05  # one-sided, of the minimum score
-SEED = 20_260_101  # of the sign flips: a question, so that a re-run repeats the verdict
 
 
 @no_collection()
@@ -58,10 +47,11 @@ def compare(
     pairs = {
         name: _pairs(tasks, candidate, name, reference, aimed, name == base) for name, reference in references.items()
     }
-    tests = _tests([each for of_one in pairs.values() for each in of_one])
+    every = [each for of_one in pairs.values() for each in of_one]
+    tests, groups = run_tests(every), group_losses(tasks, every, candidate)
     found: dict[str, list[UnitVerdict]] = {}
     for name, reference in references.items():
-        for verdict in _verdicts(tasks, candidate, name, reference, pairs[name], tests):
+        for verdict in _verdicts(tasks, candidate, name, reference, pairs[name], tests, groups):
             found.setdefault(verdict.unit, []).append(verdict)
     by_unit = {unit: _combined(verdicts) for unit, verdicts in found.items()}
     by_unit |= {each.unit: each for task in tasks for each in _proven_by_another(task, by_unit)}
@@ -131,45 +121,10 @@ def _pairs(
     ]
 
 
-@dataclass(frozen=True)
-class _Tests:
-    """What is significant among all units and references that are judged together, by the pair's key.
-
-    The gated parts of units are tested with the units; `parts` are those of each, gated or not.
-    """
-
-    worse: Mapping[PairKey, stats.PValue]
-    is_worse: Collection[PairKey]
-    is_better: Collection[PairKey]
-    fallen: Mapping[PairKey, tuple[str, ...]]
-    parts: Mapping[PairKey, tuple[PartVerdict, ...]]
-
-
-def _tests(pairs: Sequence[PairedScores]) -> _Tests:
-    # what cannot be compared blocks by itself, and what has no margin is not judged: neither takes a share of a level
-    gated = [each for each in pairs if each.d]
-    # Families over all references, as without a correction some unchanged unit or slice is called worse up to 23 % of
-    # the time, and with one family a reference still 6.9 %.
-    # What blocks is tested at the full level whatever the openings: they divide the levels at which a unit is held,
-    # reaches or improves, and were the others divided too, opening more often would let more pass.
-    parts = {each.key: pair_parts(each) for each in gated}
-    # A part with a margin is one more member, so that the family's error stays what it is whatever is declared.
-    members = [*gated, *(part for each in parts.values() for part in gated_parts(each))]
-    worse = {each.key: stats.p_worse(each.d, seed=SEED) for each in members}
-    is_worse = _family(members, list(worse.values()), [LEVEL] * len(members))
-    is_better: set[PairKey] = set()
-    for name in dict.fromkeys(each.reference for each in gated):
-        # guards need no gain, so they take no share of the targets' level; and it is shown against each reference
-        targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
-        better = [stats.p_better(each.d, seed=SEED) for each in targets]
-        is_better |= _family(targets, better, [each.level for each in targets])
-    of_parts = {key: tuple(part_verdicts(each, worse, is_worse)) for key, each in parts.items()}
-    return _Tests(worse, is_worse, is_better, _fallen_slices(gated), of_parts)
-
-
 def _verdicts(
-    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores], tests: _Tests
-) -> Iterator[UnitVerdict]:
+    tasks: Sequence[Task], candidate: Record, name: str, reference: Record, pairs: Sequence[PairedScores],
+    tests: Tests, groups: Mapping[PairKey, GroupLoss],
+) -> Iterator[UnitVerdict]:  # fmt: skip
     """The verdict of every unit against one reference."""
     remark = messages.supplied(name, candidate.is_supplied, reference.is_supplied)
     engines = candidate.engines[name]["units"] if name in candidate.engines else {}
@@ -177,7 +132,7 @@ def _verdicts(
         if each.policy.margin is None and not each.problem:
             verdict = _ungated(each, reference)
         else:
-            verdict = _unit_verdict(each, reference, tests)
+            verdict = _unit_verdict(each, reference, tests, groups.get(each.key))
         moved = messages.engine_alone(name, engines.get(each.unit.key))
         yield replace(verdict, reason=verdict.reason + remark + moved)
     yield from _vanished(tasks, candidate, name, reference)
@@ -200,32 +155,7 @@ def _vanished(tasks: Sequence[Task], candidate: Record, name: str, reference: Re
             )
 
 
-def _family(pairs: Sequence[PairedScores], values: Sequence[stats.PValue], levels: Sequence[float]) -> set[PairKey]:
-    """The pairs whose p is significant among all, each at a level of its own."""
-    # p over its level: a family may hold units that were opened more often than others
-    flags = stats.tarone_holm(
-        [min(1.0, value.p * LEVEL / level) for value, level in zip(values, levels, strict=True)],
-        [min(1.0, value.smallest * LEVEL / level) for value, level in zip(values, levels, strict=True)],
-        LEVEL,
-    )
-    return {each.key for each, flag in zip(pairs, flags, strict=True) if flag}
-
-
-def _fallen_slices(pairs: Sequence[PairedScores]) -> dict[PairKey, tuple[str, ...]]:
-    """The slices that block: significant in the family of all slices, and not themselves held."""
-    found = [(each, tag, d) for each in pairs for tag, d in slices(each).items()]
-    # exact p: slices are small, where mid-p is the more liberal one
-    values = [stats.p_worse(d, seed=SEED, mid=False) for _, _, d in found]
-    flags = stats.tarone_holm([value.p for value in values], [value.smallest for value in values], SLICE_LEVEL)
-    fallen: dict[PairKey, tuple[str, ...]] = {}
-    for (each, tag, d), flag in zip(found, flags, strict=True):
-        # a loss within the margin is one that the unit declares tolerable, in a slice of it as well
-        if flag and not stats.held(d, each.margin, each.level):
-            fallen[each.key] = (*fallen.get(each.key, ()), tag)
-    return fallen
-
-
-def _unit_verdict(each: PairedScores, reference: Record, tests: _Tests) -> UnitVerdict:
+def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: GroupLoss | None) -> UnitVerdict:
     facts = _facts(each, reference)
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
@@ -233,21 +163,32 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: _Tests) -> UnitV
     bounds = stats.interval(each.d, 2 * each.level, each.margin)
     facts = replace(
         facts,
-        difference=math.fsum(each.d) / len(each.d) * each.scale,
-        interval=(bounds.lower * each.scale, bounds.upper * each.scale),
+        difference=each.difference,
+        interval=(bounds.lower * each.reach, bounds.upper * each.reach),
         level=each.level,
         p_worse=tests.worse[each.key].p,
-        tests=len(tests.worse),
+        tests=tests.count,
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
-        winsorised=each.winsorised,
+        unanswered=unanswered_values(each),
         reached=_reached(each),
         lower=each.key in tests.is_worse,
         gained=_gained(each),
+        together=tuple(unit for unit in group.units if unit != each.unit.key) if group else (),
     )
-    verdict, causes = _rule(each, facts, each.key in tests.is_better)
+    if each.unit.kind == "continuous":
+        facts = replace(
+            facts,
+            winsorised=0 if each.bounded else each.lost + each.gained,
+            reach=each.reach,
+            bounded=each.bounded,
+            collapsed=each.lost,
+            collapse_bound=None if each.bounded else each.collapse_bound,
+        )
+    verdict, causes = _rule(each, facts, tests, group)
     facts = replace(facts, verdict=verdict, blocks=verdict in {"regressed", "inconclusive"})
-    return replace(facts, reason=messages.verdict(facts, causes))
+    found = drop_found(each, tests.count) if group and verdict == "held" else None
+    return replace(facts, reason=messages.verdict(facts, causes, group, found))
 
 
 def _ungated(each: PairedScores, reference: Record) -> UnitVerdict:
@@ -281,6 +222,7 @@ def _facts(each: PairedScores, reference: Record) -> UnitVerdict:
         mean=_mean(each.after),
         observations=len(each.after),
         margin=each.policy.margin,
+        target_score=each.policy.target_score,
         declared=each.policy.reason,
         regressed_cases=tuple(regressed_cases), fixed_cases=tuple(fixed_cases),
         critical=tuple(case.id for case in critical if _regressed(case, each.old[case.id], each.new[case.id])),
@@ -315,51 +257,57 @@ def _wavers(case: Case, old: Result, new: Result) -> bool:
     return case.unstable and bool(old.passed) and new.passed is False and not _regressed(case, old, new)
 
 
-def _rule(each: PairedScores, facts: UnitVerdict, better: bool) -> tuple[Verdict, list[str]]:
+def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None) -> tuple[Verdict, list[str]]:
     """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
     # Held needs no correction across units: a release takes all of them, so more units make a false one rarer.
     held = stats.held(each.d, each.margin, each.level)
-    below, may_be_below = _below_minimum(each)
+    if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
+        return "regressed", regressed
+    if unsettled := list(_unsettled_by(each, facts, held, group)):
+        return "inconclusive", unsettled
+    if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
+        return "cannot fall", []
+    return ("improved" if each.key in tests.is_better else "held"), []
+
+
+def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
     # Held outweighs worse, for the margin is the declared tolerance; not where task.yaml says `lower: block`, nor in a
     # sealed unit, which is the evidence of a release.
     intolerant = each.policy.lower == "block" or facts.sealed
-    regressed = [
-        *([messages.critical_regressed(facts)] if facts.critical else []),
-        *([messages.worse(facts)] if facts.lower and not held else []),
-        *([messages.lower(facts)] if facts.lower and held and intolerant else []),
-        *([messages.fell(facts)] if facts.worse_slices else []),
-        *(messages.part_fell(each) for each in facts.parts if each.fell),
-        *([messages.below_minimum(facts, each.policy.minimum_score)] if below else []),
-    ]
-    if regressed:
-        return "regressed", regressed
-    if not held or may_be_below:
-        return "inconclusive", [
-            *([messages.not_excluded(facts, cases_needed(each), answers_needed(each))] if not held else []),
-            *([messages.maybe_below_minimum(facts, each.policy.minimum_score)] if may_be_below else []),
-        ]
-    if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
-        return "cannot fall", []
-    return ("improved" if better else "held"), []
+    if facts.critical:
+        yield messages.critical_regressed(facts)
+    if facts.lower and not held:
+        yield messages.worse(facts)
+    if facts.lower and held and intolerant:
+        yield messages.lower(facts)
+    if facts.worse_slices:
+        yield messages.fell(facts)
+    yield from (messages.part_fell(part) for part in facts.parts if part.fell)
+    if below:
+        yield messages.below_minimum(facts, each.policy.minimum_score)
 
 
-def _below_minimum(each: PairedScores) -> tuple[bool, bool]:
-    """Whether the score is below the minimum score for certain, and whether its estimate is."""
-    minimum_score = each.policy.minimum_score
-    if minimum_score is None:
-        return False, False
-    total, n = math.fsum(each.after), len(each.after)
-    # An estimate below the minimum may be chance, which is inconclusive; regressed takes the upper bound below it.
-    return stats.wilson(total, n, BOUND_LEVEL).upper < minimum_score, total / n < minimum_score
+def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: GroupLoss | None) -> Iterator[str]:
+    if group and not group.held:
+        yield messages.group_not_held(group)
+    elif not held and not group:
+        yield messages.not_excluded(facts, cases_needed(each), answers_needed(each))
+    if each.unit.kind == "continuous":
+        # What is held is the mean of changes that count up to C. Nobody may read it as the mean of all that is lost.
+        if held and facts.difference is not None and facts.difference < -(facts.margin or 0.0):
+            yield messages.mean_lost(facts)
+        if not each.bounded and each.collapse_bound > each.policy.collapse:
+            yield messages.collapse_not_excluded(facts, each.policy.collapse)
+    minimum = each.policy.minimum_score
+    if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
+        # an estimate below the minimum may be chance, which is inconclusive; regressed takes evidence
+        yield messages.maybe_below_minimum(facts, minimum)
 
 
 def _reached(each: PairedScores) -> bool:
-    target_score = each.policy.target_score
-    if target_score is None:
-        return False
-    before, after = (stats.wilson(math.fsum(side), len(side), each.level).lower for side in (each.before, each.after))
-    # the reference must not have been there: what was reached already is no gain of this candidate
-    return after >= target_score > before
+    """Whether the score is shown to be at its target or above."""
+    target = each.policy.target_score
+    return target is not None and stats.wilson(math.fsum(each.after), len(each.after), each.level).lower >= target
 
 
 def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
@@ -368,7 +316,8 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     What an adapter was trained for must be shown: without a target (so also without a task.yaml) that is impossible,
     and the decision blocks. A task without targets, or whose targets guard, only has to hold. A target that no sealed
     unit proves is proven for the first adapter alone: whoever has seen its cases fail chooses the next one by them,
-    and of seven such looks without a gain 59 % end "improved".
+    and of seven such looks without a gain 59 % end "improved". A target score is a further demand beside the gain: a
+    score alone is crossed by an equal model as often as chance carries it there.
     """
     expected = [unit.key for unit in task.units if candidate.sealed or not unit.sealed]
     verdicts = [each for key, each in by_unit.items() if key.partition("/")[0] == task.name]
@@ -382,7 +331,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         declared=task.policy.declared,
         verdicts=verdicts,
         blocking=[each for each in verdicts if each.blocks],
-        short=[each for each in targets if not each.blocks and each.verdict != "improved" and not each.reached],
+        short=[each for each in targets if not each.blocks and not _is_won(each)],
         no_target=trained and not targets,
         reused=[]
         if not trained
@@ -399,6 +348,11 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
         "no_target": outlook.no_target,
         "reused": outlook.reused,
     }
+
+
+def _is_won(target: UnitVerdict) -> bool:
+    """Whether a target shows a gain and, where one is declared, its target score."""
+    return target.verdict == "improved" and (target.target_score is None or target.reached)
 
 
 def blocked(record: Record, inconclusive: Literal["block", "warn"] = "block") -> bool:

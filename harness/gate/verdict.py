@@ -11,12 +11,17 @@ from tunegate.harness.checks.base import Kind
 Verdict = Literal["regressed", "inconclusive", "held", "cannot fall", "improved", "ungated"]
 
 
+Alone = tuple[float, int]  # a rate, and the cases that it is one of
+
+
 @dataclass(frozen=True, slots=True)
 class PartVerdict:
-    """A part of a unit's pass rule beside the reference: its rate among the `n` observations that have it.
+    """A part of a unit's pass rule beside the reference: its rate among the `n` cases that ask for it.
 
-    `label` is what sentences call it. Without a `margin` it is not gated. `interval` is that of the difference, at the
-    level of its unit, and `p_worse` that of worse, before it is corrected. What `fell` blocks.
+    `label` is what sentences call it, and `named` what task.yaml does. Without a `margin` it is not gated. `difference`
+    is that of its `observations`, and `interval` that of the difference, at the level of its unit; `p_worse` is that
+    of worse, before it is corrected. What `fell` blocks. A part that is `whole` is all that passes a case. `base_alone`
+    and `mean_alone` are what each record says by itself, where an answer of the other one brings some of the cases in.
     """
 
     name: str
@@ -29,10 +34,33 @@ class PartVerdict:
     p_worse: float | None = None
     declared: str = ""
     fell: bool = False
+    named: str = ""
+    observations: int = 0
+    difference: float = 0.0
+    whole: bool = False
+    base_alone: Alone | None = None
+    mean_alone: Alone | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A value of a field that `n` cases expect and no answer has right; the reference has it right in `base` of them.
+
+    `value` is JSON, and empty where the unit is sealed: it would tell what its cases expect.
+    """
+
+    field: str
+    value: str
+    n: int
+    base: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return {"field": self.field, "value": self.value, "n": self.n, "base": self.base}
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,8 @@ class UnitVerdict:
     ones are `disarmed`; `before` holds what the reference answered to the regressed cases, unless the unit is sealed.
     `worse_slices` fell, `skipped` tags are no slices. `lower` says that it is worse beyond chance, `gained` that a
     guard, looked at alone, is better. A guard `cannot fall` where its reference passes nothing. An open unit is
-    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule.
+    `proven_by` the sealed one that was judged with it. `parts` are those of its pass rule, and `unanswered` the values
+    of its fields that are never answered right.
     """
 
     unit: str
@@ -78,6 +107,11 @@ class UnitVerdict:
     worse_slices: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     winsorised: int = 0
+    reach: float | None = None
+    bounded: bool = True
+    collapsed: int = 0
+    collapse_bound: float | None = None
+    target_score: float | None = None
     reached: bool = False
     lower: bool = False
     gained: bool = False
@@ -85,7 +119,9 @@ class UnitVerdict:
     proven_by: str = ""
     blocks: bool = False
     base_rates: Mapping[str, float] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
     parts: tuple[PartVerdict, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
@@ -96,6 +132,6 @@ class UnitVerdict:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, PartVerdict):
+    if isinstance(value, PartVerdict | Unanswered):
         return value.as_dict()
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincc, betaln, ndtr, ndtri, xlog1py, xlogy
+from scipy.special import betainc, betaincc, betaincinv, betaln, ndtr, ndtri, xlog1py, xlogy
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,11 @@ def binom_to(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
 def binom_beyond(k: ArrayLike, n: ArrayLike, p: float) -> Floats:
     """Return P(K > k) of K ~ Binomial(n, p), precise also where it is tiny; k may lie outside 0 .. n."""
     return _tail(betainc, k, n, p, below=1.0, above=0.0)
+
+
+def binom_bound(k: int, n: int, level: float) -> float:
+    """Return the upper bound of a share, one-sided at `level`, seen k times in n (Clopper and Pearson, 1934)."""
+    return float(betaincinv(k + 1, n - k, 1 - level)) if k < n else 1.0
 
 
 def binom_range(n: int, p: float, tail: float) -> range:

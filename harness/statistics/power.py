@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.statistics.critical_values import critical, critical_value
-from tunegate.harness.statistics.distributions import norm_below
+from tunegate.harness.statistics.distributions import binom_bound, binom_to, norm_below
 from tunegate.harness.statistics.paired import LEVEL, ROUNDING, WINSOR_MARGINS
 
 Floats = NDArray[np.float64]
 
 POWER = 0.8  # four times in five
+WIDEST = 0.999  # a margin as a share of C: one that is no narrower can never be lost
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Power(ABC):
     @abstractmethod
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(better beyond chance): then it is held, too, as the level of better is never the laxer one."""
+
+    @abstractmethod
+    def fewest(self, margin: float) -> int:
+        """Return the fewest observations that hold the margin at all where no score moves; fewer take a gain."""
 
     @property
     @abstractmethod
@@ -120,12 +125,15 @@ class Continuous(Power):
     """Scores whose paired change has the standard deviation `sd`, in the score's own unit: a normal approximation.
 
     Julious, Statistics in Medicine 23 (2004), 1921-1986: n = ((z_level + z_power) sd / margin)^2 if nothing changed.
-    But the gate also leaves room for unseen cases at ten margins, which rules where sd is below about three margins:
-    then the mean has to differ by z^2 / n of that room, whatever sd is.
+    But the gate also leaves room for unseen cases at C, the most that one can lose: `reach`, or ten margins where there
+    is none. It rules where sd is below a third of C: then the mean has to differ by z^2 / n of that room, whatever sd
+    is. `collapse` is the share of cases that may lose C or more, of which the gate asks a bound; None: it does not.
     """
 
     sd: float
     levels: Levels = field(default_factory=Levels)
+    reach: float | None = None
+    collapse: float | None = None
     wavers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -138,30 +146,79 @@ class Continuous(Power):
         return self.sd * np.geomspace(1e-3, 1e3, 4001)
 
     def prob_held(self, n: int, margin: float, change: float = 0.0) -> float:
-        """Return P(the mean lies far enough above -margin)."""
-        return self._above(n, self._held_from(n, margin), change)
+        """Return P(the mean lies far enough above -margin, and few enough cases lose C)."""
+        return self._above(n, self._held_from(n, margin), change) * self.prob_few_collapse(n, margin, change)
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough below 0, and not where it is held)."""
-        worse_to = -self._distance(n, margin, critical(self.levels.worse), room=WINSOR_MARGINS)
+        worse_to = -self._distance(n, margin, critical(self.levels.worse), self._reach(margin))
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        return self._above(n, self._distance(n, margin, critical(self.levels.better), room=WINSOR_MARGINS), change)
+        better_from = self._distance(n, margin, critical(self.levels.better), self._reach(margin))
+        return self._above(n, better_from, change)
+
+    def fewest(self, margin: float) -> int:
+        """Return the larger of what the mean and what the share of collapsed cases take."""
+        return max(self.fewest_for_mean(margin), self.fewest_for_share)
+
+    def fewest_for_mean(self, margin: float) -> int:
+        """Return the fewest observations whose mean can hold the margin, if no score moves."""
+        return 1 if margin >= self._reach(margin) else fewest_cases(margin / self._reach(margin), self.levels.held)
+
+    @property
+    def fewest_for_share(self) -> int:
+        """The fewest observations that can show `collapse` if none of them collapses; 1 where it is not asked for."""
+        return fewest_to_bound(self.collapse, self.levels.held) if self.collapse else 1
+
+    def can_hold(self, margin: float, power: float = POWER, most: int = 100_000) -> bool:
+        """Whether any number of observations holds the margin with this power: none does if too many lose C."""
+        return self.prob_held(most, margin) >= power
+
+    def _reach(self, margin: float) -> float:
+        return WINSOR_MARGINS * margin if self.reach is None else max(self.reach, margin / WIDEST)
 
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
-        z = critical_value(n, 1 / WINSOR_MARGINS, self.levels.held)
-        return self._distance(n, margin, z, room=WINSOR_MARGINS - 1) - margin
+        reach = self._reach(margin)
+        z = critical_value(n, margin / reach, self.levels.held)
+        return self._distance(n, margin, z, reach - margin) - margin
 
-    def _distance(self, n: int, margin: float, z: float, room: int) -> float:
-        """Return how far the mean must lie from what it is tested against, with `room` margins beyond that."""
+    def _distance(self, n: int, margin: float, z: float, room: float) -> float:
+        """Return how far the mean must lie from what it is tested against, with `room` beyond that."""
         check_design(n, margin)
-        return max(z * self.sd / math.sqrt(n), z * z * room * margin / n)
+        return max(z * self.sd / math.sqrt(n), z * z * room / n)
+
+    def prob_few_collapse(self, n: int, margin: float, change: float = 0.0) -> float:
+        """Return P(few enough cases lose C that their share is shown to be small enough)."""
+        if self.collapse is None:
+            return 1.0
+        most = most_collapsed(n, self.collapse, self.levels.held)
+        chance = float(norm_below((-self._reach(margin) - change) / self.sd))
+        return float(binom_to(most, n, chance)) if most >= 0 else 0.0
 
     def _above(self, n: int, mean: float, change: float) -> float:
         return float(norm_below((change - mean) / self.sd * math.sqrt(n)))
+
+
+def fewest_cases(margin: float, level: float = LEVEL) -> int:
+    """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
+    check_design(1, margin, most=1.0)
+    n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
+    while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
+        n += 1
+    return n
+
+
+def fewest_to_bound(share: float, level: float = LEVEL) -> int:
+    """Return the smallest n whose bound of a share that was never seen lies at `share` or below: (1 - s)^n <= level."""
+    return math.ceil(math.log(level) / math.log1p(-share) - ROUNDING)
+
+
+def most_collapsed(n: int, share: float, level: float = LEVEL) -> int:
+    """Return of how many among n cases the bound still lies at `share` or below; -1: n are too few for any."""
+    return bisect_left(range(n + 1), True, key=lambda k: binom_bound(k, n, level) > share) - 1
 
 
 def _smallest(chance: Callable[[float], float], power: float, values: Floats) -> float | None:

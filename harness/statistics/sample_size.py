@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tunegate.harness.statistics.critical_values import critical, critical_value, tango_statistic
+from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
 from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
-from tunegate.harness.statistics.paired import LEVEL, ROUNDING, differences, wilson
-from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design
+from tunegate.harness.statistics.paired import ROUNDING, differences, wilson
+from tunegate.harness.statistics.power import Continuous, Levels, Power, check_design, fewest_cases
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -93,6 +93,10 @@ class PassFail(Power):
         """Tenths of a point."""
         return np.arange(1, 1000) / 1000
 
+    def fewest(self, margin: float) -> int:
+        """Return the smallest n that can hold the margin without a flip."""
+        return fewest_cases(margin, self.levels.held)
+
     @property
     def widest_gain(self) -> float:
         """The largest gain for which the base leaves room."""
@@ -127,15 +131,6 @@ class PassFail(Power):
         return flips, np.asarray(binom_range(n, flips.either, tail=1e-12))
 
 
-def fewest_cases(margin: float, level: float = LEVEL) -> int:
-    """Return the smallest n that can hold `margin` at all, without a flip: n > z^2 (1 - m) / m."""
-    check_design(1, margin, most=1.0)
-    n = math.floor(critical(level) ** 2 * (1 - margin) / margin) + 1
-    while n <= critical_value(n, margin, level) ** 2 * (1 - margin) / margin:
-        n += 1
-    return n
-
-
 def answer_noise(answers: Iterable[Sequence[float]]) -> float | None:
     """Return the mean variance of single answers to one case, from two or more a case; None without such cases."""
     scatter = [float(np.var(each, ddof=1)) for each in answers if len(each) > 1]
@@ -143,18 +138,19 @@ def answer_noise(answers: Iterable[Sequence[float]]) -> float | None:
 
 
 def cases_to_settle(
-    d: ArrayLike, margin: float, level: float, continuous: bool = False, less: float = 0.0
+    d: ArrayLike, margin: float, level: float, like: Continuous | None = None, less: float = 0.0
 ) -> int | None:
     """Return about how many observations like these would be held or regressed four times in five; None: over 100,000.
 
-    The change seen is taken for the true one. Of flips, those of the rarer direction count twice, as the flip rate.
-    `less` is the variance that they would lose were more answers given to each case.
+    Continuous ones are `like` that, and `margin` is in their unit as d is. The change seen is taken for the true one.
+    Of flips, those of the rarer direction count twice, as the flip rate. `less` is the variance that they would lose
+    were more answers given to each case.
     """
     values, levels = differences(d), Levels(level, level, level)
     change = float(values.mean())
     power: Power
-    if continuous:
-        power = Continuous(math.sqrt(max(float(values.var()) - less, ROUNDING)), levels)
+    if like:
+        power = replace(like, sd=math.sqrt(max(float(values.var()) - less, ROUNDING)), levels=levels)
     else:
         power = PassFail(max(flip_rate_seen(values) - abs(change) - less, 0.0), levels=levels)
     return power.cases_to_settle(margin, change)

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from tunegate.harness.statistics.paired import (
     held,
     interval,
     lower_bound,
+    p_below,
     p_better,
     p_worse,
     score_statistic,
@@ -203,7 +205,10 @@ def test_interval_mirrors_and_holds_the_mean(d: list[float], level: float) -> No
 def test_constant_scores_have_a_closed_form(constant: float, n: int, margin: float) -> None:
     constant = round(constant, 6)
     z = critical(0.04)
-    assert lower_bound([constant] * n) == pytest.approx((n * constant - z**2) / (n + z**2), abs=1e-7)
+    # the score statistic's bound, and that of the likelihood ratio: 2 n log((1 + c) / (1 - m)) = z'^2
+    by_root = (1 + constant) * math.exp(-((z + 0.03 + 2 / n) ** 2) / (2 * n)) - 1
+    expected = (n * constant - z**2) / (n + z**2) if constant == 0 else min((n * constant - z**2) / (n + z**2), by_root)
+    assert lower_bound([constant] * n) == pytest.approx(expected, abs=1e-7)
     if constant + margin > 1e-6:
         expected = math.sqrt(n * (constant + margin) / (1 - margin))
         assert score_statistic([constant] * n, margin) == pytest.approx(expected, rel=1e-6)
@@ -230,6 +235,47 @@ def test_bounds_at_the_edges() -> None:
     assert interval([1.0] * 30).upper == 1
     assert -1 < lower_bound([-1.0] * 59 + [1.0]) < -0.9
     assert -1 < lower_bound([0.3]) < 0.3
+
+
+@law
+@given(lattices, st.integers(1, 12))
+def test_a_loss_of_exactly_the_margin_is_not_held(lattice: tuple[int, list[int]], times: int) -> None:
+    k, steps = lattice
+    d = [max(-1.0, min(1.0, step / k)) for step in steps] * times
+    margin = -sum(Fraction(max(-k, min(k, step)), k) for step in steps) / len(steps)
+    if 0 < margin < 1:
+        # up to rounding, the mean lies above -margin or below it: both are no evidence
+        for near in (float(margin), float(margin) * (1 + 1e-15), float(margin) * (1 - 1e-15)):
+            assert not held(d, near)
+            assert interval(d, margin=near).lower <= -near + 1e-9
+
+
+@law
+@given(scores, st.floats(1e-6, 0.999), st.sampled_from([0.04, 0.032, 0.0064, 1e-4, 1e-9]), st.floats(0.01, 1))
+def test_any_scores_are_judged(d: list[float], margin: float, level: float, share: float) -> None:
+    found = interval(d, 2 * level, margin, share * len(d))
+    assert -1 <= found.lower <= found.upper <= 1
+    assert held(d, margin, level, share * len(d)) == (found.lower > -margin)
+    # fewer independent cases never hold more
+    assert not held(d, margin, level, share * len(d)) or held(d, margin, level)
+
+
+def test_few_that_gain_a_lot_do_not_make_up_for_all_that_lose_a_little() -> None:
+    # Were 1.65 in 200 to gain a point, the true loss would be the margin; four or more do so 9 % of the time.
+    d = [-0.21] * 196 + [1.0] * 4
+    assert score_statistic(d, 0.2) > critical(0.04)
+    assert not held(d, 0.2)
+
+
+@law
+@given(st.integers(0, 60), st.integers(1, 60), st.floats(0.02, 0.98))
+def test_the_p_of_a_score_below_its_minimum(passed: int, n: int, rate: float) -> None:
+    passed = min(passed, n)
+    found = p_below(passed, n, rate)
+    mid = binom.cdf(passed, n, rate) - binom.pmf(passed, n, rate) / 2
+    score = norm.cdf((passed - n * rate) / math.sqrt(n * rate * (1 - rate)))
+    assert found.p == pytest.approx(max(mid, score), abs=1e-12)
+    assert found.smallest <= found.p
 
 
 # The sign-flip test.
@@ -431,9 +477,9 @@ def test_simulation_table_verdicts(n: int, flip_rate: float, drop: float, regres
 
 
 def test_winsorising_counts_the_cases_it_met() -> None:
-    found = winsorise_differences([0, 0, 5, 5], [1, -30, 5, 25], margin=2)
-    assert found.d == (0.05, -1.0, 0.0, 1.0)
-    assert (found.margin, found.met) == (0.1, 2)
+    found = winsorise_differences([0, 0, 5, 5, 0], [1, -30, 5, 25, -20], reach=20)
+    assert found.d == (0.05, -1.0, 0.0, 1.0, -1.0)
+    assert (found.lost, found.gained) == (2, 1)
 
 
 @law

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tunegate.harness.statistics.critical_values import critical
 from tunegate.harness.statistics.paired import WINSOR_MARGINS, held, score_statistic, winsorise_differences
-from tunegate.harness.statistics.power import Continuous, Levels
-from tunegate.harness.statistics.sample_size import fewest_cases
+from tunegate.harness.statistics.power import Continuous, Levels, fewest_cases
 
 law = settings(deadline=None, derandomize=True, max_examples=60)
 LEVELS = Levels(0.04 / 2, 0.04 / 10, 0.04 / 4)
@@ -21,8 +20,8 @@ def simulated(n: int, margin: float, change: float, sd: float) -> tuple[float, f
     random, found = np.random.default_rng(7), []
     for _ in range(300):
         scores = random.normal(change, sd, n)
-        d = winsorise_differences(np.zeros(n), scores, margin)
-        holds = held(d.d, d.margin, LEVELS.held)
+        d = winsorise_differences(np.zeros(n), scores, WINSOR_MARGINS * margin)
+        holds = held(d.d, 1 / WINSOR_MARGINS, LEVELS.held)
         worse = score_statistic([-each for each in d.d], 0.0) > critical(LEVELS.worse)
         better = score_statistic(d.d, 0.0) > critical(LEVELS.better)
         found.append((holds, worse and not holds, better and holds))

@@ -13,13 +13,12 @@ from scipy.stats import binom
 from tests.unit.statistics.test_paired import cases
 from tunegate.harness.statistics.critical_values import critical
 from tunegate.harness.statistics.paired import held, p_better, p_worse, score_statistic, wilson
-from tunegate.harness.statistics.power import Levels
+from tunegate.harness.statistics.power import Continuous, Levels, fewest_cases
 from tunegate.harness.statistics.sample_size import (
     Flips,
     PassFail,
     cases_to_settle,
     expected_flips,
-    fewest_cases,
     flip_rate_bound,
     flip_rate_seen,
 )
@@ -205,7 +204,7 @@ def test_cases_to_settle_takes_what_was_seen_for_true(regressed, fixed, n, settl
 
 def test_a_drop_as_large_as_the_margin_is_never_settled_as_held_and_seldom_as_regressed_on_few_cases():
     assert cases_to_settle(cases(2, 1, 20), 0.05, 0.04) > 100
-    assert cases_to_settle([-0.1] * 50, 0.1, 0.04, continuous=True) is not None
+    assert cases_to_settle([-0.1] * 50, 0.1, 0.04, like=Continuous(1.0)) is not None
 
 
 @pytest.mark.parametrize(("n", "points"), [(50, 13), (100, 9), (200, 6), (400, 4), (800, 2.6)])

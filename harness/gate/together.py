@@ -1,0 +1,119 @@
+"""Guards that are held together: small ones that cannot hold a margin each show that their mean loss is within one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.fixtures.policy import Together
+from tunegate.harness.gate.pairing import PairedScores, PairKey
+from tunegate.harness.statistics import paired as stats
+from tunegate.harness.statistics.power import Levels
+from tunegate.harness.statistics.sample_size import PassFail, flip_rate_seen
+
+
+@dataclass(frozen=True)
+class GroupLoss:
+    """The weighted mean change of guards against one reference, in shares of a score, and its interval at the `level`.
+
+    Where one of the `units` cannot be compared, or was not run, `missing` says so, and nothing is held.
+    """
+
+    units: tuple[str, ...]
+    margin: float
+    level: float
+    difference: float = 0.0
+    interval: tuple[float, float] = (-1.0, 1.0)
+    held: bool = False
+    missing: str = ""
+
+
+def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate: Record) -> dict[PairKey, GroupLoss]:
+    """The loss of its group for each guard that is held together with others, by the pair's key.
+
+    Open guards form one group and sealed ones another, of the same weights. A guard that a later reference does not
+    know is newer than it, and left out there.
+    """
+    found: dict[PairKey, GroupLoss] = {}
+    for task in tasks:
+        if task.policy.together is None:
+            continue
+        names = dict.fromkeys(each.reference for each in pairs)
+        for name in names:
+            for sealed in (False, True):
+                members = list(_members(task, pairs, name, sealed))
+                missing = _missing(task, candidate, sealed) or next(
+                    (one.unit.key for one, _ in members if not one.d), ""
+                )
+                if members:
+                    loss = _loss(task.policy.together, members, missing)
+                    found |= {one.key: loss for one, _ in members}
+    return found
+
+
+def _members(
+    task: Task, pairs: Sequence[PairedScores], reference: str, sealed: bool
+) -> Iterator[tuple[PairedScores, float]]:
+    """The guards of the task's group against one reference, each with its weight."""
+    for each in pairs:
+        if each.reference == reference and each.unit.task == task.name and each.unit.sealed == sealed:
+            weight = task.policy.weight(each.unit.name)
+            if weight is not None:
+                yield each, weight
+
+
+def _missing(task: Task, candidate: Record, sealed: bool) -> str:
+    """A member that a partial run left out: what it lost is not known."""
+    mine = [each.key for each in task.units if each.sealed == sealed and task.policy.weight(each.name) is not None]
+    return next((key for key in mine if candidate.partial and key not in candidate.units), "")
+
+
+def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], missing: str) -> GroupLoss:
+    level = min(one.level for one, _ in members)  # sealed members may have been opened more often than others
+    units = tuple(one.unit.key for one, _ in members)
+    if missing:
+        return GroupLoss(units, together.margin, level, missing=missing)
+    d, reach = pooled([(one.observed, one.d, weight) for one, weight in members])
+    bounds = stats.interval(d, 2 * level, together.margin / reach)
+    return GroupLoss(
+        units, together.margin, level,
+        difference=reach * sum(d) / len(d),
+        interval=(reach * bounds.lower, reach * bounds.upper),
+        held=stats.held(d, together.margin / reach, level),
+    )  # fmt: skip
+
+
+def drop_found(pair: PairedScores, tests: int) -> float | None:
+    """Return the smallest true drop of this guard alone that is called regressed four times in five, of many tests.
+
+    It is a share of the score, from the flips that were seen; None where no drop is.
+    """
+    flips = flip_rate_seen(pair.d) - abs(pair.difference)
+    return _drop_found(len(pair.d), pair.margin, round(max(flips, 0.0), 3), tests)
+
+
+@lru_cache(maxsize=1024)
+def _drop_found(n: int, margin: float, flip_rate: float, tests: int) -> float | None:
+    return PassFail(flip_rate, levels=Levels(worse=stats.LEVEL / tests)).smallest_drop(n, margin)
+
+
+def pooled(members: Sequence[tuple[Sequence[Hashable], Sequence[float], float]]) -> tuple[list[float], float]:
+    """Return one change in [-1, 1] for each observation, and the reach C: C times their mean is the weighted mean.
+
+    Args:
+        members: of each unit what its observations are of, their changes in [-1, 1], and its weight. Units that share
+            a question share an observation, as what one answer decides is no independent evidence.
+    """
+    whole = sum(weight for *_, weight in members)
+    changes: dict[Hashable, float] = {}
+    most: dict[Hashable, float] = {}
+    for observed, d, weight in members:
+        share = weight / whole / len(d)
+        for key, change in zip(observed, d, strict=True):
+            changes[key] = changes.get(key, 0.0) + share * change
+            most[key] = most.get(key, 0.0) + share
+    reach = len(changes) * max(most.values())
+    return [max(-1.0, min(1.0, len(changes) * each / reach)) for each in changes.values()], reach

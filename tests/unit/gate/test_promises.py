@@ -1,0 +1,283 @@
+"""What a verdict promises of scores without a bound, of minimum scores in a family, and of guards held together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.checks.registry import CHECKS
+from tunegate.harness.core.errors import AuthoringError
+from tunegate.harness.evaluation.record import Record, Result
+from tunegate.harness.evaluation.scoring import summarize
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.fixtures.policy import policy_changes
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.together import pooled
+
+T, C = "desk/triage", "desk/triage-cost"
+PRICES = {"currency": "USD", "input_per_million": 1, "output_per_million": 1, "reason": "a test"}
+
+
+def compared(root, base, tuned, trained=(), **more):
+    tasks = load_tasks(root)
+    return gate.compare(tasks, record(tasks, tuned, **more), {"baseline": record(tasks, base)}, list(trained))
+
+
+# Calls that ramble.
+
+
+def calls(tasks, lengths, prompt: int = 100) -> Record:
+    """A record whose outputs are so many tokens long, and priced."""
+    made = record(tasks, {T: "1" * len(lengths)})
+    units = {unit.key: unit for unit in tasks[0].units}
+    cases, units_of = dict(made.cases), dict(made.units)
+    results = []
+    for case, length in zip(units[T].cases, lengths, strict=True):
+        cases[case.key] = replace(cases[case.key], tokens_in=prompt, tokens_out=length)
+        results.append(Result(None, -(prompt + length) / 1e6, tokens_in=prompt, tokens_out=length))
+        cases[f"{C}/{case.id}"] = results[-1]
+    units_of[C] = summarize(units[C], results)
+    return replace(
+        made, cases=cases, units=units_of, questions=made.questions | {C: units[C].questions},
+        policies=tasks[0].policies, scorers=made.scorers | {C: units[C].check_kind.scorer},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def priced(tmp_path):
+    """The verdict of a cost unit, of as many cases as there are lengths."""
+
+    def run(before, after, margin, most=512):
+        write_desk(tmp_path, len(before), generate={"max_new_tokens": most})
+        (tmp_path / "desk" / "triage-cost.yaml").write_text(
+            json.dumps({"version": 1, "suite": "cost", "unit": "triage-cost", "of": "triage"})
+        )
+        unit = {"role": "guard", "margin": margin / 1e6, "reason": "a test"}
+        path = write_policy(tmp_path, **{"triage-cost": unit})
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"prices": PRICES}))
+        tasks = load_tasks(tmp_path)
+        judged = gate.compare(tasks, calls(tasks, after), {"baseline": calls(tasks, before)}, [])
+        return dict(judged.verdicts[C])
+
+    return run
+
+
+def test_calls_that_ramble_block_and_the_rise_of_the_mean_is_named(priced):
+    before = [40] * 150
+    after = [*[512] * 4, *[40] * 146]  # 4 of 150 ramble: what outputs cost rises by 31 % in the mean
+    found = priced(before, after, margin=5)
+    assert (found["verdict"], found["blocks"]) == ("regressed", True)  # four that fell and none that rose are no chance
+    assert "-0.00014 -> -0.0001526 on 150 cases, -0.00001259" in found["reason"]
+    assert found["difference"] == pytest.approx(-4 * 472 / 150 / 1e6)
+    found = priced([*[512] * 2, *[40] * 148], [*[40] * 2, *[512] * 5, *[40] * 143], margin=5)
+    assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
+    assert found["difference"] == pytest.approx(-3 * 472 / 150 / 1e6)
+    assert (found["bounded"], found["reach"]) == (True, pytest.approx(512 / 1e6))
+
+
+def test_a_bound_of_what_a_call_can_cost_is_used(priced):
+    same = [40] * 100
+    assert priced(same, same, margin=17, most=512)["verdict"] == "held"  # 3.06 (512 / 17 - 1) = 89.2
+    found = priced(same, same, margin=15, most=512)  # 101.5
+    assert found["verdict"] == "inconclusive"
+    assert "the loss may be as much as 0.00001523, and the margin is 0.000015; about 102 cases would" in found["reason"]
+    assert priced(same, same, margin=15, most=256)["verdict"] == "held"
+
+
+def test_outputs_longer_than_they_may_be_have_no_bound(priced):
+    found = priced([40] * 200, [600] + [40] * 199, margin=10, most=512)  # supplied outputs may be so long
+    assert (found["bounded"], found["collapsed"]) == (False, 1)
+    assert found["verdict"] == "inconclusive"
+
+
+# Scores without a bound: the mean of what counts, and the share of cases that lose more than that.
+
+
+@pytest.fixture
+def continuous(tmp_path, monkeypatch):
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+
+    def run(base, tuned, **policy):
+        write_desk(tmp_path, len(base))
+        write_policy(tmp_path, triage={"margin": 0.5} | policy)
+        return dict(compared(tmp_path, {T: base}, {T: tuned}).verdicts[T])
+
+    return run
+
+
+def test_the_share_of_collapsed_cases_is_bounded(continuous):
+    still = [-3.0] * 200
+    found = continuous(still, still)
+    assert found["verdict"] == "held"
+    assert found["reason"].startswith(
+        "Held: the loss that counts against the baseline is at most 0.07547 (one-sided 96 %), within the margin of 0.5; "
+        "at most 1.6 % of such cases fall by 5 or more."
+    )
+    few = continuous([-3.0] * 100, [-3.0] * 100)
+    assert few["verdict"] == "inconclusive"
+    assert (
+        "up to 3.2 % of the cases may fall by 5 or more, and `collapse` allows 2.0 %; 160 cases of which none does "
+        "would settle it, or `collapse: 0.032` in task.yaml"
+    ) in few["reason"]
+    assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032)["verdict"] == "held"
+
+
+def test_a_collapse_is_not_held_however_small_its_part_of_the_mean_that_counts(continuous):
+    base = [-3.0] * 200
+    found = continuous(base, [*[-23.0] * 10, *base[10:]])  # one in twenty loses 40 margins
+    assert (found["verdict"], found["collapsed"]) == ("inconclusive", 10)
+    found = continuous(base, [*[-23.0] * 2, *base[2:]])
+    assert found["verdict"] == "inconclusive"
+    assert (
+        "up to 3.3 % of the cases may fall by 5 or more, and `collapse` allows 2.0 %; 2 of 200 did" in found["reason"]
+    )
+    assert "-3 -> -3.2 on 200 cases, -0.2 (92 % of what counts, 5 a case at most: -0.1" in found["reason"]
+    assert "2 moved further than that." in found["reason"]
+
+
+def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
+    base = [-3.0] * 1000
+    found = continuous(base, [*[-303.0] * 3, *base[3:]], collapse=0.05)  # three of a thousand lose 600 margins
+    assert found["verdict"] == "inconclusive"
+    assert found["difference"] == pytest.approx(-0.9)
+    assert (
+        "the mean fell by 0.9, more than the margin of 0.5, for 3 cases fell by 5 or more, and count as that much"
+    ) in found["reason"]
+
+
+def test_collapse_is_of_continuous_units_and_a_wider_one_is_looser(tmp_path):
+    write_desk(tmp_path, 3)
+    write_policy(tmp_path, triage={"collapse": 0.1})
+    with pytest.raises(AuthoringError, match="no collapse, which is a share of scores that fall without a bound"):
+        load_tasks(tmp_path)
+    assert policy_changes({"collapse": 0.02}, {"collapse": 0.1}, looser=True) == ["collapse 0.02 -> 0.1"]
+    assert policy_changes({"collapse": 0.02}, {"collapse": 0.01}, looser=True) == []
+
+
+# Minimum scores: one family.
+
+
+def test_minimum_scores_are_tested_in_one_family(tmp_path):
+    names = [f"unit{place}" for place in range(8)]
+    for name in names:
+        write_desk(tmp_path, 100, name)
+    write_policy(tmp_path, **{name: {"minimum_score": 0.9} for name in names})
+    still = "1" * 90 + "0" * 10
+    low = "1" * 83 + "0" * 17  # alone: mid-p .018, and a Wilson .05 bound of 88.2 %
+    rows = {f"desk/{name}": still for name in names} | {"desk/unit0": low}
+    found = compared(tmp_path, rows, rows)
+    assert found.verdicts["desk/unit0"]["verdict"] == "inconclusive"
+    assert (
+        "83.0 % is below the minimum score of 90.0 %, but that could be chance"
+        in found.verdicts["desk/unit0"]["reason"]
+    )
+    lost = compared(tmp_path, rows, rows | {"desk/unit0": "1" * 75 + "0" * 25})
+    assert "below the minimum score of 90.0 %" in lost.verdicts["desk/unit0"]["reason"]
+    assert lost.verdicts["desk/unit0"]["tests"] == 16
+
+
+# Guards that are held together.
+
+
+def desk_of_four(root, n=60, together=None, **more):
+    names = ("triage", "orders", "replies", "questions")
+    for name in names:
+        write_desk(root, n, name, case_keys=lambda index, name=name: {"input": f"{name} {index}"})
+    path = write_policy(root, triage={"role": "target"}, **dict.fromkeys(names[1:], more))
+    group = {"together": together or dict.fromkeys(names[1:], 1), "margin": 0.05, "reason": "a test"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"guards": group}))
+    return {f"desk/{name}": "1" * n for name in names}
+
+
+def test_guards_that_are_too_small_each_are_held_together(tmp_path):
+    base = desk_of_four(tmp_path) | {T: "0" * 12 + "1" * 48}
+    tuned = base | {T: "1" * 60, "desk/orders": "0" + "1" * 59, "desk/replies": "0" + "1" * 59}
+    found = compared(tmp_path, base, tuned, trained=("desk",))
+    assert {unit: each["verdict"] for unit, each in found.verdicts.items()} == {
+        T: "improved", "desk/orders": "held", "desk/replies": "held", "desk/questions": "held",
+    }  # fmt: skip
+    assert found.tasks["desk"]["decision"] == "release"
+    orders = found.verdicts["desk/orders"]
+    assert orders["together"] == ["desk/questions", "desk/replies"]
+    assert orders["reason"].startswith(
+        "Held together: the mean loss of 3 guards against the baseline is at most 3.5 points (one-sided 96 %), within "
+        "their margin of 5.0; of it alone a loss of "
+    )
+
+
+def test_a_guard_that_is_shown_to_be_worse_blocks_whatever_the_others_do(tmp_path):
+    base = desk_of_four(tmp_path)
+    found = compared(tmp_path, base, base | {"desk/orders": "0" * 8 + "1" * 52})
+    assert found.verdicts["desk/orders"]["verdict"] == "regressed"
+
+
+def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
+    base = desk_of_four(tmp_path)
+    lost = "00" + "1" * 58
+    found = compared(tmp_path, base, base | {"desk/orders": lost, "desk/replies": lost, "desk/questions": lost})
+    for unit in ("desk/orders", "desk/replies", "desk/questions"):
+        assert found.verdicts[unit]["reason"].startswith(
+            "Inconclusive: the mean loss of the 3 guards that are held together may be as much as 6.6 points, and "
+            "their margin is 5.0."
+        )
+
+
+def test_a_guard_that_was_not_run_leaves_the_others_open(tmp_path):
+    base = desk_of_four(tmp_path)
+    tuned = {unit: row for unit, row in base.items() if unit != "desk/orders"}
+    found = compared(tmp_path, base, tuned)
+    assert found.verdicts["desk/orders"]["blocks"]
+    assert "desk/orders has nothing to compare" in found.verdicts["desk/replies"]["reason"]
+    found = compared(tmp_path, base, tuned, partial=True)
+    assert "desk/orders" not in found.verdicts
+    assert "desk/orders has nothing to compare" in found.verdicts["desk/replies"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ({"orders": 1, "triage": 1}, "triage, which is a target"),
+        ({"orders": 1, "order": 1}, "order, which is no unit of this task"),
+        ({"orders": 1}, "two guards or more"),
+        ({"orders": 1, "replies": 0}, "a weight above 0"),
+    ],
+)
+def test_who_can_be_held_together(tmp_path, group, message):
+    desk_of_four(tmp_path, together=group)
+    with pytest.raises(AuthoringError, match=message):
+        load_tasks(tmp_path)
+
+
+def test_a_group_is_a_looser_rule_and_so_is_each_guard_that_joins_it():
+    one = {"margin": 0.05, "weights": {"orders": 1, "replies": 1}}
+    wider = one | {"weights": one["weights"] | {"questions": 1}}
+    assert policy_changes({}, {"together": one}, looser=True) == [
+        "together none -> margin 0.05, weights (orders 1, replies 1)"
+    ]
+    assert policy_changes({"together": one}, {"together": wider}, looser=True)
+    assert policy_changes({"together": wider}, {"together": one}, looser=True)  # the others weigh more
+    assert not policy_changes({"together": one}, {}, looser=True)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.tuples(st.integers(1, 20), st.floats(0.1, 5)), min_size=2, max_size=5), st.booleans(), st.randoms())
+def test_what_is_pooled_has_the_weighted_mean(units, shared, random):
+    members = [
+        (
+            [(0 if shared else place, index) for index in range(n)],
+            [random.choice([-1.0, 0.0, 1.0]) for _ in range(n)],
+            w,
+        )
+        for place, (n, w) in enumerate(units)
+    ]
+    d, reach = pooled(members)
+    whole = sum(weight for *_, weight in members)
+    assert reach * np.mean(d) == pytest.approx(sum(weight / whole * np.mean(row) for _, row, weight in members))
+    assert len(d) == len({key for observed, *_ in members for key in observed})
+    assert all(-1 <= each <= 1 for each in d)

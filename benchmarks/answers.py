@@ -27,7 +27,7 @@ from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.models.huggingface import Base, Local
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.sample_size import answer_noise

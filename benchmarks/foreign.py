@@ -30,7 +30,7 @@ from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.reporting.parts import PartReport
 from tunegate.harness.reporting.report import CandidateReport, candidate_report
 from tunegate.harness.statistics import paired as stats

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gate_passfail import row
 from benchmarks.gate_rule import MARGIN
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.paired import opening_level
 

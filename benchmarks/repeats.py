@@ -29,7 +29,7 @@ from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.repeats_bound import GAIN, Graded, graded
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")

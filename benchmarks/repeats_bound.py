@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gate_rule import MARGIN
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
 GAIN = 0.05

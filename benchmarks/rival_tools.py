@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from benchmarks.frame import ROOT
 from benchmarks.gate_passfail import row
 from benchmarks.gate_rule import MARGIN, bootstrap
-from tunegate.harness.gate.rule import LEVEL, SEED
+from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.statistics import paired as stats
 
 Answer = Literal["released", "blocked", "undecided"]

@@ -31,7 +31,7 @@ from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.rival_tools import RULES, TOOLS, Answer, fetch
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.gate.rule import SEED
+from tunegate.harness.gate.families import SEED
 
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
 CELLS = ((100, 0.04), (100, 0.1), (200, 0.1))

@@ -91,7 +91,8 @@ def twice(family: Family, draws: int, worlds: int) -> Twice:
         lost = _seen(models)
         fell += _regressed(lost, False)[0], _regressed(lost, True)[0]
     apart, one, either = (still / draws).tolist()
-    return Twice(family, apart, one, either, *(fell / draws).tolist(), draws, worlds)
+    found_apart, found = (fell / draws).tolist()
+    return Twice(family, apart, one, either, found_apart, found, draws, worlds)
 
 
 def _models(family: Family, random: np.random.Generator) -> _Models:

@@ -146,15 +146,12 @@ def group_not_held(group: GroupLoss) -> str:
     )
 
 
-def mean_lost(facts: UnitVerdict) -> str:
-    """A cause of inconclusive: what was seen to be lost, where the part that counts is within the margin."""
-    lost = change(abs(facts.difference or 0.0), facts.kind, signed=False)
-    return f"the mean fell by {lost}, more than the margin of {_margin(facts)}, {_mostly(facts)}"
-
-
-def _mostly(facts: UnitVerdict) -> str:
-    few = f"{facts.collapsed} case{'s' if facts.collapsed != 1 else ''} fell by {_reach(facts)} or more"
-    return f"for {few}, and count as that much" if facts.collapsed else "for changes count up to a bound"
+def mean_lost(facts: UnitVerdict, is_price: bool) -> str:
+    """A cause of its own wherever the mean that was seen lost more than the margin, whatever part of that counts."""
+    lost = abs(facts.difference or 0.0)
+    share = f" ({100 * lost / abs(facts.base):.0f} %)" if facts.base else ""
+    moved = "a call costs {} more in the mean" if is_price else "the mean fell by {}"
+    return moved.format(f"{change(lost, facts.kind, signed=False)}{share}") + f", and the margin is {_margin(facts)}"
 
 
 def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:

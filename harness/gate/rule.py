@@ -278,6 +278,8 @@ def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: boo
         yield messages.critical_regressed(facts)
     if facts.lower and not held:
         yield messages.worse(facts)
+        if each.unit.kind == "continuous" and _mean_is_lost(each):
+            yield messages.mean_lost(facts, bool(each.unit.of))
     if facts.lower and held and intolerant:
         yield messages.lower(facts)
     if facts.worse_slices:
@@ -294,14 +296,18 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
         yield messages.not_excluded(facts, cases_needed(each), answers_needed(each))
     if each.unit.kind == "continuous":
         # What is held is the mean of changes that count up to C. Nobody may read it as the mean of all that is lost.
-        if held and facts.difference is not None and facts.difference < -(facts.margin or 0.0):
-            yield messages.mean_lost(facts)
+        if _mean_is_lost(each):
+            yield messages.mean_lost(facts, bool(each.unit.of))
         if not each.bounded and each.collapse_bound > each.policy.collapse:
             yield messages.collapse_not_excluded(facts, each.policy.collapse)
     minimum = each.policy.minimum_score
     if minimum is not None and math.fsum(each.after) / len(each.after) < minimum:
         # an estimate below the minimum may be chance, which is inconclusive; regressed takes evidence
         yield messages.maybe_below_minimum(facts, minimum)
+
+
+def _mean_is_lost(each: PairedScores) -> bool:
+    return each.difference < -each.margin * each.reach
 
 
 def _reached(each: PairedScores) -> bool:

@@ -112,6 +112,14 @@ class HasParts(Protocol):
 
 
 @runtime_checkable
+class HasClosedValues(Protocol):
+    """A check that knows which fields of an answer have a closed set of values."""
+
+    def closed_values(self, expect: Any) -> Collection[tuple[str, str, bool]]:
+        """The values that a case with this `expect` expects of such fields: field, value, whether no other will do."""
+
+
+@runtime_checkable
 class HasExpectWarnings(Protocol):
     """A check that can say what of a case's `expect` is allowed and probably not meant: `tunegate lint` tells."""
 

@@ -54,7 +54,12 @@ def difference(value: float | None, interval: Sequence[float] | None, kind: str)
     return f"{first} [{', '.join(bounds)}]" if bounds else first
 
 
-def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str) -> str:
-    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, 0.0 %)`."""
-    text = ", ".join(f"{name} {percent(rate)}" for name, rate in now.items())
+def rates(now: Mapping[str, float], before: Mapping[str, float], reference: str, of: Mapping[str, int]) -> str:
+    """A unit's rates beside the reference's: `adherence 100.0 %, exact 81.7 % of 60 (baseline: 0.0 %, 0.0 %)`.
+
+    `of` says of how many cases each is one: told once where all are of as many.
+    """
+    alike = len(set(of.values())) == 1
+    each = [f"{name} {percent(rate)}{'' if alike else f' of {of[name]}'}" for name, rate in now.items()]
+    text = ", ".join(each) + (f" of {next(iter(of.values()))}" if alike else "")
     return f"{text} ({reference}: {', '.join(percent(before.get(name)) for name in now)})" if before else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ Taken = tuple[str, str, int]  # a value that was expected, the one it was taken 
 
 @dataclass(frozen=True, slots=True)
 class FieldRate:
-    """One field of a unit: of `n` answers that have it, or should, in how many it is right.
+    """One field of a unit: of the `n` answers to cases that expect it, in how many it is right.
 
-    Of its values `hits` are right, of those `expected` and of those `answered`. `taken` is its table of confusions,
-    the most frequent first, where it has a closed set of values.
+    Of the `others`, to cases that expect none, `invented` have it; both are 0 where none has. Of its values `hits` are
+    right, of those `expected` and of those `answered`. `taken` is its table of confusions, the most frequent first,
+    where it has a closed set of values.
     """
 
     n: int
@@ -26,11 +27,18 @@ class FieldRate:
     expected: int
     answered: int
     taken: tuple[Taken, ...] = ()
+    invented: int = 0
+    others: int = 0
 
     @property
-    def rate(self) -> float:
-        """The share of the answers in which it is right."""
-        return self.right / self.n
+    def rate(self) -> float | None:
+        """The share of the answers in which it is right; None where no case expects it."""
+        return self.right / self.n if self.n else None
+
+    @property
+    def left_out(self) -> float | None:
+        """The share of the other answers that rightly lack it; None where all do."""
+        return 1 - self.invented / self.others if self.invented else None
 
     @property
     def precision(self) -> float | None:
@@ -45,24 +53,32 @@ class FieldRate:
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         counts = {name: getattr(self, name) for name in ("n", "right", "hits", "expected", "answered")}
-        return counts | ({"taken": [list(each) for each in self.taken]} if self.taken else {})
+        return (
+            counts
+            | ({"taken": [list(each) for each in self.taken]} if self.taken else {})
+            | ({"invented": self.invented, "others": self.others} if self.invented else {})
+        )
 
 
-def field_rates(answers: Iterable[Mapping[str, FieldCount]]) -> dict[str, FieldRate]:
-    """Every field of the answers of a unit, by name."""
-    by_name: dict[str, list[FieldCount]] = {}
-    for answer in answers:
-        for name, count in answer.items():
-            by_name.setdefault(name, []).append(count)
-    return {name: _rate(by_name[name]) for name in sorted(by_name)}
+def field_rates(
+    answers: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]
+) -> dict[str, FieldRate]:
+    """Every field of the answers of a unit, by name; `is_expected` says by its place which answer is to have which."""
+    names = sorted({name for answer in answers for name in answer})
+    return {name: _rate(name, answers, is_expected) for name in names}
 
 
-def _rate(counts: Sequence[FieldCount]) -> FieldRate:
+def _rate(name: str, answers: Sequence[Mapping[str, FieldCount]], is_expected: Callable[[int, str], bool]) -> FieldRate:
+    counts = [answer[name] for answer in answers if name in answer]
+    due = [place for place in range(len(answers)) if is_expected(place, name)]
+    # one that lacks what its case expects chose an alternative without it, and is right: else it would be told missing
+    right = sum(name not in answers[place] or answers[place][name].is_right for place in due)
+    invented = len(counts) - sum(name in answers[place] for place in due)
     pairs = Counter(pair for each in counts for pair in each.taken)
     taken = sorted(((*pair, times) for pair, times in pairs.items()), key=lambda each: (-each[2], each))
     return FieldRate(
-        len(counts), sum(each.is_right for each in counts), sum(each.right for each in counts),
-        sum(each.expected for each in counts), sum(each.answered for each in counts), tuple(taken),
+        len(due), right, sum(each.right for each in counts), sum(each.expected for each in counts),
+        sum(each.answered for each in counts), tuple(taken), invented, len(answers) - len(due) if invented else 0,
     )  # fmt: skip
 
 
@@ -80,4 +96,7 @@ def read_count(raw: Sequence[Any]) -> FieldCount:
 def read_rate(raw: Mapping[str, Any]) -> FieldRate:
     """The numbers of a field from their JSON form."""
     taken = tuple((wanted, found, times) for wanted, found, times in raw.get("taken", ()))
-    return FieldRate(raw["n"], raw["right"], raw["hits"], raw["expected"], raw["answered"], taken)
+    return FieldRate(
+        raw["n"], raw["right"], raw["hits"], raw["expected"], raw["answered"], taken, raw.get("invented", 0),
+        raw.get("others", 0),
+    )  # fmt: skip

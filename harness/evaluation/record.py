@@ -102,7 +102,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields."""
+    """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields.
+
+    `rates_of` are the cases that a rate is one of, where they are not all. `never` are the values of fields that are
+    never answered right, each with the number of cases that expect it; None in an older record, which does not say.
+    """
 
     suite: str
     kind: Kind
@@ -113,11 +117,19 @@ class Summary:
     rates: Mapping[str, float]
     tokens: tuple[float, float] | None = None
     fields: Mapping[str, FieldRate] = field(default_factory=dict)
+    rates_of: Mapping[str, int] = field(default_factory=dict)
+    never: tuple[tuple[str, str, int], ...] | None = None
+
+    @property
+    def cases_of_rates(self) -> dict[str, int]:
+        """Of how many cases each rate is one."""
+        return {name: self.rates_of.get(name, self.n) for name in self.rates}
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record; `tokens` are the means in and out."""
         fields = {name: each.as_dict() for name, each in self.fields.items()}
-        return _drop_empty({"fields": fields}) | {
+        never = {} if self.never is None else {"never": [list(each) for each in self.never]}
+        return _drop_empty({"fields": fields, "rates_of": dict(self.rates_of)}) | never | {
             "suite": self.suite, "kind": self.kind, "n": self.n, "unscored": self.unscored, "mean": self.mean,
             "interval": list(self.interval) if self.interval else None, "rates": dict(self.rates),
             "tokens": list(self.tokens) if self.tokens else None,
@@ -396,6 +408,8 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         tuple(raw["interval"]) if raw["interval"] else None, raw["rates"],
         tuple(raw["tokens"]) if raw.get("tokens") else None,
         {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
+        raw.get("rates_of", {}),
+        tuple((field, value, n) for field, value, n in raw["never"]) if "never" in raw else None,
     )  # fmt: skip
 
 

@@ -132,10 +132,12 @@ def _wrong_summary(unit: Unit, record: Record) -> Iterator[str]:
     results = record.of_unit(unit.key)
     if results.keys() != {case.id for case in unit.cases}:
         return  # told case by case
-    stored, now = record.units[unit.key], summarize(unit, [results[case.id] for case in unit.cases])
+    stored, in_order = record.units[unit.key], [results[case.id] for case in unit.cases]
+    # an older record, which does not say what is never answered, has the rates of the answers that have a part
+    now = summarize(unit, in_order, by_answer=stored.never is None)
     for part in Summary.__slots__:
         old, new = getattr(stored, part), getattr(now, part)
-        if not _close(old, new):
+        if not _close(old, new) and not (part == "never" and old is None):
             yield f"the {part} of its cases stored as {_shown(old)}, now {_shown(new)}"
 
 

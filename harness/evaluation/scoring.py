@@ -7,15 +7,16 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import cast
 
 from tunegate.harness.checks.base import Finding, Kind, Outcome
 from tunegate.harness.checks.cost import Call
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.field_rates import field_rates
 from tunegate.harness.evaluation.record import Record, Result, Summary
+from tunegate.harness.evaluation.unanswered import never_answered
 from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.prompts import RungName, final, requests
@@ -195,10 +196,26 @@ def _merge(repeats: Sequence[Result]) -> Result:
     )
 
 
-def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
-    """One unit in numbers."""
+def summarize(unit: Unit, results: Sequence[Result], by_answer: bool = False) -> Summary:
+    """One unit in numbers; `by_answer` as versions did that made each part a rate of the answers that have it."""
     scores = [result.score for result in results if result.score is not None]
-    singles = [each for result in results for each in (result.repeats or (result,)) if each.score is not None]
+    places = [
+        (place, each) for place, result in enumerate(results)
+        for each in (result.repeats or (result,)) if each.score is not None
+    ]  # fmt: skip
+    answers = [each for _, each in places]
+
+    def asks(index: int, name: str) -> bool:
+        place, answer = places[index]
+        if by_answer:
+            return name in answer.rates or name in answer.fields
+        return asks_for(unit.cases[place], name, [results[place]])
+
+    asked = {
+        name: [index for index in range(len(answers)) if asks(index, name)]
+        for name in sorted({name for each in answers for name in each.rates})
+    }
+    of_cases = {name: len({places[index][0] for index in each}) for name, each in asked.items()}
     return Summary(
         suite=unit.suite,
         kind=unit.kind,
@@ -206,9 +223,15 @@ def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
         unscored=len(results) - len(scores),
         mean=statistics.fmean(scores) if scores else None,
         interval=_interval(unit, results),
-        rates=_rates(singles),
-        tokens=_tokens(singles),
-        fields=field_rates(each.fields for each in singles),
+        # one that lacks a rate that its case asks for does not meet it
+        rates={
+            name: statistics.fmean(float(answers[index].rates.get(name, False)) for index in each)
+            for name, each in asked.items()
+        },
+        tokens=_tokens(answers),
+        fields=field_rates([each.fields for each in answers], asks),
+        rates_of={} if by_answer else {name: n for name, n in of_cases.items() if n != len(results)},
+        never=never_answered(unit.cases, results),
     )
 
 
@@ -222,14 +245,6 @@ def _interval(unit: Unit, results: Sequence[Result]) -> tuple[float, float] | No
     observed = len({case.observation for case, _ in scored})
     bounds = stats.wilson(statistics.fmean(score for _, score in scored) * observed, observed, 0.025)
     return bounds.lower, bounds.upper
-
-
-def _rates(results: Sequence[Result]) -> Mapping[str, float]:
-    answers = sorted((name, value) for result in results for name, value in result.rates.items())
-    return {
-        name: statistics.fmean(float(value) for _, value in values)
-        for name, values in groupby(answers, key=lambda each: each[0])
-    }
 
 
 def _tokens(results: Sequence[Result]) -> tuple[float, float] | None:

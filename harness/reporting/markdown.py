@@ -149,7 +149,7 @@ def _parts(unit: UnitReport) -> Iterator[str]:
     yield from ("| part | cases | before | now | margin | taken for another |", "|---|--:|--:|--:|--:|---|")
     for part in unit.parts[:MOST_LINES]:
         margin = "" if part.margin is None else points(part.margin, signed=False)
-        cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.confusions))
+        cells = (part.label, str(part.n), percent(part.base), percent(part.mean), margin, _cut(part.remarks))
         line = " | ".join(escaped(cell) for cell in cells)
         yield f"| **fell**: {line} |" if part.fell else f"| {line} |"
     if len(unit.parts) > MOST_LINES:

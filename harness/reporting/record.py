@@ -139,7 +139,8 @@ def _rate_lines(record: Record) -> Iterator[str]:
     for unit, verdict in record.verdicts.items():
         summary = record.units.get(unit)
         if summary and summary.rates:
-            yield f"{unit}: {rates(summary.rates, verdict['base_rates'], verdict['reference'])}"
+            before = verdict["base_rates"]
+            yield f"{unit}: {rates(summary.rates, before, verdict['reference'], summary.cases_of_rates)}"
 
 
 def _field_lines(report: CandidateReport) -> Iterator[str]:
@@ -218,7 +219,9 @@ def _interval(summary: Summary) -> str:
 
 
 def _rates(summary: Summary) -> str:
-    return ", ".join(f"{name} {100 * rate:.0f} %" for name, rate in summary.rates.items())
+    # where they are of all cases, the column of cases says of how many
+    of = {name: f" of {n}" for name, n in summary.rates_of.items()}
+    return ", ".join(f"{name} {100 * rate:.0f} %{of.get(name, '')}" for name, rate in summary.rates.items())
 
 
 def _tokens(summary: Summary) -> str:

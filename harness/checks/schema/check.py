@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
 from tunegate.harness.checks.base import CheckKind, Constraint, Finding, Outcome
+from tunegate.harness.checks.schema.closed_values import closed_values
 from tunegate.harness.checks.schema.constraint import constraint_of
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
@@ -150,6 +151,12 @@ class SchemaCheck:
             return frozenset({"adherence"})
         rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
         return frozenset([*rates, *(leaf.name for leaf in self._grader.missing(expect))])
+
+    def closed_values(self, expect: Any) -> list[tuple[str, str, bool]]:
+        """The values that a case with this `expect` expects of fields with a closed set of them."""
+        if expect is None or not self._fields.closed_sets:
+            return []
+        return list(closed_values(expect, self._fields, self._rules))
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
         """Many cases expect the same: each different one is looked at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tunegate.harness.checks.schema.expected_keys import has_free_keys, schemas_beside
@@ -17,6 +17,8 @@ TAKEN = frozenset({"adherence", "exact", "passed"})  # by parts of the pass rule
 MOST_NAMES = 2_000
 MOST_LEVELS = 12
 _CONTAINERS = frozenset({"array", "object"})
+_OF_TYPE: Mapping[str, Sequence[Any]] = {"boolean": [False, True], "null": [None]}
+_COMPOSED = frozenset({"allOf", "anyOf", "oneOf", "$ref"})
 
 
 def field_name(name: str, step: str | int) -> str:
@@ -58,6 +60,16 @@ class SchemaFields:
             found |= {show_json(value) for value in _values(schema)}
         return frozenset(found)
 
+    @cached_property
+    def closed_sets(self) -> Mapping[str, frozenset[str]]:
+        """By field its values, as they are shown, where no schema that stands for it lets another text or number in."""
+        found = {}
+        for name, schemas in self.schemas.items():
+            sets = [_closed_values(each) for each in schemas if not _only_refers(each)]
+            if sets and all(sets):
+                found[name] = frozenset(show_json(value) for values in sets for value in values)
+        return found
+
     def types(self, name: str) -> frozenset[str]:
         """The types that a field may have; none where any may stand there."""
         return _types(self.schemas.get(name, ()))
@@ -74,6 +86,19 @@ def _values(schema: Mapping[str, Any]) -> Sequence[Any]:
     if "const" in schema:
         return [schema["const"]]
     return [False, True] if schema.get("type") == "boolean" else []
+
+
+def _closed_values(schema: Mapping[str, Any]) -> Sequence[Any]:
+    """The values of a schema that has a closed set of them; `null` beside them is one more."""
+    if "enum" in schema or "const" in schema:
+        return _values(schema)
+    types = _types([schema])
+    return [value for name in types for value in _OF_TYPE[name]] if types and types <= _OF_TYPE.keys() else []
+
+
+def _only_refers(schema: Mapping[str, Any]) -> bool:
+    """Whether other schemas beside this one say which values there are, and not itself."""
+    return bool(_COMPOSED & schema.keys()) and not _closed_values(schema)
 
 
 def schema_fields(schema: Mapping[str, Any]) -> SchemaFields:

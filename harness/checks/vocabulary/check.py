@@ -107,6 +107,10 @@ class VocabularyCheck:
         findings = tuple(finding for group in found.values() for finding in group)
         return Outcome(float(not findings), findings, rates)
 
+    def parts(self, expect: Any) -> frozenset[str]:
+        """The names of the rates that an answer to a case with this `expect` is scored by."""
+        return frozenset({"clean", *({"terms", "wording"} & (expect or {}).keys())})
+
     def _missing_terms(self, reading: Reading, ids: Iterable[str]) -> Iterator[Finding]:
         for term in ids:
             preferred, phrases = self.preferred[term]

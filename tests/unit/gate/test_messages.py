@@ -31,8 +31,11 @@ def test_scores_read_as_shares_only_where_cases_pass_or_fail():
 
 def test_rates_stand_beside_those_of_the_reference():
     now, before = {"adherence": 1.0, "exact": 0.817}, {"adherence": 0.0}
-    assert formatting.rates(now, before, "baseline") == "adherence 100.0 %, exact 81.7 % (baseline: 0.0 %, -)"
-    assert formatting.rates(now, {}, "baseline") == "adherence 100.0 %, exact 81.7 %"
+    alike, apart = {"adherence": 60, "exact": 60}, {"adherence": 60, "exact": 40}
+    said = "adherence 100.0 %, exact 81.7 % of 60 (baseline: 0.0 %, -)"
+    assert formatting.rates(now, before, "baseline", alike) == said
+    assert formatting.rates(now, {}, "baseline", alike) == "adherence 100.0 %, exact 81.7 % of 60"
+    assert formatting.rates(now, {}, "baseline", apart) == "adherence 100.0 % of 60, exact 81.7 % of 40"
 
 
 def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> UnitVerdict:

@@ -12,7 +12,8 @@ from rich.console import Console
 from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.evaluation.rescoring import score_again
+from tunegate.harness.evaluation.scoring import evaluate, summarize
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -53,6 +54,28 @@ def answered(tasks, *answers) -> Record:
     return replace(made, policies=tasks[0].policies, sealed=unit.sealed)
 
 
+STATE = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "state": {"enum": ["CA", "NY"]}, "urgent": {"type": "boolean"}},
+}
+BARE, IN_CA = {"name": "Ada"}, {"name": "Ada", "state": "CA"}
+
+
+@pytest.fixture
+def addresses(tmp_path):
+    """A unit whose first cases expect a state, and the others none."""
+
+    def made(n=68, with_state=27, parts=None, **more):
+        write_desk(
+            tmp_path / "fixtures", n, case_keys=lambda index: {"expect": IN_CA if index < with_state else BARE},
+            check={"schema": STATE, "match": "whole"}, **more,
+        )  # fmt: skip
+        write_policy(tmp_path / "fixtures", triage={"margin": 0.4, **({"parts": parts} if parts else {})})
+        return load_tasks(tmp_path / "fixtures")
+
+    return made
+
+
 def shown(made: Record) -> str:
     console = Console(file=io.StringIO(), width=100)
     print_record(console, made)
@@ -62,15 +85,15 @@ def shown(made: Record) -> str:
 def test_a_field_is_told_with_its_rate_and_what_was_taken_for_what(tasks):
     made = answered(tasks(), *[SOON] * 22, *[{"product": "radiator", "urgency": "now"}] * 3, *["x"], RIGHT)
 
-    assert 'desk/triage: urgency: 77.0 % right, "now" taken for "soon" 22 times\n' in shown(made)
-    assert 'desk/triage: product: 96.0 % right, "boiler" taken for "radiator" 3 times\n' in shown(made)
+    assert 'desk/triage: urgency: 77.0 % of 100 right, "now" taken for "soon" 22 times\n' in shown(made)
+    assert 'desk/triage: product: 96.0 % of 100 right, "boiler" taken for "radiator" 3 times\n' in shown(made)
 
 
 def test_beside_a_reference_the_rate_of_each_field_has_the_other_one(tasks):
     both = tasks()
     made = gate.compare(both, answered(both, *[SOON] * 22, RIGHT), {"baseline": answered(both, RIGHT)}, [])
 
-    assert 'urgency: 78.0 % right (baseline: 100.0 %), "now" taken for "soon" 22 times' in shown(made)
+    assert 'urgency: 78.0 % of 100 right (baseline: 100.0 %), "now" taken for "soon" 22 times' in shown(made)
     assert "product" not in shown(made)
 
 
@@ -95,7 +118,7 @@ def test_every_face_shows_the_parts(tasks):
 def test_of_a_sealed_unit_nothing_is_told_of_what_was_taken_for_what(tasks):
     made = answered(tasks(sealed=True), *[SOON] * 22, RIGHT)
 
-    assert "urgency: 78.0 % right\n" in shown(made)
+    assert "urgency: 78.0 % of 100 right\n" in shown(made)
     assert "22 times" not in shown(made) + markdown_report(report_of([made])) + html_page(report_of([made]))
 
 
@@ -108,3 +131,131 @@ def test_a_record_keeps_fields_and_confusions(tasks, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["cases"][f"{T}/c000"]["fields"] == {
         "product": [1, 1, 1], "urgency": [0, 1, 1, ['"now"', '"soon"']],
     }  # fmt: skip
+
+
+def test_a_baseline_shows_the_same_rate_of_a_field_everywhere(addresses):
+    # the base has 2 of 27 states right and invents none; the tune invents them in all of the other cases
+    both = addresses()
+    base, tuned = answered(both, IN_CA, IN_CA, BARE), answered(both, *[IN_CA] * 68)
+
+    made = gate.compare(both, tuned, {"baseline": base}, [])
+
+    parts = {part["name"]: part for part in made.verdicts[T]["parts"]}
+    assert (parts["state"]["n"], parts["state"]["base"], parts["state"]["mean"]) == (27, 2 / 27, 1.0)
+    left_out = parts["state (none expected)"]
+    assert (left_out["n"], left_out["base"], left_out["mean"]) == (41, 1.0, 0.0)
+    assert "desk/triage: state: 7.4 % of 27 right" in shown(base)
+    page, text = html_page(report_of([made])), markdown_report(report_of([made]))
+    assert "| state | 27 | 7.4 % | 100.0 % |" in text
+    assert "| state (none expected) | 41 | 100.0 % | 0.0 % |" in text
+    assert '<th scope="row">state</th><td>27</td><td>7.4 %</td>' in page
+    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in made.verdicts[T]["reason"]
+    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in text
+
+
+def test_the_rate_of_a_baseline_is_the_same_beside_whatever_answers(addresses):
+    both = addresses()
+    base = answered(both, IN_CA, IN_CA, BARE)
+    rates = {
+        part["base"]
+        for tuned in (base, answered(both, *[IN_CA] * 68), answered(both, BARE), answered(both, "x"))
+        for part in gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]["parts"]
+        if part["name"] == "state"
+    }
+
+    assert rates == {2 / 27}
+
+
+def test_a_margin_of_a_field_holds_what_is_invented_too(addresses):
+    both = addresses(parts={"state": {"margin": 0.05, "reason": "a letter each"}})
+    base, tuned = answered(both, *[IN_CA] * 27, BARE), answered(both, IN_CA)
+
+    verdict = gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]
+
+    assert verdict["reason"].startswith("Regressed: ")
+    assert "'state (none expected)' fell from 100.0 % to 0.0 % of 41 cases" in verdict["reason"]
+    assert [part["fell"] for part in verdict["parts"] if part["margin"]] == [False, True]
+
+
+def test_an_answer_that_lacks_what_its_case_expects_makes_no_part_look_better(addresses):
+    both = addresses()
+
+    made = answered(both, *[IN_CA] * 20, *["x"] * 7, BARE)
+
+    assert (made.units[T].fields["state"].right, made.units[T].fields["state"].n) == (20, 27)
+
+
+def test_an_alternative_without_a_field_that_is_right_makes_it_right(tmp_path):
+    expect = {"any_of": [IN_CA, {"name": "Bob"}]}
+    check = {"schema": STATE, "match": "whole"}
+    write_desk(tmp_path / "fixtures", 100, case_keys=lambda _: {"expect": expect}, check=check)
+    both = load_tasks(tmp_path / "fixtures")
+
+    base, tuned = answered(both, *[IN_CA] * 50, {"name": "Bob"}), answered(both, "x")
+    (part,) = [
+        each for each in gate.compare(both, tuned, {"baseline": base}, []).verdicts[T]["parts"]
+        if each["name"] == "state"
+    ]  # fmt: skip
+
+    assert (base.units[T].fields["state"].rate, part["base"], part["mean"]) == (1.0, 1.0, 0.0)
+
+
+def test_the_cases_of_a_group_count_alike_in_the_record_and_beside_another(tmp_path):
+    write_desk(
+        tmp_path / "fixtures", 60, check={"schema": SCHEMA},
+        case_keys=lambda index: {"expect": RIGHT, "group": f"g{min(index, 30)}"},
+    )  # fmt: skip
+    both = load_tasks(tmp_path / "fixtures")
+    base, tuned = answered(both, *[RIGHT] * 30, SOON), answered(both, SOON)
+
+    made = gate.compare(both, tuned, {"baseline": base}, [])
+
+    (part,) = [each for each in made.verdicts[T]["parts"] if each["name"] == "urgency"]
+    assert (part["n"], part["observations"], part["base"]) == (60, 31, 0.5)
+    assert base.units[T].fields["urgency"].rate == 0.5
+
+
+def test_a_record_that_was_written_before_says_what_it_said(addresses, tmp_path):
+    both = addresses()
+    made = answered(both, IN_CA, IN_CA, BARE, *[BARE] * 30, *[IN_CA] * 20, BARE)
+    (unit,) = units_of(both).values()
+    old = summarize(unit, [made.cases[case.key] for case in unit.cases], by_answer=True)
+    before = replace(made, units={T: replace(old, never=None)}).write(tmp_path / "r.json")
+    assert before.units[T].fields["state"].n == 47
+
+    again = score_again([unit], read_record(before.path), "the baseline", quiet()).record
+
+    assert again.units == made.units
+    assert again.units[T].fields["state"].n == 27
+
+
+def test_a_value_that_is_never_answered_stands_in_the_report_of_a_record(tasks, tmp_path):
+    made = answered(tasks(), *[RIGHT] * 10, SOON)
+    never = answered(tasks(), SOON)
+
+    assert "never" not in shown(made)
+    assert (
+        'desk/triage: urgency: 0.0 % of 100 right, "now" taken for "soon" 100 times; never answered "now" (0 of 100)'
+        in shown(never)
+    )
+    report = report_of([read_record(never.write(tmp_path / "r.json").path)])
+    assert 'never answered "now" (0 of 100)' in markdown_report(report)
+    assert "never answered &#34;now&#34; (0 of 100)" in html_page(report)
+
+
+def test_of_a_sealed_unit_the_value_that_is_never_answered_is_not_told(tasks):
+    both = tasks(sealed=True)
+    never, base = answered(both, SOON), answered(both, RIGHT)
+
+    made = gate.compare(both, replace(never, sealed=True), {"baseline": base}, [])
+
+    said = (
+        "'urgency' is never answered with one of its values: 0 of 100 cases that expect it, the baseline has it right"
+    )
+    assert said in made.verdicts[T]["reason"]
+    assert made.verdicts[T]["unanswered"] == [{"field": "urgency", "value": "", "n": 100, "base": 100}]
+    assert "never answered with one of its values (0 of 100)" in shown(never)
+    for each in (made, never):
+        report = report_of([each])
+        assert '"now"' not in shown(each) + markdown_report(report)
+        assert "&#34;now&#34;" not in html_page(report)

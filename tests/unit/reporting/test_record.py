@@ -117,8 +117,8 @@ def test_the_verdict_stands_first_then_sentences_and_rates_one_a_line(gated):
             )
         ),
         f"desk/triage: {gated.verdicts[T]['reason']}",
-        "desk/first-contact-replies: adherence 95.0 %, exact 95.0 % (baseline: 100.0 %, 100.0 %)",
-        "desk/triage: adherence 100.0 %, exact 90.0 % (baseline: 0.0 %, 0.0 %)",
+        "desk/first-contact-replies: adherence 95.0 %, exact 95.0 % of 60 (baseline: 100.0 %, 100.0 %)",
+        "desk/triage: adherence 100.0 %, exact 90.0 % of 100 (baseline: 0.0 %, 0.0 %)",
     ]
     assert lines[-1] == "desk: Blocked: desk/first-contact-replies inconclusive."
 

@@ -86,6 +86,13 @@ def test_rates_are_those_asked_for(make):
     assert dict(check("A warm box.", None, "").rates) == {"clean": False}
 
 
+def test_what_a_case_asks_for_does_not_depend_on_the_answer(make):
+    check = make()
+
+    for expect in (None, {"wording": ["gas"]}, {"terms": ["heat-pump"], "wording": ["gas"]}):
+        assert check.parts(expect) == check("Fine.", expect, "").rates.keys()
+
+
 def test_a_missing_term_is_named(make):
     outcome = make()("We will refil it.", {"terms": ["heat-pump", "top-up"]}, "")
 

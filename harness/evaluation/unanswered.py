@@ -1,0 +1,53 @@
+"""Values of a closed set that cases expect and that no answer has right: a rate over all values hides a rare one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tunegate.harness.checks.base import FieldCount, HasClosedValues
+from tunegate.harness.evaluation.record import Result
+from tunegate.harness.fixtures.model import Case
+
+LEAST_CASES = 3  # that expect a value: one that is right half of the time misses two of two a quarter of the time
+Never = tuple[str, str, int]  # a field, a value as JSON, and how many cases expect it
+Counts = dict[tuple[str, str], tuple[int, int]]
+
+
+def never_answered(cases: Sequence[Case], results: Sequence[Result]) -> tuple[Never, ...]:
+    """The values that enough cases expect and no answer has right, those that most cases expect first."""
+    return tuple((*key, n) for key, (n, _) in lacking(value_counts(cases, results)).items())
+
+
+def lacking(counts: Counts) -> Counts:
+    """Those of which enough are expected and none is right, those that most cases expect first."""
+    found = {key: both for key, both in counts.items() if both[0] >= LEAST_CASES and not both[1]}
+    return dict(sorted(found.items(), key=lambda each: (-each[1][0], each[0])))
+
+
+def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
+    """Of each value of a field with a closed set: how many cases expect it and no other, and how many have it right.
+
+    Several values of one field in one case, of which some are right, count as right where none of them was seen to be
+    taken for another.
+    """
+    found: Counts = {}
+    for case, result in zip(cases, results, strict=True):
+        if result.score is None or not isinstance(case.check, HasClosedValues):
+            continue
+        said = case.check.closed_values(case.expect)
+        times = Counter((field, value) for field, value, _ in said)
+        certain = {(field, value) for field, value, is_only in said if is_only}
+        for key in times:
+            n, right = found.get(key, (0, 0))
+            has = any(_is_right(each.fields, key, times[key]) for each in result.repeats or (result,))
+            found[key] = n + (key in certain), right + has
+    return found
+
+
+def _is_right(fields: Mapping[str, FieldCount], key: tuple[str, str], times: int) -> bool:
+    field, value = key
+    if field not in fields or not fields[field].right:
+        return False
+    count = fields[field]
+    return count.is_right or times > sum(wanted == value for wanted, _ in count.taken)

@@ -1,0 +1,142 @@
+"""Values of a closed set that cases expect and no answer has right stand in the verdict, whatever it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.records import units_of, write_desk, write_policy
+from tunegate.harness.core.progress import quiet
+from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.replay import Replay
+
+T = "desk/triage"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "urgent": {"type": "boolean"},
+        "note": {"type": "string"},
+        "kinds": {"type": "array", "items": {"enum": ["leak", "noise"]}},
+        "mood": {"anyOf": [{"enum": ["good", "bad"]}, {"type": "string"}]},
+    },
+}
+TRUE, FALSE = {"urgent": True}, {"urgent": False}
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """The comparison of two rows of answers to a row of expectations."""
+
+    def run(expected: list[Any], base: list[Any], tuned: list[Any], policy: dict[str, Any] | None = None) -> Any:
+        write_desk(tmp_path, len(expected), case_keys=lambda index: {"expect": expected[index]},
+                   check={"schema": SCHEMA, "score": "share"})  # fmt: skip
+        write_policy(tmp_path, triage={"margin": 0.4, **(policy or {})})
+        tasks = load_tasks(tmp_path)
+        (unit,) = units_of(tasks).values()
+
+        def answered(answers: list[Any]) -> Any:
+            given = {
+                (case.key, 0): Completion(case.key, json.dumps(each))
+                for case, each in zip(unit.cases, answers, strict=True)
+            }
+            who = Fingerprint({"model": "tiny-1", "rung": "as-is"}, {}, {"model": "tiny"})
+            return evaluate([unit], Replay(given, who), quiet())
+
+        made = gate.compare(tasks, answered(tuned), {"baseline": answered(base)}, [])
+        return made.verdicts[T], made.tasks["desk"]["reason"]
+
+    return run
+
+
+def test_a_value_that_is_never_answered_is_told_in_the_verdict_and_in_the_decision(compared):
+    expected = [TRUE] * 39 + [FALSE] * 161
+    verdict, decision = compared(expected, expected, [FALSE] * 200)
+
+    assert verdict["verdict"] == "held"
+    assert (
+        "'urgent' is never answered true: 0 of 39 cases that expect it, the baseline has it right in 39."
+        in verdict["reason"]
+    )
+    assert verdict["unanswered"] == [{"field": "urgent", "value": "true", "n": 39, "base": 39}]
+    assert not verdict["blocks"]
+    assert decision.endswith(" Never answered: 'urgent' true of desk/triage (0 of 39).")
+
+
+def test_it_is_told_where_the_base_never_answered_it_either(compared):
+    verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [FALSE] * 200)
+
+    assert "'urgent' is never answered true: 0 of 39 cases that expect it, nor by the baseline." in verdict["reason"]
+
+
+def test_where_the_unit_blocks_the_decision_does_not_tell_it_again(compared):
+    verdict, decision = compared([TRUE] * 200, [TRUE] * 200, [FALSE] * 200)
+
+    assert verdict["verdict"] == "regressed"
+    assert "'urgent' is never answered true: 0 of 200 cases that expect it" in verdict["reason"]
+    assert "Never answered" not in decision
+
+
+def test_a_value_that_too_few_cases_expect_is_silent(compared):
+    verdict, decision = compared([TRUE] * 2 + [FALSE] * 198, [FALSE] * 200, [FALSE] * 200)
+
+    assert verdict["unanswered"] == []
+    assert "never answered" not in (verdict["reason"] + decision).lower()
+
+
+def test_one_right_answer_is_enough(compared):
+    verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, [TRUE] + [FALSE] * 199)
+
+    assert verdict["unanswered"] == []
+
+
+@pytest.mark.parametrize("field", ["note", "mood"])
+def test_an_open_text_is_silent(compared, field):
+    verdict, _ = compared([{field: "good"}] * 100, [{field: "x"}] * 100, [{field: "x"}] * 100)
+
+    assert verdict["unanswered"] == []
+
+
+def test_answers_that_are_no_json_answer_nothing(compared):
+    verdict, _ = compared([TRUE] * 39 + [FALSE] * 161, [FALSE] * 200, ["x"] * 200)
+
+    assert [(each["value"], each["n"]) for each in verdict["unanswered"]] == [("false", 161), ("true", 39)]
+
+
+def test_of_alternatives_none_is_expected_by_itself(compared):
+    either = {"urgent": {"any_of": [True, False]}}
+
+    verdict, _ = compared([either] * 100, [FALSE] * 100, [FALSE] * 100)
+    other, _ = compared([TRUE] * 50 + [either] * 50, [FALSE] * 100, [FALSE] * 50 + [TRUE] * 50)
+
+    assert verdict["unanswered"] == []
+    assert other["unanswered"] == []  # it was answered, and was right
+
+
+def test_of_a_list_each_value_counts(compared):
+    both, taken = {"kinds": ["leak", "noise"]}, {"kinds": ["leak", "leak"]}
+
+    verdict, _ = compared([both] * 100, [both] * 100, [taken] * 100)
+
+    assert [(each["field"], each["value"], each["n"]) for each in verdict["unanswered"]] == [
+        ("kinds[]", '"noise"', 100)
+    ]
+
+
+def test_of_many_the_rest_is_counted(compared):
+    expected = [
+        {
+            "urgent": index % 2 == 0,
+            "kinds": ["leak"],
+        }
+        for index in range(50)
+    ] + [{"kinds": ["noise"]}] * 50
+
+    verdict, _ = compared(expected, ["x"] * 100, ["x"] * 100)
+
+    assert verdict["reason"].count("is never answered") == 3
+    assert "Nor is 1 other expected value." in verdict["reason"]

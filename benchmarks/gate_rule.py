@@ -74,7 +74,7 @@ def p_worse_of_scores(d: Floats) -> PValue:
 
 
 def is_sound(lost: int, n: int, difference: float, margin: float, collapse: float) -> bool:
-    """Whether few enough of n cases lost as much as counts, and the uncut mean, as it was seen, is within the margin."""
+    """Whether few enough of n cases lost as much as counts, and the uncut mean that was seen is within the margin."""
     return difference >= -margin and binom_bound(lost, n, LEVEL) <= collapse
 
 

@@ -1,15 +1,15 @@
 """Continuous scores that lose a lot at times: what is promised of them, and how often they are held all the same.
 
-Two things are promised of a score without a natural bound: the mean of the changes, cut at C = ten margins, is within the
-margin, and no more than the declared share of the cases loses C or more. Beside them nothing is held whose uncut mean,
-as it was seen, lies beyond the margin. Laws are counted in margins.
+Two things are promised of a score without a natural bound: the mean of the changes, cut at C = ten margins, is within
+the margin, and no more than the declared share of the cases loses C or more. Beside them nothing is held whose uncut
+mean, as it was seen, lies beyond the margin. Laws are counted in margins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.integrate import quad
@@ -32,7 +32,7 @@ EXACT = 1e-9  # of the solved laws
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """How cases change, in margins: `draw`, its distribution function `below`, and its `mean`, before anything is cut."""
+    """How cases change, in margins: to `draw`, the share `below` a change, and the `mean` before anything is cut."""
 
     name: str
     draw: Callable[[np.random.Generator, tuple[int, int]], Floats]
@@ -82,8 +82,11 @@ def lognormal(name: str, log: float, scale: float) -> Law:
 def bell(name: str, place: float, spread: float) -> Law:
     """A normal law."""
     return Law(
-        name, lambda random, size: random.normal(place, spread, size), lambda x: float(norm.cdf(x, place, spread)), place
-    )  # fmt: skip
+        name,
+        lambda random, size: random.normal(place, spread, size),
+        lambda x: float(norm.cdf(x, place, spread)),
+        place,
+    )
 
 
 def heavy(name: str, place: float, spread: float) -> Law:
@@ -112,7 +115,7 @@ def laws(collapse: float) -> list[Law]:
         makes_up = collapse * depth / (1 - collapse)
         found.append(collapsing(f"{allowed}, the others make up for it", collapse, depth, makes_up))
         rare = f"{100 * RARELY:g} % {made}"
-        rest = _solved(lambda x, depth=depth: collapsing("", RARELY, depth, x), "mean")
+        rest = _solved(partial(collapsing, "", RARELY, depth), "mean")
         found.append(collapsing(f"{rare}, a margin is lost of what counts", RARELY, depth, rest))
         rest = -(1 - RARELY * depth) / (1 - RARELY)
         if depth > MOST and rest < -EXACT:
@@ -120,10 +123,10 @@ def laws(collapse: float) -> list[Law]:
     for log in LOGS:
         name = f"lognormal ({log:g})"
         scales = {
-            "a margin is lost of what counts": _solved(lambda x, log=log: lognormal("", log, x), "mean", 1, 1e-4, 50),
-            "its tail as heavy as allowed": _solved(lambda x, log=log: lognormal("", log, x), "share", collapse, 1e-4, 50),
+            "a margin is lost of what counts": _solved(partial(lognormal, "", log), "mean", 1, 1e-4, 50),
+            "its tail as heavy as allowed": _solved(partial(lognormal, "", log), "share", collapse, 1e-4, 50),
             "a margin is lost in all": float(np.exp(-(log**2) / 2)),
-        }  # fmt: skip
+        }
         found += [lognormal(f"{name}, {why}", log, scale) for why, scale in scales.items()]
     return found
 

@@ -149,19 +149,19 @@ def _below(passed: int, n: int, minimum: float) -> stats.PValue:
 
 
 def _tie(n: int, family: list[list[int]], minimum: float, expected: list[Verdict], what: str) -> None:
-    units = tuple(_unit(n, each, minimum_score=minimum) for each in family)
+    units = tuple(_unit(n, each, minimum=minimum) for each in family)
     shipped = [each["verdict"] == "regressed" for each in decided(World(units)).verdicts.values()]
     if shipped != [each == "regressed" for each in expected]:
         raise Mismatch(f"{what}: expected {expected}, regressed by the gate are {shipped}")
 
 
-def _unit(n: int, counts: list[int], **declared: float) -> UnitWorld:
+def _unit(n: int, counts: list[int], target: float | None = None, minimum: float | None = None) -> UnitWorld:
     regressed, fixed, steady = counts
     d = row(n, regressed, fixed)  # the regressed first, then the fixed, then the others
     before = np.select([d < 0, d > 0], [1.0, 0.0], (np.arange(n) < regressed + fixed + steady).astype(float))
-    return UnitWorld(before, before + d, **declared)
+    return UnitWorld(before, before + d, target_score=target, minimum_score=minimum)
 
 
 def is_released(n: int, counts: list[int], target: float) -> bool:
     """Whether the shipped gate releases a target with these counts of regressed, fixed and steadily passing cases."""
-    return bool(decided(World((_unit(n, counts, target_score=target),))).tasks[TASK]["decision"] == "release")
+    return bool(decided(World((_unit(n, counts, target=target),))).tasks[TASK]["decision"] == "release")

@@ -271,6 +271,15 @@ def opening_numbers(ledger: Ledger, units: Iterable[Unit], asked: Fingerprint) -
     return found
 
 
+def evaluations_made(ledger: Ledger, units: Iterable[Unit]) -> dict[str, int]:
+    """How many evaluations of each sealed unit's cases there were, by its most worn case."""
+    found = {}
+    for unit in units:
+        before = _asked(ledger, unit.task, _by_look)
+        found[unit.key] = max((len(before.get(each, {})) for case in unit.cases for each in known_by(case)), default=0)
+    return found
+
+
 def _by_model(event: Event) -> Look:
     return event.who
 

@@ -1,4 +1,4 @@
-"""Units that cannot decide what they are for: too few cases, too wide a margin, nothing to lose."""
+"""Units that cannot decide what they are for: too few cases, too wide a margin, nothing to lose, spent sealed cases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.baselines.ledger import evaluations_made, read_ledger
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.planning.evaluations import is_spent, worth
 from tunegate.harness.planning.history import Past, model_folders
 from tunegate.harness.planning.plan import Plan, plan_units
+from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.statistics.power import POWER
 
 LARGE = 0.2  # a change of one case in five, which anybody would want to hear of
@@ -23,9 +26,11 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
     """What the cases of units leave open, in the first line of their file, and what their margins do, in task.yaml.
 
     Raises:
-        Refused: a damaged baseline.
+        Refused: a damaged baseline, or a ledger that is not whole.
     """
     folders = model_folders(baselines, tasks)
+    sealed = [unit for task in tasks for unit in task.units if unit.sealed]
+    made = evaluations_made(read_ledger(baselines), sealed) if sealed else {}
     past = Past(folder=folders[0] if len(folders) == 1 else None)
     policies = {task.name: task.policy for task in tasks}
     for each in plan_units(tasks, past):
@@ -33,6 +38,8 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
             continue
         unit, declared = each.unit, policies[each.unit.task].of(each.unit.name, each.unit.kind)
         cases = Path(unit.cases[0].place.rpartition(":")[0])
+        if unit.sealed and (spent := _spent(each, made[unit.key])):
+            yield LintWarning(cases, 1, f"{unit.key}: {spent}")
         if few := _too_few(each):  # more cases mend the rest, too
             yield LintWarning(cases, 1, f"{unit.key}: {few}")
             continue
@@ -56,19 +63,43 @@ def _too_few(each: Plan) -> str:
     """Why an unchanged model would seldom be held, or never; empty if it would."""
     rests = ", though a release rests on it, for it is sealed" if each.unit.sealed else ""
     holds = f"they can hold {_size(each, each.held_margin)}" if each.held_margin else "they can hold no margin"
-    if each.n < each.fewest and each.unit.kind == "pass/fail":
+    if each.unit.kind == "continuous" and (never := why_never(each)):
+        return f"{never}{rests}; it takes {remedies(each)}"
+    if each.n < each.fewest:
         return (
             f"{each.n} cases cannot hold a margin of {_size(each, each.margin)} without a gain{rests}; it takes "
             f"{each.fewest}, and {each.needed} to be held reliably; {holds}"
         )
     if each.chance is None or each.chance >= each.asked:
         return ""
+    if each.unit.kind == "continuous":
+        known = "assumed" if each.seen.is_assumed else "measured"
+        which = which_is_short(each)
+        return (
+            f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only "
+            f"{100 * each.chance:.0f} % of the time (at the spread that was {known}{f': {which}' if which else ''})"
+            f"{rests}; it takes {remedies(each)}: see tunegate plan"
+        )
     margin = _size(each, each.held_margin) if each.held_margin else "its own"
-    rate = f"{percent(each.seen.spread)} flip rate" if each.unit.kind == "pass/fail" else "the spread that was measured"
+    rate = f"{percent(each.seen.spread)} flip rate"
     return (
         f"with {each.n} cases an unchanged model is held to {_size(each, each.margin)} only {100 * each.chance:.0f} % "
         f"of the time (at {rate}){rests}; about {each.needed} cases would do, or a margin of {margin}: see tunegate "
         "plan"
+    )
+
+
+def _spent(each: Plan, made: int) -> str:
+    """That the sealed cases were evaluated too often to be worth another evaluation; empty where they were not."""
+    first, following = worth(each, 1), worth(each, made + 1)
+    if not is_spent(each, made) or first is None or following is None:
+        return ""
+    gain = each.shown_gain if each.role == "target" else None
+    what = f"a gain of {_size(each, gain)} is shown" if gain else "an unchanged model is held"
+    times = "once" if made == 1 else f"{made} times"
+    return (
+        f"its sealed cases are spent: they were evaluated {times}, and at the next evaluation {what} "
+        f"{100 * following:.0f} times in 100, at the first {100 * first:.0f}; write fresh ones, and make these open"
     )
 
 

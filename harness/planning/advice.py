@@ -11,6 +11,7 @@ from rich.text import Text
 from tunegate.harness.core.formatting import listed, percent
 from tunegate.harness.planning.amounts import amount, plain_number
 from tunegate.harness.planning.plan import Plan
+from tunegate.harness.planning.remedies import remedies
 
 TIGHTER = 0.6  # of the margin: where so little is held as well, a smaller one is worth a thought
 
@@ -42,10 +43,12 @@ def next_steps(each: Plan) -> Iterator[str]:
         yield "declare a margin: it is not gated"
         return
     if each.power is None:
-        yield "measure how far it moves (--run)"
+        yield from filter(None, [_ways(each) if each.n < each.fewest else "", "measure how far it moves (--run)"])
         return
     few = (each.chance or 0.0) < each.asked
-    if few:
+    if few and each.unit.kind == "continuous":
+        yield _ways(each)
+    elif few:
         yield f"{_more(each.needed, each)}, or hold {amount(each.held_margin, each.unit)}"
     if each.role == "target" and not each.is_proven_elsewhere and each.gain_cases and each.gain_cases > each.n:
         shown = f"shows {amount(each.shown_gain, each.unit)}" if each.shown_gain else "shows no gain"
@@ -57,6 +60,10 @@ def next_steps(each: Plan) -> Iterator[str]:
         yield f"enough; {amount(each.held_margin, each.unit)} would be held as well"
     elif not few:
         yield "enough"
+
+
+def _ways(each: Plan) -> str:
+    return f"to hold {amount(each.margin, each.unit)}: {remedies(each)}"
 
 
 def _more(count: int | None, each: Plan) -> str:

@@ -12,6 +12,13 @@ def plain_number(value: float | None, unit: Unit) -> str:
     return change(value, unit.kind, signed=False)
 
 
+def short_number(value: float | None, unit: Unit) -> str:
+    """The number as a column has room for it: prices of calls in powers of ten."""
+    if value is None or unit.kind == "pass/fail" or not 0 < abs(value) < 0.001:
+        return plain_number(value, unit)
+    return f"{value:.2g}"
+
+
 def amount(value: float | None, unit: Unit) -> str:
     """`10 points`, or the bare number where scores are continuous."""
     if value is None or unit.kind == "continuous":

@@ -14,6 +14,7 @@ from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import WINSOR_MARGINS, wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, answer_noise, flip_rate_bound
@@ -22,6 +23,7 @@ from tunegate.harness.statistics.sample_size import BOUND_LEVEL, answer_noise, f
 # demo's general questions flip 20 %.
 USUAL_FLIP_RATE = 0.04
 USUAL_FLIP_RATES = (0.02, 0.1)  # of most units; what is assumed may be wrong by as much
+COSTS_ASSUMED = "Costs of two models assumed as far apart as those of two outputs of the baseline"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Seen:
     `is_assumed` is a guess. `rate` is the baseline's mean score, `released_rate` that of the last release. `noise` is
     the part of the spread's variance that one model's answers to one case make by themselves, for single answers; None
     where nobody compared them. The spread is that of `answers` a case. `armed` is how many critical cases the baseline
-    passes; None without one.
+    passes; None without one. `calls` are those that a cost unit prices.
     """
 
     spread: float | None
@@ -58,6 +60,7 @@ class Seen:
     noise: float | None = None
     answers: int = 1
     armed: int | None = None
+    calls: Calls | None = None
 
     def with_answers(self, kind: Kind, answers: int) -> Seen:
         """The same for another number of answers a case: of the noise their mean keeps a k-th."""
@@ -137,11 +140,14 @@ def _look_up(unit: Unit, past: Past) -> Seen:
     seen = _spread(unit, past, base, released)
     sides = [each.results for each in (base, released) if each]
     sides += [past.record.of_unit(unit.key)] if past.record else []
+    calls = calls_of(unit, past.folder.name if past.folder else "", sides)
+    if seen.spread is None and calls and calls.spread:
+        seen = Seen(calls.spread, COSTS_ASSUMED, is_assumed=True)
     given = seen.is_assumed or past.flip_rate is not None
     answers = 1 if given else min((len(each.repeats) or 1 for side in sides for each in side.values()), default=1)
     return replace(
         seen, rate=rate, released_rate=released.summary.mean if released else None, noise=_noise(sides, base),
-        answers=answers, armed=_armed(unit, base) if base else None,
+        answers=answers, armed=_armed(unit, base) if base else None, calls=calls,
     )  # fmt: skip
 
 
@@ -213,7 +219,9 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    half = (high - low) / 2 / critical_value(n, 1 / WINSOR_MARGINS, verdict["level"])
+    reach = verdict.get("reach")  # an older record has none: a change counted up to ten margins
+    margin = verdict["margin"] / reach if reach else 1 / WINSOR_MARGINS
+    half = (high - low) / 2 / critical_value(n, margin, verdict["level"])
     return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
 
 

@@ -11,13 +11,17 @@ from typing import Any
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.fixtures.policy import UnitPolicy
+from tunegate.harness.planning.costs import CASES, held_with
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
-from tunegate.harness.statistics.paired import LEVEL, WINSOR_MARGINS, opening_level
+from tunegate.harness.statistics.distributions import binom_bound
+from tunegate.harness.statistics.paired import LEVEL, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
-from tunegate.harness.statistics.sample_size import PassFail, fewest_cases, more_answers
+from tunegate.harness.statistics.sample_size import PassFail, more_answers
 
 USUAL_GAIN = 0.05
+STILL = 1e-12  # the spread of scores that hardly move, in any unit
 #: True changes, in margins, whose verdicts a plan foretells.
 CHANGES = {"-2 margins": -2.0, "-margin": -1.0, "-margin/2": -0.5, "no change": 0.0, "+margin": 1.0}
 
@@ -38,8 +42,9 @@ class Plan:
 
     `n` counts observations, of which a group of cases is one. `margin` and `gain` are in the score's own unit; a unit
     without a margin is not gated. `asked` is the chance with which it has to hold if nothing changed, so that all units
-    of its task do four times in five. Without a `power` there is nothing to plan from. What a sealed unit proves for it
-    `is_proven_elsewhere`. `parts` of it have margins of their own.
+    of its task do four times in five. Without a `power` there is nothing to plan from; what `bounds` continuous scores
+    is known even then, as a power of scores that hardly move. What a sealed unit proves for it `is_proven_elsewhere`.
+    `parts` of it have margins of their own.
     """
 
     unit: Unit
@@ -52,6 +57,7 @@ class Plan:
     power: PassFail | Continuous | None
     is_proven_elsewhere: bool = False
     parts: tuple[str, ...] = ()
+    bounds: Continuous | None = None
 
     @cached_property
     def chance(self) -> float | None:
@@ -61,11 +67,16 @@ class Plan:
     @cached_property
     def needed(self) -> int | None:
         """The fewest observations that hold the margin with the chance asked for."""
-        if not (self.power and self.margin):
+        if not (self.power and self.margin) or not self._can_hold:
             return None
         fewest = self.power.cases_to_hold(self.margin, self.asked)
         wavers = fewest <= self.n and (self.chance or 0.0) < self.asked  # fewer would do, but these do not
         return self.power.cases_to_hold(self.margin, self.asked, least=self.n) if wavers else fewest
+
+    @property
+    def _can_hold(self) -> bool:
+        """Whether any number of cases holds the margin: none does where too many scores move by ten margins."""
+        return not isinstance(self.power, Continuous) or self.power.can_hold(self.margin or 0.0, self.asked)
 
     @cached_property
     def needed_between(self) -> tuple[int, int] | None:
@@ -83,7 +94,7 @@ class Plan:
         if not (self.power and self.margin and self.seen.noise) or (self.chance or 0.0) >= self.asked:
             return None
         for answers in more_answers(self.seen.answers):
-            power = _power(self.unit, self.seen.with_answers(self.unit.kind, answers), self.power.levels)
+            power = _spreading(self.power, self.seen.with_answers(self.unit.kind, answers).spread)
             if power and power.prob_held(self.n, self.margin) >= self.asked:
                 return answers
         return None
@@ -91,7 +102,7 @@ class Plan:
     @cached_property
     def split(self) -> CaseSplit | None:
         """How its cases are best split into open and sealed ones; None where they are sealed, or proven by such."""
-        if not (self.power and self.margin) or self.unit.sealed or self.is_proven_elsewhere:
+        if not (self.power and self.margin and self._can_hold) or self.unit.sealed or self.is_proven_elsewhere:
             return None
         gain = min(self.gain, self.power.widest_gain) if self.role == "target" and self.gain else None
         return best_split(self.n, self.power, self.margin, gain, self.asked)
@@ -130,15 +141,39 @@ class Plan:
     @cached_property
     def fewest(self) -> int:
         """The fewest observations that hold the margin where no score moves; with fewer it takes a gain."""
-        if not (self.power and self.margin):
-            return 1
-        relative = self.margin if self.unit.kind == "pass/fail" else 1 / WINSOR_MARGINS
-        return fewest_cases(relative, self.power.levels.held)
+        power = self.power or self.bounds
+        return power.fewest(self.margin) if power and self.margin else 1
+
+    @property
+    def shows_share(self) -> bool:
+        """Whether it has the cases to show that few enough fall by ten margins, where nothing bounds a fall."""
+        return self.bounds is None or self.n >= self.bounds.fewest_for_share
+
+    @property
+    def least_collapse(self) -> float | None:
+        """The smallest `collapse`, to a tenth of a percent, that its cases can show; None where none is asked for."""
+        if self.bounds is None or self.bounds.collapse is None:
+            return None
+        return math.ceil(1000 * binom_bound(0, self.n, self.bounds.levels.held)) / 1000
+
+    @cached_property
+    def by_tokens(self) -> dict[str, tuple[int, tuple[float, ...]]]:
+        """Of a cost unit, by what `max_new_tokens` is: it, and how often 100 and 200 cases hold an equal model."""
+        calls = self.seen.calls
+        if not (isinstance(self.power, Continuous) and self.margin and calls and calls.output):
+            return {}
+        return {
+            name: (limit, tuple(held_with(self.power, calls, n, self.margin, limit) for n in CASES))
+            for name, limit in calls.choices().items()
+        }
 
     @cached_property
     def held_margin(self) -> float | None:
-        """The smallest margin that it holds with the chance asked for."""
-        return self.power.smallest_margin(self.n, self.asked) if self.power else None
+        """The smallest margin that it holds with the chance asked for, at a `collapse` that its cases can show."""
+        power = self.power
+        if isinstance(power, Continuous) and not self.shows_share:
+            power = replace(power, collapse=self.least_collapse)
+        return power.smallest_margin(self.n, self.asked) if power else None
 
     @cached_property
     def drop(self) -> float | None:
@@ -174,6 +209,12 @@ class Plan:
             "answers": self.seen.answers, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
+            "reach": self.bounds.reach if self.bounds else None,
+            "least_collapse": self.least_collapse,
+            "by_max_new_tokens": {
+                name: {"max_new_tokens": limit, "held": dict(zip(map(str, CASES), held, strict=True))}
+                for name, (limit, held) in self.by_tokens.items()
+            },
         }  # fmt: skip
 
 
@@ -222,17 +263,27 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
-    power = _power(unit, seen, levels)
+    bounds = _bounds(unit, seen, levels, declared)
+    power = _spreading(bounds or PassFail(0.0, seen.rate, levels), seen.spread)
     return Plan(
         unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
-        tuple(declared.parts),
+        tuple(declared.parts), bounds,
     )  # fmt: skip
 
 
-def _power(unit: Unit, seen: Seen, levels: Levels) -> PassFail | Continuous | None:
+def _spreading(power: PassFail | Continuous, spread: float | None) -> PassFail | Continuous | None:
+    """The same where so much flips, or scores move so far; None where nobody knows how far they do."""
+    if isinstance(power, PassFail):
+        return replace(power, flip_rate=spread or 0.0)
+    return replace(power, sd=spread) if spread else None
+
+
+def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Continuous | None:
+    """What bounds continuous scores: what one call can cost, or a promise of how many fall by ten margins."""
     if unit.kind == "pass/fail":
-        return PassFail(seen.spread or 0.0, seen.rate, levels)
-    return Continuous(seen.spread, levels) if seen.spread else None
+        return None
+    reach = seen.calls.reach if seen.calls else None
+    return Continuous(STILL, levels, reach, declared.collapse if reach is None else None)
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

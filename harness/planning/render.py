@@ -13,9 +13,12 @@ from rich.text import Text
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.advice import advice_table
-from tunegate.harness.planning.amounts import amount, case_count, often, plain_number
+from tunegate.harness.planning.amounts import amount, case_count, often, short_number
+from tunegate.harness.planning.costs import CASES
+from tunegate.harness.planning.evaluations import EVALUATIONS, Worth, worths
 from tunegate.harness.planning.history import USUAL_FLIP_RATES
 from tunegate.harness.planning.plan import CHANGES, Chances, Plan, passes_together
+from tunegate.harness.planning.remedies import remedies, which_is_short, why_never
 from tunegate.harness.planning.split import CaseSplit
 from tunegate.harness.statistics.power import POWER
 
@@ -23,6 +26,7 @@ COLUMNS = (
     "unit", "margin", "flip\nrate", "held if\nno change", "least\nmargin\nheld", "least\ndrop\nfound",
     "least\ngain\nshown",
 )  # fmt: skip
+MANY_CUT = 0.05  # of the outputs: their mean length says little of what a model would write
 HALF = 30  # the cells of a strip on either side of no change, at most
 USUALLY = 0.9  # where the weakest unit passes less often, it is named
 STYLE = {"R": "red", "?": "yellow", "H": "green", "I": "bold green"}
@@ -31,6 +35,7 @@ LEGEND = (
     "Capitals: four times in five. Small letters, ?: more often than not. Dot: none.",
     "Regressed: shown to be lower at all. Held: shown to be lower by less than the margin.",
 )
+FRESH = "Each later evaluation of the same sealed cases is allowed less error. Fresh cases start at 1 again."
 MEASURE = (
     "A flip rate is the share of cases that differ between two equally good models. To measure it, judge an adapter "
     "with --tg-against baseline --tg-out RECORD.json, then: tunegate plan --run RECORD.json."
@@ -46,6 +51,14 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
     drawn = list(strips(plans, console.width))
     for line in (Text(), *drawn, *map(Text, LEGEND)) if drawn else ():
         console.print(line, soft_wrap=True)
+    if found := worths(plans):
+        console.print()
+        console.print(worth_table(found, plans))
+        console.print(Text(FRESH), soft_wrap=True)
+    if priced := [each for each in plans if each.by_tokens]:
+        console.print()
+        console.print(tokens_table(priced))
+        _print_cut(console, priced)
     if foretold := [each for each in plans if each.chances]:
         console.print()
         console.print(chances_table(foretold))
@@ -55,6 +68,13 @@ def print_plans(console: Console, plans: Sequence[Plan]) -> None:
 def _print_lines(console: Console, lines: Sequence[str]) -> None:
     for text in ("", *lines) if lines else ():
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_cut(console: Console, plans: Sequence[Plan]) -> None:
+    for each in plans:
+        if each.seen.calls and each.seen.calls.cut >= MANY_CUT:
+            cut = f"{each.unit.key}: {percent(each.seen.calls.cut)} of these outputs were cut at max_new_tokens."
+            console.print(Text(f"{cut} Their full length is not known."), soft_wrap=True)
 
 
 def plan_table(plans: Sequence[Plan]) -> Table:
@@ -71,21 +91,18 @@ def plan_table(plans: Sequence[Plan]) -> Table:
 def _cells(each: Plan) -> Iterator[str]:
     unit = each.unit
     yield unit.key
-    yield plain_number(each.margin, unit)
-    moves = percent(each.seen.spread) if unit.kind == "pass/fail" else plain_number(each.seen.spread, unit)
+    yield short_number(each.margin, unit)
+    moves = percent(each.seen.spread) if unit.kind == "pass/fail" else short_number(each.seen.spread, unit)
     yield f"~{moves}" if each.seen.is_assumed else moves
     yield percent(each.chance)
-    yield plain_number(each.held_margin, unit)
-    yield plain_number(each.drop, unit)
-    yield plain_number(each.shown_gain, unit)
+    yield short_number(each.held_margin, unit)
+    yield short_number(each.drop, unit)
+    yield short_number(each.shown_gain, unit)
 
 
 def chances_table(plans: Sequence[Plan]) -> Table:
     """How often each verdict comes of true changes, in times in 100."""
-    out = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        title=Text("Times in 100, by what is true: regressed/inconclusive/held/improved", style="dim"),
-    )  # fmt: skip
+    out = _dim_table("Times in 100, by what is true: regressed/inconclusive/held/improved")
     for name in ("unit", *CHANGES):
         out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
     for each in plans:
@@ -97,6 +114,49 @@ def _shares(found: Chances | None) -> str:
     if found is None:
         return "-"
     return "/".join(f"{100 * value:.0f}" for value in (found.regressed, found.inconclusive, found.held, found.improved))
+
+
+def worth_table(found: Sequence[Worth], plans: Sequence[Plan]) -> Table:
+    """How often sealed cases let a model pass, by the number of their evaluation, in times in 100."""
+    gains = {each.unit.key: amount(each.gain, each.unit) for each in plans if each.gain}
+    targets = [each for each in plans if each.role == "target" and each.gain]
+    gains |= {each.unit.task: amount(each.gain, each.unit) for each in targets}
+    out = _dim_table("Times in 100, by the evaluation of the sealed cases")
+    out.add_column("unit or task", overflow="fold")
+    out.add_column("what passes")
+    for number in EVALUATIONS:
+        out.add_column(str(number), justify="right", no_wrap=True)
+    for each in found:
+        whole = "/" not in each.key
+        what = "an equal model" if each.what == "equal" else f"a gain of {gains.get(each.key, 'as much')}"
+        what += " on each target" if whole and each.what == "gain" else ""
+        out.add_row(f"{each.key}, all of it" if whole else each.key, what, *map(_hundredths, each.chances))
+    return out
+
+
+def tokens_table(plans: Sequence[Plan]) -> Table:
+    """How often a cost guard is held, with 100 and 200 cases, by max_new_tokens: what its author chooses it by."""
+    out = _dim_table(
+        f"max_new_tokens, and the times in 100 that {' and '.join(map(str, CASES))} cases hold an equal model's cost"
+    )
+    names = list(dict.fromkeys(name for each in plans for name in each.by_tokens))
+    for name in ("unit", "mean\noutput", *names):
+        out.add_column(name, justify="left" if name == "unit" else "right", overflow="fold", no_wrap=name != "unit")
+    for each in plans:
+        cells = (f"{limit}: {'/'.join(map(_hundredths, held))}" for limit, held in each.by_tokens.values())
+        out.add_row(each.unit.key, f"{each.seen.calls.output or 0.0:.1f}" if each.seen.calls else "-", *cells)
+    return out
+
+
+def _dim_table(title: str) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
+        title=Text(title, style="dim"),
+    )  # fmt: skip
+
+
+def _hundredths(chance: float) -> str:
+    return f"{100 * chance:.0f}"
 
 
 def tasks_together(plans: Sequence[Plan]) -> Iterator[str]:
@@ -152,9 +212,15 @@ def _seal(each: Plan, split: CaseSplit) -> str:
     more = f" ({split.needed} cases in all would, four times in five)" if short else ""
     return (
         f"seal {split.sealed} of these {case_count(each.n, each)}, asked at a release alone, and look at the other "
-        f"{split.open}: such a release shows {gain} {often(split.gained)}{more}. Once they were looked at, unsealed "
+        f"{split.open}: such a release shows {gain} {often(split.gained)}{more}, and at the second, third and fourth "
+        f"evaluation of the same sealed cases {_later(split)} times. Once they were looked at, unsealed "
         "cases prove nothing of what was chosen by them: only the first complete run of the task can."
     )
+
+
+def _later(split: CaseSplit) -> str:
+    *first, last = map(_hundredths, split.later)
+    return f"{', '.join(first)} and {last}"
 
 
 def strips(plans: Sequence[Plan], width: int) -> Iterator[Text]:
@@ -218,10 +284,13 @@ def _expected(each: Plan, n: int, true: float) -> str:
 def sentence(each: Plan) -> str:
     """What the cases of a unit can and cannot see."""
     if each.margin is None:
-        would = f"; {case_count(each.n, each)} would hold {amount(each.held_margin, each.unit)}" if each.power else ""
+        share = "" if each.shows_share else f" with `collapse: {each.least_collapse:g}`"
+        held = f"{amount(each.held_margin, each.unit)}{share}"
+        would = f"; {case_count(each.n, each)} would hold {held}" if each.power else ""
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
-        return "nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
+        never = f"{why_never(each)}; to hold it takes {remedies(each)}. Otherwise " if why_never(each) else ""
+        return f"{never}nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
     return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
 
 
@@ -232,6 +301,10 @@ def _held(each: Plan) -> str:
     held = f"{cases} hold {margin} {often(chance)} if nothing changed"
     if chance >= each.asked:
         return held
+    if each.unit.kind == "continuous":
+        which = which_is_short(each)
+        short = why_never(each) or (f"{held} ({which})" if which else held)
+        return f"{short}; so that all units of its task do four times in five, it takes {remedies(each)}"
     if each.n < each.fewest:
         held = f"{cases} cannot hold {margin} without a gain"
     low, high = (percent(rate) for rate in USUAL_FLIP_RATES)
@@ -270,5 +343,5 @@ def sources(plans: Sequence[Plan]) -> Iterator[str]:
         found.setdefault(each.seen.source, []).append(each.unit.key)
     for source, units in found.items():
         yield f"{source}: {', '.join(units)}."
-    if any(each.seen.is_assumed for each in plans):
+    if any(each.seen.is_assumed and each.unit.kind == "pass/fail" for each in plans):
         yield MEASURE

@@ -10,6 +10,7 @@ from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail
 
 LEAST_OPEN = 0.25  # of the cases: with fewer nobody sees what fails, and pull requests are gated by them
+LATER = (2, 3, 4)  # evaluations of the same sealed cases
 LEAST_SEALED = 0.5  # of the cases: where there are plenty, a release shows more the more of them prove it
 
 
@@ -17,7 +18,8 @@ LEAST_SEALED = 0.5  # of the cases: where there are plenty, a release shows more
 class CaseSplit:
     """`open` and `sealed` cases, and how often both parts let pass: a model that is `equal`, one that `gained`.
 
-    `needed` is how many cases it takes in all so that three in four of them do four times in five.
+    `needed` is how many cases it takes in all so that three in four of them do four times in five. `gained` is that of
+    the first evaluation of the sealed cases, `later` that of the following ones.
     """
 
     open: int
@@ -25,6 +27,7 @@ class CaseSplit:
     equal: float
     gained: float
     needed: int
+    later: tuple[float, ...] = ()
 
 
 def best_split(
@@ -34,7 +37,7 @@ def best_split(
 
     The fewest are sealed that show `gain` four times in five, or without one hold `margin` with the chance `asked`; at
     least half and at most three in four of all. At a release the open ones must not be regressed, and the sealed ones
-    improve, or hold, at their first opening.
+    improve, or hold, at their first evaluation.
 
     Args:
         n: observations, as many as there are.
@@ -48,14 +51,16 @@ def best_split(
     apart = min(max(needed, int(LEAST_SEALED * n)), max(n - math.ceil(LEAST_OPEN * n), 1))
     left = max(n - apart, 1)  # of one case there is no part
 
-    def passes(change: float) -> float:
-        proven = sealed.prob_improved(apart, margin, change) if gain else sealed.prob_held(apart, margin, change)
+    def passes(change: float, number: int = 1) -> float:
+        at = replace(power, levels=_opened(power.levels, number))
+        proven = at.prob_improved(apart, margin, change) if gain else at.prob_held(apart, margin, change)
         return (1 - power.prob_regressed(left, margin, change)) * proven
 
-    return CaseSplit(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)))
+    later = tuple(passes(gain or 0.0, number) for number in LATER)
+    return CaseSplit(left, apart, passes(0.0), passes(gain or 0.0), math.ceil(needed / (1 - LEAST_OPEN)), later)
 
 
-def _opened(levels: Levels) -> Levels:
-    """The levels of sealed cases at their first opening; a fall is tested at the full one."""
-    part = opening_level(1, levels.held) / levels.held
+def _opened(levels: Levels, number: int = 1) -> Levels:
+    """The levels of sealed cases at their evaluation of this number; a fall is tested at the full one."""
+    part = opening_level(number, levels.held) / levels.held
     return Levels(part * levels.held, levels.worse, part * levels.better)

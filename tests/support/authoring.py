@@ -89,8 +89,8 @@ units:
   triage: {role: target, margin: 0.1, reason: The ticket system needs it.}
   replies: {role: guard, margin: 0.1, reason: An agent reads every reply.}
   wording: {role: guard, margin: 0.1, reason: An agent reads every reply.}
-  choice: {role: guard, margin: 0.1, reason: Kept.}
-  passages: {role: guard, margin: 0.1, reason: Kept.}
+  choice: {role: guard, ungated: true, reason: Kept.}
+  passages: {role: guard, ungated: true, reason: Kept.}
   questions: {role: guard, margin: 0.1, reason: Kept.}
   triage-cost: {role: guard, margin: 0.001, reason: Kept.}
 prices: {currency: USD, input_per_million: 1, output_per_million: 2, reason: The list price.}
@@ -286,7 +286,7 @@ MISTAKES: dict[str, list[Mistake]] = {
             ("The old name of the target score", "role: target", "reach: 0.9, role: target"),
             ("A rate for a unit that has none", "passages: {role:", "passages: {minimum_score: 0.5, role:"),
             ("No target", "role: target", "role: guard"),
-            ("A unit that is not named", "  choice: {role: guard, margin: 0.1, reason: Kept.}\n", ""),
+            ("A unit that is not named", "  choice: {role: guard, ungated: true, reason: Kept.}\n", ""),
         ),
     ],
     "Files": [

@@ -304,10 +304,26 @@ def test_a_continuous_unit_is_told_how_seldom_it_is_held_once_its_spread_is_know
     monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
     before, after = [0.0] * 40, [0.5, -0.5] * 20
 
-    assert watched(tmp_path, 40, before, 0.1) == []
-    assert watched(tmp_path, 40, before, 0.1, released=after) == [
-        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 31 % of the time (at the spread that was "
-        "measured); about 173 cases would do, or a margin of 0.2173: see tunegate plan"
+    assert watched(tmp_path, 40, before, 0.1, collapse=0.1) == []
+    assert watched(tmp_path, 40, before, 0.1, released=after, collapse=0.1) == [
+        "desk/triage: with 40 cases an unchanged model is held to 0.1 only 12 % of the time (at the spread that was "
+        "measured: its mean 31 times in 100, and that few enough cases fall by 1 or more 38 times in 100); it takes "
+        "174 cases, or a margin of 0.218: see tunegate plan"
+    ]
+
+
+def test_a_continuous_unit_of_too_few_cases_for_its_share_of_collapsed_ones_is_told_both_ways_out(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], kind="continuous"))
+
+    assert watched(tmp_path, 60, [], 0.1) == [
+        "desk/triage: 60 cases cannot show that fewer than 5.3 % fall by 1 or more, and `collapse` allows 2.0 %; it "
+        "takes 160 cases, or `collapse: 0.053`"
+    ]
+    assert watched(tmp_path, 60, [], 0.1, collapse=0.053) == []
+    assert watched(tmp_path, 20, [], 0.1, collapse=0.5) == [
+        "desk/triage: 20 cases cannot hold 0.1 without a gain; it takes 29 cases"
     ]
 
 

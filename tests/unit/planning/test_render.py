@@ -194,7 +194,7 @@ def fluent(tmp_path, monkeypatch):
 
     def run(margin: float | None, sd: float | None):
         if margin:
-            write_policy(tmp_path / "fixtures", triage={"margin": margin})
+            write_policy(tmp_path / "fixtures", triage={"margin": margin, "collapse": 0.1})
         (found,) = plan_units(load_tasks(tmp_path / "fixtures"), Past())
         return replace(found, power=Continuous(sd) if sd else None, seen=replace(found.seen, spread=sd))
 
@@ -223,7 +223,7 @@ def test_a_continuous_unit_without_a_past_asks_for_a_record(fluent):
 def test_a_continuous_unit_without_a_margin_hears_what_it_would_hold(fluent):
     assert sentence(fluent(None, None)) == "not gated, for task.yaml declares no margin."
     assert sentence(fluent(None, 0.07)) == (
-        "not gated, for task.yaml declares no margin; 100 cases would hold 0.0182."
+        "not gated, for task.yaml declares no margin; 100 cases would hold 0.02134 with `collapse: 0.032`."
     )  # fmt: skip
 
 

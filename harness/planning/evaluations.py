@@ -1,0 +1,85 @@
+"""What sealed cases are worth at each evaluation: each later one is allowed less error, and shows less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tunegate.harness.planning.plan import Plan, passes_together
+from tunegate.harness.statistics.paired import opening_level
+from tunegate.harness.statistics.power import Continuous, Levels
+from tunegate.harness.statistics.sample_size import PassFail
+
+EVALUATIONS = (1, 2, 3, 4)
+# Of what a first evaluation shows: with less, an honest adapter is refused for what others were shown before it more
+# often than for anything else, and fresh cases more than double its chance.
+SPENT_BELOW = 0.5
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How often, at each evaluation, something is shown: `what`, of a unit or a task."""
+
+    key: str
+    what: str
+    chances: tuple[float, ...]
+
+
+def at_evaluation(each: Plan, number: int) -> Plan:
+    """The plan of a sealed unit at this evaluation of its cases; an open one as it is."""
+    if not (each.unit.sealed and each.power):
+        return each
+    return replace(each, power=power_at(each.power, number))
+
+
+def power_at(power: PassFail | Continuous, number: int) -> PassFail | Continuous:
+    """The power of sealed cases at an evaluation, from that at the first; a fall is tested at the full level."""
+    part, levels = opening_level(number) / opening_level(1), power.levels
+    return replace(power, levels=Levels(part * levels.held, levels.worse, part * levels.better))
+
+
+def worth(each: Plan, number: int) -> float | None:
+    """How often a sealed unit lets an honest adapter pass at an evaluation; None where that is not known.
+
+    A target is to show the gain that the first evaluation shows four times in five; a guard, or a target whose base
+    leaves no room for that, is to be held where nothing changed.
+    """
+    power, margin = at_evaluation(each, number).power, each.margin
+    if not (each.unit.sealed and power and margin):
+        return None
+    gain = each.shown_gain if each.role == "target" else None
+    return power.prob_improved(each.n, margin, gain) if gain else power.prob_held(each.n, margin)
+
+
+def is_spent(each: Plan, made: int) -> bool:
+    """Whether sealed cases that were evaluated so often are worth less than half of what they were, at the next one."""
+    first, following = worth(each, 1), worth(each, made + 1)
+    return bool(made and first and following is not None and following < SPENT_BELOW * first)
+
+
+def evaluations_left(each: Plan, made: int) -> int:
+    """How many more evaluations the sealed cases are worth."""
+    left = 0
+    while left < max(EVALUATIONS) and worth(each, 1) and not is_spent(each, made + left):
+        left += 1
+    return left
+
+
+def worths(plans: Sequence[Plan]) -> list[Worth]:
+    """Of tasks with sealed units: what each of these shows at evaluations 1 to 4, and how often the task passes."""
+    found = []
+    for task in dict.fromkeys(each.unit.task for each in plans):
+        known = [each for each in plans if each.unit.task == task and each.chances]
+        sealed = [each for each in known if each.unit.sealed]
+        later = [[at_evaluation(each, number) for each in known] for number in EVALUATIONS]
+        for each in sealed:
+            gain = min(each.gain, each.power.widest_gain) if each.role == "target" and each.gain and each.power else 0.0
+            at = [at_evaluation(each, number).chances_of(gain) for number in EVALUATIONS]
+            shown = tuple(one.improved if gain else one.held + one.improved for one in at)
+            found.append(Worth(each.unit.key, "gain" if gain else "equal", shown))
+        if sealed:
+            together = [passes_together(each) for each in later]
+            found.append(Worth(task, "equal", tuple(equal for equal, _ in together)))
+            gained = [gain for _, gain in together if gain is not None]
+            found += [Worth(task, "gain", tuple(gained))] if gained else []
+    return found

@@ -1,0 +1,76 @@
+"""Why a unit can never hold its margin with the cases it has, and what would let it: numbers for each way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tunegate.harness.core.formatting import percent
+from tunegate.harness.planning.amounts import amount, case_count, often
+from tunegate.harness.planning.costs import least_margin, most_tokens
+from tunegate.harness.planning.plan import Plan
+from tunegate.harness.statistics.paired import WINSOR_MARGINS
+from tunegate.harness.statistics.power import Continuous
+
+
+def why_never(each: Plan) -> str:
+    """Why its cases cannot hold the margin, even if nothing moves; empty where they can."""
+    if each.margin is None or each.n >= each.fewest:
+        return ""
+    held, cases = amount(each.margin, each.unit), case_count(each.n, each)
+    calls, bounds = each.seen.calls, each.bounds
+    if calls and calls.reach:
+        more = amount(calls.reach, each.unit)
+        return (
+            f"{cases} can never hold {held}: at max_new_tokens {calls.limit} one call may cost {more} more than another"
+        )
+    if bounds and bounds.collapse and each.n >= bounds.fewest_for_mean(each.margin):
+        few = f"fewer than {percent(each.least_collapse)} fall by {amount(_ten(each), each.unit)} or more"
+        return f"{cases} cannot show that {few}, and `collapse` allows {percent(bounds.collapse)}"
+    return f"{cases} cannot hold {held} without a gain"
+
+
+def remedies(each: Plan) -> str:
+    """What would hold its margin, as often as is asked for, or at all where its spread is not known."""
+    return ", or ".join(_remedies(each)) or "no number of cases would hold it"
+
+
+def _remedies(each: Plan) -> Iterator[str]:
+    margin, calls = each.margin or 0.0, each.seen.calls
+    cases = each.needed if each.power else each.fewest
+    if cases and cases > each.n:
+        yield f"{cases} cases"
+    if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not (calls and calls.reach):
+        return  # ten margins are ten of any margin
+    if not each.shows_share:
+        yield f"`collapse: {each.least_collapse:g}`{_and_wider(each)}"
+        return
+    power = each.power or each.bounds
+    if calls and calls.reach and isinstance(power, Continuous):
+        if most := most_tokens(power, calls, each.n, margin, each.asked if each.power else None):
+            yield f"max_new_tokens {most}"
+        wider = each.held_margin if each.power else least_margin(power, each.n)
+    else:
+        wider = each.held_margin
+    if wider and wider > margin:
+        yield f"a margin of {amount(wider, each.unit)}"
+
+
+def _and_wider(each: Plan) -> str:
+    wide = each.held_margin and each.held_margin > (each.margin or 0.0)
+    return f" with a margin of {amount(each.held_margin, each.unit)}" if wide else ""
+
+
+def which_is_short(each: Plan) -> str:
+    """Of a score that nothing bounds: how often each of the two promises is kept; empty of others."""
+    power = each.power
+    if not isinstance(power, Continuous) or power.collapse is None or not each.margin:
+        return ""
+    mean = replace(power, collapse=None).prob_held(each.n, each.margin)
+    share = power.prob_few_collapse(each.n, each.margin)
+    ten = amount(_ten(each), each.unit)
+    return f"its mean {often(mean)}, and that few enough cases fall by {ten} or more {often(share)}"
+
+
+def _ten(each: Plan) -> float:
+    return WINSOR_MARGINS * (each.margin or 0.0)

@@ -1,0 +1,146 @@
+"""Units of pass/fail cases that are decided together: the chance that their mean loss is within one margin.
+
+As in `sample_size` a chance is a sum over all tables of regressed and fixed cases, each decided as the gate decides it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
+from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
+from tunegate.harness.statistics.power import check_design
+from tunegate.harness.statistics.sample_size import PassFail, expected_flips
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+TAIL = 1e-12  # of a number of flips: what is left out at either end
+SAME = 1e-9  # two weights of a case that differ by no more are one weight
+
+
+@dataclass(frozen=True)
+class Part:
+    """The cases of one unit: n observations, the `margin` of their own, and the true `change`, a share of the score.
+
+    Of sealed cases (`strict`) whatever is shown to be worse is regressed, and of others only what is not held, too.
+    """
+
+    n: int
+    power: PassFail
+    margin: float
+    change: float = 0.0
+    weight: float = 1.0
+    strict: bool = False
+
+    def changed(self, change: float) -> Part:
+        """The same with another true change."""
+        return replace(self, change=change)
+
+    def with_margin(self, margin: float) -> Part:
+        """The same with another margin."""
+        return replace(self, margin=margin)
+
+
+def prob_passed(part: Part) -> float:
+    """Return P(held and not regressed) of a unit that has to hold its own margin."""
+    return float((_table(part) * _held(part)).sum())
+
+
+def prob_not_regressed(part: Part) -> float:
+    """Return P(not shown to be worse, or held as well where that is tolerated)."""
+    return float(_table(part).sum())
+
+
+def prob_improved(part: Part) -> float:
+    """Return P(better beyond chance)."""
+    return part.power.prob_improved(part.n, part.margin, part.change)
+
+
+def prob_passed_together(parts: Sequence[Part], margin: float, level: float) -> float:
+    """Return P(the weighted mean loss of all is within the margin, and none of them is regressed).
+
+    Exact where a case weighs the same in each unit. Else the pooled cases count as a number of equal ones (by simulation
+    of 20 to 200 cases a unit within 6 points), and the two conditions for independent, which makes the chance a little
+    too small: both grow more likely with every case that is fixed.
+    """
+    check_design(1, margin, most=1.0)
+    each = [part.weight / part.n for part in parts]
+    if max(each) - min(each) <= SAME * max(each):
+        tables = _summed([_table(part) for part in parts])
+        regressed, fixed = _counts(*tables.shape)
+        return float(tables[_is_held(regressed, fixed, sum(part.n for part in parts), margin, level)].sum())
+    n, power, change = _alike(parts, margin, level)
+    return power.prob_held(n, margin, change) * math.prod(prob_not_regressed(part) for part in parts)
+
+
+def _alike(parts: Sequence[Part], margin: float, level: float) -> tuple[int, PassFail, float]:
+    """Equal cases in place of those that weigh more in one unit than in another: how many, and how they change."""
+    whole = sum(part.weight for part in parts)
+    heaviest = max(part.weight / whole / part.n for part in parts)
+    shares = [(part.weight / whole) ** 2 / part.n for part in parts]  # of the variance of the mean
+    flips = math.fsum(share * part.power.flip_rate for share, part in zip(shares, parts, strict=True))
+    rate, change = flips / sum(shares), math.fsum(part.weight * part.change for part in parts) / whole
+    # what flips scatters by the shares; the room that the margin leaves for unseen flips goes with the heaviest case
+    n = (rate + margin / 2) / (flips + margin / 2 * heaviest)
+    return max(1, math.floor(n)), PassFail(rate, levels=replace(parts[0].power.levels, held=level)), change
+
+
+def _table(part: Part) -> Floats:
+    """The chance of each table of regressed (down) and fixed cases (across), and 0 where the unit is regressed."""
+    return _cells(part.n, part.power, part.margin, part.change, part.strict)
+
+
+@lru_cache(maxsize=512)
+def _cells(n: int, power: PassFail, margin: float, change: float, strict: bool) -> Floats:
+    check_design(n, margin, most=1.0)
+    flips = expected_flips(change, power.flip_rate, power.rate if change > 0 else None)
+    most = [binom_range(n, chance, tail=TAIL).stop for chance in (flips.regressed, flips.fixed)]
+    regressed, fixed = _counts(min(most[0], n + 1), min(most[1], n + 1))
+    counts = regressed + fixed
+    share = flips.regressed / flips.either if flips.either else 0.5
+    possible = np.minimum(counts, n)
+    chances = binom_at(possible, n, flips.either) * binom_at(np.minimum(regressed, possible), possible, share)
+    against = _is_worse(regressed, fixed, power.levels.worse)
+    if not strict:
+        against &= ~_is_held(regressed, fixed, n, margin, power.levels.held)
+    out: Floats = np.where((counts > n) | against, 0.0, chances)
+    return out
+
+
+def _held(part: Part) -> NDArray[np.bool_]:
+    regressed, fixed = _counts(*_table(part).shape)
+    return _is_held(regressed, fixed, part.n, part.margin, part.power.levels.held)
+
+
+def _counts(rows: int, columns: int) -> tuple[Integers, Integers]:
+    """How many cases regressed and how many were fixed, for each cell of a table."""
+    regressed, fixed = np.indices((rows, columns), dtype=np.int64)
+    return np.asarray(regressed), np.asarray(fixed)
+
+
+def _is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level: float) -> NDArray[np.bool_]:
+    possible = regressed + fixed <= n
+    found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin) > critical_value(n, margin, level)
+    return np.asarray(possible & found)
+
+
+def _is_worse(regressed: Integers, fixed: Integers, level: float) -> NDArray[np.bool_]:
+    """McNemar's mid-p and the score test of no change, as in `paired.p_worse`."""
+    counts = regressed + fixed
+    mid_p = binom_to(fixed, counts, 0.5) - binom_at(fixed, counts, 0.5) / 2
+    score_p = norm_above((regressed - fixed) / np.sqrt(np.maximum(counts, 1)))
+    return np.asarray(np.maximum(mid_p, score_p) <= level)
+
+
+def _summed(tables: Sequence[Floats]) -> Floats:
+    """The table of the sums: what is independent is convolved."""
+    shape = tuple(sum(table.shape[axis] - 1 for table in tables) + 1 for axis in (0, 1))
+    product = math.prod((np.fft.rfft2(table, shape) for table in tables[1:]), start=np.fft.rfft2(tables[0], shape))
+    return np.maximum(np.fft.irfft2(product, shape), 0.0)

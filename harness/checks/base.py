@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 
 Kind = Literal["pass/fail", "continuous"]
 Can = Literal["generate", "loglik"]
+ClosedValue = tuple[str, str, bool]  # a field, a value that is expected of it as JSON, and whether no other will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ class HasParts(Protocol):
 class HasClosedValues(Protocol):
     """A check that knows which fields of an answer have a closed set of values."""
 
-    def closed_values(self, expect: Any) -> Collection[tuple[str, str, bool]]:
-        """The values that a case with this `expect` expects of such fields: field, value, whether no other will do."""
+    def closed_values(self, expect: Any) -> Sequence[ClosedValue]:
+        """The values that a case with this `expect` expects of such fields."""
 
 
 @runtime_checkable

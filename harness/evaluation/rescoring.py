@@ -137,7 +137,7 @@ def _wrong_summary(unit: Unit, record: Record) -> Iterator[str]:
     now = summarize(unit, in_order, by_answer=stored.never is None)
     for part in Summary.__slots__:
         old, new = getattr(stored, part), getattr(now, part)
-        if not _close(old, new) and not (part == "never" and old is None):
+        if not _close(old, new):
             yield f"the {part} of its cases stored as {_shown(old)}, now {_shown(new)}"
 
 

@@ -231,7 +231,7 @@ def summarize(unit: Unit, results: Sequence[Result], by_answer: bool = False) ->
         tokens=_tokens(answers),
         fields=field_rates([each.fields for each in answers], asks),
         rates_of={} if by_answer else {name: n for name, n in of_cases.items() if n != len(results)},
-        never=never_answered(unit.cases, results),
+        never=None if by_answer else never_answered(unit.cases, results),
     )
 
 

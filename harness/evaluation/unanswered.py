@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
-from tunegate.harness.checks.base import FieldCount, HasClosedValues
+from tunegate.harness.checks.base import Check, ClosedValue, FieldCount, HasClosedValues
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.fixtures.model import Case
 
@@ -16,10 +18,10 @@ Counts = dict[tuple[str, str], tuple[int, int]]
 
 def never_answered(cases: Sequence[Case], results: Sequence[Result]) -> tuple[Never, ...]:
     """The values that enough cases expect and no answer has right, those that most cases expect first."""
-    return tuple((*key, n) for key, (n, _) in lacking(value_counts(cases, results)).items())
+    return tuple((*key, n) for key, (n, _) in unmet_values(value_counts(cases, results)).items())
 
 
-def lacking(counts: Counts) -> Counts:
+def unmet_values(counts: Counts) -> Counts:
     """Those of which enough are expected and none is right, those that most cases expect first."""
     found = {key: both for key, both in counts.items() if both[0] >= LEAST_CASES and not both[1]}
     return dict(sorted(found.items(), key=lambda each: (-each[1][0], each[0])))
@@ -33,9 +35,7 @@ def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
     """
     found: Counts = {}
     for case, result in zip(cases, results, strict=True):
-        if result.score is None or not isinstance(case.check, HasClosedValues):
-            continue
-        said = case.check.closed_values(case.expect)
+        said = _closed_values(case) if result.score is not None else ()
         times = Counter((field, value) for field, value, _ in said)
         certain = {(field, value) for field, value, is_only in said if is_only}
         for key in times:
@@ -43,6 +43,15 @@ def value_counts(cases: Sequence[Case], results: Sequence[Result]) -> Counts:
             has = any(_is_right(each.fields, key, times[key]) for each in result.repeats or (result,))
             found[key] = n + (key in certain), right + has
     return found
+
+
+def _closed_values(case: Case) -> Sequence[ClosedValue]:
+    return cast("HasClosedValues", case.check).closed_values(case.expect) if _has_any(type(case.check)) else ()
+
+
+@functools.cache  # of a protocol it takes as long as all the rest
+def _has_any(check: type[Check]) -> bool:
+    return issubclass(check, HasClosedValues)
 
 
 def _is_right(fields: Mapping[str, FieldCount], key: tuple[str, str], times: int) -> bool:

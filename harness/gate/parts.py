@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.evaluation.unanswered import lacking, value_counts
+from tunegate.harness.evaluation.unanswered import unmet_values, value_counts
 from tunegate.harness.fixtures.model import Case
 from tunegate.harness.fixtures.policy import UnitPolicy
 from tunegate.harness.gate.pairing import PairedScores, PairKey, means
@@ -50,7 +50,7 @@ def pair_parts(pair: PairedScores) -> list[PairedPart]:
     found = []
     for name in dict.fromkeys(name for side in parts for of_case in side for name in of_case):
         # a field that an answer lacks though its case asks for it was not needed: an alternative without it is right;
-        # any other part that is lacking, such as those of an answer too long to be read, is not met
+        # any other part that is unmet_values, such as those of an answer too long to be read, is not met
         absent = float(name in fields)
         before, after = ([of_case.get(name, absent) for of_case in side] for side in parts)
         due = [asks_for(case, name, both) for case, both in zip(pair.unit.cases, zip(*sides, strict=True), strict=True)]
@@ -99,7 +99,7 @@ def unanswered_values(pair: PairedScores) -> tuple[Unanswered, ...]:
     before, after = (value_counts(cases, [side[case.id] for case in cases]) for side in (pair.old, pair.new))
     return tuple(
         Unanswered(field, "" if pair.unit.sealed else value, n, before[field, value][1])
-        for (field, value), (n, _) in lacking(after).items()
+        for (field, value), (n, _) in unmet_values(after).items()
     )
 
 

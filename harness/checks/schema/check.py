@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from tunegate.harness.authoring.document import Document, Where, show_value
-from tunegate.harness.checks.base import CheckKind, Constraint, Finding, Outcome
+from tunegate.harness.checks.base import CheckKind, ClosedValue, Constraint, Finding, Outcome
 from tunegate.harness.checks.schema.closed_values import closed_values
 from tunegate.harness.checks.schema.constraint import constraint_of
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
@@ -72,6 +72,12 @@ class SchemaCheck:
     places: KeywordPlaces | None = field(default=None, repr=False, compare=False)
     _sound: set[str] = field(default_factory=set, repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _parts_of: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _part_sets: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _closed_of: dict[str, tuple[ClosedValue, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _closed_sets: dict[tuple[ClosedValue, ...], tuple[ClosedValue, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _keys_looked_at: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -149,14 +155,22 @@ class SchemaCheck:
         """The names of the rates and fields that an answer to a case with this `expect` is scored by."""
         if expect is None:
             return frozenset({"adherence"})
-        rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
-        return frozenset([*rates, *(leaf.name for leaf in self._grader.missing(expect))])
+        key = repr(expect)
+        if key not in self._parts_of:
+            rates = ["adherence", "exact", *(["passed"] if self._by_share else [])]
+            found = self._grader.names(expect).union(rates)
+            self._parts_of[key] = self._part_sets.setdefault(found, found)
+        return self._parts_of[key]
 
-    def closed_values(self, expect: Any) -> list[tuple[str, str, bool]]:
+    def closed_values(self, expect: Any) -> tuple[ClosedValue, ...]:
         """The values that a case with this `expect` expects of fields with a closed set of them."""
         if expect is None or not self._fields.closed_sets:
-            return []
-        return list(closed_values(expect, self._fields, self._rules))
+            return ()
+        key = repr(expect)
+        if key not in self._closed_of:
+            found = tuple(closed_values(expect, self._fields, self._rules))
+            self._closed_of[key] = self._closed_sets.setdefault(found, found)
+        return self._closed_of[key]
 
     def _impossible(self, expect: Any) -> tuple[Impossible, ...]:
         """Many cases expect the same: each different one is looked at once."""

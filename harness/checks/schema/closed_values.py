@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tunegate.harness.checks.base import ClosedValue
 from tunegate.harness.checks.schema.grading import FieldRule, alternatives
 from tunegate.harness.checks.schema.json_reader import show_json
 from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, known_field_name
@@ -12,8 +13,8 @@ from tunegate.harness.checks.schema.schema_fields import ROOT, SchemaFields, kno
 
 def closed_values(
     expect: Any, schema: SchemaFields, rules: Mapping[str, FieldRule], name: str = ROOT, is_only: bool = True
-) -> Iterator[tuple[str, str, bool]]:
-    """Each value inside `expect` of a field with a closed set of values: field, value, whether no other will do.
+) -> Iterator[ClosedValue]:
+    """Each value inside `expect` of a field with a closed set of values.
 
     Of alternatives any will do. Fields that are ignored, and values that the schema does not have, are left out.
     """

@@ -114,6 +114,10 @@ class Grader:
         """
         return self._grade(expect, answer, (), ROOT)
 
+    def names(self, expect: Any) -> frozenset[str]:
+        """The fields that are expected."""
+        return frozenset(self._names(expect, ROOT))
+
     def missing(self, expect: Any, name: str = ROOT, where: Where = (), message: str = "") -> Leaves:
         """Everything that is expected, where nothing of it is there."""
         leaves = [Leaf(each, answered=False) for each in self._names(expect, name)]
@@ -129,6 +133,7 @@ class Grader:
         """
         if self._rule(name).ignore:
             return
+        below = field_name if answered else known_field_name
         if not answered and (options := alternatives(value)):
             first, *others = ([*self._names(each, name)] for each in options)
             known = set(first)
@@ -136,10 +141,10 @@ class Grader:
             yield from dict.fromkeys(each for names in others for each in names if each not in known)
         elif value and isinstance(value, dict):
             for key, inner in value.items():
-                yield from self._names(inner, field_name(name, key), answered)
+                yield from self._names(inner, below(name, key), answered)
         elif value and isinstance(value, list):
             for inner in value:
-                yield from self._names(inner, field_name(name, 0), answered)
+                yield from self._names(inner, below(name, 0), answered)
         else:
             yield name
 

@@ -265,7 +265,7 @@ def _numbers(facts: UnitVerdict) -> str:
     return f"{text}{f'; {facts.winsorised} moved further than that' if facts.winsorised else ''}."
 
 
-def never_answered(facts: UnitVerdict) -> list[str]:
+def _unanswered(facts: UnitVerdict) -> list[str]:
     """A sentence for each value that no answer has right; of a sealed unit not which value it is."""
     found = []
     for each in facts.unanswered[:SHOWN]:
@@ -278,7 +278,7 @@ def never_answered(facts: UnitVerdict) -> list[str]:
 
 
 def _remarks(facts: UnitVerdict) -> list[str]:
-    remarks = never_answered(facts)
+    remarks = _unanswered(facts)
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if remark := _family_decided(facts):

@@ -1,9 +1,10 @@
 """How often the gate's verdicts are right, on the shipped code, beside the rules it could have had.
 
-    python benchmarks/gate.py            # 33 minutes on two cores, before it judged families of 1, 5 and 10 units
-    python benchmarks/gate.py --quick    # half a minute: fewer cells and draws
+    python benchmarks/gate.py            # 45 minutes on two cores
+    python benchmarks/gate.py --quick    # a minute: fewer cells and draws
 
-Writes gate.md, gate.svg and references.svg; exit code 1 if an error rate that is promised to be at most 5 % is not.
+Writes gate.md, its figures and promises.md, every chance that the documents and the gate's sentences promise; exit code
+1 if one of them is broken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,16 +30,42 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks import gate_passfail, gate_plot, gate_references, gate_scores, gate_slices
 from benchmarks.frame import machine
+from benchmarks.gate_costs import CORRELATIONS, LAWS, LIMITS, MARGINS, Lengths, cost_claim, cost_guard, rambling
+from benchmarks.gate_evaluations import LAST, evaluation
 from benchmarks.gate_findings import findings
+from benchmarks.gate_grid import prices, two_points
+from benchmarks.gate_parts import falling_parts
+from benchmarks.gate_power import powers
 from benchmarks.gate_report import report
 from benchmarks.gate_results import Results, broken
 from benchmarks.gate_scores import Sizes
+from benchmarks.gate_tails import tails
+from benchmarks.gate_thresholds import crossings, minima
 from benchmarks.gate_worlds import Mismatch
 from tunegate.harness.core.progress import Watch, watch_on
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
 CURVE_FLIP_RATE = 0.04  # of the figure
+GRADED_MARGINS, POWER_MARGINS = (0.03, 0.05, 0.1), (0.05, 0.1)
+FEWEST = 59  # cases that can hold five points at all
+LEAST, MOST = 100, 200  # cases: of continuous units, and of those of costs
+CLAIMED = 5  # the most tokens of an answer whose cost is claimed to be lower, in means
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a run covers of graded and continuous scores, declared scores, power and costs; `draws` are of each cell."""
+
+    sizes: tuple[int, ...]
+    flip_rates: tuple[float, ...]
+    collapses: tuple[float, ...]
+    margins: tuple[float, ...]  # of graded scores
+    laws: tuple[int, int]  # of two points: losses and gains
+    units: tuple[int, ...]
+    rates: tuple[float, ...]  # minimum scores
+    draws: int
+    worlds: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,7 @@ class Settings:
     beside: tuple[int, ...]  # two references: numbers of cases, flip rates, and units of a family
     beside_flip_rates: tuple[float, ...]
     units: tuple[int, ...]
+    terms: Terms
     curve: tuple[float, ...] = tuple(step / 8 for step in range(-20, 5))  # true changes of the figure, in margins
 
 
@@ -68,6 +97,17 @@ FULL = Settings(
     beside=(50, 100, 200, 400),
     beside_flip_rates=(0.02, 0.04, 0.1, 0.2),
     units=(1, 5, 10),
+    terms=Terms(
+        sizes=(20, 60, 100, 200, 400),
+        flip_rates=(0.02, 0.04, 0.1),
+        collapses=(0.02, 0.05),
+        margins=(0.02, 0.05, 0.1, 0.2, 0.3),
+        laws=(24, 13),
+        units=(1, 4, 8),
+        rates=(0.8, 0.95),
+        draws=4_000,
+        worlds=1,
+    ),
 )
 QUICK = Settings(
     sizes=(50, 100),
@@ -80,6 +120,17 @@ QUICK = Settings(
     beside=(50,),
     beside_flip_rates=(0.04,),
     units=(1, 5),
+    terms=Terms(
+        sizes=(60, 100),
+        flip_rates=(0.04,),
+        collapses=(0.05,),
+        margins=(0.1,),
+        laws=(6, 5),
+        units=(4,),
+        rates=(0.95,),
+        draws=400,
+        worlds=1,
+    ),
 )
 
 
@@ -109,6 +160,44 @@ def jobs(settings: Settings) -> Iterator[Job]:
         yield Job("scans", gate_passfail.scan, (settings.between, flip_rate))
         for fall in gate_slices.FALLS:
             yield Job("collapses", gate_slices.collapse, (fall, flip_rate, settings.collapses))
+    yield from _graded(settings.terms)
+    yield from _declared(settings.terms)
+    yield from _costs(settings.terms)
+
+
+def _graded(terms: Terms) -> Iterator[Job]:
+    for n in terms.sizes:
+        for margin in terms.margins:
+            yield Job("grid", two_points, (n, margin, *terms.laws))
+        for margin in GRADED_MARGINS:
+            yield Job("prices", prices, (n, margin, terms.draws // 2))
+        if n >= LEAST:
+            for collapse in terms.collapses:
+                yield Job("tails", tails, (n, collapse, terms.draws, terms.worlds))
+
+
+def _declared(terms: Terms) -> Iterator[Job]:
+    for n, flip_rate in product(terms.sizes, terms.flip_rates):
+        yield Job("crossed", crossings, (n, flip_rate))
+        yield Job("parts", falling_parts, (n, flip_rate, 0.0, terms.draws // 2, terms.worlds))
+        if n < FEWEST:
+            continue
+        for margin in POWER_MARGINS:
+            yield Job("powers", powers, (n, margin, flip_rate))
+        for units, rate in product(terms.units, terms.rates):
+            yield Job("minima", minima, (n, flip_rate, units, rate, terms.draws, terms.worlds))
+    for opening in range(1, LAST + 1):
+        yield Job("evaluations", evaluation, (opening, 3 * terms.worlds))
+
+
+def _costs(terms: Terms) -> Iterator[Job]:
+    for law, limit, correlation in product(LAWS, LIMITS, CORRELATIONS):
+        lengths = Lengths(law, limit, correlation)
+        for n, margin in product((each for each in terms.sizes if LEAST <= each <= MOST), MARGINS):
+            yield Job("costs", cost_guard, (lengths, n, margin, terms.draws // 4, terms.worlds))
+    for law, correlation, n in product(LAWS, CORRELATIONS, terms.sizes[:3]):
+        yield Job("cost_claims", cost_claim, (Lengths(law, CLAIMED, correlation), n, terms.draws // 4))
+    yield Job("rambling", rambling, (terms.draws,))
 
 
 def measure(settings: Settings, watch: Watch, workers: int) -> Results:
@@ -118,7 +207,7 @@ def measure(settings: Settings, watch: Watch, workers: int) -> Results:
         Mismatch: the shipped gate judged a world differently.
     """
     every = list(jobs(settings))
-    order = sorted(every, key=lambda job: job.part == "scores", reverse=True)  # the longest first
+    order = sorted(every, key=lambda job: job.part in {"scores", "tails", "minima"}, reverse=True)  # the longest first
     found: dict[Job, Any] = {}
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool, watch("Worlds", len(every)) as done:
         running = {pool.submit(job.run, *job.arguments): job for job in order}

@@ -28,6 +28,7 @@ from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Continuous
+from tunegate.harness.statistics.ratio import ratio
 
 Tokens = NDArray[np.int64]
 
@@ -58,6 +59,9 @@ class Lengths:
     law: str
     limit: int
     correlation: float
+
+    def __str__(self) -> str:
+        return f"{self.law}, up to {self.limit} means, correlation {self.correlation:g}"
 
     @property
     def most(self) -> int:
@@ -139,11 +143,14 @@ def _held(drawn: Sequence[tuple[Tokens, Tokens]], most: int, margin: float, worl
 
 def is_held(before: Tokens, after: Tokens, most: int, margin: float) -> bool:
     """The whole decision on a cost unit alone: a call can cost the longest answer at most."""
-    prices = [np.array([-PRICES.price.of(PROMPT, each) for each in side.tolist()]) for side in (before, after)]
+    old, new = -_prices(before), -_prices(after)
     reach = PRICES.price.of(0, most)
-    changes = stats.winsorise_differences(*prices, reach)
-    lost = float(prices[0].mean() - prices[1].mean())
-    return lost <= margin and stats.held(changes.d, margin / reach, LEVEL)
+    changes = stats.winsorise_differences(old, new, reach)
+    return float(old.mean() - new.mean()) <= margin and stats.held(changes.d, margin / reach, LEVEL)
+
+
+def _prices(tokens: Tokens) -> Floats:
+    return np.array([PRICES.price.of(PROMPT, each) for each in tokens.tolist()])
 
 
 def verdict_of(before: Tokens, after: Tokens, most: int, margin: float) -> str:
@@ -209,3 +216,28 @@ def rambling(draws: int) -> Rambling:
     ]  # fmt: skip
     rise = float(after.mean() / base.mean() - 1)
     return Rambling(rise, float(np.mean(found)), verdict_of(base, after, most, margin), draws)
+
+
+@dataclass(frozen=True)
+class CostClaim:
+    """Equal costs: how often the interval of their ratio misses 1, and how often one is shown to be lower, falsely."""
+
+    lengths: Lengths
+    n: int
+    missed: float
+    lower: float
+    draws: int
+
+
+def cost_claim(lengths: Lengths, n: int, draws: int) -> CostClaim:
+    """Judge the prices of equal models as a claim does: by their ratio and by the test of "better"."""
+    random = np.random.default_rng([SEED, n, lengths.limit, round(100 * lengths.correlation), len(lengths.law)])
+    missed, lower = [], []
+    for _ in range(draws):
+        before, after = map(_prices, lengths.draw(n, random))
+        found = ratio(before.tolist(), after.tolist())
+        missed.append(bool(found and found.interval and not found.interval[0] <= 1 <= found.interval[1]))
+        gains = before - after
+        most = float(np.abs(gains).max())
+        lower.append(most > 0 and stats.p_better(gains / most, seed=SEED).p <= LEVEL)
+    return CostClaim(lengths, n, float(np.mean(missed)), float(np.mean(lower)), draws)

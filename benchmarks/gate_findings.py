@@ -6,9 +6,15 @@ from collections.abc import Iterable
 
 from benchmarks.gate_markdown import number, percent, table
 from benchmarks.gate_results import (
+    CROSSED,
+    GRADED,
     HELD,
     HELD_SCORES,
     IMPROVED,
+    MEAN_OR_SHARE,
+    MINIMA,
+    PRICE,
+    RAMBLING,
     REGRESSED,
     REGRESSED_SCORES,
     SLICES,
@@ -22,6 +28,7 @@ from benchmarks.gate_results import (
 )
 from benchmarks.gate_rule import BOOTSTRAP, DROP, FLIP, OURS, Rates
 
+ALSO = (MEAN_OR_SHARE, GRADED, PRICE, CROSSED, MINIMA, RAMBLING)
 RULES = (OURS, DROP, FLIP, BOOTSTRAP)
 HEAD = (
     "the worst over all cells, in %",
@@ -39,18 +46,25 @@ def findings(results: Results) -> list[str]:
     """The largest error rates, and what stands behind them."""
     found, wrong = claims(results), broken(results)
     most = {what: str(largest(found, what)) for what in dict.fromkeys(each.what for each in found)}
+    unseen = max((each for each in results.tails if not each.broken and each.mean <= -1), key=lambda each: each.held)
+    least_held = min(each.held / each.held_bound for each in results.powers)
+    least_improved = min(each.improved / each.improved_bound for each in results.powers)
     lost = max((each for each in results.scores if each.cell.change == -1), key=lambda each: each.raw_held)
     return [
         f"Promised, at most 5 %: {REGRESSED}. Found, at most {most[REGRESSED]}; of continuous scores "
         f"{most[REGRESSED_SCORES]}; {SLICES} {most[SLICES]}; {TWICE} {most[TWICE]}.",
         f"Promised, at most 5 %: {HELD}. Found, at most {most[HELD]}; of continuous scores {most[HELD_SCORES]}.",
         f"Beside them, {IMPROVED}: at most {most[IMPROVED]}.",
+        *(f"{what[0].upper()}{what[1:]}: at most {most[what]}." for what in ALSO),
         f"The shipped gate judged {results.worlds:,} whole worlds, from records to the decision, and each verdict, "
         "fallen slice and decision was the one counted here.",
         "Promises broken: " + ("; ".join(f"{each.what}, {each}" for each in wrong) if wrong else "none") + ".",
         "A limit: a continuous score counts up to ten margins a case. Before that, a true change of "
         f"-margin was held {percent(lost.raw_held)} of the time at worst ({lost.shape}, {show(lost.cell)}, where "
-        f"{percent(lost.met)} of the cases were winsorised).",
+        f"{percent(lost.met)} of the cases were winsorised); and where none of its promises is broken "
+        f"{percent(unseen.held)} ({unseen.law}, n = {unseen.n}, `collapse: {unseen.collapse:g}`).",
+        f"Pass/fail beside the best test of 5 % that there can be: held at least {least_held:.2f} times as often, "
+        f"improved {least_improved:.2f} times.",
     ]
 
 

@@ -10,7 +10,8 @@ from benchmarks.gate_markdown import Key, by_size, key, number, percent, side_by
 from benchmarks.gate_passfail import CHANGES, NEGLIGIBLE, Cell, PassFail
 from benchmarks.gate_results import Results, in_five
 from benchmarks.gate_rule import MARGIN, OURS, RIVALS_OF_SCORES, standard_error
-from benchmarks.gate_scores import Scores
+from benchmarks.gate_scores import ANY_COLLAPSE, Scores
+from benchmarks.gate_sections import sections
 from benchmarks.gate_slices import TOTAL
 
 NAMES = {0.0: "no change", -0.5: "-margin/2", -1.0: "-margin", -2.0: "-2 margins"}
@@ -30,6 +31,7 @@ def report(results: Results, about: Sequence[str]) -> str:
         *_slices(results),
         *_references(results),
         *_scores(results),
+        *sections(results),
         *_rivals_in_full(results),
     ]
     return "\n\n".join(parts) + "\n"
@@ -156,17 +158,18 @@ def _scores(results: Results) -> list[str]:
     errors = [percent(standard_error(0.5, each)) for each in draws]
     parts = [
         "## Continuous scores",
-        "The change of a case is counted in margins, its noise has the signal-to-noise ratio of pass/fail cases with "
-        "the same flip rate (standard deviation sqrt(rate)/.05 margins). Three shapes: a bell; heavy tails (a t "
-        "with 3 degrees of freedom); a rare collapse, 5 % of the cases falling by ten margins and the others making up "
-        "the mean. All are winsorised as the gate does it, so that a case counts up to ten margins; the true change "
-        "is the mean of what it counts. Five suites, one changed: regressed/held/inconclusive in %. Held comes of "
-        f"{draws[0]:,} draws (standard error at most {errors[0]}, at 4 % {percent(standard_error(0.04, draws[0]))}); "
-        f"regressed, since each needs 9,999 sign flips, of {draws[1]:,} units without and {draws[2]:,} with a "
-        f"change (at most {errors[1]} and {errors[2]}), in {first.five.draws:,} families each.",
+        "The change of a case is counted in margins, its noise has the signal-to-noise ratio of pass/fail cases "
+        "with the same flip rate (standard deviation sqrt(rate)/.05 margins). Three shapes: a bell; heavy tails (a "
+        "t with 3 degrees of freedom); a rare collapse, 5 % of the cases falling by ten margins and the others "
+        "making up the mean. All are winsorised as the gate does it, so that a case counts up to ten margins; the "
+        f"true change is the mean of what it counts. `collapse: {ANY_COLLAPSE:g}` is declared, so that this promise "
+        "is looked at alone; the next section looks at both. Five suites, one changed: regressed/held/inconclusive "
+        f"in %. Held comes of {draws[0]:,} draws (standard error at most {errors[0]}, at 4 % "
+        f"{percent(standard_error(0.04, draws[0]))}); regressed, since each needs 9,999 sign flips, of {draws[1]:,} "
+        f"units without and {draws[2]:,} with a change (at most {errors[1]} and {errors[2]}), in "
+        f"{first.five.draws:,} families each.",
         "The two columns on the right show the limit of winsorising: how many cases it met, and held where -margin is "
-        "the mean *before* it. Where noise is so wide that a tenth of the cases meets it, what they lose beyond "
-        "ten margins is not seen; the gate says how many cases it met for that reason.",
+        "the mean *before* it. What cases lose beyond ten margins is seen where the uncut mean of the sample shows it.",
     ]
     return [*parts, *(part for shape in shapes for part in _shape(results, shape))]
 

@@ -207,7 +207,7 @@ def verdict(
         "inconclusive": f"Inconclusive: {'; '.join(causes)}.",
         "held": _held_together(facts, group, found) if group else _held(facts),
         "cannot fall": f"Cannot fall: the {facts.reference} passes none of its cases, so it guards {_guarded(facts)}.",
-        "improved": f"Improved on the {facts.reference}, beyond what chance explains.",
+        "improved": f"Improved on the {facts.reference}, beyond what chance explains ({_sure(facts.level)}).",
     }[facts.verdict]
     return " ".join([*filter(None, [_parts_first(facts)]), sentence, _numbers(facts), *_remarks(facts)])
 

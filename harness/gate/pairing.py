@@ -66,7 +66,7 @@ class PairedScores:
     @property
     def difference(self) -> float:
         """The mean change as it was observed, in the score's own unit."""
-        return math.fsum(self.after) / len(self.after) - math.fsum(self.before) / len(self.before)
+        return math.fsum(after - before for before, after in zip(self.before, self.after, strict=True)) / len(self.d)
 
     @property
     def collapse_bound(self) -> float:

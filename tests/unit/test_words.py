@@ -35,7 +35,7 @@ NAMES = {
     "Identity": "Fingerprint", "Judged": "UnitVerdict", "Lever": "Remedy", "Part": "FixtureFile", "Row": "Example",
     "Spelling": "CharNgrams", "Subject": "Model", "Waiver": "Exemption", "_slips": "_misspellings",
     "_subject": "_model", "as_answer": "as_completion", "check_code": "version", "chosen_step": "best_step",
-    "fixed": "fixed_cases", "floor": "minimum_score", "guards": "degeneration", "in_words": "render",
+    "fixed": "fixed_cases", "floor": "minimum_score", "in_words": "render",
     "leave": "eligible", "marks": "tags and critical flags", "misshapen": "invalid", "not_judged": "not_scored",
     "reach": "target_score", "read_part": "read_fixture_file", "read_rows": "read_examples",
     "recorded_answers": "recorded_completions", "row_name": "kind_name",
@@ -60,7 +60,7 @@ ALLOWED = {
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",
     ("harness/statistics/sample_size.py", "fixed"): "a chance and a count of fixed cases",
-    ("harness/statistics/sample_size.py", "floor"): "math.floor",
+    ("harness/statistics/power.py", "floor"): "math.floor",
     ("trainers/decontamination/overlap.py", "shape"): "of a sparse matrix",
 }  # fmt: skip
 PACKAGES = ("harness", "trainers", "suites")

@@ -53,7 +53,7 @@ def judged(desk: Desk, adapter: Path, tokens_out: int) -> Record:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     desk = Desk(tmp_path)
-    write_desk(desk.fixtures, N)
+    write_desk(desk.fixtures, N, generate={"max_new_tokens": 128})
     write_cost(desk.fixtures)
     write_task(desk.fixtures, triage={"role": "target"}, spend={"margin": 0.0001})
     units = load_tasks(desk.fixtures)[0].units

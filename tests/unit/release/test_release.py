@@ -572,11 +572,11 @@ def test_when_another_task_blocks(desk):
 
 def test_when_the_baseline_changed_since_and_with_it_the_verdicts(desk):
     write_desk(desk.fixtures, 60, "replies")
-    write_policy(desk.fixtures, triage={"role": "target"}, replies={"role": "target", "target_score": 0.85})
+    write_policy(desk.fixtures, triage={"role": "target"}, replies={})
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST, "desk/replies": MOST})
-    desk.record_baseline({"desk/replies": "1" * 54 + "0" * 6})  # not reached, but too near to improve on
+    desk.record_baseline({"desk/replies": "0" * 60})  # held before, and now it cannot fall
     desk.refuses(
         adapter, judged, r"the verdicts of desk/replies are not those of .*: a baseline or a task\.yaml changed"
     )

@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.model import Case, Decoding, Prompt, Task, Unit
-from tunegate.harness.fixtures.policy import DEFAULT_COLLAPSE, PartPolicy, Policy, UnitPolicy
+from tunegate.harness.fixtures.policy import DEFAULT_COLLAPSE, PartPolicy, Policy, Together, UnitPolicy
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.gate.verdict import Verdict
@@ -52,9 +52,10 @@ class UnitWorld:
 
 @dataclass(frozen=True)
 class World:
-    """Units that are judged together; the first is the target."""
+    """Units that are judged together; the first is the target. The others may be held `together`, by one margin."""
 
     units: tuple[UnitWorld, ...]
+    together: float | None = None
 
 
 def passfail_unit(d: Floats, random: np.random.Generator) -> UnitWorld:
@@ -98,7 +99,9 @@ def _built(world: World) -> tuple[Task, Record, dict[str, Record]]:
     references = {"baseline": base} | ({"last release": _record(units, last)} if last else {})
     openings = {unit.key: each.opening for unit, each in zip(units, world.units, strict=True) if each.opening}
     tuned = replace(tuned, openings=openings, sealed=bool(openings))
-    return Task(TASK, units, Policy(policies, declared=True)), tuned, references
+    weights = {unit.name: 1.0 for unit in units[1:]}
+    group = Together(weights, world.together, "a benchmark") if world.together else None
+    return Task(TASK, units, Policy(policies, declared=True, together=group)), tuned, references
 
 
 def check(world: World, expected: Sequence[Verdict | None], what: str, fallen: frozenset[str] = frozenset()) -> None:
@@ -159,7 +162,9 @@ def _unit(place: int, world: UnitWorld) -> Unit:
 
 @cache
 def _case(unit: str, index: int, tags: tuple[tuple[str, str], ...]) -> Case:
-    return Case(f"c{index:03}", f"{TASK}/{unit}", f"case {index}", _Unread(), Prompt(), Decoding(), tags=dict(tags))
+    return Case(
+        f"c{index:03}", f"{TASK}/{unit}", f"case {index} of {unit}", _Unread(), Prompt(), Decoding(), tags=dict(tags)
+    )
 
 
 def _record(units: Sequence[Unit], scores: Sequence[Floats], parts: Sequence[Mapping[str, Floats]] = ()) -> Record:

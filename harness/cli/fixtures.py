@@ -105,14 +105,21 @@ def plan(
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.fixtures.loader import load_tasks
+    from tunegate.harness.planning.declare import print_proposal
     from tunegate.harness.planning.history import find_past
     from tunegate.harness.planning.plan import plan_units
+    from tunegate.harness.planning.proposal import proposals
     from tunegate.harness.planning.render import print_plans
 
     tasks = load_tasks(cases)
     past = find_past(baselines, tasks, read_record(run) if run else None, flip_rate, repeats)
     plans = plan_units(tasks, past, unit, margin, gain)
+    # of what is declared, as a whole: neither one unit nor another margin
+    found = {} if unit or margin else proposals(tasks, plans, gain)
     if as_json:
-        print_json([each.as_dict() for each in plans])
+        declare = {task: each.as_dict() for task, each in found.items()}
+        print_json([each.as_dict() | {"declare": declare.get(each.unit.task)} for each in plans])
     else:
         print_plans(Printer(), plans)
+        for each in found.values():
+            print_proposal(Printer(), each)

@@ -11,11 +11,12 @@ from typing import Any
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.fixtures.loader import find_unit
 from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.fixtures.policy import UnitPolicy
+from tunegate.harness.fixtures.policy import Together, UnitPolicy
 from tunegate.harness.planning.costs import CASES, held_with
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
+from tunegate.harness.statistics.joint import Part, prob_passed_together
 from tunegate.harness.statistics.paired import LEVEL, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail, more_answers
@@ -44,7 +45,7 @@ class Plan:
     without a margin is not gated. `asked` is the chance with which it has to hold if nothing changed, so that all units
     of its task do four times in five. Without a `power` there is nothing to plan from; what `bounds` continuous scores
     is known even then, as a power of scores that hardly move. What a sealed unit proves for it `is_proven_elsewhere`.
-    `parts` of it have margins of their own.
+    `parts` of it have margins of their own. A guard of a `group` need not hold by itself: all of them hold together.
     """
 
     unit: Unit
@@ -58,6 +59,8 @@ class Plan:
     is_proven_elsewhere: bool = False
     parts: tuple[str, ...] = ()
     bounds: Continuous | None = None
+    group: Together | None = None
+    weight: float = 1.0
 
     @cached_property
     def chance(self) -> float | None:
@@ -127,6 +130,13 @@ class Plan:
         held = self.power.prob_held(cases, self.margin, true)
         improved = min(held, self.power.prob_improved(cases, self.margin, true))
         return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
+
+    @property
+    def part(self) -> Part:
+        """Its cases, as they count where several units are decided together."""
+        if not (isinstance(self.power, PassFail) and self.margin):
+            raise ValueError(f"{self.unit.key} does not pass or fail, or has no margin")
+        return Part(self.n, self.power, self.margin, weight=self.weight, strict=self.unit.sealed)
 
     @property
     def false_alarm(self) -> float:
@@ -259,7 +269,10 @@ def _asked(
 
 def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: float | None, gain: float | None) -> Plan:
     declared, levels = task.policy.of(unit.name, unit.kind), _levels(tasks, task, unit)
-    together = len(_gated(task))  # a release needs all of them held, the sealed ones too
+    weights = [task.policy.weight(each.name) for each in _gated(task)]
+    # a release needs all of them held, the sealed ones too, and those of a group as one
+    together = sum(each is None for each in weights) + any(each is not None for each in weights)
+    weight = task.policy.weight(unit.name)
     n = len(observed(unit, {case.id: 0.0 for case in unit.cases}))
     sealed = {task.policy.of(each.name, each.kind).seals for each in task.units if each.sealed}
     asked = POWER ** (1 / max(together, 1))
@@ -267,7 +280,7 @@ def _plan(tasks: Sequence[Task], task: Task, unit: Unit, seen: Seen, margin: flo
     power = _spreading(bounds or PassFail(0.0, seen.rate, levels), seen.spread)
     return Plan(
         unit, declared.role, n, margin or declared.margin, gain, asked, seen, power, unit.name in sealed,
-        tuple(declared.parts), bounds,
+        tuple(declared.parts), bounds, task.policy.together if weight else None, weight or 1.0,
     )  # fmt: skip
 
 
@@ -289,13 +302,16 @@ def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Con
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:
     """How often the units of one task let an equal model pass, and one that gains what is hoped for on every target.
 
-    What is open and proven by a sealed unit must not be regressed, the rest must hold; and no critical case may flip.
-    The second is None without a target, or where no gain is named. Units are taken for independent.
+    What is open and proven by a sealed unit must not be regressed, nor a guard of a group, which has to hold as a
+    whole; the rest must hold; and no critical case may flip. The second is None without a target, or where no gain is
+    named. Units are taken for independent.
     """
-    equal, gained, aims = 1.0, 1.0, False
+    held, grouped = _held_together(plans)
+    equal, gained, aims = held, held, False
     for each in plans:
         still = each.chances_of(0.0)
-        passes = 1 - still.regressed if each.is_proven_elsewhere else still.held + still.improved
+        passes = 1 - still.regressed if each.is_proven_elsewhere or each.group else still.held + still.improved
+        passes = 1.0 if each.unit.key in grouped else passes
         passes *= 1 - each.false_alarm
         equal *= passes
         if each.role == "target" and not each.is_proven_elsewhere and each.gain and each.power:
@@ -303,6 +319,19 @@ def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:
             passes = each.chances_of(min(each.gain, each.power.widest_gain)).improved
         gained *= passes
     return equal, gained if aims else None
+
+
+def _held_together(plans: Sequence[Plan]) -> tuple[float, list[str]]:
+    """How often the groups of guards hold, none of them regressed, and the keys of those whose chance that holds."""
+    chance, keys = 1.0, []
+    for sealed in (False, True):
+        members = [each for each in plans if each.group and each.unit.sealed == sealed]
+        if len(members) > 1 and not all(each.is_proven_elsewhere for each in members):
+            parts = [each.part for each in members]
+            margin = next(each.group.margin for each in members if each.group)
+            chance *= prob_passed_together(parts, margin, min(part.power.levels.held for part in parts))
+            keys += [each.unit.key for each in members]
+    return chance, keys
 
 
 def _levels(tasks: Sequence[Task], task: Task, unit: Unit) -> Levels:

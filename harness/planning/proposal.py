@@ -1,0 +1,382 @@
+"""What to declare so that an honest adapter is released: the smallest margins, guards singly or together, the split.
+
+An honest adapter is equal on every guard and gains what is hoped for on every target. The chances are those of the
+pass/fail units: continuous ones and critical cases come on top. Units are taken for independent.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.fixtures.policy import Together
+from tunegate.harness.planning.plan import Plan
+from tunegate.harness.planning.split import LEAST_OPEN, LEAST_SEALED
+from tunegate.harness.statistics.joint import (
+    Part,
+    prob_improved,
+    prob_not_regressed,
+    prob_passed,
+    prob_passed_together,
+)
+from tunegate.harness.statistics.paired import LEVEL, opening_level
+from tunegate.harness.statistics.power import POWER, Levels
+from tunegate.harness.statistics.sample_size import PassFail
+
+HONEST_GAIN = 0.15  # of an adapter that is worth a release, on each target
+MARGINS = tuple(step / 200 for step in range(1, 71))  # half points, to 35: a wider margin guards nothing
+SPARED = 0.95  # of the releases that the targets' cases allow: what the guards leave where those are too few for POWER
+THROUGH = 1 - POWER  # a loss that passes no more often is found
+SHARES = (LEAST_SEALED, 0.6, 0.7, 1 - LEAST_OPEN)  # of the cases, sealed
+MOST_CASES = 2_000  # a unit: beyond, nobody writes them
+
+
+@dataclass(frozen=True)
+class Work:
+    """A pass/fail unit as people see it: its open cases, and the sealed ones that prove it. One may be missing."""
+
+    name: str
+    target: bool
+    open: Part | None
+    sealed: Part | None = None
+
+    @property
+    def decides(self) -> Part:
+        """The part that has to improve, or to hold."""
+        part = self.sealed or self.open
+        if part is None:
+            raise ValueError(f"{self.name} has no cases")
+        return part
+
+    def with_margin(self, margin: float) -> Work:
+        """The same with another margin, open and sealed."""
+        return self._each(lambda part: part.with_margin(margin))
+
+    def changed(self, change: float) -> Work:
+        """The same with another true change."""
+        return self._each(lambda part: part.changed(change))
+
+    def _each(self, made: Callable[[Part], Part]) -> Work:
+        return replace(self, open=self.open and made(self.open), sealed=self.sealed and made(self.sealed))
+
+    @property
+    def kept(self) -> float:
+        """The chance that open cases do not block where sealed ones decide."""
+        return prob_not_regressed(self.open) if self.open and self.sealed else 1.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to declare the guards, singly or `together`: what is released, and what passes with it.
+
+    `margin` is that of each guard, or of all together; None where none is wide enough, or there is no guard. `open` and
+    `sealed` are the numbers of cases, by the unit's name. `released` is the chance of an honest adapter, `loss` the
+    smallest true loss of one guard that is released no more than once in five, `named` the smallest that is called
+    regressed by itself four times in five; None: none is.
+    """
+
+    together: bool
+    margin: float | None
+    open: dict[str, int]
+    sealed: dict[str, int]
+    released: float
+    loss: float | None
+    named: float | None
+
+    @property
+    def reaches(self) -> bool:
+        """Whether an honest adapter is released four times in five."""
+        return self.released >= POWER
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to declare for a task.
+
+    `declared` is the chance that an honest adapter is released by what is declared today; `shown` that the targets
+    show their gain at all, whatever the margins, and `target_cases` how many each of them would take for that to be
+    four times in five (None: it has them, or there is no target). Of a task that `is_split` already, the split is kept.
+    Where too few cases are there to seal some, `sealable` is how many a unit it takes at these margins; None: over
+    2,000.
+    """
+
+    task: str
+    gain: float
+    targets: tuple[str, ...]
+    guards: tuple[str, ...]
+    declared: float
+    shown: float
+    target_cases: int | None
+    sealable: int | None
+    is_split: bool
+    ways: tuple[Way, ...]
+
+    @property
+    def refuses(self) -> bool:
+        """Whether an honest adapter is released less than four times in five by what is declared today."""
+        return self.declared < POWER
+
+    def as_dict(self) -> dict[str, Any]:
+        """The proposal as JSON data, by the names above."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A task's pass/fail units, the size of the family of all tests for worse, and what is declared of guards."""
+
+    task: Task
+    works: tuple[Work, ...]
+    family: int
+    gain: float
+    group: Together | None
+
+    @property
+    def targets(self) -> list[Work]:
+        return [work for work in self.works if work.target]
+
+    @property
+    def guards(self) -> list[Work]:
+        return [work for work in self.works if not work.target]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is sealed yet, so that a split can be chosen."""
+        return all(work.open and not work.sealed for work in self.works)
+
+    @cached_property
+    def shown(self) -> float:
+        return chance_targets(self.targets, self.gain)
+
+
+def proposals(tasks: Sequence[Task], plans: Sequence[Plan], gain: float | None = None) -> dict[str, Proposal]:
+    """Return what to declare for each task whose policy releases an honest adapter less than four times in five."""
+    found = {}
+    for task in tasks:
+        mine = [each for each in plans if each.unit.task == task.name]
+        chance = honest_release(task, mine, gain)
+        if chance is not None and chance < POWER and (made := propose(task, mine, gain)):
+            found[task.name] = made
+    return found
+
+
+def propose(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Proposal | None:
+    """Return what to declare for a task, from the plans of its units; None where nothing is known of a pass/fail unit.
+
+    Args:
+        task: with its policy.
+        plans: of all its units.
+        gain: of an honest adapter on each target; None: 15 points.
+    """
+    asked = _question(task, plans, gain or HONEST_GAIN)
+    if not asked.works:
+        return None
+    ways = [*_ways(asked)]
+    whole = [way for way in ways if not any(way.sealed.values())]
+    sealable = None if len(ways) > len(whole) or not asked.is_open else _sealable(asked, whole[-1])
+    return Proposal(
+        task.name, asked.gain, tuple(work.name for work in asked.targets), tuple(work.name for work in asked.guards),
+        _declared(asked), asked.shown, _target_cases(asked), sealable, not asked.is_open, tuple(ways),
+    )  # fmt: skip
+
+
+def honest_release(task: Task, plans: Sequence[Plan], gain: float | None = None) -> float | None:
+    """Return how often what is declared releases an honest adapter; None where nothing is known of a pass/fail unit."""
+    asked = _question(task, plans, gain or HONEST_GAIN)
+    return _declared(asked) if asked.works else None
+
+
+def smallest_margins(task: Task, plans: Sequence[Plan], gain: float | None = None) -> tuple[float | None, float | None]:
+    """Return the margins that a proposal would name for the cases as they are: of each guard, and of all together."""
+    asked = _question(task, plans, gain or HONEST_GAIN)
+    one, all_of_them = (
+        _smallest_margin(_passing(asked.guards, together), asked.shown) if asked.guards else None
+        for together in (False, True)
+    )
+    return one, all_of_them if len(asked.guards) > 1 else None
+
+
+def chance_targets(targets: Sequence[Work], gain: float) -> float:
+    """Return P(every target shows its gain, and none of its open cases blocks); 1 without targets."""
+    found = 1.0
+    for work in targets:
+        better = work.changed(min(gain, work.decides.power.widest_gain))
+        found *= better.kept * prob_improved(better.decides)
+    return found
+
+
+def chance_guards(guards: Sequence[Work]) -> float:
+    """Return P(every guard holds its own margin and none is regressed)."""
+    return math.prod(work.kept * prob_passed(work.decides) for work in guards)
+
+
+def chance_together(guards: Sequence[Work], margin: float) -> float:
+    """Return P(the guards hold the margin together, open ones and sealed ones, and none is regressed)."""
+    if not guards:
+        return 1.0
+    opened = [work.open for work in guards if work.open]
+    sealed = [work.sealed for work in guards if work.sealed]
+    found = prob_passed_together(sealed, margin, min(part.power.levels.held for part in sealed)) if sealed else 1.0
+    if all(work.sealed for work in guards):
+        return found * math.prod(work.kept for work in guards)
+    return found * prob_passed_together(opened, margin, LEVEL)
+
+
+def _question(task: Task, plans: Sequence[Plan], gain: float) -> _Question:
+    known = {each.unit.name: each for each in plans if isinstance(each.power, PassFail) and each.margin}
+    sealing = {task.policy.of(name, "pass/fail").seals: name for name, each in known.items() if each.unit.sealed}
+    works = []
+    for name, each in known.items():
+        if each.unit.sealed and task.policy.of(name, "pass/fail").seals in known:
+            continue
+        part, proof = each.part, known.get(sealing.get(name, ""))
+        parts = (None, part) if each.unit.sealed else (part, proof.part if proof else None)
+        works.append(Work(name, each.role == "target", *parts))
+    family = max((round(LEVEL / each.power.levels.worse) for each in known.values() if each.power), default=1)
+    return _Question(task, tuple(works), family, gain, task.policy.together)
+
+
+def _declared(asked: _Question) -> float:
+    group = asked.group
+    members = [work for work in asked.guards if group and work.name in group.weights]
+    others = [work for work in asked.guards if work not in members]
+    held = chance_together(members, group.margin) if group else 1.0
+    return asked.shown * chance_guards(others) * held
+
+
+def _ways(asked: _Question) -> list[Way]:
+    """Guards singly and together, with the cases as they are; and split, where that releases four times in five."""
+    kinds = [False, *([True] if len(asked.guards) > 1 else [])]
+    found = [_way(asked, asked.works, together) for together in kinds]
+    if asked.is_open:
+        found += [way for together in kinds if (way := _best_split(asked, together)) and way.reaches]
+    return found
+
+
+def _best_split(asked: _Question, together: bool) -> Way | None:
+    """Of targets the split that shows most, and of guards the one that holds the smallest margin; None: none does."""
+    cut = {share: [_cut(asked, work, share) for work in asked.works] for share in SHARES}
+    targets = {share: [work for work in works if work.target] for share, works in cut.items()}
+    shown = {share: round(chance_targets(works, asked.gain), 6) for share, works in targets.items()}
+    most = max(SHARES, key=lambda share: shown[share])
+    guards = {share: [work for work in works if not work.target] for share, works in cut.items()}
+    if shown[most] < POWER:
+        return None
+    best = most
+    if asked.guards:
+        margins = {share: _smallest_margin(_passing(works, together), shown[most]) for share, works in guards.items()}
+        best = min(SHARES, key=lambda share: margins[share] or math.inf)
+    return _way(asked, [*targets[most], *guards[best]], together)
+
+
+def _cut(asked: _Question, work: Work, share: float, n: int | None = None) -> Work:
+    """A unit with a share of its cases sealed, and the levels that are left to each part then."""
+    whole = work.decides
+    n = n or whole.n
+    apart = min(max(int(share * n), 1), max(n - 1, 1))
+    family, targets = asked.family + len(asked.works), 2 * max(len(asked.targets), 1)
+    first = opening_level(1)
+    opened, sealed = (Levels(level, LEVEL / family, level / targets) for level in (LEVEL, first))
+    return Work(
+        work.name, work.target,
+        replace(whole, n=max(n - apart, 1), power=replace(whole.power, levels=opened)),
+        replace(whole, n=apart, power=replace(whole.power, levels=sealed), strict=True),
+    )  # fmt: skip
+
+
+def _way(asked: _Question, works: Sequence[Work], together: bool) -> Way:
+    guards = [work for work in works if not work.target]
+    shown = chance_targets([work for work in works if work.target], asked.gain)
+    passing = _passing(guards, together)
+    margin = _smallest_margin(passing, shown) if guards else None
+    return Way(
+        together, margin,
+        {work.name: work.open.n for work in works if work.open},
+        {work.name: work.sealed.n for work in works if work.sealed},
+        shown * (passing(margin) if margin else float(not guards)),
+        *(_stopped(guards, together, margin) if margin else (None, None)),
+    )  # fmt: skip
+
+
+def _passing(guards: Sequence[Work], together: bool) -> Callable[[float], float]:
+    """The chance that the guards let a model pass, by their margin, or by that of all together."""
+
+    def passed(margin: float) -> float:
+        each = [work.with_margin(margin) for work in guards]
+        return chance_together(each, margin) if together else chance_guards(each)
+
+    return passed
+
+
+def _stopped(guards: Sequence[Work], together: bool, margin: float) -> tuple[float | None, float | None]:
+    """The loss of the weakest guard that is stopped four times in five, and the one that is called regressed."""
+    alike = {(work.open and work.open.n, work.sealed and work.sealed.n, work.decides.power): work for work in guards}
+    losses, drops = [], []
+    for one in alike.values():
+        others = [work for work in guards if work is not one]
+
+        def passed(loss: float, one: Work = one, others: Sequence[Work] = others) -> float:
+            return _passing([*others, one.changed(-loss)], together)(margin)
+
+        losses.append(_loss(passed))
+        drops.append(one.decides.power.smallest_drop(one.decides.n, margin))
+    return _largest(losses), _largest(drops)
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    """The largest, None where one of them is unknown."""
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
+
+
+def _smallest_margin(passed: Callable[[float], float], shown: float) -> float | None:
+    """The smallest margin that releases an honest adapter four times in five.
+
+    Where the targets' cases do not show its gain so often, or only by the widest margins, it is the smallest at which
+    the guards take away no more than a twentieth.
+    """
+    for asked in filter(lambda chance: chance <= 1, (POWER / shown if shown else math.inf, SPARED)):
+        place = bisect_left(MARGINS, True, key=lambda margin: passed(margin) >= asked)
+        while place and passed(MARGINS[place - 1]) >= asked:  # chances waver a little, as flips are whole numbers
+            place -= 1
+        if place < len(MARGINS):
+            return MARGINS[place]
+    return None
+
+
+def _loss(passed: Callable[[float], float]) -> float | None:
+    """The smallest loss, in half points, that passes no more than once in five."""
+    losses = [step / 200 for step in range(1, 200)]
+    place = bisect_left(losses, True, key=lambda loss: passed(loss) <= THROUGH)
+    return losses[place] if place < len(losses) else None
+
+
+def _target_cases(asked: _Question) -> int | None:
+    """How many cases each target takes, so that all of them show the gain four times in five."""
+    if not asked.targets or asked.shown >= POWER:
+        return None
+    power = POWER ** (1 / len(asked.targets))
+    room = [work.decides for work in asked.targets if work.decides.power.widest_gain > 0]
+    return max(
+        (part.power.cases_to_improve(part.margin, min(asked.gain, part.power.widest_gain), power) for part in room),
+        default=None,
+    )
+
+
+def _sealable(asked: _Question, way: Way) -> int | None:
+    """How many cases a unit it takes, in tens, so that three in four can be sealed at the margin of this way."""
+
+    def released(n: int) -> float:
+        works = [_cut(asked, work, 1 - LEAST_OPEN, n) for work in asked.works]
+        guards = [work.with_margin(way.margin or MARGINS[-1]) for work in works if not work.target]
+        held = chance_together(guards, way.margin or MARGINS[-1]) if way.together else chance_guards(guards)
+        return chance_targets([work for work in works if work.target], asked.gain) * held
+
+    sizes = range(10, MOST_CASES + 1, 10)
+    place = bisect_left(sizes, True, key=lambda n: released(n) >= POWER)
+    return sizes[place] if place < len(sizes) else None

@@ -1,0 +1,252 @@
+"""What to declare: the smallest margins and the split with which an honest adapter is released four times in five."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.records import write_desk
+from tunegate.harness.cli.main import app
+from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import passes_together, plan_units
+from tunegate.harness.planning.proposal import Proposal, Way, honest_release, propose, smallest_margins
+from tunegate.harness.statistics.power import POWER
+
+TEAM = ("triage", "one", "two", "three")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """The folder of fixtures, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "fixtures"
+
+
+def team(root: Path, n: int = 60, margin: float = 0.05, names=TEAM, together: float | None = None, sealed: int = 0):
+    """A task whose first unit is the target and whose others guard."""
+    units = {name: {"role": "guard", "margin": margin, "reason": "a test"} for name in names}
+    units[names[0]]["role"] = "target"
+    for name in names:
+        write_desk(root, n, name, lambda index, name=name: {"input": f"{name} {index}"})
+        if sealed:
+            shown = {"input": f"{name} sealed"}
+            write_desk(root, sealed, f"{name}-sealed", lambda i, m=shown: {"input": f"{m['input']} {i}"}, sealed=True)
+            units[f"{name}-sealed"] = units[name] | {"seals": name}
+    policy = {"version": 1, "units": units}
+    if together:
+        policy["guards"] = {"together": dict.fromkeys(names[1:], 1), "margin": together, "reason": "a test"}
+    (root / "desk" / "task.yaml").write_text(json.dumps(policy))
+
+
+def proposed(root: Path, flip_rate: float | None = None, gain: float | None = None) -> Proposal:
+    [task] = load_tasks(root)
+    found = propose(task, plan_units([task], Past(flip_rate=flip_rate)), gain)
+    assert found
+    return found
+
+
+def the_way(found: Proposal, together: bool, sealed: bool = False) -> Way:
+    return next(way for way in found.ways if way.together == together and bool(way.sealed) == sealed)
+
+
+def test_four_units_of_sixty_at_the_usual_flip_rate(root):
+    team(root)
+    found = proposed(root)
+
+    assert found.declared == pytest.approx(0.069, abs=0.001)
+    assert (found.targets, found.guards) == (("triage",), ("one", "three", "two"))
+    assert found.shown == pytest.approx(0.88, abs=0.001)
+    singly, together = the_way(found, False), the_way(found, True)
+    assert (singly.margin, together.margin) == (0.13, 0.055)
+    assert singly.released == pytest.approx(0.819, abs=0.001)
+    assert together.released == pytest.approx(0.811, abs=0.001)
+    assert (singly.loss, together.loss) == (0.08, 0.1)
+    assert not any(way.sealed for way in found.ways)  # 45 sealed cases show the gain too seldom
+    assert (found.sealable, found.target_cases) == (100, None)
+
+
+def test_targets_that_cannot_show_the_gain_are_told_how_many_cases_would(root):
+    team(root)
+    found = proposed(root, flip_rate=0.1)
+
+    assert found.shown == pytest.approx(0.748, abs=0.001)
+    assert found.target_cases == 68
+    for together in (False, True):
+        assert 0.95 * found.shown <= the_way(found, together).released < POWER
+
+
+@pytest.mark.parametrize(("margin", "released"), [(0.05, 0.069), (0.1, 0.528), (0.15, 0.866)])
+def test_what_is_declared_singly(root, margin, released):
+    team(root, margin=margin)
+
+    assert proposed(root).declared == pytest.approx(released, abs=0.001)
+
+
+def test_what_is_declared_together(root):
+    team(root, together=0.05)
+    [task] = load_tasks(root)
+    plans = plan_units([task], Past())
+
+    assert honest_release(task, plans) == pytest.approx(0.876 * 0.88, abs=0.001)
+    equal, _ = passes_together(plans)
+    assert equal == pytest.approx(0.428 * 0.876, abs=0.001)  # the target has to hold as well
+
+
+def test_a_proposal_that_is_declared_releases_as_foretold(root):
+    team(root)
+    before = proposed(root)
+    for together in (False, True):
+        way = the_way(before, together)
+        team(root, margin=way.margin, together=way.margin if together else None)
+
+        assert proposed(root).declared == pytest.approx(way.released, abs=1e-9)
+
+
+def test_no_smaller_margin_would_do(root):
+    team(root)
+    way = the_way(proposed(root), True)
+    team(root, margin=way.margin - 0.005, together=way.margin - 0.005)
+
+    assert proposed(root).declared < POWER
+
+
+def test_a_split_is_proposed_where_it_releases_four_times_in_five_and_then_kept(root):
+    names = ("triage", "one", "two")
+    team(root, 80, names=names)
+    found = proposed(root, gain=0.25)
+    for together in (False, True):
+        way = the_way(found, together, sealed=True)
+
+        assert way.reaches
+        assert {way.open[name] + way.sealed[name] for name in names} == {80}
+        assert all(40 <= n <= 60 for n in way.sealed.values())
+
+    team(root, 20, names=names, sealed=60, margin=0.13)
+    kept = proposed(root, gain=0.25)
+
+    assert {(*way.open.values(), *way.sealed.values()) for way in kept.ways} == {(20,) * 3 + (60,) * 3}
+    assert len(kept.ways) == 2
+    assert kept.sealable is None
+
+
+def test_a_split_that_is_declared_releases_as_foretold(root):
+    names = ("triage", "one")
+    team(root, 20, names=names, sealed=60, margin=0.1)
+    [way] = proposed(root, gain=0.25).ways
+    team(root, 20, names=names, sealed=60, margin=way.margin)
+
+    assert proposed(root, gain=0.25).declared == pytest.approx(way.released, abs=0.01)
+
+
+def test_guards_alone_need_only_hold(root):
+    team(root, names=("one", "two"))
+    (root / "desk" / "task.yaml").unlink()
+    found = proposed(root)
+
+    assert (found.targets, found.shown, found.target_cases) == ((), 1.0, None)
+    assert all(way.reaches for way in found.ways)
+
+
+def test_a_target_alone_needs_no_margin_of_guards(root):
+    team(root, names=("triage",))
+    found = proposed(root)
+
+    [way] = found.ways
+    assert (way.margin, way.loss, found.guards) == (None, None, ())
+    assert way.released == pytest.approx(found.shown)
+
+
+def test_no_pass_fail_unit_no_proposal(root):
+    team(root)
+    [task] = load_tasks(root)
+
+    assert propose(task, []) is None
+    assert honest_release(task, []) is None
+
+
+def test_the_margins_alone(root):
+    team(root)
+    [task] = load_tasks(root)
+    plans = plan_units([task], Past())
+
+    assert smallest_margins(task, plans) == (0.13, 0.055)
+    [triage] = [each for each in plans if each.role == "target"]
+    singly, together = smallest_margins(task, [triage, plans[0]])
+    assert singly
+    assert together is None
+
+
+def test_what_flips_more_takes_wider_margins(root):
+    team(root)
+    [task] = load_tasks(root)
+    plans = plan_units([task], Past())
+    moved = [replace(each, power=replace(each.power, flip_rate=0.08)) for each in plans]
+
+    calm, wild = (propose(task, found) for found in (plans, moved))
+    assert calm
+    assert wild
+    assert all(one.margin < other.margin for one, other in zip(calm.ways, wild.ways, strict=True))
+
+
+def plan(*options: str) -> str:
+    result = CliRunner().invoke(app, ["plan", *options], env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_plan_prints_what_to_declare(root):
+    team(root)
+
+    block = plan().partition("desk, what to declare: ")[2]
+    assert block.splitlines() == [
+        "as it is, an honest adapter (equal on each guard, 15 points better on triage) is released 7 times in 100. The "
+        "smallest margins with which it is released four times in five:",
+        "                                          one      all",
+        "                                      guard's  guards'",
+        "guards    cases     margin  released     loss     loss",
+        "──────────────────────────────────────────────────────",
+        "singly    all open    13.0        82      8.0     13.0",
+        "together  all open     5.5        81     10.0      5.5",
+        "Released: times in 100. Loss, in points: of one guard, stopped four times in five; of all guards alike, 19 "
+        "times in 20.",
+        "Together, in task.yaml: guards: {together: {one: 1, three: 1, two: 1}, margin: .., reason: ..}",
+        "With nothing sealed only the first complete run of the task proves a gain. To seal some takes about 100 cases "
+        "a unit.",
+    ]
+
+
+def test_plan_says_that_targets_have_too_few_cases(root):
+    team(root)
+
+    out = plan("--flip-rate", ".1")
+    assert (
+        "The targets' own cases show 15 points 75 times in 100, whatever the margins; 68 of each would do so four "
+        "times in five. The smallest margins with which the guards stop no more than one honest adapter in twenty:"
+    ) in out
+
+
+def test_plan_as_json_has_the_proposal(root):
+    team(root)
+
+    for each in json.loads(plan("--json")):
+        assert each["declare"]["task"] == "desk"
+        assert [way["margin"] for way in each["declare"]["ways"]] == [0.13, 0.055]
+
+
+@pytest.mark.parametrize("options", [("--unit", "desk/one"), ("--margin", ".1")])
+def test_plan_proposes_nothing_for_a_question_of_its_own(root, options):
+    team(root)
+
+    assert "what to declare" not in plan(*options)
+
+
+def test_plan_proposes_nothing_where_an_honest_adapter_passes(root):
+    team(root, together=0.06)
+
+    assert "what to declare" not in plan()
+    assert all(each["declare"] is None for each in json.loads(plan("--json")))

@@ -19,8 +19,8 @@ from tunegate.harness.models.prompts import CONSTRAINED
 def model_card(name: str, training: Mapping[str, Any], decided: Record, about: Mapping[str, Any]) -> str:
     """The text of the card.
 
-    `about` is what came of asking again, how often sealed cases were opened before, and with what the ledger was
-    compared.
+    `about` is what came of asking again, at which evaluation the sealed cases were and how many more are worth
+    anything, and with what the ledger was compared.
 
     Raises:
         Refused: the training record lacks what the card tells.

@@ -38,6 +38,9 @@ from tunegate.harness.models.prompts import TRAINED
 from tunegate.harness.models.resolve import identify, resolve
 from tunegate.harness.options.run import BASELINE
 from tunegate.harness.parity.result import read_artefacts, with_section
+from tunegate.harness.planning.evaluations import evaluations_left, worth
+from tunegate.harness.planning.history import Past
+from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card
@@ -184,14 +187,27 @@ def release_adapter(
     _check_as_begun(claim, cases)
     check_unmoved(baselines, outside, claim.units, anchor)
     decided = replace(decided, rescored=rescored_units({"run": again, **scored}), created=record.created)
-    openings = [numbers[unit.key] for unit in claim.units if unit.sealed]
-    about = {"asked": asked.line(), "sealed": {"others": max(openings) - 1} if openings else {}}
+    about = {"asked": asked.line(), "sealed": _sealed_cases(claim, decided, baselines, numbers)}
     done = _write(claim, decided, baselines, seen, about, anchor)
     notes = [
         *again.notes(_name(record)), *(line for name, each in scored.items() for line in each.notes(f"the {name}")),
         *reference_notes(references, record.answered_by, claim.units),
     ]  # fmt: skip
     return replace(done, notes=(*notes, asked.line()))
+
+
+def _sealed_cases(claim: _Claim, decided: Record, baselines: Path, numbers: Mapping[str, int]) -> dict[str, int]:
+    """At which evaluation the sealed cases were, and how many more are `left` that are worth anything; empty: none.
+
+    Of several sealed units the one counts that was evaluated most often, and the one that is worth least.
+    """
+    made = {unit.key: numbers[unit.key] for unit in claim.units if unit.sealed}
+    if not made:
+        return {}
+    past = Past(decided, baselines / str(decided.fingerprint["subject"]["model"]))
+    plans = [each for each in plan_units(claim.tasks, past) if each.unit.key in made and worth(each, 1)]
+    left = [evaluations_left(each, made[each.unit.key]) for each in plans]
+    return {"number": max(made.values())} | ({"left": min(left)} if left else {})
 
 
 def _claim(adapter: Path, record: Record, cases: Path) -> _Claim:

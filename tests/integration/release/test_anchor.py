@@ -400,7 +400,7 @@ def test_a_release_after_an_invented_opening_is_held_to_the_later_look(desk: Des
         release_adapter(adapter, judged, desk.fixtures, baselines(desk), quiet(), opener)
     git(desk.home, "remote", "remove", "origin")  # what the ledger here says alone
     release_adapter(adapter, judged, desk.fixtures, baselines(desk), quiet(), opener)
-    assert "Its sealed cases were opened 0 times before" in (adapter / "README.md").read_text()
+    assert "It rests on evaluation 1 of its sealed cases, as far as " in (adapter / "README.md").read_text()
 
 
 # --- which branch of which remote

@@ -16,6 +16,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.gate.rule import compare
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
@@ -43,13 +44,17 @@ class Desk:
     def tasks(self):
         return load_tasks(self.home / "fixtures")
 
-    def answer(self, lengths, released: bool = False) -> None:
-        """Keep a baseline (or a release) whose outputs have these lengths, in turn."""
+    def record(self, lengths, adapter: str | None = None) -> Record:
+        """A record whose outputs have these lengths, in turn."""
         keys = [f"desk/triage/c{index:03}" for index in range(self.n)]
         answers = {(key, 0): Completion(key, GOOD, 50, lengths[index % len(lengths)]) for index, key in enumerate(keys)}
-        who = Fingerprint(LOCAL | {"adapter": "a" * 64 if released else None}, ENGINE, {"model": "tiny"})
-        made: Record = evaluate(self.tasks[0].units, Replay(answers, who), quiet())
-        made = replace(made, policies=self.tasks[0].policies)
+        who = Fingerprint(LOCAL | {"adapter": adapter}, ENGINE, {"model": "tiny"})
+        made = evaluate(self.tasks[0].units, Replay(answers, who), quiet())
+        return replace(made, policies=self.tasks[0].policies)
+
+    def answer(self, lengths, released: bool = False) -> None:
+        """Keep a baseline, or a release."""
+        made = self.record(lengths, "a" * 64 if released else None)
         save(self.home / "baselines", made, self.tasks[0].units, released)
 
     def plan(self) -> Plan:
@@ -126,6 +131,17 @@ def test_a_release_tells_how_far_costs_lie_apart(tmp_path):
     assert not found.seen.is_assumed
     assert found.seen.spread == pytest.approx(2 * OUT, rel=0.01)
     assert found.seen.calls.output == 15
+
+
+def test_a_record_without_its_baseline_tells_how_far_costs_lie_apart_by_the_interval_of_its_verdict(tmp_path):
+    desk = Desk(tmp_path, 200, 56, 20 * OUT)
+    base, tuned = desk.record([10, 50]), desk.record([40, 20], adapter="a" * 64)
+    judged = compare(desk.tasks, tuned, {"baseline": base}, ["desk"])
+    found = next(each for each in plan_units(desk.tasks, Past(judged)) if each.unit.key == COST)
+
+    # every cost moves by 30 tokens, and C is 56 of them, in the interval as in the verdict
+    assert found.seen.spread == pytest.approx(30 * OUT, rel=0.1)
+    assert found.seen.source.endswith("against the baseline, by its interval")
 
 
 def test_a_plan_shows_what_max_new_tokens_makes_of_a_cost_guard(tmp_path):

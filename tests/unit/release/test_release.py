@@ -607,6 +607,29 @@ def test_a_sealed_unit_has_to_be_held(desk):
     assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
 
 
+@pytest.mark.parametrize(
+    ("others", "margin", "said"),
+    [
+        (0, 0.15, "evaluation 1 of its sealed cases, as far as the ledger of this clone knows. 2 more evaluations of "),
+        (1, 0.15, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation of "),
+        (2, 0.15, "evaluation 3 of its sealed cases, as far as the ledger of this clone knows. They are spent: write "),
+    ],
+)  # fmt: skip
+def test_the_card_says_at_which_evaluation_sealed_cases_were_and_what_more_are_worth(desk, others, margin, said):
+    write_desk(desk.fixtures, 60, "final", lambda index: {"input": f"late message {index}"}, sealed=True)
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": margin})
+    desk.record_baseline({T: HALF})
+    units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.sealed]
+    for letter in "12"[:others]:
+        for event in case_events("opened", Fingerprint(LOCAL | {"adapter": letter * 64}, {}), units):
+            append(desk.home / "baselines", event)
+    adapter, sealed = desk.adapter(), {"desk/final": "1" * 30 + "0" * 30}
+    base = desk.record(None, {T: HALF} | sealed)
+    judged = desk.evaluate(adapter, {T: MOST} | sealed, base, sealed=True)
+
+    assert said in desk.release(adapter, judged, base=base).card.read_text()
+
+
 def test_a_release_tells_that_it_opens_sealed_cases_of_a_run_that_was_told_elsewhere(desk):
     write_desk(desk.fixtures, 20, "final", sealed=True)
     adapter, sealed = desk.adapter(), {"desk/final": "1" * 10 + "0" * 10}

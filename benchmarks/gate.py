@@ -28,7 +28,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks import gate_passfail, gate_plot, gate_references, gate_scores, gate_slices
+from benchmarks import gate_passfail, gate_plot, gate_references, gate_scores, gate_slices, promises
 from benchmarks.frame import machine
 from benchmarks.gate_costs import CORRELATIONS, LAWS, LIMITS, MARGINS, Lengths, cost_claim, cost_guard, rambling
 from benchmarks.gate_evaluations import LAST, evaluation
@@ -41,6 +41,7 @@ from benchmarks.gate_results import Results, broken
 from benchmarks.gate_scores import Sizes
 from benchmarks.gate_tails import tails
 from benchmarks.gate_thresholds import crossings, minima
+from benchmarks.gate_told import bounded, copied, planned
 from benchmarks.gate_worlds import Mismatch
 from tunegate.harness.core.progress import Watch, watch_on
 
@@ -163,6 +164,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
     yield from _graded(settings.terms)
     yield from _declared(settings.terms)
     yield from _costs(settings.terms)
+    yield from _told(settings.terms)
 
 
 def _graded(terms: Terms) -> Iterator[Job]:
@@ -196,8 +198,17 @@ def _costs(terms: Terms) -> Iterator[Job]:
         for n, margin in product((each for each in terms.sizes if LEAST <= each <= MOST), MARGINS):
             yield Job("costs", cost_guard, (lengths, n, margin, terms.draws // 4, terms.worlds))
     for law, correlation, n in product(LAWS, CORRELATIONS, terms.sizes[:3]):
-        yield Job("cost_claims", cost_claim, (Lengths(law, CLAIMED, correlation), n, terms.draws // 4))
+        yield Job("cost_claims", cost_claim, (Lengths(law, CLAIMED, correlation), n, terms.draws))
     yield Job("rambling", rambling, (terms.draws,))
+
+
+def _told(terms: Terms) -> Iterator[Job]:
+    for flip_rate in terms.flip_rates:
+        for margin in POWER_MARGINS:
+            yield Job("planned", planned, (margin, flip_rate))
+        for n in terms.sizes:
+            yield Job("bounded", bounded, (n, flip_rate))
+    yield Job("copied", copied, (terms.draws,))
 
 
 def measure(settings: Settings, watch: Watch, workers: int) -> Results:
@@ -260,15 +271,18 @@ def main(
         raise typer.Exit(1) from error
     command = "python benchmarks/gate.py" + (" --quick" if quick else "")
     out.mkdir(parents=True, exist_ok=True)
-    text = report(results, about(settings, command, time.monotonic() - start))
-    (out / "gate.md").write_text(text, "utf-8")
+    made, kept = about(settings, command, time.monotonic() - start), promises.kept(results)
+    (out / "gate.md").write_text(report(results, made), "utf-8")
+    (out / "promises.md").write_text(promises.report(kept, made), "utf-8")
     gate_plot.draw(results.curves, out / "gate.svg")
     gate_plot.draw_references(results.twice, out / "references.svg")
     for line in findings(results):
         console.print(f"- {line}", markup=False)
-    console.print(f"Written: {out / 'gate.md'}, {out / 'gate.svg'}, {out / 'references.svg'}", markup=False)
-    if wrong := broken(results):
-        console.print("A promise is broken: " + "; ".join(f"{each.what}, {each}" for each in wrong), markup=False)
+    files = ("gate.md", "promises.md", "gate.svg", "references.svg")
+    console.print(f"Written: {', '.join(str(out / name) for name in files)}", markup=False)
+    wrong = [*(f"{each.what}, {each}" for each in broken(results)), *(str(each) for each in kept if each.broken)]
+    if wrong:
+        console.print("A promise is broken: " + "; ".join(wrong), markup=False)
         raise typer.Exit(1)
 
 

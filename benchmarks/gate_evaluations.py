@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.gate_passfail import row
-from benchmarks.gate_power import is_better, is_held, likely_tables
+from benchmarks.gate_power import is_better, is_held, shown
 from benchmarks.gate_worlds import Mismatch, World, decided, passfail_unit
 from tunegate.harness.gate.families import SEED
 from tunegate.harness.statistics.paired import opening_level
@@ -41,13 +41,11 @@ def evaluation(opening: int, worlds: int) -> Evaluation:
     """
     level, (same, gained) = opening_level(opening), _flips()
     plan = PassFail(FLIP_RATE, levels=Levels(level, level, level))
-    held = sum(
-        chance for *table, chance in likely_tables(N, (same.regressed, same.fixed)) if is_held(N, MARGIN, *table, level)
-    )
-    improved = sum(
-        chance
-        for *table, chance in likely_tables(N, (gained.regressed, gained.fixed))
-        if is_held(N, MARGIN, *table, level) and is_better(N, *table, level)
+    held = shown(N, (same.regressed, same.fixed), lambda *table: is_held(N, MARGIN, *table, level))
+    improved = shown(
+        N,
+        (gained.regressed, gained.fixed),
+        lambda *table: is_held(N, MARGIN, *table, level) and is_better(N, *table, level),
     )
     for number in range(worlds):
         _tie(opening, level, number)

@@ -50,10 +50,10 @@ def powers(n: int, margin: float, flip_rate: float) -> Powers:
     most = (1 - margin) / 2
     return Powers(
         n, margin, flip_rate,
-        held=_shown(n, same, lambda *table: is_held(n, margin, *table)),
-        held_before=_shown(n, same, lambda *table: held_before(row(n, *table), margin)),
+        held=shown(n, same, lambda *table: is_held(n, margin, *table)),
+        held_before=shown(n, same, lambda *table: held_before(row(n, *table), margin)),
         held_bound=bound(n, same, lambda fix: (fix + margin, fix), most),
-        improved=_shown(n, gained, lambda *table: is_held(n, margin, *table) and is_better(n, *table)),
+        improved=shown(n, gained, lambda *table: is_held(n, margin, *table) and is_better(n, *table)),
         improved_bound=bound(n, gained, lambda flip: (flip, flip), 0.5),
     )  # fmt: skip
 
@@ -70,7 +70,8 @@ def is_better(n: int, regressed: int, fixed: int, level: float = LEVEL) -> bool:
     return stats.p_better(row(n, regressed, fixed), seed=SEED).p <= level
 
 
-def _shown(n: int, world: tuple[float, float], rule: Callable[[int, int], bool]) -> float:
+def shown(n: int, world: tuple[float, float], rule: Callable[[int, int], bool]) -> float:
+    """Return the chance of the tables that a rule says yes to."""
     return sum(chance for *table, chance in likely_tables(n, world) if rule(*table))
 
 

@@ -17,6 +17,7 @@ from benchmarks.gate_scores import Scores
 from benchmarks.gate_slices import Collapse, Innocents
 from benchmarks.gate_tails import Tail
 from benchmarks.gate_thresholds import Crossed, Minima
+from benchmarks.gate_told import Bounded, Copied, Planned
 
 BOUND = 0.05
 GRADED_BOUND = 0.055  # of laws that are made to err, beside BOUND elsewhere
@@ -66,6 +67,9 @@ class Results:
     costs: list[CostGuard]
     cost_claims: list[CostClaim]
     rambling: list[Rambling]
+    planned: list[Planned]
+    copied: list[Copied]
+    bounded: list[Bounded]
 
     @property
     def worlds(self) -> int:
@@ -172,7 +176,7 @@ def _of_costs(results: Results) -> Iterator[Claim]:
         yield Claim(RAMBLING, example.held, example.draws, "150 calls, 4 of them to 512 tokens")
     for claim in results.cost_claims:
         where = f"{claim.lengths}, n = {claim.n}"
-        yield Claim(LOWER, claim.lower, claim.draws, where)
+        yield Claim(LOWER, claim.lower, claim.tests, where)
         yield Claim(MISSED, claim.missed, claim.draws, where)
 
 

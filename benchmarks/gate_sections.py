@@ -17,9 +17,19 @@ from benchmarks.gate_thresholds import BELOW
 def sections(results: Results) -> list[str]:
     """All of them."""
     return [
-        *_tails(results), *_graded(results), *_targets(results), *_minima(results), *_evaluations(results),
-        *_powers(results), *_costs(results),
+        *_parts(results), *_tails(results), *_graded(results), *_targets(results), *_minima(results),
+        *_evaluations(results), *_powers(results), *_costs(results),
     ]  # fmt: skip
+
+
+def _parts(results: Results) -> list[str]:
+    worst = max(results.parts, key=lambda each: each.regressed)
+    return [
+        "## Parts",
+        f"Five unchanged units, each the AND of three parts with margins of their own: any unit or part was falsely "
+        f"regressed in at most {percent(worst.regressed)} of {worst.draws:,} families (n = {worst.n}, flip rate "
+        f"{100 * worst.flip_rate:g} %).",
+    ]
 
 
 def _tails(results: Results) -> list[str]:
@@ -159,7 +169,7 @@ def _costs(results: Results) -> list[str]:
         f"of 12.5 % that is {example.verdict}; of {example.draws:,} draws in which a call rambles with that chance "
         f"{percent(example.held)} are held.",
         f"Equal costs: how often the 95 % interval of their ratio misses 1 / one is falsely shown to be lower, in % of "
-        f"{claims[0].draws:,} draws.",
+        f"{claims[0].draws:,} draws, of {claims[0].tests:,} of them.",
         table([*NAMES, *(f"n = {n}" for n in dict.fromkeys(each.n for each in claims))], _claimed(results)),
     ]
 

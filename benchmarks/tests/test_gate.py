@@ -45,8 +45,12 @@ TINY = gate.Settings(
     beside=(50,),
     beside_flip_rates=(0.04,),
     units=(1, 5),
+    terms=gate.Terms(
+        sizes=(100,), flip_rates=(0.04,), collapses=(0.05,), margins=(0.1,), laws=(4, 3), units=(2,), rates=(0.9,),
+        draws=40, worlds=0,
+    ),
     curve=(-1, 0),
-)
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +212,9 @@ def test_the_report_has_every_part_and_says_how_many_worlds_were_checked(results
     gate_plot.draw(results.curves, tmp_path / "gate.svg")
 
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
-        "## Pass/fail", "## Beside the rivals", "## Slices", "## Two references", "## Continuous scores",
-        "## The rivals in full",
+        "## Pass/fail", "## Beside the rivals", "## Slices", "## Two references", "## Continuous scores", "## Parts",
+        "## Continuous scores that lose a lot at times", "## Graded scores", "## Target scores", "## Minimum scores",
+        "## Sealed evaluations", "## Power beside the best test", "## Cost units", "## The rivals in full",
     ]  # fmt: skip
     assert results.worlds == 4 + 2 + 3 + 3 * 4
     assert "judged 21 whole worlds" in text
@@ -228,7 +233,7 @@ def test_a_broken_promise_is_told(results):
         "30.0 % (n = 50, flip rate 4 %, standard error 3.24)",
         "5.1 % (n = 50, flip rate 4 %, change -1 margins, exact)",
     ]
-    assert "Promises broken: any false" in findings(wrong)[-2]
+    assert "Promises broken: any false" in findings(wrong)[-3]
 
 
 def test_simulated_rates_have_an_allowance_and_exact_ones_have_none():

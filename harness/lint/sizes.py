@@ -11,6 +11,7 @@ from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import change, percent
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.lint.honest import refusals
 from tunegate.harness.planning.evaluations import is_spent, worth
 from tunegate.harness.planning.history import Past, model_folders
 from tunegate.harness.planning.plan import Plan, plan_units
@@ -33,7 +34,12 @@ def undecidable(root: Path, tasks: Sequence[Task], baselines: Path) -> Iterator[
     made = evaluations_made(read_ledger(baselines), sealed) if sealed else {}
     past = Past(folder=folders[0] if len(folders) == 1 else None)
     policies = {task.name: task.policy for task in tasks}
-    for each in plan_units(tasks, past):
+    plans = plan_units(tasks, past)
+    short = [
+        task.name for task in tasks if any(map(_is_short, (each for each in plans if each.unit.task == task.name)))
+    ]
+    yield from refusals(root, tasks, plans, short)
+    for each in plans:
         if each.margin is None:
             continue
         unit, declared = each.unit, policies[each.unit.task].of(each.unit.name, each.unit.kind)
@@ -59,12 +65,23 @@ def _declared_at(root: Path, unit: Unit) -> tuple[Path, int]:
     return path, read_yaml(path).line(("units", unit.name, "margin"))
 
 
+def _is_short(each: Plan) -> bool:
+    """Whether a target is told that it has too few cases."""
+    return (
+        each.role == "target"
+        and each.margin is not None
+        and bool(_too_few(each) or (each.unit.sealed and _shows_little(each)))
+    )
+
+
 def _too_few(each: Plan) -> str:
     """Why an unchanged model would seldom be held, or never; empty if it would."""
     rests = ", though a release rests on it, for it is sealed" if each.unit.sealed else ""
     holds = f"they can hold {_size(each, each.held_margin)}" if each.held_margin else "they can hold no margin"
     if each.unit.kind == "continuous" and (never := why_never(each)):
         return f"{never}{rests}; it takes {remedies(each)}"
+    if each.group:  # it need not hold by itself
+        return ""
     if each.n < each.fewest:
         return (
             f"{each.n} cases cannot hold a margin of {_size(each, each.margin)} without a gain{rests}; it takes "

@@ -127,6 +127,19 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Margins:
+    """The smallest margins of each guard, or of all together (None: none would do), and what they release at least.
+
+    `shown` is how often the targets show their gain at all.
+    """
+
+    singly: float | None
+    together: float | None
+    shown: float
+    released: float
+
+
+@dataclass(frozen=True)
 class _Question:
     """A task's pass/fail units, the size of the family of all tests for worse, and what is declared of guards."""
 
@@ -191,14 +204,18 @@ def honest_release(task: Task, plans: Sequence[Plan], gain: float | None = None)
     return _declared(asked) if asked.works else None
 
 
-def smallest_margins(task: Task, plans: Sequence[Plan], gain: float | None = None) -> tuple[float | None, float | None]:
-    """Return the margins that a proposal would name for the cases as they are: of each guard, and of all together."""
+def smallest_margins(task: Task, plans: Sequence[Plan], gain: float | None = None) -> Margins:
+    """Return the margins that a proposal would name for the cases as they are."""
     asked = _question(task, plans, gain or HONEST_GAIN)
-    one, all_of_them = (
-        _smallest_margin(_passing(asked.guards, together), asked.shown) if asked.guards else None
-        for together in (False, True)
-    )
-    return one, all_of_them if len(asked.guards) > 1 else None
+    kinds = (False, True) if len(asked.guards) > 1 else (False,) if asked.guards else ()
+    found = {}
+    for together in kinds:
+        passing = _passing(asked.guards, together)
+        if margin := _smallest_margin(passing, asked.shown):
+            found[together] = (margin, asked.shown * passing(margin))
+    least = min((released for _, released in found.values()), default=0.0 if asked.guards else asked.shown)
+    margins = {together: margin for together, (margin, _) in found.items()}
+    return Margins(margins.get(False), margins.get(True), asked.shown, least)
 
 
 def chance_targets(targets: Sequence[Work], gain: float) -> float:

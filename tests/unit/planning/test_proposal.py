@@ -14,7 +14,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import passes_together, plan_units
-from tunegate.harness.planning.proposal import Proposal, Way, honest_release, propose, smallest_margins
+from tunegate.harness.planning.proposal import Margins, Proposal, Way, honest_release, propose, smallest_margins
 from tunegate.harness.statistics.power import POWER
 
 TEAM = ("triage", "one", "two", "three")
@@ -174,11 +174,15 @@ def test_the_margins_alone(root):
     [task] = load_tasks(root)
     plans = plan_units([task], Past())
 
-    assert smallest_margins(task, plans) == (0.13, 0.055)
+    found = smallest_margins(task, plans)
+    assert (found.singly, found.together) == (0.13, 0.055)
+    assert found.released == pytest.approx(0.811, abs=0.001)
+    assert found.shown == pytest.approx(0.88, abs=0.001)
     [triage] = [each for each in plans if each.role == "target"]
-    singly, together = smallest_margins(task, [triage, plans[0]])
-    assert singly
-    assert together is None
+    found = smallest_margins(task, [triage, plans[0]])
+    assert found.singly
+    assert found.together is None
+    assert smallest_margins(task, [triage]) == Margins(None, None, found.shown, found.shown)
 
 
 def test_what_flips_more_takes_wider_margins(root):

@@ -1,0 +1,52 @@
+"""Policies that refuse an honest adapter more often than not: one that is equal on every guard and gains on targets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from tunegate.harness.core.errors import LintWarning
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.fixtures.file import POLICY
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.planning.amounts import often
+from tunegate.harness.planning.declare import points
+from tunegate.harness.planning.plan import Plan
+from tunegate.harness.planning.proposal import HONEST_GAIN, Margins, honest_release, smallest_margins
+
+OFTEN = 0.5
+
+
+def refusals(root: Path, tasks: Sequence[Task], plans: Sequence[Plan], short: Collection[str]) -> Iterator[LintWarning]:
+    """The tasks with a target whose policy releases an honest adapter less than every second time, in task.yaml.
+
+    A task that is `short` of cases for its targets is told so elsewhere: it is left out where no margin would do.
+    """
+    for task in tasks:
+        mine = [each for each in plans if each.unit.task == task.name]
+        if not any(each.role == "target" and each.unit.kind == "pass/fail" for each in mine):
+            continue
+        released = honest_release(task, mine)
+        if released is None or released >= OFTEN:
+            continue
+        found = smallest_margins(task, mine)
+        if found.shown >= OFTEN or task.name not in short:
+            text = f"{task.name}: {_refused(mine, released)}; {_remedy(found)}: see tunegate plan"
+            yield LintWarning(root / task.name / POLICY, 1, text)
+
+
+def _refused(plans: Sequence[Plan], released: float) -> str:
+    targets = [each.unit.name for each in plans if each.role == "target" and not each.unit.sealed]
+    gain = f", {points(HONEST_GAIN)} better on {listed(targets)}" if targets else f", {points(HONEST_GAIN)} better"
+    return f"an honest adapter (equal on each guard{gain}) is released {often(released)}"
+
+
+def _remedy(found: Margins) -> str:
+    if found.shown < OFTEN:
+        return f"the targets' cases show its gain {often(found.shown)}, whatever the margins; it takes more of them"
+    ways = [
+        f"a margin of {points(found.singly)} for each guard" if found.singly else "",
+        f"one of {points(found.together)} for all guards together" if found.together else "",
+    ]
+    named = " or ".join(filter(None, ways))
+    return f"{named} would release it {often(found.released)}" if named else "no margin would release it more often"

@@ -289,8 +289,9 @@ def sentence(each: Plan) -> str:
         would = f"; {case_count(each.n, each)} would hold {held}" if each.power else ""
         return f"not gated, for task.yaml declares no margin{would}."
     if each.power is None:
-        never = f"{why_never(each)}; to hold it takes {remedies(each)}. Otherwise " if why_never(each) else ""
-        return f"{never}nothing to plan from yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
+        never = f"{why_never(each)}; to hold it takes {remedies(each)}. " if why_never(each) else ""
+        nothing = "Nothing more is known" if never else "nothing to plan from"
+        return f"{never}{nothing} yet; a record judged with --tg-against has it: tunegate plan --run RECORD."
     return f"{_held(each)}; {_drop(each)}; {_gain(each)}."
 
 

@@ -611,7 +611,7 @@ def test_a_sealed_unit_has_to_be_held(desk):
     ("others", "margin", "said"),
     [
         (0, 0.15, "evaluation 1 of its sealed cases, as far as the ledger of this clone knows. 2 more evaluations of "),
-        (1, 0.15, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation of "),
+        (1, 0.15, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation "),
         (2, 0.15, "evaluation 3 of its sealed cases, as far as the ledger of this clone knows. They are spent: write "),
     ],
 )  # fmt: skip

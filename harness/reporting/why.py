@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import change, listed, points
+from tunegate.harness.core.formatting import change, listed, percent, points
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.gate.rule import LEVEL, SLICE_LEVEL
+from tunegate.harness.gate.families import LEVEL, SLICE_LEVEL
 
 
 def why_lines(record: Record) -> Iterator[str]:
@@ -16,6 +16,20 @@ def why_lines(record: Record) -> Iterator[str]:
     for unit, verdict in record.verdicts.items():
         yield f"{unit}, against the {verdict['reference']}: {verdict['verdict']}"
         yield from (f"  {line}" for line in _about(verdict, record.openings.get(unit)))
+
+
+def _about_reach(verdict: Mapping[str, Any]) -> Iterator[str]:
+    """How much a case counts, of a continuous score."""
+    if verdict["reach"] is None:
+        return
+    most = change(verdict["reach"], verdict["kind"], signed=False)
+    if verdict["bounded"]:
+        yield f"a case counts up to {most}: no call can cost more beyond another"
+        return
+    yield (
+        f"a case counts up to {most}, ten margins; {verdict['collapsed']} fell by that or more, and at most "
+        f"{percent(verdict['collapse_bound'])} of such cases do (Clopper-Pearson, one-sided at {verdict['level']:.3g})"
+    )
 
 
 def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
@@ -30,8 +44,15 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     excluded = "excluded" if verdict["interval"][0] > -verdict["margin"] else "not excluded"
     yield (
         f"held: the difference lies from {low} to {high}{unit}, each end one-sided at {verdict['level']:.3g} (score "
-        f"test; of pass/fail Tango's): a loss of the margin is {excluded}"
+        f"test; of pass/fail Tango's, of other scores the likelihood ratio's root as well): a loss of the margin is "
+        f"{excluded}"
     )
+    yield from _about_reach(verdict)
+    if verdict["together"]:
+        yield f"held together with {listed(verdict['together'])}: the mean of their losses decides, not this one"
+    if verdict["target_score"] is not None:
+        shown_or_not = "shown" if verdict["reached"] else "not shown"
+        yield f"target score {percent(verdict['target_score'])}: {shown_or_not} (Wilson's bound), a demand beside the gain"
     yield (
         f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the "
         f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at {LEVEL}): "

@@ -122,5 +122,5 @@ def least_margin(power: Continuous, n: int) -> float:
     margin = reach / (n / critical_value(n, 0.5, power.levels.held) ** 2 + 1)
     while not holds_if_still(power, n, margin):
         margin *= 1.02
-    step = 10 ** (math.floor(math.log10(margin)) - 1)
+    step = 10.0 ** (int(f"{margin:e}".partition("e")[2]) - 1)
     return float(f"{math.ceil(margin / step) * step:.2g}")

@@ -154,7 +154,8 @@ def _tell(changes: Changes, made: NewTask) -> None:
         console.print(f"wrote {show_path(path)}", markup=False)
     for path in changes.added:
         console.print(f"added to {show_path(path)}", markup=False)
-    console.print(made.holds, markup=False)
+    for line in (made.holds, *made.outlook):
+        console.print(line, markup=False)
     for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}", markup=False)
     guide = next(path for path in changes.new if path.name == "README.md")

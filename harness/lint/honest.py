@@ -18,13 +18,13 @@ OFTEN = 0.5
 
 
 def refusals(root: Path, tasks: Sequence[Task], plans: Sequence[Plan], short: Collection[str]) -> Iterator[LintWarning]:
-    """The tasks with a target whose policy releases an honest adapter less than every second time, in task.yaml.
+    """The tasks whose targets and guards release an honest adapter less than every second time, in task.yaml.
 
     A task that is `short` of cases for its targets is told so elsewhere: it is left out where no margin would do.
     """
     for task in tasks:
         mine = [each for each in plans if each.unit.task == task.name]
-        if not any(each.role == "target" and each.unit.kind == "pass/fail" for each in mine):
+        if {"target", "guard"} - {each.role for each in mine if each.unit.kind == "pass/fail"}:
             continue
         released = honest_release(task, mine)
         if released is None or released >= OFTEN:

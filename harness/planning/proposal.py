@@ -284,6 +284,8 @@ def _best_split(asked: _Question, together: bool) -> Way | None:
     guards = {share: [work for work in works if not work.target] for share, works in cut.items()}
     if shown[most] < POWER:
         return None
+    if not asked.guards:  # the more are open the more can be looked at
+        most = next(share for share in SHARES if shown[share] >= POWER)
     best = most
     if asked.guards:
         margins = {share: _smallest_margin(_passing(works, together), shown[most]) for share, works in guards.items()}

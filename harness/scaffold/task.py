@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,17 +22,15 @@ from tunegate.harness.fixtures.model import Task
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
-from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.scaffold.chat_rows import MESSAGES, shared_system
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
+from tunegate.harness.scaffold.outlook import Outlook, look_ahead
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
 from tunegate.harness.scaffold.table import Table
 
 ONE_LINE = ("check", "expect", "generate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-WIDEST_MARGIN = 0.35  # of a first guess: with so few cases that they hold no less, lint says so
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class InitOptions:
 class NewTask:
     """A task that is ready to be written: its files by path, from its folder, and the expected answers by case key.
 
-    `holds` says in words how many cases it has, and of how many rows.
+    `holds` says in words how many cases it has, and of how many rows; `outlook` what they can hold and show.
     """
 
     name: str
@@ -76,6 +73,7 @@ class NewTask:
     margin: float
     holds: str
     notes: tuple[str, ...]
+    outlook: tuple[str, ...] = ()
 
 
 def check_name(task: str) -> str:
@@ -115,16 +113,18 @@ def new_task(asked: InitOptions) -> NewTask:
     files = _files(asked, suite, cases, shots)
     unit = f"{asked.task}/{asked.suite}"
     answers = {f"{unit}/{each.name}": suite.answer(each) for each in cases}
-    margin = _margin(_proven(asked.task, files | {POLICY: _policy(asked, suite, cases, DEFAULT_MARGIN)}, answers))
-    policy = _policy(asked, suite, cases, margin)
+    first = Outlook(DEFAULT_MARGIN, "so far", "")
+    ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, answers))
+    policy = _policy(asked, suite, ahead)
     guide = render(
         "README.md.j2", asked=asked, suite=suite, cases=cases, shots=shots, unit=unit, models=requirement("models"),
         case_lines=write_yaml([_case(suite, cases[0])], ONE_LINE).splitlines(),
     )  # fmt: skip
     notes = [*drafts.notes, *_left(drafts, cases, shots)] if asked.table else []
+    outlook = (ahead.says, *filter(None, [ahead.note])) if asked.table else ()
     files |= {POLICY: policy, "README.md": guide}
     holds = f"{unit}: {_holds(cases, shots)}" + (f", of {len(drafts.all):,} rows" if asked.table else "")
-    return NewTask(asked.task, asked.suite, files, answers, margin, holds, tuple(notes))
+    return NewTask(asked.task, asked.suite, files, answers, ahead.margin, holds, tuple(notes), outlook)
 
 
 def _holds(cases: Sequence[Draft], shots: Sequence[Draft]) -> str:
@@ -159,12 +159,12 @@ def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     return {"id": example.name, "input": example.input, "expect": suite.expect(example)}
 
 
-def _policy(asked: InitOptions, suite: SuiteDraft, cases: Sequence[Draft], margin: float) -> str:
+def _policy(asked: InitOptions, suite: SuiteDraft, ahead: Outlook) -> str:
     reason = (
-        f"A first guess, for {len(cases)} cases: say here what a wrong answer costs, and with it how many points more "
-        "of them would be too many."
+        f"A first guess: {ahead.says}. Say here what a wrong answer costs, and with it how many points more of them "
+        "would be too many."
     )
-    unit = {"role": suite.role, "margin": margin, "reason": reason}
+    unit = {"role": suite.role, "margin": ahead.margin, "reason": reason}
     return write_yaml({"version": 1, "about": asked.about, "units": {asked.suite: unit}})
 
 
@@ -188,14 +188,6 @@ def _proven(task: str, files: Mapping[str, str], answers: Mapping[str, str]) -> 
             found = "; ".join(map(str, result.findings))
             raise Refused(f"{key}: expected an answer that passes its own check, found {answers[key]!r} ({found})")
     return loaded
-
-
-def _margin(task: Task) -> float:
-    """The margin that so many cases hold, in whole steps of five points."""
-    [plan] = plan_units([task], Past())
-    held = plan.held_margin or WIDEST_MARGIN
-    steps = math.ceil(round(held / DEFAULT_MARGIN, 6))  # rounded: a sixth of 0.3 must not become seven steps
-    return round(min(WIDEST_MARGIN, max(1, steps) * DEFAULT_MARGIN), 2)
 
 
 def _left(drafts: Drafts, cases: Sequence[Draft], shots: Sequence[Draft]) -> list[str]:

@@ -1,0 +1,54 @@
+"""What a new task is declared to hold, and how often an honest adapter is released by it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.planning.amounts import often
+from tunegate.harness.planning.declare import points
+from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
+from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.planning.proposal import MARGINS, Proposal, propose
+
+WIDEST_MARGIN = MARGINS[-1]  # of a first guess: with so few cases that they hold no less, lint says so
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The smallest margin that the cases hold four times in five, what that means, and what to do about the rest."""
+
+    margin: float
+    says: str
+    note: str
+
+
+def look_ahead(task: Task) -> Outlook:
+    """Return the outlook of a task with one unit, of which nothing was measured yet."""
+    [plan] = plan_units([task], Past())
+    held = plan.held_margin or WIDEST_MARGIN
+    margin = min(WIDEST_MARGIN, max(MARGINS[0], math.ceil(round(200 * held, 6)) / 200))  # in half points
+    found = propose(task, [plan])
+    holds = plan.held_margin is not None and plan.held_margin <= WIDEST_MARGIN
+    flips = f"at a flip rate of {100 * USUAL_FLIP_RATE:g} %, assumed"
+    says = (
+        f"{plan.n} cases hold {points(margin)} four times in five ({flips})"
+        if holds
+        else f"{plan.n} cases hold no margin four times in five ({flips})"
+    )
+    if found and found.targets:
+        says += f", and show a gain of {points(found.gain)} {often(found.shown)}"
+    return Outlook(margin, says, _note(found) if found and found.targets else "")
+
+
+def _note(found: Proposal) -> str:
+    """How to come to a release that honest adapters pass, and later ones can."""
+    if found.target_cases:
+        return f"write {found.target_cases} cases: so many show a gain of {points(found.gain)} four times in five"
+    split = next((way for way in found.ways if way.sealed), None)
+    once = "as nothing is sealed, only the first complete run can prove a gain"
+    if split:
+        [apart], [left] = split.sealed.values(), split.open.values()
+        return f"{once}; seal {apart} of the cases and leave {left} open, and later runs can (tunegate plan)"
+    return f"{once}; with about {found.sealable} cases some can be sealed" if found.sealable else once

@@ -45,6 +45,9 @@ def next_steps(each: Plan) -> Iterator[str]:
     if each.power is None:
         yield from filter(None, [_ways(each) if each.n < each.fewest else "", "measure how far it moves (--run)"])
         return
+    if each.group:
+        yield f"held with the other guards of its group, to {amount(each.group.margin, each.unit)}"
+        return
     few = (each.chance or 0.0) < each.asked
     if few and each.unit.kind == "continuous":
         yield _ways(each)

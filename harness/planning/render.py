@@ -300,6 +300,9 @@ def _held(each: Plan) -> str:
     grouped = f" ({len(each.unit.cases)} cases)" if each.n != len(each.unit.cases) else ""
     cases = f"{case_count(each.n, each)}{grouped}"
     held = f"{cases} hold {margin} {often(chance)} if nothing changed"
+    if each.group:
+        within = amount(each.group.margin, each.unit)
+        return f"{cases} are held with the other guards of its group, to a mean loss of {within}"
     if chance >= each.asked:
         return held
     if each.unit.kind == "continuous":

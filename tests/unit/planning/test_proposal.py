@@ -252,5 +252,10 @@ def test_plan_proposes_nothing_for_a_question_of_its_own(root, options):
 def test_plan_proposes_nothing_where_an_honest_adapter_passes(root):
     team(root, together=0.06)
 
-    assert "what to declare" not in plan()
+    out = plan()
+    assert "what to declare" not in out
+    assert "held with the other guards of its group" in " ".join(out.split())
+    assert (
+        "desk/one: 60 cases are held with the other guards of its group, to a mean loss of 6 points; a drop of" in out
+    )
     assert all(each["declare"] is None for each in json.loads(plan("--json")))

@@ -40,7 +40,7 @@ from benchmarks.gate_report import report
 from benchmarks.gate_results import Results, broken
 from benchmarks.gate_scores import Sizes
 from benchmarks.gate_tails import tails
-from benchmarks.gate_thresholds import crossings, minima
+from benchmarks.gate_thresholds import crossings, minima, on_minimum
 from benchmarks.gate_told import bounded, copied, planned
 from benchmarks.gate_worlds import Mismatch
 from tunegate.harness.core.progress import Watch, watch_on
@@ -49,6 +49,7 @@ RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
 CURVE_FLIP_RATE = 0.04  # of the figure
 GRADED_MARGINS, POWER_MARGINS = (0.03, 0.05, 0.1), (0.05, 0.1)
+SMALL = (20, 30, 50)  # cases with which a minimum score errs most
 FEWEST = 59  # cases that can hold five points at all
 LEAST, MOST = 100, 200  # cases: of continuous units, and of those of costs
 CLAIMED = 5  # the most tokens of an answer whose cost is claimed to be lower, in means
@@ -188,6 +189,8 @@ def _declared(terms: Terms) -> Iterator[Job]:
             yield Job("powers", powers, (n, margin, flip_rate))
         for units, rate in product(terms.units, terms.rates):
             yield Job("minima", minima, (n, flip_rate, units, rate, terms.draws, terms.worlds))
+    for n, flip_rate in product(sorted({*SMALL, *terms.sizes}), terms.flip_rates):
+        yield Job("on_minimum", on_minimum, (n, flip_rate))
     for opening in range(1, LAST + 1):
         yield Job("evaluations", evaluation, (opening, 3 * terms.worlds))
 

@@ -16,7 +16,7 @@ from benchmarks.gate_rule import OURS, SUITES, standard_error
 from benchmarks.gate_scores import Scores
 from benchmarks.gate_slices import Collapse, Innocents
 from benchmarks.gate_tails import Tail
-from benchmarks.gate_thresholds import Crossed, Minima
+from benchmarks.gate_thresholds import Crossed, Minima, OnMinimum
 from benchmarks.gate_told import Bounded, Copied, Planned
 
 BOUND = 0.05
@@ -62,6 +62,7 @@ class Results:
     prices: list[Price]
     crossed: list[Crossed]
     minima: list[Minima]
+    on_minimum: list[OnMinimum]
     evaluations: list[Evaluation]
     powers: list[Powers]
     costs: list[CostGuard]
@@ -163,6 +164,8 @@ def _of_declared(results: Results) -> Iterator[Claim]:
     for some in results.minima:
         where = f"{some.units} on {some.rate:g}, {show(Cell(some.n, some.flip_rate))}"
         yield Claim(MINIMA, some.regressed, some.draws, where)
+    for unit in results.on_minimum:
+        yield Claim(MINIMA, unit.regressed, 0, f"one on {unit.rate:g}, {show(Cell(unit.n, unit.flip_rate))}")
     for one in results.evaluations:
         found = max(abs(one.held - one.planned[0]), abs(one.improved - one.planned[1]))
         yield Claim(PLANNED, found, 0, f"evaluation {one.opening}", AGREED)

@@ -115,6 +115,12 @@ def _minima(results: Results) -> list[str]:
         f"{percent(standard_error(0.04, first.draws))}). Then one of them lies {100 * BELOW:g} points below it, "
         "before and after: how often it is regressed, now / before.",
         table(["n", "flip rate, %", "units", "minimum", "any regressed", "found"], rows),
+        "One unit that sits on the worst of all minimum scores from .5 to .99, regressed in %, exact: "
+        + "; ".join(
+            f"n = {each.n}, flip rate {100 * each.flip_rate:g} %: {number(each.regressed)} (on {each.rate:g})"
+            for each in results.on_minimum
+        )
+        + ".",
     ]
 
 

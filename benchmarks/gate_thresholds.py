@@ -20,6 +20,8 @@ from tunegate.harness.statistics import paired as stats
 
 RATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)  # true ones, and target scores
 WILSON_LEVEL = 0.05  # of a minimum score, in the rule before
+SITTING = (*(step / 40 for step in range(20, 39)), 0.96, 0.97, 0.98, 0.99)
+UNLIKELY = 1e-9  # what is not judged
 BELOW = 0.1  # the points that a unit lies below its minimum score, where it is to be found
 
 
@@ -107,6 +109,37 @@ def minima(n: int, flip_rate: float, units: int, rate: float, draws: int, worlds
         found=share_regressed(each[:1] for each in fell), found_before=share_regressed(each[:1] for each in was_low),
         draws=draws, worlds=worlds,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OnMinimum:
+    """One equal unit that sits on its minimum score: how often it is regressed at the worst of all `rates`, exact."""
+
+    n: int
+    flip_rate: float
+    rate: float
+    regressed: float
+
+
+def on_minimum(n: int, flip_rate: float) -> OnMinimum:
+    """Try minimum scores from .5 to .99, for the test moves in teeth."""
+    found = [(_regressed(n, flip_rate, rate), rate) for rate in SITTING]
+    regressed, rate = max(found)
+    return OnMinimum(n, flip_rate, rate, regressed)
+
+
+def _regressed(n: int, flip_rate: float, rate: float) -> float:
+    flips = min(flip_rate, 2 * (1 - rate))
+    total = 0.0
+    found = tables(Cell(n, flips))
+    for (regressed, fixed), chance in zip(found.counts, found.chance.tolist(), strict=True):
+        rest = n - regressed - fixed
+        steady = np.arange(rest + 1)
+        chances = binom.pmf(steady, rest, (rate - flips / 2) / (1 - flips))
+        likely = np.flatnonzero(chances > UNLIKELY).tolist()
+        bad = [each for each in likely if _judged(n, [[regressed, fixed, each]], rate) == ["regressed"]]
+        total += chance * float(chances[bad].sum())
+    return total
 
 
 def _drawn(n: int, flip_rate: float, rates: Floats, draws: int, random: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from benchmarks.gate_grid import falsely_held, held, held_before, prices, two_po
 from benchmarks.gate_power import SIZE, best_power, powers
 from benchmarks.gate_results import MINIMA, Claim
 from benchmarks.gate_tails import laws, tails
-from benchmarks.gate_thresholds import crossings, is_released, minima
+from benchmarks.gate_thresholds import crossings, is_released, minima, on_minimum
 from benchmarks.gate_told import bounded, copied, planned
 from benchmarks.gate_worlds import Mismatch
 from benchmarks.promises import Figure, Kept, Promise
@@ -106,6 +106,13 @@ def test_units_on_their_minimum_are_one_family():
 
     assert found.regressed <= 0.08 < found.before
     assert found.found > 0.5
+
+
+def test_one_unit_on_its_minimum_is_what_a_simulation_finds():
+    found = on_minimum(20, 0.1)
+    drawn = minima(20, 0.1, 1, found.rate, draws=2_000, worlds=1)
+
+    assert drawn.regressed == pytest.approx(found.regressed, abs=0.015)
 
 
 def test_a_minimum_tested_by_itself_is_noticed(monkeypatch):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from tunegate.harness.statistics.paired import ROUNDING, differences, score_statistic
 
@@ -21,7 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 PERMUTATIONS = 999
-# p of a spread that counts as real: at .1 an equal model is held up to 2.5 points less often, at .05 up to 1.3, while
+# p of a spread that counts as real: at .1 an equal model is held up to 3 points less often, at .05 up to 1.8, while
 # what is falsely held differs by half a point (benchmarks/gate_topics.py)
 REAL = 0.05
 CELLS = 1_000_000  # labels held in memory at once
@@ -59,13 +58,6 @@ def spread(d: ArrayLike, labels: ArrayLike, margin: float, *, seed: int, level: 
     p = _permutation_p(values, sizes, float((sums**2 / sizes).sum()), seed)
     effect = _design_effect(values, sums, sizes, margin) if p <= level and len(sizes) > 1 else 1.0
     return Spread(len(sizes), p, p <= level, _intraclass(values, sums, sizes), effect, len(values) / effect)
-
-
-def cluster_critical(level: float, clusters: int) -> float:
-    """Return what a statistic of so many clusters must exceed: the t quantile with clusters - 1 degrees of freedom."""
-    if clusters < 2 or not 0 < level < 0.5:
-        raise ValueError(f"expected two clusters or more and a level between 0 and .5, found {clusters} and {level}")
-    return -float(stdtrit(clusters - 1, level))
 
 
 def _clusters(labels: ArrayLike, n: int) -> tuple[Integers, Integers]:

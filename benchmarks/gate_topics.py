@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.gate.families import LEVEL, SEED
-from tunegate.harness.statistics.clusters import REAL, Spread, cluster_critical, spread
-from tunegate.harness.statistics.critical_values import critical_value
+from tunegate.harness.statistics.clusters import REAL, Spread, spread
+from tunegate.harness.statistics.critical_values import cluster_critical, critical_value
 from tunegate.harness.statistics.paired import score_statistic
 from tunegate.harness.text.topics import topics
 

@@ -52,7 +52,7 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
     for name in dict.fromkeys(each.reference for each in gated):
         # guards need no gain, so they take no share of the targets' level; and it is shown against each reference
         targets = [each for each in gated if each.policy.role == "target" and each.reference == name]
-        better = {each.key: stats.p_better(each.d, seed=SEED) for each in targets}
+        better = {each.key: stats.p_better(each.d, seed=SEED, effective=each.effective) for each in targets}
         is_better |= _family(better, {each.key: each.level for each in targets})
     of_parts = {key: tuple(part_verdicts(each, worse, lower)) for key, each in parts.items()}
     below = {unit for _, unit, _ in lower & set(minima)}
@@ -61,7 +61,7 @@ def run_tests(pairs: Sequence[PairedScores]) -> Tests:
 
 def _minima(pairs: Sequence[PairedScores]) -> dict[PairKey, stats.PValue]:
     """The test of each minimum score: once a unit, whatever references it is compared with."""
-    # In one family with the rest: at .05 each, four to eight equal units that sit on theirs block 20 to 34 % of the time
+    # In one family with the rest: at .05 each, four to eight units that sit on theirs block 20 to 34 % of the time
     return {
         ("", each.unit.key, MINIMUM): stats.p_below(math.fsum(each.after), len(each.after), each.policy.minimum_score)
         for each in pairs

@@ -124,7 +124,9 @@ def below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
 
 def not_excluded(facts: UnitVerdict, needed: int | None, answers: int | None) -> str:
     """A cause of inconclusive, with the number of cases, or of answers to each, that would settle it."""
-    if needed is None:
+    if facts.effective is not None:
+        advice = "the change differs between topics, so cases of further topics would say more than more of these"
+    elif needed is None:
         advice = "so near the margin that more cases would hardly settle it"
     elif needed > facts.observations:
         more = f"{answers} answers a case, or " if answers else ""
@@ -281,6 +283,9 @@ def _remarks(facts: UnitVerdict) -> list[str]:
     remarks = _unanswered(facts)
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
+    if facts.effective is not None:
+        worth = f"the {facts.observations} {_noun(facts)} count as {facts.effective:.0f}"
+        remarks.append(f"The change differs between topics (by {facts.topics}): {worth}.")
     if remark := _family_decided(facts):
         remarks.append(remark)
     if facts.sealed and facts.verdict == "inconclusive":

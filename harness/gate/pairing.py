@@ -32,6 +32,8 @@ class PairedScores:
     A continuous score is `bounded` where no call can cost more than its reach; else `lost` and `gained` observations
     moved by it or further, and how many may is promised apart.
 
+    Where the change differs between the `topics` of its cases, they are worth as much as `effective` ones.
+
     `level` is the one-sided error at which it is held or improves. `part` names the part of the unit's pass rule that
     the numbers are of; empty where they are of the whole.
     """
@@ -51,6 +53,8 @@ class PairedScores:
     bounded: bool = True
     lost: int = 0
     gained: int = 0
+    topics: str = ""
+    effective: stats.Effective | None = None
     part: str = ""
 
     @property

@@ -17,6 +17,7 @@ from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import unanswered_values
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
+from tunegate.harness.gate.topic_spread import with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
@@ -114,7 +115,7 @@ def _pairs(
 ) -> list[PairedScores]:
     """The units of the candidate beside those of one reference."""
     return [
-        pair(unit, task.policy, candidate, name, reference, task.name in aimed)
+        with_topics(pair(unit, task.policy, candidate, name, reference, task.name in aimed))
         for task in tasks
         for unit in task.units
         if _in_play(unit, candidate) and (is_base or unit.key in reference.units)
@@ -160,12 +161,14 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     if each.problem:
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
     # at the level that judges, so that its lower end and the verdict agree
-    bounds = stats.interval(each.d, 2 * each.level, each.margin)
+    bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
     facts = replace(
         facts,
         difference=each.difference,
         interval=(bounds.lower * each.reach, bounds.upper * each.reach),
         level=each.level,
+        topics=each.topics if each.effective else "",
+        effective=each.effective.cases if each.effective else None,
         p_worse=tests.worse[each.key].p,
         tests=tests.count,
         worse_slices=tests.fallen.get(each.key, ()),
@@ -201,8 +204,8 @@ def _gained(each: PairedScores) -> bool:
     """Whether a guard rose beyond chance, looked at alone; a target's gain is tested in its family."""
     return (
         each.policy.role == "guard"
-        and stats.held(each.d, 0.0, each.level)
-        and stats.p_better(each.d, seed=SEED).p <= each.level
+        and stats.held(each.d, 0.0, each.level, each.effective)
+        and stats.p_better(each.d, seed=SEED, effective=each.effective).p <= each.level
     )
 
 
@@ -260,7 +263,7 @@ def _wavers(case: Case, old: Result, new: Result) -> bool:
 def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss | None) -> tuple[Verdict, list[str]]:
     """The verdict of sound differences, and what made it regressed or inconclusive, in words."""
     # Held needs no correction across units: a release takes all of them, so more units make a false one rarer.
-    held = stats.held(each.d, each.margin, each.level)
+    held = stats.held(each.d, each.margin, each.level, each.effective)
     if regressed := list(_regressed_by(each, facts, held, each.unit.key in tests.below)):
         return "regressed", regressed
     if unsettled := list(_unsettled_by(each, facts, held, group)):

@@ -10,6 +10,7 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.fixtures.policy import Together
 from tunegate.harness.gate.pairing import PairedScores, PairKey
+from tunegate.harness.gate.topic_spread import effective_cases, topics_of
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail, flip_rate_seen
@@ -77,13 +78,25 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
     if missing:
         return GroupLoss(units, together.margin, level, missing=missing)
     d, reach = pooled([(one.observed, one.d, weight) for one, weight in members])
-    bounds = stats.interval(d, 2 * level, together.margin / reach)
+    effective = effective_cases(d, _labels([one for one, _ in members]), together.margin / reach)
+    bounds = stats.interval(d, 2 * level, together.margin / reach, effective)
     return GroupLoss(
         units, together.margin, level,
         difference=reach * sum(d) / len(d),
         interval=(reach * bounds.lower, reach * bounds.upper),
-        held=stats.held(d, together.margin / reach, level),
+        held=stats.held(d, together.margin / reach, level, effective),
     )  # fmt: skip
+
+
+def _labels(pairs: Sequence[PairedScores]) -> list[int]:
+    """The topic of each observation that is pooled, each unit's own; without topics all of a unit is one."""
+    numbers: dict[Hashable, int] = {}
+    found: dict[Hashable, int] = {}
+    for place, each in enumerate(pairs):
+        topics = topics_of(each.unit)
+        for key, label in zip(each.observed, topics.labels if topics else [0] * len(each.d), strict=True):
+            found.setdefault(key, numbers.setdefault((place, label), len(numbers)))
+    return list(found.values())
 
 
 def drop_found(pair: PairedScores, tests: int) -> float | None:

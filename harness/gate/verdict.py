@@ -119,6 +119,8 @@ class UnitVerdict:
     proven_by: str = ""
     blocks: bool = False
     base_rates: Mapping[str, float] = field(default_factory=dict)
+    topics: str = ""
+    effective: float | None = None
     together: tuple[str, ...] = ()
     parts: tuple[PartVerdict, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()

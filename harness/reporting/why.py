@@ -51,8 +51,8 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
     if verdict["together"]:
         yield f"held together with {listed(verdict['together'])}: the mean of their losses decides, not this one"
     if verdict["target_score"] is not None:
-        shown_or_not = "shown" if verdict["reached"] else "not shown"
-        yield f"target score {percent(verdict['target_score'])}: {shown_or_not} (Wilson's bound), a demand beside the gain"
+        reached = "shown" if verdict["reached"] else "not shown"
+        yield f"target score {percent(verdict['target_score'])}: {reached} (Wilson's bound), a demand beside the gain"
     yield (
         f"worse: p = {verdict['p_worse']:.3g}, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the "
         f"score test; beside {verdict['tests'] - 1} other tests of all units and references (Tarone-Holm at {LEVEL}): "

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtrit
 
 from tunegate.harness.statistics.distributions import norm_exceeded
 
@@ -24,6 +24,13 @@ def critical(level: float) -> float:
     if not 0 < level < 0.5:
         raise ValueError(f"a level must lie between 0 and .5, found {level}")
     return norm_exceeded(level)
+
+
+def cluster_critical(level: float, clusters: int) -> float:
+    """Return what a statistic of so many clusters must exceed: the t quantile with clusters - 1 degrees of freedom."""
+    if clusters < 2 or not 0 < level < 0.5:
+        raise ValueError(f"expected two clusters or more and a level between 0 and .5, found {clusters} and {level}")
+    return -float(stdtrit(clusters - 1, level))
 
 
 @lru_cache(maxsize=4096)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr
 
-from tunegate.harness.statistics.critical_values import critical, critical_value
+from tunegate.harness.statistics.critical_values import cluster_critical, critical, critical_value
 from tunegate.harness.statistics.distributions import binom_at, binom_to, norm_above, norm_below
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,14 @@ class Winsorised:
     d: tuple[float, ...]
     lost: int
     gained: int
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What n cases are worth that come in so many `clusters`: so many independent `cases`, at most n."""
+
+    cases: float
+    clusters: int
 
 
 @dataclass(frozen=True)
@@ -105,20 +114,24 @@ def score_statistic(d: ArrayLike, margin: float) -> float:
     return _evidence(values, counts, margin)[0]
 
 
-def held(d: ArrayLike, margin: float, level: float = LEVEL, effective: float | None = None) -> bool:
+def held(d: ArrayLike, margin: float, level: float = LEVEL, effective: Effective | None = None) -> bool:
     """Whether a loss of `margin` or more is excluded at `level`: T(margin) above its critical value, 1.7507 at .04.
 
     Scores other than 0 and 1 also need the signed root of the empirical likelihood ratio (Owen, Biometrika 75, 1988,
-    237-249) a little above it. `effective` is the number of independent cases that n are worth; None: n.
+    237-249) a little above it. Of cases in clusters that are worth less than n, `effective`, T is as much smaller, and
+    must exceed the t quantile of the clusters as well.
     """
     values, counts = _tally(d)
     n = int(counts.sum())
-    return _surplus(values, counts, margin, critical_value(n, margin, level), _share(n, effective)) > 0
+    z = _critical(critical_value(n, margin, level), level, effective)
+    return _surplus(values, counts, margin, z, _share(n, effective)) > 0
 
 
-def lower_bound(d: ArrayLike, level: float = LEVEL, z: float | None = None, effective: float | None = None) -> float:
+def lower_bound(
+    d: ArrayLike, level: float = LEVEL, z: float | None = None, effective: Effective | None = None
+) -> float:
     """Return the least mean change not excluded at `level`: -m for the least m that is held, at critical value `z`."""
-    (values, counts), z = _tally(d), critical(level) if z is None else z
+    (values, counts), z = _tally(d), _critical(critical(level) if z is None else z, level, effective)
     share = _share(int(counts.sum()), effective)
     # the statistic is -inf up to the mean and rises from there, so the root lies beyond it
     start, end = max(-_mean(values, counts), -1 + 1e-13), 1 - 1e-13
@@ -131,7 +144,9 @@ def lower_bound(d: ArrayLike, level: float = LEVEL, z: float | None = None, effe
     return -_root(surplus, start, end, xtol=1e-13)
 
 
-def interval(d: ArrayLike, level: float = 0.05, margin: float | None = None, effective: float | None = None) -> Bounds:
+def interval(
+    d: ArrayLike, level: float = 0.05, margin: float | None = None, effective: Effective | None = None
+) -> Bounds:
     """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail.
 
     With a `margin` its lower end is above -margin where, and only where, that is `held` at half of the level.
@@ -172,9 +187,15 @@ def p_worse(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) ->
     return PValue(max(flip.p_worse, _score_p(-values)), smallest)
 
 
-def p_better(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> PValue:
-    """Return the p of "better": `p_worse` of the mirrored differences."""
-    return p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
+def p_better(
+    d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True, effective: Effective | None = None
+) -> PValue:
+    """Return the p of "better": `p_worse` of the mirrored differences, or that of the clusters where it is larger."""
+    found = p_worse(-differences(d), seed=seed, flips=flips, mid=mid)
+    if effective is None:
+        return found
+    statistic = score_statistic(d, 0.0) * math.sqrt(_share(len(differences(d)), effective))
+    return PValue(max(found.p, float(stdtr(effective.clusters - 1, -statistic))), found.smallest)
 
 
 def p_below(passed: float, n: int, rate: float) -> PValue:
@@ -254,11 +275,16 @@ def _mean(values: Floats, counts: Integers) -> float:
     return float(counts @ values) / int(counts.sum())
 
 
-def _share(n: int, effective: float | None) -> float:
+def _share(n: int, effective: Effective | None) -> float:
     """Return the share of n cases that count as independent ones."""
-    if effective is not None and not 0 < effective <= n * (1 + TIE):
+    if effective is not None and not 0 < effective.cases <= n * (1 + TIE):
         raise ValueError(f"the effective number of {n} cases must lie above 0 and not above them, found {effective}")
-    return 1.0 if effective is None else effective / n
+    return 1.0 if effective is None else effective.cases / n
+
+
+def _critical(z: float, level: float, effective: Effective | None) -> float:
+    """Return the larger of a critical value and that of the clusters."""
+    return z if effective is None else max(z, cluster_critical(level, effective.clusters))
 
 
 def _evidence(values: Floats, counts: Integers, margin: float) -> tuple[float, float]:

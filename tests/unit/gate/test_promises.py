@@ -281,3 +281,35 @@ def test_what_is_pooled_has_the_weighted_mean(units, shared, random):
     assert reach * np.mean(d) == pytest.approx(sum(weight / whole * np.mean(row) for _, row, weight in members))
     assert len(d) == len({key for observed, *_ in members for key in observed})
     assert all(-1 <= each <= 1 for each in d)
+
+
+# Losses that come by topic.
+
+
+def in_topics(index: int) -> dict[str, object]:
+    return {"tags": {"topic": f"t{index % 10}"}}
+
+
+def test_a_loss_that_one_topic_bears_counts_as_fewer_cases(tmp_path):
+    write_desk(tmp_path, 400, case_keys=in_topics)
+    write_policy(tmp_path, triage={})
+    base = {T: "1" * 400}
+    even = compared(tmp_path, base, {T: "0" * 10 + "1" * 390}).verdicts[T]  # one in each topic
+    assert (even["lower"], even["effective"]) == (True, None)
+    assert even["verdict"] == "held"
+
+    row = "".join("0" if index % 10 == 3 and index < 100 else "1" for index in range(400))  # ten in one topic
+    borne = compared(tmp_path, base, {T: row}).verdicts[T]
+    assert borne["topics"] == "the tag `topic`"
+    assert borne["effective"] < 100
+    assert "The change differs between topics (by the tag `topic`): the 400 cases count as" in borne["reason"]
+    assert borne["interval"][0] < even["interval"][0]
+
+
+def test_a_gain_of_one_topic_is_less_evidence(tmp_path):
+    write_desk(tmp_path, 400, case_keys=in_topics)
+    write_policy(tmp_path, triage={"role": "target"})
+    base = {T: "0" * 10 + "1" * 390}
+    assert compared(tmp_path, base, {T: "1" * 400}).verdicts[T]["verdict"] == "improved"
+    row = "".join("0" if index % 10 == 3 and index < 100 else "1" for index in range(400))
+    assert compared(tmp_path, {T: row}, {T: "1" * 400}).verdicts[T]["verdict"] == "held"

@@ -25,7 +25,7 @@ def test_a_fallen_unit_says_its_margin_its_reason_and_every_test(tmp_path):
         "desk/triage, against the baseline: regressed",
         "  margin 8.0 points: Each costs a call.",
         "  held: the difference lies from -14.3 to -6.9 points, each end one-sided at 0.04 (score test; of pass/fail "
-        "Tango's): a loss of the margin is not excluded",
+        "Tango's, of other scores the likelihood ratio's root as well): a loss of the margin is not excluded",
         "  worse: p = 3.87e-06, the larger of the sign-flip test (of pass/fail McNemar's mid-p) and the score test; "
         "beside 0 other tests of all units and references (Tarone-Holm at 0.04): significant",
         "  slices: by=sms fell (exact p, Tarone-Holm at 0.02)",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import t
 
-from tunegate.harness.statistics.clusters import REAL, _null_weights, cluster_critical, spread
+from tunegate.harness.statistics.clusters import REAL, _null_weights, spread
+from tunegate.harness.statistics.critical_values import cluster_critical
 from tunegate.harness.statistics.paired import score_statistic
 
 law = settings(deadline=None, derandomize=True, max_examples=60)

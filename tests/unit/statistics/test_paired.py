@@ -14,6 +14,7 @@ from scipy.stats import binom, binomtest, norm
 
 from tunegate.harness.statistics.paired import (
     Bounds,
+    Effective,
     PValue,
     critical,
     held,
@@ -253,11 +254,11 @@ def test_a_loss_of_exactly_the_margin_is_not_held(lattice: tuple[int, list[int]]
 @law
 @given(scores, st.floats(1e-6, 0.999), st.sampled_from([0.04, 0.032, 0.0064, 1e-4, 1e-9]), st.floats(0.01, 1))
 def test_any_scores_are_judged(d: list[float], margin: float, level: float, share: float) -> None:
-    found = interval(d, 2 * level, margin, share * len(d))
+    found = interval(d, 2 * level, margin, Effective(share * len(d), 9))
     assert -1 <= found.lower <= found.upper <= 1
-    assert held(d, margin, level, share * len(d)) == (found.lower > -margin)
+    assert held(d, margin, level, Effective(share * len(d), 9)) == (found.lower > -margin)
     # fewer independent cases never hold more
-    assert not held(d, margin, level, share * len(d)) or held(d, margin, level)
+    assert not held(d, margin, level, Effective(share * len(d), 9)) or held(d, margin, level)
 
 
 def test_few_that_gain_a_lot_do_not_make_up_for_all_that_lose_a_little() -> None:

@@ -1,0 +1,42 @@
+"""How a change differs between the topics of cases: where it does, n cases are worth fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.gate.families import SEED
+from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.statistics.clusters import spread
+from tunegate.harness.statistics.paired import Effective
+from tunegate.harness.text.topics import Topics, topics
+
+Tags = tuple[tuple[str, str], ...]
+
+
+def with_topics(pair: PairedScores) -> PairedScores:
+    """The pair with what its cases are worth; as it is where no topics are found, or the change is alike in all."""
+    found = topics_of(pair.unit) if pair.d else None
+    if found is None:
+        return pair
+    return replace(pair, topics=found.source, effective=effective_cases(pair.d, found.labels, pair.margin))
+
+
+def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) -> Effective | None:
+    """What the observations are worth where the change differs between their topics; None where it does not."""
+    found = spread(d, labels, margin, seed=SEED)
+    return Effective(found.effective, found.clusters) if found.real else None
+
+
+def topics_of(unit: Unit) -> Topics | None:
+    """The topic of each observation, fixed by the inputs and tags alone; None where they say too little."""
+    firsts = {case.observation: case for case in reversed(unit.cases)}
+    cases = [firsts[observation] for observation in dict.fromkeys(case.observation for case in unit.cases)]
+    return _topics(tuple(case.text for case in cases), tuple(tuple(sorted(case.tags.items())) for case in cases))
+
+
+@lru_cache(maxsize=64)
+def _topics(texts: tuple[str, ...], tags: tuple[Tags, ...]) -> Topics | None:
+    return topics(texts, [dict(each) for each in tags])  # asked once for each reference

@@ -10,7 +10,7 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.fixtures.file import POLICY
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.planning.amounts import often
-from tunegate.harness.planning.declare import points
+from tunegate.harness.planning.declare import in_points
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.proposal import HONEST_GAIN, Margins, honest_release, smallest_margins
 
@@ -37,7 +37,9 @@ def refusals(root: Path, tasks: Sequence[Task], plans: Sequence[Plan], short: Co
 
 def _refused(plans: Sequence[Plan], released: float) -> str:
     targets = [each.unit.name for each in plans if each.role == "target" and not each.unit.sealed]
-    gain = f", {points(HONEST_GAIN)} better on {listed(targets)}" if targets else f", {points(HONEST_GAIN)} better"
+    gain = (
+        f", {in_points(HONEST_GAIN)} better on {listed(targets)}" if targets else f", {in_points(HONEST_GAIN)} better"
+    )
     return f"an honest adapter (equal on each guard{gain}) is released {often(released)}"
 
 
@@ -45,8 +47,8 @@ def _remedy(found: Margins) -> str:
     if found.shown < OFTEN:
         return f"the targets' cases show its gain {often(found.shown)}, whatever the margins; it takes more of them"
     ways = [
-        f"a margin of {points(found.singly)} for each guard" if found.singly else "",
-        f"one of {points(found.together)} for all guards together" if found.together else "",
+        f"a margin of {in_points(found.singly)} for each guard" if found.singly else "",
+        f"one of {in_points(found.together)} for all guards together" if found.together else "",
     ]
     named = " or ".join(filter(None, ways))
     return f"{named} would release it {often(found.released)}" if named else "no margin would release it more often"

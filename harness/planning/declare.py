@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.formatting import listed, points
 from tunegate.harness.planning.amounts import often
 from tunegate.harness.planning.proposal import Proposal, Way
 
@@ -33,14 +33,14 @@ def print_proposal(console: Console, found: Proposal) -> None:
 
 def said(found: Proposal) -> Iterator[str]:
     """What an honest adapter is, and how often what is declared releases it."""
-    gains = f", {points(found.gain)} better on {listed(found.targets)}" if found.targets else ""
+    gains = f", {in_points(found.gain)} better on {listed(found.targets)}" if found.targets else ""
     passes = "is released" if found.targets else "passes"
     start = f"{found.task}, what to declare: as it is, an honest adapter (equal on each guard{gains}) {passes}"
     if found.target_cases:
         yield (
-            f"{start} {often(found.declared)}. The targets' own cases show {points(found.gain)} {often(found.shown)}, "
-            f"whatever the margins; {found.target_cases} of each would do so four times in five. The smallest margins "
-            "with which the guards stop no more than one honest adapter in twenty:"
+            f"{start} {often(found.declared)}. The targets' own cases show {in_points(found.gain)} "
+            f"{often(found.shown)}, whatever the margins; {found.target_cases} of each would do so four times in five. "
+            "The smallest margins with which the guards stop no more than one honest adapter in twenty:"
         )
     else:
         yield f"{start} {often(found.declared)}. The smallest margins with which it {passes} four times in five:"
@@ -60,10 +60,10 @@ def ways_table(found: Proposal) -> Table:
 def _cells(way: Way, has_guards: bool, is_kept: bool) -> Iterator[str]:
     yield ("together" if way.together else "singly") if has_guards else "none"
     yield cases(way, is_kept)
-    yield number(way.margin) if way.margin or not has_guards else "none"
+    yield points(way.margin, signed=False) if way.margin or not has_guards else "none"
     yield f"{100 * way.released:.0f}" if way.margin or not has_guards else "-"
-    yield number(way.loss)
-    yield number(way.margin)
+    yield points(way.loss, signed=False)
+    yield points(way.margin, signed=False)
 
 
 def conditions(found: Proposal) -> Iterator[str]:
@@ -89,11 +89,6 @@ def cases(way: Way, is_kept: bool = False) -> str:
     return "; ".join(f"{name}: {part}" for name, part in parts.items())
 
 
-def points(share: float) -> str:
+def in_points(share: float) -> str:
     """`15 points`."""
     return f"{round(100 * share, 1):g} points"
-
-
-def number(share: float | None) -> str:
-    """Points as a number, or a dash."""
-    return "-" if share is None else f"{100 * share:.1f}"

@@ -89,7 +89,7 @@ class Way:
     named: float | None
 
     @property
-    def reaches(self) -> bool:
+    def passes(self) -> bool:
         """Whether an honest adapter is released four times in five."""
         return self.released >= POWER
 
@@ -271,7 +271,7 @@ def _ways(asked: _Question) -> list[Way]:
     kinds = [False, *([True] if len(asked.guards) > 1 else [])]
     found = [_way(asked, asked.works, together) for together in kinds]
     if asked.is_open:
-        found += [way for together in kinds if (way := _best_split(asked, together)) and way.reaches]
+        found += [way for together in kinds if (way := _best_split(asked, together)) and way.passes]
     return found
 
 

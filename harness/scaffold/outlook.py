@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.planning.amounts import often
-from tunegate.harness.planning.declare import points
+from tunegate.harness.planning.declare import in_points
 from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past
 from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.planning.proposal import MARGINS, Proposal, propose
@@ -16,7 +16,7 @@ WIDEST_MARGIN = MARGINS[-1]  # of a first guess: with so few cases that they hol
 
 
 @dataclass(frozen=True)
-class Outlook:
+class FirstGuess:
     """The smallest margin that the cases hold four times in five, what that means, and what to do about the rest."""
 
     margin: float
@@ -24,7 +24,7 @@ class Outlook:
     note: str
 
 
-def look_ahead(task: Task) -> Outlook:
+def look_ahead(task: Task) -> FirstGuess:
     """Return the outlook of a task with one unit, of which nothing was measured yet."""
     [plan] = plan_units([task], Past())
     held = plan.held_margin or WIDEST_MARGIN
@@ -33,19 +33,19 @@ def look_ahead(task: Task) -> Outlook:
     holds = plan.held_margin is not None and plan.held_margin <= WIDEST_MARGIN
     flips = f"at a flip rate of {100 * USUAL_FLIP_RATE:g} %, assumed"
     says = (
-        f"{plan.n} cases hold {points(margin)} four times in five ({flips})"
+        f"{plan.n} cases hold {in_points(margin)} four times in five ({flips})"
         if holds
         else f"{plan.n} cases hold no margin four times in five ({flips})"
     )
     if found and found.targets:
-        says += f", and show a gain of {points(found.gain)} {often(found.shown)}"
-    return Outlook(margin, says, _note(found) if found and found.targets else "")
+        says += f", and show a gain of {in_points(found.gain)} {often(found.shown)}"
+    return FirstGuess(margin, says, _note(found) if found and found.targets else "")
 
 
 def _note(found: Proposal) -> str:
     """How to come to a release that honest adapters pass, and later ones can."""
     if found.target_cases:
-        return f"write {found.target_cases} cases: so many show a gain of {points(found.gain)} four times in five"
+        return f"write {found.target_cases} cases: so many show a gain of {in_points(found.gain)} four times in five"
     split = next((way for way in found.ways if way.sealed), None)
     once = "as nothing is sealed, only the first complete run can prove a gain"
     if split:

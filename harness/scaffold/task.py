@@ -24,7 +24,7 @@ from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.scaffold.chat_rows import MESSAGES, shared_system
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
-from tunegate.harness.scaffold.outlook import Outlook, look_ahead
+from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft
 from tunegate.harness.scaffold.table import Table
@@ -113,7 +113,7 @@ def new_task(asked: InitOptions) -> NewTask:
     files = _files(asked, suite, cases, shots)
     unit = f"{asked.task}/{asked.suite}"
     answers = {f"{unit}/{each.name}": suite.answer(each) for each in cases}
-    first = Outlook(DEFAULT_MARGIN, "so far", "")
+    first = FirstGuess(DEFAULT_MARGIN, "so far", "")
     ahead = look_ahead(_proven(asked.task, files | {POLICY: _policy(asked, suite, first)}, answers))
     policy = _policy(asked, suite, ahead)
     guide = render(
@@ -159,7 +159,7 @@ def _case(suite: SuiteDraft, example: Draft) -> dict[str, Any]:
     return {"id": example.name, "input": example.input, "expect": suite.expect(example)}
 
 
-def _policy(asked: InitOptions, suite: SuiteDraft, ahead: Outlook) -> str:
+def _policy(asked: InitOptions, suite: SuiteDraft, ahead: FirstGuess) -> str:
     reason = (
         f"A first guess: {ahead.says}. Say here what a wrong answer costs, and with it how many points more of them "
         "would be too many."

@@ -122,7 +122,7 @@ def test_a_split_is_proposed_where_it_releases_four_times_in_five_and_then_kept(
     for together in (False, True):
         way = the_way(found, together, sealed=True)
 
-        assert way.reaches
+        assert way.passes
         assert {way.open[name] + way.sealed[name] for name in names} == {80}
         assert all(40 <= n <= 60 for n in way.sealed.values())
 
@@ -149,7 +149,7 @@ def test_guards_alone_need_only_hold(root):
     found = proposed(root)
 
     assert (found.targets, found.shown, found.target_cases) == ((), 1.0, None)
-    assert all(way.reaches for way in found.ways)
+    assert all(way.passes for way in found.ways)
 
 
 def test_a_target_alone_needs_no_margin_of_guards(root):

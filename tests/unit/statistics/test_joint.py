@@ -127,8 +127,8 @@ def test_guards_of_unequal_sizes_are_about_as_drawn():
     passed = 0
     for _ in range(drawn):
         ds = [random.choice([-1.0, 1.0, 0.0], part.n, p=[0.04, 0.04, 0.92]) for part in parts]
-        d, reach = pooled([([(place, case) for case in range(len(one))], one, 1.0) for place, one in enumerate(ds)])
+        d, most = pooled([([(place, case) for case in range(len(one))], one, 1.0) for place, one in enumerate(ds)])
         fine = all(p_worse(one, seed=1).p > part.power.levels.worse for part, one in zip(parts, ds, strict=True))
-        passed += fine and held(d, 0.045 / reach, 0.04)
+        passed += fine and held(d, 0.045 / most, 0.04)
 
     assert -0.08 <= prob_passed_together(parts, 0.045, 0.04) - passed / drawn <= 0.05

@@ -118,8 +118,8 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     found = continuous(still, still)
     assert found["verdict"] == "held"
     assert found["reason"].startswith(
-        "Held: the loss that counts against the baseline is at most 0.07547 (one-sided 96 %), within the margin of 0.5; "
-        "at most 1.6 % of such cases fall by 5 or more."
+        "Held: the loss that counts against the baseline is at most 0.07547 (one-sided 96 %), within the margin of "
+        "0.5; at most 1.6 % of such cases fall by 5 or more."
     )
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few["verdict"] == "inconclusive"
@@ -310,6 +310,6 @@ def test_a_gain_of_one_topic_is_less_evidence(tmp_path):
     write_desk(tmp_path, 400, case_keys=in_topics)
     write_policy(tmp_path, triage={"role": "target"})
     base = {T: "0" * 10 + "1" * 390}
-    assert compared(tmp_path, base, {T: "1" * 400}).verdicts[T]["verdict"] == "improved"
+    assert compared(tmp_path, base, {T: "1" * 400}, ("desk",)).verdicts[T]["verdict"] == "improved"
     row = "".join("0" if index % 10 == 3 and index < 100 else "1" for index in range(400))
-    assert compared(tmp_path, {T: row}, {T: "1" * 400}).verdicts[T]["verdict"] == "held"
+    assert compared(tmp_path, {T: row}, {T: "1" * 400}, ("desk",)).verdicts[T]["verdict"] == "held"

@@ -698,8 +698,8 @@ def test_a_tasks_decision_names_what_blocks_and_where_no_gain_is(evaluate, tmp_p
     base, tuned = moved(100, regressed=20)
     judged = evaluate({T: "1" * 100, G: base}, {T: "1" * 100, G: tuned})
     assert judged.tasks["desk"]["reason"] == (
-        "Blocked: desk/replies regressed; nothing to gain on desk/triage, of which the baseline passes all: declare it a "
-        "guard."
+        "Blocked: desk/replies regressed; nothing to gain on desk/triage, of which the baseline passes all: declare it "
+        "a guard."
     )
     assert judged.tasks["desk"]["blocking"] == [G]
     assert judged.tasks["desk"]["short"] == [T]

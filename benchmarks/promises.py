@@ -173,8 +173,8 @@ def _verdicts() -> Iterator[Promise]:
         f"| {verdict} |" for verdict in (
             "held | the loss of such cases is smaller than the margin",
             "improved | such cases gain; among several targets none is called so falsely",
-            "regressed | such cases lose, or lie below their minimum score; among all units, parts and references none is"
-            " called so falsely",
+            "regressed | such cases lose, or lie below their minimum score; among all units, parts and references none "
+            "is called so falsely",
         )
     )  # fmt: skip
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)

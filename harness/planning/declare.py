@@ -18,6 +18,7 @@ LEGEND = (
     "Released: times in 100. Loss, in points: of one guard, stopped four times in five; of all guards alike, 19 times "
     "in 20."
 )
+STOPPED = " The smallest margins with which the guards stop no more than one honest adapter in twenty:"
 ONCE = "With nothing sealed only the first complete run of the task proves a gain."
 
 
@@ -26,7 +27,8 @@ def print_proposal(console: Console, found: Proposal) -> None:
     console.print()
     for line in said(found):
         console.print(Text(line), soft_wrap=True)
-    console.print(ways_table(found))
+    if found.guards:
+        console.print(ways_table(found))
     for line in conditions(found):
         console.print(Text(line), soft_wrap=True)
 
@@ -39,8 +41,8 @@ def said(found: Proposal) -> Iterator[str]:
     if found.target_cases:
         yield (
             f"{start} {often(found.declared)}. The targets' own cases show {in_points(found.gain)} "
-            f"{often(found.shown)}, whatever the margins; {found.target_cases} of each would do so four times in five. "
-            "The smallest margins with which the guards stop no more than one honest adapter in twenty:"
+            f"{often(found.shown)}, whatever the margins; {found.target_cases} of each would do so four times in five."
+            + (STOPPED if found.guards else "")
         )
     else:
         yield f"{start} {often(found.declared)}. The smallest margins with which it {passes} four times in five:"
@@ -53,15 +55,15 @@ def ways_table(found: Proposal) -> Table:
         text = name in ("guards", "cases")
         out.add_column(name, justify="left" if text else "right", no_wrap=not text, overflow="fold")
     for way in found.ways:
-        out.add_row(*_cells(way, bool(found.guards), found.is_split))
+        out.add_row(*_cells(found, way))
     return out
 
 
-def _cells(way: Way, has_guards: bool, is_kept: bool) -> Iterator[str]:
-    yield ("together" if way.together else "singly") if has_guards else "none"
-    yield cases(way, is_kept)
-    yield points(way.margin, signed=False) if way.margin or not has_guards else "none"
-    yield f"{100 * way.released:.0f}" if way.margin or not has_guards else "-"
+def _cells(found: Proposal, way: Way) -> Iterator[str]:
+    yield "together" if way.together else "singly"
+    yield "as they are" if found.is_split else _split(found, way) if way.sealed else "all open"
+    yield points(way.margin, signed=False) if way.margin else "none"
+    yield f"{100 * way.released:.0f}" if way.margin else "-"
     yield points(way.loss, signed=False)
     yield points(way.margin, signed=False)
 
@@ -73,20 +75,22 @@ def conditions(found: Proposal) -> Iterator[str]:
     if len(found.guards) > 1:
         names = ", ".join(f"{name}: 1" for name in found.guards)
         yield f"Together, in task.yaml: guards: {{together: {{{names}}}, margin: .., reason: ..}}"
-    if not any(way.sealed for way in found.ways) and found.targets:
+    if found.targets and not found.is_split:
         more = f" To seal some takes about {found.sealable} cases a unit." if found.sealable else ""
         yield ONCE + more
 
 
-def cases(way: Way, is_kept: bool = False) -> str:
-    """`all open`, `as they are`, or how many of each unit are open and sealed."""
-    if is_kept or not way.sealed:
-        return "as they are" if is_kept else "all open"
-    parts = {name: f"{way.open.get(name, 0)} open, {n} sealed" for name, n in way.sealed.items()}
-    parts |= {name: f"{n} open" for name, n in way.open.items() if name not in way.sealed}
-    if len(set(parts.values())) == 1:
-        return f"each: {next(iter(parts.values()))}"
-    return "; ".join(f"{name}: {part}" for name, part in parts.items())
+def _split(found: Proposal, way: Way) -> str:
+    """Open + sealed cases; of targets and guards, where those are of one size each."""
+    roles = {"targets": found.targets, "guards": found.guards}
+    sizes = {role: {_sizes(way, name) for name in names} for role, names in roles.items() if names}
+    if all(len(each) == 1 for each in sizes.values()):
+        return ", ".join(f"{role} {next(iter(each))}" for role, each in sizes.items())
+    return ", ".join(f"{name} {_sizes(way, name)}" for name in way.open)
+
+
+def _sizes(way: Way, name: str) -> str:
+    return f"{way.open[name]} + {way.sealed[name]} sealed"
 
 
 def in_points(share: float) -> str:

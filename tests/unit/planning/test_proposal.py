@@ -234,6 +234,26 @@ def test_plan_says_that_targets_have_too_few_cases(root):
     ) in out
 
 
+def test_plan_prints_splits_in_a_row(root):
+    team(root, 80, names=("triage", "one", "two"))
+
+    out = plan("--gain", ".25")
+    assert "targets 20 + 60 sealed, guards " in out
+    assert "With nothing sealed only the first complete run of the task proves a gain.\n" in out
+
+
+def test_plan_of_a_target_alone_says_how_many_cases_it_takes(root):
+    team(root, 40, names=("triage",))
+
+    assert plan().partition("desk, what to declare: ")[2].splitlines() == [
+        "as it is, an honest adapter (equal on each guard, 15 points better on triage) is released 72 times in 100. "
+        "The targets' own cases show 15 points 72 times in 100, whatever the margins; 49 of each would do so four times "
+        "in five.",
+        "With nothing sealed only the first complete run of the task proves a gain. To seal some takes about 90 cases "
+        "a unit.",
+    ]
+
+
 def test_plan_as_json_has_the_proposal(root):
     team(root)
 

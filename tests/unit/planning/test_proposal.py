@@ -247,8 +247,8 @@ def test_plan_of_a_target_alone_says_how_many_cases_it_takes(root):
 
     assert plan().partition("desk, what to declare: ")[2].splitlines() == [
         "as it is, an honest adapter (equal on each guard, 15 points better on triage) is released 72 times in 100. "
-        "The targets' own cases show 15 points 72 times in 100, whatever the margins; 49 of each would do so four times "
-        "in five.",
+        "The targets' own cases show 15 points 72 times in 100, whatever the margins; 49 of each would do so four "
+        "times in five.",
         "With nothing sealed only the first complete run of the task proves a gain. To seal some takes about 90 cases "
         "a unit.",
     ]

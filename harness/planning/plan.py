@@ -16,7 +16,7 @@ from tunegate.harness.planning.costs import CASES, held_with
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split
 from tunegate.harness.statistics.distributions import binom_bound
-from tunegate.harness.statistics.joint import Part, prob_passed_together
+from tunegate.harness.statistics.joint import Sample, prob_passed_together
 from tunegate.harness.statistics.paired import LEVEL, opening_level
 from tunegate.harness.statistics.power import POWER, Continuous, Levels
 from tunegate.harness.statistics.sample_size import PassFail, more_answers
@@ -132,11 +132,11 @@ class Plan:
         return Chances(regressed, max(0.0, 1 - regressed - held), held - improved, improved)
 
     @property
-    def part(self) -> Part:
+    def part(self) -> Sample:
         """Its cases, as they count where several units are decided together."""
         if not (isinstance(self.power, PassFail) and self.margin):
             raise ValueError(f"{self.unit.key} does not pass or fail, or has no margin")
-        return Part(self.n, self.power, self.margin, weight=self.weight, strict=self.unit.sealed)
+        return Sample(self.n, self.power, self.margin, weight=self.weight, strict=self.unit.sealed)
 
     @property
     def false_alarm(self) -> float:

@@ -18,7 +18,7 @@ from tunegate.harness.fixtures.policy import Together
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.split import LEAST_OPEN, LEAST_SEALED
 from tunegate.harness.statistics.joint import (
-    Part,
+    Sample,
     prob_improved,
     prob_not_regressed,
     prob_passed,
@@ -42,11 +42,11 @@ class Work:
 
     name: str
     target: bool
-    open: Part | None
-    sealed: Part | None = None
+    open: Sample | None
+    sealed: Sample | None = None
 
     @property
-    def decides(self) -> Part:
+    def decides(self) -> Sample:
         """The part that has to improve, or to hold."""
         part = self.sealed or self.open
         if part is None:
@@ -61,7 +61,7 @@ class Work:
         """The same with another true change."""
         return self._each(lambda part: part.changed(change))
 
-    def _each(self, made: Callable[[Part], Part]) -> Work:
+    def _each(self, made: Callable[[Sample], Sample]) -> Work:
         return replace(self, open=self.open and made(self.open), sealed=self.sealed and made(self.sealed))
 
     @property

@@ -26,7 +26,7 @@ SAME = 1e-9  # two weights of a case that differ by no more are one weight
 
 
 @dataclass(frozen=True)
-class Part:
+class Sample:
     """The cases of one unit: n observations, the `margin` of their own, and the true `change`, a share of the score.
 
     Of sealed cases (`strict`) whatever is shown to be worse is regressed, and of others only what is not held, too.
@@ -39,31 +39,31 @@ class Part:
     weight: float = 1.0
     strict: bool = False
 
-    def changed(self, change: float) -> Part:
+    def changed(self, change: float) -> Sample:
         """The same with another true change."""
         return replace(self, change=change)
 
-    def with_margin(self, margin: float) -> Part:
+    def with_margin(self, margin: float) -> Sample:
         """The same with another margin."""
         return replace(self, margin=margin)
 
 
-def prob_passed(part: Part) -> float:
+def prob_passed(part: Sample) -> float:
     """Return P(held and not regressed) of a unit that has to hold its own margin."""
     return float((_table(part) * _held(part)).sum())
 
 
-def prob_not_regressed(part: Part) -> float:
+def prob_not_regressed(part: Sample) -> float:
     """Return P(not shown to be worse, or held as well where that is tolerated)."""
     return float(_table(part).sum())
 
 
-def prob_improved(part: Part) -> float:
+def prob_improved(part: Sample) -> float:
     """Return P(better beyond chance)."""
     return part.power.prob_improved(part.n, part.margin, part.change)
 
 
-def prob_passed_together(parts: Sequence[Part], margin: float, level: float) -> float:
+def prob_passed_together(parts: Sequence[Sample], margin: float, level: float) -> float:
     """Return P(the weighted mean loss of all is within the margin, and none of them is regressed).
 
     Exact where a case weighs the same in each unit. Otherwise the pooled cases count as a number of equal ones, and the
@@ -80,7 +80,7 @@ def prob_passed_together(parts: Sequence[Part], margin: float, level: float) -> 
     return power.prob_held(n, margin, change) * math.prod(prob_not_regressed(part) for part in parts)
 
 
-def _alike(parts: Sequence[Part], margin: float, level: float) -> tuple[int, PassFail, float]:
+def _alike(parts: Sequence[Sample], margin: float, level: float) -> tuple[int, PassFail, float]:
     """Equal cases in place of those that weigh more in one unit than in another: how many, and how they change."""
     whole = sum(part.weight for part in parts)
     heaviest = max(part.weight / whole / part.n for part in parts)
@@ -89,10 +89,10 @@ def _alike(parts: Sequence[Part], margin: float, level: float) -> tuple[int, Pas
     rate, change = flips / sum(shares), math.fsum(part.weight * part.change for part in parts) / whole
     # what flips scatters by the shares; the room that the margin leaves for unseen flips goes with the heaviest case
     n = (rate + margin / 2) / (flips + margin / 2 * heaviest)
-    return max(1, math.floor(n)), PassFail(rate, levels=replace(parts[0].power.levels, held=level)), change
+    return max(1, int(n)), PassFail(rate, levels=replace(parts[0].power.levels, held=level)), change
 
 
-def _table(part: Part) -> Floats:
+def _table(part: Sample) -> Floats:
     """The chance of each table of regressed (down) and fixed cases (across), and 0 where the unit is regressed."""
     return _cells(part.n, part.power, part.margin, part.change, part.strict)
 
@@ -114,7 +114,7 @@ def _cells(n: int, power: PassFail, margin: float, change: float, strict: bool) 
     return out
 
 
-def _held(part: Part) -> NDArray[np.bool_]:
+def _held(part: Sample) -> NDArray[np.bool_]:
     regressed, fixed = _counts(*_table(part).shape)
     return _is_held(regressed, fixed, part.n, part.margin, part.power.levels.held)
 

@@ -56,6 +56,8 @@ ALLOWED = {
     ("harness/parity/weights.py", "shape"): "of a tensor",
     ("harness/statistics/critical_values.py", "fixed"): "a count of fixed cases",
     ("harness/statistics/critical_values.py", "shape"): "of an array",
+    ("harness/statistics/joint.py", "fixed"): "a chance and a count of fixed cases",
+    ("harness/statistics/joint.py", "shape"): "of an array",
     ("harness/statistics/distributions.py", "floor"): "numpy's",
     ("harness/statistics/paired.py", "shape"): "of an array",
     ("harness/statistics/ratio.py", "shape"): "of an array",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tunegate.harness.gate.together import pooled
 from tunegate.harness.statistics.joint import (
-    Part,
+    Sample,
     prob_improved,
     prob_not_regressed,
     prob_passed,
@@ -26,12 +26,12 @@ from tunegate.harness.statistics.sample_size import PassFail, expected_flips
 law = settings(deadline=None, derandomize=True, max_examples=25)
 
 
-def guard(n: int, flip_rate: float = 0.04, margin: float = 0.05, tests: int = 4, **more) -> Part:
+def guard(n: int, flip_rate: float = 0.04, margin: float = 0.05, tests: int = 4, **more) -> Sample:
     """A guard of n cases in a family of so many tests."""
-    return Part(n, PassFail(flip_rate, levels=Levels(worse=0.04 / tests)), margin, **more)
+    return Sample(n, PassFail(flip_rate, levels=Levels(worse=0.04 / tests)), margin, **more)
 
 
-def tables(part: Part):
+def tables(part: Sample):
     """Every table of a unit: its changes, its chance, and whether it is regressed, by the statistics themselves."""
     flips = expected_flips(part.change, part.power.flip_rate)
     for lost in range(part.n + 1):
@@ -48,8 +48,8 @@ def tables(part: Part):
 @pytest.mark.parametrize("strict", [False, True])
 def test_every_table_of_two_small_guards(strict):
     parts = [
-        Part(7, PassFail(0.3, levels=Levels(worse=0.1)), 0.3, change=-0.1, strict=strict),
-        Part(7, PassFail(0.1, levels=Levels(worse=0.1)), 0.2, strict=strict),
+        Sample(7, PassFail(0.3, levels=Levels(worse=0.1)), 0.3, change=-0.1, strict=strict),
+        Sample(7, PassFail(0.1, levels=Levels(worse=0.1)), 0.2, strict=strict),
     ]
     together = sum(
         first * second

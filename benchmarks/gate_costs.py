@@ -121,7 +121,7 @@ def cost_guard(lengths: Lengths, n: int, margin: float, draws: int, worlds: int)
     drawn = [lengths.draw(n, random) for _ in range(draws)]
     rambled = [(old, np.where(random.random(n) < share, lengths.most, new)) for old, new in drawn]
     price = PRICES.price.of(0, 1)
-    plan = Continuous(price * float((after - before).std()), reach=price * lengths.most)
+    plan = Continuous(price * float((after - before).std()), span=price * lengths.most)
     return CostGuard(
         lengths, n, margin,
         held=_held(drawn, lengths.most, margin, worlds),
@@ -144,9 +144,9 @@ def _held(drawn: Sequence[tuple[Tokens, Tokens]], most: int, margin: float, worl
 def is_held(before: Tokens, after: Tokens, most: int, margin: float) -> bool:
     """The whole decision on a cost unit alone: a call can cost the longest answer at most."""
     old, new = -_prices(before), -_prices(after)
-    reach = PRICES.price.of(0, most)
-    changes = stats.winsorise_differences(old, new, reach)
-    return float(old.mean() - new.mean()) <= margin and stats.held(changes.d, margin / reach, LEVEL)
+    span = PRICES.price.of(0, most)
+    changes = stats.winsorise_differences(old, new, span)
+    return float(old.mean() - new.mean()) <= margin and stats.held(changes.d, margin / span, LEVEL)
 
 
 def _prices(tokens: Tokens) -> Floats:

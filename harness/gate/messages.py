@@ -160,7 +160,7 @@ def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
     """A cause of inconclusive of a score without a natural bound: how many cases may fall further than is counted."""
     level = facts.level or 0.0
     most, n = facts.collapse_bound or 0.0, facts.observations
-    may = f"up to {percent(most)} of the cases may fall by {_reach(facts)} or more"
+    may = f"up to {percent(most)} of the cases may fall by {_span(facts)} or more"
     what = f"{may}, and `collapse` allows {percent(share)}"
     needed = fewest_to_bound(share, level)
     if not facts.collapsed and n < needed:
@@ -169,8 +169,8 @@ def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
     return f"{what}; {facts.collapsed} of {n} did"
 
 
-def _reach(facts: UnitVerdict) -> str:
-    return change(facts.reach, facts.kind, signed=False)
+def _span(facts: UnitVerdict) -> str:
+    return change(facts.span, facts.kind, signed=False)
 
 
 def maybe_below_minimum(facts: UnitVerdict, minimum_score: float | None) -> str:
@@ -235,7 +235,7 @@ def _few_collapse(facts: UnitVerdict) -> str:
     """The second promise of a score that has no natural bound."""
     if facts.collapse_bound is None:
         return ""
-    return f"; at most {percent(facts.collapse_bound)} of such cases fall by {_reach(facts)} or more"
+    return f"; at most {percent(facts.collapse_bound)} of such cases fall by {_span(facts)} or more"
 
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
@@ -259,7 +259,7 @@ def _numbers(facts: UnitVerdict) -> str:
     moved = change(facts.difference, facts.kind) + _unit(facts)
     if facts.interval:
         sure = f"{100 - 200 * (facts.level or 0.0):.4g} %"
-        counted = f" of what counts, {_reach(facts)} a case at most" if facts.winsorised else ""
+        counted = f" of what counts, {_span(facts)} a case at most" if facts.winsorised else ""
         moved += f" ({sure}{counted}: {' to '.join(change(bound, facts.kind) for bound in facts.interval)})"
     text = f"{means} on {facts.n} cases{grouped}, {moved}"
     if facts.kind == "pass/fail":

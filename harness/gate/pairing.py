@@ -27,9 +27,9 @@ class PairedScores:
     """The two sides of a unit, one of them the `reference` of that name.
 
     `before`, `after` and `d` hold one number an observation, none if there is a `problem`. `d` is in [-1, 1]: a change
-    of `reach`, in the score's own unit, is one of 1. `margin` is on the scale of `d`.
+    of `span`, in the score's own unit, is one of 1. `margin` is on the scale of `d`.
 
-    A continuous score is `bounded` where no call can cost more than its reach; else `lost` and `gained` observations
+    A continuous score is `bounded` where no call can cost more than its span; else `lost` and `gained` observations
     moved by it or further, and how many may is promised apart.
 
     Where the change differs between the `topics` of its cases, they are worth as much as `effective` ones.
@@ -49,7 +49,7 @@ class PairedScores:
     after: tuple[float, ...] = ()
     d: tuple[float, ...] = ()
     margin: float = 0.0
-    reach: float = 1.0
+    span: float = 1.0
     bounded: bool = True
     lost: int = 0
     gained: int = 0
@@ -74,7 +74,7 @@ class PairedScores:
 
     @property
     def collapse_bound(self) -> float:
-        """The largest share of observations that lose `reach` or more which the level does not exclude."""
+        """The largest share of observations that lose `span` or more which the level does not exclude."""
         return binom_bound(self.lost, len(self.d), self.level)
 
 
@@ -158,11 +158,11 @@ def _with_differences(
     most = largest_difference(
         sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
     )
-    reach = stats.WINSOR_MARGINS * margin if most is None else max(most, margin / WIDEST)
+    span = stats.WINSOR_MARGINS * margin if most is None else max(most, margin / WIDEST)
     # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
-    found = stats.winsorise_differences(sides.before, sides.after, reach)
+    found = stats.winsorise_differences(sides.before, sides.after, span)
     return replace(
-        sides, d=found.d, margin=margin / reach, reach=reach, bounded=most is not None,
+        sides, d=found.d, margin=margin / span, span=span, bounded=most is not None,
         lost=found.lost, gained=found.gained,
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _is_slice(cases: Sequence[Case], unit: Unit) -> bool:
 def _of_slice(pair: PairedScores, cases: Sequence[Case]) -> tuple[float, ...]:
     before, after = observations(cases, pair.old), observations(cases, pair.new)
     if pair.unit.kind == "continuous":
-        return stats.winsorise_differences(before, after, pair.reach).d
+        return stats.winsorise_differences(before, after, pair.span).d
     return tuple(b - a for a, b in zip(before, after, strict=True))
 
 
@@ -200,7 +200,7 @@ def cases_needed(pair: PairedScores) -> int | None:
     """About how many observations would settle what these leave open."""
     if pair.unit.kind != "continuous":
         return _cases_to_settle(pair.d, pair.margin, pair.level)
-    like = Continuous(1.0, reach=1.0, collapse=None if pair.bounded else pair.policy.collapse)
+    like = Continuous(1.0, span=1.0, collapse=None if pair.bounded else pair.policy.collapse)
     return _cases_to_settle(pair.d, pair.margin, pair.level, like)
 
 

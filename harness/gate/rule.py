@@ -165,7 +165,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
     facts = replace(
         facts,
         difference=each.difference,
-        interval=(bounds.lower * each.reach, bounds.upper * each.reach),
+        interval=(bounds.lower * each.span, bounds.upper * each.span),
         level=each.level,
         topics=each.topics if each.effective else "",
         effective=each.effective.cases if each.effective else None,
@@ -183,7 +183,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         facts = replace(
             facts,
             winsorised=0 if each.bounded else each.lost + each.gained,
-            reach=each.reach,
+            span=each.span,
             bounded=each.bounded,
             collapsed=each.lost,
             collapse_bound=None if each.bounded else each.collapse_bound,
@@ -310,7 +310,7 @@ def _unsettled_by(each: PairedScores, facts: UnitVerdict, held: bool, group: Gro
 
 
 def _mean_is_lost(each: PairedScores) -> bool:
-    return each.difference < -each.margin * each.reach
+    return each.difference < -each.margin * each.span
 
 
 def _reached(each: PairedScores) -> bool:

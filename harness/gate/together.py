@@ -77,14 +77,14 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
     units = tuple(one.unit.key for one, _ in members)
     if missing:
         return GroupLoss(units, together.margin, level, missing=missing)
-    d, reach = pooled([(one.observed, one.d, weight) for one, weight in members])
-    effective = effective_cases(d, _labels([one for one, _ in members]), together.margin / reach)
-    bounds = stats.interval(d, 2 * level, together.margin / reach, effective)
+    d, span = pooled([(one.observed, one.d, weight) for one, weight in members])
+    effective = effective_cases(d, _labels([one for one, _ in members]), together.margin / span)
+    bounds = stats.interval(d, 2 * level, together.margin / span, effective)
     return GroupLoss(
         units, together.margin, level,
-        difference=reach * sum(d) / len(d),
-        interval=(reach * bounds.lower, reach * bounds.upper),
-        held=stats.held(d, together.margin / reach, level, effective),
+        difference=span * sum(d) / len(d),
+        interval=(span * bounds.lower, span * bounds.upper),
+        held=stats.held(d, together.margin / span, level, effective),
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def _drop_found(n: int, margin: float, flip_rate: float, tests: int) -> float | 
 
 
 def pooled(members: Sequence[tuple[Sequence[Hashable], Sequence[float], float]]) -> tuple[list[float], float]:
-    """Return one change in [-1, 1] for each observation, and the reach C: C times their mean is the weighted mean.
+    """Return one change in [-1, 1] for each observation, and the span C: C times their mean is the weighted mean.
 
     Args:
         members: of each unit what its observations are of, their changes in [-1, 1], and its weight. Units that share
@@ -128,5 +128,5 @@ def pooled(members: Sequence[tuple[Sequence[Hashable], Sequence[float], float]])
         for key, change in zip(observed, d, strict=True):
             changes[key] = changes.get(key, 0.0) + share * change
             most[key] = most.get(key, 0.0) + share
-    reach = len(changes) * max(most.values())
-    return [max(-1.0, min(1.0, len(changes) * each / reach)) for each in changes.values()], reach
+    span = len(changes) * max(most.values())
+    return [max(-1.0, min(1.0, len(changes) * each / span)) for each in changes.values()], span

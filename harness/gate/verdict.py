@@ -107,7 +107,7 @@ class UnitVerdict:
     worse_slices: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     winsorised: int = 0
-    reach: float | None = None
+    span: float | None = None
     bounded: bool = True
     collapsed: int = 0
     collapse_bound: float | None = None

@@ -37,11 +37,11 @@ class Calls:
     longer: bool = False
 
     @property
-    def reach(self) -> float | None:
+    def span(self) -> float | None:
         """The most that one call can cost beyond the same call to another model; None: there is no bound."""
-        return None if self.longer else self.reach_at(self.limit)
+        return None if self.longer else self.span_at(self.limit)
 
-    def reach_at(self, limit: float) -> float:
+    def span_at(self, limit: float) -> float:
         """The same with another `max_new_tokens`."""
         return self.prompts + limit * self.price
 
@@ -92,13 +92,13 @@ def _prompts_apart(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], ca
 
 def holds_if_still(power: Continuous, n: int, margin: float) -> bool:
     """Whether n observations can hold the margin where no score moves: n > z^2 (C / margin - 1)."""
-    share = margin / (power.reach or math.inf)
+    share = margin / (power.span or math.inf)
     return share >= 1 or n > critical_value(n, share, power.levels.held) ** 2 * (1 / share - 1)
 
 
 def held_with(power: Continuous, calls: Calls, n: int, margin: float, limit: float) -> float:
     """The chance that n cases hold the margin of an equal model, with another `max_new_tokens`."""
-    return replace(power, reach=calls.reach_at(limit), collapse=None).prob_held(n, margin)
+    return replace(power, span=calls.span_at(limit), collapse=None).prob_held(n, margin)
 
 
 def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: float | None) -> int | None:
@@ -109,7 +109,7 @@ def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: f
 
     def fails(limit: int) -> bool:
         if asked is None:
-            return not holds_if_still(replace(power, reach=calls.reach_at(limit)), n, margin)
+            return not holds_if_still(replace(power, span=calls.span_at(limit)), n, margin)
         return held_with(power, calls, n, margin, limit) < asked
 
     most = bisect_left(range(1, calls.limit), True, key=fails)
@@ -118,8 +118,8 @@ def most_tokens(power: Continuous, calls: Calls, n: int, margin: float, asked: f
 
 def least_margin(power: Continuous, n: int) -> float:
     """Return the least margin, to two figures, that n observations can hold at all."""
-    reach = power.reach or math.inf
-    margin = reach / (n / critical_value(n, 0.5, power.levels.held) ** 2 + 1)
+    span = power.span or math.inf
+    margin = span / (n / critical_value(n, 0.5, power.levels.held) ** 2 + 1)
     while not holds_if_still(power, n, margin):
         margin *= 1.02
     step = 10.0 ** (int(f"{margin:e}".partition("e")[2]) - 1)

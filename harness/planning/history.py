@@ -219,8 +219,8 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    reach = verdict.get("reach")  # an older record has none: a change counted up to ten margins
-    margin = verdict["margin"] / reach if reach else 1 / WINSOR_MARGINS
+    span = verdict.get("span")  # an older record has none: a change counted up to ten margins
+    margin = verdict["margin"] / span if span else 1 / WINSOR_MARGINS
     half = (high - low) / 2 / critical_value(n, margin, verdict["level"])
     return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
 

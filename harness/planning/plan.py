@@ -219,7 +219,7 @@ class Plan:
             "answers": self.seen.answers, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
-            "reach": self.bounds.reach if self.bounds else None,
+            "span": self.bounds.span if self.bounds else None,
             "least_collapse": self.least_collapse,
             "by_max_new_tokens": {
                 name: {"max_new_tokens": limit, "held": dict(zip(map(str, CASES), held, strict=True))}
@@ -295,8 +295,8 @@ def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Con
     """What bounds continuous scores: what one call can cost, or a promise of how many fall by ten margins."""
     if unit.kind == "pass/fail":
         return None
-    reach = seen.calls.reach if seen.calls else None
-    return Continuous(STILL, levels, reach, declared.collapse if reach is None else None)
+    span = seen.calls.span if seen.calls else None
+    return Continuous(STILL, levels, span, declared.collapse if span is None else None)
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

@@ -19,8 +19,8 @@ def why_never(each: Plan) -> str:
         return ""
     held, cases = amount(each.margin, each.unit), case_count(each.n, each)
     calls, bounds = each.seen.calls, each.bounds
-    if calls and calls.reach:
-        more = amount(calls.reach, each.unit)
+    if calls and calls.span:
+        more = amount(calls.span, each.unit)
         return (
             f"{cases} can never hold {held}: at max_new_tokens {calls.limit} one call may cost {more} more than another"
         )
@@ -40,13 +40,13 @@ def _remedies(each: Plan) -> Iterator[str]:
     cases = each.needed if each.power else each.fewest
     if cases and cases > each.n:
         yield f"{cases} cases"
-    if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not (calls and calls.reach):
+    if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not (calls and calls.span):
         return  # ten margins are ten of any margin
     if not each.shows_share:
         yield f"`collapse: {each.least_collapse:g}`{_and_wider(each)}"
         return
     power = each.power or each.bounds
-    if calls and calls.reach and isinstance(power, Continuous):
+    if calls and calls.span and isinstance(power, Continuous):
         if most := most_tokens(power, calls, each.n, margin, each.asked if each.power else None):
             yield f"max_new_tokens {most}"
         wider = each.held_margin if each.power else least_margin(power, each.n)

@@ -18,11 +18,11 @@ def why_lines(record: Record) -> Iterator[str]:
         yield from (f"  {line}" for line in _about(verdict, record.openings.get(unit)))
 
 
-def _about_reach(verdict: Mapping[str, Any]) -> Iterator[str]:
+def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:
     """How much a case counts, of a continuous score."""
-    if verdict["reach"] is None:
+    if verdict["span"] is None:
         return
-    most = change(verdict["reach"], verdict["kind"], signed=False)
+    most = change(verdict["span"], verdict["kind"], signed=False)
     if verdict["bounded"]:
         yield f"a case counts up to {most}: no call can cost more beyond another"
         return
@@ -47,7 +47,7 @@ def _about(verdict: Mapping[str, Any], opening: int | None) -> Iterator[str]:
         f"test; of pass/fail Tango's, of other scores the likelihood ratio's root as well): a loss of the margin is "
         f"{excluded}"
     )
-    yield from _about_reach(verdict)
+    yield from _about_span(verdict)
     if verdict["together"]:
         yield f"held together with {listed(verdict['together'])}: the mean of their losses decides, not this one"
     if verdict["target_score"] is not None:

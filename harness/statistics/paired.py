@@ -89,16 +89,16 @@ def opening_level(opening: int, level: float = LEVEL) -> float:
     return level * SPENT_AT_ONCE * (1 - SPENT_AT_ONCE) ** (opening - 1)
 
 
-def winsorise_differences(base: ArrayLike, tuned: ArrayLike, reach: float) -> Winsorised:
-    """Bring paired unbounded scores (n each) to [-1, 1]: change / C, where C is `reach`, in their unit."""
+def winsorise_differences(base: ArrayLike, tuned: ArrayLike, span: float) -> Winsorised:
+    """Bring paired unbounded scores (n each) to [-1, 1]: change / C, where C is `span`, in their unit."""
     before, after = np.asarray(base, float), np.asarray(tuned, float)
     if before.shape != after.shape or before.ndim != 1:
         raise ValueError(f"base and tuned must be lists of one length, found {before.shape}, {after.shape}")
-    if not (math.isfinite(reach) and reach > 0):
-        raise ValueError(f"the reach of an unbounded score must be above 0, found {reach}")
+    if not (math.isfinite(span) and span > 0):
+        raise ValueError(f"the span of an unbounded score must be above 0, found {span}")
     if not (np.isfinite(before) & np.isfinite(after)).all():
         raise ValueError("base and tuned must be finite numbers: leave out what was not scored")
-    change = (after - before) / reach
+    change = (after - before) / span
     return Winsorised(tuple(np.clip(change, -1, 1).tolist()), int((change <= -1).sum()), int((change >= 1).sum()))
 
 

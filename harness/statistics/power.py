@@ -125,14 +125,14 @@ class Continuous(Power):
     """Scores whose paired change has the standard deviation `sd`, in the score's own unit: a normal approximation.
 
     Julious, Statistics in Medicine 23 (2004), 1921-1986: n = ((z_level + z_power) sd / margin)^2 if nothing changed.
-    But the gate also leaves room for unseen cases at C, the most that one can lose: `reach`, or ten margins where there
+    But the gate also leaves room for unseen cases at C, the most that one can lose: `span`, or ten margins where there
     is none. It rules where sd is below a third of C: then the mean has to differ by z^2 / n of that room, whatever sd
     is. `collapse` is the share of cases that may lose C or more, of which the gate asks a bound; None: it does not.
     """
 
     sd: float
     levels: Levels = field(default_factory=Levels)
-    reach: float | None = None
+    span: float | None = None
     collapse: float | None = None
     wavers: ClassVar[bool] = False
 
@@ -151,12 +151,12 @@ class Continuous(Power):
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough below 0, and not where it is held)."""
-        worse_to = -self._distance(n, margin, critical(self.levels.worse), self._reach(margin))
+        worse_to = -self._distance(n, margin, critical(self.levels.worse), self._span(margin))
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        better_from = self._distance(n, margin, critical(self.levels.better), self._reach(margin))
+        better_from = self._distance(n, margin, critical(self.levels.better), self._span(margin))
         return self._above(n, better_from, change)
 
     def fewest(self, margin: float) -> int:
@@ -165,7 +165,7 @@ class Continuous(Power):
 
     def fewest_for_mean(self, margin: float) -> int:
         """Return the fewest observations whose mean can hold the margin, if no score moves."""
-        return 1 if margin >= self._reach(margin) else fewest_cases(margin / self._reach(margin), self.levels.held)
+        return 1 if margin >= self._span(margin) else fewest_cases(margin / self._span(margin), self.levels.held)
 
     @property
     def fewest_for_share(self) -> int:
@@ -176,14 +176,14 @@ class Continuous(Power):
         """Whether any number of observations holds the margin with this power: none does if too many lose C."""
         return self.prob_held(most, margin) >= power
 
-    def _reach(self, margin: float) -> float:
-        return WINSOR_MARGINS * margin if self.reach is None else max(self.reach, margin / WIDEST)
+    def _span(self, margin: float) -> float:
+        return WINSOR_MARGINS * margin if self.span is None else max(self.span, margin / WIDEST)
 
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
-        reach = self._reach(margin)
-        z = critical_value(n, margin / reach, self.levels.held)
-        return self._distance(n, margin, z, reach - margin) - margin
+        span = self._span(margin)
+        z = critical_value(n, margin / span, self.levels.held)
+        return self._distance(n, margin, z, span - margin) - margin
 
     def _distance(self, n: int, margin: float, z: float, room: float) -> float:
         """Return how far the mean must lie from what it is tested against, with `room` beyond that."""
@@ -195,7 +195,7 @@ class Continuous(Power):
         if self.collapse is None:
             return 1.0
         most = most_collapsed(n, self.collapse, self.levels.held)
-        chance = float(norm_below((-self._reach(margin) - change) / self.sd))
+        chance = float(norm_below((-self._span(margin) - change) / self.sd))
         return float(binom_to(most, n, chance)) if most >= 0 else 0.0
 
     def _above(self, n: int, mean: float, change: float) -> float:

@@ -80,7 +80,7 @@ def test_calls_that_ramble_block_and_the_rise_of_the_mean_is_named(priced):
     assert (found["verdict"], found["blocks"]) == ("inconclusive", True)
     assert "; a call costs 0.00000944 (6 %) more in the mean, and the margin is 0.000005. " in found["reason"]
     assert found["difference"] == pytest.approx(-3 * 472 / 150 / 1e6)
-    assert (found["bounded"], found["reach"]) == (True, pytest.approx(512 / 1e6))
+    assert (found["bounded"], found["span"]) == (True, pytest.approx(512 / 1e6))
 
 
 def test_a_bound_of_what_a_call_can_cost_is_used(priced):
@@ -276,9 +276,9 @@ def test_what_is_pooled_has_the_weighted_mean(units, shared, random):
         )
         for place, (n, w) in enumerate(units)
     ]
-    d, reach = pooled(members)
+    d, span = pooled(members)
     whole = sum(weight for *_, weight in members)
-    assert reach * np.mean(d) == pytest.approx(sum(weight / whole * np.mean(row) for _, row, weight in members))
+    assert span * np.mean(d) == pytest.approx(sum(weight / whole * np.mean(row) for _, row, weight in members))
     assert len(d) == len({key for observed, *_ in members for key in observed})
     assert all(-1 <= each <= 1 for each in d)
 

@@ -69,15 +69,15 @@ class Desk:
 def test_a_call_can_cost_max_new_tokens_more_than_another(tmp_path):
     desk = Desk(tmp_path, 60, 500, 20 * OUT)
 
-    assert desk.plan().bounds.reach == pytest.approx(500 * OUT)
+    assert desk.plan().bounds.span == pytest.approx(500 * OUT)
     assert desk.plan().bounds.collapse is None  # it is bounded: nothing else is promised
 
 
 def test_prompts_that_differ_are_part_of_it_and_outputs_that_are_longer_have_no_bound():
     calls = Calls(limit=500, price=2.0, prompts=30.0)
 
-    assert calls.reach == 1030
-    assert Calls(limit=500, price=2.0, longer=True).reach is None
+    assert calls.span == 1030
+    assert Calls(limit=500, price=2.0, longer=True).span is None
 
 
 def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_number_for_each_way_out(tmp_path):
@@ -95,15 +95,15 @@ def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_numbe
 
 
 def test_the_numbers_for_each_way_out_hold_and_a_little_less_does_not():
-    power, calls = Continuous(1e-9, reach=500.0), Calls(limit=500, price=1.0)
+    power, calls = Continuous(1e-9, span=500.0), Calls(limit=500, price=1.0)
     tokens, margin = most_tokens(power, calls, 60, 20.0, None), least_margin(power, 60)
 
-    assert Continuous(1e-9, reach=tokens).fewest(20.0) <= 60 < Continuous(1e-9, reach=tokens + 1).fewest(20.0)
+    assert Continuous(1e-9, span=tokens).fewest(20.0) <= 60 < Continuous(1e-9, span=tokens + 1).fewest(20.0)
     assert power.fewest(margin) <= 60 < power.fewest(0.93 * margin)
 
 
 def test_the_tokens_that_would_hold_it_often_enough_leave_room_for_usual_outputs():
-    power, calls = Continuous(8.0, reach=500.0), Calls(limit=500, price=1.0, output=40.0)
+    power, calls = Continuous(8.0, span=500.0), Calls(limit=500, price=1.0, output=40.0)
     tokens = most_tokens(power, calls, 60, 20.0, 0.9)
 
     assert held_with(power, calls, 60, 20.0, tokens) >= 0.9 > held_with(power, calls, 60, 20.0, tokens + 1)

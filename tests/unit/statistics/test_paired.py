@@ -478,7 +478,7 @@ def test_simulation_table_verdicts(n: int, flip_rate: float, drop: float, regres
 
 
 def test_winsorising_counts_the_cases_it_met() -> None:
-    found = winsorise_differences([0, 0, 5, 5, 0], [1, -30, 5, 25, -20], reach=20)
+    found = winsorise_differences([0, 0, 5, 5, 0], [1, -30, 5, 25, -20], span=20)
     assert found.d == (0.05, -1.0, 0.0, 1.0, -1.0)
     assert (found.lost, found.gained) == (2, 1)
 

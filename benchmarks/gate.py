@@ -42,6 +42,7 @@ from benchmarks.gate_scores import Sizes
 from benchmarks.gate_tails import tails
 from benchmarks.gate_thresholds import crossings, minima, on_minimum
 from benchmarks.gate_told import bounded, copied, planned
+from benchmarks.gate_topics import by_topic
 from benchmarks.gate_worlds import Mismatch
 from tunegate.harness.core.progress import Watch, watch_on
 
@@ -68,6 +69,7 @@ class Terms:
     rates: tuple[float, ...]  # minimum scores
     draws: int
     worlds: int
+    topics: tuple[tuple[int, int], ...]  # numbers of cases, and of topics
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ FULL = Settings(
         rates=(0.8, 0.95),
         draws=4_000,
         worlds=1,
+        topics=((200, 10), (200, 20), (200, 50), (400, 10), (400, 20), (400, 50)),
     ),
 )
 QUICK = Settings(
@@ -132,6 +135,7 @@ QUICK = Settings(
         rates=(0.95,),
         draws=400,
         worlds=1,
+        topics=((200, 10), (200, 20), (200, 50)),
     ),
 )
 
@@ -163,6 +167,7 @@ def jobs(settings: Settings) -> Iterator[Job]:
         for fall in gate_slices.FALLS:
             yield Job("collapses", gate_slices.collapse, (fall, flip_rate, settings.collapses))
     yield from _graded(settings.terms)
+    yield from _topics(settings.terms)
     yield from _declared(settings.terms)
     yield from _costs(settings.terms)
     yield from _told(settings.terms)
@@ -177,6 +182,11 @@ def _graded(terms: Terms) -> Iterator[Job]:
         if n >= LEAST:
             for collapse in terms.collapses:
                 yield Job("tails", tails, (n, collapse, terms.draws, terms.worlds))
+
+
+def _topics(terms: Terms) -> Iterator[Job]:
+    for n, count in terms.topics:
+        yield Job("topics", by_topic, (n, count, terms.draws // 10))
 
 
 def _declared(terms: Terms) -> Iterator[Job]:

@@ -18,6 +18,7 @@ from benchmarks.gate_slices import Collapse, Innocents
 from benchmarks.gate_tails import Tail
 from benchmarks.gate_thresholds import Crossed, Minima, OnMinimum
 from benchmarks.gate_told import Bounded, Copied, Planned
+from benchmarks.gate_topics import ByTopic
 
 BOUND = 0.05
 GRADED_BOUND = 0.055  # of laws that are made to err, beside BOUND elsewhere
@@ -37,6 +38,7 @@ MEAN_OR_SHARE = 'false "held" of a continuous score that breaks one of its promi
 GRADED = 'false "held" of graded scores, over all laws of two points'
 PRICE = "what graded scores are held less often for that, if equal"
 CROSSED = "an equal model released through its target score"
+TOPICS = 'false "held" of a loss in these very topics'
 MINIMA = 'any false "regressed" of units that sit on their minimum score'
 RAMBLING = 'false "held" of a cost unit whose calls ramble to the limit'
 LOWER = "a cost falsely shown to be lower"
@@ -71,6 +73,7 @@ class Results:
     planned: list[Planned]
     copied: list[Copied]
     bounded: list[Bounded]
+    topics: list[ByTopic]
 
     @property
     def worlds(self) -> int:
@@ -105,7 +108,7 @@ class Claim:
 def claims(results: Results) -> list[Claim]:
     """Every rate that a promise is about."""
     return [
-        *_of_passfail(results), *_of_slices(results), *_of_scores(results), *_of_graded(results),
+        *_of_passfail(results), *_of_slices(results), *_of_scores(results), *_of_graded(results), *_of_topics(results),
         *_of_declared(results), *_of_costs(results),
     ]  # fmt: skip
 
@@ -155,6 +158,13 @@ def _of_graded(results: Results) -> Iterator[Claim]:
     for price in results.prices:
         where = f"{price.shape}, n = {price.n}, margin {price.margin:g}"
         yield Claim(PRICE, price.before - price.held, price.draws, where, PRICE_BOUND)
+
+
+def _of_topics(results: Results) -> Iterator[Claim]:
+    for each in results.topics:
+        world = each.world
+        if world.how in {"plain", "these"} and world.loss:
+            yield Claim(TOPICS, max(each.known, each.clear, each.hard), each.draws, str(world))
 
 
 def _of_declared(results: Results) -> Iterator[Claim]:

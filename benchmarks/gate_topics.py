@@ -4,14 +4,13 @@ Topics are drawn from a population without end, and cases from each. A claim abo
 score statistic alone, then by that and the spread between topics (harness/statistics/clusters.py): topics as they were
 drawn, and as harness/text/topics.py finds them in texts whose words tell them clearly or hardly.
 
-    python -m benchmarks.gate_topics [draws]
+A part of benchmarks/gate.py.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -19,20 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.gate.families import LEVEL, SEED
-from tunegate.harness.statistics.clusters import REAL, Spread, spread
-from tunegate.harness.statistics.critical_values import cluster_critical, critical_value
-from tunegate.harness.statistics.paired import score_statistic
+from tunegate.harness.gate.topic_spread import effective_cases
+from tunegate.harness.statistics import paired as stats
 from tunegate.harness.text.topics import topics
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SIZES = ((100, 10), (200, 10), (200, 20), (200, 50), (400, 10), (400, 20), (400, 50))  # cases, topics
 MARGINS, FLIP_RATES = (0.05, 0.1), (0.04, 0.1)
+HOW = {
+    "plain": "alike in all", "rare": "borne by some", "these": "borne by some of these very topics",
+    "normal": "spread normally",
+}  # fmt: skip
 BEARING = 0.15  # the share of the topics that bear all of a loss
 LARGEST = 0.95  # the change of a topic at most: beyond it there is no room for flips
 TEXT_SETS = 8  # of a size; outcomes are drawn anew for each unit
-DRAWS = 400
+INTRACLASS = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,103 +52,60 @@ class World:
     intraclass: float = 0.0
     uneven: bool = False
 
+    def __str__(self) -> str:
+        uneven = ", of different sizes" if self.uneven else ""
+        return (
+            f"n = {self.n} in {self.topics} topics{uneven}, margin {100 * self.margin:g}, flip rate "
+            f"{100 * self.flip_rate:g} %, {HOW[self.how]}"
+        )
+
 
 @dataclass(frozen=True)
-class Cell:
-    """What a world gives over `draws` units: the share `held` without a word of topics, and by each rule with them."""
+class ByTopic:
+    """What a world gives over `draws` units: the share held without a word of topics, and with them.
+
+    `known` as they were drawn; `clear` and `hard` as they are found in texts whose words tell them clearly, or hardly.
+    """
 
     world: World
     draws: int
     without: float
-    held: dict[str, float]
+    known: float
+    clear: float
+    hard: float
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One unit whose loss the statistic alone holds: how it is spread, and both critical values."""
-
-    statistic: float
-    normal: float
-    spread: Spread
-    size: float
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A spread with p up to `pretest` is real; t of `student` or the normal's; the shipped design effect or Kish's."""
-
-    pretest: float
-    student: bool
-    tilted: bool
-
-    @property
-    def name(self) -> str:
-        """For a table."""
-        pretest = "no pretest" if self.pretest == 1 else f"p {self.pretest}"
-        return f"{pretest}, {'t' if self.student else 'z'}{'' if self.tilted else ', Kish'}"
-
-    def held(self, seen: Seen) -> bool:
-        """Whether the unit is held by this rule, too."""
-        if seen.spread.p > self.pretest:
-            return True
-        kish = max(1.0, 1 + (seen.size - 1) * seen.spread.intraclass)
-        effect = seen.spread.design_effect if self.tilted else kish
-        student = cluster_critical(LEVEL, seen.spread.clusters) if self.student else 0.0
-        return seen.statistic / math.sqrt(effect) > max(seen.normal, student)
+def worlds(n: int, topics: int) -> Iterator[World]:
+    """No loss, a loss without a spread, by some topics, with a normal spread, of these very topics."""
+    for margin in MARGINS:
+        for flips in FLIP_RATES:
+            plain = World(n, topics, margin, flips, "plain", loss=0.0)
+            yield plain
+            yield from (replace(plain, loss=1.0, how=how) for how in ("plain", "rare", "these"))
+            yield replace(plain, loss=1.0, how="rare", uneven=True)
+            yield replace(plain, loss=1.0, how="normal", intraclass=INTRACLASS)
 
 
-SHIPPED = Rule(REAL, student=True, tilted=True)
-RULES = [
-    Rule(pretest, student, tilted)
-    for tilted in (True, False)
-    for pretest in (REAL, 0.1, 0.2, 1.0)
-    for student in (True, False)
-]
+def by_topic(n: int, topics: int, draws: int) -> list[ByTopic]:
+    """Each world of so many cases and topics, judged `draws` times."""
+    return [_judged(world, draws) for world in worlds(n, topics)]
 
 
-def worlds() -> Iterator[World]:
-    """Every world: no loss, a loss without a spread, by some topics, with a normal spread, of these very topics."""
-    for n, count in SIZES:
-        for margin in MARGINS:
-            for flips in FLIP_RATES:
-                plain = World(n, count, margin, flips, "plain", loss=0.0)
-                yield plain
-                yield replace(plain, loss=1.0)
-                yield replace(plain, loss=1.0, how="rare")
-                yield replace(plain, loss=1.0, how="rare", uneven=True)
-                yield from (replace(plain, loss=1.0, how="normal", intraclass=icc) for icc in (0.02, 0.05, 0.1))
-                yield replace(plain, loss=1.0, how="these")
-
-
-def cells(draws: int, found: bool = True) -> Iterator[Cell]:
-    """Each world, judged `draws` times; `found`: also with the topics that texts give."""
-    return (cell(world, draws, found) for world in worlds())
-
-
-def cell(world: World, draws: int, found: bool) -> Cell:
-    """One world: the share held with topics known, by each rule, and with topics found, by the shipped one."""
+def _judged(world: World, draws: int) -> ByTopic:
     random = np.random.default_rng([SEED, world.n, world.topics, round(1e3 * world.margin), round(1e3 * world.loss)])
-    known, normal = _labels(world), critical_value(world.n, world.margin, LEVEL)
-    held = dict.fromkeys((*(rule.name for rule in RULES), *(CLARITY if found else ())), 0)
-    without = 0
+    known, held = _labels(world), []
     for draw in range(draws):
         d = _unit(world, known, random)
-        statistic = score_statistic(d, world.margin)
-        if statistic <= normal:
+        if not stats.held(d, world.margin, LEVEL):
+            held.append((False, False, False, False))
             continue
-        without += 1
-        seen = _seen(statistic, normal, d, known, world, draw)
-        for rule in RULES:
-            held[rule.name] += rule.held(seen)
-        for clarity in CLARITY if found else ():
-            labels = _found(world.n, world.topics, world.uneven, clarity, draw % TEXT_SETS)
-            held[clarity] += SHIPPED.held(_seen(statistic, normal, d, labels, world, draw))
-    return Cell(world, draws, without / draws, {name: count / draws for name, count in held.items()})
+        sets = [known, *(_found(world.n, world.topics, world.uneven, name, draw % TEXT_SETS) for name in CLARITY)]
+        held.append((True, *(_held(d, labels, world.margin) for labels in sets)))
+    return ByTopic(world, draws, *np.mean(held, axis=0).tolist())
 
 
-def _seen(statistic: float, normal: float, d: Floats, labels: Integers, world: World, draw: int) -> Seen:
-    found = spread(d, labels, world.margin, seed=SEED + draw, level=1.0)
-    return Seen(statistic, normal, found, world.n / found.clusters)
+def _held(d: Floats, labels: Integers, margin: float) -> bool:
+    return stats.held(d, margin, LEVEL, effective_cases(d.tolist(), labels.tolist(), margin))
 
 
 def _labels(world: World) -> Integers:
@@ -224,21 +182,3 @@ def _texts(labels: Integers, share: float, random: np.random.Generator) -> list[
         words = [*random.choice(own[label], telling), *random.choice(COMMON, length - telling, p=common / common.sum())]
         texts.append(" ".join(random.permutation(words)))
     return texts
-
-
-def table(found: Sequence[Cell]) -> str:
-    """Markdown, a row a world."""
-    head = ["n", "topics", "margin", "flips", "world", "without", *found[0].held]
-    lines = [head, ["---"] * len(head)]
-    for each in found:
-        of = each.world
-        what = (
-            f"{of.how}{f' {of.intraclass}' if of.intraclass else ''}{', uneven' if of.uneven else ''}, loss {of.loss:g}"
-        )
-        rates = [f"{100 * rate:.1f}" for rate in (each.without, *each.held.values())]
-        lines.append([str(of.n), str(of.topics), str(of.margin), str(of.flip_rate), what, *rates])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-if __name__ == "__main__":
-    print(table(list(cells(int(sys.argv[1]) if len(sys.argv) > 1 else DRAWS))))

@@ -145,6 +145,17 @@ def _told(source: str, pattern: str, of: float = 100.0) -> Callable[[Results], F
     return figure
 
 
+def _drawn_topics(count: int) -> Callable[[Results], Figure]:
+    def figure(results: Results) -> Figure:
+        mine = [each for each in results.topics if each.world.topics == count and each.world.how == "rare"]
+        if not mine:
+            return Figure(float("nan"), 0, "not in this run")
+        worst = max(mine, key=lambda each: each.known)
+        return Figure(worst.known, worst.draws, str(worst.world))
+
+    return figure
+
+
 PLAN, README, GATE, MESSAGES = "docs/plan.md", "README.md", "docs/gate.md", "harness/gate/messages.py"
 HELD_ROW, IMPROVED_ROW = (
     "the loss is within the margin, beyond what chance explains",
@@ -180,6 +191,10 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(GATE, held, found_of.HELD, found_of.HELD_SCORES, found_of.RAMBLING)
     yield from _at_most(GATE, "a second test guards against few cases", found_of.GRADED, level=GRADED_BOUND)
     yield from _at_most(GATE, "two things are promised: the mean of what counts", found_of.MEAN_OR_SHARE)
+    yield from _at_most(GATE, "Held then promises a loss within the margin in *these* topics", found_of.TOPICS)
+    drawn = "Of losses that 15 % of all topics bear, at most 8 % are falsely held with 50 topics known by a tag"
+    for words, count, level in ((drawn, 50, 0.08), ("at most 12 % with 20", 20, 0.12), ("a fifth with ten", 10, 0.25)):
+        yield Promise(GATE, words, f"held, {count} topics", "at most", level, _drawn_topics(count))
     yield from _at_most(GATE, improved, found_of.IMPROVED)
     yield from _at_most(GATE, "It is no other way to pass", found_of.CROSSED)
     yield from _at_most(
@@ -210,10 +225,8 @@ def _plans() -> Iterator[Promise]:
     yield from _at_most(
         PLAN, "how often nothing blocks a model that is as good as the base", found_of.PLANNED, level=EXACT
     )
-    yield Promise(
-        PLAN, "A measured flip rate counts with its upper bound (Wilson, one-sided 95 %)", "a flip rate above it",
-        "at most", BOUND, _bounded,
-    )  # fmt: skip
+    covers = "covers the rate 85 times in 100 or more"
+    yield Promise(PLAN, covers, "a flip rate above it", "at most", 0.15, _bounded)
 
 
 def _other() -> Iterator[Promise]:

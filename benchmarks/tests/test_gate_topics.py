@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.gate_topics import CLARITY, SHIPPED, Cell, World, _changes, _labels, _unit, cell, table, worlds
-
-WORLD = World(400, 20, 0.1, 0.04, "rare")
+from benchmarks.gate_topics import World, _changes, _judged, _labels, _unit, worlds
 
 
 @pytest.mark.parametrize(
@@ -31,13 +29,11 @@ def test_uneven_topics_are_all_there_and_differ():
 
 
 def test_a_loss_of_some_topics_is_held_less_often_with_topics():
-    found = cell(WORLD, draws=60, found=True)
-    assert set(CLARITY) < set(found.held)
-    assert found.held[SHIPPED.name] < found.held["clear"] + 0.1 < found.without
-    assert table([found]).count("\n") == 2
+    found = _judged(World(400, 20, 0.1, 0.04, "rare"), draws=60)
+    assert found.known < found.clear + 0.1 < found.without
 
 
 def test_every_world_is_listed_once():
-    listed = list(worlds())
-    assert len(set(listed)) == len(listed) == 224
-    assert isinstance(cell(listed[0], 3, found=False), Cell)
+    listed = list(worlds(200, 10))
+    assert len(set(listed)) == len(listed) == 24
+    assert _judged(listed[0], 3).world == listed[0]

@@ -47,7 +47,7 @@ TINY = gate.Settings(
     units=(1, 5),
     terms=gate.Terms(
         sizes=(100,), flip_rates=(0.04,), collapses=(0.05,), margins=(0.1,), laws=(4, 3), units=(2,), rates=(0.9,),
-        draws=40, worlds=0,
+        draws=40, worlds=0, topics=((200, 50),),
     ),
     curve=(-1, 0),
 )  # fmt: skip

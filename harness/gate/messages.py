@@ -144,8 +144,14 @@ def group_not_held(group: GroupLoss) -> str:
     most = points(max(0.0, -group.interval[0]), signed=False)
     return (
         f"the mean loss of the {len(group.units)} guards that are held together may be as much as {most} points, and "
-        f"their margin is {points(group.margin, signed=False)}"
+        f"their margin is {points(group.margin, signed=False)}; {_to_settle(group.needed)}"
     )
+
+
+def _to_settle(needed: int | None) -> str:
+    if needed is None:
+        return "so near the margin that more cases would hardly settle it"
+    return f"about {needed} cases of all of them would settle it"
 
 
 def mean_lost(facts: UnitVerdict, is_price: bool) -> str:
@@ -240,7 +246,7 @@ def _few_collapse(facts: UnitVerdict) -> str:
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
     most = points(max(0.0, -group.interval[0]), signed=False)
-    drop = f"; of it alone a loss of {points(found, signed=False)} is found four times in five" if found else ""
+    drop = f"; of it alone a loss of {points(found, signed=False)} points is found four times in five" if found else ""
     return (
         f"Held together{', but lower' if facts.lower else ''}: the mean loss of {len(group.units)} guards against the "
         f"{facts.reference} is at most {most} points ({_sure(group.level)}), within their margin of "
@@ -402,7 +408,7 @@ def _decision(outlook: Outlook) -> str:
         gain = f"; {_no_gain(outlook.short)}" if outlook.short else ""
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
-        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each not in outlook.short]
+        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
         nothing = "nothing regressed, but nothing is won either"
         rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
         return f"Blocked: {_no_gain(outlook.short)}; {rest}."

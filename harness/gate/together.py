@@ -10,17 +10,17 @@ from tunegate.harness.evaluation.record import Record
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.fixtures.policy import Together
 from tunegate.harness.gate.pairing import PairedScores, PairKey
-from tunegate.harness.gate.topic_spread import effective_cases, topics_of
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Levels
-from tunegate.harness.statistics.sample_size import PassFail, flip_rate_seen
+from tunegate.harness.statistics.sample_size import PassFail, cases_to_settle, flip_rate_seen
 
 
 @dataclass(frozen=True)
 class GroupLoss:
     """The weighted mean change of guards against one reference, in shares of a score, and its interval at the `level`.
 
-    Where one of the `units` cannot be compared, or was not run, `missing` says so, and nothing is held.
+    Where one of the `units` cannot be compared, or was not run, `missing` says so, and nothing is held. What is not
+    held about `needed` cases of all of them would settle; None: hardly any number.
     """
 
     units: tuple[str, ...]
@@ -30,6 +30,7 @@ class GroupLoss:
     interval: tuple[float, float] = (-1.0, 1.0)
     held: bool = False
     missing: str = ""
+    needed: int | None = None
 
 
 def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate: Record) -> dict[PairKey, GroupLoss]:
@@ -78,25 +79,30 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
     if missing:
         return GroupLoss(units, together.margin, level, missing=missing)
     d, span = pooled([(one.observed, one.d, weight) for one, weight in members])
-    effective = effective_cases(d, _labels([one for one, _ in members]), together.margin / span)
+    effective = _effective(members, len(d))
     bounds = stats.interval(d, 2 * level, together.margin / span, effective)
+    held = stats.held(d, together.margin / span, level, effective)
     return GroupLoss(
         units, together.margin, level,
         difference=span * sum(d) / len(d),
         interval=(span * bounds.lower, span * bounds.upper),
-        held=stats.held(d, together.margin / span, level, effective),
+        held=held,
+        needed=None if held else cases_to_settle(d, together.margin / span, level),
     )  # fmt: skip
 
 
-def _labels(pairs: Sequence[PairedScores]) -> list[int]:
-    """The topic of each observation that is pooled, each unit's own; without topics all of a unit is one."""
-    numbers: dict[Hashable, int] = {}
-    found: dict[Hashable, int] = {}
-    for place, each in enumerate(pairs):
-        topics = topics_of(each.unit)
-        for key, label in zip(each.observed, topics.labels if topics else [0] * len(each.d), strict=True):
-            found.setdefault(key, numbers.setdefault((place, label), len(numbers)))
-    return list(found.values())
+def _effective(members: Sequence[tuple[PairedScores, float]], n: int) -> stats.Effective | None:
+    """What n pooled observations are worth where the change of some members differs between topics.
+
+    Each member adds w^2 / n times its flips to the variance of the mean, and more by its own design effect.
+    """
+    clustered = [one.effective for one, _ in members if one.effective]
+    if not clustered:
+        return None
+    parts = [(weight**2 / len(one.d) * flip_rate_seen(one.d), one) for one, weight in members]
+    by_topics = sum(part * (len(one.d) / one.effective.cases if one.effective else 1.0) for part, one in parts)
+    share = sum(part for part, _ in parts) / by_topics
+    return stats.Effective(share * n, min(each.clusters for each in clustered))
 
 
 def drop_found(pair: PairedScores, tests: int) -> float | None:

@@ -28,7 +28,7 @@ FINEST_LATTICE = 240  # repeats x turns x cases of a group, as a common denomina
 WINSOR_MARGINS = 10
 # Scores between pass and fail: where few of them gain a lot and all others lose a little more than the margin, T errs
 # up to 10 % of the time at .04. The signed root of the likelihood ratio, .03 + 2 / n above T's critical value, brings
-# that to 5.5 % from 28 cases on, over a grid of all two-point laws; it costs 2 points of power (benchmarks/gate_grid.py).
+# that to 5.5 % from 28 cases on, over a grid of all two-point laws; it costs 2 points of power (benchmarks/gate_grid).
 ROOT_ABOVE, ROOT_ABOVE_PER_CASE = 0.03, 2.0
 FLIP_CELLS = 1_000_000  # signs held in memory at once
 ROUNDING = 1e-9  # differences this small are float noise, not flips
@@ -149,12 +149,12 @@ def interval(
 ) -> Bounds:
     """Return the interval of the mean change with two-sided error `level`; Tango's for pass/fail.
 
-    With a `margin` its lower end is above -margin where, and only where, that is `held` at half of the level.
+    With a `margin` its lower end is above -margin where, and only where, that is `held` at half of the level. Clusters
+    count for the lower end alone: "worse" is said of these very cases.
     """
     values = differences(d)
     z = None if margin is None else critical_value(len(values), margin, level / 2)
-    lower, upper = (lower_bound(each, level / 2, z, effective) for each in (values, -values))
-    return Bounds(lower, -upper)
+    return Bounds(lower_bound(values, level / 2, z, effective), -lower_bound(-values, level / 2, z))
 
 
 def sign_flip(d: ArrayLike, *, seed: int, flips: int = FLIPS, mid: bool = True) -> SignFlip:
@@ -211,7 +211,8 @@ def p_below(passed: float, n: int, rate: float) -> PValue:
             return float(total >= n * rate)
         whole = math.ceil(total - ROUNDING)  # of shares of cases: no fewer than they are
         less, at = float(binom_to(whole - 1, n, rate)), float(binom_at(whole, n, rate))
-        return max(less + at / 2, (less + at) / ALLOWED, float(norm_below((total - n * rate) / math.sqrt(n * rate * (1 - rate)))))
+        score = (total - n * rate) / math.sqrt(n * rate * (1 - rate))
+        return max(less + at / 2, (less + at) / ALLOWED, float(norm_below(score)))
 
     return PValue(of(passed), of(0.0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -185,11 +186,11 @@ def test_minimum_scores_are_tested_in_one_family(tmp_path):
 # Guards that are held together.
 
 
-def desk_of_four(root, n=60, together=None, **more):
+def desk_of_four(root, n=60, together=None, keys=lambda _: {}):
     names = ("triage", "orders", "replies", "questions")
     for name in names:
-        write_desk(root, n, name, case_keys=lambda index, name=name: {"input": f"{name} {index}"})
-    path = write_policy(root, triage={"role": "target"}, **dict.fromkeys(names[1:], more))
+        write_desk(root, n, name, case_keys=lambda index, name=name: {"input": f"{name} {index}"} | keys(index))
+    path = write_policy(root, triage={"role": "target"}, **{name: {} for name in names[1:]})
     group = {"together": together or dict.fromkeys(names[1:], 1), "margin": 0.05, "reason": "a test"}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"guards": group}))
     return {f"desk/{name}": "1" * n for name in names}
@@ -215,6 +216,7 @@ def test_a_guard_that_is_shown_to_be_worse_blocks_whatever_the_others_do(tmp_pat
     base = desk_of_four(tmp_path)
     found = compared(tmp_path, base, base | {"desk/orders": "0" * 8 + "1" * 52})
     assert found.verdicts["desk/orders"]["verdict"] == "regressed"
+    assert "may be as much as 8.0 points" in found.verdicts["desk/replies"]["reason"]  # units are no topics
 
 
 def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
@@ -224,7 +226,7 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit]["reason"].startswith(
             "Inconclusive: the mean loss of the 3 guards that are held together may be as much as 6.6 points, and "
-            "their margin is 5.0."
+            "their margin is 5.0; about 126 cases of all of them would settle it."
         )
 
 
@@ -304,6 +306,14 @@ def test_a_loss_that_one_topic_bears_counts_as_fewer_cases(tmp_path):
     assert borne["effective"] < 100
     assert "The change differs between topics (by the tag `topic`): the 400 cases count as" in borne["reason"]
     assert borne["interval"][0] < even["interval"][0]
+
+
+def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_topic(tmp_path):
+    base = desk_of_four(tmp_path, n=100, keys=in_topics)
+    rows = ["0" * 10 + "1" * 90, "".join("0" if index % 10 == 3 else "1" for index in range(100))]
+    even, borne = (compared(tmp_path, base, base | {"desk/orders": row}).verdicts["desk/replies"] for row in rows)
+    most = re.compile(r"may be as much as ([\d.]+) points")
+    assert float(most.search(borne["reason"])[1]) > float(most.search(even["reason"])[1]) + 1
 
 
 def test_a_gain_of_one_topic_is_less_evidence(tmp_path):

@@ -105,7 +105,7 @@ class Summary:
     """One unit in numbers: `mean` of the scored cases, its 95 % `interval`, the rates of its questions and fields.
 
     `rates_of` are the cases that a rate is one of, where they are not all. `never` are the values of fields that are
-    never answered right, each with the number of cases that expect it; None in an older record, which does not say.
+    never answered right, each with the number of cases that expect it.
     """
 
     suite: str
@@ -118,7 +118,7 @@ class Summary:
     tokens: tuple[float, float] | None = None
     fields: Mapping[str, FieldRate] = field(default_factory=dict)
     rates_of: Mapping[str, int] = field(default_factory=dict)
-    never: tuple[tuple[str, str, int], ...] | None = None
+    never: tuple[tuple[str, str, int], ...] = ()
 
     @property
     def cases_of_rates(self) -> dict[str, int]:
@@ -128,8 +128,8 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a record; `tokens` are the means in and out."""
         fields = {name: each.as_dict() for name, each in self.fields.items()}
-        never = {} if self.never is None else {"never": [list(each) for each in self.never]}
-        return _drop_empty({"fields": fields, "rates_of": dict(self.rates_of)}) | never | {
+        never = [list(each) for each in self.never]
+        return _drop_empty({"fields": fields, "rates_of": dict(self.rates_of), "never": never}) | {
             "suite": self.suite, "kind": self.kind, "n": self.n, "unscored": self.unscored, "mean": self.mean,
             "interval": list(self.interval) if self.interval else None, "rates": dict(self.rates),
             "tokens": list(self.tokens) if self.tokens else None,
@@ -409,7 +409,7 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         tuple(raw["tokens"]) if raw.get("tokens") else None,
         {name: read_rate(each) for name, each in raw.get("fields", {}).items()},
         raw.get("rates_of", {}),
-        tuple((field, value, n) for field, value, n in raw["never"]) if "never" in raw else None,
+        tuple((field, value, n) for field, value, n in raw.get("never", ())),
     )  # fmt: skip
 
 

@@ -133,8 +133,7 @@ def _wrong_summary(unit: Unit, record: Record) -> Iterator[str]:
     if results.keys() != {case.id for case in unit.cases}:
         return  # told case by case
     stored, in_order = record.units[unit.key], [results[case.id] for case in unit.cases]
-    # an older record, which does not say what is never answered, has the rates of the answers that have a part
-    now = summarize(unit, in_order, by_answer=stored.never is None)
+    now = summarize(unit, in_order)
     for part in Summary.__slots__:
         old, new = getattr(stored, part), getattr(now, part)
         if not _close(old, new):

@@ -196,8 +196,8 @@ def _merge(repeats: Sequence[Result]) -> Result:
     )
 
 
-def summarize(unit: Unit, results: Sequence[Result], by_answer: bool = False) -> Summary:
-    """One unit in numbers; `by_answer` as versions did that made each part a rate of the answers that have it."""
+def summarize(unit: Unit, results: Sequence[Result]) -> Summary:
+    """One unit in numbers."""
     scores = [result.score for result in results if result.score is not None]
     places = [
         (place, each) for place, result in enumerate(results)
@@ -206,9 +206,7 @@ def summarize(unit: Unit, results: Sequence[Result], by_answer: bool = False) ->
     answers = [each for _, each in places]
 
     def asks(index: int, name: str) -> bool:
-        place, answer = places[index]
-        if by_answer:
-            return name in answer.rates or name in answer.fields
+        place, _ = places[index]
         return asks_for(unit.cases[place], name, [results[place]])
 
     asked = {
@@ -230,8 +228,8 @@ def summarize(unit: Unit, results: Sequence[Result], by_answer: bool = False) ->
         },
         tokens=_tokens(answers),
         fields=field_rates([each.fields for each in answers], asks),
-        rates_of={} if by_answer else {name: n for name, n in of_cases.items() if n != len(results)},
-        never=None if by_answer else never_answered(unit.cases, results),
+        rates_of={name: n for name, n in of_cases.items() if n != len(results)},
+        never=never_answered(unit.cases, results),
     )
 
 

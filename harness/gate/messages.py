@@ -11,6 +11,7 @@ from tunegate.harness.core.formatting import SHOWN, change, level, listed, perce
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
+from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.power import fewest_to_bound
 
 
@@ -39,13 +40,13 @@ def critical_regressed(facts: UnitVerdict) -> str:
 
 def worse(facts: UnitVerdict) -> str:
     """A cause of regressed, which says whether the loss is known to be too large, or only to be one."""
-    return f"worse than the {facts.reference}, {_beyond(facts.interval, _margin(facts), facts.margin or 0.0)}"
-
-
-def _beyond(interval: tuple[float, float] | None, margin: str, most: float) -> str:
-    if interval and interval[1] < -most:
-        return f"by more than the margin of {margin}"
-    return f"beyond what chance explains, and not shown to stay within the margin of {margin}"
+    sure = _sure(facts.level)
+    if facts.interval and facts.interval[1] < -(facts.margin or 0.0):
+        return f"worse than the {facts.reference}, by more than the margin of {_margin(facts)} ({sure})"
+    return (
+        f"worse than the {facts.reference}, beyond what chance explains, and the loss may be as much as {_loss(facts)} "
+        f"({sure}); the margin is {_margin(facts)}"
+    )
 
 
 def lower(facts: UnitVerdict) -> str:
@@ -63,10 +64,12 @@ def fell(facts: UnitVerdict) -> str:
 
 def part_fell(part: PartVerdict) -> str:
     """A cause of regressed: a part of the pass rule, whatever the unit as a whole did."""
-    margin = part.margin or 0.0
-    grouped = f", by {points(-part.difference, signed=False)} points over {part.observations} observations"
-    fall = f"{_fall(part)}{grouped if part.observations != part.n else ''}"
-    return f"{fall}, {_beyond(part.interval, points(margin, signed=False), margin)}"
+    margin, (low, high) = part.margin or 0.0, part.interval or (0.0, 0.0)
+    tolerated = points(margin, signed=False)
+    if high < -margin:
+        return f"{_fall(part)}, by more than the margin of {tolerated}"
+    most = points(-low, signed=False)
+    return f"{_fall(part)}, beyond what chance explains, and may have lost as much as {most}; the margin is {tolerated}"
 
 
 def ungated_falls(facts: UnitVerdict) -> list[PartVerdict]:
@@ -130,7 +133,7 @@ def not_excluded(facts: UnitVerdict, needed: int | None, answers: int | None) ->
         advice = "so near the margin that more cases would hardly settle it"
     elif needed > facts.observations:
         more = f"{answers} answers a case, or " if answers else ""
-        advice = f"about {more}{needed} {_noun(facts)} would settle it"
+        advice = f"about {more}{needed} {_noun(facts)} in all would settle it"
     else:
         # as many cases settle it four times in five: this run was the fifth
         advice = f"a close call, for so many {_noun(facts)} settle it four times in five"
@@ -141,17 +144,19 @@ def group_not_held(group: GroupLoss) -> str:
     """A cause of inconclusive of each guard that is held together with others."""
     if group.missing:
         return f"held together with others, and {group.missing} has nothing to compare"
-    most = points(max(0.0, -group.interval[0]), signed=False)
+    seen, most = (points(max(0.0, -loss), signed=False) for loss in (group.difference, group.interval[0]))
     return (
-        f"the mean loss of the {len(group.units)} guards that are held together may be as much as {most} points, and "
-        f"their margin is {points(group.margin, signed=False)}; {_to_settle(group.needed)}"
+        f"the {len(group.units)} guards of its group lose {seen} points in the mean and may lose as much as {most}, "
+        f"and the group's margin is {points(group.margin, signed=False)}; {_to_settle(group)}"
     )
 
 
-def _to_settle(needed: int | None) -> str:
-    if needed is None:
+def _to_settle(group: GroupLoss) -> str:
+    if group.needed is None:
         return "so near the margin that more cases would hardly settle it"
-    return f"about {needed} cases of all of them would settle it"
+    if group.needed <= group.cases:
+        return f"a close call, for {group.needed} cases of the group settle it four times in five"
+    return f"about {group.needed} cases of the group in all would settle it"
 
 
 def mean_lost(facts: UnitVerdict, is_price: bool) -> str:
@@ -245,12 +250,15 @@ def _few_collapse(facts: UnitVerdict) -> str:
 
 
 def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) -> str:
-    most = points(max(0.0, -group.interval[0]), signed=False)
-    drop = f"; of it alone a loss of {points(found, signed=False)} points is found four times in five" if found else ""
+    most, others = points(max(0.0, -group.interval[0]), signed=False), len(group.units) - 1
+    alone = (
+        f" By itself it would show a loss of {points(found, signed=False)} points four times in five." if found else ""
+    )
+    guards = f"{others} other guard{'s' if others > 1 else ''}{', but lower' if facts.lower else ''}"
     return (
-        f"Held together{', but lower' if facts.lower else ''}: the mean loss of {len(group.units)} guards against the "
-        f"{facts.reference} is at most {most} points ({_sure(group.level)}), within their margin of "
-        f"{points(group.margin, signed=False)}{drop}."
+        f"Held with {guards}: their mean loss against the {facts.reference} is at most {most} points "
+        f"({_sure(group.level)}), within the group's margin of "
+        f"{points(group.margin, signed=False)}.{alone}"
     )
 
 
@@ -290,8 +298,8 @@ def _remarks(facts: UnitVerdict) -> list[str]:
     if facts.target_score is not None and facts.role == "target":
         remarks.append(_target_score(facts, facts.target_score))
     if facts.effective is not None:
-        worth = f"the {facts.observations} {_noun(facts)} count as {facts.effective:.0f}"
-        remarks.append(f"The change differs between topics (by {facts.topics}): {worth}.")
+        worth = f"{facts.observations} {_noun(facts)} tell as much as {facts.effective:.0f} independent ones"
+        remarks.append(f"The change differs between topics (by {facts.topics}), so the {worth}.")
     if remark := _family_decided(facts):
         remarks.append(remark)
     if facts.sealed and facts.verdict == "inconclusive":
@@ -316,7 +324,10 @@ def _target_score(facts: UnitVerdict, target: float) -> str:
         return f"Nothing to gain: the {facts.reference} is at its target score of {percent(target)}."
     if facts.reached:
         return f"Its target score of {percent(target)} is reached."
-    return f"Its target score of {percent(target)} is not shown ({_sure(facts.level)})."
+    n, mean = facts.observations, facts.mean or 0.0
+    least = wilson(mean * n, n, facts.level or 0.5).lower
+    sure = _sure(facts.level)
+    return f"Its target score of {percent(target)} is not reached: it passes {percent(least)} or more ({sure})."
 
 
 def _family_decided(facts: UnitVerdict) -> str:
@@ -325,17 +336,15 @@ def _family_decided(facts: UnitVerdict) -> str:
         return ""
     low, high = facts.interval
     if high < 0:
-        return (
-            f"The interval is of this unit alone: among the {facts.tests} tests of this run, chance explains its fall."
-        )
+        return f"Taken alone this loss is significant; corrected for the {facts.tests} tests of this run it is not."
     if low > 0 and facts.role == "target":
-        return "The interval is of this unit alone: among the targets tested with it, chance explains its gain."
+        return "Taken alone this gain is significant; corrected for the targets that are tested with it, it is not."
     return ""
 
 
 def proven_by(sealed: str) -> str:
     """What an open unit says of itself where its sealed one was judged, too."""
-    return f"Open: {sealed} proves it, and here it only must not be regressed."
+    return f"This unit is open: {sealed} decides, and this one must not be shown to be worse."
 
 
 def beside(facts: UnitVerdict) -> str:
@@ -409,8 +418,7 @@ def _decision(outlook: Outlook) -> str:
         return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
     if outlook.short:
         gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
-        nothing = "nothing regressed, but nothing is won either"
-        rest = f"{listed(gained)} gained, and nothing regressed" if gained else nothing
+        rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed, and none improved"
         return f"Blocked: {_no_gain(outlook.short)}; {rest}."
     if outlook.no_target:
         return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
@@ -441,9 +449,9 @@ def _no_gain(short: Sequence[UnitVerdict]) -> str:
     low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
     parts = [f"no gain on {listed([each.unit for each in still])}"] if still else []
     for each in there:
-        why = "passes all" if each.target_score is None else "is at the target score"
-        parts.append(f"nothing to gain on {each.unit}, of which the {each.reference} {why}: declare it a guard")
-    return "; ".join([*parts, f"the target score is not shown on {listed(low)}"] if low else parts)
+        why = "passes all" if each.target_score is None else f"is at its target score ({percent(each.target_score)})"
+        parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {why}: declare it a guard")
+    return "; ".join([*parts, f"the target score is not reached on {listed(low)}"] if low else parts)
 
 
 def _has_nothing_to_gain(facts: UnitVerdict) -> bool:

@@ -20,7 +20,7 @@ class GroupLoss:
     """The weighted mean change of guards against one reference, in shares of a score, and its interval at the `level`.
 
     Where one of the `units` cannot be compared, or was not run, `missing` says so, and nothing is held. What is not
-    held about `needed` cases of all of them would settle; None: hardly any number.
+    held about `needed` cases would settle in place of all its `cases`; None: hardly any number.
     """
 
     units: tuple[str, ...]
@@ -30,6 +30,7 @@ class GroupLoss:
     interval: tuple[float, float] = (-1.0, 1.0)
     held: bool = False
     missing: str = ""
+    cases: int = 0
     needed: int | None = None
 
 
@@ -87,6 +88,7 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
         difference=span * sum(d) / len(d),
         interval=(span * bounds.lower, span * bounds.upper),
         held=held,
+        cases=len(d),
         needed=None if held else cases_to_settle(d, together.margin / span, level),
     )  # fmt: skip
 

@@ -64,7 +64,7 @@ def part_reports(summary: Summary | None, verdict: Mapping[str, Any], sealed: bo
     """The parts of a unit: those that fell first, then its rates, then its fields, the worst first."""
     fields = summary.fields if summary else {}
     if verdict.get("parts"):
-        never = summary.never or () if summary else ()
+        never = summary.never if summary else ()
         found = [_compared(part, fields.get(part["name"]), never, sealed) for part in verdict["parts"]]
     else:
         found = list(_by_itself(summary, sealed)) if summary else []
@@ -77,7 +77,7 @@ def _by_itself(summary: Summary, sealed: bool) -> Iterator[PartReport]:
         yield PartReport(name, name, summary.cases_of_rates[name], rate)
     for name, each in summary.fields.items():
         if each.rate is not None:
-            yield PartReport(name, name, each.n, each.rate, **_field(name, each, summary.never or (), sealed))
+            yield PartReport(name, name, each.n, each.rate, **_field(name, each, summary.never, sealed))
         if each.left_out is not None:
             named = f"{name}{NONE_EXPECTED}"
             yield PartReport(named, named, each.others, each.left_out, is_field=True)

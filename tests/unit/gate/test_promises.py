@@ -89,7 +89,10 @@ def test_a_bound_of_what_a_call_can_cost_is_used(priced):
     assert priced(same, same, margin=17, most=512)["verdict"] == "held"  # 3.06 (512 / 17 - 1) = 89.2
     found = priced(same, same, margin=15, most=512)  # 101.5
     assert found["verdict"] == "inconclusive"
-    assert "the loss may be as much as 0.00001523, and the margin is 0.000015; about 102 cases would" in found["reason"]
+    assert (
+        "the loss may be as much as 0.00001523, and the margin is 0.000015; about 102 cases in all would"
+        in found["reason"]
+    )
     assert priced(same, same, margin=15, most=256)["verdict"] == "held"
 
 
@@ -207,8 +210,8 @@ def test_guards_that_are_too_small_each_are_held_together(tmp_path):
     orders = found.verdicts["desk/orders"]
     assert orders["together"] == ["desk/questions", "desk/replies"]
     assert orders["reason"].startswith(
-        "Held together: the mean loss of 3 guards against the baseline is at most 3.5 points (one-sided 96 %), within "
-        "their margin of 5.0; of it alone a loss of "
+        "Held with 2 other guards: their mean loss against the baseline is at most 3.5 points (one-sided 96 %), within "
+        "the group's margin of 5.0. By itself it would show a loss of "
     )
 
 
@@ -216,7 +219,7 @@ def test_a_guard_that_is_shown_to_be_worse_blocks_whatever_the_others_do(tmp_pat
     base = desk_of_four(tmp_path)
     found = compared(tmp_path, base, base | {"desk/orders": "0" * 8 + "1" * 52})
     assert found.verdicts["desk/orders"]["verdict"] == "regressed"
-    assert "may be as much as 8.0 points" in found.verdicts["desk/replies"]["reason"]  # units are no topics
+    assert "may lose as much as 8.0" in found.verdicts["desk/replies"]["reason"]  # units are no topics
 
 
 def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
@@ -225,8 +228,8 @@ def test_a_mean_loss_that_may_exceed_the_margin_blocks_each_of_them(tmp_path):
     found = compared(tmp_path, base, base | {"desk/orders": lost, "desk/replies": lost, "desk/questions": lost})
     for unit in ("desk/orders", "desk/replies", "desk/questions"):
         assert found.verdicts[unit]["reason"].startswith(
-            "Inconclusive: the mean loss of the 3 guards that are held together may be as much as 6.6 points, and "
-            "their margin is 5.0; about 126 cases of all of them would settle it."
+            "Inconclusive: the 3 guards of its group lose 3.3 points in the mean and may lose as much as 6.6, and the "
+            "group's margin is 5.0; a close call, for 126 cases of the group settle it four times in five. "
         )
 
 
@@ -304,7 +307,7 @@ def test_a_loss_that_one_topic_bears_counts_as_fewer_cases(tmp_path):
     borne = compared(tmp_path, base, {T: row}).verdicts[T]
     assert borne["topics"] == "the tag `topic`"
     assert borne["effective"] < 100
-    assert "The change differs between topics (by the tag `topic`): the 400 cases count as" in borne["reason"]
+    assert "The change differs between topics (by the tag `topic`), so the 400 cases tell as much as" in borne["reason"]
     assert borne["interval"][0] < even["interval"][0]
 
 
@@ -312,7 +315,7 @@ def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_t
     base = desk_of_four(tmp_path, n=100, keys=in_topics)
     rows = ["0" * 10 + "1" * 90, "".join("0" if index % 10 == 3 else "1" for index in range(100))]
     even, borne = (compared(tmp_path, base, base | {"desk/orders": row}).verdicts["desk/replies"] for row in rows)
-    most = re.compile(r"may be as much as ([\d.]+) points")
+    most = re.compile(r"may lose as much as ([\d.]+)")
     assert float(most.search(borne["reason"])[1]) > float(most.search(even["reason"])[1]) + 1
 
 

@@ -12,8 +12,7 @@ from rich.console import Console
 from tests.support.records import units_of, write_desk, write_policy
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.evaluation.rescoring import score_again
-from tunegate.harness.evaluation.scoring import evaluate, summarize
+from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
@@ -213,20 +212,6 @@ def test_the_cases_of_a_group_count_alike_in_the_record_and_beside_another(tmp_p
     (part,) = [each for each in made.verdicts[T]["parts"] if each["name"] == "urgency"]
     assert (part["n"], part["observations"], part["base"]) == (60, 31, 0.5)
     assert base.units[T].fields["urgency"].rate == 0.5
-
-
-def test_a_record_that_was_written_before_says_what_it_said(addresses, tmp_path):
-    both = addresses()
-    made = answered(both, IN_CA, IN_CA, BARE, *[BARE] * 30, *[IN_CA] * 20, BARE)
-    (unit,) = units_of(both).values()
-    old = summarize(unit, [made.cases[case.key] for case in unit.cases], by_answer=True)
-    before = replace(made, units={T: replace(old, never=None)}).write(tmp_path / "r.json")
-    assert before.units[T].fields["state"].n == 47
-
-    again = score_again([unit], read_record(before.path), "the baseline", quiet()).record
-
-    assert again.units == made.units
-    assert again.units[T].fields["state"].n == 27
 
 
 def test_a_value_that_is_never_answered_stands_in_the_report_of_a_record(tasks, tmp_path):

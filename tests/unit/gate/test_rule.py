@@ -378,8 +378,8 @@ def test_inconclusive_says_how_many_cases_would_settle_it(evaluate, tmp_path):
     judged = evaluate(*moved(60, regressed=1, fixed=1))
     found = verdict(judged)
     assert found["reason"].startswith(
-        "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; about 126 cases in all would settle "
-        "it. "
+        "Inconclusive: the loss may be as much as 6.2 points, and the margin is 5.0; "
+        "about 126 cases in all would settle it. "
     )
     assert gate.excused(judged, "warn") == {T}
 

@@ -11,30 +11,33 @@ from tunegate.harness.fixtures.model import Case, Unit
 Side = tuple[Record, Mapping[str, Result]]
 
 
-def largest_difference(unit: Unit, prices: Prices | None, reference: Side, candidate: Side) -> float | None:
+def largest_difference(
+    unit: Unit, prices: Prices | None, reference: Side, candidate: Side
+) -> tuple[float, bool] | None:
     """Return the most that a call to one model can cost beyond the same call to the other, in the prices' currency.
 
-    That is `max_new_tokens` at the dearer price, beside what the prompts differ by: the largest over the cases. None
-    where the unit is not of costs, or an output is longer than its case allows, as supplied ones may be.
+    That is `max_new_tokens` at the dearer price, beside what the prompts differ by: the largest over the cases. Where
+    an output is longer than its case allows, as supplied ones may be, the longest counts, and the second value is
+    False: others may be longer still. None where the unit is not of costs.
     """
     if prices is None or not all(isinstance(case.check, CostCheck) for case in unit.cases):
         return None
-    most = [_most(case, prices, reference, candidate) for case in unit.cases]
-    return None if None in most else max(each for each in most if each is not None)
+    found = [_most(case, prices, reference, candidate) for case in unit.cases]
+    return max(most for most, _ in found), all(within for _, within in found)
 
 
-def _most(case: Case, prices: Prices, *sides: Side) -> float | None:
-    ins, outs = [], []
+def _most(case: Case, prices: Prices, *sides: Side) -> tuple[float, bool]:
+    ins, outs, limit, within = [], [], case.decoding.max_new_tokens, True
     for record, results in sides:
         price = prices.of(str(record.fingerprint["subject"].get("model")))
         calls = list(_calls(results[case.id]))
-        if any(tokens_out > case.decoding.max_new_tokens for _, tokens_out in calls):
-            return None
+        longest = max((tokens_out for _, tokens_out in calls), default=0)
+        within = within and longest <= limit
         ins.append([price.of(tokens_in, 0) for tokens_in, _ in calls])
-        outs.append(price.of(0, case.decoding.max_new_tokens))
+        outs.append(price.of(0, max(longest, limit)))
     before, after = ins
     prompts = max((abs(one - other) for one in before for other in after), default=0.0)
-    return prompts + max(outs)
+    return prompts + max(outs), within
 
 
 def _calls(result: Result) -> Iterator[tuple[int, int]]:

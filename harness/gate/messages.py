@@ -11,8 +11,9 @@ from tunegate.harness.core.formatting import SHOWN, change, level, listed, perce
 from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
-from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.power import fewest_to_bound
+
+WIDE = 0.2  # a share of collapsed cases: nobody is told to declare a larger one
 
 
 def cannot_compare(problem: str) -> str:
@@ -171,12 +172,13 @@ def collapse_not_excluded(facts: UnitVerdict, share: float) -> str:
     """A cause of inconclusive of a score without a natural bound: how many cases may fall further than is counted."""
     level = facts.level or 0.0
     most, n = facts.collapse_bound or 0.0, facts.observations
-    may = f"up to {percent(most)} of the cases may fall by {_span(facts)} or more"
-    what = f"{may}, and `collapse` allows {percent(share)}"
+    may = f"up to {100 * most:.2f} % of the cases may fall by {_span(facts)} or more"
+    what = f"{may}, and `collapse` allows {100 * share:g} %"
     needed = fewest_to_bound(share, level)
     if not facts.collapsed and n < needed:
         wider = math.ceil(1000 * most) / 1000
-        return f"{what}; {needed} cases of which none does would settle it, or `collapse: {wider:g}` in task.yaml"
+        declared = f", or `collapse: {wider:g}` in task.yaml" if wider <= WIDE else ""
+        return f"{what}; {needed} cases of which none does would settle it{declared}"
     return f"{what}; {facts.collapsed} of {n} did"
 
 
@@ -255,8 +257,9 @@ def _held_together(facts: UnitVerdict, group: GroupLoss, found: float | None) ->
         f" By itself it would show a loss of {points(found, signed=False)} points four times in five." if found else ""
     )
     guards = f"{others} other guard{'s' if others > 1 else ''}{', but lower' if facts.lower else ''}"
+    mean = "mean loss" if group.even else "weighted mean loss"
     return (
-        f"Held with {guards}: their mean loss against the {facts.reference} is at most {most} points "
+        f"Held with {guards}: their {mean} against the {facts.reference} is at most {most} points "
         f"({_sure(group.level)}), within the group's margin of "
         f"{points(group.margin, signed=False)}.{alone}"
     )
@@ -324,8 +327,7 @@ def _target_score(facts: UnitVerdict, target: float) -> str:
         return f"Nothing to gain: the {facts.reference} is at its target score of {percent(target)}."
     if facts.reached:
         return f"Its target score of {percent(target)} is reached."
-    n, mean = facts.observations, facts.mean or 0.0
-    least = wilson(mean * n, n, facts.level or 0.5).lower
+    least = facts.score_bound or 0.0
     sure = _sure(facts.level)
     return f"Its target score of {percent(target)} is not reached: it passes {percent(least)} or more ({sure})."
 

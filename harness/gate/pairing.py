@@ -155,16 +155,15 @@ def _with_differences(
     if sides.unit.kind != "continuous":
         d = tuple(b - a for a, b in zip(sides.before, sides.after, strict=True))
         return replace(sides, d=d, margin=margin)
-    most = largest_difference(
+    found = largest_difference(
         sides.unit, prices, *((each, each.of_unit(sides.unit.key)) for each in (reference, candidate))
     )
-    span = stats.WINSOR_MARGINS * margin if most is None else max(most, margin / WIDEST)
+    most, bounded = found or (0.0, False)
+    # where no bound is known, a longer output must not make the span narrower than the bound would be
+    span = max(most, margin / WIDEST if bounded else stats.WINSOR_MARGINS * margin)
     # winsorised, not trimmed: a trimmed mean would drop the very collapse that is looked for
-    found = stats.winsorise_differences(sides.before, sides.after, span)
-    return replace(
-        sides, d=found.d, margin=margin / span, span=span, bounded=most is not None,
-        lost=found.lost, gained=found.gained,
-    )  # fmt: skip
+    cut = stats.winsorise_differences(sides.before, sides.after, span)
+    return replace(sides, d=cut.d, margin=margin / span, span=span, bounded=bounded, lost=cut.lost, gained=cut.gained)
 
 
 def slices(pair: PairedScores) -> dict[str, tuple[float, ...]]:

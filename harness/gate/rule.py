@@ -17,7 +17,7 @@ from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import unanswered_values
 from tunegate.harness.gate.together import GroupLoss, drop_found, group_losses
-from tunegate.harness.gate.topic_spread import with_topics
+from tunegate.harness.gate.topic_spread import score_bound, with_topics
 from tunegate.harness.gate.verdict import UnitVerdict, Verdict
 from tunegate.harness.statistics import paired as stats
 
@@ -174,6 +174,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
         unanswered=unanswered_values(each),
+        score_bound=score_bound(each),
         reached=_reached(each),
         lower=each.key in tests.is_worse,
         gained=_gained(each),
@@ -204,6 +205,7 @@ def _gained(each: PairedScores) -> bool:
     """Whether a guard rose beyond chance, looked at alone; a target's gain is tested in its family."""
     return (
         each.policy.role == "guard"
+        and each.difference > 0
         and stats.held(each.d, 0.0, each.level, each.effective)
         and stats.p_better(each.d, seed=SEED, effective=each.effective).p <= each.level
     )
@@ -270,7 +272,8 @@ def _rule(each: PairedScores, facts: UnitVerdict, tests: Tests, group: GroupLoss
         return "inconclusive", unsettled
     if each.policy.role == "guard" and each.unit.kind == "pass/fail" and not any(each.before):
         return "cannot fall", []
-    return ("improved" if each.key in tests.is_better else "held"), []
+    # a mean that was seen to fall is no gain, though what counts of it may have risen
+    return ("improved" if each.key in tests.is_better and each.difference > 0 else "held"), []
 
 
 def _regressed_by(each: PairedScores, facts: UnitVerdict, held: bool, below: bool) -> Iterator[str]:
@@ -315,8 +318,8 @@ def _mean_is_lost(each: PairedScores) -> bool:
 
 def _reached(each: PairedScores) -> bool:
     """Whether the score is shown to be at its target or above."""
-    target = each.policy.target_score
-    return target is not None and stats.wilson(math.fsum(each.after), len(each.after), each.level).lower >= target
+    target, found = each.policy.target_score, score_bound(each)
+    return target is not None and found is not None and found >= target
 
 
 def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:

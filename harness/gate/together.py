@@ -6,10 +6,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Task
+from tunegate.harness.fixtures.model import Case, Task
 from tunegate.harness.fixtures.policy import Together
 from tunegate.harness.gate.pairing import PairedScores, PairKey
+from tunegate.harness.gate.topic_spread import effective_cases, topics_of_cases
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail, cases_to_settle, flip_rate_seen
@@ -30,6 +33,7 @@ class GroupLoss:
     interval: tuple[float, float] = (-1.0, 1.0)
     held: bool = False
     missing: str = ""
+    even: bool = True
     cases: int = 0
     needed: int | None = None
 
@@ -38,7 +42,7 @@ def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate
     """The loss of its group for each guard that is held together with others, by the pair's key.
 
     Open guards form one group and sealed ones another, of the same weights. A guard that a later reference does not
-    know is newer than it, and left out there.
+    know is newer than it, and left out there. One that is alone has to hold its own margin.
     """
     found: dict[PairKey, GroupLoss] = {}
     for task in tasks:
@@ -51,7 +55,7 @@ def group_losses(tasks: Sequence[Task], pairs: Sequence[PairedScores], candidate
                 missing = _missing(task, candidate, sealed) or next(
                     (one.unit.key for one, _ in members if not one.d), ""
                 )
-                if members:
+                if len(members) > 1 or (members and missing):
                     loss = _loss(task.policy.together, members, missing)
                     found |= {one.key: loss for one, _ in members}
     return found
@@ -80,7 +84,7 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
     if missing:
         return GroupLoss(units, together.margin, level, missing=missing)
     d, span = pooled([(one.observed, one.d, weight) for one, weight in members])
-    effective = _effective(members, len(d))
+    effective = _effective([one for one, _ in members], d, together.margin / span)
     bounds = stats.interval(d, 2 * level, together.margin / span, effective)
     held = stats.held(d, together.margin / span, level, effective)
     return GroupLoss(
@@ -88,23 +92,28 @@ def _loss(together: Together, members: Sequence[tuple[PairedScores, float]], mis
         difference=span * sum(d) / len(d),
         interval=(span * bounds.lower, span * bounds.upper),
         held=held,
+        even=len({weight for _, weight in members}) == 1,
         cases=len(d),
         needed=None if held else cases_to_settle(d, together.margin / span, level),
     )  # fmt: skip
 
 
-def _effective(members: Sequence[tuple[PairedScores, float]], n: int) -> stats.Effective | None:
-    """What n pooled observations are worth where the change of some members differs between topics.
+def _effective(pairs: Sequence[PairedScores], d: Sequence[float], margin: float) -> stats.Effective | None:
+    """What the pooled observations are worth where their change differs between topics, which units may share.
 
-    Each member adds w^2 / n times its flips to the variance of the mean, and more by its own design effect.
+    Units are no topics, for they were not drawn: their own means are taken out of the changes first.
     """
-    clustered = [one.effective for one, _ in members if one.effective]
-    if not clustered:
+    firsts: dict[Hashable, tuple[int, Case]] = {}
+    for place, each in enumerate(pairs):
+        for case in each.unit.cases:
+            firsts.setdefault(case.observation, (place, case))
+    found = topics_of_cases([case for _, case in firsts.values()])
+    if found is None:
         return None
-    parts = [(weight**2 / len(one.d) * flip_rate_seen(one.d), one) for one, weight in members]
-    by_topics = sum(part * (len(one.d) / one.effective.cases if one.effective else 1.0) for part, one in parts)
-    share = sum(part for part, _ in parts) / by_topics
-    return stats.Effective(share * n, min(each.clusters for each in clustered))
+    values, units = np.array(d), np.array([place for place, _ in firsts.values()])
+    for place in range(len(pairs)):
+        values[units == place] -= values[units == place].mean() if (units == place).any() else 0.0
+    return effective_cases(np.clip(values + np.mean(d), -1, 1).tolist(), found.labels, margin)
 
 
 def drop_found(pair: PairedScores, tests: int) -> float | None:

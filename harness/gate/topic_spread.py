@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.gate.families import SEED
 from tunegate.harness.gate.pairing import PairedScores
+from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.clusters import spread
 from tunegate.harness.statistics.paired import Effective
 from tunegate.harness.text.topics import Topics, topics
@@ -30,10 +31,27 @@ def effective_cases(d: Sequence[float], labels: Sequence[int], margin: float) ->
     return Effective(found.effective, found.clusters) if found.real else None
 
 
+def score_bound(pair: PairedScores) -> float | None:
+    """The least score that the level does not exclude, where it has to reach a target; Wilson's bound for pass/fail.
+
+    Where scores differ between topics it is of fewer cases, as a change is.
+    """
+    target = pair.policy.target_score
+    if target is None or not pair.after:
+        return None
+    short, found = [score - 1 for score in pair.after], topics_of(pair.unit)
+    effective = effective_cases(short, found.labels, 1 - target) if found and target < 1 else None
+    return 1 + stats.lower_bound(short, pair.level, effective=effective)
+
+
 def topics_of(unit: Unit) -> Topics | None:
     """The topic of each observation, fixed by the inputs and tags alone; None where they say too little."""
     firsts = {case.observation: case for case in reversed(unit.cases)}
-    cases = [firsts[observation] for observation in dict.fromkeys(case.observation for case in unit.cases)]
+    return topics_of_cases([firsts[each] for each in dict.fromkeys(case.observation for case in unit.cases)])
+
+
+def topics_of_cases(cases: Sequence[Case]) -> Topics | None:
+    """The same of cases, one for each observation."""
     return _topics(tuple(case.text for case in cases), tuple(tuple(sorted(case.tags.items())) for case in cases))
 
 

@@ -112,6 +112,7 @@ class UnitVerdict:
     collapsed: int = 0
     collapse_bound: float | None = None
     target_score: float | None = None
+    score_bound: float | None = None
     reached: bool = False
     lower: bool = False
     gained: bool = False

@@ -17,7 +17,7 @@ from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.policy import policy_changes
+from tunegate.harness.fixtures.policy import Policy, Together, UnitPolicy, policy_changes
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.together import pooled
 
@@ -96,10 +96,13 @@ def test_a_bound_of_what_a_call_can_cost_is_used(priced):
     assert priced(same, same, margin=15, most=256)["verdict"] == "held"
 
 
-def test_outputs_longer_than_they_may_be_have_no_bound(priced):
-    found = priced([40] * 200, [600] + [40] * 199, margin=10, most=512)  # supplied outputs may be so long
-    assert (found["bounded"], found["collapsed"]) == (False, 1)
-    assert found["verdict"] == "inconclusive"
+def test_an_output_longer_than_it_may_be_makes_nothing_easier_to_hold(priced):
+    still = [40] * 250
+    assert priced(still, still, margin=5, most=512)["verdict"] == "inconclusive"
+    found = priced([513, *still[1:]], [513, *still[1:]], margin=5, most=512)  # supplied outputs may be so long
+    assert (found["verdict"], found["bounded"], found["span"]) == ("inconclusive", False, pytest.approx(513 / 1e6))
+    found = priced([40] * 200, [600] + [40] * 199, margin=100, most=512)
+    assert (found["bounded"], found["span"], found["collapsed"]) == (False, pytest.approx(1000 / 1e6), 0)
 
 
 # Scores without a bound: the mean of what counts, and the share of cases that lose more than that.
@@ -128,7 +131,7 @@ def test_the_share_of_collapsed_cases_is_bounded(continuous):
     few = continuous([-3.0] * 100, [-3.0] * 100)
     assert few["verdict"] == "inconclusive"
     assert (
-        "up to 3.2 % of the cases may fall by 5 or more, and `collapse` allows 2.0 %; 160 cases of which none does "
+        "up to 3.17 % of the cases may fall by 5 or more, and `collapse` allows 2 %; 160 cases of which none does "
         "would settle it, or `collapse: 0.032` in task.yaml"
     ) in few["reason"]
     assert continuous([-3.0] * 100, [-3.0] * 100, collapse=0.032)["verdict"] == "held"
@@ -140,9 +143,7 @@ def test_a_collapse_is_not_held_however_small_its_part_of_the_mean_that_counts(c
     assert (found["verdict"], found["collapsed"]) == ("inconclusive", 10)
     found = continuous(base, [*[-23.0] * 2, *base[2:]])
     assert found["verdict"] == "inconclusive"
-    assert (
-        "up to 3.3 % of the cases may fall by 5 or more, and `collapse` allows 2.0 %; 2 of 200 did" in found["reason"]
-    )
+    assert "up to 3.26 % of the cases may fall by 5 or more, and `collapse` allows 2 %; 2 of 200 did" in found["reason"]
     assert "-3 -> -3.2 on 200 cases, -0.2 (92 % of what counts, 5 a case at most: -0.1" in found["reason"]
     assert "2 moved further than that." in found["reason"]
 
@@ -153,6 +154,15 @@ def test_nothing_is_held_while_the_mean_that_was_seen_is_lost(continuous):
     assert found["verdict"] == "inconclusive"
     assert found["difference"] == pytest.approx(-0.9)
     assert found["reason"].startswith("Inconclusive: the mean fell by 0.9 (30 %), and the margin is 0.5. ")
+
+
+def test_a_mean_that_was_seen_to_fall_is_no_gain(continuous):
+    base = [-3.0] * 1000
+    tuned = [*[-150.0] * 4, *[-2.7] * 996]  # what counts of it rises, and all of it falls
+    found = continuous(base, tuned, role="target", collapse=0.05)
+    assert found["difference"] < 0 < found["interval"][0]
+    assert (found["verdict"], found["gained"]) == ("held", False)
+    assert not continuous(base, tuned, collapse=0.05)["gained"]
 
 
 def test_collapse_is_of_continuous_units_and_a_wider_one_is_looser(tmp_path):
@@ -189,12 +199,12 @@ def test_minimum_scores_are_tested_in_one_family(tmp_path):
 # Guards that are held together.
 
 
-def desk_of_four(root, n=60, together=None, keys=lambda _: {}):
+def desk_of_four(root, n=60, together=None, keys=lambda _: {}, margin=0.05):
     names = ("triage", "orders", "replies", "questions")
     for name in names:
         write_desk(root, n, name, case_keys=lambda index, name=name: {"input": f"{name} {index}"} | keys(index))
     path = write_policy(root, triage={"role": "target"}, **{name: {} for name in names[1:]})
-    group = {"together": together or dict.fromkeys(names[1:], 1), "margin": 0.05, "reason": "a test"}
+    group = {"together": together or dict.fromkeys(names[1:], 1), "margin": margin, "reason": "a test"}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"guards": group}))
     return {f"desk/{name}": "1" * n for name in names}
 
@@ -250,7 +260,7 @@ def test_a_guard_that_was_not_run_leaves_the_others_open(tmp_path):
         ({"orders": 1, "triage": 1}, "triage, which is a target"),
         ({"orders": 1, "order": 1}, "order, which is no unit of this task"),
         ({"orders": 1}, "two guards or more"),
-        ({"orders": 1, "replies": 0}, "a weight above 0"),
+        ({"orders": 1, "replies": 0}, "a weight from 0.01 to 100"),
     ],
 )
 def test_who_can_be_held_together(tmp_path, group, message):
@@ -267,7 +277,33 @@ def test_a_group_is_a_looser_rule_and_so_is_each_guard_that_joins_it():
     ]
     assert policy_changes({"together": one}, {"together": wider}, looser=True)
     assert policy_changes({"together": wider}, {"together": one}, looser=True)  # the others weigh more
-    assert not policy_changes({"together": one}, {}, looser=True)
+    # a guard that leaves has to hold its own margin alone, which may be wider
+    assert policy_changes({"together": one}, {}, looser=True)
+    assert not policy_changes({"together": one}, {"together": one | {"margin": 0.02}}, looser=True)
+
+
+def test_a_guard_that_is_alone_in_its_group_holds_its_own_margin(tmp_path):
+    base = desk_of_four(tmp_path)
+    write_desk(tmp_path, 60, "orders-sealed", sealed=True, case_keys=lambda index: {"input": f"sealed {index}"})
+    data = json.loads((tmp_path / "desk/task.yaml").read_text())
+    data["units"]["orders-sealed"] = {"role": "guard", "seals": "orders", "reason": "a test"}
+    data["guards"]["margin"] = 0.3
+    (tmp_path / "desk/task.yaml").write_text(json.dumps(data))
+    base |= {"desk/orders-sealed": "1" * 60}
+    found = compared(tmp_path, base, base | {"desk/orders-sealed": "00" + "1" * 58}, sealed=True)
+    assert found.verdicts["desk/orders-sealed"]["verdict"] == "inconclusive"
+    assert found.verdicts["desk/orders-sealed"]["together"] == []
+
+
+def test_a_guard_that_is_newly_sealed_is_a_looser_rule_for_those_that_were():
+    units = {"orders": UnitPolicy(), "replies": UnitPolicy(), "orders-sealed": UnitPolicy(seals="orders")}
+    group = Together({"orders": 1, "replies": 1}, 0.05)
+    one = Policy(units, declared=True, together=group)
+    both = Policy(units | {"replies-sealed": UnitPolicy(seals="replies")}, declared=True, together=group)
+    before, after = (each.as_dict("orders-sealed", "pass/fail", sealed=True) for each in (one, both))
+    assert policy_changes(before, after, looser=True) == [
+        "together margin 0.05, weights (orders 1) -> margin 0.05, weights (orders 1, replies 1)"
+    ]
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -317,6 +353,28 @@ def test_guards_held_together_count_for_fewer_cases_where_one_of_them_loses_by_t
     even, borne = (compared(tmp_path, base, base | {"desk/orders": row}).verdicts["desk/replies"] for row in rows)
     most = re.compile(r"may lose as much as ([\d.]+)")
     assert float(most.search(borne["reason"])[1]) > float(most.search(even["reason"])[1]) + 1
+
+
+def test_a_loss_of_one_topic_in_all_guards_counts_for_fewer_cases(tmp_path):
+    base = desk_of_four(tmp_path, n=100, keys=in_topics, margin=0.06)
+    units = ("desk/orders", "desk/replies", "desk/questions")
+    rows = ["00" + "1" * 98, "".join("0" if index in (3, 13) else "1" for index in range(100))]
+    even, borne = (
+        compared(tmp_path, base, base | dict.fromkeys(units, row)).verdicts["desk/replies"]["reason"] for row in rows
+    )
+    assert even.startswith("Held with 2 other guards")
+    assert borne.startswith("Inconclusive: the 3 guards of its group lose 2.0 points in the mean")
+
+
+def test_a_target_score_that_one_topic_misses_is_less_evidence(tmp_path):
+    write_desk(tmp_path, 400, case_keys=in_topics)
+    write_policy(tmp_path, triage={"role": "target", "target_score": 0.85})
+    base = {T: "0" * 200 + "1" * 200}
+    even = compared(tmp_path, base, {T: "0" * 40 + "1" * 360}, ("desk",)).verdicts[T]
+    row = "".join("0" if index % 10 == 3 else "1" for index in range(400))
+    borne = compared(tmp_path, base, {T: row}, ("desk",)).verdicts[T]
+    assert (even["reached"], borne["reached"]) == (True, False)
+    assert borne["score_bound"] < 0.8 < even["score_bound"]
 
 
 def test_a_gain_of_one_topic_is_less_evidence(tmp_path):

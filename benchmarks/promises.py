@@ -221,7 +221,7 @@ def _plans() -> Iterator[Promise]:
     yield _at_least(PLAN, "the smallest true drop that is called regressed four times in five", "that drop", drop)
     yield _at_least(PLAN, "that is called improved four times in five", "that gain", show)
     yield _at_least(MESSAGES, "settle it four times in five", "an equal unit held", hold)
-    yield _at_least(MESSAGES, "is found four times in five", "that drop", drop)
+    yield _at_least(MESSAGES, "points four times in five", "that drop", drop)
     yield from _at_most(
         PLAN, "how often nothing blocks a model that is as good as the base", found_of.PLANNED, level=EXACT
     )

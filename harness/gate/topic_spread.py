@@ -19,7 +19,8 @@ Tags = tuple[tuple[str, str], ...]
 
 def with_topics(pair: PairedScores) -> PairedScores:
     """The pair with what its cases are worth; as it is where no topics are found, or the change is alike in all."""
-    found = topics_of(pair.unit) if pair.d else None
+    # where all changed alike nothing can differ, and thousands of texts take seconds to read
+    found = topics_of(pair.unit) if len(set(pair.d)) > 1 else None
     if found is None:
         return pair
     return replace(pair, topics=found.source, effective=effective_cases(pair.d, found.labels, pair.margin))

@@ -73,7 +73,7 @@ def write_fixtures(desk: Path) -> None:
     write_unit(desk, "replies", suite="voice", check={"references": "refs/voice.yaml"}, cases=replies, sealed=True)
 
     units = {
-        "triage": {"role": "target", "margin": 0.2, "minimum_score": 0.5, "target_score": 0.3, "reason": "a test"},
+        "triage": {"role": "target", "margin": 0.2, "minimum_score": 0.5, "target_score": 0.9, "reason": "a test"},
         "wording": {"role": "guard", "margin": 0.2, "minimum_score": 0.5, "reason": "a test"},
         "replies": {"role": "guard", "margin": 0.99, "reason": "a test"},
         "final": {"role": "target", "margin": 0.2, "seals": "triage", "reason": "a test"},

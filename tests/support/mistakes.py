@@ -165,7 +165,7 @@ MISTAKES = {
                drop(POLICY, "units.wording.minimum_score")),
         caught("a target becomes a guard", GATE, 4, f"{LOOSER} desk/triage: role target -> guard",
                put(POLICY, "units.triage.role", "guard"), put(POLICY, "units.final.role", "guard")),
-        caught("a target score is taken away", GATE, 4, f"{LOOSER} desk/triage: target_score 0.3 -> none",
+        caught("a target score is taken away", GATE, 4, f"{LOOSER} desk/triage: target_score 0.9 -> none",
                drop(POLICY, "units.triage.target_score")),
         caught("a target's sealed unit no longer proves it", GATE, 4,
                "what units are held to is looser than at the last release: ... desk/final: seals triage -> none",

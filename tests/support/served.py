@@ -35,7 +35,9 @@ def make_place(home: Path, model: Path, adapter: Path, cases: int = 32, **more: 
     write_desk(home / "fixtures", cases, **({"generate": {"max_new_tokens": 6}} | more))
     lines = [f'  - {{id: p{index:02}, input: "The {index}th boiler hums in the cellar."}}' for index in range(cases)]
     (home / "fixtures/desk/passages.yaml").write_text(PASSAGES + "\n".join(lines) + "\n")
-    write_policy(home / "fixtures", triage={"role": "target", "margin": 0.3}, passages={"margin": 0.05})
+    write_policy(
+        home / "fixtures", triage={"role": "target", "margin": 0.3}, passages={"margin": 0.05, "collapse": 0.6}
+    )
     shutil.copytree(adapter, home / "tuned")
     training = training_record(adapter=adapter_digest(adapter), model=Base(str(model), quiet()).model.as_dict())
     training["recipe"]["model"] = str(model)

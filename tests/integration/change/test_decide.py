@@ -88,8 +88,8 @@ ALTERED: dict[str, tuple[Callable[[], object], str]] = {
         "desk/triage: task.yaml is looser: margin 0.1 -> 0.4",
     ),
     "a target": (
-        lambda: write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.1, "target_score": 0.2}),
-        "desk/triage: task.yaml is looser: target_score none -> 0.2",
+        lambda: write_policy(Path("fixtures"), triage={"role": "target", "margin": 0.3, "target_score": 0.2}),
+        "desk/triage: task.yaml is looser: margin 0.1 -> 0.3",
     ),
     "a role": (
         lambda: write_policy(Path("fixtures"), triage={"role": "guard", "margin": 0.1}),

@@ -198,7 +198,7 @@ def test_log_probabilities_for_a_case_that_asks_for_an_output_are_refused(projec
 def test_the_gate_sees_a_fall_of_likelihood_beyond_the_margin(project: Project) -> None:
     cases = [{"id": f"p{index}", "input": f"passage {index}"} for index in range(40)]
     write(project.fixtures, "passages", "retention", {"measure": "passages"}, cases=cases)
-    project.policy(passages={"role": "guard", "margin": 0.2})
+    project.policy(passages={"role": "guard", "margin": 0.2, "collapse": 0.1})
     before = [{"case": f"desk/passages/p{index}", "logprobs": [-2 - index / 100]} for index in range(40)]
     after = [
         {"case": each["case"], "logprobs": [each["logprobs"][0] - 0.5 - number / 200]}

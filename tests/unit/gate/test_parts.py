@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from tests.support.records import record, write_desk, write_policy
-from tunegate.harness.checks.base import FieldCount
+from tunegate.harness.checks.base import FieldCount, Outcome
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.checks.schema.check import SchemaCheck
+from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
@@ -47,12 +48,31 @@ def parted(tmp_path):
     return run
 
 
+@dataclass(frozen=True)
+class OfYourOwn:
+    """A check that does not say which cases ask for what."""
+
+    check: SchemaCheck
+
+    @property
+    def references(self) -> str:
+        return self.check.references
+
+    def __call__(self, output: str, expect: Any, prompt: str) -> Outcome:
+        return self.check(output, expect, prompt)
+
+    def expect_problems(self, *given: Any) -> list[Problem]:
+        return self.check.expect_problems(*given)
+
+
 @pytest.fixture(autouse=True)
 def _known_part(monkeypatch):
     """`clean` is a part of the units here, as it is of those of the vocabulary suite."""
     parts = {**CHECKS["schema"].parts, "clean": "no banned word"}
-    monkeypatch.setitem(CHECKS, "schema", replace(CHECKS["schema"], parts=parts))
-    monkeypatch.delattr(SchemaCheck, "parts")  # as of a check of your own, which does not say which cases ask for what
+    load = CHECKS["schema"].load
+    monkeypatch.setitem(
+        CHECKS, "schema", replace(CHECKS["schema"], parts=parts, load=lambda *given: OfYourOwn(load(*given)))
+    )
 
 
 def test_a_part_that_fell_without_a_margin_is_named_first(parted):

@@ -216,7 +216,8 @@ def test_the_report_has_every_part_and_says_how_many_worlds_were_checked(results
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Pass/fail", "## Beside the rivals", "## Slices", "## Two references", "## Continuous scores", "## Parts",
         "## Continuous scores that lose a lot at times", "## Graded scores", "## Topics", "## Target scores",
-        "## Minimum scores", "## Sealed evaluations", "## Power beside the best test", "## Cost units", "## The rivals in full",
+        "## Minimum scores", "## Sealed evaluations", "## Power beside the best test", "## Cost units",
+        "## The rivals in full",
     ]  # fmt: skip
     assert results.worlds == 4 + 2 + 3 + 3 * 4
     assert "judged 21 whole worlds" in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tunegate.harness.core.formatting import SHOWN, change, level, listed, percent, points
@@ -323,7 +322,7 @@ def _remarks(facts: UnitVerdict) -> list[str]:
 
 
 def _target_score(facts: UnitVerdict, target: float) -> str:
-    if facts.verdict != "improved" and _has_nothing_to_gain(facts):
+    if facts.verdict != "improved" and has_nothing_to_gain(facts):
         return f"Nothing to gain: the {facts.reference} is at its target score of {percent(target)}."
     if facts.reached:
         return f"Its target score of {percent(target)} is reached."
@@ -355,28 +354,6 @@ def beside(facts: UnitVerdict) -> str:
     return f"Against the {facts.reference}: {facts.verdict}{moved}."
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What a task's decision rests on.
-
-    `aimed` says that a gain has to be shown; `short` are the targets that show none; `no_target` says that the adapter
-    was trained for this task and it declares no target; `reused` are open targets that no sealed unit proves and whose
-    cases other adapters were asked before; `unseen` are its sealed units if they were not judged; `supplied` says that
-    the candidate's outputs were made elsewhere.
-    """
-
-    task: str
-    aimed: bool
-    declared: bool
-    verdicts: Sequence[UnitVerdict]
-    blocking: Sequence[UnitVerdict]
-    short: Sequence[UnitVerdict]
-    no_target: bool
-    reused: Sequence[str]
-    unseen: Sequence[str]
-    supplied: bool
-
-
 def supplied(reference: str, candidate_is: bool, reference_is: bool) -> str:
     """A remark where outputs were made elsewhere: nobody here saw which model gave them, or to which prompts."""
     if candidate_is:
@@ -395,91 +372,6 @@ def engine_alone(reference: str, changed: Mapping[str, Any] | None) -> str:
     )
 
 
-def decision(outlook: Outlook) -> str:
-    """A task's decision in a sentence or two; it promises a release only where one is possible."""
-    remark = " Outputs supplied, not generated: they are gated, and never released." if outlook.supplied else ""
-    fallen = [f"'{part.label}' of {each.unit}" for each in outlook.verdicts for part in ungated_falls(each)]
-    parts = f" Fell, and not gated: {listed(fallen)}." if fallen else ""
-    never = [
-        f"'{value.field}' {value.value or 'with one of its values'} of {each.unit} (0 of {value.n})"
-        for each in outlook.verdicts if not each.blocks for value in each.unanswered
-    ]  # fmt: skip
-    unanswered = f" Never answered: {listed(never)}." if never else ""
-    return _decision(outlook) + parts + unanswered + remark
-
-
-def only_warned(units: Sequence[str]) -> str:
-    """A task's decision where nothing but inconclusive units stands against it, and these only warn."""
-    return f"Not proven: {listed(units)} inconclusive, which warns here and ends with 0; nothing can be released on it."
-
-
-def _decision(outlook: Outlook) -> str:
-    undeclared = "" if outlook.declared else f" {outlook.task} has no task.yaml, so nothing can be released for it."
-    if outlook.blocking:
-        gain = f"; {_no_gain(outlook.short)}" if outlook.short else ""
-        return f"Blocked: {listed([f'{each.unit} {_trouble(each)}' for each in outlook.blocking])}{gain}.{undeclared}"
-    if outlook.short:
-        gained = [each.unit for each in outlook.verdicts if each.role == "target" and each.verdict == "improved"]
-        rest = f"{listed(gained)} improved, and no unit regressed" if gained else "no unit regressed, and none improved"
-        return f"Blocked: {_no_gain(outlook.short)}; {rest}."
-    if outlook.no_target:
-        return f"Blocked: {_kept(outlook)}, but no target is declared, so no gain can be shown.{undeclared}"
-    if not outlook.aimed:
-        return f"No target here: {_kept(outlook)}.{undeclared}"
-    won = _won([each for each in outlook.verdicts if each.role == "target" and not each.proven_by])
-    if outlook.supplied:
-        return f"Passed: {won}; {_kept(outlook)}."
-    if outlook.reused:
-        return (
-            f"Unproven: {won}; {_kept(outlook)}; but reused cases prove no gain: another adapter was asked "
-            f"{listed(outlook.reused)} before. A sealed unit that `seals` it proves it, or new cases do."
-        )
-    unseen = f" Before a release, judge {listed(outlook.unseen)} with --tg-sealed." if outlook.unseen else ""
-    return f"Release: {won}; {_kept(outlook)}.{unseen}"
-
-
-def _won(targets: Sequence[UnitVerdict]) -> str:
-    reached = [each.unit for each in targets if each.reached]
-    more = f" and {listed(reached)} reached the score that was aimed at" if reached else ""
-    return f"{listed([each.unit for each in targets])} improved{more}"
-
-
-def _no_gain(short: Sequence[UnitVerdict]) -> str:
-    """What targets do not show: a gain, or the score that task.yaml asks for beside it."""
-    there = [each for each in short if each.verdict != "improved" and _has_nothing_to_gain(each)]
-    still = [each for each in short if each.verdict != "improved" and each not in there]
-    low = [f"{each.unit} ({percent(each.target_score)})" for each in short if each.verdict == "improved"]
-    parts = [f"no gain on {listed([each.unit for each in still])}"] if still else []
-    for each in there:
-        why = "passes all" if each.target_score is None else f"is at its target score ({percent(each.target_score)})"
-        parts.append(f"nothing to gain on {each.unit}, where the {each.reference} {why}: declare it a guard")
-    return "; ".join([*parts, f"the target score is not reached on {listed(low)}"] if low else parts)
-
-
-def _has_nothing_to_gain(facts: UnitVerdict) -> bool:
+def has_nothing_to_gain(facts: UnitVerdict) -> bool:
     """Whether the reference passes what the target asks for, or all there is."""
     return (facts.base or 0.0) >= (facts.target_score or 1.0)
-
-
-def _kept(outlook: Outlook) -> str:
-    ungated, floored = (
-        [each.unit for each in outlook.verdicts if each.verdict == kind] for kind in ("ungated", "cannot fall")
-    )
-    aimed = outlook.aimed and not outlook.no_target
-    kept = [
-        each for each in outlook.verdicts
-        if ((each.role == "guard" and each.unit not in floored) or not aimed) and not each.proven_by
-    ]  # fmt: skip
-    return (
-        f"every {'guard' if aimed else 'unit'} of {outlook.task} held" if kept else f"{outlook.task} has no guard"
-    ) + "".join(
-        f", {listed(names)} {what}" for names, what in ((floored, "cannot fall"), (ungated, "is not gated")) if names
-    )
-
-
-def _trouble(facts: UnitVerdict) -> str:
-    if facts.verdict == "ungated":
-        return "has no margin"
-    if facts.difference is None:
-        return "cannot be compared"
-    return facts.verdict

@@ -12,7 +12,7 @@ from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.fixtures.policy import Policy
-from tunegate.harness.gate import messages
+from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags
 from tunegate.harness.gate.parts import unanswered_values
@@ -162,6 +162,7 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         return replace(facts, reason=messages.cannot_compare(each.problem), blocks=True)
     # at the level that judges, so that its lower end and the verdict agree
     bounds = stats.interval(each.d, 2 * each.level, each.margin, each.effective)
+    least, target = score_bound(each), each.policy.target_score
     facts = replace(
         facts,
         difference=each.difference,
@@ -174,8 +175,8 @@ def _unit_verdict(each: PairedScores, reference: Record, tests: Tests, group: Gr
         worse_slices=tests.fallen.get(each.key, ()),
         parts=tests.parts[each.key],
         unanswered=unanswered_values(each),
-        score_bound=score_bound(each),
-        reached=_reached(each),
+        score_bound=least,
+        reached=least is not None and target is not None and least >= target,
         lower=each.key in tests.is_worse,
         gained=_gained(each),
         together=tuple(unit for unit in group.units if unit != each.unit.key) if group else (),
@@ -316,12 +317,6 @@ def _mean_is_lost(each: PairedScores) -> bool:
     return each.difference < -each.margin * each.span
 
 
-def _reached(each: PairedScores) -> bool:
-    """Whether the score is shown to be at its target or above."""
-    target, found = each.policy.target_score, score_bound(each)
-    return target is not None and found is not None and found >= target
-
-
 def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], trained: bool) -> dict[str, Any] | None:
     """The task's decision, or None where one of its units has no verdict.
 
@@ -337,7 +332,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     if not verdicts or any(key not in by_unit for key in expected):
         return None
     targets = [each for each in verdicts if each.role == "target" and not each.proven_by]
-    outlook = messages.Outlook(
+    outlook = decision_messages.Outlook(
         task=task.name,
         aimed=trained or bool(targets),
         declared=task.policy.declared,
@@ -354,7 +349,7 @@ def _decide(task: Task, candidate: Record, by_unit: Mapping[str, UnitVerdict], t
     blocked = bool(outlook.blocking or outlook.short or outlook.no_target)
     return {
         "decision": "block" if blocked else "unproven" if outlook.reused else "release",
-        "reason": messages.decision(outlook),
+        "reason": decision_messages.decision(outlook),
         "blocking": [each.unit for each in outlook.blocking],
         "short": [each.unit for each in outlook.short],
         "no_target": outlook.no_target,

@@ -16,7 +16,7 @@ from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
-from tunegate.harness.statistics.paired import WINSOR_MARGINS, wilson
+from tunegate.harness.statistics.paired import wilson
 from tunegate.harness.statistics.sample_size import BOUND_LEVEL, answer_noise, flip_rate_bound
 
 # The share of cases that flip between two tunes of equal quality, where none was measured: a guess, and no more. The
@@ -219,9 +219,7 @@ def _from_record(unit: Unit, record: Record | None, base: Baseline | None) -> Se
         return _flipped(unit, {case: flips.get(case, 0.0) for case in results}, what)
     low, high = verdict["interval"]
     n = verdict.get("observations", verdict["n"])
-    span = verdict.get("span")  # an older record has none: a change counted up to ten margins
-    margin = verdict["margin"] / span if span else 1 / WINSOR_MARGINS
-    half = (high - low) / 2 / critical_value(n, margin, verdict["level"])
+    half = (high - low) / 2 / critical_value(n, verdict["margin"] / verdict["span"], verdict["level"])
     return _moved(half * math.sqrt(n), n, f"{what}, by its interval")
 
 

@@ -18,7 +18,7 @@ from tunegate.harness.core.escaping import shown, visible_lines
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.sidecar import CaseContext, read_sidecar
-from tunegate.harness.gate import messages
+from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import RenderedPrompt
 from tunegate.harness.reporting.parts import PartReport, part_reports
@@ -255,7 +255,7 @@ def decision_sentence(decision: Mapping[str, Any], soft: Iterable[str]) -> str:
     """The sentence of a task's decision; where only warnings are left of it, one that says so."""
     soft = set(soft)
     if decision["decision"] == "block" and not gate.task_blocked(decision, soft):
-        return messages.only_warned(decision["blocking"])
+        return decision_messages.only_warned(decision["blocking"])
     return str(decision["reason"])
 
 

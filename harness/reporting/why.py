@@ -27,7 +27,7 @@ def _about_span(verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"a case counts up to {most}: no call can cost more beyond another"
         return
     yield (
-        f"a case counts up to {most}, ten margins; {verdict['collapsed']} fell by that or more, and at most "
+        f"a case counts up to {most}; {verdict['collapsed']} fell by that or more, and at most "
         f"{percent(verdict['collapse_bound'])} of such cases do (Clopper-Pearson, one-sided at {verdict['level']:.3g})"
     )
 

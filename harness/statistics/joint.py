@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunegate.harness.statistics.critical_values import critical_value, tango_statistic
-from tunegate.harness.statistics.distributions import binom_at, binom_range, binom_to, norm_above
+from tunegate.harness.statistics.distributions import binom_at, binom_range
 from tunegate.harness.statistics.power import check_design
-from tunegate.harness.statistics.sample_size import PassFail, expected_flips
+from tunegate.harness.statistics.sample_size import PassFail, expected_flips, p_of_flips
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,7 +107,7 @@ def _cells(n: int, power: PassFail, margin: float, change: float, strict: bool) 
     share = flips.regressed / flips.either if flips.either else 0.5
     possible = np.minimum(counts, n)
     chances = binom_at(possible, n, flips.either) * binom_at(np.minimum(regressed, possible), possible, share)
-    against = _is_worse(regressed, fixed, power.levels.worse)
+    against = p_of_flips(fixed, counts) <= power.levels.worse
     if not strict:
         against &= ~_is_held(regressed, fixed, n, margin, power.levels.held)
     out: Floats = np.where((counts > n) | against, 0.0, chances)
@@ -129,14 +129,6 @@ def _is_held(regressed: Integers, fixed: Integers, n: int, margin: float, level:
     possible = regressed + fixed <= n
     found = tango_statistic(regressed, np.where(possible, fixed, 0), n, margin) > critical_value(n, margin, level)
     return np.asarray(possible & found)
-
-
-def _is_worse(regressed: Integers, fixed: Integers, level: float) -> NDArray[np.bool_]:
-    """McNemar's mid-p and the score test of no change, as in `paired.p_worse`."""
-    counts = regressed + fixed
-    mid_p = binom_to(fixed, counts, 0.5) - binom_at(fixed, counts, 0.5) / 2
-    score_p = norm_above((regressed - fixed) / np.sqrt(np.maximum(counts, 1)))
-    return np.asarray(np.maximum(mid_p, score_p) <= level)
 
 
 def _summed(tables: Sequence[Floats]) -> Floats:

@@ -192,16 +192,16 @@ def _most_held(counts: Integers, n: int, margin: float, level: float) -> Integer
 def _most_against(counts: Integers, level: float) -> Integers:
     """Return, for each number of flips, how many may go the other way with a change still shown (-1: none).
 
-    McNemar's mid-p and the score test of no change, as in `paired.p_better`.
+    By the tests of `paired.p_better`.
     """
-    root = np.sqrt(np.maximum(counts, 1))
+    return _most(counts, lambda against: np.asarray(p_of_flips(against, counts) <= level))
 
-    def shown(against: Integers) -> NDArray[np.bool_]:
-        mid_p = binom_to(against, counts, 0.5) - binom_at(against, counts, 0.5) / 2
-        score_p = norm_above((counts - 2 * against) / root)
-        return np.asarray(np.maximum(mid_p, score_p) <= level)
 
-    return _most(counts, shown)
+def p_of_flips(against: Integers, counts: Integers) -> Floats:
+    """Return the larger of McNemar's mid-p and the score test's, where of `counts` flips so many go the other way."""
+    mid_p = binom_to(against, counts, 0.5) - binom_at(against, counts, 0.5) / 2
+    score_p = norm_above((counts - 2 * against) / np.sqrt(np.maximum(counts, 1)))
+    return np.asarray(np.maximum(mid_p, score_p))
 
 
 def _most(counts: Integers, fine: Callable[[Integers], NDArray[np.bool_]]) -> Integers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tunegate.harness.core import formatting
-from tunegate.harness.gate import messages as messages
+from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate.verdict import UnitVerdict
 
 
@@ -43,35 +43,35 @@ def judged(verdict: str = "held", unit: str = "desk/triage", **more: object) -> 
     return UnitVerdict(unit, "baseline", verdict, "", **(known | more))
 
 
-def outlook(*verdicts: UnitVerdict, **more: object) -> messages.Outlook:
+def outlook(*verdicts: UnitVerdict, **more: object) -> decision_messages.Outlook:
     known: dict = {"task": "desk", "aimed": True, "declared": True, "no_target": False, "reused": [], "unseen": []}
     known["short"] = []
     blocking = [each for each in verdicts if each.blocks]
-    return messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": False} | more))
+    return decision_messages.Outlook(verdicts=verdicts, blocking=blocking, **(known | {"supplied": False} | more))
 
 
 def test_only_a_released_task_is_told_to_be_released():
     target = judged("improved", role="target")
     said = {
-        messages.decision(outlook(target)),
-        messages.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
-        messages.decision(outlook(judged(role="target"), short=[judged(role="target")])),
-        messages.decision(outlook(judged(), no_target=True)),
-        messages.decision(outlook(judged(), no_target=True, declared=False)),
-        messages.decision(outlook(judged(), aimed=False)),
-        messages.decision(outlook(judged(), aimed=False, declared=False)),
+        decision_messages.decision(outlook(target)),
+        decision_messages.decision(outlook(target, judged("regressed", "desk/replies", blocks=True))),
+        decision_messages.decision(outlook(judged(role="target"), short=[judged(role="target")])),
+        decision_messages.decision(outlook(judged(), no_target=True)),
+        decision_messages.decision(outlook(judged(), no_target=True, declared=False)),
+        decision_messages.decision(outlook(judged(), aimed=False)),
+        decision_messages.decision(outlook(judged(), aimed=False, declared=False)),
     }
-    assert [text for text in said if text.startswith("Release")] == [messages.decision(outlook(target))]
+    assert [text for text in said if text.startswith("Release")] == [decision_messages.decision(outlook(target))]
 
 
 def test_supplied_outputs_are_never_told_to_be_released():
     target = judged("improved", role="target")
-    passed = messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
+    passed = decision_messages.decision(outlook(target, supplied=True, unseen=["desk/final"]))
     assert passed == (
         "Passed: desk/triage improved; desk has no guard. "
         "Outputs supplied, not generated: they are gated, and never released."
     )
-    blocked = messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
+    blocked = decision_messages.decision(outlook(judged(role="target"), short=[judged(role="target")], supplied=True))
     assert blocked.startswith("Blocked: no gain on desk/triage")
     assert "Outputs supplied, not generated" in blocked
 
@@ -85,21 +85,21 @@ def test_supplied_outputs_are_never_told_to_be_released():
     ],
 )
 def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
-    assert messages.decision(outlook(facts)) == f"Blocked: {trouble}."
+    assert decision_messages.decision(outlook(facts)) == f"Blocked: {trouble}."
 
 
 def test_units_that_did_not_hold_are_not_said_to():
-    said = messages.decision(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
+    said = decision_messages.decision(outlook(judged("improved", role="target"), judged("ungated", "desk/cost")))
     assert said == ("Release: desk/triage improved; every guard of desk held, desk/cost is not gated.")
 
 
 def test_a_guard_that_cannot_fall_is_none():
-    said = messages.decision(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
+    said = decision_messages.decision(outlook(judged("improved", role="target"), judged("cannot fall", "desk/orders")))
     assert said == "Release: desk/triage improved; desk has no guard, desk/orders cannot fall."
 
 
 def test_a_gain_on_reused_cases_is_unproven():
-    said = messages.decision(outlook(judged("improved", role="target"), reused=["desk/triage"]))
+    said = decision_messages.decision(outlook(judged("improved", role="target"), reused=["desk/triage"]))
     assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
 
 

@@ -265,6 +265,7 @@ def scale_checks(browser: Browser, folder: Path, cases: int) -> Iterator[Check]:
         start = time.monotonic()
         opened = Opened(browser, page, DESKTOP)
         first = time.monotonic() - start
+        opened.page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")  # noted late
         painted = float(opened.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         yield Check(
             f"{cases:,} cases of two candidates, {name}: written", f"{made:.1f} s, the page {megabytes:.1f} MB", True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 
@@ -24,8 +24,8 @@ class Calls:
 
     `prompts` is the most that the prompts of one case were seen to differ by, in the prices' currency. `output` is the
     mean number of output tokens, `scatter` how far single outputs lie from it (standard deviation, in tokens), both
-    None before anything was answered; `cut` is the share of outputs that reached the limit. Where outputs are `longer`
-    than it, as supplied ones may be, nothing bounds what a call costs.
+    None before anything was answered; `cut` is the share of outputs that reached the limit. Where one is longer than
+    that, as supplied ones may be, nothing bounds what a call costs, and `longest` is that output, in tokens.
     """
 
     limit: int
@@ -34,12 +34,17 @@ class Calls:
     output: float | None = None
     scatter: float | None = None
     cut: float = 0.0
-    longer: bool = False
+    longest: int | None = None
 
     @property
     def span(self) -> float | None:
         """The most that one call can cost beyond the same call to another model; None: there is no bound."""
-        return None if self.longer else self.span_at(self.limit)
+        return self.span_at(self.limit) if self.longest is None else None
+
+    @property
+    def seen_span(self) -> float:
+        """The same where there is a bound, else the most by what was seen: outputs may be longer still."""
+        return self.span_at(self.longest or self.limit)
 
     def span_at(self, limit: float) -> float:
         """The same with another `max_new_tokens`."""
@@ -79,10 +84,13 @@ def calls_of(unit: Unit, model: str, sides: Sequence[Mapping[str, Result]]) -> C
         output=fmean(flat) if flat else None,
         scatter=pstdev(flat) if flat else None,
         cut=fmean(out >= limits.get(case, math.inf) for case, out in last) if last else 0.0,
-        longer=any(
-            out > limits.get(case, out) for side in counts for case, calls in side.items() for _, out in calls
-        ),
+        longest=max(_beyond(counts, limits), default=None),
     )  # fmt: skip
+
+
+def _beyond(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], limits: Mapping[str, int]) -> Iterator[int]:
+    calls = ((case, out) for side in counts for case, each in side.items() for _, out in each)
+    return (out for case, out in calls if out > limits.get(case, out))
 
 
 def _prompts_apart(counts: Sequence[Mapping[str, Sequence[tuple[int, int]]]], case: str, price: float) -> float:

@@ -219,7 +219,7 @@ class Plan:
             "answers": self.seen.answers, "false_alarm": self.false_alarm,
             "split": asdict(self.split) if self.split else None,
             "chances": {name: asdict(each) for name, each in self.chances.items()},
-            "span": self.bounds.span if self.bounds else None,
+            "span": self.seen.calls.span if self.bounds and self.seen.calls else None,
             "least_collapse": self.least_collapse,
             "by_max_new_tokens": {
                 name: {"max_new_tokens": limit, "held": dict(zip(map(str, CASES), held, strict=True))}
@@ -295,8 +295,9 @@ def _bounds(unit: Unit, seen: Seen, levels: Levels, declared: UnitPolicy) -> Con
     """What bounds continuous scores: what one call can cost, or a promise of how many fall by ten margins."""
     if unit.kind == "pass/fail":
         return None
-    span = seen.calls.span if seen.calls else None
-    return Continuous(STILL, levels, span, declared.collapse if span is None else None)
+    calls = seen.calls
+    is_bounded = calls is not None and calls.span is not None
+    return Continuous(STILL, levels, calls.seen_span if calls else None, None if is_bounded else declared.collapse)
 
 
 def passes_together(plans: Sequence[Plan]) -> tuple[float, float | None]:

@@ -9,7 +9,6 @@ from tunegate.harness.core.formatting import percent
 from tunegate.harness.planning.amounts import amount, case_count, often
 from tunegate.harness.planning.costs import least_margin, most_tokens
 from tunegate.harness.planning.plan import Plan
-from tunegate.harness.statistics.paired import WINSOR_MARGINS
 from tunegate.harness.statistics.power import Continuous
 
 
@@ -25,7 +24,7 @@ def why_never(each: Plan) -> str:
             f"{cases} can never hold {held}: at max_new_tokens {calls.limit} one call may cost {more} more than another"
         )
     if bounds and bounds.collapse and each.n >= bounds.fewest_for_mean(each.margin):
-        few = f"fewer than {percent(each.least_collapse)} fall by {amount(_ten(each), each.unit)} or more"
+        few = f"fewer than {percent(each.least_collapse)} fall by {amount(_room(each), each.unit)} or more"
         return f"{cases} cannot show that {few}, and `collapse` allows {percent(bounds.collapse)}"
     return f"{cases} cannot hold {held} without a gain"
 
@@ -40,7 +39,7 @@ def _remedies(each: Plan) -> Iterator[str]:
     cases = each.needed if each.power else each.fewest
     if cases and cases > each.n:
         yield f"{cases} cases"
-    if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not (calls and calls.span):
+    if each.bounds and each.n < each.bounds.fewest_for_mean(margin) and not calls:
         return  # ten margins are ten of any margin
     if not each.shows_share:
         yield f"`collapse: {each.least_collapse:g}`{_and_wider(each)}"
@@ -68,9 +67,9 @@ def which_is_short(each: Plan) -> str:
         return ""
     mean = replace(power, collapse=None).prob_held(each.n, each.margin)
     share = power.prob_few_collapse(each.n, each.margin)
-    ten = amount(_ten(each), each.unit)
-    return f"its mean {often(mean)}, and that few enough cases fall by {ten} or more {often(share)}"
+    far = amount(_room(each), each.unit)
+    return f"its mean {often(mean)}, and that few enough cases fall by {far} or more {often(share)}"
 
 
-def _ten(each: Plan) -> float:
-    return WINSOR_MARGINS * (each.margin or 0.0)
+def _room(each: Plan) -> float:
+    return each.bounds.room(each.margin or 0.0) if each.bounds else 0.0

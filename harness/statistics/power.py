@@ -128,6 +128,7 @@ class Continuous(Power):
     But the gate also leaves room for unseen cases at C, the most that one can lose: `span`, or ten margins where there
     is none. It rules where sd is below a third of C: then the mean has to differ by z^2 / n of that room, whatever sd
     is. `collapse` is the share of cases that may lose C or more, of which the gate asks a bound; None: it does not.
+    Where it does, nothing bounds what a case can lose, and C is the larger of `span` and ten margins.
     """
 
     sd: float
@@ -151,12 +152,12 @@ class Continuous(Power):
 
     def prob_regressed(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough below 0, and not where it is held)."""
-        worse_to = -self._distance(n, margin, critical(self.levels.worse), self._span(margin))
+        worse_to = -self._distance(n, margin, critical(self.levels.worse), self.room(margin))
         return 1 - self._above(n, min(worse_to, self._held_from(n, margin)), change)
 
     def prob_improved(self, n: int, margin: float, change: float) -> float:
         """Return P(the mean lies far enough above 0)."""
-        better_from = self._distance(n, margin, critical(self.levels.better), self._span(margin))
+        better_from = self._distance(n, margin, critical(self.levels.better), self.room(margin))
         return self._above(n, better_from, change)
 
     def fewest(self, margin: float) -> int:
@@ -165,7 +166,7 @@ class Continuous(Power):
 
     def fewest_for_mean(self, margin: float) -> int:
         """Return the fewest observations whose mean can hold the margin, if no score moves."""
-        return 1 if margin >= self._span(margin) else fewest_cases(margin / self._span(margin), self.levels.held)
+        return 1 if margin >= self.room(margin) else fewest_cases(margin / self.room(margin), self.levels.held)
 
     @property
     def fewest_for_share(self) -> int:
@@ -176,12 +177,15 @@ class Continuous(Power):
         """Whether any number of observations holds the margin with this power: none does if too many lose C."""
         return self.prob_held(most, margin) >= power
 
-    def _span(self, margin: float) -> float:
-        return WINSOR_MARGINS * margin if self.span is None else max(self.span, margin / WIDEST)
+    def room(self, margin: float) -> float:
+        """Return C, in the score's own unit."""
+        if self.span is None:
+            return WINSOR_MARGINS * margin
+        return max(self.span, margin / WIDEST if self.collapse is None else WINSOR_MARGINS * margin)
 
     def _held_from(self, n: int, margin: float) -> float:
         """Return the mean change from which the margin is held."""
-        span = self._span(margin)
+        span = self.room(margin)
         z = critical_value(n, margin / span, self.levels.held)
         return self._distance(n, margin, z, span - margin) - margin
 
@@ -195,7 +199,7 @@ class Continuous(Power):
         if self.collapse is None:
             return 1.0
         most = most_collapsed(n, self.collapse, self.levels.held)
-        chance = float(norm_below((-self._span(margin) - change) / self.sd))
+        chance = float(norm_below((-self.room(margin) - change) / self.sd))
         return float(binom_to(most, n, chance)) if most >= 0 else 0.0
 
     def _above(self, n: int, mean: float, change: float) -> float:

@@ -77,7 +77,20 @@ def test_prompts_that_differ_are_part_of_it_and_outputs_that_are_longer_have_no_
     calls = Calls(limit=500, price=2.0, prompts=30.0)
 
     assert calls.span == 1030
-    assert Calls(limit=500, price=2.0, longer=True).span is None
+    assert Calls(limit=500, price=2.0, longest=600).span is None
+
+
+def test_an_output_beyond_the_limit_counts_in_a_plan_as_it_does_in_the_gate(tmp_path):
+    desk = Desk(tmp_path, 60, 40, 20 * OUT)
+    desk.answer([30, 900])  # as supplied outputs may be: ten margins are 200 tokens, and one was longer
+    old, new = desk.record([30, 900]), desk.record([30, 900], "a" * 64)
+    verdict = compare(desk.tasks, new, {"baseline": old}, ["desk"]).verdicts[COST]
+    bounds = desk.plan().bounds
+
+    assert bounds.room(20 * OUT) == pytest.approx(verdict["span"]) == pytest.approx(900 * OUT)
+    assert bounds.collapse  # nothing bounds them, so how many collapse is asked too
+    assert not verdict["bounded"]
+    assert bounds.room(100 * OUT) == pytest.approx(1000 * OUT)  # the larger of both
 
 
 def test_a_guard_of_too_few_cases_can_never_hold_its_margin_and_is_given_a_number_for_each_way_out(tmp_path):

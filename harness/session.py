@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import text_digest
+from tunegate.harness.core.files import digest, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
@@ -46,7 +48,7 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
-from tunegate.harness.models.cache import Cached, Store, store_path
+from tunegate.harness.models.cache import Cached, Store, asking_anew, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server, split_replay
 from tunegate.harness.models.opening import open_model
@@ -86,7 +88,7 @@ class Session:
         self._divided: list[Unit] = []  # what all shards together are to ask
         self._base: Base | VllmBase | RayBase | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
-        self._asked_here: set[str] = set()
+        self._since = 0.0  # when the answers were given that count, in seconds since 1970
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -156,7 +158,8 @@ class Session:
             CouldNotRun: the model could not answer; there is no record.
         """
         try:
-            self._execute(watch)
+            with asking(self.options, self.notes) as self._since:
+                self._execute(watch)
             self.notes += self._base.notes if isinstance(self._base, RayBase) else []
         finally:
             if isinstance(self._base, VllmBase | RayBase):
@@ -241,12 +244,8 @@ class Session:
             return candidate
         references = {name: each.record for name, each in candidate.references.items()}
         with closing(Store(store_path(), self.options.cache_size)) as store:
-            models = {
-                name: Cached(model, store, fresh=self.options.fresh and name not in self._asked_here)
-                for name, model in candidate.beside.items()
-            }
+            models = {name: Cached(model, store, since=self._since) for name, model in candidate.beside.items()}
             here, engines = ask_here(references, models, self._asked, watch, self.options.repeats)
-        self._asked_here |= models.keys()  # many adapters, one base
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
         return replace(candidate, references=rescored, engines=engines)
 
@@ -272,7 +271,9 @@ class Session:
         if options.replays:
             return self._replay()
         if is_server(options.model):
-            return Server(options.model, watch, options.opened, options.rung)
+            server = Server(options.model, watch, options.opened, options.rung)
+            self.notes += server.notes
+            return server
         model = open_model(options.model, watch, adapter, options.rung, self._base, options.opened)
         self._base = model.base  # many adapters, one base
         return model
@@ -314,13 +315,10 @@ class Session:
         # before what takes long: where two models do not fit in memory, it shows at once
         timing = self._time(candidate, watch) if self.options.timing else None
         if not isinstance(candidate.model, Replay):
-            # whoever is known by a name alone may be another one by now: under --tg-against it is asked again
-            gated = bool(self.options.against or self.options.shard)  # what is merged may be gated
-            fresh = self.options.fresh or (is_server(self.options.model) and gated)
             with closing(Store(store_path(), self.options.cache_size)) as store:
-                cached = Cached(candidate.model, store, candidate.known, fresh)
+                cached = Cached(candidate.model, store, candidate.known, self._since)
                 record = self._ask(cached, candidate, watch)
-            if is_server(self.options.model) and cached.reused:
+            if is_server(self.options.model) and cached.reused and not self._since:
                 self.notes.append(
                     f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
                 )
@@ -406,6 +404,22 @@ class Session:
                 "verdict before tunegate merge has joined all shards"
             )
         return partial
+
+
+@contextmanager
+def asking(options: Options, notes: list[str]) -> Iterator[float]:
+    """Yield the time since when answers count, in seconds since 1970: 0 where it does not matter when they were given.
+
+    What is to be told of it is added to `notes`.
+    """
+    if options.since is not None or not options.asks_anew:
+        yield options.since or 0.0
+        return
+    with asking_anew(digest(repr(options)), options.cache_size) as begun:
+        if time.time() - begun > 1:
+            then = datetime.fromtimestamp(begun).astimezone().isoformat(" ", "seconds")
+            notes.append(f"this run was stopped: it goes on with what was answered since it began ({then})")
+        yield begun
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

@@ -40,13 +40,13 @@ from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
-from tunegate.harness.session import Session
+from tunegate.harness.session import Session, asking
 
 #: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is
 #: held to a baseline that the change brings; and a ledger elsewhere has not seen what was opened here.
 RULES = (
     "cases", "baselines", "inconclusive", "model", "chat-template", "tokenizer",
-    "device", "dtype", "attention", "quantization", "ledger-remote",
+    "device", "dtype", "attention", "quantization", "reasoning-effort", "reasoning-tokens", "ledger-remote",
 )  # fmt: skip
 HERE = "the rules of this change"
 WAITS = "not evaluated: its checks need approval"
@@ -123,14 +123,17 @@ def decide_change(
         Refused: fixtures have mistakes, or the ledger lacks events of `ref`.
         CouldNotRun: a model could not answer.
     """
+    notes: list[str] = []
     with ExitStack() as stack:
+        # both sides evaluate the same answers
+        options = replace(options, since=stack.enter_context(asking(options, notes)))
         checks = stack.enter_context(isolating_checks())
         if ref is None:
             decision = _alone(options, watch)
         else:
             folders = [Path(stack.enter_context(_folder())) for _ in range(2)]
             decision = _Change(options, ref, permit, checks, *folders).decide(watch, tell)
-        return replace(decision, notes=(*decision.notes, *checks.notes))
+        return replace(decision, notes=(*notes, *decision.notes, *checks.notes))
 
 
 def _alone(options: Options, watch: Watch) -> Decision:

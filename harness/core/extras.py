@@ -22,7 +22,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "huggingface_hub",
         "accelerate",
     ),
-    "server": ("httpx2",),
+    "server": ("httpx2", "tenacity"),
     "constrained": ("llguidance",),
     "gguf": ("xllamacpp",),
     "quantization": ("bitsandbytes",),

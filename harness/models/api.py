@@ -18,6 +18,7 @@ Finish = Literal["stop", "length"]
 Messages = Turns
 LogProbs = tuple[tuple[float, ...], ...]
 STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine that repeats itself
+SERVED = "served"  # of the names: the version that answers for an alias
 SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
 
 
@@ -118,7 +119,7 @@ class Fingerprint:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in records; `names` are for people and never compared."""
+        """As it stands in records; `names` are for people and never compared, but told where a version differs."""
         return {"subject": dict(self.subject), "engine": dict(self.engine), "names": dict(self.names)}
 
     @property
@@ -135,7 +136,9 @@ class Fingerprint:
         subject = {key: value for key, value in self.subject.items() if key not in {"rung", "model"}}
         # a greedy answer is the same question whatever its repeat, and may be another answer: in another batch
         again = [request.repeat] if request.repeat and not request.decoding.temperature else []
-        return digest([subject, dict(self.engine), *request.asked, *again])
+        # an alias leads to another version one day, whose answers are others
+        version = [self.names[SERVED]] if SERVED in self.names else []
+        return digest([subject, dict(self.engine), *request.asked, *again, *version])
 
 
 def fingerprint_names(model: str, adapter: Path | None, given: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Completions kept by content: the key holds everything that decided the output, so no model is given another's.
 
 What is kept is bounded: when it grows beyond that, the answers go that were not used for the longest time. Several
-processes may read and write it at once, and a kill loses no answer that was kept.
+processes may read and write it at once, and a kill loses no answer that was kept: a run that asks anew and is stopped
+goes on from there.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ LEFT = 0.8  # of the bound, after some went: so that not every answer sends anot
 EVERY = 256  # answers between two looks at how much is kept
 DAY = 86_400  # seconds; an answer's last use is known by the day, so that most readings write nothing
 PATIENCE = 60  # seconds that another process may write before nothing comes of it
-VERSION = 1  # of the tables
+VERSION = 2  # of the tables
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
-USED = "ALTER TABLE generations ADD COLUMN used INTEGER NOT NULL DEFAULT 0"
+#: The day of the last use, and the second of the answer.
+COLUMNS = {"used": "INTEGER NOT NULL DEFAULT 0", "given": "REAL NOT NULL DEFAULT 0"}
 BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
+RUNS = "CREATE TABLE IF NOT EXISTS unfinished (run TEXT PRIMARY KEY, begun REAL NOT NULL)"
 KEY = re.compile("[0-9a-f]{64}")
 _NONE = type(None)
 #: What stands in a row, by the names of a completion.
@@ -75,10 +78,11 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
 
-    def get(self, key: str) -> Completion | None:
-        """The completion under a key, or None."""
+    def get(self, key: str, since: float = 0.0) -> Completion | None:
+        """The completion under a key that was given `since` a time, in seconds since 1970, or None."""
         with self._kept():
-            row = self._connection.execute("SELECT answer, used FROM generations WHERE key = ?", (key,)).fetchone()
+            query = "SELECT answer, used FROM generations WHERE key = ? AND given >= ?"
+            row = self._connection.execute(query, (key, since)).fetchone()
             if row is None:
                 return None
             if row[1] < self._today:
@@ -89,7 +93,10 @@ class Store:
         """Keep a completion; its latency is left out, since a cached one would be a lie."""
         text = json.dumps(asdict(replace(completion, latency_s=None)))
         with self._kept():
-            self._connection.execute("INSERT OR REPLACE INTO generations VALUES (?, ?, ?)", (key, text, self._today))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO generations (key, answer, used, given) VALUES (?, ?, ?, ?)",
+                (key, text, self._today, time.time()),
+            )
             self._written += 1
             if self._written % EVERY == 0:
                 self._evict()
@@ -103,6 +110,21 @@ class Store:
                     self._evict()
         finally:
             self._connection.close()
+
+    def begin(self, run: str) -> float:
+        """When a run that asks anew began: now, or if it was stopped and is not a day old, then."""
+        with self._kept():
+            row = self._connection.execute("SELECT begun FROM unfinished WHERE run = ?", (run,)).fetchone()
+            if row and 0 <= time.time() - row[0] < DAY:
+                return float(row[0])
+            begun = time.time()
+            self._connection.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, begun))
+            return begun
+
+    def end(self, run: str) -> None:
+        """Note that a run came to its end: the next one asks anew."""
+        with self._kept():
+            self._connection.execute("DELETE FROM unfinished WHERE run = ?", (run,))
 
     def kept(self) -> Kept:
         """How much it holds."""
@@ -241,26 +263,42 @@ def _open(path: Path) -> sqlite3.Connection:
 def _make(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
     connection.execute(TABLE)
-    if "used" not in {row[1] for row in connection.execute("PRAGMA table_info(generations)")}:
-        connection.execute(USED)
+    has = {row[1] for row in connection.execute("PRAGMA table_info(generations)")}
+    for name in COLUMNS.keys() - has:
+        connection.execute(f"ALTER TABLE generations ADD COLUMN {name} {COLUMNS[name]}")
     connection.execute(BY_USE)
+    connection.execute(RUNS)
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+@contextmanager
+def asking_anew(run: str, megabytes: int = CACHE_MEGABYTES) -> Iterator[float]:
+    """Yield the time since when answers count in a `run` that asks anew; its digest names it.
+
+    That is now, or where this very run was stopped or failed within a day, when it began: nothing that was answered is
+    asked twice.
+    """
+    with closing(Store(store_path(), megabytes)) as store:
+        begun = store.begin(run)
+    yield begun
+    with closing(Store(store_path(), megabytes)) as store:
+        store.end(run)
 
 
 class Cached:
     """A model that asks another one only for what is neither in the store nor among the `known` completions.
 
-    If `fresh` it asks for everything, and stores what came.
+    With `since`, a time in seconds since 1970, what counts is only what was given to a run from then on.
     """
 
     def __init__(
-        self, model: Model, store: Store, known: Mapping[str, Completion] | None = None, fresh: bool = False
+        self, model: Model, store: Store, known: Mapping[str, Completion] | None = None, since: float = 0.0
     ) -> None:
         self._model = model
         self._store = store
-        self._known = known or {}
-        self._fresh = fresh
+        self._known = (known or {}) if not since else {}
+        self._since = since
         self.reused = 0
 
     @property
@@ -279,7 +317,7 @@ class Cached:
         keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
         for request in requests:
             key = keys[request.key, request.repeat]
-            found = None if self._fresh else self._known.get(key) or self._store.get(key)
+            found = self._known.get(key) or self._store.get(key, self._since)
             if found is None:
                 missing.append(request)
                 continue

@@ -1,16 +1,16 @@
-"""JSON over HTTP: each request within a deadline, tried again where the wire or the server's load is at fault."""
+"""JSON over HTTP: each request within a deadline, and asked again where the wire or the server's load is at fault."""
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
 import ipaddress
-import itertools
 import os
-import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,38 +18,66 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import NotJson, parse_json
+from tunegate.harness.models.model_options import is_azure
+from tunegate.harness.models.server_errors import Said, is_exhausted, read_error, says_again
 
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
-TRIES = 6  # of a request whose connection breaks; who is busy is asked again until the deadline
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds; each is about twice the one before
-BUSY = (429, 503)
+TRIES = 10  # of a request that fails; who is busy is asked again until the deadline
+FIRST_TRIES = 6  # of the first request: where an address is wrong, that is known soon
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds; each is about twice the one before
+BUSY = (429, 503, 529)
 MOST_OF_A_BODY = 1 << 24  # bytes
 CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
-MOST_SAID = 300  # characters of what a server says of an error
+MOST_SHOWN = 300  # characters of a body that is shown
+Answer = dict[str, Any]
+Flaw = Callable[[Answer], str]  # what is wrong with an answer, empty where nothing is
 
 
 class Rejected(CouldNotRun):
     """The server took the request and would not have it."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, said: Said | None = None) -> None:
         self.status = status
+        self.said = said or Said("")
         super().__init__(message)
 
 
-class HttpClient:
-    """Posts JSON to one server. The key, if there is one, is read from the environment and shown nowhere."""
+class _TryAgain(Exception):
+    """What another try may mend: what was found, whether the server is only busy, and when it wants to be asked."""
 
-    def __init__(self, url: str, deadline: float, in_flight: int, with_key: bool = True) -> None:
-        self.url = url
+    def __init__(self, found: str, is_busy: bool = False, after: float = 0.0) -> None:
+        self.is_busy, self.after = is_busy, after
+        super().__init__(found)
+
+
+class HttpClient:
+    """Posts JSON to one server. The key, if there is one, is read from the environment and shown nowhere.
+
+    Args:
+        url: the address, to which paths are added.
+        deadline: seconds within which a request has to be answered, all tries together.
+        in_flight: requests at a time.
+        with_key: whether the key is sent.
+        tries: of a request that fails.
+    """
+
+    def __init__(
+        self, url: str, deadline: float, in_flight: int, with_key: bool = True, tries: int = TRIES
+    ) -> None:  # fmt: skip
+        self.url, _, self._query = url.partition("?")
         self._deadline = deadline
         self._in_flight = in_flight
+        self._tries = tries
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
-        self._httpx = need("httpx2")
+        self._httpx, self._tenacity = need("httpx2"), need("tenacity")
+        self._over = asyncio.Event()  # no request is tried once more
+        self._rest_until = 0.0  # when the server wants to be asked again, by the clock that only goes on
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
-        headers |= {"Authorization": f"Bearer {key}"} if key else {}
+        if key:
+            headers |= {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
         # how long it may take in all the deadline says: the library's own limits begin anew with each byte
         self._client = self._httpx.AsyncClient(
             headers=headers,
@@ -62,51 +90,95 @@ class HttpClient:
         """Close its connections."""
         await self._client.aclose()
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The object that the server answers with.
+    def give_up(self) -> None:
+        """Let each request that is under way have its answer, or one last try."""
+        self._over.set()
+
+    async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> dict[str, Any]:
+        """The object that the server answers with, without a `flaw`; errors begin with the `case`.
 
         Raises:
             Rejected: it answered with an error that another try does not mend.
-            CouldNotRun: it gave no answer in time, or one that is no JSON object.
+            CouldNotRun: it gave no answer in time, or nothing that is one.
         """
+        place = f"{case}: {self.url}/{path}"
         trouble: list[str] = []
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._try(f"{self.url}/{path}", body, trouble)
+                return await self._insist(place, partial(self._ask, place, path, body, flaw), trouble)
         except TimeoutError:
             last = f" (before that: {trouble[-1]})" if trouble else ""
             raise CouldNotRun(
-                f"{self.url}/{path}: expected an answer within {self._deadline:g} s, found none{last}; is the server "
-                f"stuck, or asked too much at a time ({self._in_flight})? Ask less with --tg-in-flight, or give it "
-                "longer with --tg-deadline"
+                f"{place}: expected an answer within {self._deadline:g} s, found none{last}; is the server stuck, or "
+                f"asked too much at a time ({self._in_flight})? Ask less with --tg-in-flight, or give it longer with "
+                "--tg-deadline"
             ) from None
 
-    async def _try(self, url: str, body: Mapping[str, Any], trouble: list[str]) -> dict[str, Any]:
+    async def _insist(
+        self, place: str, ask: Callable[[], Awaitable[dict[str, Any]]], trouble: list[str]
+    ) -> dict[str, Any]:
         end = time.monotonic() + self._deadline
         failures = 0
-        for attempt in itertools.count():
-            pause = min(FIRST_PAUSE * 2 ** min(attempt, 16), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311
+
+        async def once() -> Answer:
+            await self._rest()
             try:
-                status, headers, content = await self._send(url, body)
-            except self._httpx.TransportError as error:
-                failures += 1
-                trouble.append(self.harmless(f"{type(error).__name__}: {error}".rstrip(": ")))
-            except self._httpx.RequestError as error:
-                raise CouldNotRun(self.harmless(f"{url}: expected an answer, found {error}")) from None
-            else:
-                if status not in BUSY:
-                    return self._read(url, status, content)
-                pause = _asked_to_wait(headers, pause)
-                trouble.append(f"status {status}, and to come back in {pause:.0f} s")
-            if failures == TRIES:
-                raise CouldNotRun(f"{url}: expected an answer, found none in {TRIES} tries: {trouble[-1]}; is it up?")
-            if pause > (left := end - time.monotonic()):
-                raise CouldNotRun(
-                    f"{url}: expected an answer within {self._deadline:g} s, found {trouble[-1]}, with {left:.0f} s "
-                    "left; come back later, or give it longer with --tg-deadline"
-                )
-            await asyncio.sleep(pause)
-        raise AssertionError  # the count has no end
+                return await ask()
+            except _TryAgain as error:
+                nonlocal failures
+                failures += not error.is_busy
+                trouble.append(str(error))
+                raise
+
+        def is_enough(state: Any) -> bool:
+            too_late = state.upcoming_sleep > end - time.monotonic()
+            return bool(failures >= self._tries or too_late or self._over.is_set())
+
+        again = self._tenacity
+        backoff = again.wait_exponential(FIRST_PAUSE, LONGEST_PAUSE) + again.wait_random(0, FIRST_PAUSE)
+        insistent = again.AsyncRetrying(
+            retry=again.retry_if_exception_type(_TryAgain),
+            wait=lambda state: max(backoff(state), state.outcome.exception().after),
+            stop=is_enough, sleep=self._pause, reraise=True,
+        )  # fmt: skip
+        try:
+            found: Answer = await insistent(once)
+            return found
+        except _TryAgain as error:
+            raise self._hopeless(place, error, failures, end - time.monotonic()) from None
+
+    def _hopeless(self, place: str, error: _TryAgain, failures: int, left: float) -> CouldNotRun:
+        if failures >= self._tries or self._over.is_set():
+            tries = f" in {failures} tries" if failures > 1 else ""
+            return CouldNotRun(f"{place}: expected an answer, found none{tries}: {error}")
+        return CouldNotRun(
+            f"{place}: expected an answer within {self._deadline:g} s, found {error}, with {left:.0f} s left; come "
+            "back later, or give it longer with --tg-deadline"
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):  # one last try, where nothing else is asked any more
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+    async def _rest(self) -> None:
+        """Wait until the server wants to be asked again, whomever it told that."""
+        while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
+            await self._pause(left)
+
+    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> dict[str, Any]:
+        url = f"{self.url}/{path}{self._query and '?'}{self._query}"
+        try:
+            status, headers, content = await self._send(url, body)
+        except self._httpx.TransportError as error:
+            trouble = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
+        except self._httpx.RequestError as error:
+            raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
+        # before it is parsed, so that no part of the key is left
+        found = self._read(place, status, headers, self.harmless(content.decode("utf-8", "replace")))
+        if wrong := flaw(found):
+            raise _TryAgain(f"something else than an answer: {wrong}")
+        return found
 
     async def _send(self, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         async with self._client.stream("POST", url, json=body) as response:
@@ -117,18 +189,28 @@ class HttpClient:
                     raise CouldNotRun(f"{url}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
             return response.status_code, response.headers, bytes(content)
 
-    def _read(self, url: str, status: int, content: bytes) -> dict[str, Any]:
-        text = self.harmless(content.decode("utf-8", "replace"))  # before it is parsed, so that no part of it is left
+    def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
+        found, flaw = _parsed(text)
+        said = read_error(found, text)
+        # some gateways tell an error with status 200, and the error's own status beside its message
+        if status == 200 and said.is_error:
+            status = said.status or 500
         if status != 200:
-            said = self.harmless(_said(text))
-            raise Rejected(f"{url}: expected an answer, found status {status}: {said}{_hint(status)}", status)
-        try:
-            found = parse_json(text)
-        except NotJson as error:
-            raise CouldNotRun(f"{url}: expected an answer in JSON, found {error}: {_cut(text)}") from None
+            self._refuse(place, status, headers, said)
         if not isinstance(found, dict):
-            raise CouldNotRun(f"{url}: expected an answer that is a JSON object, found {_cut(text)}")
+            # a proxy's page, or a body that was cut
+            raise _TryAgain(f"{f'no JSON ({flaw})' if flaw else 'no JSON object'}: {_cut(text)}")
         return found
+
+    def _refuse(self, place: str, status: int, headers: Mapping[str, str], said: Said) -> None:
+        words = self.harmless(_cut(said.message))
+        found = f"status {status}: {words}"
+        if is_exhausted(status, said) or not says_again(status, headers):
+            raise Rejected(f"{place}: expected an answer, found {found}{_hint(status, said)}", status, said)
+        is_busy, after = status in BUSY, _asked_to_wait(headers)
+        if is_busy and after:
+            self._rest_until = max(self._rest_until, time.monotonic() + min(after, self._deadline))
+        raise _TryAgain(found + (f", and to come back in {after:.0f} s" if after else ""), is_busy, after)
 
     def harmless(self, text: str) -> str:
         """A text that came from outside, without the key: a server may repeat it, also in the escapes of JSON."""
@@ -180,32 +262,34 @@ def _spellings(key: str) -> re.Pattern[str]:
     return re.compile("".join(each))
 
 
-def _asked_to_wait(headers: Mapping[str, str], pause: float) -> float:
-    """The seconds of `Retry-After`, a number or a date; `pause` where it says neither, or less."""
+def _asked_to_wait(headers: Mapping[str, str]) -> float:
+    """The seconds of `Retry-After`, a number or a date, or of `retry-after-ms`; 0 where neither is said."""
     given = headers.get("Retry-After", "")
-    if re.fullmatch(r"\d{1,9}", given):
-        return max(pause, float(given))
+    if re.fullmatch(r"\d{1,9}", in_ms := headers.get("retry-after-ms", "")):
+        return int(in_ms) / 1000
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", given):
+        return float(given)
     try:
-        return max(pause, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
-        return pause
+        return 0.0
 
 
-def _said(text: str) -> str:
-    """The message in an error's body."""
+def _parsed(text: str) -> tuple[Any, str]:
+    """What a body holds, and what is wrong with it where it is no JSON."""
     try:
-        found = parse_json(text)
-    except NotJson:
-        return _cut(text)
-    error = found.get("error", found) if isinstance(found, dict) else found
-    return _cut(str(error.get("message") or error.get("detail") or error) if isinstance(error, dict) else str(error))
+        return parse_json(text), ""
+    except NotJson as error:
+        return None, str(error)
 
 
 def _cut(text: str) -> str:
-    return shown(text[:MOST_SAID]) or "nothing"
+    return shown(text[:MOST_SHOWN]) or "nothing"
 
 
-def _hint(status: int) -> str:
+def _hint(status: int, said: Said) -> str:
+    if is_exhausted(status, said):
+        return "; the account has no quota left, and waiting does not help: pay, or raise its limit"
     hints = {
         401: f"; the key is read from {KEY}", 403: f"; the key is read from {KEY}",
         404: "; is it the address that ends in /v1, and the server's own name of the model?",

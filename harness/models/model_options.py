@@ -23,7 +23,10 @@ WORKERS, WORKER_CPUS, WORKER_GPUS = 2, 1, 0
 CACHE_MEGABYTES = 1_000  # of answers that are kept: some hundred thousand
 
 
-UNSAID = (AUTO, NO_QUANTIZATION, None)
+UNSAID = (AUTO, NO_QUANTIZATION, None, 0)
+AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+DEPLOYMENTS = "/openai/deployments/"  # Azure's own way, under which each model has a name that its user chose
+API_VERSION = re.compile(r"api-version=[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class ModelOptions:
             server is asked in chat messages.
         in_flight: requests that a server is asked at a time.
         deadline: seconds within which a server has to answer a request, all tries together.
+        reasoning_effort: how much a hosted model is to reason, in its own words; without it, as much as it does.
+        reasoning_tokens: what a hosted model may write before its answer, beside `max_new_tokens`.
+        requests_per_minute: as many as a server is asked at most; without it, as many as it answers.
+        tokens_per_minute: of prompts, and of what answers may take, as many as it is asked for at most.
         attention: by which implementation a local one computes its attention.
         quantization: to how many bits the weights of a local one are rounded when it is loaded.
         ray: where workers on Ray compute a local one; without it this process does.
@@ -59,6 +66,10 @@ class ModelOptions:
     tokenizer: str | None = None
     in_flight: int = IN_FLIGHT
     deadline: int = DEADLINE
+    reasoning_effort: str | None = None
+    reasoning_tokens: int = 0
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     attention: str = AUTO
     quantization: str = NO_QUANTIZATION
     ray: RayOptions | None = None
@@ -98,7 +109,7 @@ def vllm_model(model: str) -> str:
 
 
 def split_server(model: str) -> tuple[str, str]:
-    """The address and the model's name in `openai:URL#MODEL`; the address without a slash at its end.
+    """The address and the model's name in `openai:URL#MODEL`; the address without a slash at the end of its path.
 
     Raises:
         Refused: it is no such name, or the address holds what is secret, or goes somewhere else each time.
@@ -111,13 +122,21 @@ def split_server(model: str) -> tuple[str, str]:
         found = False
     if not found:
         raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
-    if parts.username is not None or parts.password is not None or parts.query:
+    versioned = not parts.query or API_VERSION.fullmatch(parts.query)
+    if parts.username is not None or parts.password is not None or not versioned:
         # it is a name, which stands in records and messages
         raise Refused(
-            f"--tg-model {SERVER}URL#MODEL: expected an address without a user, a password and a query, found one; a "
-            "key is read from the environment (docs/servers.md)"
+            f"--tg-model {SERVER}URL#MODEL: expected an address without a user, a password and a query other than "
+            "api-version, found one; a key is read from the environment (docs/servers.md)"
         )
-    return url.rstrip("/"), name
+    base, mark, query = url.partition("?")
+    return f"{base.rstrip('/')}{mark}{query}", name
+
+
+def is_azure(url: str) -> bool:
+    """Whether an address is of Azure: its key has a header of its own, and a model the name of its deployment."""
+    parts = urlsplit(url)
+    return str(parts.hostname).endswith(AZURE) or DEPLOYMENTS in parts.path or bool(API_VERSION.fullmatch(parts.query))
 
 
 def split_replay(model: str) -> tuple[str, Path]:

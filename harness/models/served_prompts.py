@@ -54,14 +54,14 @@ async def _all(root: str, model: str, asked: Sequence[Messages], options: ModelO
 
 
 async def _by_llama_cpp(client: HttpClient, _: str, messages: list[dict[str, str]]) -> list[int]:
-    written = await client.post(TEMPLATE, {"messages": messages})
+    written = await client.post(TEMPLATE, {"messages": messages}, "the prompt")
     # as its chat reads a prompt: special tokens are parsed, and what begins a text is added where the file says so
     body = {"content": written.get("prompt"), "add_special": True, "parse_special": True}
-    return _ids(client, await client.post(TOKENIZE, body))
+    return _ids(client, await client.post(TOKENIZE, body, "the prompt"))
 
 
 async def _by_vllm(client: HttpClient, model: str, messages: list[dict[str, str]]) -> list[int]:
-    return _ids(client, await client.post(TOKENIZE, {"model": model, "messages": messages}))
+    return _ids(client, await client.post(TOKENIZE, {"model": model, "messages": messages}, "the prompt"))
 
 
 def _ids(client: HttpClient, answer: Mapping[str, Any]) -> list[int]:

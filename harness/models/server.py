@@ -6,60 +6,50 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 from tunegate.harness.checks.base import Can
-from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.errors import Refused, TunegateError
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.api import Completion, Fingerprint, Finish, Request, Unconstrainable, fingerprint_names
-from tunegate.harness.models.http_client import HttpClient, Rejected
+from tunegate.harness.models.api import (
+    SERVED,
+    Completion,
+    Fingerprint,
+    Request,
+    Unconstrainable,
+    fingerprint_names,
+)
+from tunegate.harness.models.dialect import FURTHER, Dialect
+from tunegate.harness.models.http_client import FIRST_TRIES, TRIES, HttpClient, Rejected
 from tunegate.harness.models.loglikelihood import DECIMALS, encode
-from tunegate.harness.models.model_options import SERVER, ModelOptions, split_server
+from tunegate.harness.models.model_options import SERVER, ModelOptions, is_azure, split_server
+from tunegate.harness.models.pace import Pace
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
+from tunegate.harness.models.server_answers import ENDS, flaw_of, is_dated, message_of, tokens_written
+from tunegate.harness.models.server_errors import is_filtered, is_unfinished
 from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 Ask = Callable[[HttpClient, Request], Awaitable[Completion]]
 COMPLETIONS, CHAT = "completions", "chat/completions"
-#: Where a server would else take what the model's makers suggest, or a default of its own; not every server knows them.
-FURTHER = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 UNKNOWN_FIELD = (400, 422)
 SLACK = 1e-3  # nats; a probability of 1 may come out a little larger
-ENDS: dict[str, Finish] = {"stop": "stop", "eos_token": "stop", "length": "length"}
-PROBE = Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=1))
-COUNT = {"type": "integer", "minimum": 0}
-TEXT = {"type": ["string", "null"]}
-MESSAGE = {
-    "type": "object", "required": ["content"],
-    "properties": {"content": TEXT, "reasoning_content": TEXT, "reasoning": TEXT},
-}  # fmt: skip
-CHOICE = {
-    "type": "object",
-    "anyOf": [{"required": ["text"]}, {"required": ["message"]}],
-    "properties": {"text": {"type": "string"}, "message": MESSAGE, "finish_reason": {"type": ["string", "null"]}},
-}
-ANSWER = {
-    "type": "object",
-    "required": ["model", "choices"],
-    "properties": {
-        "model": {"type": "string"},
-        "choices": {"type": "array", "minItems": 1, "maxItems": 1, "items": CHOICE},
-        "usage": {"type": ["object", "null"], "properties": {"prompt_tokens": COUNT, "completion_tokens": COUNT}},
-    },
-}
+GIVEN = ("chat-template", "tokenizer", "reasoning-effort", "reasoning-tokens")  # options that decide what is answered
+#: A model that reasons unasked comes to no answer in a few tokens; the second leaves room for that.
+PROBES = [Request("the probe", (("user", "Hello."),), Decoding(max_new_tokens=room)) for room in (16, 2048)]
 
 
 class Server:
     """A model behind an address. What it is, is its name there: nobody here can see its weights.
 
-    Nothing is asked before the fingerprint: a short request shows that it answers, as which model, and what it takes.
+    Nothing is asked before the fingerprint: short requests show that it answers, as which model, and what it takes.
     """
 
     #: Whether it has log-probabilities of given texts shows when it is asked for them; who has none is refused then.
@@ -71,6 +61,8 @@ class Server:
         self._rung = rung
         self._watch = watch
         self._folder = resolve(options.tokenizer, watch, weights=False) if options.tokenizer else None
+        self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
+        self._served = ""  # the name that it answers under, once it has
         self._begins_inside = False  # a reasoning, as answers without a tag that opens it showed
 
     @cached_property
@@ -92,11 +84,27 @@ class Server:
         engine = {
             "backend": "openai",
             "prompt": "token ids" if folder else "chat messages",
-            "sampling": "every field" if self._further else "standard fields",
+            "sampling": str(self._dialect),
+            **self._reasoning,
             **({"constraint": self._way} if self._rung in CONSTRAINED else {}),
         }
-        names = fingerprint_names(f"{SERVER}{who}", None, self._options.given("chat-template", "tokenizer"))
-        return Fingerprint(subject, engine, names)
+        names = fingerprint_names(f"{SERVER}{who}", None, self._options.given(*GIVEN))
+        served = {SERVED: shown(self._served)} if self._served not in ("", self.name) else {}
+        return Fingerprint(subject, engine, names | served)
+
+    @property
+    def _reasoning(self) -> dict[str, str]:
+        """What the options say of a hosted model's reasoning, as it stands in records."""
+        options = self._options
+        effort = {"reasoning_effort": options.reasoning_effort} if options.reasoning_effort else {}
+        return effort | ({"reasoning_tokens": str(options.reasoning_tokens)} if options.reasoning_tokens else {})
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be told of how it answers."""
+        if "temperature" not in self._dialect.without:
+            return []
+        return [f"{self.name} takes no temperature, so its answers vary: --tg-repeats averages over several of each"]
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -111,10 +119,10 @@ class Server:
             CouldNotRun: it does not answer in time, or with something else.
         """
         # before anything else: a loop of events takes no other one inside
-        further, way = self._further, self._way if any(request.constraint for request in requests) else ""
+        dialect, way = self._dialect, self._way if any(request.constraint for request in requests) else ""
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
-        ask = partial(self._generate, further, way)
+        ask = partial(self._generate, dialect, way)
         cut = []
         for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
             if answer.finish == "length" and not answer.reasoning:
@@ -126,24 +134,31 @@ class Server:
     @property
     def _texts_in_flight(self) -> int:
         """How many requests about given texts the server may have at a time."""
-        return self._options.in_flight
+        # two in one step end a vLLM with a LoRA on a CPU (vllm-project/vllm#16668), and no server says that it is one:
+        # what would end it cannot be tried
+        return 1
 
     def _as_thought(self, cut: Completion) -> Completion:
         """What was cut where every answer begins inside a reasoning: it came to no end, and to no answer."""
         return replace(cut, output="", reasoning=(cut.output or "").strip("\n"))
 
     @cached_property
-    def _further(self) -> dict[str, Any]:
-        """The further fields of decoding, if the server takes them; it is asked for one token."""
+    def _dialect(self) -> Dialect:
+        """The fields that the server takes, found by short requests: one, and one more for each that is refused."""
+        dialect, probes = Dialect(), list(PROBES)
         with self._watch(f"Asking {self.url} for {self.name}"):
-            try:
-                self._probe(PROBE, FURTHER)
-                return FURTHER
-            except Rejected as error:
-                if error.status not in UNKNOWN_FIELD:
-                    raise
-                self._probe(PROBE, {})
-                return {}
+            while True:
+                try:
+                    self._probe(probes[0], dialect)
+                    return dialect
+                except Rejected as error:
+                    if is_unfinished(error.said) and len(probes) > 1:
+                        probes.pop(0)
+                        continue
+                    further = dialect.after(error.said) if error.status in UNKNOWN_FIELD else None
+                    if further is None:
+                        raise
+                    dialect = further
 
     @cached_property
     def _way(self) -> str:
@@ -156,13 +171,13 @@ class Server:
         for way in WAYS:
             probe = constraint_probe()
             try:
-                said = self._probe(probe, {**self._further, **fields_of(probe, way)})
+                said = self._probe(probe, self._dialect, fields_of(probe, way))
             except Rejected as error:
                 if error.status not in UNKNOWN_FIELD:
                     raise
                 found.append(f"{way}: {error}")
                 continue
-            _, output = part_text(_said(said["choices"][0])["content"] or "")
+            _, output = part_text(message_of(said["choices"][0])["content"] or "")
             if probe.constraint and not violation(probe.constraint, output):
                 return way
             found.append(f"{way}: ignored")
@@ -172,20 +187,22 @@ class Server:
             everywhere=why,
         )
 
-    def _probe(self, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
-        """What the server says to one request with these fields."""
+    def _probe(
+        self, request: Request, dialect: Dialect, more: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:  # fmt: skip
+        """What the server says to one request in a dialect, with these fields."""
 
         async def ask() -> dict[str, Any]:
-            client = self._client()
+            client = self._client(FIRST_TRIES)
             try:
-                return await self._complete(client, request, more)
+                return await self._complete(client, request, dialect, more)
             finally:
                 await client.close()
 
         return asyncio.run(ask())
 
-    def _client(self) -> HttpClient:
-        return HttpClient(self.url, self._options.deadline, self._options.in_flight)
+    def _client(self, tries: int = TRIES) -> HttpClient:
+        return HttpClient(self.url, self._options.deadline, self._options.in_flight, tries=tries)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """What is answered, as it comes; the loop of events runs while the next answer is waited for."""
@@ -205,26 +222,49 @@ class Server:
         self, requests: Sequence[Request], ask: Ask, in_flight: int
     ) -> AsyncGenerator[Completion, None]:  # fmt: skip
         client, room = self._client(), asyncio.Semaphore(in_flight)
+        failed: list[TunegateError] = []
 
-        async def one(request: Request) -> Completion:
-            async with room:  # the deadline counts from here
-                return await ask(client, request)
+        async def one(request: Request) -> Completion | None:
+            async with room:
+                try:
+                    # nobody new is asked after an error that ends the run; what is under way is waited for and kept
+                    return None if failed else await self._in_turn(client, request, ask)
+                except TunegateError as error:
+                    failed.append(error)
+                    client.give_up()
+                    return None
 
         tasks = [asyncio.create_task(one(request)) for request in requests]
         try:
             for done in asyncio.as_completed(tasks):
-                yield await done
+                if completion := await done:
+                    yield completion
+            if failed:
+                raise failed[0]
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _generate(self, further: Mapping[str, Any], way: str, client: HttpClient, request: Request) -> Completion:
-        found = await self._asked(client, request, {**further, **fields_of(request, way)})
+    async def _in_turn(self, client: HttpClient, request: Request, ask: Ask) -> Completion:
+        """An answer, asked for when so many requests and tokens a minute allow it; the deadline counts from there."""
+        await self._requests.take(1)
+        await self._tokens.take(request.work)
+        return await ask(client, request)
+
+    async def _generate(self, dialect: Dialect, way: str, client: HttpClient, request: Request) -> Completion:
+        try:
+            found = await self._asked(client, request, dialect, fields_of(request, way))
+        except Rejected as error:
+            if is_unfinished(error.said):  # its reasoning took all the tokens: it never came to an answer
+                return Completion(request.key, "", finish="length", repeat=request.repeat)
+            if is_filtered(error.said):
+                return Completion(request.key, None, repeat=request.repeat)
+            raise
         [choice], usage = found["choices"], found.get("usage") or {}
         finish = ENDS.get(choice.get("finish_reason"))
-        said = _said(choice)
+        said = message_of(choice)
         content = "" if said["content"] is None and finish == "length" else said["content"]  # it never came to one
         self._begins_inside = self._begins_inside or closes_alone(content or "")
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
@@ -236,7 +276,7 @@ class Server:
             # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer
             output=client.harmless(output) if finish and output is not None else None,
             tokens_in=usage.get("prompt_tokens"),
-            tokens_out=usage.get("completion_tokens"),
+            tokens_out=tokens_written(usage),
             finish=finish,
             repeat=request.repeat,
             reasoning=client.harmless(thought),
@@ -250,10 +290,12 @@ class Server:
     def _thinks(self) -> bool:
         return bool(self._folder and thinking_tags(self._folder))
 
-    async def _asked(self, client: HttpClient, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked(
+        self, client: HttpClient, request: Request, dialect: Dialect, more: Mapping[str, Any]
+    ) -> dict[str, Any]:  # fmt: skip
         """What the server answers; a schema that it does not take is refused by name."""
         try:
-            return await self._complete(client, request, more)
+            return await self._complete(client, request, dialect, more)
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD or not request.constraint:
                 raise
@@ -264,21 +306,25 @@ class Server:
                 {request.constraint: why},
             ) from None
 
-    async def _complete(self, client: HttpClient, request: Request, further: Mapping[str, Any]) -> dict[str, Any]:
-        body = {"model": self.name, **_settings(request), **further}
+    async def _complete(
+        self, client: HttpClient, request: Request, dialect: Dialect, more: Mapping[str, Any]
+    ) -> dict[str, Any]:  # fmt: skip
+        body = {"model": self.name, **dialect.fields(self._settings(request)), **more}
         if self.tokenizer is None:
             return self._checked(await self._chat(client, body, request), request)
         # the chat template wrote the special tokens: a server that is given text may add its own
         ids = self.tokenizer(render_prompt(self.tokenizer, request), add_special_tokens=False).input_ids
-        return self._checked(await client.post(COMPLETIONS, body | {"prompt": ids}), request, len(ids))
+        return self._checked(
+            await client.post(COMPLETIONS, body | {"prompt": ids}, request.key, flaw_of), request, len(ids)
+        )
 
     async def _chat(self, client: HttpClient, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
         roles = [role for role, _ in request.messages]
         messages = [{"role": role, "content": text} for role, text in request.messages]
         try:
-            return await client.post(CHAT, {**body, "messages": messages})
+            return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
         except Rejected as error:
-            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles:
+            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_filtered(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
             raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None
@@ -300,7 +346,7 @@ class Server:
         ids = [*before, *text]
         body = {"model": self.name, "prompt": ids, "max_tokens": 1, "temperature": 0.0, "echo": True, "logprobs": 1}
         try:
-            answer = self._checked(await client.post(COMPLETIONS, body), request, len(ids))
+            answer = self._checked(await client.post(COMPLETIONS, body, request.key, flaw_of), request, len(ids))
         except Rejected as error:
             if error.status not in UNKNOWN_FIELD:
                 raise
@@ -321,13 +367,7 @@ class Server:
 
     def _checked(self, answer: dict[str, Any], request: Request, tokens: int | None = None) -> dict[str, Any]:
         """An answer of the model that was asked, to the very tokens that were sent."""
-        if mistakes := schema_mistakes(answer, ANSWER):
-            raise CouldNotRun(f"{request.key}: {self.url} answered with something else: {shown('; '.join(mistakes))}")
-        if answer["model"] != self.name:
-            raise Refused(
-                f"expected answers of {self.name}, found those of {shown(answer['model'])} at {self.url}; name the "
-                f"model as the server does: --tg-model={SERVER}{self.url}#{shown(answer['model'])}"
-            )
+        self._check_name(str(answer["model"]))
         counted = (answer.get("usage") or {}).get("prompt_tokens")
         if tokens is not None and counted not in (None, tokens):
             raise Refused(
@@ -336,18 +376,31 @@ class Server:
             )
         return answer
 
+    def _check_name(self, answered: str) -> None:
+        """Refuse answers of another model, or of two versions in one run."""
+        known = self.__dict__.get("_probed")  # not while it is being found
+        if answered == self.name or (known and answered == known[1]):
+            return
+        who = f"found those of {shown(answered)} at {self.url}"
+        if known and known[1] != self.name:
+            raise Refused(
+                f"expected answers of {shown(known[1])}, {who}: {self.name} has moved meanwhile; run it again"
+            )
+        # a deployment's name is its user's, and says nothing of the model
+        if known or not (is_azure(self.url) or is_dated(self.name, answered)):
+            raise Refused(
+                f"expected answers of {self.name}, {who}; name the model as the server does: "
+                f"--tg-model={SERVER}{self.url}#{shown(answered)}"
+            )
 
-def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The message of a choice, whichever way it was asked."""
-    return {"content": choice["text"]} if "text" in choice else dict(choice["message"])
-
-
-def _settings(request: Request) -> dict[str, Any]:
-    """Every field of decoding that all servers know; what is left out some take from the model's makers."""
-    decoding = request.decoding
-    # by case and repeat, so that no order or selection of the cases moves an answer
-    seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
-    return {
-        "max_tokens": decoding.max_new_tokens, "temperature": decoding.temperature, "top_p": decoding.top_p,
-        "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": seed, "stop": None, "n": 1, "stream": False,
-    }  # fmt: skip
+    def _settings(self, request: Request) -> dict[str, Any]:
+        """Every field of decoding that all servers knew; what is left out some take from the model's makers."""
+        decoding, effort = request.decoding, self._options.reasoning_effort
+        # by case and repeat, so that no order or selection of the cases moves an answer
+        seed = int(digest([decoding.seed, request.key, request.repeat])[:7], 16) if decoding.temperature else 0
+        return {
+            "max_tokens": decoding.max_new_tokens + self._options.reasoning_tokens,
+            "temperature": decoding.temperature, "top_p": decoding.top_p,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": seed, "stop": None, "n": 1, "stream": False,
+            **FURTHER, **({"reasoning_effort": effort} if effort else {}),
+        }  # fmt: skip

@@ -24,13 +24,14 @@ from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
 from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
-from tunegate.harness.models.http_client import HttpClient
+from tunegate.harness.models.dialect import Dialect
+from tunegate.harness.models.http_client import TRIES, HttpClient
 from tunegate.harness.models.huggingface import PROBE
 from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
 from tunegate.harness.models.placement import CPU, stored_dtype
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
-from tunegate.harness.models.server import FURTHER, Server
+from tunegate.harness.models.server import Server
 from tunegate.harness.models.structured_outputs import LLGUIDANCE
 from tunegate.harness.models.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
 
@@ -225,8 +226,11 @@ class _Client(Server):
         self._base = base
 
     @property
-    def _further(self) -> dict[str, Any]:
-        return {**FURTHER, "stop_token_ids": self._base.ends}
+    def _dialect(self) -> Dialect:
+        return Dialect()
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        return {**super()._settings(request), "stop_token_ids": self._base.ends}
 
     @property
     def _way(self) -> str:
@@ -237,11 +241,11 @@ class _Client(Server):
         # beside a LoRA, vLLM counts requests where it should count tokens (vllm-project/vllm#16668): on a CPU two
         # requests in one step end it; one alone is right
         is_beside_lora = self._base.has_adapters and self._base.installation.device == CPU
-        return 1 if is_beside_lora else super()._texts_in_flight
+        return 1 if is_beside_lora else self._base.options.in_flight
 
-    def _client(self) -> HttpClient:
+    def _client(self, tries: int = TRIES) -> HttpClient:
         options = self._base.options
-        return HttpClient(self.url, options.deadline, options.in_flight, with_key=False)
+        return HttpClient(self.url, options.deadline, options.in_flight, with_key=False, tries=tries)
 
 
 class Vllm:

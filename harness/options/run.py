@@ -58,6 +58,7 @@ class Options:
     cache_size: int = CACHE_MEGABYTES
     shard: Shard | None = None
     shards: Shards | None = None  # that are merged: they answer, and no model is asked
+    since: float | None = None  # when the run began that this is a part of, in seconds since 1970
 
     @property
     def replays(self) -> bool:
@@ -68,6 +69,12 @@ class Options:
     def is_local(self) -> bool:
         """Whether a model is computed in this process."""
         return not (self.replays or is_server(self.model) or is_vllm(self.model) or self.shards)
+
+    @property
+    def asks_anew(self) -> bool:
+        """Whether only answers of this very run count: whoever is known by a name alone may be another by now."""
+        gated = bool(self.against or self.shard)  # what is merged may be gated
+        return self.fresh or (is_server(self.model) and gated)
 
     def out_of(self, adapter: Path | None) -> Path | None:
         """Where --tg-out wants the record of an adapter (None: of the model itself); a folder holds several."""

@@ -13,6 +13,9 @@ from tunegate.harness.models.model_options import ModelOptions, RayOptions, temp
 from tunegate.harness.options.run import BASELINE, Options
 from tunegate.harness.options.settings import standing
 
+#: Numbers of a server's options.
+NUMBERS = ("in-flight", "deadline", "reasoning-tokens", "requests-per-minute", "tokens-per-minute")
+
 
 def read_options(config: pytest.Config) -> Options:
     """The run's options: the command line, else `[tool.tunegate]` of the root's pyproject.toml, else the defaults.
@@ -47,28 +50,31 @@ def read_options(config: pytest.Config) -> Options:
         cache_size=stands["cache-size"] if given.tg_cache_size is None else given.tg_cache_size,
         ledger_remote=given.tg_ledger_remote or stands["ledger-remote"],
         opened=ModelOptions(
-            given.tg_device or stands["device"],
-            given.tg_dtype or stands["dtype"],
-            template_from(here, given.tg_chat_template) if given.tg_chat_template else stands["chat-template"],
-            given.tg_tokenizer or stands["tokenizer"],
-            stands["in-flight"] if given.tg_in_flight is None else given.tg_in_flight,
-            stands["deadline"] if given.tg_deadline is None else given.tg_deadline,
-            given.tg_attention or stands["attention"],
-            given.tg_quantization or stands["quantization"],
-            _ray(given, stands),
+            device=given.tg_device or stands["device"],
+            dtype=given.tg_dtype or stands["dtype"],
+            chat_template=(
+                template_from(here, given.tg_chat_template) if given.tg_chat_template else stands["chat-template"]
+            ),
+            tokenizer=given.tg_tokenizer or stands["tokenizer"],
+            attention=given.tg_attention or stands["attention"],
+            quantization=given.tg_quantization or stands["quantization"],
+            reasoning_effort=given.tg_reasoning_effort or stands["reasoning-effort"],
+            **{name.replace("-", "_"): _number(given, stands, name) for name in NUMBERS},
+            ray=_ray(given, stands),
         ),
     )
+
+
+def _number(given: Any, stands: Mapping[str, Any], name: str) -> Any:
+    value = getattr(given, f"tg_{name.replace('-', '_')}")
+    return stands[name] if value is None else value
 
 
 def _ray(given: Any, stands: Mapping[str, Any]) -> RayOptions | None:
     if (given.tg_engine or stands["engine"]) != "ray":
         return None
-    return RayOptions(
-        stands["workers"] if given.tg_workers is None else given.tg_workers,
-        stands["worker-cpus"] if given.tg_worker_cpus is None else given.tg_worker_cpus,
-        stands["worker-gpus"] if given.tg_worker_gpus is None else given.tg_worker_gpus,
-        given.tg_ray_address or stands["ray-address"],
-    )
+    workers, cpus, gpus = (_number(given, stands, name) for name in ("workers", "worker-cpus", "worker-gpus"))
+    return RayOptions(workers, cpus, gpus, given.tg_ray_address or stands["ray-address"])
 
 
 def find_project(config: pytest.Config) -> Path:

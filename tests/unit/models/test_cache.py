@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import asdict, replace
 
@@ -168,7 +169,7 @@ def test_fresh_answers_are_asked_for_past_the_store_and_what_is_known_and_kept(s
     known = {FINGERPRINT.generation(GREEDY): Completion(GREEDY.key, "a forged answer")}
     model = Counting()
     model.asked.append("so that its next answer is another")
-    assert [answer.output for answer in Cached(model, store, known, fresh=True).answer([GREEDY])] == ["answer 2"]
+    assert [answer.output for answer in Cached(model, store, known, since=time.time()).answer([GREEDY])] == ["answer 2"]
     assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 2"]
 
 

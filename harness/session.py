@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repea
 from tunegate.harness.baselines.store import state
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.files import digest, text_digest
+from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.estimate import Estimate, estimate
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record
@@ -48,15 +47,17 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
-from tunegate.harness.models.cache import Cached, Store, asking_anew, store_path
+from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server, split_replay
 from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.ray_model import RayBase
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
+from tunegate.harness.options.anew import answers_since
 from tunegate.harness.options.run import BASELINE, Options, same_names
 
 
@@ -87,6 +88,7 @@ class Session:
         self._selected: dict[str, set[str]] = {}
         self._divided: list[Unit] = []  # what all shards together are to ask
         self._base: Base | VllmBase | RayBase | None = None
+        self._server: Server | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
         self._since = 0.0  # when the answers were given that count, in seconds since 1970
 
@@ -150,6 +152,14 @@ class Session:
         """The folder of the model that local ones share, once there is one."""
         return self._base.folder if self._base else None
 
+    def estimate(self, watch: Watch) -> list[Estimate]:
+        """What a server will be asked for, by task; nothing of a model that costs time alone."""
+        if not is_server(self.options.model):
+            return []
+        asked = list(requests(self._asked, self.options.rung, self.options.repeats))
+        with closing(Store(store_path(), self.options.cache_size)) as store:
+            return estimate(self.tasks, asked, self._model(None, watch), store, self.options.opened.reasoning_tokens)
+
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
 
@@ -158,7 +168,7 @@ class Session:
             CouldNotRun: the model could not answer; there is no record.
         """
         try:
-            with asking(self.options, self.notes) as self._since:
+            with answers_since(self.options, self.notes) as self._since:
                 self._execute(watch)
             self.notes += self._base.notes if isinstance(self._base, RayBase) else []
         finally:
@@ -271,9 +281,10 @@ class Session:
         if options.replays:
             return self._replay()
         if is_server(options.model):
-            server = Server(options.model, watch, options.opened, options.rung)
-            self.notes += server.notes
-            return server
+            if self._server is None:
+                self._server = Server(options.model, watch, options.opened, options.rung)
+                self.notes += self._server.notes
+            return self._server
         model = open_model(options.model, watch, adapter, options.rung, self._base, options.opened)
         self._base = model.base  # many adapters, one base
         return model
@@ -316,8 +327,10 @@ class Session:
         timing = self._time(candidate, watch) if self.options.timing else None
         if not isinstance(candidate.model, Replay):
             with closing(Store(store_path(), self.options.cache_size)) as store:
-                cached = Cached(candidate.model, store, candidate.known, self._since)
+                cached = Cached(candidate.model, store, candidate.known, self._since, self.options.limit)
                 record = self._ask(cached, candidate, watch)
+            if cached.left:
+                self.notes.append(f"{cached.left} requests are left (--limit): the same command goes on with them")
             if is_server(self.options.model) and cached.reused and not self._since:
                 self.notes.append(
                     f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
@@ -404,22 +417,6 @@ class Session:
                 "verdict before tunegate merge has joined all shards"
             )
         return partial
-
-
-@contextmanager
-def asking(options: Options, notes: list[str]) -> Iterator[float]:
-    """Yield the time since when answers count, in seconds since 1970: 0 where it does not matter when they were given.
-
-    What is to be told of it is added to `notes`.
-    """
-    if options.since is not None or not options.asks_anew:
-        yield options.since or 0.0
-        return
-    with asking_anew(digest(repr(options)), options.cache_size) as begun:
-        if time.time() - begun > 1:
-            then = datetime.fromtimestamp(begun).astimezone().isoformat(" ", "seconds")
-            notes.append(f"this run was stopped: it goes on with what was answered since it began ({then})")
-        yield begun
 
 
 def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:

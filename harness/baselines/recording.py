@@ -20,6 +20,7 @@ from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
 from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.models.api import SERVED
 
 
 class _File(NamedTuple):
@@ -147,6 +148,7 @@ def _file(record: Record, unit: Unit, adapter_at: str) -> _File:
         "summary": record.units[unit.key].as_dict(),
     } | ({"noise": record.noise[unit.key].as_dict()} if unit.key in record.noise else {})
     head |= {"adapter_at": adapter_at} if adapter_at else {}
+    head |= {SERVED: served} if (served := record.fingerprint.get("names", {}).get(SERVED)) else {}
     results = {case: result.as_dict() for case, result in record.of_unit(unit.key).items()}
     # One case a line, in the order of their ids: a review shows which cases changed, and git merges what two people
     # did. No times, hosts or inputs, or a line would change although its answer did not.

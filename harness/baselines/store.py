@@ -23,7 +23,7 @@ from tunegate.harness.evaluation.record import (
 )
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Completion
+from tunegate.harness.models.api import SERVED, Completion
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Baseline:
     """One unit's recorded results: who gave them, to which questions, by what means, and its `policy` at the time.
 
     `scorer` holds the versions of what scored them; `noise` is what came of asking again, None where nobody did. Of a
-    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines.
+    release, `adapter_at` says where its adapter lies, from the folder that holds the baselines. `served` is the version
+    that answered, where its model is named by an alias.
     """
 
     unit: str
@@ -46,6 +47,7 @@ class Baseline:
     digest: str = ""  # of all that it says, as the ledger names it
     noise: Noise | None = None
     adapter_at: str = ""
+    served: str = ""
 
     @property
     def completions(self) -> dict[str, Completion]:
@@ -86,7 +88,7 @@ def read_baseline(path: Path, unit: str) -> Baseline:
         raise Refused(f"{unit}: expected a baseline at {name}, found a damaged file ({odd[0]})")
     return Baseline(
         unit, data["subject"], data["engine"], data["questions"], data["scorer"], data["policy"], summary, results,
-        path, data["digest"], noise, data.get("adapter_at", ""),
+        path, data["digest"], noise, data.get("adapter_at", ""), data.get(SERVED, ""),
     )  # fmt: skip
 
 
@@ -104,6 +106,7 @@ def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None
     first = next((each for each in baselines if engine and each.engine != engine), baselines[0])
     place = next((each.adapter_at for each in baselines if each.adapter_at), "")
     names = {"model": "baseline"} | ({"adapter_at": place} if place else {})
+    names |= {SERVED: first.served} if first.served else {}
     return Record(
         partial=False,
         fingerprint={"subject": first.subject, "engine": first.engine, "names": names},

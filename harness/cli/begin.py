@@ -15,10 +15,12 @@ from tunegate.harness.cli.common import (
     Cases,
     Quiet,
     console,
+    is_given,
     project,
     shared,
 )
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
+from tunegate.harness.models.model_options import is_server
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -58,6 +60,7 @@ class Suite(StrEnum):
 
 
 def init(
+    ctx: typer.Context,
     task: Annotated[str | None, typer.Argument(help="The task's name, and its folder's.", metavar="TASK")] = None,
     suite: Annotated[Suite, shared("suite")] = Suite.schema,
     source: Annotated[Path | None, shared("from")] = None,
@@ -67,12 +70,14 @@ def init(
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
+    model: Annotated[str, shared("model")] = "smollm2",
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
     """Begin a task: fixtures from a table of examples, their references, task.yaml, a guide and a workflow.
 
-    On a terminal it asks for what the command line leaves open. Nothing is overwritten.
+    On a terminal it asks for what the command line leaves open. Nothing is overwritten. With --model openai:URL#MODEL
+    the settings and the workflow ask that model.
     """
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
@@ -87,8 +92,11 @@ def init(
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
     fixtures = relative(cases, project())
+    hosted = model if is_server(model) else None
+    if hosted is None and is_given(ctx, "model"):
+        raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
     made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures))
-    changes = write_task(made, project(), cases)
+    changes = write_task(made, project(), cases, hosted)
     if not quiet:
         _tell(changes, made)
 

@@ -114,6 +114,12 @@ def model_options(given: Mapping[str, Any]) -> ModelOptions:
     return ModelOptions(**values | chosen)
 
 
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether the command line names an option, whatever stands for it elsewhere."""
+    source = ctx.get_parameter_source(name)
+    return bool(source and source.name == "COMMANDLINE")
+
+
 class Command(TyperCommand):
     """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code.
 

@@ -31,7 +31,7 @@ COMMANDS = (
     (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
     (plan, "Say how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
     (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
-    (record, "Record outputs made elsewhere.", "tunegate record --from outputs.jsonl --name gpt"),
+    (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
     (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
     (distil, "Make rows of a larger model's answers.", "tunegate distil mail inputs.jsonl --output rows.jsonl"),
     (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),

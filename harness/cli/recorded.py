@@ -1,4 +1,4 @@
-"""Models that answer elsewhere: the requests that they answer, and the baseline that is made of what came."""
+"""The requests of all cases, and the baseline of a model that is asked them, or of outputs that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -12,19 +12,37 @@ import typer
 from tunegate.harness.cli.common import (
     BASELINES,
     FIXTURES,
+    Attention,
     Baselines,
+    ByAttention,
     Cases,
     ChatTemplate,
+    Deadline,
+    Device,
+    Dtype,
+    InDtype,
+    InFlight,
+    OnDevice,
+    Quantization,
+    Quantized,
     Quiet,
+    ReasoningEffort,
+    ReasoningTokens,
+    RequestsPerMinute,
+    Tokenizer,
+    TokensPerMinute,
     chatter,
     console,
     errors,
+    is_given,
+    model_options,
     project,
     shared,
 )
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
     from tunegate.harness.fixtures.model import Task, Unit
@@ -84,44 +102,85 @@ def prompts(
 
 
 def record(
-    source: Annotated[Path, shared("from")],
-    name: Annotated[str, shared("name")],
+    ctx: typer.Context,
     units: Units = None,
+    model: Annotated[str, shared("model")] = "smollm2",
+    source: Annotated[Path | None, shared("from")] = None,
+    name: Annotated[str | None, shared("name")] = None,
     requests: Annotated[Path | None, shared("requests")] = None,
+    limit: Annotated[int | None, shared("limit")] = None,
+    dry_run: Annotated[bool, shared("dry-run")] = False,
+    fresh: Annotated[bool, shared("fresh")] = False,
+    noise: Annotated[bool, shared("noise")] = False,
+    out: Annotated[Path | None, shared("out")] = None,
+    device: OnDevice = Device.auto,
+    dtype: InDtype = Dtype.auto,
+    attention: ByAttention = Attention.auto,
+    quantization: Quantized = Quantization.none,
+    chat_template: ChatTemplate = None,
+    tokenizer: Tokenizer = None,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline: Deadline = DEADLINE,
+    reasoning_effort: ReasoningEffort = None,
+    reasoning_tokens: ReasoningTokens = 0,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     rung: OfRung = Rung.as_is,
     repeats: Repeats = 1,
     sealed: Sealed = False,
+    cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
     quiet: Quiet = False,
 ) -> None:
-    """Write the baseline of outputs that were made elsewhere; 1 if a unit has no answer to a case, and so has none.
+    """Write the baseline of a model, as pytest fixtures/ --tg-record does; 1 if a unit lacks an answer and so has none.
 
-    Each line says by its digest which request it answers, or --requests names the file that was answered. Outputs of
-    the same name can then be gated: --tg-model=replay:NAME=FILE --tg-against=baseline.
+    What was answered is kept: after a fault, a stop or --limit the same command goes on. Of a server it says first what
+    the answers will take.
+
+    With --from instead, of outputs that were made elsewhere: each line says by its digest which request it answers, or
+    --requests names the file that was answered. Outputs of the same name can then be gated:
+    --tg-model=replay:NAME=FILE --tg-against=baseline.
     """
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.models.model_options import NAME, NAME_IS, REPLAY
     from tunegate.harness.options.run import Options
     from tunegate.harness.reporting.record import print_record
     from tunegate.harness.session import Session
 
-    if not NAME.fullmatch(name):
-        raise UsageError(f"--name: expected the name of a folder ({NAME_IS}), found {name!r}")
+    if source:
+        if is_given(ctx, "model"):
+            raise UsageError("record: expected a model to ask (--model) or outputs (--from), found both")
+        model = _supplied(source, name)
     aside = chatter(quiet)
     session = Session(Options(
-        project(), f"{REPLAY}{name}={source}", cases=cases, baselines=baselines, record=True, requests=requests,
-        rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
+        project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
+        requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats, limit=limit,
+        cache_size=cache_size, opened=model_options(locals()),
     ))  # fmt: skip
     chosen = _units(session.tasks, units or [])
     session.select([], [unit for unit in chosen if sealed or not unit.sealed])
-    session.execute(watch_on(aside))
+    watch = watch_on(aside)
+    for each in session.estimate(watch):
+        aside.print(str(each), markup=False)
+    if dry_run:
+        aside.print("nothing was asked: that was a dry run")
+        return
+    session.execute(watch)
     [made] = session.records
     print_record(aside, made)
     for line in session.notes:
         console.print(line, markup=False)
     if any(made.units[unit.key].unscored for unit in session.selected):
         raise typer.Exit(1)
+
+
+def _supplied(source: Path, name: str | None) -> str:
+    """The name of outputs that were made elsewhere, as a model."""
+    from tunegate.harness.models.model_options import NAME, NAME_IS, REPLAY
+
+    if name is None or not NAME.fullmatch(name):
+        raise UsageError(f"--name: expected the name of a folder ({NAME_IS}), found {name!r}")
+    return f"{REPLAY}{name}={source}"
 
 
 def _units(tasks: Sequence[Task], names: Sequence[str]) -> list[Unit]:

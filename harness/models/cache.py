@@ -289,17 +289,24 @@ def asking_anew(run: str, megabytes: int = CACHE_MEGABYTES) -> Iterator[float]:
 class Cached:
     """A model that asks another one only for what is neither in the store nor among the `known` completions.
 
-    With `since`, a time in seconds since 1970, what counts is only what was given to a run from then on.
+    With `since`, a time in seconds since 1970, what counts is only what was given to a run from then on. Of the rest
+    it asks `most` at most, and how many are then `left`.
     """
 
     def __init__(
-        self, model: Model, store: Store, known: Mapping[str, Completion] | None = None, since: float = 0.0
+        self,
+        model: Model,
+        store: Store,
+        known: Mapping[str, Completion] | None = None,
+        since: float = 0.0,
+        most: int | None = None,
     ) -> None:
         self._model = model
         self._store = store
         self._known = (known or {}) if not since else {}
         self._since = since
-        self.reused = 0
+        self._most = most
+        self.reused = self.left = 0
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -323,6 +330,8 @@ class Cached:
                 continue
             self.reused += 1
             yield replace(found, key=request.key, repeat=request.repeat, generation=key)
+        missing, rest = missing[: self._most], missing[len(missing[: self._most]) :]
+        self.left += len(rest)
         if missing:
             for completion in self._model.answer(missing):
                 key = keys[completion.key, completion.repeat]

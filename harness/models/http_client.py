@@ -227,16 +227,13 @@ def api_key(url: str) -> str:
     key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
     if not key:
         return ""
-    parts = urlsplit(url)
-    host, own = str(parts.hostname), OWN_PORT[parts.scheme]
-    name, port = f"[{host}]" if ":" in host else host, parts.port or own
-    to = name if port == own else f"{name}:{port}"
-    if meant.lower() not in (to, f"{name}:{port}"):
+    parts, to = urlsplit(url), key_host(url)
+    if meant.lower() not in (to, f"{to}:{OWN_PORT[parts.scheme]}"):
         raise Refused(
             f"{KEY}: expected the host that it is for in {HOST}, with its port where the address has one, found "
             f"{shown(meant) or 'none'}; to send it to {to}, set {HOST}={to}"
         )
-    if parts.scheme != "https" and not _is_loopback(host):
+    if parts.scheme != "https" and not _is_loopback(str(parts.hostname)):
         raise Refused(
             f"{KEY}: expected an address that begins with https://, found {url}; a key is not sent in the clear"
         )
@@ -247,6 +244,14 @@ def api_key(url: str) -> str:
             "server that takes any key needs none"
         )
     return key
+
+
+def key_host(url: str) -> str:
+    """Return the host of an address as TUNEGATE_API_HOST names it: with a port that is not the scheme's own."""
+    parts = urlsplit(url)
+    host, own = str(parts.hostname), OWN_PORT[parts.scheme]
+    name, port = f"[{host}]" if ":" in host else host, parts.port or own
+    return name if port == own else f"{name}:{port}"
 
 
 def _is_loopback(host: str) -> bool:

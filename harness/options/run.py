@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,6 +58,7 @@ class Options:
     cache_size: int = CACHE_MEGABYTES
     shard: Shard | None = None
     shards: Shards | None = None  # that are merged: they answer, and no model is asked
+    limit: int | None = None  # requests to ask at most
     since: float | None = None  # when the run began that this is a part of, in seconds since 1970
 
     @property
@@ -154,10 +155,7 @@ class Options:
             yield f"{here} with --tg-model {self.model}: workers compute with transformers; name the model alone"
         if self.timing:
             yield f"{here} with --tg-timing: what is timed is one call after another in this process"
-        limits = {"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)}
-        for name, (value, least) in limits.items():
-            if value < least:
-                yield f"--tg-{name}: expected a whole number from {least}, found {value}"
+        yield from _too_small({"workers": (ray.workers, 1), "worker-cpus": (ray.cpus, 1), "worker-gpus": (ray.gpus, 0)})
 
     def _bad_shard(self) -> Iterator[str]:
         here = f"--tg-shard {self.shard}"
@@ -206,9 +204,13 @@ class Options:
             yield f"--tg-tokenizer with {here}: prompts are made by the model's own tokenizer"
 
     def _bad_limits(self) -> Iterator[str]:
-        for name, value in (("in-flight", self.opened.in_flight), ("deadline", self.opened.deadline)):
-            if value < 1:
-                yield f"--tg-{name}: expected a whole number from 1, found {value}"
+        opened = self.opened
+        limits = {
+            "in-flight": (opened.in_flight, 1), "deadline": (opened.deadline, 1),
+            "reasoning-tokens": (opened.reasoning_tokens, 0),
+            "requests-per-minute": (opened.requests_per_minute, 1), "tokens-per-minute": (opened.tokens_per_minute, 1),
+        }  # fmt: skip
+        yield from _too_small(limits)
 
     def _bad_server(self) -> Iterator[str]:
         opened, here = self.opened, "--tg-model openai:URL#MODEL"
@@ -237,6 +239,13 @@ class Options:
         for name, path in self.writes:
             if named := same_file(path, self.reads):
                 yield f"{name}: expected files of its own, found that {named} reads {show_path(path)}; name another"
+
+
+def _too_small(limits: Mapping[str, tuple[int | None, int]]) -> Iterator[str]:
+    """What is wrong with numbers of options, each with the least that it may be."""
+    for name, (value, least) in limits.items():
+        if value is not None and value < least:
+            yield f"--tg-{name}: expected a whole number from {least}, found {value}"
 
 
 def same_names(adapters: Iterable[Path]) -> Iterator[str]:

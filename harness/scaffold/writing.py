@@ -15,17 +15,18 @@ from tunegate.harness.core.origin import PLACEHOLDER, requirement
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.models.http_client import key_host
+from tunegate.harness.models.model_options import split_server
 from tunegate.harness.options.settings import read_settings
 from tunegate.harness.scaffold.task import NewTask, render
 
 ANSWERS = Path("outputs/expected.jsonl")
 MODEL = f"replay:expected={ANSWERS.as_posix()}"
 WORKFLOW = Path(".github/workflows/tunegate.yml")
-SETTINGS = f"""\
-[tool.tunegate]
-# the expected answers themselves, and no model: with them `pytest` checks the fixtures; name your model here
-model = "{MODEL}"
-"""
+CHECKED = (
+    "# the expected answers themselves, and no model: with them `pytest` checks the fixtures; name your model here\n"
+)
+SERVER_EXTRA = "server"
 
 
 @dataclass
@@ -37,17 +38,19 @@ class Changes:
     notes: list[str] = field(default_factory=list)
 
 
-def write_task(task: NewTask, root: Path, cases: Path) -> Changes:
+def write_task(task: NewTask, root: Path, cases: Path, model: str | None = None) -> Changes:
     """Write a task below `cases`, and what its repository needs once, below `root`.
 
+    With a `model` that a server answers for, the settings and the workflow ask that one.
+
     Raises:
-        Refused: a file is there already, or pyproject.toml cannot be read; nothing was written.
+        Refused: a file is there already, or pyproject.toml cannot be read, or it is no such model; nothing was written.
         CouldNotRun: the disk did not take it; what was written is gone again.
     """
     _refuse_others_files(root, cases)
     changes = Changes({cases / task.name / name: text for name, text in task.files.items()})
-    _settle_settings(changes, task, root, cases)
-    _settle_workflow(changes, root, cases)
+    _settle_settings(changes, task, root, cases, model)
+    _settle_workflow(changes, root, cases, model)
     if not (ignored := root / ".gitignore").exists():
         changes.new[ignored] = "# runs and locks, made anew at any time\n.tunegate/\n*.lock\n"
     elif ".tunegate/" not in read_text(ignored).split():
@@ -72,7 +75,7 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
         return  # there are no tasks yet
 
 
-def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path) -> None:
+def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str | None) -> None:
     """Let `pytest` find the fixtures and a model: in a table of its own, unless there is one."""
     settings, file, answers = read_settings(root), root / PROJECT, root / ANSWERS
     lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.answers.items())
@@ -80,18 +83,20 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path) -
         changes.added[answers] = _line_end(answers.read_bytes()) + lines
         return
     if "tunegate" in _tools(file):
+        other = f'; for this one: model = "{model}"' if model and settings.get("model") != model else ""
         changes.notes.append(
-            f"{show_path(file)} has a table [tool.tunegate], which stays as it is: `pytest` asks its model"
+            f"{show_path(file)} has a table [tool.tunegate], which stays as it is: `pytest` asks its model{other}"
         )
         return
-    table = SETTINGS
+    table = f"[tool.tunegate]\n{'' if model else CHECKED}model = {json.dumps(model or MODEL)}\n"
     if (folder := relative(cases, root)) != "fixtures":
         table += f"cases = {json.dumps(folder)}\n"
     if file.is_file():
         changes.added[file] = _as_end(file, table)
     else:
         changes.new[file] = table
-    changes.new[answers] = lines
+    if not model:
+        changes.new[answers] = lines
 
 
 def _tools(file: Path) -> Mapping[str, object]:
@@ -119,7 +124,7 @@ def _as_end(file: Path, table: str) -> str:
     return added
 
 
-def _settle_workflow(changes: Changes, root: Path, cases: Path) -> None:
+def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str | None) -> None:
     """A workflow lives at the top of the checkout, also where the project is a folder in it."""
     top = next((folder for folder in (root, *root.resolve().parents) if (folder / ".git").exists()), root)
     file = top / WORKFLOW
@@ -127,11 +132,13 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path) -> None:
         changes.notes.append(f"{show_path(file)} is there and stays as it is")
         return
     folder = relative(root, top)
-    if PLACEHOLDER in requirement():
+    host = key_host(split_server(model)[0]) if model else ""
+    installed = requirement(SERVER_EXTRA) if model else requirement()
+    if PLACEHOLDER in installed:
         changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        outputs=relative(root / ANSWERS.parent, top), requirement=requirement(),
+        outputs=relative(root / ANSWERS.parent, top), requirement=installed, model=model or "", host=host,
     )  # fmt: skip
 
 

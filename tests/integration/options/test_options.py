@@ -96,8 +96,8 @@ def test_a_command_says_what_the_row_says(command: str, param: Any):
     assert param.help == option.help
     assert (param.metavar or "") == option.takes
     assert bool(param.is_flag) == option.is_flag
-    # without it a plan is for as many answers as were given
-    default = None if (command, option.name) == ("plan", "repeats") else option.default
+    # without it a plan is for as many answers as were given, and all is recorded
+    default = None if (command, option.name) in {("plan", "repeats"), ("record", "limit")} else option.default
     assert (param.default if param.default is None else option.type(param.default)) == default
 
 

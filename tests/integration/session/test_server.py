@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.fault_server import GOOD, FaultServer, answers, drops, says, serving, stalls
+from tests.support.gated import git
 from tests.support.project import Project
 from tunegate.harness.cli.main import app
 from tunegate.harness.models import http_client
@@ -22,6 +23,7 @@ BAD = answers("a boiler")
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("TUNEGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http_client, "LONGEST_PAUSE", 0.05)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def desk(project: Project, server: FaultServer) -> Project:
 
 def asked(server: FaultServer) -> int:
     """Requests since the last look, the probe left out."""
-    found = sum(each.body["max_tokens"] > 1 for each in server.asked)
+    found = sum(each.body["messages"][-1]["content"] != "Hello." for each in server.asked)
     server.asked.clear()
     return found
 
@@ -95,6 +97,74 @@ def test_a_fault_leaves_no_record_and_the_same_command_goes_on(desk, server, fau
     server.then = answers()
     assert desk.run("--tg-record").ret == 0
     assert asked(server) == 7
+
+
+def test_a_gate_that_a_fault_ended_goes_on_and_the_next_one_asks_anew(desk, server):
+    assert desk.run("--tg-record").ret == 0
+    server.script = [answers()] * 6  # the probe and five cases
+    server.then = says('{"error": {"message": "No credit.", "code": "insufficient_quota"}}', 429)
+    (desk.path / "pyproject.toml").write_text((desk.path / "pyproject.toml").read_text() + "in-flight = 1\n")
+    broken = desk.run("--tg-against=baseline")
+    asked(server)
+    server.then = answers()
+    gone_on = desk.run("--tg-against=baseline")
+
+    assert (broken.ret, gone_on.ret) == (3, 0), broken.stderr.str()
+    assert "desk/triage/case05: " in broken.stdout.str()
+    assert "status 429: No credit.; the account has no quota left" in broken.stdout.str()
+    assert "this run was stopped: it goes on with what was answered since it began" in gone_on.stdout.str()
+    assert asked(server) == 7
+    assert desk.run("--tg-against=baseline").ret == 0
+    assert asked(server) == 12
+
+
+def test_both_sides_of_a_change_evaluate_the_same_answers(desk, server, monkeypatch):
+    assert desk.run("--tg-record").ret == 0
+    asked(server)
+    monkeypatch.chdir(desk.path)
+    git("init", "-q", ".")
+    git("add", "-A")
+    git("commit", "-qm", "a baseline")
+    held = CliRunner().invoke(app, ["gate", "--policy-from=HEAD"])
+
+    assert held.exit_code == 0, held.output
+    assert asked(server) == 12
+
+
+def test_an_alias_that_leads_to_another_version_is_asked_again_and_told(desk, server):
+    server.then = answers(model="tuned-2026-03-01")
+    assert desk.run("--tg-record").ret == 0
+    [baseline] = desk.path.glob("baselines/tuned-*/desk/triage.json")
+    same = desk.run("--tg-against=baseline").stdout.str()
+    asked(server)
+    server.then = answers(model="tuned-2026-09-01")
+    other = desk.run("--tg-against=baseline")
+
+    told = "the baseline was answered by tuned-2026-03-01, and "
+    assert json.loads(baseline.read_text())["served"] == "tuned-2026-03-01"
+    assert (other.ret, told in same, told in other.stdout.str()) == (0, False, True)
+    assert f"{server.model} leads to tuned-2026-09-01 now: a difference may be the version's" in other.stdout.str()
+    asked(server)
+    desk.run()  # what is kept is the new version's: of the old one's answers none counts
+    assert asked(server) == 0
+
+
+def test_it_is_recorded_by_a_command_that_says_first_what_it_takes(desk, server, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    first = CliRunner().invoke(app, ["record", "--dry-run"])
+    none = asked(server)
+    some = CliRunner().invoke(app, ["record", "--limit=5"])
+    five = asked(server)
+    whole = CliRunner().invoke(app, ["record"])
+
+    assert (first.exit_code, some.exit_code, whole.exit_code) == (0, 1, 0), some.output + whole.output
+    assert (none, five, asked(server)) == (0, 5, 7)
+    assert "desk: 12 requests: about " in first.output
+    assert "no price, for task.yaml names none" in first.output
+    assert "7 requests are left (--limit): the same command goes on with them" in some.output
+    assert "desk/triage: NOT recorded, 7 of 12 cases are unscored" in some.output
+    assert "desk: 7 requests (5 more were answered before)" in whole.output
+    assert "desk/triage: recorded 12 cases" in whole.output
 
 
 def test_what_it_did_not_answer_is_unscored_and_asked_again(desk, server):

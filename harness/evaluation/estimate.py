@@ -1,0 +1,65 @@
+"""What asking a model will take, before it is asked: requests, tokens, and a price where a task has prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tunegate.harness.fixtures.model import Task
+from tunegate.harness.models.api import Model, Request
+from tunegate.harness.models.cache import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is left to ask of one task: `read` tokens about, `written` tokens and `cost` at most.
+
+    `before` requests were answered before, and are not asked. `cost` is in `currency`, and None without prices.
+    """
+
+    task: str
+    requests: int
+    before: int
+    read: int
+    written: int
+    cost: float | None = None
+    currency: str = ""
+
+    def __str__(self) -> str:
+        before = f" ({self.before:,} more were answered before)" if self.before else ""
+        text = f"{self.task}: {self.requests:,} requests{before}"
+        if not self.requests:
+            return text
+        text += f": about {self.read:,} tokens to read, at most {self.written:,} to write"
+        if self.cost is None:
+            return f"{text}; no price, for task.yaml names none"
+        return f"{text}; at most {self.cost:.2g} {self.currency}"
+
+
+def estimate(tasks: Sequence[Task], asked: Sequence[Request], model: Model, store: Store, more: int) -> list[Estimate]:
+    """Estimate each task of which something is `asked`; an answer may take so many `more` tokens for its reasoning."""
+    who = model.fingerprint
+    return [
+        _with_cost(Estimate(task.name, len(left), len(own) - len(left), *_tokens(left, more)), task, str(name))
+        for name in [who.subject.get("model")]
+        for task, own in _by_task(tasks, asked)
+        for left in [[each for each in own if store.get(who.generation(each)) is None]]
+    ]
+
+
+def _by_task(tasks: Sequence[Task], asked: Sequence[Request]) -> Iterator[tuple[Task, list[Request]]]:
+    for task in tasks:
+        if own := [each for each in asked if each.key.startswith(f"{task.name}/")]:
+            yield task, own
+
+
+def _tokens(asked: Sequence[Request], more: int) -> tuple[int, int]:
+    written = [0 if each.texts else each.decoding.max_new_tokens for each in asked]
+    return sum(each.work for each in asked) - sum(written), sum(each + more for each in written if each)
+
+
+def _with_cost(found: Estimate, task: Task, model: str) -> Estimate:
+    prices = task.policy.prices
+    if prices is None:
+        return found
+    return replace(found, cost=prices.of(model).of(found.read, found.written), currency=prices.currency)

@@ -378,20 +378,20 @@ class Server:
 
     def _check_name(self, answered: str) -> None:
         """Refuse answers of another model, or of two versions in one run."""
-        known = self.__dict__.get("_probed")  # not while it is being found
-        if answered == self.name or (known and answered == known[1]):
-            return
-        who = f"found those of {shown(answered)} at {self.url}"
-        if known and known[1] != self.name:
-            raise Refused(
-                f"expected answers of {shown(known[1])}, {who}: {self.name} has moved meanwhile; run it again"
-            )
+        is_version = is_dated(self.name, answered)
         # a deployment's name is its user's, and says nothing of the model
-        if known or not (is_azure(self.url) or is_dated(self.name, answered)):
-            raise Refused(
-                f"expected answers of {self.name}, {who}; name the model as the server does: "
-                f"--tg-model={SERVER}{self.url}#{shown(answered)}"
-            )
+        if not self._served and (answered == self.name or is_version or is_azure(self.url)):
+            self._served = answered
+        if answered in (self.name, self._served):
+            return
+        found = f"found those of {shown(answered)} at {self.url}"
+        if is_version:
+            version = shown(self._served)
+            raise Refused(f"expected answers of {version}, {found}: {self.name} has moved meanwhile; run it again")
+        raise Refused(
+            f"expected answers of {self.name}, {found}; name the model as the server does: "
+            f"--tg-model={SERVER}{self.url}#{shown(answered)}"
+        )
 
     def _settings(self, request: Request) -> dict[str, Any]:
         """Every field of decoding that all servers knew; what is left out some take from the model's makers."""

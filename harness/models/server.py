@@ -378,20 +378,21 @@ class Server:
 
     def _check_name(self, answered: str) -> None:
         """Refuse answers of another model, or of two versions in one run."""
-        known = self.__dict__.get("_probed")  # not while it is being found
-        if answered == self.name or (known and answered == known[1]):
+        if answered in (self.name, self._served):
+            self._served = self._served or answered
             return
         who = f"found those of {shown(answered)} at {self.url}"
-        if known and known[1] != self.name:
+        if self._served not in ("", self.name):
             raise Refused(
-                f"expected answers of {shown(known[1])}, {who}: {self.name} has moved meanwhile; run it again"
+                f"expected answers of {shown(self._served)}, {who}: {self.name} has moved meanwhile; run it again"
             )
         # a deployment's name is its user's, and says nothing of the model
-        if known or not (is_azure(self.url) or is_dated(self.name, answered)):
+        if self._served or not (is_azure(self.url) or is_dated(self.name, answered)):
             raise Refused(
                 f"expected answers of {self.name}, {who}; name the model as the server does: "
                 f"--tg-model={SERVER}{self.url}#{shown(answered)}"
             )
+        self._served = answered
 
     def _settings(self, request: Request) -> dict[str, Any]:
         """Every field of decoding that all servers knew; what is left out some take from the model's makers."""

@@ -165,10 +165,10 @@ FAULTS = {
     "drips": (drips, "expected an answer within 2 s, found none"),
     "drops": (drops, r"expected an answer, found none in \d+ tries: RemoteProtocolError: Server disconnected"),
     "halves": (halves, r"expected an answer, found none in \d+ tries: RemoteProtocolError: peer closed connection"),
-    "429, come back in an hour": (says("", 429, Retry_After="3600"), "found status 429: nothing, and to come back in 3600 s"),
-    "429, come back at a time": (says("", 429, Retry_After=LATER), r"found status 429: nothing, and to come back in \d{4} s"),
+    "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing, and to come back in 3600 s"),
+    "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing, and to come back in \d{4} s"),
     "429 for ever": (says("", 429, Retry_After="soon"), "expected an answer within 2 s, found"),
-    "500": (says('{"error": {"message": "out of memory"}}', 500), r"found none in \d+ tries: status 500: out of memory"),
+    "500": (says('{"error": {"message": "out of memory"}}', 500), r"found none in \d+ tries: status 500: out of mem"),
     "401": (says('{"detail": "who?"}', 401), r"found status 401: who\?; the key is read from TUNEGATE_API_KEY"),
     "404": (says("<html>", 404), "found status 404: <html>; is it the address that ends in /v1"),
     "elsewhere": (says("", 307, Location="http://127.0.0.1:1/"), "found status 307: nothing"),
@@ -180,7 +180,7 @@ FAULTS = {
     "no choices": (answers(choices=[]), r"something else than an answer: \$\.choices: \[\] should be non-empty"),
     "two choices": (answers(choices=[{"text": "a"}] * 2), "something else than an answer: .*choices"),
     "no text": (answers(choices=[{"finish_reason": "stop"}]), "something else than an answer: .*choices"),
-    "no model": (says('{"choices": [{"text": ""}]}'), "something else than an answer: .*'model' is a required property"),
+    "no model": (says('{"choices": [{"text": ""}]}'), "something else than an answer: .*'model' is a required"),
     "tokens of text": (answers(usage={"prompt_tokens": "7"}), "something else than an answer: .*prompt_tokens"),
     "a flood": (says(" " * (1 << 25)), "expected an answer of at most 16,777,216 bytes, found more"),
 }  # fmt: skip
@@ -211,6 +211,21 @@ def test_a_server_that_answers_as_another_model_is_refused_with_its_name(first):
     said = r"expected answers of tuned, found those of other at .*/v1#other"
     with serving(answers(model="other"), *([] if first else [answers()])) as server, pytest.raises(Refused, match=said):
         outputs(of(server), requests())
+
+
+def test_an_alias_may_lead_to_a_version_of_its_name_and_the_names_say_to_which():
+    with serving(answers(model=f"{MODEL}-2026-08-07")) as server:
+        model = of(server)
+        assert outputs(model, requests(texts=["?"])) == {"desk/triage/0": GOOD}
+
+    assert model.fingerprint.names["served"] == f"{MODEL}-2026-08-07"
+
+
+def test_an_alias_that_leads_elsewhere_in_the_middle_is_refused():
+    said = "expected answers of tuned-2026-08-07, found those of tuned-2026-11-01 at .*: tuned has moved meanwhile"
+    before, after = (answers(model=f"{MODEL}-{day}") for day in ("2026-08-07", "2026-11-01"))
+    with serving(after, before, before) as server, pytest.raises(Refused, match=said):
+        outputs(of(server, in_flight=1), requests())
 
 
 def test_a_server_that_reads_other_tokens_is_refused(tiny_model):

@@ -139,7 +139,7 @@ class HttpClient:
         insistent = again.AsyncRetrying(
             retry=again.retry_if_exception_type(_TryAgain),
             wait=lambda state: max(backoff(state), state.outcome.exception().after),
-            stop=is_enough, sleep=self._pause, reraise=True,
+            stop=is_enough, sleep=self.pause, reraise=True,
         )  # fmt: skip
         try:
             found: Answer = await insistent(once)
@@ -156,14 +156,15 @@ class HttpClient:
             "back later, or give it longer with --tg-deadline"
         )
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long, or until it gives up."""
         with suppress(TimeoutError):  # one last try, where nothing else is asked any more
             await asyncio.wait_for(self._over.wait(), seconds)
 
     async def _rest(self) -> None:
         """Wait until the server wants to be asked again, whomever it told that."""
         while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
-            await self._pause(left)
+            await self.pause(left)
 
     async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> dict[str, Any]:
         url = f"{self.url}/{path}{self._query and '?'}{self._query}"

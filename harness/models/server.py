@@ -227,8 +227,9 @@ class Server:
         async def one(request: Request) -> Completion | None:
             async with room:
                 try:
+                    await self._turn(client, request)
                     # nobody new is asked after an error that ends the run; what is under way is waited for and kept
-                    return None if failed else await self._in_turn(client, request, ask)
+                    return None if failed else await ask(client, request)
                 except TunegateError as error:
                     failed.append(error)
                     client.give_up()
@@ -247,11 +248,10 @@ class Server:
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _in_turn(self, client: HttpClient, request: Request, ask: Ask) -> Completion:
-        """An answer, asked for when so many requests and tokens a minute allow it; the deadline counts from there."""
-        await self._requests.take(1)
-        await self._tokens.take(request.work)
-        return await ask(client, request)
+    async def _turn(self, client: HttpClient, request: Request) -> None:
+        """Wait until so many requests and tokens a minute allow for a request; its deadline counts from there."""
+        await self._requests.take(1, client.pause)
+        await self._tokens.take(request.work, client.pause)
 
     async def _generate(self, dialect: Dialect, way: str, client: HttpClient, request: Request) -> Completion:
         try:

@@ -158,6 +158,14 @@ def test_it_comes_back_when_it_is_asked_to():
         assert time.monotonic() - start >= 1
 
 
+def test_nobody_waits_for_his_turn_after_an_error_that_ends_the_run():
+    refuses = pytest.raises(CouldNotRun, match="status 401: no")
+    with serving(answers(), answers(), says("no", 401)) as server, refuses:
+        outputs(of(server, requests_per_minute=1), requests())  # the fifth one's turn would come in four minutes
+
+    assert len(server.asked) == 2
+
+
 # what does not: in bounded time, in clear words, and never a score
 
 FAULTS = {

@@ -123,13 +123,19 @@ class Server:
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
-        cut = []
-        for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
-            if answer.finish == "length" and not answer.reasoning:
-                cut.append(answer)  # whether it is one the others may tell
-            else:
-                yield answer
-        yield from map(self._as_thought, cut) if self._begins_inside else cut
+        cut, is_told = [], False
+        try:
+            for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
+                if answer.finish == "length" and not answer.reasoning:
+                    cut.append(answer)  # whether it is one the others may tell
+                else:
+                    is_told = is_told or answer.finish == "stop"
+                    yield answer
+        except TunegateError:
+            if is_told:  # what was answered until then is kept
+                yield from self._told(cut)
+            raise
+        yield from self._told(cut)
 
     @property
     def _texts_in_flight(self) -> int:
@@ -138,9 +144,11 @@ class Server:
         # what would end it cannot be tried
         return 1
 
-    def _as_thought(self, cut: Completion) -> Completion:
-        """What was cut where every answer begins inside a reasoning: it came to no end, and to no answer."""
-        return replace(cut, output="", reasoning=(cut.output or "").strip("\n"))
+    def _told(self, cut: Sequence[Completion]) -> Sequence[Completion]:
+        """What was cut; where every answer begins inside a reasoning, it came to no end of that, and to no answer."""
+        if not self._begins_inside:
+            return cut
+        return [replace(each, output="", reasoning=(each.output or "").strip("\n")) for each in cut]
 
     @cached_property
     def _dialect(self) -> Dialect:

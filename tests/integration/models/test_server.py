@@ -166,6 +166,16 @@ def test_nobody_waits_for_his_turn_after_an_error_that_ends_the_run():
     assert len(server.asked) == 2
 
 
+def test_an_answer_that_was_cut_is_kept_where_an_error_ends_the_run():
+    asked, given = requests(), []
+    with serving(answers(), answers(), finds("length"), answers(), says("no", 401)) as server:
+        model = of(server, in_flight=1)
+        with pytest.raises(CouldNotRun, match=f"{asked[2].key}: .*status 401: no"):
+            given.extend(model.answer(asked))
+
+    assert {answer.key for answer in given} == {asked[0].key, asked[1].key}
+
+
 # what does not: in bounded time, in clear words, and never a score
 
 FAULTS = {

@@ -169,25 +169,28 @@ class HttpClient:
     async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> dict[str, Any]:
         url = f"{self.url}/{path}{self._query and '?'}{self._query}"
         try:
-            status, headers, content = await self._send(url, body)
+            status, headers, content = await self._send(place, url, body)
         except self._httpx.TransportError as error:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
             raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
         except self._httpx.RequestError as error:
             raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
         # before it is parsed, so that no part of the key is left
-        found = self._read(place, status, headers, self.harmless(content.decode("utf-8", "replace")))
+        text = self.harmless(content.decode("utf-8", "replace"))
+        if status == 200 and not _is_utf8(content):  # read as far as it goes, it may pass for an answer
+            raise _TryAgain(f"no UTF-8: {_cut(text)}")
+        found = self._read(place, status, headers, text)
         if wrong := flaw(found):
             raise _TryAgain(f"something else than an answer: {wrong}")
         return found
 
-    async def _send(self, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, place: str, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         async with self._client.stream("POST", url, json=body) as response:
             content = bytearray()
             async for piece in response.aiter_raw():
                 content += piece
                 if len(content) > MOST_OF_A_BODY:
-                    raise CouldNotRun(f"{url}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
+                    raise CouldNotRun(f"{place}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
             return response.status_code, response.headers, bytes(content)
 
     def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
@@ -274,6 +277,14 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(text: str) -> tuple[Any, str]:

@@ -72,9 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         with faults.taking(Asked(self.path, dict(self.headers), body)) as act, suppress(ConnectionError):
             act(self, body)
 
-    def send(self, text: str, status: int = 200, length: int | None = None, **headers: str) -> None:
+    def send(self, text: str | bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
         """A whole answer; `length` is what it claims to be, in bytes."""
-        content = text.encode()
+        content = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -123,7 +123,7 @@ def answers(output: str | None = GOOD, **more: Any) -> Act:
     return lambda handler, body: handler.send(json.dumps(reply(body, output, **more)))
 
 
-def says(text: str, status: int = 200, length: int | None = None, **headers: str) -> Act:
+def says(text: str | bytes, status: int = 200, length: int | None = None, **headers: str) -> Act:
     """Answer with this text and status."""
     return lambda handler, _: handler.send(text, status, length, **headers)
 

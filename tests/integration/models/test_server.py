@@ -192,6 +192,7 @@ FAULTS = {
     "elsewhere": (says("", 307, Location="http://127.0.0.1:1/"), "found status 307: nothing"),
     "no JSON": (says("Service is up!"), r"found none in \d+ tries: no JSON \(a mistake in column 1\)?.*Service is up!"),
     "NaN": (says('{"model": NaN}'), r"found none in \d+ tries: no JSON \("),
+    "no UTF-8": (says(json.dumps(reply({}, "caf\xe9"), ensure_ascii=False).encode("latin-1")), "no UTF-8: .*caf\ufffd"),
     "half of the JSON": (says('{"model": "tuned", "choices": ['), r"found none in \d+ tries: no JSON \("),
     "a list": (says("[]"), r"found none in \d+ tries: no JSON object: \[\]"),
     "bytes": (says("\x00\x1b[2J"), r"no JSON \(.*\\x00\\x1b\[2J"),
@@ -200,7 +201,7 @@ FAULTS = {
     "no text": (answers(choices=[{"finish_reason": "stop"}]), "something else than an answer: .*choices"),
     "no model": (says('{"choices": [{"text": ""}]}'), "something else than an answer: .*'model' is a required"),
     "tokens of text": (answers(usage={"prompt_tokens": "7"}), "something else than an answer: .*prompt_tokens"),
-    "a flood": (says(" " * (1 << 25)), "expected an answer of at most 16,777,216 bytes, found more"),
+    "a flood": (says(" " * (1 << 25)), "/chat/completions: expected an answer of at most 16,777,216 bytes, found"),
 }  # fmt: skip
 
 

@@ -259,7 +259,8 @@ class Server:
     async def _turn(self, client: HttpClient, request: Request) -> None:
         """Wait until so many requests and tokens a minute allow for a request; its deadline counts from there."""
         await self._requests.take(1, client.pause)
-        await self._tokens.take(request.work, client.pause)
+        thought = 0 if request.texts else self._options.reasoning_tokens
+        await self._tokens.take(request.work + thought, client.pause)
 
     async def _generate(self, dialect: Dialect, way: str, client: HttpClient, request: Request) -> Completion:
         try:

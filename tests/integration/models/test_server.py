@@ -30,7 +30,7 @@ from tests.support.fault_server import (
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import http_client
+from tunegate.harness.models import http_client, pace
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.http_client import api_key
 from tunegate.harness.models.huggingface import Local
@@ -156,6 +156,15 @@ def test_it_comes_back_when_it_is_asked_to():
         assert of(server, deadline=9).fingerprint
 
         assert time.monotonic() - start >= 1
+
+
+def test_tokens_of_a_reasoning_count_towards_those_a_minute(monkeypatch):
+    monkeypatch.setattr(pace, "MINUTE", 1.0)
+    with serving(answers()) as server:
+        start = time.monotonic()
+        outputs(of(server, tokens_per_minute=1000, reasoning_tokens=100), requests())
+
+        assert time.monotonic() - start >= 4 * 0.1
 
 
 def test_nobody_waits_for_his_turn_after_an_error_that_ends_the_run():

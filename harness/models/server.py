@@ -33,7 +33,7 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
 from tunegate.harness.models.server_answers import ENDS, flaw_of, is_dated, message_of, tokens_written
-from tunegate.harness.models.server_errors import is_filtered, is_unfinished
+from tunegate.harness.models.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
@@ -306,7 +306,7 @@ class Server:
         try:
             return await self._complete(client, request, dialect, more)
         except Rejected as error:
-            if error.status not in UNKNOWN_FIELD or not request.constraint:
+            if error.status not in UNKNOWN_FIELD or not request.constraint or is_of_prompt(error.said):
                 raise
             why = f"{self.name} does not take it: {error}"
             raise Unconstrainable(
@@ -333,7 +333,7 @@ class Server:
         try:
             return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
         except Rejected as error:
-            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_filtered(error.said):
+            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
             raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None

@@ -342,6 +342,21 @@ def test_turns_that_the_servers_template_refuses_are_named_with_their_case():
     assert str(refused.value).endswith("found status 400: roles must alternate")
 
 
+TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9120 tokens."
+
+
+def test_turns_that_are_too_long_are_not_taken_for_turns_that_it_does_not_take():
+    too_long = says(json.dumps({"error": {"message": TOO_LONG, "code": "context_length_exceeded"}}), 400)
+    with serving(too_long, answers()) as server, pytest.raises(CouldNotRun, match=f"^{TALK.key}: http.*{TOO_LONG}"):
+        outputs(of(server), [TALK])
+
+
+def test_a_conversation_whose_reasoning_took_all_tokens_has_an_empty_answer():
+    said = "Could not finish the message because max_tokens or model output limit was reached. Please try again."
+    with serving(says(json.dumps({"error": {"message": said}}), 400), answers()) as server:
+        assert outputs(of(server), [TALK]) == {TALK.key: ""}
+
+
 def test_in_chat_messages_there_are_none():
     with serving(answers()) as server, pytest.raises(Refused, match="asked for in token ids: name the tokenizer with"):
         outputs(of(server), of_texts())

@@ -268,6 +268,19 @@ def test_what_is_no_answer_is_unscored(act):
         assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": None}
 
 
+@pytest.mark.parametrize(("finish", "output"), [("length", ""), ("content_filter", None), ("stop", None)])
+def test_a_message_without_content_is_no_answer_unless_it_was_cut(finish, output):
+    empty = answers(choices=[{"index": 0, "finish_reason": finish, "message": {"role": "assistant"}}])
+    with serving(empty) as server:
+        assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": output}
+
+
+@pytest.mark.parametrize("finish", ["stop", "eos", "eos_token"])
+def test_an_answer_that_came_to_its_end_counts_however_the_server_calls_that(finish):
+    with serving(finds(finish)) as server:
+        assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": GOOD}
+
+
 # likelihoods of given texts
 
 

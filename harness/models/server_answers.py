@@ -12,7 +12,9 @@ from tunegate.harness.models.api import Finish
 
 ENDS: dict[str, Finish] = {"stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length"}
 #: What follows an alias in the name of the version that answers: a date, or the number of a version.
-DATED = re.compile(r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?")
+DATED = re.compile(
+    r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?"
+)
 NEWEST = "-latest"  # of an alias
 FAILED = "error"  # a reason to end, of a gateway whose own server failed
 COUNT = {"type": "integer", "minimum": 0}

@@ -63,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     """Takes one request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body does not wait for the word that its headers came
     server: Any
 
     def do_POST(self) -> None:
@@ -91,11 +92,15 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Http(ThreadingHTTPServer):
+    request_queue_size = 128  # as many connect at once
+
+
 @contextmanager
 def serving(then: Act, *script: Act) -> Iterator[FaultServer]:
     """Start one; it is gone at the end, whoever still waits for it."""
     faults = FaultServer(then, list(script))
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = _Http(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     http.faults = faults  # type: ignore[attr-defined]
     faults.address = f"http://127.0.0.1:{http.server_port}"

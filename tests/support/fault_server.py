@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 MODEL = "tuned"
 GOOD = '{"product": "boiler"}'
 Act = Callable[["Handler", dict[str, Any]], None]
+AT_ONCE = struct.pack("ii", 1, 0)  # how a socket is told that its end is a reset
 
 
 @dataclass
@@ -94,6 +96,13 @@ class Handler(BaseHTTPRequestHandler):
 
 class _Http(ThreadingHTTPServer):
     request_queue_size = 128  # as many connect at once
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection; one that is to be reset is not closed in peace before."""
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(AT_ONCE)) == AT_ONCE:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
 
 @contextmanager
@@ -191,6 +200,28 @@ def drops(handler: Handler, _: dict[str, Any]) -> None:
     """Hang up."""
     handler.close_connection = True
     handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def resets(handler: Handler, _: dict[str, Any]) -> None:
+    """Reset the connection."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+    handler.close_connection = True
+
+
+def leaves(handler: Handler, body: dict[str, Any]) -> None:
+    """Hang up behind the headers of an answer."""
+    handler.send("", length=len(json.dumps(reply(body))))
+    drops(handler, body)
+
+
+def tears(handler: Handler, body: dict[str, Any]) -> None:
+    """Hang up in the middle of an answer that comes in chunks."""
+    text = json.dumps(reply(body))
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(f"{len(text):x}\r\n{text[: len(text) // 2]}".encode())
+    drops(handler, body)
 
 
 def halves(handler: Handler, body: dict[str, Any]) -> None:

@@ -20,12 +20,15 @@ from tests.support.fault_server import (
     drops,
     finds,
     halves,
+    leaves,
     reply,
+    resets,
     says,
     serving,
     slowly,
     stalls,
     takes_only,
+    tears,
 )
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
@@ -142,7 +145,13 @@ def test_who_gives_up_early_waits_for_nobody():
 # what mends itself
 
 
-@pytest.mark.parametrize("fault", [drops, halves, says("", 429), says("", 503)], ids=["drops", "halves", "429", "503"])
+PASSING = {
+    "drops": drops, "resets": resets, "halves": halves, "leaves": leaves, "tears": tears,
+    "429": says("", 429), "503": says("", 503),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 def test_what_another_try_mends_is_tried_again(fault):
     with serving(answers(), answers(), fault, fault) as server:
         assert len(outputs(of(server), requests())) == len(requests())

@@ -31,8 +31,8 @@ CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
 MOST_SHOWN = 300  # characters of a body that is shown
-Answer = dict[str, Any]
-Flaw = Callable[[Answer], str]  # what is wrong with an answer, empty where nothing is
+Reply = dict[str, Any]
+Flaw = Callable[[Reply], str]  # what is wrong with an answer, empty where nothing is
 
 
 class Rejected(CouldNotRun):
@@ -120,7 +120,7 @@ class HttpClient:
         end = time.monotonic() + self._deadline
         failures = 0
 
-        async def once() -> Answer:
+        async def once() -> Reply:
             await self._rest()
             try:
                 return await ask()
@@ -142,7 +142,7 @@ class HttpClient:
             stop=is_enough, sleep=self.pause, reraise=True,
         )  # fmt: skip
         try:
-            found: Answer = await insistent(once)
+            found: Reply = await insistent(once)
             return found
         except _TryAgain as error:
             raise self._hopeless(place, error, failures, end - time.monotonic()) from None

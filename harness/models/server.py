@@ -123,19 +123,19 @@ class Server:
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
-        cut, is_told = [], False
+        cut, is_known = [], False
         try:
             for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
                 if answer.finish == "length" and not answer.reasoning:
                     cut.append(answer)  # whether it is one the others may tell
                 else:
-                    is_told = is_told or answer.finish == "stop"
+                    is_known = is_known or answer.finish == "stop"
                     yield answer
         except TunegateError:
-            if is_told:  # what was answered until then is kept
-                yield from self._told(cut)
+            if is_known:  # what was answered until then is kept
+                yield from self._settled(cut)
             raise
-        yield from self._told(cut)
+        yield from self._settled(cut)
 
     @property
     def _texts_in_flight(self) -> int:
@@ -144,7 +144,7 @@ class Server:
         # what would end it cannot be tried
         return 1
 
-    def _told(self, cut: Sequence[Completion]) -> Sequence[Completion]:
+    def _settled(self, cut: Sequence[Completion]) -> Sequence[Completion]:
         """What was cut; where every answer begins inside a reasoning, it came to no end of that, and to no answer."""
         if not self._begins_inside:
             return cut

@@ -31,8 +31,8 @@ CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
 MOST_SHOWN = 300  # characters of a body that is shown
-Answer = dict[str, Any]
-Flaw = Callable[[Answer], str]  # what is wrong with an answer, empty where nothing is
+Reply = dict[str, Any]
+Flaw = Callable[[Reply], str]  # what is wrong with an answer, empty where nothing is
 
 
 class Rejected(CouldNotRun):
@@ -120,7 +120,7 @@ class HttpClient:
         end = time.monotonic() + self._deadline
         failures = 0
 
-        async def once() -> Answer:
+        async def once() -> Reply:
             await self._rest()
             try:
                 return await ask()
@@ -139,10 +139,10 @@ class HttpClient:
         insistent = again.AsyncRetrying(
             retry=again.retry_if_exception_type(_TryAgain),
             wait=lambda state: max(backoff(state), state.outcome.exception().after),
-            stop=is_enough, sleep=self._pause, reraise=True,
+            stop=is_enough, sleep=self.pause, reraise=True,
         )  # fmt: skip
         try:
-            found: Answer = await insistent(once)
+            found: Reply = await insistent(once)
             return found
         except _TryAgain as error:
             raise self._hopeless(place, error, failures, end - time.monotonic()) from None
@@ -156,37 +156,41 @@ class HttpClient:
             "back later, or give it longer with --tg-deadline"
         )
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long, or until it gives up."""
         with suppress(TimeoutError):  # one last try, where nothing else is asked any more
             await asyncio.wait_for(self._over.wait(), seconds)
 
     async def _rest(self) -> None:
         """Wait until the server wants to be asked again, whomever it told that."""
         while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
-            await self._pause(left)
+            await self.pause(left)
 
     async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> dict[str, Any]:
         url = f"{self.url}/{path}{self._query and '?'}{self._query}"
         try:
-            status, headers, content = await self._send(url, body)
+            status, headers, content = await self._send(place, url, body)
         except self._httpx.TransportError as error:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
             raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
         except self._httpx.RequestError as error:
             raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
         # before it is parsed, so that no part of the key is left
-        found = self._read(place, status, headers, self.harmless(content.decode("utf-8", "replace")))
+        text = self.harmless(content.decode("utf-8", "replace"))
+        if status == 200 and not _is_utf8(content):  # read as far as it goes, it may pass for an answer
+            raise _TryAgain(f"no UTF-8: {_cut(text)}")
+        found = self._read(place, status, headers, text)
         if wrong := flaw(found):
             raise _TryAgain(f"something else than an answer: {wrong}")
         return found
 
-    async def _send(self, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, place: str, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         async with self._client.stream("POST", url, json=body) as response:
             content = bytearray()
             async for piece in response.aiter_raw():
                 content += piece
                 if len(content) > MOST_OF_A_BODY:
-                    raise CouldNotRun(f"{url}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
+                    raise CouldNotRun(f"{place}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
             return response.status_code, response.headers, bytes(content)
 
     def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
@@ -278,6 +282,14 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(text: str) -> tuple[Any, str]:

@@ -33,7 +33,7 @@ from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
 from tunegate.harness.models.server_answers import ENDS, flaw_of, is_dated, message_of, tokens_written
-from tunegate.harness.models.server_errors import is_filtered, is_unfinished
+from tunegate.harness.models.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
@@ -123,13 +123,19 @@ class Server:
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
-        cut = []
-        for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
-            if answer.finish == "length" and not answer.reasoning:
-                cut.append(answer)  # whether it is one the others may tell
-            else:
-                yield answer
-        yield from map(self._as_thought, cut) if self._begins_inside else cut
+        cut, is_known = [], False
+        try:
+            for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
+                if answer.finish == "length" and not answer.reasoning:
+                    cut.append(answer)  # whether it is one the others may tell
+                else:
+                    is_known = is_known or answer.finish == "stop"
+                    yield answer
+        except TunegateError:
+            if is_known:  # what was answered until then is kept
+                yield from self._settled(cut)
+            raise
+        yield from self._settled(cut)
 
     @property
     def _texts_in_flight(self) -> int:
@@ -138,9 +144,11 @@ class Server:
         # what would end it cannot be tried
         return 1
 
-    def _as_thought(self, cut: Completion) -> Completion:
-        """What was cut where every answer begins inside a reasoning: it came to no end, and to no answer."""
-        return replace(cut, output="", reasoning=(cut.output or "").strip("\n"))
+    def _settled(self, cut: Sequence[Completion]) -> Sequence[Completion]:
+        """What was cut; where every answer begins inside a reasoning, it came to no end of that, and to no answer."""
+        if not self._begins_inside:
+            return cut
+        return [replace(each, output="", reasoning=(each.output or "").strip("\n")) for each in cut]
 
     @cached_property
     def _dialect(self) -> Dialect:
@@ -227,8 +235,9 @@ class Server:
         async def one(request: Request) -> Completion | None:
             async with room:
                 try:
+                    await self._turn(client, request)
                     # nobody new is asked after an error that ends the run; what is under way is waited for and kept
-                    return None if failed else await self._in_turn(client, request, ask)
+                    return None if failed else await ask(client, request)
                 except TunegateError as error:
                     failed.append(error)
                     client.give_up()
@@ -247,11 +256,11 @@ class Server:
             await asyncio.gather(*tasks, return_exceptions=True)
             await client.close()
 
-    async def _in_turn(self, client: HttpClient, request: Request, ask: Ask) -> Completion:
-        """An answer, asked for when so many requests and tokens a minute allow it; the deadline counts from there."""
-        await self._requests.take(1)
-        await self._tokens.take(request.work)
-        return await ask(client, request)
+    async def _turn(self, client: HttpClient, request: Request) -> None:
+        """Wait until so many requests and tokens a minute allow for a request; its deadline counts from there."""
+        await self._requests.take(1, client.pause)
+        thought = 0 if request.texts else self._options.reasoning_tokens
+        await self._tokens.take(request.work + thought, client.pause)
 
     async def _generate(self, dialect: Dialect, way: str, client: HttpClient, request: Request) -> Completion:
         try:
@@ -297,7 +306,7 @@ class Server:
         try:
             return await self._complete(client, request, dialect, more)
         except Rejected as error:
-            if error.status not in UNKNOWN_FIELD or not request.constraint:
+            if error.status not in UNKNOWN_FIELD or not request.constraint or is_of_prompt(error.said):
                 raise
             why = f"{self.name} does not take it: {error}"
             raise Unconstrainable(
@@ -324,7 +333,7 @@ class Server:
         try:
             return await client.post(CHAT, {**body, "messages": messages}, request.key, flaw_of)
         except Rejected as error:
-            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_filtered(error.said):
+            if error.status not in UNKNOWN_FIELD or ASSISTANT not in roles or is_of_prompt(error.said):
                 raise
             found = f"found {', '.join(roles)}: {error}"
             raise Refused(f"{request.key}: expected turns that the server's chat template takes, {found}") from None
@@ -378,20 +387,21 @@ class Server:
 
     def _check_name(self, answered: str) -> None:
         """Refuse answers of another model, or of two versions in one run."""
-        is_version = is_dated(self.name, answered)
-        # a deployment's name is its user's, and says nothing of the model
-        if not self._served and (answered == self.name or is_version or is_azure(self.url)):
-            self._served = answered
         if answered in (self.name, self._served):
+            self._served = self._served or answered
             return
-        found = f"found those of {shown(answered)} at {self.url}"
-        if is_version:
-            version = shown(self._served)
-            raise Refused(f"expected answers of {version}, {found}: {self.name} has moved meanwhile; run it again")
-        raise Refused(
-            f"expected answers of {self.name}, {found}; name the model as the server does: "
-            f"--tg-model={SERVER}{self.url}#{shown(answered)}"
-        )
+        who = f"found those of {shown(answered)} at {self.url}"
+        if self._served not in ("", self.name):
+            raise Refused(
+                f"expected answers of {shown(self._served)}, {who}: {self.name} has moved meanwhile; run it again"
+            )
+        # a deployment's name is its user's, and says nothing of the model
+        if self._served or not (is_azure(self.url) or is_dated(self.name, answered)):
+            raise Refused(
+                f"expected answers of {self.name}, {who}; name the model as the server does: "
+                f"--tg-model={SERVER}{self.url}#{shown(answered)}"
+            )
+        self._served = answered
 
     def _settings(self, request: Request) -> dict[str, Any]:
         """Every field of decoding that all servers knew; what is left out some take from the model's makers."""

@@ -10,15 +10,17 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.reading import schema_mistakes
 from tunegate.harness.models.api import Finish
 
-ENDS: dict[str, Finish] = {"stop": "stop", "eos_token": "stop", "length": "length"}
+ENDS: dict[str, Finish] = {"stop": "stop", "eos": "stop", "eos_token": "stop", "length": "length"}
 #: What follows an alias in the name of the version that answers: a date, or the number of a version.
-DATED = re.compile(r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?")
+DATED = re.compile(
+    r"(?:-preview)?[-@_](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{6}|\d{4}|\d{3})(?:-preview)?"
+)
 NEWEST = "-latest"  # of an alias
 FAILED = "error"  # a reason to end, of a gateway whose own server failed
 COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": ["string", "null"]}
-MESSAGE = {
-    "type": "object", "required": ["content"],
+MESSAGE = {  # Gemini leaves the content out where a reasoning took all tokens
+    "type": "object",
     "properties": {"content": TEXT, "refusal": TEXT, "reasoning_content": TEXT, "reasoning": TEXT},
 }  # fmt: skip
 CHOICE = {
@@ -65,5 +67,6 @@ def message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     if "text" in choice:
         return {"content": choice["text"]}
     message = choice["message"]
+    content = message.get("content")
     # what a model says instead of the JSON that it is held to is its answer, too
-    return {**message, "content": message["content"] if message["content"] is not None else message.get("refusal")}
+    return {**message, "content": content if content is not None else message.get("refusal")}

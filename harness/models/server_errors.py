@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ EXHAUSTED = frozenset({
 PAYMENT = 402
 #: By code, as OpenAI and Azure call a prompt that a filter keeps from the model.
 FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
+FILTERS = re.compile("ContentPolicyViolation|content management policy")  # the same by way of a proxy
+#: By code or in words: a prompt that is longer than the model reads.
+TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+LONG = re.compile("context.?(length|window|size)|maximum (prompt length|number of tokens)|prompt is too long", re.I)
 UNFINISHED = "model output limit was reached"  # of OpenAI: the reasoning took all tokens, and no answer began
 
 
@@ -32,23 +37,31 @@ class Said:
 
 
 def read_error(found: Any, text: str) -> Said:
-    """Read a body, `found` in the JSON of `text`, in the forms of OpenAI, FastAPI, Google and xAI."""
+    """Read a body, `found` in the JSON of `text`, in the forms of OpenAI, FastAPI, Google, Mistral and xAI."""
     if isinstance(found, list) and found:  # Google's has one in a list
         found = found[0]
     if not isinstance(found, dict):
         return Said(text)
     error = found.get("error")
     inner = error if isinstance(error, dict) else found
-    detail = inner.get("detail")
+    said, code = inner.get("message"), inner.get("code")
+    detail = (said if isinstance(said, dict) else inner).get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):  # FastAPI's list of fields
         place = detail[0].get("loc")
         return Said(f"{detail[0].get('msg')}: {place}", str(place[-1]) if isinstance(place, list) and place else "")
-    message = inner.get("message") or detail or (error if isinstance(error, str) else None) or inner
-    code = inner.get("code")
+    message = said or detail or (error if isinstance(error, str) else None) or inner
+    status = int(str(code)) if re.fullmatch(r"[45]\d\d", str(code)) else 0  # many tell the status again as their code
+    word = inner.get("type") if status else code or inner.get("type")
     return Said(
-        str(message), str(inner.get("param") or ""), str(code or inner.get("type") or ""),
-        code if type(code) is int and 400 <= code < 600 else 0, bool(error),
+        f"{message}{_reason(inner)}", str(inner.get("param") or ""), str(word or ""), status, bool(error)
     )  # fmt: skip
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """What the server behind a gateway said, where the gateway's own message only tells that it failed."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return f": {raw}" if isinstance(raw, str) else ""
 
 
 def is_exhausted(status: int, said: Said) -> bool:
@@ -58,12 +71,18 @@ def is_exhausted(status: int, said: Said) -> bool:
 
 def is_filtered(said: Said) -> bool:
     """Whether a filter kept the prompt from the model."""
-    return said.code in FILTERED
+    return said.code in FILTERED or bool(FILTERS.search(said.message))
 
 
 def is_unfinished(said: Said) -> bool:
     """Whether the reasoning took all the tokens, so that no answer began."""
     return UNFINISHED in said.message
+
+
+def is_of_prompt(said: Said) -> bool:
+    """Whether it is the prompt or the room for its answer that will not do, not the form of the request."""
+    is_long = said.code in TOO_LONG or bool(LONG.search(said.message))
+    return is_long or is_filtered(said) or is_unfinished(said)
 
 
 def says_again(status: int, headers: Mapping[str, str]) -> bool:

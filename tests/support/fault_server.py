@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 MODEL = "tuned"
 GOOD = '{"product": "boiler"}'
 Act = Callable[["Handler", dict[str, Any]], None]
+AT_ONCE = struct.pack("ii", 1, 0)  # how a socket is told that its end is a reset
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     """Takes one request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body does not wait for the word that its headers came
     server: Any
 
     def do_POST(self) -> None:
@@ -72,9 +75,9 @@ class Handler(BaseHTTPRequestHandler):
         with faults.taking(Asked(self.path, dict(self.headers), body)) as act, suppress(ConnectionError):
             act(self, body)
 
-    def send(self, text: str, status: int = 200, length: int | None = None, **headers: str) -> None:
+    def send(self, text: str | bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
         """A whole answer; `length` is what it claims to be, in bytes."""
-        content = text.encode()
+        content = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -91,11 +94,22 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Http(ThreadingHTTPServer):
+    request_queue_size = 128  # as many connect at once
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection; one that is to be reset is not closed in peace before."""
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(AT_ONCE)) == AT_ONCE:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+
 @contextmanager
 def serving(then: Act, *script: Act) -> Iterator[FaultServer]:
     """Start one; it is gone at the end, whoever still waits for it."""
     faults = FaultServer(then, list(script))
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = _Http(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     http.faults = faults  # type: ignore[attr-defined]
     faults.address = f"http://127.0.0.1:{http.server_port}"
@@ -123,7 +137,7 @@ def answers(output: str | None = GOOD, **more: Any) -> Act:
     return lambda handler, body: handler.send(json.dumps(reply(body, output, **more)))
 
 
-def says(text: str, status: int = 200, length: int | None = None, **headers: str) -> Act:
+def says(text: str | bytes, status: int = 200, length: int | None = None, **headers: str) -> Act:
     """Answer with this text and status."""
     return lambda handler, _: handler.send(text, status, length, **headers)
 
@@ -186,6 +200,28 @@ def drops(handler: Handler, _: dict[str, Any]) -> None:
     """Hang up."""
     handler.close_connection = True
     handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def resets(handler: Handler, _: dict[str, Any]) -> None:
+    """Reset the connection."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+    handler.close_connection = True
+
+
+def leaves(handler: Handler, body: dict[str, Any]) -> None:
+    """Hang up behind the headers of an answer."""
+    handler.send("", length=len(json.dumps(reply(body))))
+    drops(handler, body)
+
+
+def tears(handler: Handler, body: dict[str, Any]) -> None:
+    """Hang up in the middle of an answer that comes in chunks."""
+    text = json.dumps(reply(body))
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(f"{len(text):x}\r\n{text[: len(text) // 2]}".encode())
+    drops(handler, body)
 
 
 def halves(handler: Handler, body: dict[str, Any]) -> None:

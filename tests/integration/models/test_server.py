@@ -20,17 +20,20 @@ from tests.support.fault_server import (
     drops,
     finds,
     halves,
+    leaves,
     reply,
+    resets,
     says,
     serving,
     slowly,
     stalls,
     takes_only,
+    tears,
 )
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import http_client
+from tunegate.harness.models import http_client, pace
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.http_client import api_key
 from tunegate.harness.models.huggingface import Local
@@ -142,7 +145,13 @@ def test_who_gives_up_early_waits_for_nobody():
 # what mends itself
 
 
-@pytest.mark.parametrize("fault", [drops, halves, says("", 429), says("", 503)], ids=["drops", "halves", "429", "503"])
+PASSING = {
+    "drops": drops, "resets": resets, "halves": halves, "leaves": leaves, "tears": tears,
+    "429": says("", 429), "503": says("", 503),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 def test_what_another_try_mends_is_tried_again(fault):
     with serving(answers(), answers(), fault, fault) as server:
         assert len(outputs(of(server), requests())) == len(requests())
@@ -158,6 +167,33 @@ def test_it_comes_back_when_it_is_asked_to():
         assert time.monotonic() - start >= 1
 
 
+def test_tokens_of_a_reasoning_count_towards_those_a_minute(monkeypatch):
+    monkeypatch.setattr(pace, "MINUTE", 1.0)
+    with serving(answers()) as server:
+        start = time.monotonic()
+        outputs(of(server, tokens_per_minute=1000, reasoning_tokens=100), requests())
+
+        assert time.monotonic() - start >= 4 * 0.1
+
+
+def test_nobody_waits_for_his_turn_after_an_error_that_ends_the_run():
+    refuses = pytest.raises(CouldNotRun, match="status 401: no")
+    with serving(answers(), answers(), says("no", 401)) as server, refuses:
+        outputs(of(server, requests_per_minute=1), requests())  # the fifth one's turn would come in four minutes
+
+    assert len(server.asked) == 2
+
+
+def test_an_answer_that_was_cut_is_kept_where_an_error_ends_the_run():
+    asked, given = requests(), []
+    with serving(answers(), answers(), finds("length"), answers(), says("no", 401)) as server:
+        model = of(server, in_flight=1)
+        with pytest.raises(CouldNotRun, match=f"{asked[2].key}: .*status 401: no"):
+            given.extend(model.answer(asked))
+
+    assert {answer.key for answer in given} == {asked[0].key, asked[1].key}
+
+
 # what does not: in bounded time, in clear words, and never a score
 
 FAULTS = {
@@ -168,12 +204,13 @@ FAULTS = {
     "429, come back in an hour": (says("", 429, Retry_After="3600"), "status 429: nothing, and to come back in 3600 s"),
     "429, come back at a time": (says("", 429, Retry_After=LATER), r"status 429: nothing, and to come back in \d{4} s"),
     "429 for ever": (says("", 429, Retry_After="soon"), "expected an answer within 2 s, found"),
-    "500": (says('{"error": {"message": "out of memory"}}', 500), r"none in \d+ tries: status 500: out of memory"),
+    "500": (says('{"error": {"message": "out of memory"}}', 500), r"found none in \d+ tries: status 500: out of mem"),
     "401": (says('{"detail": "who?"}', 401), r"found status 401: who\?; the key is read from TUNEGATE_API_KEY"),
     "404": (says("<html>", 404), "found status 404: <html>; is it the address that ends in /v1"),
     "elsewhere": (says("", 307, Location="http://127.0.0.1:1/"), "found status 307: nothing"),
     "no JSON": (says("Service is up!"), r"found none in \d+ tries: no JSON \(a mistake in column 1\)?.*Service is up!"),
     "NaN": (says('{"model": NaN}'), r"found none in \d+ tries: no JSON \("),
+    "no UTF-8": (says(json.dumps(reply({}, "caf\xe9"), ensure_ascii=False).encode("latin-1")), "no UTF-8: .*caf\ufffd"),
     "half of the JSON": (says('{"model": "tuned", "choices": ['), r"found none in \d+ tries: no JSON \("),
     "a list": (says("[]"), r"found none in \d+ tries: no JSON object: \[\]"),
     "bytes": (says("\x00\x1b[2J"), r"no JSON \(.*\\x00\\x1b\[2J"),
@@ -182,7 +219,7 @@ FAULTS = {
     "no text": (answers(choices=[{"finish_reason": "stop"}]), "something else than an answer: .*choices"),
     "no model": (says('{"choices": [{"text": ""}]}'), "something else than an answer: .*'model' is a required"),
     "tokens of text": (answers(usage={"prompt_tokens": "7"}), "something else than an answer: .*prompt_tokens"),
-    "a flood": (says(" " * (1 << 25)), "expected an answer of at most 16,777,216 bytes, found more"),
+    "a flood": (says(" " * (1 << 25)), "/chat/completions: expected an answer of at most 16,777,216 bytes, found"),
 }  # fmt: skip
 
 
@@ -213,6 +250,21 @@ def test_a_server_that_answers_as_another_model_is_refused_with_its_name(first):
         outputs(of(server), requests())
 
 
+def test_an_alias_may_lead_to_a_version_of_its_name_and_the_names_say_to_which():
+    with serving(answers(model=f"{MODEL}-2026-08-07")) as server:
+        model = of(server)
+        assert outputs(model, requests(texts=["?"])) == {"desk/triage/0": GOOD}
+
+    assert model.fingerprint.names["served"] == f"{MODEL}-2026-08-07"
+
+
+def test_an_alias_that_leads_elsewhere_in_the_middle_is_refused():
+    said = "expected answers of tuned-2026-08-07, found those of tuned-2026-11-01 at .*: tuned has moved meanwhile"
+    before, after = (answers(model=f"{MODEL}-{day}") for day in ("2026-08-07", "2026-11-01"))
+    with serving(after, before, before) as server, pytest.raises(Refused, match=said):
+        outputs(of(server, in_flight=1), requests())
+
+
 def test_a_server_that_reads_other_tokens_is_refused(tiny_model):
     said = r"token ids were sent, and .* counts 99: it adds some, or reads them as text"
     with serving(answers(usage={"prompt_tokens": 99})) as server, pytest.raises(Refused, match=said):
@@ -223,6 +275,19 @@ def test_a_server_that_reads_other_tokens_is_refused(tiny_model):
 def test_what_is_no_answer_is_unscored(act):
     with serving(act) as server:
         assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": None}
+
+
+@pytest.mark.parametrize(("finish", "output"), [("length", ""), ("content_filter", None), ("stop", None)])
+def test_a_message_without_content_is_no_answer_unless_it_was_cut(finish, output):
+    empty = answers(choices=[{"index": 0, "finish_reason": finish, "message": {"role": "assistant"}}])
+    with serving(empty) as server:
+        assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": output}
+
+
+@pytest.mark.parametrize("finish", ["stop", "eos", "eos_token"])
+def test_an_answer_that_came_to_its_end_counts_however_the_server_calls_that(finish):
+    with serving(finds(finish)) as server:
+        assert outputs(of(server), requests(texts=["It drips."])) == {"desk/triage/0": GOOD}
 
 
 # likelihoods of given texts
@@ -297,6 +362,21 @@ def test_turns_that_the_servers_template_refuses_are_named_with_their_case():
         "desk/chat/a: expected turns that the server's chat template takes, found user, assistant, user: "
     )
     assert str(refused.value).endswith("found status 400: roles must alternate")
+
+
+TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9120 tokens."
+
+
+def test_turns_that_are_too_long_are_not_taken_for_turns_that_it_does_not_take():
+    too_long = says(json.dumps({"error": {"message": TOO_LONG, "code": "context_length_exceeded"}}), 400)
+    with serving(too_long, answers()) as server, pytest.raises(CouldNotRun, match=f"^{TALK.key}: http.*{TOO_LONG}"):
+        outputs(of(server), [TALK])
+
+
+def test_a_conversation_whose_reasoning_took_all_tokens_has_an_empty_answer():
+    said = "Could not finish the message because max_tokens or model output limit was reached. Please try again."
+    with serving(says(json.dumps({"error": {"message": said}}), 400), answers()) as server:
+        assert outputs(of(server), [TALK]) == {TALK.key: ""}
 
 
 def test_in_chat_messages_there_are_none():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.models.test_huggingface import requests
-from tests.support.fault_server import GOOD, FaultServer, answers, holds, serving, takes_only
+from tests.support.fault_server import GOOD, FaultServer, answers, holds, says, serving, takes_only
 from tests.support.units import SCHEMA
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.progress import quiet
@@ -111,6 +111,25 @@ def test_a_schema_that_it_does_not_take_is_named():
         "desk/triage/0: expected a server that holds answers to the schema of product.schema.json, and tuned does not "
         "take it: "
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "output"),
+    [
+        ({"message": "The response was filtered.", "param": "prompt", "code": "content_filter"}, None),
+        ({"message": "Could not finish the message because max_tokens or model output limit was reached."}, ""),
+    ],
+    ids=["a filter", "a reasoning that took all tokens"],
+)
+def test_what_is_of_the_prompt_is_not_taken_for_a_refusal_of_the_schema(said, output):
+    def act(handler, body):
+        is_probe = "word" in json.dumps(body["response_format"]) if "response_format" in body else True
+        (holds("response_format") if is_probe else says(json.dumps({"error": said}), 400))(handler, body)
+
+    with serving(act) as server:
+        [found] = ask(of(server), held()).values()
+
+    assert found.output == output
 
 
 def test_a_cut_answer_is_scored_as_one():

@@ -19,6 +19,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.models.model_options import is_azure
+from tunegate.harness.models.pace import Room
 from tunegate.harness.models.server_errors import Said, is_exhausted, read_error, says_again
 
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
@@ -73,6 +74,7 @@ class HttpClient:
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
         self._httpx, self._tenacity = need("httpx2"), need("tenacity")
+        self._room = Room(in_flight)
         self._over = asyncio.Event()  # no request is tried once more
         self._rest_until = 0.0  # when the server wants to be asked again, by the clock that only goes on
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
@@ -114,21 +116,23 @@ class HttpClient:
                 "--tg-deadline"
             ) from None
 
-    async def _insist(
-        self, place: str, ask: Callable[[], Awaitable[dict[str, Any]]], trouble: list[str]
-    ) -> dict[str, Any]:
+    async def _insist(self, place: str, ask: Callable[[], Awaitable[Reply]], trouble: list[str]) -> Reply:
         end = time.monotonic() + self._deadline
         failures = 0
 
         async def once() -> Reply:
+            nonlocal failures
             await self._rest()
+            entered, is_busy = await self._room.enter(), False
             try:
                 return await ask()
             except _TryAgain as error:
-                nonlocal failures
-                failures += not error.is_busy
+                is_busy = error.is_busy
+                failures += not is_busy
                 trouble.append(str(error))
                 raise
+            finally:
+                await self._room.leave(entered, is_busy)
 
         def is_enough(state: Any) -> bool:
             too_late = state.upcoming_sleep > end - time.monotonic()

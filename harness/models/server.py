@@ -123,19 +123,14 @@ class Server:
         texts = [request for request in requests if request.texts]
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
-        cut, is_known = [], False
-        try:
-            for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
-                if answer.finish == "length" and not answer.reasoning:
-                    cut.append(answer)  # whether it is one the others may tell
-                else:
-                    is_known = is_known or answer.finish == "stop"
-                    yield answer
-        except TunegateError:
-            if is_known:  # what was answered until then is kept
-                yield from self._settled(cut)
-            raise
-        yield from self._settled(cut)
+        waiting: list[Completion] = []
+        is_known = False  # whether what was cut is a reasoning: the first that came to its end tells
+        for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
+            waiting.append(answer)
+            if is_known := is_known or answer.finish == "stop":
+                yield from self._settled(waiting)
+                waiting = []
+        yield from self._settled(waiting)
 
     @property
     def _texts_in_flight(self) -> int:
@@ -144,11 +139,15 @@ class Server:
         # what would end it cannot be tried
         return 1
 
-    def _settled(self, cut: Sequence[Completion]) -> Sequence[Completion]:
-        """What was cut; where every answer begins inside a reasoning, it came to no end of that, and to no answer."""
+    def _settled(self, answers: Sequence[Completion]) -> Sequence[Completion]:
+        """Answers; where all begin inside a reasoning, what was cut came to no end of that, and to no answer."""
         if not self._begins_inside:
-            return cut
-        return [replace(each, output="", reasoning=(each.output or "").strip("\n")) for each in cut]
+            return answers
+        return [
+            replace(each, output="", reasoning=(each.output or "").strip("\n"))
+            if each.finish == "length" and not each.reasoning else each
+            for each in answers
+        ]  # fmt: skip
 
     @cached_property
     def _dialect(self) -> Dialect:

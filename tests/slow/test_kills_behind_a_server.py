@@ -5,7 +5,6 @@ What was answered whole is not asked twice, but for what was on its way when the
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kills import timeless
+from benchmarks.kills import left
 from tests.support.fault_server import Act, FaultServer, Handler, answers, serving
 from tests.support.paths import ROOT
 from tests.support.records import write_desk, write_policy
@@ -49,7 +48,7 @@ class Killing:
 
 @contextmanager
 def started(home: Path, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    own = {**os.environ, "TUNEGATE_CACHE": str(home / "cache"), "PYTHONPATH": str(ROOT)}
+    own = {**os.environ, "TUNEGATE_CACHE": str(home / "cache"), "PYTHONPATH": str(ROOT / "src")}
     line = [sys.executable, "-m", "tunegate", *command]
     with subprocess.Popen(line, cwd=home, env=own, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as made:
         yield made
@@ -62,22 +61,15 @@ def finish(home: Path, command: list[str]) -> str:
     return said
 
 
-def place(home: Path, server: FaultServer) -> Path:
+def place(home: Path, server: FaultServer, command: list[str]) -> Path:
+    """A project whose model is the server, recorded where the command is the gate."""
     write_desk(home / "fixtures", CASES)
     write_policy(home / "fixtures", triage={"role": "guard", "margin": 0.3})
     settings = f'[tool.tunegate]\nmodel = "{server.model}"\nin-flight = {IN_FLIGHT}\n'
     (home / "pyproject.toml").write_text(settings)
+    if command == GATE:
+        finish(home, ["record"])
     return home
-
-
-def files(home: Path) -> dict[str, Any]:
-    """What a project's files say, without times; neither the cache nor the runs that are kept under their time."""
-    found = [*home.glob("baselines/**/*.json"), *home.glob("record*")]
-    return {path.relative_to(home).as_posix(): _said(path) for path in found}
-
-
-def _said(path: Path) -> Any:
-    return timeless(json.loads(path.read_text())) if path.suffix == ".json" else path.read_bytes()
 
 
 @pytest.mark.parametrize("command", [["record"], GATE], ids=["record", "gate"])
@@ -85,13 +77,11 @@ def test_a_kill_at_any_moment_is_made_good_by_the_same_command(tmp_path: Path, c
     killing = Killing()
     act: Act = killing
     with serving(act) as server:
-        whole = place(tmp_path / "whole", server)
-        finish(whole, ["record"])
-        expected = (finish(whole, command), files(whole))[1]
+        whole = place(tmp_path / "whole", server, command)
+        finish(whole, command)
+        expected = left(whole)
         for after in MOMENTS:
-            home = place(tmp_path / f"after{after}", server)
-            if command == GATE:
-                finish(home, ["record"])
+            home = place(tmp_path / f"after{after}", server, command)
             killing.answered.clear()
             killing.after = after
             with started(home, command) as killing.process:
@@ -99,10 +89,10 @@ def test_a_kill_at_any_moment_is_made_good_by_the_same_command(tmp_path: Path, c
             died, killing.process = killing.process.returncode == -signal.SIGKILL, None
             if not died:
                 assert after >= CASES - IN_FLIGHT  # it had ended before the signal came
-            assert not (died and (home / "record.json").exists() and files(home) != expected)
+            assert not (died and (home / "record.json").exists() and left(home) != expected)
             said = finish(home, command)
 
-            assert files(home) == expected, after
+            assert left(home) == expected, after
             assert set(killing.answered) == {f"message c{number:03}" for number in range(CASES)} | {"Hello."}
             if died:
                 # what was asked twice was on its way: sent by the server, and not yet kept

@@ -85,8 +85,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def finish(self) -> None:
+    def handle(self) -> None:
         """Whoever hung up first is no trouble here."""
+        with suppress(ConnectionError):
+            super().handle()
+
+    def finish(self) -> None:
+        """Nor is he at the end."""
         with suppress(OSError):
             super().finish()
 

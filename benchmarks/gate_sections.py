@@ -8,7 +8,7 @@ from benchmarks.gate_costs import MEAN, Lengths
 from benchmarks.gate_evaluations import FLIP_RATE, GAIN, GUARDS, MARGIN, N
 from benchmarks.gate_markdown import number, percent, side_by_side, table
 from benchmarks.gate_power import SIZE
-from benchmarks.gate_results import GRADED_BOUND, Results
+from benchmarks.gate_results import GRADED_BOUND, GRADED_FEWEST, Results
 from benchmarks.gate_rule import standard_error
 from benchmarks.gate_tails import Tail
 from benchmarks.gate_thresholds import BELOW
@@ -108,8 +108,8 @@ def _graded(results: Results) -> list[str]:
         "## Graded scores",
         f"A case loses a, or gains b, so that the mean is exactly minus the margin: {results.grid[0].laws} laws, a "
         "from just above the margin to 1, b from minus half of it to 1. The worst of them is held so often, in %, "
-        "exact, by the shipped rule / by the score statistic alone, as before. Promised: at most "
-        f"{percent(GRADED_BOUND)}.",
+        "exact, by the shipped rule / by the score statistic alone, as before. Promised from "
+        f"{GRADED_FEWEST} cases on: at most {percent(GRADED_BOUND)}.",
         table(["n", *(f"margin {100 * margin:g}" for margin in margins)], rows),
         f"What it costs: an equal model held, now / before, in % of {results.prices[0].draws:,} draws.",
         table(["n", "margin", *dict.fromkeys(each.shape for each in results.prices)], prices),

@@ -193,7 +193,8 @@ def _verdicts() -> Iterator[Promise]:
     yield from _at_most(GATE, "two things are promised: the mean of what counts", found_of.MEAN_OR_SHARE)
     yield from _at_most(GATE, "Held then promises a loss within the margin in *these* topics", found_of.TOPICS)
     drawn = "Of losses that 15 % of all topics bear, at most 8 % are falsely held with 50 topics known by a tag"
-    for words, count, level in ((drawn, 50, 0.08), ("at most 12 % with 20", 20, 0.12), ("a fifth with ten", 10, 0.25)):
+    rare = ((drawn, 50, 0.08), ("at most 12 % with 20", 20, 0.12), ("a quarter with ten", 10, 0.25))
+    for words, count, level in rare:
         yield Promise(GATE, words, f"held, {count} topics", "at most", level, _drawn_topics(count))
     yield from _at_most(GATE, improved, found_of.IMPROVED)
     yield from _at_most(GATE, "It is no other way to pass", found_of.CROSSED)

@@ -123,6 +123,7 @@ class Runner:
     skipped: frozenset[str] = frozenset()
     ran: list[Ran] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("workspace", "temp", "home"):
@@ -247,7 +248,9 @@ class Runner:
             "hashFiles": lambda pattern: "a digest" if any(self.workspace.glob(pattern)) else "",
             "format": lambda form, *values: str(form).format(*values),
         }  # fmt: skip
-        return Expression(text, {"github": self.github, "runner": runner, **known}, functions).value()
+        return Expression(
+            text, {"github": self.github, "runner": runner, "secrets": self.secrets, **known}, functions
+        ).value()
 
 
 def _assignments(path: Path) -> Iterator[tuple[str, str]]:

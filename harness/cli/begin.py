@@ -20,7 +20,7 @@ from tunegate.harness.cli.common import (
     shared,
 )
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
-from tunegate.harness.models.model_options import is_server
+from tunegate.harness.models.model_options import is_server, split_server
 
 if TYPE_CHECKING:
     from tunegate.harness.scaffold.drafts import Columns
@@ -82,6 +82,11 @@ def init(
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
+    hosted = model if is_server(model) else ""
+    if hosted:
+        split_server(model)
+    elif is_given(ctx, "model"):
+        raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
     asks = task is None and source is None and _asks()
     check_suite(suite.value)
     if task is None and not _asks():
@@ -92,13 +97,10 @@ def init(
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
     fixtures = relative(cases, project())
-    hosted = model if is_server(model) else None
-    if hosted is None and is_given(ctx, "model"):
-        raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
-    made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures))
+    made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures, hosted))
     changes = write_task(made, project(), cases, hosted)
     if not quiet:
-        _tell(changes, made)
+        _tell(changes, made, "tunegate record" if hosted else "pytest")
 
 
 def _asks() -> bool:
@@ -157,7 +159,7 @@ def _columns(table: Table, option: str, said: str) -> tuple[str, ...]:
     return names
 
 
-def _tell(changes: Changes, made: NewTask) -> None:
+def _tell(changes: Changes, made: NewTask, then: str) -> None:
     for path in changes.new:
         console.print(f"wrote {show_path(path)}", markup=False)
     for path in changes.added:
@@ -167,4 +169,4 @@ def _tell(changes: Changes, made: NewTask) -> None:
     for note in (*made.notes, *changes.notes):
         console.print(f"note: {note}", markup=False)
     guide = next(path for path in changes.new if path.name == "README.md")
-    console.print(f"next: tunegate lint, then pytest; {show_path(guide)} goes on from there", markup=False)
+    console.print(f"next: tunegate lint, then {then}; {show_path(guide)} goes on from there", markup=False)

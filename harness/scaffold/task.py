@@ -37,7 +37,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 class InitOptions:
     """What a task is begun from. Without a `table` it is an example of its suite, to be replaced.
 
-    `fixtures` is the folder of all tasks, as a guide names it.
+    `fixtures` is the folder of all tasks, as a guide names it, and `model` one that a server answers for.
     """
 
     task: str
@@ -48,6 +48,7 @@ class InitOptions:
     goal: str | None
     limit: int
     fixtures: str = "fixtures"
+    model: str = ""
 
     @property
     def about(self) -> str:

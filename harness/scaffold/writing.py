@@ -38,7 +38,7 @@ class Changes:
     notes: list[str] = field(default_factory=list)
 
 
-def write_task(task: NewTask, root: Path, cases: Path, model: str | None = None) -> Changes:
+def write_task(task: NewTask, root: Path, cases: Path, model: str = "") -> Changes:
     """Write a task below `cases`, and what its repository needs once, below `root`.
 
     With a `model` that a server answers for, the settings and the workflow ask that one.
@@ -75,7 +75,7 @@ def _refuse_others_files(root: Path, cases: Path) -> None:
         return  # there are no tasks yet
 
 
-def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str | None) -> None:
+def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, model: str) -> None:
     """Let `pytest` find the fixtures and a model: in a table of its own, unless there is one."""
     settings, file, answers = read_settings(root), root / PROJECT, root / ANSWERS
     lines = "".join(json.dumps({"case": key, "output": output}) + "\n" for key, output in task.answers.items())
@@ -124,7 +124,7 @@ def _as_end(file: Path, table: str) -> str:
     return added
 
 
-def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str | None) -> None:
+def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> None:
     """A workflow lives at the top of the checkout, also where the project is a folder in it."""
     top = next((folder for folder in (root, *root.resolve().parents) if (folder / ".git").exists()), root)
     file = top / WORKFLOW
@@ -138,7 +138,8 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str | Non
         changes.notes.append(f"{show_path(file)} stops until its TUNEGATE names a commit, or a wheel with its #sha256=")
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
-        outputs=relative(root / ANSWERS.parent, top), requirement=installed, model=model or "", host=host,
+        outputs=relative(root / ANSWERS.parent, top), requirement=installed,
+        model=model and json.dumps(model), host=json.dumps(host),
     )  # fmt: skip
 
 

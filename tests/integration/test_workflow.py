@@ -16,6 +16,7 @@ import yaml
 
 from tests.support.paths import ROOT
 from tunegate.harness.reporting.decision import read_inputs
+from tunegate.harness.scaffold.task import render
 
 SCRIPTS = ROOT / ".github"
 BIN = str(Path(sys.executable).parent)  # where pip puts what it installs
@@ -262,11 +263,22 @@ def shown_workflows(folder: Path) -> list[Path]:
     return files
 
 
+def scaffolds(folder: Path) -> list[Path]:
+    """What `init` writes: the workflow for outputs, and that for a hosted model."""
+    held = f"tunegate @ git+https://example.com/t@{'a' * 40}"
+    values = {"folder": "", "fixtures": "fixtures", "outputs": "outputs", "requirement": held}
+    models = {"outputs": "", "hosted": '"openai:https://api.example.com/v1#m"'}
+    for name, model in models.items():
+        text = render("workflow.yml.j2", **values, model=model, host='"api.example.com"')
+        (folder / f"init-{name}.yml").write_text(text)
+    return [folder / f"init-{name}.yml" for name in models]
+
+
 @pytest.mark.skipif(shutil.which("zizmor", path=BIN) is None and not os.environ.get("CI"), reason="not installed")
 def test_zizmor_finds_nothing_in_the_workflows_and_the_action(tmp_path):
     shown = shown_workflows(tmp_path)
     assert [path.name for path in shown] == ["ci-0.yml", "ci-1.yml", "scale-0.yml"]
-    written = ROOT / "examples/returns/.github/workflows/tunegate.yml"
+    written = [ROOT / "examples/returns/.github/workflows/tunegate.yml", *scaffolds(tmp_path)]
     zizmor = [shutil.which("zizmor", path=BIN), "--offline", "--no-config", SCRIPTS / "workflows", ROOT / "action.yml"]
-    done = subprocess.run([*zizmor, written, *shown], capture_output=True, text=True, check=False)
+    done = subprocess.run([*zizmor, *written, *shown], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

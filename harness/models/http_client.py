@@ -214,7 +214,9 @@ class HttpClient:
         words = self.harmless(_cut(said.message))
         found = f"status {status}: {words}"
         if is_exhausted(status, said) or not says_again(status, headers):
-            raise Rejected(f"{place}: expected an answer, found {found}{_hint(status, said)}", status, said)
+            if hint := _hint(status, said):
+                found = found.rstrip(".")
+            raise Rejected(f"{place}: expected an answer, found {found}{hint}", status, said)
         is_busy, after = status in BUSY, _asked_to_wait(headers)
         if is_busy and after:
             self._rest_until = max(self._rest_until, time.monotonic() + min(after, self._deadline))

@@ -21,8 +21,9 @@ def answers_since(options: Options, notes: list[str]) -> Iterator[float]:
     if options.since is not None or not options.asks_anew:
         yield options.since or 0.0
         return
+    now = time.time()
     with asking_anew(digest(repr(options)), options.cache_size) as begun:
-        if time.time() - begun > 1:
+        if begun < now:
             then = datetime.fromtimestamp(begun).astimezone().isoformat(" ", "seconds")
             notes.append(f"this run was stopped: it goes on with what was answered since it began ({then})")
         yield begun

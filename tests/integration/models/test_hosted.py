@@ -146,7 +146,7 @@ def test_a_quota_that_is_used_up_is_told_after_one_request_in_the_servers_words(
         given(plain(server), cases(3))
 
     assert len(server.asked) == 1
-    assert f"found status 429: {QUOTA}; the account has no quota left, and waiting does not help" in str(error.value)
+    assert f"status 429: {QUOTA.rstrip('.')}; the account has no quota left, and waiting" in str(error.value)
 
 
 def test_a_quota_that_is_used_up_is_no_limit_for_a_while_even_with_a_time_to_come_back():

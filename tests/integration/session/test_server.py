@@ -111,7 +111,7 @@ def test_a_gate_that_a_fault_ended_goes_on_and_the_next_one_asks_anew(desk, serv
 
     assert (broken.ret, gone_on.ret) == (3, 0), broken.stderr.str()
     assert "desk/triage/case05: " in broken.stdout.str()
-    assert "status 429: No credit.; the account has no quota left" in broken.stdout.str()
+    assert "status 429: No credit; the account has no quota left" in broken.stdout.str()
     assert "this run was stopped: it goes on with what was answered since it began" in gone_on.stdout.str()
     assert asked(server) == 7
     assert desk.run("--tg-against=baseline").ret == 0

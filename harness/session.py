@@ -47,7 +47,7 @@ from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
-from tunegate.harness.models.cache import Cached, Store, store_path
+from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.huggingface import Base
 from tunegate.harness.models.model_options import is_server, split_replay
 from tunegate.harness.models.opening import open_model
@@ -57,7 +57,7 @@ from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
 from tunegate.harness.models.server import Server
 from tunegate.harness.models.vllm import VllmBase
-from tunegate.harness.options.anew import answers_since
+from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import BASELINE, Options, same_names
 
 
@@ -90,7 +90,7 @@ class Session:
         self._base: Base | VllmBase | RayBase | None = None
         self._server: Server | None = None
         self._rescored: dict[str, tuple[Record, Rescored]] = {}
-        self._since = 0.0  # when the answers were given that count, in seconds since 1970
+        self._run: Run | None = None  # whose answers alone count
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -157,8 +157,10 @@ class Session:
         if not is_server(self.options.model):
             return []
         asked = list(requests(self._asked, self.options.rung, self.options.repeats))
+        thought, times = self.options.opened.reasoning_tokens, 2 if self.options.noise else 1
         with closing(Store(store_path(), self.options.cache_size)) as store:
-            return estimate(self.tasks, asked, self._model(None, watch), store, self.options.opened.reasoning_tokens)
+            kept = None if self.options.fresh else store
+            return estimate(self.tasks, asked, self._model(None, watch), kept, thought, times)
 
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
@@ -168,7 +170,7 @@ class Session:
             CouldNotRun: the model could not answer; there is no record.
         """
         try:
-            with answers_since(self.options, self.notes) as self._since:
+            with counting(self.options, self.notes) as self._run:
                 self._execute(watch)
             self.notes += self._base.notes if isinstance(self._base, RayBase) else []
         finally:
@@ -254,7 +256,7 @@ class Session:
             return candidate
         references = {name: each.record for name, each in candidate.references.items()}
         with closing(Store(store_path(), self.options.cache_size)) as store:
-            models = {name: Cached(model, store, since=self._since) for name, model in candidate.beside.items()}
+            models = {name: Cached(model, store, run=self._run) for name, model in candidate.beside.items()}
             here, engines = ask_here(references, models, self._asked, watch, self.options.repeats)
         rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
         return replace(candidate, references=rescored, engines=engines)
@@ -327,11 +329,11 @@ class Session:
         timing = self._time(candidate, watch) if self.options.timing else None
         if not isinstance(candidate.model, Replay):
             with closing(Store(store_path(), self.options.cache_size)) as store:
-                cached = Cached(candidate.model, store, candidate.known, self._since, self.options.limit)
+                cached = Cached(candidate.model, store, candidate.known, self._run, self.options.limit)
                 record = self._ask(cached, candidate, watch)
             if cached.left:
                 self.notes.append(f"{cached.left} requests are left (--limit): the same command goes on with them")
-            if is_server(self.options.model) and cached.reused and not self._since:
+            if is_server(self.options.model) and cached.reused and not self._run:
                 self.notes.append(
                     f"{cached.reused} answers of {self.options.model} were given before; --tg-fresh asks it again"
                 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.fixtures.conversation import ASSISTANT
 from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
-from tunegate.harness.models.cache import Cached, Store, asking_anew, store_path
+from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, REPLAY, ModelOptions, is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import WITH_SHOTS, RungName
@@ -166,12 +167,9 @@ def distil_rows(inputs: Asking, teacher: Model, watch: Watch, fresh: bool = Fals
 
 
 def _ask(inputs: Asking, teacher: Model, watch: Watch, fresh: bool) -> dict[str, Completion]:
-    run = digest([[each.digest for each in inputs.requests], teacher.fingerprint.as_dict()])
-    with (
-        asking_anew(run) if fresh else nullcontext(0.0) as since,
-        closing(Store(store_path(), CACHE_MEGABYTES)) as store,
-    ):
-        model = teacher if isinstance(teacher, Replay) else Cached(teacher, store, since=since)
+    with closing(Store(store_path(), CACHE_MEGABYTES)) as store:
+        run = Run(uuid.uuid4().hex) if fresh else None
+        model = teacher if isinstance(teacher, Replay) else Cached(teacher, store, run=run)
         with watch(f"Asking {_name(teacher.fingerprint)}", len(inputs.requests)) as done:
             found = {}
             for answer in model.answer(inputs.requests):

@@ -18,7 +18,7 @@ from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is
 from tunegate.harness.evaluation.record import Noise, Record, read_record
 from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.fixtures.policy import policy_changes
-from tunegate.harness.models.api import SERVED, SUPPLIED, Completion, Fingerprint
+from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion, Fingerprint
 from tunegate.harness.models.model_options import REPLAY, split_replay
 
 LAST_RELEASE = "last release"
@@ -317,12 +317,14 @@ def reference_notes(references: Mapping[str, Record], fingerprint: Fingerprint, 
 
 def _version_notes(references: Mapping[str, Record], fingerprint: Fingerprint) -> list[str]:
     """A line for each reference that another version gave than the one to which the same name leads now."""
-    now = fingerprint.names.get(SERVED)
+    if fingerprint.engine.get("backend") != "openai":
+        return []
+    now = fingerprint.names.get(SERVED, ITSELF)
     return [
-        f"the {name} was answered by {then}, and {fingerprint.names['model']} leads to {now} now: a difference may be "
-        "the version's"
+        f"the {name} was answered by {then}, and {fingerprint.names['model']} by {now} now: a difference may be the "
+        "version's"
         for name, each in references.items()
-        if now and (then := each.fingerprint.get("names", {}).get(SERVED)) and then != now
+        if (then := each.fingerprint.get("names", {}).get(SERVED, ITSELF)) != now
     ]
 
 

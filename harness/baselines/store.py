@@ -23,7 +23,7 @@ from tunegate.harness.evaluation.record import (
 )
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import SERVED, Completion
+from tunegate.harness.models.api import ITSELF, SERVED, Completion
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def as_reference(baselines: Sequence[Baseline], engine: Mapping[str, str] | None
     first = next((each for each in baselines if engine and each.engine != engine), baselines[0])
     place = next((each.adapter_at for each in baselines if each.adapter_at), "")
     names = {"model": "baseline"} | ({"adapter_at": place} if place else {})
-    names |= {SERVED: first.served} if first.served else {}
+    versions = sorted({each.served or ITSELF for each in baselines})
+    names |= {SERVED: ", ".join(versions)} if versions != [ITSELF] else {}
     return Record(
         partial=False,
         fingerprint={"subject": first.subject, "engine": first.engine, "names": names},

@@ -38,7 +38,7 @@ from tunegate.harness.evaluation.runs import RUNS
 from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.model_options import REPLAY, split_replay
-from tunegate.harness.options.anew import answers_since
+from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
 from tunegate.harness.session import Session
@@ -127,7 +127,7 @@ def decide_change(
     notes: list[str] = []
     with ExitStack() as stack:
         # both sides evaluate the same answers
-        options = replace(options, since=stack.enter_context(answers_since(options, notes)))
+        options = replace(options, run=stack.enter_context(counting(options, notes)))
         checks = stack.enter_context(isolating_checks())
         if ref is None:
             decision = _alone(options, watch)

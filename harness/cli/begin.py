@@ -85,7 +85,9 @@ def init(
     hosted = model if is_server(model) else ""
     if hosted:
         split_server(model)
-    elif is_given(ctx, "model"):
+    if "${{" in hosted:
+        raise UsageError(f"--model: expected a name without ${{{{, which a workflow would read, found {model}")
+    if not hosted and is_given(ctx, "model"):
         raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
     asks = task is None and source is None and _asks()
     check_suite(suite.value)

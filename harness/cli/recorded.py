@@ -151,6 +151,8 @@ def record(
         if is_given(ctx, "model"):
             raise UsageError("record: expected a model to ask (--model) or outputs (--from), found both")
         model = _supplied(source, name)
+    if limit and (fresh or noise):
+        raise UsageError("--limit: what --fresh and --noise ask cannot be gone on with; leave one of them out")
     aside = chatter(quiet)
     session = Session(Options(
         project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
@@ -163,7 +165,7 @@ def record(
     for each in session.estimate(watch):
         aside.print(str(each), markup=False)
     if dry_run:
-        aside.print("nothing was asked: that was a dry run")
+        aside.print("no case was asked: that was a dry run")
         return
     session.execute(watch)
     [made] = session.records

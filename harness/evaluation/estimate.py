@@ -36,15 +36,21 @@ class Estimate:
         return f"{text}; at most {self.cost:.2g} {self.currency}"
 
 
-def estimate(tasks: Sequence[Task], asked: Sequence[Request], model: Model, store: Store, more: int) -> list[Estimate]:
-    """Estimate each task of which something is `asked`; an answer may take so many `more` tokens for its reasoning."""
-    who = model.fingerprint
-    return [
-        _with_cost(Estimate(task.name, len(left), len(own) - len(left), *_tokens(left, more)), task, str(name))
-        for name in [who.subject.get("model")]
-        for task, own in _by_task(tasks, asked)
-        for left in [[each for each in own if store.get(who.generation(each)) is None]]
-    ]
+def estimate(
+    tasks: Sequence[Task], asked: Sequence[Request], model: Model, store: Store | None, more: int, times: int
+) -> list[Estimate]:
+    """Estimate each task of which something is `asked`.
+
+    What is in the `store` is not asked again, and the rest so many `times`; an answer may take so many `more` tokens
+    for its reasoning.
+    """
+    who, found = model.fingerprint, []
+    for task, own in _by_task(tasks, asked):
+        kept = [each for each in own if store and store.get(who.generation(each))]
+        left = [each for each in own if each not in kept] + own * (times - 1)
+        made = Estimate(task.name, len(left), len(kept), *_tokens(left, more))
+        found.append(_with_cost(made, task, str(who.subject.get("model"))))
+    return found
 
 
 def _by_task(tasks: Sequence[Task], asked: Sequence[Request]) -> Iterator[tuple[Task, list[Request]]]:

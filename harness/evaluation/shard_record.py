@@ -20,7 +20,7 @@ from tunegate.harness.evaluation.rescoring import completions_of
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
 from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.api import Completion, Fingerprint
+from tunegate.harness.models.api import SERVED, Completion, Fingerprint
 from tunegate.harness.models.prompts import RungName
 from tunegate.harness.models.replay import Replay
 
@@ -58,7 +58,7 @@ class ShardRecord:
         }  # fmt: skip
         return {f"{name} {key}": value for name, part in parts.items() for key, value in part.items()} | {
             "--tg-repeats": self.repeats, "--tg-sealed": self.record.sealed, "what it was trained for": self.trained,
-            "the number of shards": self.shard.count,
+            "the number of shards": self.shard.count, "the version that answered": fingerprint["names"].get(SERVED),
         }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ Messages = Turns
 LogProbs = tuple[tuple[float, ...], ...]
 STEADY = {"backend": "transformers", "device": "cpu", "dtype": "float32"}  # an engine that repeats itself
 SERVED = "served"  # of the names: the version that answers for an alias
+ITSELF = "that very name"  # where no other one answers for it
 SUPPLIED = "replay"  # the backend of outputs that were made elsewhere; they have no other engine
 
 

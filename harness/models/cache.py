@@ -2,7 +2,7 @@
 
 What is kept is bounded: when it grows beyond that, the answers go that were not used for the longest time. Several
 processes may read and write it at once, and a kill loses no answer that was kept: a run that asks anew and is stopped
-goes on from there.
+goes on with its own (unfinished.py).
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ DAY = 86_400  # seconds; an answer's last use is known by the day, so that most 
 PATIENCE = 60  # seconds that another process may write before nothing comes of it
 VERSION = 2  # of the tables
 TABLE = "CREATE TABLE IF NOT EXISTS generations (key TEXT PRIMARY KEY, answer TEXT NOT NULL)"
-#: The day of the last use, and the second of the answer.
-COLUMNS = {"used": "INTEGER NOT NULL DEFAULT 0", "given": "REAL NOT NULL DEFAULT 0"}
+#: The day of the last use, and the run that asked, where it counts its own answers alone.
+COLUMNS = {"used": "INTEGER NOT NULL DEFAULT 0", "run": "TEXT NOT NULL DEFAULT ''"}
 BY_USE = "CREATE INDEX IF NOT EXISTS by_use ON generations (used)"
-RUNS = "CREATE TABLE IF NOT EXISTS unfinished (run TEXT PRIMARY KEY, begun REAL NOT NULL)"
+RUNS = (
+    "CREATE TABLE IF NOT EXISTS unfinished "
+    "(command TEXT PRIMARY KEY, run TEXT NOT NULL, begun REAL NOT NULL, machine TEXT NOT NULL)"
+)
 KEY = re.compile("[0-9a-f]{64}")
 _NONE = type(None)
 #: What stands in a row, by the names of a completion.
@@ -47,6 +50,22 @@ TYPES: Mapping[str, Sequence[type]] = {
 def store_path() -> Path:
     """Where answers are kept, for all projects of a user."""
     return cache_folder() / "generations.sqlite"
+
+
+@dataclass
+class Run:
+    """A run that counts its own answers alone; a `command` names what may go on with them if it is stopped."""
+
+    id: str
+    command: str = ""
+    machine: str = ""
+    is_noted: bool = False
+
+    def note(self, store: Store) -> None:
+        """Note, once there is an answer, that it has not ended."""
+        if self.command and not self.is_noted:
+            store.begin(self.command, self.id, self.machine)
+            self.is_noted = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +97,24 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
 
-    def get(self, key: str, since: float = 0.0) -> Completion | None:
-        """The completion under a key that was given `since` a time, in seconds since 1970, or None."""
+    def get(self, key: str, run: str = "") -> Completion | None:
+        """The completion under a key, given to this `run` where one is named, or None."""
         with self._kept():
-            query = "SELECT answer, used FROM generations WHERE key = ? AND given >= ?"
-            row = self._connection.execute(query, (key, since)).fetchone()
+            query = "SELECT answer, used FROM generations WHERE key = ? AND ? IN ('', run)"
+            row = self._connection.execute(query, (key, run)).fetchone()
             if row is None:
                 return None
             if row[1] < self._today:
                 self._read.append(key)
             return _completion(parse_json(row[0]))
 
-    def put(self, key: str, completion: Completion) -> None:
-        """Keep a completion; its latency is left out, since a cached one would be a lie."""
+    def put(self, key: str, completion: Completion, run: str = "") -> None:
+        """Keep a completion that was given to a run; its latency is left out, since a cached one would be a lie."""
         text = json.dumps(asdict(replace(completion, latency_s=None)))
         with self._kept():
             self._connection.execute(
-                "INSERT OR REPLACE INTO generations (key, answer, used, given) VALUES (?, ?, ?, ?)",
-                (key, text, self._today, time.time()),
+                "INSERT OR REPLACE INTO generations (key, answer, used, run) VALUES (?, ?, ?, ?)",
+                (key, text, self._today, run),
             )
             self._written += 1
             if self._written % EVERY == 0:
@@ -111,20 +130,24 @@ class Store:
         finally:
             self._connection.close()
 
-    def begin(self, run: str) -> float:
-        """When a run that asks anew began: now, or if it was stopped and is not a day old, then."""
+    def unfinished(self, command: str, machine: str) -> tuple[str, float] | None:
+        """The run of a command that was stopped on this machine within a day, and when it began."""
         with self._kept():
-            row = self._connection.execute("SELECT begun FROM unfinished WHERE run = ?", (run,)).fetchone()
-            if row and 0 <= time.time() - row[0] < DAY:
-                return float(row[0])
-            begun = time.time()
-            self._connection.execute("INSERT OR REPLACE INTO unfinished VALUES (?, ?)", (run, begun))
-            return begun
+            query = "SELECT run, begun FROM unfinished WHERE command = ? AND machine = ?"
+            row = self._connection.execute(query, (command, machine)).fetchone()
+            return (row[0], row[1]) if row and 0 <= time.time() - row[1] < DAY else None
 
-    def end(self, run: str) -> None:
-        """Note that a run came to its end: the next one asks anew."""
+    def begin(self, command: str, run: str, machine: str) -> None:
+        """Note that a run of a command has answers, and has not ended."""
         with self._kept():
-            self._connection.execute("DELETE FROM unfinished WHERE run = ?", (run,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO unfinished VALUES (?, ?, ?, ?)", (command, run, time.time(), machine)
+            )
+
+    def end(self, command: str) -> None:
+        """Note that no run of a command is left to go on with."""
+        with self._kept():
+            self._connection.execute("DELETE FROM unfinished WHERE command = ?", (command,))
 
     def kept(self) -> Kept:
         """How much it holds."""
@@ -272,25 +295,11 @@ def _make(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-@contextmanager
-def asking_anew(run: str, megabytes: int = CACHE_MEGABYTES) -> Iterator[float]:
-    """Yield the time since when answers count in a `run` that asks anew; its digest names it.
-
-    That is now, or where this very run was stopped or failed within a day, when it began: nothing that was answered is
-    asked twice.
-    """
-    with closing(Store(store_path(), megabytes)) as store:
-        begun = store.begin(run)
-    yield begun
-    with closing(Store(store_path(), megabytes)) as store:
-        store.end(run)
-
-
 class Cached:
     """A model that asks another one only for what is neither in the store nor among the `known` completions.
 
-    With `since`, a time in seconds since 1970, what counts is only what was given to a run from then on. Of the rest
-    it asks `most` at most, and how many are then `left`.
+    With a `run` only what was given to that one counts. Of the rest it asks `most` at most, and what is then `left`
+    is a number.
     """
 
     def __init__(
@@ -298,13 +307,13 @@ class Cached:
         model: Model,
         store: Store,
         known: Mapping[str, Completion] | None = None,
-        since: float = 0.0,
+        run: Run | None = None,
         most: int | None = None,
     ) -> None:
         self._model = model
         self._store = store
-        self._known = (known or {}) if not since else {}
-        self._since = since
+        self._known = (known or {}) if run is None else {}
+        self._run = run
         self._most = most
         self.reused = self.left = 0
 
@@ -321,10 +330,11 @@ class Cached:
     def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Yield what is known at once, then what the model answers, storing each as it comes."""
         missing: list[Request] = []
+        run = self._run.id if self._run else ""
         keys = {(request.key, request.repeat): self.fingerprint.generation(request) for request in requests}
         for request in requests:
             key = keys[request.key, request.repeat]
-            found = self._known.get(key) or self._store.get(key, self._since)
+            found = self._known.get(key) or self._store.get(key, run)
             if found is None:
                 missing.append(request)
                 continue
@@ -336,5 +346,7 @@ class Cached:
             for completion in self._model.answer(missing):
                 key = keys[completion.key, completion.repeat]
                 if completion.is_given:  # what was not answered is asked again
-                    self._store.put(key, completion)
+                    self._store.put(key, completion, run)
+                    if self._run:
+                        self._run.note(self._store)
                 yield replace(completion, generation=key)

@@ -17,7 +17,8 @@ OPTIONAL = (*FURTHER, *PENALTIES, "seed", "stop", "n", "stream", "top_p", "tempe
 #: What is left out at a time, where an error names no field.
 UNNAMED = (tuple(FURTHER), (*PENALTIES, "seed", "stop", "n", "stream"))
 LIMITS = ("max_tokens", "max_completion_tokens")
-WORDS = frozenset({"seed", "stop", "n", "stream"})  # of English, too: they are names only where they stand as such
+#: Of English, too: they are names only where they stand as such.
+WORDS = frozenset({"seed", "stop", "n", "stream", "temperature"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +66,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     camel = re.sub("_(.)", lambda each: each[1].upper(), name)
     spelled = "|".join({name, camel})
     if name in WORDS:
-        return re.compile(rf"[\"'`]({spelled})[\"'`]|(?:[:]|parameter|field|argument) ({spelled})\b", re.IGNORECASE)
+        quoted, named = rf"[\"'`]({spelled})[\"'`]", rf"(?:[:]|parameter|field|argument|invalid) ({spelled})\b"
+        refused = rf"\b({spelled}) (?:and \w+ )?(?:is not|are not|not|does not|cannot|is un)"
+        return re.compile(f"{quoted}|{named}|{refused}", re.IGNORECASE)
     return re.compile(rf"(?<!\w)({spelled})(?!\w)")

@@ -19,7 +19,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.reading import NotJson, parse_json
 from tunegate.harness.models.model_options import is_azure
-from tunegate.harness.models.pace import Room
+from tunegate.harness.models.pace import Pace, Room
 from tunegate.harness.models.server_errors import Said, is_exhausted, read_error, says_again
 
 KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
@@ -30,6 +30,7 @@ BUSY = (429, 503, 529)
 MOST_OF_A_BODY = 1 << 24  # bytes
 CONNECT_SECONDS = 10.0
 LEAST_OF_A_KEY = 12  # characters
+HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|localhost(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?")
 OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
 MOST_SHOWN = 300  # characters of a body that is shown
 Reply = dict[str, Any]
@@ -62,11 +63,18 @@ class HttpClient:
         in_flight: requests at a time.
         with_key: whether the key is sent.
         tries: of a request that fails.
+        pace: of requests, for those that are asked again; whoever asks first has waited for his turn.
     """
 
     def __init__(
-        self, url: str, deadline: float, in_flight: int, with_key: bool = True, tries: int = TRIES
-    ) -> None:  # fmt: skip
+        self,
+        url: str,
+        deadline: float,
+        in_flight: int,
+        with_key: bool = True,
+        tries: int = TRIES,
+        pace: Pace | None = None,
+    ) -> None:
         self.url, _, self._query = url.partition("?")
         self._deadline = deadline
         self._in_flight = in_flight
@@ -74,7 +82,7 @@ class HttpClient:
         key = api_key(url) if with_key else ""
         self._key = _spellings(key) if key else None
         self._httpx, self._tenacity = need("httpx2"), need("tenacity")
-        self._room = Room(in_flight)
+        self._room, self._pace = Room(in_flight), pace or Pace(None)
         self._over = asyncio.Event()  # no request is tried once more
         self._rest_until = 0.0  # when the server wants to be asked again, by the clock that only goes on
         headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
@@ -122,6 +130,8 @@ class HttpClient:
 
         async def once() -> Reply:
             nonlocal failures
+            if trouble:
+                await self._pace.take(1, self.pause)
             await self._rest()
             entered, is_busy = await self._room.enter(), False
             try:
@@ -177,7 +187,7 @@ class HttpClient:
         except self._httpx.TransportError as error:
             trouble = f"{type(error).__name__}: {error}".rstrip(": ")
             raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
-        except self._httpx.RequestError as error:
+        except (self._httpx.RequestError, self._httpx.InvalidURL, UnicodeError) as error:
             raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
         # before it is parsed, so that no part of the key is left
         text = self.harmless(content.decode("utf-8", "replace"))
@@ -238,10 +248,12 @@ def api_key(url: str) -> str:
     if not key:
         return ""
     parts, to = urlsplit(url), key_host(url)
+    # where a host stands for the key, the key may stand for the host
+    who = "another" if HOST_NAME.fullmatch(key) else shown(meant) or "none"
     if meant.lower() not in (to, f"{to}:{OWN_PORT[parts.scheme]}"):
         raise Refused(
             f"{KEY}: expected the host that it is for in {HOST}, with its port where the address has one, found "
-            f"{shown(meant) or 'none'}; to send it to {to}, set {HOST}={to}"
+            f"{who}; to send it to {to}, set {HOST}={to}"
         )
     if parts.scheme != "https" and not _is_loopback(str(parts.hostname)):
         raise Refused(

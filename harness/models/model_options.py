@@ -120,7 +120,7 @@ def split_server(model: str) -> tuple[str, str]:
         found = parts.scheme in ("http", "https") and bool(parts.hostname and name.strip()) and parts.port != 0
     except ValueError:  # half of an IPv6 address, or a port that is none
         found = False
-    if not found:
+    if not found or not name.isprintable():
         raise Refused(f"--tg-model {SERVER}URL#MODEL: expected such as {SERVER}http://localhost:8000/v1#my-model")
     versioned = not parts.query or API_VERSION.fullmatch(parts.query)
     if parts.username is not None or parts.password is not None or not versioned:

@@ -32,7 +32,7 @@ from tunegate.harness.models.pace import Pace
 from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.harness.models.reasoning import closes_alone, opens_reasoning, part_text, thinking_tags
 from tunegate.harness.models.resolve import resolve, short_name, template_digest, tokenizer_digest
-from tunegate.harness.models.server_answers import ENDS, flaw_of, is_dated, message_of, tokens_written
+from tunegate.harness.models.server_answers import ENDS, flaw_of, is_dated, message_of, tokens_read, tokens_written
 from tunegate.harness.models.server_errors import is_filtered, is_of_prompt, is_unfinished
 from tunegate.harness.models.structured_outputs import WAYS, check_constrained, constraint_probe, fields_of, violation
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
@@ -64,6 +64,7 @@ class Server:
         self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
         self._served = ""  # the name that it answers under, once it has
         self._begins_inside = False  # a reasoning, as answers without a tag that opens it showed
+        self._is_told = False  # whether an answer came to its end, so that what is cut is known to be one or not
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -124,10 +125,9 @@ class Server:
         yield from self._each(texts, self._likelihoods, self._texts_in_flight)
         ask = partial(self._generate, dialect, way)
         waiting: list[Completion] = []
-        is_known = False  # whether what was cut is a reasoning: the first that came to its end tells
         for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
             waiting.append(answer)
-            if is_known := is_known or answer.finish == "stop":
+            if self._is_told:
                 yield from self._settled(waiting)
                 waiting = []
         yield from self._settled(waiting)
@@ -156,7 +156,7 @@ class Server:
         with self._watch(f"Asking {self.url} for {self.name}"):
             while True:
                 try:
-                    self._probe(probes[0], dialect)
+                    self._learn_from(self._probe(probes[0], dialect))
                     return dialect
                 except Rejected as error:
                     if is_unfinished(error.said) and len(probes) > 1:
@@ -166,6 +166,12 @@ class Server:
                     if further is None:
                         raise
                     dialect = further
+
+    def _learn_from(self, answer: Mapping[str, Any]) -> None:
+        """Note whether answers begin inside a reasoning, as one that came to its end tells."""
+        [choice] = answer["choices"]
+        self._begins_inside = self._begins_inside or closes_alone(message_of(choice)["content"] or "")
+        self._is_told = self._is_told or ENDS.get(choice.get("finish_reason")) == "stop"
 
     @cached_property
     def _way(self) -> str:
@@ -209,7 +215,8 @@ class Server:
         return asyncio.run(ask())
 
     def _client(self, tries: int = TRIES) -> HttpClient:
-        return HttpClient(self.url, self._options.deadline, self._options.in_flight, tries=tries)
+        options = self._options
+        return HttpClient(self.url, options.deadline, options.in_flight, tries=tries, pace=self._requests)
 
     def _each(self, requests: Sequence[Request], ask: Ask, in_flight: int) -> Iterator[Completion]:
         """What is answered, as it comes; the loop of events runs while the next answer is waited for."""
@@ -270,20 +277,20 @@ class Server:
             if is_filtered(error.said):
                 return Completion(request.key, None, repeat=request.repeat)
             raise
+        self._learn_from(found)
         [choice], usage = found["choices"], found.get("usage") or {}
         finish = ENDS.get(choice.get("finish_reason"))
         said = message_of(choice)
         content = "" if said["content"] is None and finish == "length" else said["content"]  # it never came to one
-        self._begins_inside = self._begins_inside or closes_alone(content or "")
         thought, output = ("", None) if content is None else part_text(content, self._is_inside(request))
         thought = said.get("reasoning_content") or said.get("reasoning") or thought  # by itself, where it parts them
-        if finish == "stop" and output is not None:
+        if finish == "stop" and output is not None and not said.get("refusal"):
             check_constrained(request, output, self.name)
         return Completion(
             key=request.key,
             # cut by a filter, or with a call instead of an answer: unscored, never a wrong answer
             output=client.harmless(output) if finish and output is not None else None,
-            tokens_in=usage.get("prompt_tokens"),
+            tokens_in=tokens_read(usage),
             tokens_out=tokens_written(usage),
             finish=finish,
             repeat=request.repeat,

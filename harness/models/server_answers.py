@@ -32,7 +32,7 @@ ANSWER = {
     "type": "object",
     "required": ["model", "choices"],
     "properties": {
-        "model": {"type": "string"},
+        "model": {"type": "string", "maxLength": 300},
         "choices": {"type": "array", "minItems": 1, "maxItems": 1, "items": CHOICE},
         "usage": {
             "type": ["object", "null"],
@@ -45,7 +45,8 @@ ANSWER = {
 def is_dated(alias: str, answered: str) -> bool:
     """Whether a name is that of the version that an alias leads to at present."""
     name = alias.removesuffix(NEWEST)
-    return answered.startswith(name) and bool(DATED.fullmatch(answered.removeprefix(name)))
+    version = answered.removeprefix(name)
+    return answered.startswith(name) and (not version or bool(DATED.fullmatch(version)))
 
 
 def flaw_of(answer: dict[str, Any]) -> str:
@@ -58,13 +59,23 @@ def flaw_of(answer: dict[str, Any]) -> str:
 
 def tokens_written(usage: Mapping[str, Any]) -> int | None:
     """Return the tokens that were written, hidden reasoning included: some count that in the total alone."""
-    read, written, both = (usage.get(f"{each}_tokens") for each in ("prompt", "completion", "total"))
+    read, written, both = (_count(usage, each) for each in ("prompt", "completion", "total"))
     return written if written is None or read is None or both is None else max(written, both - read)
+
+
+def tokens_read(usage: Mapping[str, Any]) -> int | None:
+    """Return the tokens of the prompt."""
+    return _count(usage, "prompt")
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int | None:
+    found = usage.get(f"{name}_tokens")
+    return None if found is None else int(found)  # JSON Schema takes 7.0 for an integer
 
 
 def message_of(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message of a choice, whichever way it was asked."""
-    if "text" in choice:
+    if "message" not in choice:
         return {"content": choice["text"]}
     message = choice["message"]
     content = message.get("content")

@@ -26,6 +26,7 @@ from tunegate.harness.models.model_options import (
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.shard_record import Shards
     from tunegate.harness.evaluation.shards import Shard
+    from tunegate.harness.models.cache import Run
     from tunegate.harness.models.prompts import (
         RungName,  # too heavy for the plugin, which is loaded wherever pytest runs
     )
@@ -59,7 +60,7 @@ class Options:
     shard: Shard | None = None
     shards: Shards | None = None  # that are merged: they answer, and no model is asked
     limit: int | None = None  # requests to ask at most
-    since: float | None = None  # when the run began that this is a part of, in seconds since 1970
+    run: Run | None = None  # that this is a part of
 
     @property
     def replays(self) -> bool:

@@ -88,7 +88,7 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
             f"{show_path(file)} has a table [tool.tunegate], which stays as it is: `pytest` asks its model{other}"
         )
         return
-    table = f"[tool.tunegate]\n{'' if model else CHECKED}model = {json.dumps(model or MODEL)}\n"
+    table = f"[tool.tunegate]\n{'' if model else CHECKED}model = {_quoted(model or MODEL)}\n"
     if (folder := relative(cases, root)) != "fixtures":
         table += f"cases = {json.dumps(folder)}\n"
     if file.is_file():
@@ -97,6 +97,11 @@ def _settle_settings(changes: Changes, task: NewTask, root: Path, cases: Path, m
         changes.new[file] = table
     if not model:
         changes.new[answers] = lines
+
+
+def _quoted(text: str) -> str:
+    """A text in quotes, as TOML and YAML take it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _tools(file: Path) -> Mapping[str, object]:
@@ -139,7 +144,7 @@ def _settle_workflow(changes: Changes, root: Path, cases: Path, model: str) -> N
     changes.new[file] = render(
         "workflow.yml.j2", folder="" if folder == "." else folder, fixtures=relative(cases, root),
         outputs=relative(root / ANSWERS.parent, top), requirement=installed,
-        model=model and json.dumps(model), host=json.dumps(host),
+        model=model and _quoted(model), host=_quoted(host),
     )  # fmt: skip
 
 

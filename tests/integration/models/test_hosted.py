@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.integration.models.test_huggingface import requests
-from tests.support.fault_server import GOOD, FaultServer, Handler, answers, reply, says, serving
+from tests.support.fault_server import GOOD, FaultServer, Handler, answers, holds, reply, says, serving
 from tests.support.hosted import EXPECTED, HOSTED, KEY, READ, output_of
+from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.fixtures.model import Decoding
@@ -289,3 +291,64 @@ def test_a_reasoning_that_took_all_tokens_is_an_empty_answer_that_was_cut(monkey
         with serving(HOSTED[name].act) as server:
             [found] = of(server, name, monkeypatch).answer(asked)
         assert (found.output, found.finish) == ("", "length")
+
+
+# what an attacker found
+
+
+def test_answers_that_are_all_cut_are_kept_when_an_error_ends_the_run():
+    cut = answers("Once upon", choices=[{"index": 0, "finish_reason": "length", "message": {"content": "Once upon"}}])
+    with serving(says("{}", 400), answers("Hello!"), cut, cut) as server:
+        kept = []
+        with pytest.raises(CouldNotRun):
+            kept.extend(Server(server.model, quiet(), ModelOptions(in_flight=1)).answer(cases(3)))
+
+    assert [each.output for each in kept] == ["Once upon"] * len(kept)
+
+
+def test_a_refusal_is_an_answer_on_a_constrained_rung_too():
+    refusal = [{"index": 0, "finish_reason": "stop", "message": {"content": None, "refusal": "I cannot."}}]
+    request = replace(cases(1)[0], constraint=Constraint('{"type": "object"}'))
+    with serving(holds("response_format", output="{}")) as server:
+        model = Server(server.model, quiet(), ModelOptions())
+        assert model._way
+        server.then = answers(choices=refusal)
+        [answer] = model.answer([request])
+
+    assert (answer.output, answer.finish) == ("I cannot.", "stop")
+
+
+def test_a_count_that_is_written_as_a_decimal_is_a_count():
+    with serving(answers(usage={"prompt_tokens": 7.0, "completion_tokens": 5.0, "total_tokens": 12.0})) as server:
+        [answer] = plain(server).answer(cases(1))
+
+    assert [type(each) for each in (answer.tokens_in, answer.tokens_out)] == [int, int]
+
+
+def test_a_word_of_english_is_no_field():
+    said = json.dumps({"error": {"message": "The temperature of the GPU is high."}})
+    with serving(answers(), says(said, 400)) as server:
+        assert "temperature" not in plain(server)._dialect.without
+
+
+def test_a_name_without_end_is_no_answer():
+    with serving(answers(model="m" * 10_000)) as server, pytest.raises(CouldNotRun) as error:
+        given(plain(server), cases(1))
+
+    assert len(str(error.value)) < 1_000
+
+
+@pytest.mark.parametrize("url", ["http://[v1.x]/v1", f"http://localhost/{'a' * 70_000}/v1", "http://\u2603.test:80/v1"])
+def test_an_address_that_is_none_is_told_in_a_line(url, monkeypatch):
+    monkeypatch.setattr(http_client, "FIRST_PAUSE", 0.01)
+    with pytest.raises((CouldNotRun, Refused)):
+        _ = Server(f"openai:{url}#m", quiet(), ModelOptions(deadline=1)).fingerprint
+
+
+def test_a_key_in_the_place_of_its_host_is_not_shown(monkeypatch):
+    monkeypatch.setenv("TUNEGATE_API_KEY", "api.example.com")
+    monkeypatch.setenv("TUNEGATE_API_HOST", "sk-not-to-be-seen")
+    with pytest.raises(Refused, match="found another") as error:
+        _ = Server("openai:https://api.example.com/v1#m", quiet(), ModelOptions()).fingerprint
+
+    assert "sk-not" not in str(error.value)

@@ -112,10 +112,52 @@ def test_a_gate_that_a_fault_ended_goes_on_and_the_next_one_asks_anew(desk, serv
     assert (broken.ret, gone_on.ret) == (3, 0), broken.stderr.str()
     assert "desk/triage/case05: " in broken.stdout.str()
     assert "status 429: No credit; the account has no quota left" in broken.stdout.str()
-    assert "this run was stopped: it goes on with what was answered since it began" in gone_on.stdout.str()
+    assert "it goes on with its own answers" in gone_on.stdout.str()
     assert asked(server) == 7
     assert desk.run("--tg-against=baseline").ret == 0
     assert asked(server) == 12
+
+
+def test_a_gate_that_was_refused_before_it_asked_counts_nothing_that_came_later(desk, server):
+    assert desk.run("--tg-against=baseline").ret == 4  # there is none yet
+    assert desk.run("--tg-record").ret == 0
+    asked(server)
+    server.then = BAD
+
+    assert desk.run("--tg-against=baseline").ret == 1
+    assert asked(server) == 12
+
+
+@pytest.mark.parametrize(("then", "now"), [("tuned", "tuned-2026-09-01"), ("tuned-2026-09-01", "tuned")])
+def test_a_name_that_became_an_alias_or_is_none_any_more_is_told(desk, server, then, now):
+    server.then = answers(model=then)
+    assert desk.run("--tg-record").ret == 0
+    server.then = answers(model=now)
+    said = desk.run("--tg-against=baseline").stdout.str()
+
+    names = ["that very name" if each == "tuned" else each for each in (then, now)]
+    assert f"the baseline was answered by {names[0]}, and {server.model} by {names[1]} now" in said
+
+
+def test_what_cannot_be_gone_on_with_has_no_limit(desk, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    for option in ("--fresh", "--noise"):
+        refused = CliRunner().invoke(app, ["record", "--limit=5", option])
+        assert refused.exit_code == 2
+        assert "--limit: what --fresh and --noise ask cannot be gone on with" in refused.output
+
+
+def test_what_is_asked_again_or_twice_is_reckoned_so(desk, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    assert desk.run("--tg-record").ret == 0
+    said = {
+        option: CliRunner().invoke(app, ["record", "--dry-run", *option.split()]).output
+        for option in ("", "--fresh", "--noise")
+    }
+
+    assert "desk: 0 requests (12 more were answered before)" in said[""]
+    assert "desk: 12 requests: about " in said["--fresh"]
+    assert "desk: 12 requests (12 more were answered before): about " in said["--noise"]
 
 
 def test_both_sides_of_a_change_evaluate_the_same_answers(desk, server, monkeypatch):
@@ -143,7 +185,7 @@ def test_an_alias_that_leads_to_another_version_is_asked_again_and_told(desk, se
     told = "the baseline was answered by tuned-2026-03-01, and "
     assert json.loads(baseline.read_text())["served"] == "tuned-2026-03-01"
     assert (other.ret, told in same, told in other.stdout.str()) == (0, False, True)
-    assert f"{server.model} leads to tuned-2026-09-01 now: a difference may be the version's" in other.stdout.str()
+    assert f"{server.model} by tuned-2026-09-01 now: a difference may be the version's" in other.stdout.str()
     asked(server)
     desk.run()  # what is kept is the new version's: of the old one's answers none counts
     assert asked(server) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from contextlib import closing
 from dataclasses import asdict, replace
 
@@ -15,7 +14,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Fingerprint, Request
-from tunegate.harness.models.cache import Cached, Store
+from tunegate.harness.models.cache import Cached, Run, Store
 
 SUBJECT = {"model": "tiny-1", "base": "b", "adapter": None, "tokenizer": "t", "template": "c", "rung": "as-is"}
 ENGINE = {"backend": "transformers", "torch": "2.13", "dtype": "float32"}
@@ -169,7 +168,9 @@ def test_fresh_answers_are_asked_for_past_the_store_and_what_is_known_and_kept(s
     known = {FINGERPRINT.generation(GREEDY): Completion(GREEDY.key, "a forged answer")}
     model = Counting()
     model.asked.append("so that its next answer is another")
-    assert [answer.output for answer in Cached(model, store, known, since=time.time()).answer([GREEDY])] == ["answer 2"]
+    assert [answer.output for answer in Cached(model, store, known, run=Run("another")).answer([GREEDY])] == [
+        "answer 2"
+    ]
     assert [answer.output for answer in Cached(Counting(), store).answer([GREEDY])] == ["answer 2"]
 
 

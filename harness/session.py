@@ -30,9 +30,9 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
-from tunegate.harness.evaluation.estimate import Estimate, estimate
 from tunegate.harness.evaluation.latency import time_calls
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
+from tunegate.harness.evaluation.outlay import Outlay, outlays
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.rescoring import Rescored, rescored_units, score_again
 from tunegate.harness.evaluation.runs import RUNS, keep_run
@@ -152,7 +152,7 @@ class Session:
         """The folder of the model that local ones share, once there is one."""
         return self._base.folder if self._base else None
 
-    def estimate(self, watch: Watch) -> list[Estimate]:
+    def estimate(self, watch: Watch) -> list[Outlay]:
         """What a server will be asked for, by task; nothing of a model that costs time alone."""
         if not is_server(self.options.model):
             return []
@@ -160,7 +160,7 @@ class Session:
         thought, times = self.options.opened.reasoning_tokens, 2 if self.options.noise else 1
         with closing(Store(store_path(), self.options.cache_size)) as store:
             kept = None if self.options.fresh else store
-            return estimate(self.tasks, asked, self._model(None, watch), kept, thought, times)
+            return outlays(self.tasks, asked, self._model(None, watch), kept, thought, times)
 
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that a record that exists is complete).

@@ -142,7 +142,7 @@ class HttpClient:
                 trouble.append(str(error))
                 raise
             finally:
-                await self._room.leave(entered, is_busy)
+                await self._room.free(entered, is_busy)
 
         def is_enough(state: Any) -> bool:
             too_late = state.upcoming_sleep > end - time.monotonic()

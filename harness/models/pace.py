@@ -35,22 +35,22 @@ class Room:
         self._most = most
         self._allowed = float(most)
         self._inside = self._halvings = 0
-        self._left = asyncio.Condition()
+        self._freed = asyncio.Condition()
 
     async def enter(self) -> int:
         """Wait for a place; returns what is given back with it."""
-        async with self._left:
-            await self._left.wait_for(lambda: self._inside < max(1, int(self._allowed)))
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._inside < max(1, int(self._allowed)))
             self._inside += 1
             return self._halvings
 
-    async def leave(self, entered: int, was_busy: bool) -> None:
+    async def free(self, entered: int, was_busy: bool) -> None:
         """Give a place back, and say whether the server was too busy for it."""
-        async with self._left:
+        async with self._freed:
             self._inside -= 1
             if not was_busy:
                 self._allowed = min(self._most, self._allowed + 1 / self._allowed)
             elif entered == self._halvings:  # those that were asked together are one reason
                 self._allowed = max(1.0, self._allowed * FEWER)
                 self._halvings += 1
-            self._left.notify_all()
+            self._freed.notify_all()

@@ -64,7 +64,7 @@ class Server:
         self._requests, self._tokens = Pace(options.requests_per_minute), Pace(options.tokens_per_minute)
         self._served = ""  # the name that it answers under, once it has
         self._begins_inside = False  # a reasoning, as answers without a tag that opens it showed
-        self._is_told = False  # whether an answer came to its end, so that what is cut is known to be one or not
+        self._is_settled = False  # whether an answer came to its end, so that what is cut is known to be one or not
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -127,7 +127,7 @@ class Server:
         waiting: list[Completion] = []
         for answer in self._each([each for each in requests if not each.texts], ask, self._options.in_flight):
             waiting.append(answer)
-            if self._is_told:
+            if self._is_settled:
                 yield from self._settled(waiting)
                 waiting = []
         yield from self._settled(waiting)
@@ -171,7 +171,7 @@ class Server:
         """Note whether answers begin inside a reasoning, as one that came to its end tells."""
         [choice] = answer["choices"]
         self._begins_inside = self._begins_inside or closes_alone(message_of(choice)["content"] or "")
-        self._is_told = self._is_told or ENDS.get(choice.get("finish_reason")) == "stop"
+        self._is_settled = self._is_settled or ENDS.get(choice.get("finish_reason")) == "stop"
 
     @cached_property
     def _way(self) -> str:

@@ -94,6 +94,9 @@ def test_from_a_table_and_a_key_to_a_check_that_blocks(served, tmp_path, monkeyp
     with github() as hosted:
         hub = Hub(home, tmp_path / "hub", hosted)
         hub.change(lambda root: (root / "README.md").write_text("A change of words.\n"))
+        result, machine = gate(hub, workflow, "pushed since")
+        assert (result, [each.code for each in machine.ran][-1]) == ("failure", 1)
+        hub.github["event"]["pull_request"]["head"]["sha"] = git("-C", str(hub.merge), "rev-parse", "HEAD^2").strip()
         server.asked.clear()
         result, machine = gate(hub, workflow, "gate")
 

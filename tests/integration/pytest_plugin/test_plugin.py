@@ -369,8 +369,9 @@ def test_settings_stand_in_for_options(project: Project) -> None:
         (
             'modell = "x"',
             "[tool.tunegate] expected one of model, device, dtype, attention, quantization, chat-template, "
-            "tokenizer, in-flight, deadline, engine, workers, worker-cpus, worker-gpus, ray-address, cases, "
-            "checks, baselines, cache-size, rung, repeats, inconclusive, ledger-remote, larger, sample, strict, "
+            "tokenizer, in-flight, deadline, reasoning-effort, reasoning-tokens, requests-per-minute, "
+            "tokens-per-minute, engine, workers, worker-cpus, worker-gpus, ray-address, cases, checks, baselines, "
+            "cache-size, rung, repeats, inconclusive, ledger-remote, larger, sample, strict, "
             "found 'modell'; did you mean 'model'?",
         ),
         ("model = 3", "[tool.tunegate] model: expected text in quotes, found 3"),

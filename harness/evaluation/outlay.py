@@ -11,7 +11,7 @@ from tunegate.harness.models.cache import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Outlay:
     """What is left to ask of one task: `read` tokens about, `written` tokens and `cost` at most.
 
     `before` requests were answered before, and are not asked. `cost` is in `currency`, and None without prices.
@@ -36,9 +36,9 @@ class Estimate:
         return f"{text}; at most {self.cost:.2g} {self.currency}"
 
 
-def estimate(
+def outlays(
     tasks: Sequence[Task], asked: Sequence[Request], model: Model, store: Store | None, more: int, times: int
-) -> list[Estimate]:
+) -> list[Outlay]:
     """Estimate each task of which something is `asked`.
 
     What is in the `store` is not asked again, and the rest so many `times`; an answer may take so many `more` tokens
@@ -48,7 +48,7 @@ def estimate(
     for task, own in _by_task(tasks, asked):
         kept = [each for each in own if store and store.get(who.generation(each))]
         left = [each for each in own if each not in kept] + own * (times - 1)
-        made = Estimate(task.name, len(left), len(kept), *_tokens(left, more))
+        made = Outlay(task.name, len(left), len(kept), *_tokens(left, more))
         found.append(_with_cost(made, task, str(who.subject.get("model"))))
     return found
 
@@ -64,7 +64,7 @@ def _tokens(asked: Sequence[Request], more: int) -> tuple[int, int]:
     return sum(each.work for each in asked) - sum(written), sum(each + more for each in written if each)
 
 
-def _with_cost(found: Estimate, task: Task, model: str) -> Estimate:
+def _with_cost(found: Outlay, task: Task, model: str) -> Outlay:
     prices = task.policy.prices
     if prices is None:
         return found

@@ -111,8 +111,8 @@ def end(ending: Ending, count: int) -> End:
         again, none = answered(Cached(Server(server.model, quiet(), options()), store), requests)
     return End(
         ending, str(error or ""),
-        is_clear(error, server.address, ending.is_of_a_case) and ending.words in str(error), seconds, finished,
-        count_right(requests, came), sum(each - 1 for each in ended.delivered.values()),
+        is_clear(error, server.address, ending.is_of_a_case) and ending.words.rstrip(".") in str(error),
+        seconds, finished, count_right(requests, came), sum(each - 1 for each in ended.delivered.values()),
         0 if none else count_right(requests, again), count,
     )  # fmt: skip
 

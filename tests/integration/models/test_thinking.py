@@ -90,7 +90,8 @@ def test_a_servers_reasoning_that_was_cut_is_no_answer_where_the_template_begins
 
 
 def test_where_the_template_is_the_servers_the_other_answers_tell(thinking):
-    with serving(cut("It drips, and"), answers(), cut("It drips, and"), answers("Hm.</think>{}")) as server:
+    hello = answers("Hm.</think>Hello!")  # to the probe
+    with serving(cut("It drips, and"), hello, cut("It drips, and"), answers("Hm.</think>{}")) as server:
         assert asked(server, ["It drips.", "It leaks."]) == [("", "It drips, and"), ("{}", "Hm.")]
     with serving(cut("It drips, and")) as server:
         assert asked(server, ["It drips."]) == [("It drips, and", "")], "nobody thinks"

@@ -82,13 +82,7 @@ def init(
     from tunegate.harness.scaffold.task import InitOptions, check_name, check_suite, new_task
     from tunegate.harness.scaffold.writing import relative, write_task
 
-    hosted = model if is_server(model) else ""
-    if hosted:
-        split_server(model)
-    if "${{" in hosted:
-        raise UsageError(f"--model: expected a name without ${{{{, which a workflow would read, found {model}")
-    if not hosted and is_given(ctx, "model"):
-        raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
+    hosted = _hosted(model, is_given(ctx, "model"))
     asks = task is None and source is None and _asks()
     check_suite(suite.value)
     if task is None and not _asks():
@@ -103,6 +97,18 @@ def init(
     changes = write_task(made, project(), cases, hosted)
     if not quiet:
         _tell(changes, made, "tunegate record" if hosted else "pytest")
+
+
+def _hosted(model: str, is_named: bool) -> str:
+    """The model that the workflow is to ask: one that a server answers for; empty where none is named."""
+    if not is_server(model):
+        if is_named:
+            raise UsageError(f"--model: expected one that a server answers for, openai:URL#MODEL, found {model}")
+        return ""
+    split_server(model)
+    if "${{" in model:
+        raise UsageError(f"--model: expected a name without ${{{{, which a workflow would read, found {model}")
+    return model
 
 
 def _asks() -> bool:

@@ -46,9 +46,9 @@ def outlays(
     """
     who, found = model.fingerprint, []
     for task, own in _by_task(tasks, asked):
-        kept = [each for each in own if store and store.get(who.generation(each))]
-        left = [each for each in own if each not in kept] + own * (times - 1)
-        made = Outlay(task.name, len(left), len(kept), *_tokens(left, more))
+        new = [each for each in own if store is None or store.get(who.generation(each)) is None]
+        left = new + own * (times - 1)
+        made = Outlay(task.name, len(left), len(own) - len(new), *_tokens(left, more))
         found.append(_with_cost(made, task, str(who.subject.get("model"))))
     return found
 

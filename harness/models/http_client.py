@@ -104,7 +104,7 @@ class HttpClient:
         """Let each request that is under way have its answer, or one last try."""
         self._over.set()
 
-    async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
         """The object that the server answers with, without a `flaw`; errors begin with the `case`.
 
         Raises:
@@ -180,7 +180,7 @@ class HttpClient:
         while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
             await self.pause(left)
 
-    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> dict[str, Any]:
+    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> Reply:
         url = f"{self.url}/{path}{self._query and '?'}{self._query}"
         try:
             status, headers, content = await self._send(place, url, body)
@@ -207,7 +207,7 @@ class HttpClient:
                     raise CouldNotRun(f"{place}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
             return response.status_code, response.headers, bytes(content)
 
-    def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
+    def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> Reply:
         found, flaw = _parsed(text)
         said = read_error(found, text)
         # some gateways tell an error with status 200, and the error's own status beside its message

@@ -29,13 +29,13 @@ from benchmarks.frame import RESULTS, carry_out, run_process
 from benchmarks.gate_markdown import table
 from benchmarks.rows import CHILD, LIBRARIES, at_least
 from benchmarks.rows_child import RECIPE
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.prompts import RungName
 from tunegate.harness.statistics import paired as stats
 

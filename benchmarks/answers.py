@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import number, percent, table
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.gate.families import LEVEL, SEED
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.sample_size import answer_noise
 

@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
 from benchmarks.small_trainings import numbers, sealed_score, write_training
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.core.reading import read_object
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models.adapters import CURVES, TRAINING
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.trainers.pipeline import Ready, train_adapter
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")

@@ -16,15 +16,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_markdown import table
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.prompts import RungName
 
 ROOT = Path(__file__).parent.parent

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.frame import ROOT
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.files import write_json
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
 
 
 def main(out: str, name: str, cases: str, tokens: str, *adapters: str) -> None:

@@ -35,18 +35,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
 from benchmarks.small_trainings import SEALED, SmallTraining, write_training
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Price
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.api import Completion, Model, Request
-from tunegate.harness.models.huggingface import Base, Local
-from tunegate.harness.models.llama_cpp import GGUF, SLOTS, serving_gguf
+from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import RungName, request
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.llama_cpp import GGUF, SLOTS, serving_gguf
+from tunegate.harness.models.served.server import Server
 from tunegate.harness.release.export import convert_to_gguf, find_converter, merge_adapter
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.ratio import ratio

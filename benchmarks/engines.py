@@ -27,18 +27,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.diagnosis.ladder import sample
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models.api import Model, Request
-from tunegate.harness.models.batching import TOKEN_BUDGET
-from tunegate.harness.models.huggingface import Local
-from tunegate.harness.models.llama_cpp import serving_gguf
+from tunegate.harness.models.local.batching import TOKEN_BUDGET
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.llama_cpp import serving_gguf
+from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.served.vllm import Vllm
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.harness.models.vllm import Vllm
 
 UNITS = ("support/triage", "support/orders", "support/replies", "support/wording")
 FIXED = "batches kept to their end, float32"

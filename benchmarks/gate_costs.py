@@ -17,12 +17,12 @@ from scipy.stats import gamma, lognorm, norm
 
 from benchmarks.gate_rule import Floats
 from benchmarks.gate_worlds import FINGERPRINT, TASK, Mismatch
+from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
+from tunegate.harness.cases.policy import Policy, UnitPolicy
 from tunegate.harness.checks.cost import CostCheck, Price, Prices
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
-from tunegate.harness.fixtures.model import Case, Decoding, Prompt, Task, Unit
-from tunegate.harness.fixtures.policy import Policy, UnitPolicy
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair

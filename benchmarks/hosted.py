@@ -31,14 +31,14 @@ from benchmarks.hosted_faults import ENDINGS, KINDS, PROBE, Ended, Ending, Fault
 from benchmarks.hosted_report import FEW, IN_FLIGHT, PAUSES, Asked, End, Found, Limit, Run, broken, report
 from tests.support.fault_server import serving
 from tests.support.hosted import HOSTED, KEY, output_of
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import http_client
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served import http_client
+from tunegate.harness.models.served.server import Server
 
 LIBRARIES = ("tunegate", "httpx2", "tenacity")
 CASES, QUICK = 500, 100

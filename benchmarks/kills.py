@@ -35,10 +35,10 @@ from benchmarks.frame import RESULTS, ROOT, Failed, carry_out
 from benchmarks.gate_markdown import table
 from tests.integration.test_mistakes import make_good
 from tests.support.tiny import write_model
-from tunegate.harness.baselines.ledger import LEDGER, read_ledger
 from tunegate.harness.core.errors import TunegateError
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.ledger.ledger import LEDGER, read_ledger
 
 BETWEEN = "refused until it is repeated"
 STATES = ("as before", "as after", BETWEEN)

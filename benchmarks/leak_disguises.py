@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.leak_rows import NO_ANSWER, Planted, by_hand, demo_tasks
-from tunegate.harness.fixtures.model import Case, Task
+from tunegate.harness.cases.model import Case, Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import wording
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Case, Task
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Case, Task
 from tunegate.trainers.data.examples import Example, read_examples
 
 ROOT = Path(__file__).parent.parent

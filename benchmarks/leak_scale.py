@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.gate_markdown import table
 from benchmarks.leak_rows import NO_ANSWER, SENTENCE, demo_tasks, innocent
 from benchmarks.scale_child import MB
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embed
-from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix
 from tunegate.trainers.decontamination.search import search

@@ -23,10 +23,10 @@ from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_disguises import BULK, disguised, in_bulk
 from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, demo_tasks, innocent, leaks, tasks_as_they_were, wrap
 from benchmarks.leak_scale import scale
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
 from tunegate.harness.embeddings import embed
-from tunegate.harness.fixtures.model import Task
 from tunegate.harness.statistics.paired import wilson
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.overlap import Matrix

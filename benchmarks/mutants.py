@@ -40,13 +40,13 @@ from benchmarks.mutants_readers import Reading, keep_released, prepare, readings
 from tests.support.records import write_desk, write_policy
 from tests.support.units import write_outputs
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, Desk, T
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import TunegateError
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.policy import policy_changes
 
 SECONDS = 5.0  # of processor time, for one command
 RIGHT = '{"product": "boiler"}'

@@ -29,8 +29,8 @@ from benchmarks.gate_markdown import table
 from benchmarks.mutants_data import Form, mutant
 from tests.support.paths import ROOT
 from tunegate.harness.authoring.document import Document
-from tunegate.harness.baselines.ledger import read_ledger
 from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.vocabulary.terms import read_terms
 from tunegate.harness.checks.voice import check as voice
 from tunegate.harness.core.crashes import as_tunegate_error
@@ -41,7 +41,7 @@ from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.shard_record import ShardRecord, read_shard
 from tunegate.harness.evaluation.shards import parse_shard
 from tunegate.harness.evaluation.sidecar import read_sidecar, sidecar_path
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.ledger.ledger import read_ledger
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.harness.models.replay import read_replay

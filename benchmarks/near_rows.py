@@ -27,9 +27,9 @@ from benchmarks.frame import made
 from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_rows import demo_tasks
 from benchmarks.leaks import Embedded, nearness
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
-from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import wording
 from tunegate.trainers.decontamination.overlap import EvalTexts

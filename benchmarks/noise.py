@@ -20,15 +20,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.noise import compare_answers
 from tunegate.harness.evaluation.record import Noise
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion, Request
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
 
 UNITS = ("support/questions", "support/triage", "support/passages")
 DTYPES = ("float32", "bfloat16")

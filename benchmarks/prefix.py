@@ -14,13 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_markdown import table
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import sample
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local import batching as prefix
+from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.prompts import RungName, requests
 
 ROOT = Path(__file__).parent.parent

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.files import write_json
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
+from tunegate.harness.models.local.worker_pool import WorkerPool
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.replay import Replay, read_replay
-from tunegate.harness.models.worker_pool import WorkerPool
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,13 @@ from benchmarks.frame import RESULTS, ROOT, carry_out, run_process
 from benchmarks.gate_markdown import table
 from benchmarks.rows_child import FULL, RECIPE
 from benchmarks.rows_plot import draw
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 
 CHILD = Path(__file__).with_name("rows_child.py")
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")

@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 from rich.console import Console
 
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import watch_on
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.huggingface import load_base
+from tunegate.harness.models.local.huggingface import load_base
 from tunegate.harness.models.resolve import resolve
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import Recipe, read_recipe

@@ -44,11 +44,11 @@ def gate(project: Path, stages: dict[str, dict[str, float]]) -> None:
     """All that a run does between pytest's collection and its tests, and the report of its record."""
     from rich.console import Console
 
+    from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.core.progress import quiet
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.evaluation.rescoring import score_again
     from tunegate.harness.evaluation.scoring import evaluate
-    from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.gate import rule as gate
     from tunegate.harness.models.replay import read_replay
     from tunegate.harness.reporting.record import print_record

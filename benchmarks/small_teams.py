@@ -27,8 +27,8 @@ from benchmarks.gate_markdown import number, table
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import standard_error
 from benchmarks.gate_worlds import TASK, UnitWorld, World, decided, passfail_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.planning.proposal import HONEST_GAIN, Proposal, Way, propose

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.frame import ROOT
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.progress import Watch, quiet
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows
 from tunegate.trainers.data.examples import read_examples

@@ -24,8 +24,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from tunegate.harness.cases.loader import load_tasks  # noqa: E402
 from tunegate.harness.evaluation.record import read_record  # noqa: E402
-from tunegate.harness.fixtures.loader import load_tasks  # noqa: E402
 from tunegate.harness.models.prompts import requests  # noqa: E402
 
 DATA = ROOT / "harness" / "tour" / "data"

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.gate_markdown import table
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, ReferencePair, auc, auc_interval, fit_classifier
@@ -26,7 +27,6 @@ from tunegate.harness.checks.voice.content import content_card
 from tunegate.harness.checks.voice.features import ENGLISH
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import write_atomically
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
 
 ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "voice_texts"

@@ -9,9 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import opening_numbers, read_ledger
-from tunegate.harness.baselines.looks import check_openable, check_tellable, tell_openings, tell_run
 from tunegate.harness.baselines.lookup import (
     baseline_references,
     check_released,
@@ -24,6 +21,8 @@ from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import state
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import text_digest
@@ -40,23 +39,24 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.shard_record import ShardRecord
 from tunegate.harness.evaluation.shards import divide
 from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.ledger.journal import undo_cut_off
+from tunegate.harness.ledger.ledger import opening_numbers, read_ledger
+from tunegate.harness.ledger.sealed import check_openable, check_tellable, tell_openings, tell_run
 from tunegate.harness.models.adapter_reference import adapter_folder
 from tunegate.harness.models.adapters import training_record
 from tunegate.harness.models.api import Completion, Fingerprint, Model
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
-from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base
+from tunegate.harness.models.local.ray_model import RayBase
 from tunegate.harness.models.model_options import is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import requests
-from tunegate.harness.models.ray_model import RayBase
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.request_file import check_digests, read_digests
-from tunegate.harness.models.server import Server
-from tunegate.harness.models.vllm import VllmBase
+from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.served.vllm import VllmBase
 from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import BASELINE, Options, same_names
 

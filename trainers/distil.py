@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.cases.conversation import ASSISTANT
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest, file_digest, stamped, text_digest, write_atomically, write_json
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.conversation import ASSISTANT
-from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, REPLAY, ModelOptions, is_server, split_replay
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import WITH_SHOTS, RungName
 from tunegate.harness.models.replay import Replay, read_replay
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.server import Server
 from tunegate.trainers.data.asked_rows import asked_rows
 from tunegate.trainers.data.examples import Example, read_unanswered
 from tunegate.trainers.data.teacher import read_teacher, teacher_path

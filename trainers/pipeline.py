@@ -14,19 +14,19 @@ from typing import Any
 
 from tunegate.harness.baselines.lookup import matching
 from tunegate.harness.baselines.store import Baseline, digests
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import check_train
 from tunegate.harness.core.files import digest, file_digest, locked, stamped, write_atomically, write_json
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.diagnosis.eligibility import eligibility, find_diagnosis, render_eligibility
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.adapters import CONFIG, CURVES, DROPPED, TRAINING, adapter_digest, load_adapter
-from tunegate.harness.models.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.placement import Placement
 from tunegate.harness.models.model_options import NO_QUANTIZATION
-from tunegate.harness.models.placement import Placement
 from tunegate.harness.models.prompts import TRAINED
-from tunegate.harness.release.recitation import HOW_TO_MEND
+from tunegate.harness.privacy.recitation import HOW_TO_MEND
 from tunegate.trainers.config.recipe import KTO, REFUSE, Recipe
 from tunegate.trainers.data.asked_rows import AskedRow, asked_rows, why_not_scored
 from tunegate.trainers.data.duplicates import find_duplicates

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.ledger import Event, append, read_ledger
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, locked
 from tunegate.harness.core.progress import Watch
+from tunegate.harness.ledger.ledger import Event, append, read_ledger
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.pipeline import ONE_SEED, Ready, Say, examine, put_in_place, train_in

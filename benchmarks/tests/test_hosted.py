@@ -9,7 +9,7 @@ import pytest
 from benchmarks import hosted
 from benchmarks.hosted_faults import ENDINGS, KINDS
 from benchmarks.hosted_report import Found, broken, report
-from tunegate.harness.models import http_client
+from tunegate.harness.models.served import http_client
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Case
 from tunegate.harness.diagnosis.ladder import offers
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Case
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.prompts import CONSTRAINED, RUNGS
 from tunegate.trainers.config.recipe import read_recipe

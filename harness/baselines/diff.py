@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunegate.harness.baselines.store import Baseline
+from tunegate.harness.cases.model import CHECK_VERSION, Unit
+from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import CHECK_VERSION, Unit
-from tunegate.harness.fixtures.policy import policy_changes
 
 #: The parts of a subject that must equal the baseline's under `--tg-against baseline`: only the adapter may differ.
 MUST_EQUAL = ("base", "tokenizer", "template", "rung")

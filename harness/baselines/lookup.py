@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunegate.harness.baselines.diff import differing, engine_differences, question_differences
-from tunegate.harness.baselines.ledger import LEDGER, Ledger, model_name, read_ledger, who
 from tunegate.harness.baselines.releases import RENEW, check_released_files, check_units_kept, released_outputs
 from tunegate.harness.baselines.store import Baseline, as_reference, baseline_path, read_baseline
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.engines import answers_beside, can_ask_base, is_elsewhere, why_not_asked
 from tunegate.harness.evaluation.record import Noise, Record, read_record
-from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.fixtures.policy import policy_changes
+from tunegate.harness.ledger.ledger import LEDGER, Ledger, model_name, read_ledger, who
 from tunegate.harness.models.api import ITSELF, SERVED, SUPPLIED, Completion, Fingerprint
 from tunegate.harness.models.model_options import REPLAY, split_replay
 

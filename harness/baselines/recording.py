@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunegate.harness.baselines.diff import number, update_changes
-from tunegate.harness.baselines.journal import undo, write_together
-from tunegate.harness.baselines.ledger import Event, Ledger, event_path, next_events, read_ledger
 from tunegate.harness.baselines.releases import replaced_outputs
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline, state
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest_in_parts, json_by_line, locked
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import SCHEMA_VERSION, Record
-from tunegate.harness.fixtures.model import Unit
+from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.ledger import Event, Ledger, event_path, next_events, read_ledger
 from tunegate.harness.models.api import SERVED
 
 

@@ -12,8 +12,17 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.journal import undo, write_together
-from tunegate.harness.baselines.ledger import (
+from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.files import locked
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import read_text
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.ledger.journal import undo, write_together
+from tunegate.harness.ledger.ledger import (
     LEDGER,
     Event,
     Ledger,
@@ -23,15 +32,6 @@ from tunegate.harness.baselines.ledger import (
     read_ledger,
     who,
 )
-from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
-from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.files import locked
-from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.progress import Watch
-from tunegate.harness.core.reading import read_text
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.adapter_reference import find_adapter
 from tunegate.harness.models.adapters import adapter_digest
 

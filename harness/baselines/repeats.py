@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Fingerprint
 
 

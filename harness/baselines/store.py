@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import file_digest, is_as_stamped
 from tunegate.harness.core.reading import read_json
@@ -21,8 +23,6 @@ from tunegate.harness.evaluation.record import (
     read_result,
     read_summary,
 )
-from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import ITSELF, SERVED, Completion
 
 

@@ -8,17 +8,17 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from tunegate.harness.baselines.ledger import LEDGER
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
 from tunegate.harness.checks.imports import imports_digest
 from tunegate.harness.checks.installed import distribution, installed_entries, module_file
 from tunegate.harness.checks.registry import declared_checks, kind_name, own_file
+from tunegate.harness.checks.unchanged import Snapshot, importing_unchanged
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.project import PROJECT
-from tunegate.harness.core.unchanged import Snapshot, importing_unchanged
 from tunegate.harness.evaluation.runs import RUNS
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
+from tunegate.harness.ledger.ledger import LEDGER
 from tunegate.harness.options.run import Options
 
 HEAVY = ("torch", "transformers", "peft")  # what a local model is computed with

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.json_lines import read_json_lines
-from tunegate.harness.baselines.ledger import Event, append, read_ledger
-from tunegate.harness.baselines.ledger_git import check_contains
 from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.change.code import code_of_checks, holding_unchanged, runs_code
 from tunegate.harness.change.rules import RuleChanges, Rules, has_new_code, new_project, permit_name, rule_changes
 from tunegate.harness.change.trees import check_inside, keep_importable, lay_work_tree, projects_at, tree_digest
@@ -35,8 +34,9 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.core.project import PROJECT, project_table
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.runs import RUNS
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.ledger.ledger import Event, append, read_ledger
+from tunegate.harness.ledger.ledger_git import check_contains
 from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import Options

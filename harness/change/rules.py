@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.baselines.ledger import LEDGER, read_ledger, render_event, who
 from tunegate.harness.baselines.store import Baseline, read_baseline
+from tunegate.harness.cases.model import Case, Decoding, Task, Unit
+from tunegate.harness.cases.policy import policy_changes
 from tunegate.harness.checks.registry import kind_name
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import canonical, digest, file_digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
-from tunegate.harness.fixtures.policy import policy_changes
+from tunegate.harness.ledger.ledger import LEDGER, read_ledger, render_event, who
 
 DIGITS = 12  # of the digest by which a reviewer approves rule changes
 

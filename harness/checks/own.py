@@ -14,8 +14,8 @@ from types import ModuleType
 
 from tunegate.harness.checks.base import CheckKind
 from tunegate.harness.checks.declared import EXPECTED, NAME
+from tunegate.harness.checks.unchanged import SourceAlone
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.core.unchanged import SourceAlone
 
 
 def load_own(path: Path) -> Mapping[str, CheckKind]:

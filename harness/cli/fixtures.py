@@ -79,8 +79,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of file, for an editor that completes and checks it."""
     from tunegate.harness.authoring.validation import did_you_mean
+    from tunegate.harness.cases.json_schemas import PUBLISHED, fixture_schema, published_schema
     from tunegate.harness.checks.registry import project_kinds
-    from tunegate.harness.fixtures.json_schemas import PUBLISHED, fixture_schema, published_schema
 
     if name not in PUBLISHED:
         hint = did_you_mean(name, PUBLISHED)
@@ -103,8 +103,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say how many cases each unit needs, and what the ones it has can see, without a model."""
+    from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.planning.declare import print_proposal
     from tunegate.harness.planning.history import find_past
     from tunegate.harness.planning.plan import plan_units

@@ -45,7 +45,7 @@ from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
 
 if TYPE_CHECKING:
-    from tunegate.harness.fixtures.model import Task, Unit
+    from tunegate.harness.cases.model import Task, Unit
     from tunegate.harness.models.prompts import RungName
 
 
@@ -81,8 +81,8 @@ def prompts(
 
     With --render also the prompt as that model's chat template writes it, and its tokens.
     """
+    from tunegate.harness.cases.loader import load_tasks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.fixtures.loader import load_tasks
     from tunegate.harness.models.prompts import requests
     from tunegate.harness.models.request_file import request_line
     from tunegate.harness.models.tokenizer import prompt_renderer
@@ -187,7 +187,7 @@ def _supplied(source: Path, name: str | None) -> str:
 
 def _units(tasks: Sequence[Task], names: Sequence[str]) -> list[Unit]:
     """The units of these names, each derived one with the one that it is derived from; all where none is named."""
-    from tunegate.harness.fixtures.loader import find_unit
+    from tunegate.harness.cases.loader import find_unit
 
     if not names:
         return [unit for task in tasks for unit in task.units]

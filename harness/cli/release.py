@@ -127,7 +127,7 @@ def retire(
     The ledger keeps which releases were judged on it, and the --reason.
     """
     from tunegate.harness.baselines import releases
-    from tunegate.harness.fixtures.loader import load_tasks
+    from tunegate.harness.cases.loader import load_tasks
 
     if not reason.strip():
         raise UsageError("--reason: expected why the unit is retired, found nothing")

@@ -208,8 +208,8 @@ def ledger(
 
     With --contains it is refused where a branch knows an event that is missing here.
     """
-    from tunegate.harness.baselines.ledger import read_ledger
-    from tunegate.harness.baselines.ledger_git import check_contains
+    from tunegate.harness.ledger.ledger import read_ledger
+    from tunegate.harness.ledger.ledger_git import check_contains
     from tunegate.harness.reporting.ledger import ledger_lines
 
     found = read_ledger(baselines)

@@ -72,10 +72,10 @@ def diagnose(
     quiet: Quiet = False,
 ) -> None:
     """Ask a sample as it is, held to its schema, with examples, with the passage, step by step: what closes the gap?"""
+    from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
-    from tunegate.harness.fixtures.loader import find_tasks, load_tasks
 
     opened = model_options(locals())
     aside, every = chatter(quiet, as_json), []
@@ -122,8 +122,8 @@ def distil(
     --rung few-shot the teacher has the unit's worked examples before it; the rows have not. Beside the rows it is
     written who the teacher is, which a training record keeps, and what was dropped and why.
     """
+    from tunegate.harness.cases.loader import find_tasks, load_tasks
     from tunegate.harness.core.progress import watch_on
-    from tunegate.harness.fixtures.loader import find_tasks, load_tasks
     from tunegate.harness.models.request_file import request_line
     from tunegate.trainers.distil import check_rows, distil_rows, open_teacher, prepare_inputs, write_distilled
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.lookup import DIAGNOSIS
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_atomically
 from tunegate.harness.core.progress import Watch
@@ -18,14 +20,12 @@ from tunegate.harness.core.reading import read_json
 from tunegate.harness.diagnosis.ladder import LARGER, SAMPLE, SEED, promptable, run_ladder, sample
 from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, RungResult, advice, remedy, rungs
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store, store_path
 from tunegate.harness.models.model_options import ModelOptions, is_server
 from tunegate.harness.models.opening import open_model
 from tunegate.harness.models.prompts import RUNGS
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.server import Server
 
 SCHEMA_VERSION = 1
 RECORDS = Path(".tunegate/diagnose")

@@ -9,10 +9,10 @@ from typing import Any
 
 from tunegate.harness.baselines.diff import MUST_EQUAL, NAMES
 from tunegate.harness.baselines.lookup import DEFAULT_MODEL
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from tunegate.harness.diagnosis.ladder import promptable
-from tunegate.harness.fixtures.model import Task, Unit
 
 
 def find_diagnosis(root: Path, task: Task, subject: Mapping[str, str | None], model: str | None = None) -> Diagnosis:

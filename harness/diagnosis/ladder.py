@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Model, Unconstrainable
 from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, WITH_SHOTS
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.formatting import difference, percent
 from tunegate.harness.diagnosis.ladder import LARGER
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Unit
-from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
 from tunegate.harness.models.prompts import STEPS_TOKENS

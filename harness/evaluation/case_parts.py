@@ -10,9 +10,9 @@ import functools
 from collections.abc import Iterable
 from typing import cast
 
+from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.base import Check, HasParts
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.fixtures.model import Case
 
 
 def asks_for(case: Case, name: str, results: Iterable[Result]) -> bool:

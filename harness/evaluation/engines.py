@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.noise import is_same_outcome, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Fingerprint, Model
 
 HERE = ("transformers", "vllm")  # backends whose weights lie here, so that a base can be asked without its adapter

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.prompts import RungName, requests
 from tunegate.harness.statistics.ratio import ratio

@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Noise, Record, Result
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
 TOLERANCE = 1e-3  # of continuous scores, absolute below 1: a batch of another shape adds in another order

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tunegate.harness.fixtures.model import Task
+from tunegate.harness.cases.model import Task
 from tunegate.harness.models.api import Model, Request
 from tunegate.harness.models.cache import Store
 

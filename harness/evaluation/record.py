@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.checks.base import FieldCount, Finding, Kind
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import digest_in_parts, is_as_stamped, json_by_line, write_atomically
@@ -16,7 +17,6 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import read_json, schema_mistakes
 from tunegate.harness.evaluation.field_rates import FieldRate, plain_count, read_count, read_rate
-from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.api import SUPPLIED, Completion, Fingerprint, Finish, LogProbs
 
 SCHEMA_VERSION = 1

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tunegate.harness.cases.model import CHECK_VERSION, Unit
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record, Result, Summary, results_of
 from tunegate.harness.evaluation.scoring import evaluate, summarize
-from tunegate.harness.fixtures.model import CHECK_VERSION, Unit
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.base import Finding, Kind, Outcome
 from tunegate.harness.checks.cost import Call
 from tunegate.harness.core.errors import CouldNotRun, Refused
@@ -17,7 +18,6 @@ from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.field_rates import field_rates
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.unanswered import never_answered
-from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.api import Completion, Model
 from tunegate.harness.models.prompts import RungName, final, requests
 from tunegate.harness.statistics import paired as stats

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import is_as_stamped, stamped, write_json
 from tunegate.harness.core.formatting import listed
@@ -18,8 +20,6 @@ from tunegate.harness.core.reading import read_json
 from tunegate.harness.evaluation.record import Record, parse_record
 from tunegate.harness.evaluation.rescoring import completions_of
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
-from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import SERVED, Completion, Fingerprint
 from tunegate.harness.models.prompts import RungName
 from tunegate.harness.models.replay import Replay

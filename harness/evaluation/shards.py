@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.prompts import RungName, requests
 
 SHARD = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")

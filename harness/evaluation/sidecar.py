@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import MOST_BYTES, MOST_MISTAKES, NotJson, mistake_finder, open_file, parse_json
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.prompts import RungName, request
 
 

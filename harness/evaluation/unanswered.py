@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.base import Check, ClosedValue, FieldCount, HasClosedValues
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.fixtures.model import Case
 
 LEAST_CASES = 3  # that expect a value: one that is right half of the time misses two of two a quarter of the time
 Never = tuple[str, str, int]  # a field, a value as JSON, and how many cases expect it

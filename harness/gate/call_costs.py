@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.cost import CostCheck, Prices
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Case, Unit
 
 Side = tuple[Record, Mapping[str, Result]]
 

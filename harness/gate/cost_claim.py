@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import level, listed, plain
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import PairedScores, pair
 from tunegate.harness.statistics import paired as stats

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.formatting import SHOWN, change, level, listed, percent, points
-from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.gate.together import GroupLoss
 from tunegate.harness.gate.verdict import PartVerdict, UnitVerdict
 from tunegate.harness.statistics.power import fewest_to_bound

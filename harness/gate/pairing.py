@@ -7,11 +7,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from tunegate.harness.cases.model import Case, Unit
+from tunegate.harness.cases.policy import Policy, UnitPolicy
 from tunegate.harness.checks.cost import Prices
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Case, Unit
-from tunegate.harness.fixtures.policy import Policy, UnitPolicy
 from tunegate.harness.gate.call_costs import largest_difference
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics import sample_size as sizes

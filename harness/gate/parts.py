@@ -11,11 +11,11 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunegate.harness.cases.model import Case
+from tunegate.harness.cases.policy import UnitPolicy
 from tunegate.harness.evaluation.case_parts import asks_for
 from tunegate.harness.evaluation.record import Result
 from tunegate.harness.evaluation.unanswered import unmet_values, value_counts
-from tunegate.harness.fixtures.model import Case
-from tunegate.harness.fixtures.policy import UnitPolicy
 from tunegate.harness.gate.pairing import PairedScores, PairKey, means
 from tunegate.harness.gate.verdict import Alone, PartVerdict, Unanswered
 from tunegate.harness.statistics import paired as stats

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.cases.policy import Policy
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Case, Task, Unit
-from tunegate.harness.fixtures.policy import Policy
 from tunegate.harness.gate import decision_messages, messages
 from tunegate.harness.gate.families import SEED, Tests, run_tests
 from tunegate.harness.gate.pairing import PairedScores, PairKey, answers_needed, cases_needed, pair, skipped_tags

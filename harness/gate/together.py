@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from tunegate.harness.cases.model import Case, Task
+from tunegate.harness.cases.policy import Together
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Case, Task
-from tunegate.harness.fixtures.policy import Together
 from tunegate.harness.gate.pairing import PairedScores, PairKey
 from tunegate.harness.gate.topic_spread import effective_cases, topics_of_cases
 from tunegate.harness.statistics import paired as stats

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.gate.families import SEED
 from tunegate.harness.gate.pairing import PairedScores
 from tunegate.harness.statistics import paired as stats

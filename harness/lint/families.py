@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import LintWarning
-from tunegate.harness.core.near_copies import folded_text, near_copies
-from tunegate.harness.fixtures.model import Case, Unit
+from tunegate.harness.text.near_copies import folded_text, near_copies
 
 # Jaccard of the inputs' 5-grams, as where a training row is refused for a fixture: none of 2,501 innocent rows comes so
 # near to one. Reworded copies stay below it: those a person has to see.

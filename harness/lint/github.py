@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunegate.harness.core.errors import LintWarning, Problem
-from tunegate.harness.core.workflow_commands import workflow_command
+from tunegate.harness.reporting.workflow_commands import workflow_command
 
 TITLE = "tunegate lint"
 

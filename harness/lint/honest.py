@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from tunegate.harness.cases.file import POLICY
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.file import POLICY
-from tunegate.harness.fixtures.model import Task
 from tunegate.harness.planning.amounts import often
 from tunegate.harness.planning.declare import in_points
 from tunegate.harness.planning.plan import Plan

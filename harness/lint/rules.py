@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cases.file import POLICY
+from tunegate.harness.cases.loader import is_fixture_file, load_tasks
+from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.checks.base import HasExpectWarnings, HasWarnings
 from tunegate.harness.checks.voice.check import Voice
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, Refused, most_of_each_kind, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.file import POLICY
-from tunegate.harness.fixtures.loader import is_fixture_file, load_tasks
-from tunegate.harness.fixtures.model import Case, Task, Unit
-from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.lint.families import undeclared_families
 from tunegate.harness.lint.sizes import undecidable
 

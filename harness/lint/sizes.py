@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
-from tunegate.harness.baselines.ledger import evaluations_made, read_ledger
+from tunegate.harness.cases.file import POLICY
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import LintWarning
 from tunegate.harness.core.formatting import change, percent
-from tunegate.harness.fixtures.file import POLICY
-from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.ledger.ledger import evaluations_made, read_ledger
 from tunegate.harness.lint.honest import refusals
 from tunegate.harness.planning.evaluations import is_spent, worth
 from tunegate.harness.planning.history import Past, model_folders

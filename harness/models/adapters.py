@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.files import digest, file_digest, is_as_stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
-from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.resolve import ModelFiles
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from tunegate.harness.cases.conversation import Turns
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Can, Constraint
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import digest
-from tunegate.harness.fixtures.conversation import Turns
-from tunegate.harness.fixtures.model import Decoding
 
 Finish = Literal["stop", "length"]
 Messages = Turns

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
+from tunegate.harness.models.local.ray_model import RayBase, RayModel
 from tunegate.harness.models.model_options import ModelOptions, is_vllm
-from tunegate.harness.models.ray_model import RayBase, RayModel
-from tunegate.harness.models.vllm import Vllm, VllmBase
+from tunegate.harness.models.served.vllm import Vllm, VllmBase
 
 
 def open_model(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal, get_args
 
+from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.conversation import ASSISTANT, USER
-from tunegate.harness.fixtures.model import Case, Prompt, Shot, Unit
 from tunegate.harness.models.api import Messages, Request
 
 RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]

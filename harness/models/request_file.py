@@ -12,9 +12,9 @@ from typing import Any
 
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import validate
+from tunegate.harness.cases.model import Case, Decoding, Unit
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.model import Case, Decoding, Unit
 from tunegate.harness.models.api import PromptRenderer, Request
 from tunegate.harness.models.prompts import RUNGS, RungName, request
 from tunegate.harness.models.replay import DIGEST, Replay

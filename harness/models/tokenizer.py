@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunegate.harness.core.deadlines import time_limit
+from tunegate.harness.cases.conversation import USER
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.extras import need
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.fixtures.conversation import USER
 from tunegate.harness.models.api import Messages, PromptRenderer, RenderedPrompt, Request
+from tunegate.harness.models.deadlines import time_limit
 from tunegate.harness.models.model_options import NO_TEMPLATE
 from tunegate.harness.models.resolve import not_loaded, resolve, template_text
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Unit
 
 #: Nats a token between the judged and the served log-probability, on average: above the one coarsely rounded, above the
 #: other another model. Chosen so that honest float32 and float16 artefacts of the embedded model stay below the first.

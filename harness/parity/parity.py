@@ -10,6 +10,7 @@ from typing import Any
 
 from tunegate.harness.baselines.lookup import record_reference
 from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import text_digest
@@ -19,14 +20,13 @@ from tunegate.harness.evaluation.rescoring import score_again
 from tunegate.harness.evaluation.runs import keep_run
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.evaluation.sidecar import case_contexts, sidecar_text
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.adapters import adapter_digest, check_base, training_record
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.huggingface import Base, Local
+from tunegate.harness.models.local.placement import CPU, FLOAT32
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.placement import CPU, FLOAT32
-from tunegate.harness.models.served_prompts import served_prompts
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.served_prompts import served_prompts
+from tunegate.harness.models.served.server import Server
 from tunegate.harness.parity.answers import AnswerParity, answer_parity
 from tunegate.harness.parity.prompts import PromptParity, length_parity, prompt_parity
 from tunegate.harness.parity.result import Artefact

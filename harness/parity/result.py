@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import digest, is_as_stamped, json_text, stamped
 from tunegate.harness.core.reading import MOST_SETTINGS, read_object
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.json_schemas import published_schema
 
 PARITY = "parity.json"
 SECTION = "\n## Served\n"

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.prompts import RungName, requests
 from tunegate.harness.models.tokenizer import render_prompt
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import change
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.plan import Plan
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.cost import CostCheck
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.power import Continuous
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from tunegate.harness.baselines.store import Baseline, baseline_path, read_baseline
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Kind
 from tunegate.harness.core.errors import Refused, UsageError, show_path
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.planning.costs import Calls, calls_of
 from tunegate.harness.statistics.critical_values import critical_value
 from tunegate.harness.statistics.paired import wilson

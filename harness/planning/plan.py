@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from tunegate.harness.cases.loader import find_unit
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.cases.policy import Together, UnitPolicy
 from tunegate.harness.core.errors import UsageError
-from tunegate.harness.fixtures.loader import find_unit
-from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.fixtures.policy import Together, UnitPolicy
 from tunegate.harness.planning.costs import CASES, held_with
 from tunegate.harness.planning.history import USUAL_FLIP_RATES, Past, Seen, look_up, observed
 from tunegate.harness.planning.split import CaseSplit, best_split

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tunegate.harness.fixtures.model import Task
-from tunegate.harness.fixtures.policy import Together
+from tunegate.harness.cases.model import Task
+from tunegate.harness.cases.policy import Together
 from tunegate.harness.planning.plan import Plan
 from tunegate.harness.planning.split import LEAST_OPEN, LEAST_SEALED
 from tunegate.harness.statistics.joint import (

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.formatting import percent
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.planning.advice import advice_table
 from tunegate.harness.planning.amounts import amount, case_count, often, short_number
 from tunegate.harness.planning.costs import CASES

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from tunegate.harness.cases.loader import find_tasks
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.progress import watch_on
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.fixtures.loader import find_tasks
-from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.options import read_options

@@ -17,7 +17,15 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tunegate.harness.baselines.ledger import (
+from tunegate.harness.baselines.lookup import last_releases
+from tunegate.harness.baselines.releases import lost_outputs
+from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.ledger.ledger import (
     LEDGER,
     Event,
     Ledger,
@@ -27,17 +35,9 @@ from tunegate.harness.baselines.ledger import (
     read_ledger,
     render_event,
 )
-from tunegate.harness.baselines.ledger_git import REF
-from tunegate.harness.baselines.lookup import last_releases
-from tunegate.harness.baselines.releases import lost_outputs
-from tunegate.harness.baselines.store import baseline_path, read_baseline
-from tunegate.harness.core.errors import CouldNotRun, Refused, UsageError, show_path
-from tunegate.harness.core.escaping import shown
-from tunegate.harness.core.formatting import listed
-from tunegate.harness.core.remote import NoAnswer, Remote, open_remote, remote_names, repository_of
-from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.model import Task, Unit
+from tunegate.harness.ledger.ledger_git import REF
 from tunegate.harness.models.api import Fingerprint
+from tunegate.harness.release.remote import NoAnswer, Remote, open_remote, remote_names, repository_of
 
 ORIGIN, HEADS = "origin", "refs/heads/"
 MOST_SHOWN = 20  # missing events whose content is fetched, so that they can be described

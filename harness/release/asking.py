@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.noise import is_same_outcome
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import evaluate, summarize
-from tunegate.harness.fixtures.model import Case, Task, Unit
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Model
 from tunegate.harness.statistics.distributions import Floats, binom_at, binom_beyond

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import engine_differences
+from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, show_path
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import file_digest, is_as_stamped, stamped, text_digest
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import MOST_BYTES, read_object, read_text
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.models.adapters import (
     CONFIG,
     CURVES,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tunegate.harness.baselines.diff import NAMES, question_differences
-from tunegate.harness.baselines.journal import undo_cut_off
-from tunegate.harness.baselines.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references, is_last_release, reference_notes
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.releases import check_not_withdrawn, released_adapter
 from tunegate.harness.baselines.repeats import check_repeats
 from tunegate.harness.baselines.store import state
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.core.errors import Refused, TunegateError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import check_writable, json_text
@@ -24,9 +24,9 @@ from tunegate.harness.diagnosis.eligibility import check_eligibility
 from tunegate.harness.evaluation.engines import answers_beside, ask_here
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.rescoring import rescored_units, score_again
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.harness.gate import rule as gate
+from tunegate.harness.ledger.journal import undo_cut_off
+from tunegate.harness.ledger.ledger import LEDGER, append, case_events, opening_numbers, read_ledger
 from tunegate.harness.models.adapters import (
     TRAINING,
     adapter_digest,
@@ -41,11 +41,11 @@ from tunegate.harness.parity.result import read_artefacts, with_section
 from tunegate.harness.planning.evaluations import evaluations_left, worth
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
+from tunegate.harness.privacy.recitation import check_answers, check_recitation
 from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, foreign_files, make_manifest
-from tunegate.harness.release.recitation import check_answers, check_recitation
 
 PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 OpenModel = Callable[[Path | None], Model]

@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from tunegate.harness.baselines.journal import undo, write_together
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.files import json_text, locked
 from tunegate.harness.core.reading import read_text
 from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.ledger.journal import undo, write_together
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.harness.parity.result import (
     PARITY,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunegate.harness.core.workflow_commands import Level, workflow_command
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
+from tunegate.harness.reporting.workflow_commands import Level, workflow_command
 
 MOST = 10  # of a level in a step, that GitHub shows
 MOST_TEXT = 4_000  # characters of one: beside a line of a file nobody reads more, and GitHub takes no more than 64 kB

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.cases.json_schemas import published_schema
 from tunegate.harness.core.errors import Refused, Unreadable, UsageError, show_path
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.files import file_digest
@@ -14,7 +15,6 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.reading import read_object, schema_mistakes
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.sidecar import sidecar_path
-from tunegate.harness.fixtures.json_schemas import published_schema
 from tunegate.harness.reporting.report import (
     CandidateReport,
     GateOutcome,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunegate.harness.baselines.ledger import Event, Ledger, model_name, openings, render_event
 from tunegate.harness.core.formatting import listed
+from tunegate.harness.ledger.ledger import Event, Ledger, model_name, openings, render_event
 
 
 def ledger_lines(ledger: Ledger, shown: Sequence[Event]) -> Iterator[str]:

@@ -10,13 +10,13 @@ from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from tunegate.harness.cases.model import Case
 from tunegate.harness.core.errors import show_path
 from tunegate.harness.core.escaping import shown, shown_lines
 from tunegate.harness.core.formatting import difference, level, listed, points, rates
 from tunegate.harness.evaluation.latency import render_timing
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.sidecar import CaseContext
-from tunegate.harness.fixtures.model import Case
 from tunegate.harness.reporting.differences import difference_lines
 from tunegate.harness.reporting.parts import field_lines
 from tunegate.harness.reporting.report import CandidateReport, UnitReport, candidate_name, candidate_report

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import PromptRenderer, RenderedPrompt, Request
 from tunegate.harness.reporting.report import CandidateReport, CaseReport, Report
 

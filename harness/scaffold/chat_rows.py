@@ -9,8 +9,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from tunegate.harness.authoring.validation import text_schema
+from tunegate.harness.cases.conversation import ASSISTANT, USER, write_input
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.conversation import ASSISTANT, USER, write_input
 
 MESSAGES, ANSWER, SYSTEM = "messages", "answer", "system"
 FORM = "text, or {role, content} turns: first perhaps system, then user and assistant, an answer to the user at the end"

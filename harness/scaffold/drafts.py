@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunegate.harness.authoring.document import show_value
+from tunegate.harness.cases.conversation import ASSISTANT, USER, Written, joined, read_input
 from tunegate.harness.core.errors import AuthoringError, Problem, UsageError
 from tunegate.harness.core.files import canonical
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.conversation import ASSISTANT, USER, Written, joined, read_input
 from tunegate.harness.scaffold.chat_rows import FORM
 from tunegate.harness.scaffold.table import Table, TableRow
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunegate.harness.fixtures.template import without_placeholders
+from tunegate.harness.cases.template import without_placeholders
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_LABELS = 20  # different texts that are labels, however few rows there are

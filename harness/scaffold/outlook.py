@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tunegate.harness.fixtures.model import Task
+from tunegate.harness.cases.model import Task
 from tunegate.harness.planning.amounts import often
 from tunegate.harness.planning.declare import in_points
 from tunegate.harness.planning.history import USUAL_FLIP_RATE, Past

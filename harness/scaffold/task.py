@@ -12,18 +12,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunegate.harness.authoring.yaml_writer import write_yaml
+from tunegate.harness.cases.file import POLICY
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
+from tunegate.harness.cases.policy import DEFAULT_MARGIN
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
-from tunegate.harness.core.origin import requirement
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.file import POLICY
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
-from tunegate.harness.fixtures.policy import DEFAULT_MARGIN
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.scaffold.chat_rows import MESSAGES, shared_system
 from tunegate.harness.scaffold.drafts import Columns, Draft, Drafts, draw, read_drafts
+from tunegate.harness.scaffold.origin import requirement
 from tunegate.harness.scaffold.outlook import FirstGuess, look_ahead
 from tunegate.harness.scaffold.starters import STARTERS
 from tunegate.harness.scaffold.suites import NOT_FROM_EXAMPLES, SUITES, SuiteDraft

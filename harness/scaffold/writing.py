@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Refused, show_path
-from tunegate.harness.core.origin import PLACEHOLDER, requirement
 from tunegate.harness.core.project import PROJECT
 from tunegate.harness.core.reading import read_text
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.models.http_client import key_host
 from tunegate.harness.models.model_options import split_server
+from tunegate.harness.models.served.http_client import key_host
 from tunegate.harness.options.settings import read_settings
+from tunegate.harness.scaffold.origin import PLACEHOLDER, requirement
 from tunegate.harness.scaffold.task import NewTask, render
 
 ANSWERS = Path("outputs/expected.jsonl")

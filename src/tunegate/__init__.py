@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunegate.harness.authoring.document import Document, Where
+    from tunegate.harness.cases.loader import load_tasks
+    from tunegate.harness.cases.model import Case, Task, Unit
     from tunegate.harness.checks.base import Check, CheckKind, Finding, Outcome
     from tunegate.harness.core.errors import (
         AuthoringError,
@@ -25,21 +27,19 @@ if TYPE_CHECKING:
     )
     from tunegate.harness.evaluation.record import Record, read_record
     from tunegate.harness.evaluation.scoring import evaluate
-    from tunegate.harness.fixtures.loader import load_tasks
-    from tunegate.harness.fixtures.model import Case, Task, Unit
     from tunegate.harness.gate.rule import compare
     from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 
 _HOMES = {
     "authoring.document": ("Document", "Where"),
+    "cases.loader": ("load_tasks",),
+    "cases.model": ("Case", "Task", "Unit"),
     "checks.base": ("Check", "CheckKind", "Finding", "Outcome"),
     "core.errors": (
         "AuthoringError", "CouldNotRun", "LintWarning", "Problem", "Refused", "TunegateError", "UsageError",
     ),
     "evaluation.record": ("Record", "read_record"),
     "evaluation.scoring": ("evaluate",),
-    "fixtures.loader": ("load_tasks",),
-    "fixtures.model": ("Case", "Task", "Unit"),
     "gate.rule": ("compare",),
     "models.api": ("Completion", "Fingerprint", "Model", "Request"),
 }  # fmt: skip

@@ -93,7 +93,7 @@ def test_the_wheel_holds_one_package_and_its_metadata(wheel):
     assert {name.split("/")[1] for name in names if name.startswith("tunegate/") and name.count("/") > 1} == {
         "harness", "suites", "trainers",
     }  # fmt: skip
-    data = ("py.typed", "harness/fixtures/fixture.schema.json", "harness/release/templates/model_card.md.j2")
+    data = ("py.typed", "harness/cases/fixture.schema.json", "harness/release/templates/model_card.md.j2")
     assert {f"tunegate/{name}" for name in data} <= set(names)
 
 

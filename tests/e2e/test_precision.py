@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tests.support.paths import ROOT
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
 

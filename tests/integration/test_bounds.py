@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import MOST_OF_A_KIND, Refused
 from tunegate.harness.core.reading import read_object
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.replay import read_replay
 from tunegate.harness.models.request_file import read_digests
 from tunegate.harness.options.settings import read_settings

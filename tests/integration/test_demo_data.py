@@ -15,12 +15,12 @@ from tests.support.paths import ROOT
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.checks.vocabulary.terms import forms_of
 from tunegate.harness.cli.demo import copy_units
 from tunegate.harness.diagnosis.diagnosis import read_diagnosis
 from tunegate.harness.diagnosis.eligibility import find_diagnosis
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Case, Unit
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import read

@@ -13,7 +13,7 @@ from tests.support.example import EXAMPLE, cases
 from tests.support.paths import ROOT
 from tunegate.harness.baselines.diff import question_differences
 from tunegate.harness.baselines.store import read_baseline
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import read_examples

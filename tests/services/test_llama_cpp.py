@@ -16,8 +16,8 @@ import pytest
 from tests.support.project import Project
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.llama_cpp import serving_gguf
 from tunegate.harness.models.resolve import EMBEDDED
+from tunegate.harness.models.served.llama_cpp import serving_gguf
 
 SERVE = """
 import signal, sys, xllamacpp

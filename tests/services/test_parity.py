@@ -27,7 +27,7 @@ from tests.support.served import (
 )
 from tests.support.stand_in import standing_in
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.resolve import resolve
 from tunegate.harness.release.export import export_adapter
 

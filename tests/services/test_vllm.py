@@ -17,19 +17,19 @@ from safetensors.torch import load_file, save_file
 from tests.support.kept import Kept
 from tests.support.paths import ROOT
 from tests.support.served import compared, make_place
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import WEIGHTS
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.resolve import resolve
-from tunegate.harness.models.structured_outputs import violation
-from tunegate.harness.models.vllm import Vllm
-from tunegate.harness.models.vllm_process import PYTHON
+from tunegate.harness.models.served.structured_outputs import violation
+from tunegate.harness.models.served.vllm import Vllm
+from tunegate.harness.models.served.vllm_process import PYTHON
 
 FLOAT32 = ModelOptions(dtype="float32")
 TEXTS = ("The engineer will call on Monday.", "The technician rings on Monday.")

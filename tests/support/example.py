@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Case
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Case
 
 EXAMPLE = ROOT / "examples" / "returns"
 LEFTOVERS = shutil.ignore_patterns(".tunegate", "__pycache__", ".pytest_cache", "adapters", "*.lock")

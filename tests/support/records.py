@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.units import write_unit
-from tunegate.harness.baselines.journal import undo_cut_off
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import state
+from tunegate.harness.cases.model import Case, Task, Unit
 from tunegate.harness.core.files import stamped
 from tunegate.harness.evaluation.record import Record, Result, results_of
 from tunegate.harness.evaluation.scoring import score_completion, summarize
-from tunegate.harness.fixtures.model import Case, Task, Unit
+from tunegate.harness.ledger.journal import undo_cut_off
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 

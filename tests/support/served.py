@@ -13,7 +13,7 @@ from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Options
 from tunegate.harness.parity.parity import Parity, compare_served, read_scored

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunegate.harness.baselines.journal import JOURNAL
-from tunegate.harness.baselines.ledger import Event, EventKind, append
 from tunegate.harness.core.files import stamped, write_json
+from tunegate.harness.ledger.journal import JOURNAL
+from tunegate.harness.ledger.ledger import Event, EventKind, append
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.resolve import cache_folder
 

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from tests.support.fault_server import Handler
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import RequestState, generate
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local.continuous_batching import RequestState, generate
+from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.tokenizer import render_prompt
 
 NAME = "desk"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from tunegate.harness.core.origin import PLACEHOLDER
+from tunegate.harness.scaffold.origin import PLACEHOLDER
 
 SUFFIXES = {".md", ".yml", ".yaml", ".j2", ".sh", ".txt", ".toml"}
 LEFT_OUT = {".venv", ".git", "node_modules", "build", "dist", "src", "out", "results"}

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunegate.harness.cases.model import Case, Decoding, Task, Unit
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.evaluation.scoring import score_completion
-from tunegate.harness.fixtures.model import Case, Decoding, Task, Unit
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, RungName, with_shots
 from tunegate.trainers.data.examples import Example

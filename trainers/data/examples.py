@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from tunegate.harness.authoring.document import Document, show_value
 from tunegate.harness.authoring.json_lines import read_json_lines
 from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.cases.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
+from tunegate.harness.cases.file import collecting
+from tunegate.harness.cases.model import Prompt, Task, Unit
+from tunegate.harness.cases.template import unfill
 from tunegate.harness.core.errors import AuthoringError, Problem
-from tunegate.harness.fixtures.conversation import ASSISTANT, USER, joined, last_turn_problem, read_input
-from tunegate.harness.fixtures.file import collecting
-from tunegate.harness.fixtures.model import Prompt, Task, Unit
-from tunegate.harness.fixtures.template import unfill
 from tunegate.harness.models.api import Messages
 
 _TEXT = {"type": "string", "minLength": 1}

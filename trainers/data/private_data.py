@@ -9,7 +9,7 @@ from typing import Any
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.text.detectors import find_private
+from tunegate.harness.privacy.detectors import find_private
 from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
 from tunegate.trainers.data.examples import Example
 

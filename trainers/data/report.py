@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import digest
-from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.recipe import DROP, Recipe
 from tunegate.trainers.data.duplicates import DuplicatePair
 from tunegate.trainers.data.examples import Example

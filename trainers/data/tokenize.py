@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.tokenizer import render_prompt
 from tunegate.trainers.data.examples import Example
@@ -48,7 +48,7 @@ def tokenize(rows: Sequence[Example], tokenizer: Any, max_length: int) -> list[T
 
     Args:
         rows: what to train on.
-        tokenizer: as `tunegate.harness.models.huggingface.load_tokenizer` gives it.
+        tokenizer: as `tunegate.harness.models.local.huggingface.load_tokenizer` gives it.
         max_length: tokens a row may have.
 
     Raises:

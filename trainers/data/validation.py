@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.scoring import prepare_checks
-from tunegate.harness.fixtures.model import Task, Unit
 from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
 from tunegate.trainers.data.examples import Example
 

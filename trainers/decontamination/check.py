@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError, Refused
 from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
-from tunegate.harness.fixtures.model import Task
 from tunegate.trainers.config.exemptions import Exemption
 from tunegate.trainers.config.recipe import ASK, DROP, KEEP, Decontaminate
 from tunegate.trainers.data.examples import Example

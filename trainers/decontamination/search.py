@@ -10,10 +10,10 @@ from itertools import groupby
 
 import numpy as np
 
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.progress import Advance, Watch, quiet
 from tunegate.harness.embeddings import embed
-from tunegate.harness.fixtures.model import Task
-from tunegate.harness.text.encodings import decodings
+from tunegate.harness.privacy.encodings import decodings
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import Wording, wording
 from tunegate.trainers.decontamination.overlap import EvalTexts

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tunegate.harness.fixtures.conversation import ASSISTANT, USER
-from tunegate.harness.fixtures.model import Case, Prompt, Task, Unit
+from tunegate.harness.cases.conversation import ASSISTANT, USER
+from tunegate.harness.cases.model import Case, Prompt, Task, Unit
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import FACT, PHRASE, Wording, normalise, wording
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import regex
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.files import digest
 from tunegate.harness.core.formatting import listed
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.tokenizer import render_prompt
-from tunegate.harness.text.detectors import squeezed, value_digest
+from tunegate.harness.privacy.detectors import squeezed, value_digest
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import PrivateData
 

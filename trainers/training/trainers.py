@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.models.huggingface import PROBE, load_base
+from tunegate.harness.models.local.huggingface import PROBE, load_base
+from tunegate.harness.models.local.placement import CPU, CUDA, multiplies, place
 from tunegate.harness.models.model_options import NO_QUANTIZATION
-from tunegate.harness.models.placement import CPU, CUDA, multiplies, place
 from tunegate.harness.models.resolve import loaded_weights
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import DPO, KTO, Recipe

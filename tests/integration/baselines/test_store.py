@@ -12,7 +12,7 @@ from tests.support.records import record, write_desk
 from tests.unit.baselines.test_store import T, file_of, read_units
 from tunegate.harness.baselines.lookup import how_to_record
 from tunegate.harness.baselines.store import read_baseline
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.api import Fingerprint
 
 
@@ -40,7 +40,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tunegate.harness.baselines.store import state
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.baselines.recording import write_baselines

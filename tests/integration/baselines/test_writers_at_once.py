@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tunegate.harness.baselines import journal
-from tunegate.harness.baselines.journal import JOURNAL, check_finished, undo_cut_off
 from tunegate.harness.core.errors import Refused
+from tunegate.harness.ledger import journal
+from tunegate.harness.ledger.journal import JOURNAL, check_finished, undo_cut_off
 
 #: Writes two files as one change and stops in the middle of it: until a line comes, or for ever.
 WRITER = """
 import sys
 from pathlib import Path
-from tunegate.harness.baselines import journal
+from tunegate.harness.ledger import journal
 from tunegate.harness.core.files import locked
 root, put = Path("baselines"), journal._put
 def waiting(texts):
@@ -37,7 +37,7 @@ with locked(root / journal.LOCK):
 READER = """
 import sys
 from pathlib import Path
-from tunegate.harness.baselines.journal import check_finished
+from tunegate.harness.ledger.journal import check_finished
 print("ready", flush=True)
 while not Path("enough").exists():
     check_finished(Path("baselines"))
@@ -45,7 +45,7 @@ while not Path("enough").exists():
 RECORDER = """
 import sys
 from pathlib import Path
-from tunegate.harness.baselines import journal
+from tunegate.harness.ledger import journal
 from tunegate.harness.core.files import locked
 root = Path("baselines")
 for n in range(40):

@@ -19,12 +19,12 @@ from tests.unit.checks.test_loglikelihood import (
     write_passages,
     write_questions,
 )
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local, load_base
-from tunegate.harness.models.loglikelihood import encode
+from tunegate.harness.models.local.huggingface import Local, load_base
+from tunegate.harness.models.local.loglikelihood import encode
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 MESSAGES = (("system", "Reply."), ("user", "It drips."))

@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.outcomes import ASKED, outcomes, unraised
 from tests.support.paths import GOLDEN, ROOT
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Outcome
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.fixtures.loader import load_tasks
 
 OUTCOMES = GOLDEN / "outcomes.json"
 

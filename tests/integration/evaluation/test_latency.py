@@ -7,7 +7,7 @@ from tests.unit.evaluation.test_latency import IDS
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.latency import WARM_UP
 from tunegate.harness.evaluation.record import read_record
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.options.run import Options
 from tunegate.harness.session import Session
 

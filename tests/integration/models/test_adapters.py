@@ -14,7 +14,7 @@ from tests.support.records import training_record as training
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base, load_adapter, training_record
-from tunegate.harness.models.huggingface import PROBE, Local, load_base
+from tunegate.harness.models.local.huggingface import PROBE, Local, load_base
 from tunegate.harness.models.resolve import identify
 from tunegate.harness.models.tokenizer import load_tokenizer
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import batching as prefix
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import Batch, RequestState
-from tunegate.harness.models.huggingface import Base, Local
+from tunegate.harness.models.local import batching as prefix
+from tunegate.harness.models.local.continuous_batching import Batch, RequestState
+from tunegate.harness.models.local.huggingface import Base, Local
 
 SHOTS = (("user", "It drips."), ("assistant", "radiator"), ("user", "No heat."), ("assistant", "boiler"))
 SYSTEM = ("system", "Sort the message into one of the products, and say no more than its name.")

@@ -10,16 +10,16 @@ import pytest
 
 from tests.integration.models.test_huggingface import requests
 from tests.support.units import SCHEMA
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Request, Unconstrainable
-from tunegate.harness.models.constrained import Grammars
-from tunegate.harness.models.continuous_batching import Batch, RequestState, generate
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.constrained import Grammars
+from tunegate.harness.models.local.continuous_batching import Batch, RequestState, generate
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.opening import opener
-from tunegate.harness.models.structured_outputs import violation
+from tunegate.harness.models.served.structured_outputs import violation
 from tunegate.harness.models.tokenizer import load_tokenizer
 
 PRODUCT = Constraint(json.dumps(SCHEMA), "product.schema.json")
@@ -65,7 +65,7 @@ def test_who_else_is_in_the_batch_changes_nothing(local, decoding):
 def test_a_model_that_takes_no_batches_answers_the_same(local, monkeypatch):
     asked = held(PRODUCT) + held(NUMBERS, Decoding(60, 1.3), "sampled")
     expected = answered(local, asked)
-    monkeypatch.setattr("tunegate.harness.models.huggingface.can_join", lambda model: False)
+    monkeypatch.setattr("tunegate.harness.models.local.huggingface.can_join", lambda model: False)
     monkeypatch.setattr(Batch, "join", None)
     found = answered(local, asked)
     assert {key: each for key, each in found.items() if "held" in key} == {

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.continuous_batching import Batch, RequestState, can_join, generate
-from tunegate.harness.models.huggingface import Local, load_base
+from tunegate.harness.models.local.continuous_batching import Batch, RequestState, can_join, generate
+from tunegate.harness.models.local.huggingface import Local, load_base
 
 PAD = 0
 LENGTHS = [(3, 9), (40, 2), (11, 30), (25, 1), (7, 17), (60, 12), (5, 5), (33, 21), (18, 8), (9, 26), (50, 4), (2, 14)]
@@ -181,7 +181,7 @@ def test_a_model_that_cannot_join_is_asked_one_at_a_time(tiny_model: Path, monke
     asked = requests(6) + requests(6, 1.1)
     expected = {(each.key, each.repeat): each for each in local.answer(asked[:6])}
     sampled = {each.key: each for each in local.answer(asked[6:])}
-    monkeypatch.setattr("tunegate.harness.models.huggingface.can_join", lambda model: False)
+    monkeypatch.setattr("tunegate.harness.models.local.huggingface.can_join", lambda model: False)
     monkeypatch.setattr(Batch, "join", None)
     assert {(each.key, each.repeat): each for each in local.answer(asked[:6])} == expected
     assert {each.key: each for each in local.answer(asked[6:])} == sampled

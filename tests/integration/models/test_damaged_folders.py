@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.damages import GONE, VALUES, Damage, of_bytes, of_data
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 
 MODEL = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",

@@ -12,15 +12,15 @@ import pytest
 from tests.integration.models.test_huggingface import requests
 from tests.support.fault_server import GOOD, FaultServer, Handler, answers, holds, reply, says, serving
 from tests.support.hosted import EXPECTED, HOSTED, KEY, READ, output_of
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models import http_client, pace
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.cache import Cached, Store
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served import http_client, pace
+from tunegate.harness.models.served.server import Server
 
 ROOM = Decoding(max_new_tokens=256)
 QUOTA = "You exceeded your current quota, please check your plan and billing details."

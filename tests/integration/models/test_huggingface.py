@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Base, Local, load_base
+from tunegate.harness.models.local.huggingface import Base, Local, load_base
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 
 SHORT = Decoding(max_new_tokens=12)
@@ -227,7 +227,7 @@ def three(make_adapter) -> list[Path]:
 def test_adapters_share_a_base_that_is_loaded_once(tiny_model, three, monkeypatch):
     loads = []
     monkeypatch.setattr(
-        "tunegate.harness.models.huggingface.load_base", lambda *given: loads.append(given) or load_base(*given)
+        "tunegate.harness.models.local.huggingface.load_base", lambda *given: loads.append(given) or load_base(*given)
     )
     base = Base(str(tiny_model), quiet())
     shared = [answers(Local("tiny", quiet(), adapter, base=base), requests()) for adapter in [*three, None, three[0]]]

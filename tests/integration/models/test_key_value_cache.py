@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunegate.harness.models.key_value_cache import ROOM, key_value_cache
+from tunegate.harness.models.local.key_value_cache import ROOM, key_value_cache
 
 
 def states(rows: int, tokens: int, seed: int) -> Any:

@@ -14,10 +14,10 @@ import torch
 from tests.integration.models.test_huggingface import answers, requests
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.models import placement
-from tunegate.harness.models.huggingface import Local, engine
+from tunegate.harness.models.local import placement
+from tunegate.harness.models.local.huggingface import Local, engine
+from tunegate.harness.models.local.placement import Placement, load_placed, place, stored_dtype
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.placement import Placement, load_placed, place, stored_dtype
 
 HAS_BF16 = {"avx512_bf16": True}
 

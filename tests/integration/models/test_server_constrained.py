@@ -14,7 +14,7 @@ from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Completion, Request, Unconstrainable
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.server import Server
 
 PRODUCT = Constraint(json.dumps(SCHEMA), "product.schema.json")
 

@@ -15,10 +15,10 @@ from tests.support.fault_server import Act, FaultServer, Handler, answers, reply
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_result
 from tunegate.harness.evaluation.scoring import score_completion
-from tunegate.harness.models.continuous_batching import RequestState
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.continuous_batching import RequestState
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.server import Server
+from tunegate.harness.models.served.server import Server
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def says(model: Local, text: str, monkeypatch) -> None:
             yield row
 
     # the tiny model knows none of the two new tokens: the prompts are not read
-    monkeypatch.setattr("tunegate.harness.models.huggingface.generate", generate)
+    monkeypatch.setattr("tunegate.harness.models.local.huggingface.generate", generate)
 
 
 def test_the_reasoning_is_cut_counted_and_kept(thinking, monkeypatch):

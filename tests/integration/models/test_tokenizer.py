@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.integration.models.test_huggingface import answers, requests
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import NO_TEMPLATE, ModelOptions, template_from
 from tunegate.harness.models.tokenizer import load_tokenizer, prompt_renderer, render_prompt
 

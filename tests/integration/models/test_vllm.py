@@ -20,17 +20,17 @@ import pytest
 from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
 from tests.support.fake_vllm import install
 from tests.unit.session.test_session import judged, options  # noqa: F401  (a fixture)
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.structured_outputs import SPACED
-from tunegate.harness.models.vllm import Vllm
-from tunegate.harness.models.vllm_process import ARGUMENTS, LOGS, PYTHON
+from tunegate.harness.models.served.structured_outputs import SPACED
+from tunegate.harness.models.served.vllm import Vllm
+from tunegate.harness.models.served.vllm_process import ARGUMENTS, LOGS, PYTHON
 
 HELLO = Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))
 ABOUT = Request("b", (), Decoding(max_new_tokens=1), texts=("Hello.",))
@@ -38,9 +38,9 @@ STARTS = """
 import sys, time
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
-from tunegate.harness.fixtures.model import Decoding
-from tunegate.harness.models.structured_outputs import SPACED
-from tunegate.harness.models.vllm import Vllm
+from tunegate.harness.cases.model import Decoding
+from tunegate.harness.models.served.structured_outputs import SPACED
+from tunegate.harness.models.served.vllm import Vllm
 model = Vllm("vllm:" + sys.argv[1], quiet())
 print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
 sys.stdout.flush()
@@ -232,7 +232,7 @@ def test_a_server_that_ends_while_it_loads_is_told_with_the_end_of_its_log(opene
 
 
 def test_a_server_that_ends_while_it_is_asked_is_told_so(opened, manner, monkeypatch):
-    monkeypatch.setattr("tunegate.harness.models.http_client.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tunegate.harness.models.served.http_client.FIRST_PAUSE", 0.01)
     manner("leaves")
     requests = [HELLO, replace(HELLO, key="c")]
     with pytest.raises(CouldNotRun, match=r"(?s)vLLM ended while it was asked \(.*the end of its log.*out of memory"):

@@ -26,10 +26,10 @@ from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.gate.rule import blocked
 from tunegate.harness.models.adapters import adapter_digest
-from tunegate.harness.models.huggingface import Base
+from tunegate.harness.models.local.huggingface import Base
 from tunegate.harness.models.model_options import ModelOptions
-from tunegate.harness.models.served_prompts import served_prompts
-from tunegate.harness.models.vllm_process import LOGS, PYTHON
+from tunegate.harness.models.served.served_prompts import served_prompts
+from tunegate.harness.models.served.vllm_process import LOGS, PYTHON
 from tunegate.harness.parity.parity import decide_served
 from tunegate.harness.parity.weights import weight_parity
 

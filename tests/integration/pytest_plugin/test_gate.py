@@ -12,9 +12,9 @@ import pytest
 from tests.support.project import Project
 from tests.support.records import save, stamp
 from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 

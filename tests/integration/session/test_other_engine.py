@@ -20,7 +20,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Options
 from tunegate.harness.reporting.provenance import provenance

@@ -13,7 +13,7 @@ from tests.support.fault_server import GOOD, FaultServer, answers, drops, says, 
 from tests.support.gated import git
 from tests.support.project import Project
 from tunegate.harness.cli.main import app
-from tunegate.harness.models import http_client
+from tunegate.harness.models.served import http_client
 
 IDS = [f"case{number:02}" for number in range(12)]
 BAD = answers("a boiler")

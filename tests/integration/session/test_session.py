@@ -14,15 +14,15 @@ import pytest
 from tests.support.records import save, stamp
 from tests.support.units import write_unit
 from tests.unit.session.test_session import GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
-from tunegate.harness.baselines.ledger import Event, case_digests, openings, read_ledger
-from tunegate.harness.baselines.ledger_git import REF
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.ledger.ledger import Event, case_digests, openings, read_ledger
+from tunegate.harness.ledger.ledger_git import REF
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Completion, Request
-from tunegate.harness.models.continuous_batching import Batch
-from tunegate.harness.models.huggingface import Local
+from tunegate.harness.models.local.continuous_batching import Batch
+from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.options.run import Options
 
 

@@ -10,9 +10,9 @@ from tests.support.records import ENGINE, LOCAL, record, save, write_desk
 from tunegate.harness.baselines.lookup import matching
 from tunegate.harness.baselines.repeats import check_greedy_repeats, kept_noise, known_noise
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import Noise, read_record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import SUPPLIED, Fingerprint
 
 T, SLUG = "desk/triage", LOCAL["model"]

@@ -13,11 +13,11 @@ from tunegate.harness.baselines.diff import engine_differences
 from tunegate.harness.baselines.lookup import check_vanished, how_to_record, matching
 from tunegate.harness.baselines.recording import write_baselines
 from tunegate.harness.baselines.store import as_reference, baseline_path, digests, read_baseline, state
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.evaluation.record import Result
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models.api import Fingerprint
 
 T, SLUG = "desk/triage", LOCAL["model"]

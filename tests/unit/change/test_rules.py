@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from tests.support.records import LOCAL, record, save, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.change.rules import Rules, rule_changes
 from tunegate.harness.evaluation.record import Noise
-from tunegate.harness.fixtures.loader import load_tasks
 
 T = "desk/triage"
 HALF, LESS = "1" * 30 + "0" * 30, "1" * 20 + "0" * 40

@@ -12,12 +12,12 @@ import pytest
 from tests.support.records import save
 from tests.support.units import write_unit
 from tunegate.harness.baselines.store import read_baseline
+from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.checks.cost import Call, CostCheck, Price, Prices
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 

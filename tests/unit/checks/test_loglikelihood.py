@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tunegate.harness.cases.loader import find_unit, load_tasks
+from tunegate.harness.cases.model import Case
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.fixtures.loader import find_unit, load_tasks
-from tunegate.harness.fixtures.model import Case
 
 PASSAGES = {
     "fog": "Fog came up the river before the ferry did.",

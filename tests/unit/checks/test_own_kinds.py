@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tunegate.harness.cases.json_schemas import fixture_schema
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.installed import GROUP, installed_entries
 from tunegate.harness.checks.registry import project_kinds
 from tunegate.harness.core.errors import AuthoringError, Refused
-from tunegate.harness.fixtures.json_schemas import fixture_schema
-from tunegate.harness.fixtures.loader import load_tasks
 
 BREVITY = """
 from __future__ import annotations

@@ -12,8 +12,8 @@ from tests.support.github import github
 from tests.support.records import record as made
 from tests.support.records import save, units_of
 from tests.unit.reporting.test_report import T, judged
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
-from tunegate.harness.fixtures.loader import load_tasks
 
 GITHUB = ("GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH", "GITHUB_STEP_SUMMARY")
 

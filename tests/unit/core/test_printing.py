@@ -61,7 +61,7 @@ WAYS = re.compile(r"(?<![\w.])(?:print|Console)\(|(?:typer|click)\.echo\(|sys\.s
 ALLOWED = {
     "harness/core/printing.py": "the printer",
     "harness/cli/main.py": "the version",
-    "harness/models/vllm_process.py": "a program that another Python runs",
+    "harness/models/served/vllm_process.py": "a program that another Python runs",
 }
 
 

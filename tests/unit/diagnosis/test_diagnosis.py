@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from tests.support.records import write_desk
 from tests.support.units import write_unit
 from tunegate.harness.baselines.lookup import check_vanished
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
@@ -21,7 +22,6 @@ from tunegate.harness.diagnosis.diagnosis import (
 )
 from tunegate.harness.diagnosis.recommendation import RungResult
 from tunegate.harness.diagnosis.render import print_diagnosis
-from tunegate.harness.fixtures.loader import load_tasks
 
 FOUND = Diagnosis(
     "desk", {"model": "tiny-12345678", "base": "b" * 64, "rung": "as-is"}, {"backend": "transformers"}, None, 40, 0,

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import LOCAL, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, diagnosis_path, write_diagnosis
 from tunegate.harness.diagnosis.eligibility import check_eligibility, eligibility, find_diagnosis, render_eligibility
 from tunegate.harness.diagnosis.recommendation import Remedy, RungResult
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
 
 SUBJECT = LOCAL | {"adapter": None}
 TRIAGE, FACTS = "desk/triage", "desk/facts"

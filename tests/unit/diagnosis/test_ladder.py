@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.records import write_desk
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, offers, promptable, run_ladder, sample
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable
 from tunegate.harness.models.prompts import RUNGS
 

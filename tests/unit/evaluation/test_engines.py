@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import ENGINE, LOCAL, answering, record, write_desk
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.engines import ask_here, can_ask_base, is_elsewhere
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Fingerprint
 
 T = "desk/triage"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.latency import SAMPLE, SEED, WARM_UP, render_timing, time_calls
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.options.run import Options
 

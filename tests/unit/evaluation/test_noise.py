@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import ENGINE, LOCAL, write_desk
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.noise import answered_twice, measure_noise
 from tunegate.harness.evaluation.record import Noise, Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.cases.json_schemas import published_schema
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import Record, Result, Summary, read_record, results_of
-from tunegate.harness.fixtures.json_schemas import published_schema
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.verdict import UnitVerdict
 

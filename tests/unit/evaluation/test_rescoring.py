@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.records import record, write_desk
 from tests.unit.checks.test_cost import write_cost, write_task
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.checks.base import FieldCount, Finding
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
@@ -17,8 +19,6 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.rescoring import Rescored, score_again
 from tunegate.harness.evaluation.scoring import evaluate, summarize
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Unit
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay
 

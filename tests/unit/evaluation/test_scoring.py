@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.records import write_desk
 from tests.support.units import write_outputs
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay, read_replay
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as some
 
 from tests.support.authoring import PROJECT
 from tests.support.records import units_of, write_desk
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Unit
 
 
 def desk(root: Path, n: int = 40, **more) -> list[Unit]:

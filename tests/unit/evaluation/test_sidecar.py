@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import record, units_of, write_desk
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import text_digest
@@ -22,7 +23,6 @@ from tunegate.harness.evaluation.sidecar import (
     sidecar_path,
     sidecar_text,
 )
-from tunegate.harness.fixtures.loader import load_tasks
 
 T = "desk/triage"
 

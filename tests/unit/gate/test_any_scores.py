@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.records import record, write_desk
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.cases.policy import PartPolicy, Policy, Together, UnitPolicy
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task, Unit
-from tunegate.harness.fixtures.policy import PartPolicy, Policy, Together, UnitPolicy
 from tunegate.harness.gate import rule as gate
 
 NAMES = ("triage", "orders", "replies")

@@ -16,10 +16,10 @@ import pytest
 from tests.support.paths import GOLDEN as FOLDER
 from tests.support.records import write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.cost_claim import claims
 from tunegate.harness.models.api import Completion, Fingerprint

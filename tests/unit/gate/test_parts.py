@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import FieldCount, Outcome
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.checks.schema.check import SchemaCheck
 from tunegate.harness.core.errors import Problem
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.reporting.why import why_lines
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.policy import Policy, Together, UnitPolicy, policy_changes
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import AuthoringError
 from tunegate.harness.evaluation.record import Record, Result
 from tunegate.harness.evaluation.scoring import summarize
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.policy import Policy, Together, UnitPolicy, policy_changes
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.together import pooled
 

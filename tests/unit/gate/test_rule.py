@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.records import record, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Noise, Record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.statistics.power import fewest_cases
 

@@ -16,9 +16,9 @@ import pytest
 
 from tests.support.paths import GOLDEN
 from tests.support.records import CaseKeys, record, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 
 REAL = json.loads((GOLDEN / "real_runs.json").read_text())

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.records import units_of, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.records import ENGINE, LOCAL, record, save, write_desk, write_policy
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused, show_path
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import lint_fixtures, report_cards
 
 T = "desk/triage"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import show_path
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import unused_files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.models import batching as prefix
+from tunegate.harness.models.local import batching as prefix
 
 
 @given(st.lists(st.integers(0, 3), min_size=20), st.lists(st.lists(st.integers(0, 3), min_size=1), min_size=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.models.batching import LOGITS, plan_texts
+from tunegate.harness.models.local.batching import LOGITS, plan_texts
 
 encoded = st.tuples(st.lists(st.just(1), min_size=1, max_size=30), st.lists(st.just(2), min_size=1, max_size=300))
 

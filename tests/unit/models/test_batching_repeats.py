@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.fixtures.model import Decoding
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.api import Request
-from tunegate.harness.models.batching import dealt
+from tunegate.harness.models.local.batching import dealt
 
 
 @given(st.lists(st.integers(1, 6), max_size=30), st.integers(0, 3))

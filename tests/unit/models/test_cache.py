@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 import pytest
 from typer.testing import CliRunner
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Fingerprint, Request
 from tunegate.harness.models.cache import Cached, Run, Store
 

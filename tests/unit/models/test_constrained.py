@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
 from tunegate.harness.core.errors import CouldNotRun
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request, Unconstrainable
-from tunegate.harness.models.constrained import check_constraints, library
+from tunegate.harness.models.local.constrained import check_constraints, library
 
 
 def asks(*schemas: dict) -> list[Request]:

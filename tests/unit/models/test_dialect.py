@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tunegate.harness.models.dialect import FURTHER, OPTIONAL, PENALTIES, Dialect
-from tunegate.harness.models.server_errors import Said, read_error
+from tunegate.harness.models.served.dialect import FURTHER, OPTIONAL, PENALTIES, Dialect
+from tunegate.harness.models.served.server_errors import Said, read_error
 
 BODY = {
     "model": "m", "max_tokens": 12, "temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,

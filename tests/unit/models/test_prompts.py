@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Prompt
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Prompt
 from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, final, messages, requests
 
 SHOTS = [{"input": "cold", "output": '{"product": "boiler"}'}, {"input": "drip", "output": '{"product": "radiator"}'}]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.support.units import write_outputs
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Completion, Request
 from tunegate.harness.models.replay import read_replay
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Decoding, Unit
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Decoding, Unit
 from tunegate.harness.models.api import RenderedPrompt, Request
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.replay import read_replay

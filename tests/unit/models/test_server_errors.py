@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tunegate.harness.models.server_errors import (
+from tunegate.harness.models.served.server_errors import (
     Said,
     is_exhausted,
     is_filtered,

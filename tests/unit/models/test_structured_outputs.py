@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Request, Unconstrainable
-from tunegate.harness.models.structured_outputs import check_constrained, constraint_probe, fields_of, violation
+from tunegate.harness.models.served.structured_outputs import check_constrained, constraint_probe, fields_of, violation
 
 SCHEMA = Constraint('{"type": "object", "required": ["a"]}', "refs/a.schema.json")
 ASKED = Request("desk/triage/one", (), Decoding(), constraint=SCHEMA)

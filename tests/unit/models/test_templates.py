@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models import tokenizer
 from tunegate.harness.models.api import Request
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import CouldNotRun, Refused, Unreadable
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.api import Fingerprint, Request
-from tunegate.harness.models.batching import TOKEN_BUDGET
+from tunegate.harness.models.local.batching import TOKEN_BUDGET
+from tunegate.harness.models.local.worker_pool import Worker, WorkerPool, batches_for, check_same
 from tunegate.harness.models.model_options import ModelOptions, RayOptions
-from tunegate.harness.models.worker_pool import Worker, WorkerPool, batches_for, check_same
 from tunegate.harness.options.run import Options
 
 WHO = Fingerprint({"model": "one", "base": "b"}, {"backend": "transformers", "dtype": "float32"})

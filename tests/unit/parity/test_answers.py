@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.records import write_desk
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.parity.answers import answer_parity
 
 

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from tests.support.records import ENGINE, LOCAL, save, write_desk
 from tests.unit.checks.test_cost import GOOD, PRICES, write_cost, write_task
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.models.api import Completion, Fingerprint

@@ -10,10 +10,10 @@ import pytest
 
 from tests.support.records import LOCAL, record, save, units_of, write_desk, write_policy
 from tests.unit.statistics.test_paired import cases
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused, UsageError
 from tunegate.harness.evaluation.record import Noise, Record, read_record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past, Seen, find_past, look_up, model_folders, observed
 from tunegate.harness.planning.plan import plan_units

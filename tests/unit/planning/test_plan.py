@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.records import record, save, units_of, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, UsageError
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import Plan, plan_units

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.records import write_desk
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import passes_together, plan_units
 from tunegate.harness.planning.proposal import Margins, Proposal, Way, honest_release, propose, smallest_margins

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from tests.support.records import record, save, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.planning.advice import next_steps
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import passes_together, plan_units

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.records import write_desk, write_policy
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.planning.history import Past
 from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.planning.render import seals

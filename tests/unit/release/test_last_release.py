@@ -12,17 +12,17 @@ from typer.testing import CliRunner
 
 from tests.support.records import ENGINE, LOCAL, record, save, stamp, training_record, write_desk, write_policy
 from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, SLUG, Desk, T, desk  # noqa: F401  (a fixture)
-from tunegate.harness.baselines.ledger import LEDGER, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.store import baseline_path, read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import write_diagnosis
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
+from tunegate.harness.ledger.ledger import LEDGER, read_ledger
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.api import Fingerprint
 

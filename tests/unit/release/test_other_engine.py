@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.records import ENGINE, LOCAL, answering, record
 from tests.unit.release.test_release import HALF, MOST, Desk, T, desk  # noqa: F401  (a fixture)
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.release.manifest import verify_release

@@ -26,9 +26,9 @@ from tests.support.records import (
     write_desk,
     write_policy,
 )
-from tunegate.harness.baselines.ledger import Event, append, case_events, event_path, read_ledger
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.store import as_reference, baseline_path, read_baseline
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused, TunegateError
@@ -37,8 +37,8 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.diagnosis import Diagnosis, Recommendation, write_diagnosis
 from tunegate.harness.evaluation.engines import ask_here
 from tunegate.harness.evaluation.record import Record, read_record
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate.rule import compare
+from tunegate.harness.ledger.ledger import Event, append, case_events, event_path, read_ledger
 from tunegate.harness.models import opening
 from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, adapter_digest
 from tunegate.harness.models.api import Fingerprint

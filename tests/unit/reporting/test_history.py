@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import record, save, units_of, write_desk
-from tunegate.harness.baselines.ledger import append, case_events, event_path, read_ledger
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.ledger.ledger import append, case_events, event_path, read_ledger
 from tunegate.harness.reporting.drawings import history_drawing
 from tunegate.harness.reporting.history import with_history
 from tunegate.harness.reporting.report import HistoryEntry, UnitHistory, report_of

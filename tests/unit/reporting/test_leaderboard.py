@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from tests.support.records import record, write_desk, write_policy
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.reporting.leaderboard import megabytes, print_leaderboard
 

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from tests.support.records import units_of, write_desk, write_policy
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record, read_record
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.models.api import Completion, Fingerprint
 from tunegate.harness.models.replay import Replay

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.records import record, write_desk, write_policy
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.gate.rule import compare
 from tunegate.harness.reporting.why import why_lines
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.harness.lint.rules import lint_fixtures
 from tunegate.harness.scaffold.chat_rows import split_messages
 from tunegate.harness.scaffold.drafts import Columns

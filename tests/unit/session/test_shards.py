@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from tests.support.records import stamp
 from tests.support.units import write_outputs, write_unit
 from tests.unit.session.test_session import BAD, GOOD, IDS, answers, judged, options  # noqa: F401  (a fixture)
-from tunegate.harness.baselines.ledger import openings, read_ledger
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
@@ -21,6 +20,7 @@ from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.shard_record import read_shard, read_shards
 from tunegate.harness.evaluation.shards import Shard
+from tunegate.harness.ledger.ledger import openings, read_ledger
 from tunegate.harness.options.run import Options
 from tunegate.harness.release.release import find_record
 from tunegate.harness.session import Session

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Decoding
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Decoding
 from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
 from tunegate.trainers.data.examples import Example, read_examples

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.killed import IN_A_FILE, TRAIN, Killed, same
 from tests.support.training import RECIPE
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.adapters import adapter_digest
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe

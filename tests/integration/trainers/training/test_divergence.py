@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tunegate.harness.models.huggingface import load_base
+from tunegate.harness.models.local.huggingface import load_base
 from tunegate.trainers.training.divergence import mean_divergence
 
 TEXTS = [([5, 6, 7], [8, 9]), ([10, 11], [12])]

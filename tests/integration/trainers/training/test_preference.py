@@ -16,7 +16,7 @@ from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.files import stamped
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import adapter_digest, load_adapter
-from tunegate.harness.models.huggingface import PROBE, load_base
+from tunegate.harness.models.local.huggingface import PROBE, load_base
 from tunegate.harness.models.tokenizer import load_tokenizer
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import Example
@@ -221,7 +221,7 @@ def batch_of(pairs, max_length=None):
 
 
 def test_both_answers_end_their_turn_after_the_prompt_that_the_suites_send(data, tokenizer):
-    from tunegate.harness.fixtures.model import Decoding
+    from tunegate.harness.cases.model import Decoding
     from tunegate.harness.models.api import Request
     from tunegate.harness.models.tokenizer import render_prompt
 

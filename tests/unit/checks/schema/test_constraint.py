@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.checks.schema.constraint import constraint_of
-from tunegate.harness.fixtures.loader import load_tasks
 
 
 def held(schema: dict) -> dict:

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.units import SCHEMA, write_unit
 from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.schema.check import load
-from tunegate.harness.fixtures.loader import load_tasks
 
 IN_JSON = """\
 {

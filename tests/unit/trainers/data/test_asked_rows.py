@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.units import write_unit
 from tests.unit.trainers.data.test_duplicates import row
-from tunegate.harness.fixtures.loader import load_tasks
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.models.api import Completion
 from tunegate.trainers.data.asked_rows import asked_rows, why_not_scored
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunegate.harness.core.near_copies import grams
+from tunegate.harness.text.near_copies import grams
 from tunegate.trainers.data.duplicates import NEAR, find_duplicates
 from tunegate.trainers.data.examples import Example
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.harness.fixtures.loader import load_tasks
-from tunegate.harness.fixtures.model import Task
 from tunegate.harness.models.prompts import messages
 from tunegate.trainers.data.examples import read_examples
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.units import write_unit
+from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.harness.fixtures.loader import load_tasks
 from tunegate.trainers.config.recipe import DROP, Recipe
 from tunegate.trainers.data.duplicates import find_duplicates
 from tunegate.trainers.data.examples import Example, read_examples

@@ -1,0 +1,356 @@
+"""One fixture file, read: its cases with their checks loaded, and every mistake in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import Document, Where, show_value
+from tunegate.harness.authoring.validation import did_you_mean, validate
+from tunegate.harness.authoring.yaml_reader import read_yaml
+from tunegate.harness.cases.conversation import Written, last_turn_problem, read_input
+from tunegate.harness.cases.json_schemas import loader_schema
+from tunegate.harness.cases.model import Case, Decoding, Prompt, Shot, Unit
+from tunegate.harness.cases.policy import Policy
+from tunegate.harness.cases.template import misspelt, unfilled
+from tunegate.harness.checks.base import Check, CheckKind
+from tunegate.harness.checks.cost import Prices
+from tunegate.harness.checks.registry import Kinds, kind_name
+from tunegate.harness.core.errors import AuthoringError, Problem
+
+POLICY = "task.yaml"
+UNIQUE = "an id that is unique in its unit"
+OF: Where = ("of",)
+
+
+class collecting:  # noqa: N801  (reads as a statement)
+    """Put the problems of an `AuthoringError` in a list and go on."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, AuthoringError):
+            self.problems += error.problems
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class FixtureFile:
+    """One fixture file, parsed; several may make up a unit. `ids` holds the index of each id in the file.
+
+    `of` names the unit of the same task that it is derived from; it then has no cases.
+    """
+
+    document: Document
+    name: str
+    suite: str
+    measure: str
+    check_kind: CheckKind
+    sealed: bool
+    shots: tuple[Shot, ...]
+    cases: list[Case] = field(default_factory=list)
+    asked: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    checks: dict[str, Check | AuthoringError] = field(default_factory=dict)
+    of: str = ""
+
+    @property
+    def kind_name(self) -> str:
+        """The name of its kind of check."""
+        return kind_name(self.suite, self.measure)
+
+    def place(self, case_id: str) -> Where:
+        """Where the case's id stands."""
+        return ("cases", self.ids[case_id], "id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the cases of a file have in common, where they say nothing else."""
+
+    prompt: Prompt
+    decoding: Decoding
+
+
+def read_fixture_file(path: Path, problems: list[Problem], kinds: Kinds) -> FixtureFile:
+    """Read one fixture file; what is wrong with single cases is added to `problems`, and the others are read."""
+    if path.stem == Path(POLICY).stem:
+        raise AuthoringError([Problem(path, 1, "", f"the name {POLICY}", path.name, "rename it")])
+    document = read_yaml(path)
+    name = _named_kind(document.data, kinds)
+    schema = loader_schema(kinds, name)
+    wrong = validate(document, schema)
+    inside = [_CASE.match(problem.where) for problem in wrong]
+    # with the file itself in order the cases that are can be read: one mistake then hides no others
+    if not all(inside):
+        raise AuthoringError(wrong)
+    if not name:
+        raise AuthoringError([_not_measured(document, kinds)])
+    problems += wrong
+    data, invalid = document.data, {int(found[1]) for found in inside if found}
+    shots = tuple(_read_shots(document, problems))
+    suite, _, measure = name.partition("/")
+    unit, sealed = data.get("unit", suite), data.get("sealed", False)
+    file = FixtureFile(document, unit, suite, measure, kinds[name], sealed, shots)
+    problems += _ignored(file, data, ())
+    if file.check_kind.derived:
+        return replace(file, document=_narrowed(document, [("suite",), ("unit",), OF]), of=data["of"])
+    _read_cases(file, invalid, problems)
+    kept = [("suite",), ("check", "measure"), ("sealed",), *map(file.place, file.ids)]
+    return replace(file, document=_narrowed(document, kept))
+
+
+def _read_shots(document: Document, problems: list[Problem]) -> Iterator[Shot]:
+    for index, raw in enumerate(document.data.get("shots", [])):
+        problems += last_turn_problem(raw["input"], document, ("shots", index, "input"))
+        earlier, last = read_input(raw["input"])
+        yield Shot(last, raw["output"], earlier)
+
+
+def _named_kind(data: Any, kinds: Kinds) -> str:
+    """The kind of check that a file names, before anything is known of it; empty where there is none."""
+    data = data if isinstance(data, dict) else {}
+    suite, check = data.get("suite"), data.get("check", {})
+    measure = check.get("measure", "") if isinstance(check, dict) else ""
+    name = kind_name(suite, measure) if isinstance(suite, str) and isinstance(measure, str) else ""
+    return name if name in kinds else ""
+
+
+def _not_measured(document: Document, kinds: Kinds) -> Problem:
+    """That a suite does not measure what a file says, or that the file does not say what."""
+    suite, found = document.data["suite"], document.data.get("check", {}).get("measure", "")
+    names = [name.partition("/")[2] for name in kinds if name.startswith(f"{suite}/")]
+    where: Where = ("check", "measure") if found else ("check",)
+    if not names:
+        return document.problem(where, f"no measure, {suite} has one only", show_value(found))
+    hint = did_you_mean(str(found), names) if found else f"write check: {{measure: {names[0]}}} above the cases"
+    expected = f"{'a measure' if found else 'a check with measure'}: {' or '.join(names)}"
+    return document.problem(where, expected, show_value(found) if found else "none", hint)
+
+
+def _narrowed(document: Document, places: Iterable[Where]) -> Document:
+    """The same file without its data, with the lines of `places` alone: many files then fit in memory."""
+    lines = document.lines
+    return Document(document.path, None, {where: lines[where] for where in places if where in lines})
+
+
+def _ignored(file: FixtureFile, data: Any, where: Where) -> Iterator[Problem]:
+    """Keys of the file, or of the case at `where`, that would mean nothing to its suite."""
+    for key in file.check_kind.ignores if where or file.check_kind.derived else ("of", *file.check_kind.ignores):
+        if isinstance(data, dict) and key in data:
+            expected = f"no {key}, which {file.kind_name} does not read"
+            yield file.document.problem((*where, key), expected, "one", "delete it")
+
+
+_CASE = re.compile(r"cases\[(\d+)\]")
+
+
+def _read_cases(file: FixtureFile, invalid: Collection[int], problems: list[Problem]) -> None:
+    """Read its cases; one that is `invalid`, or wrong in a way that is told now, is left out."""
+    data = file.document.data
+    _without_check(file)
+    shared = _Shared(Prompt(**data.get("prompt", {})), _decoding(data.get("generate", {})))
+    problems += _template_problems(file.document, shared.prompt, ("prompt",))
+    for index, raw in enumerate(data["cases"]):
+        problems += _take_id(file, raw, index)
+        problems += (ignored := list(_ignored(file, raw, ("cases", index))))
+        if index not in invalid and not ignored:
+            with collecting(problems):
+                file.cases.append(_read_case(file, shared, raw, ("cases", index)))
+
+
+def _without_check(file: FixtureFile) -> None:
+    """Where neither the file nor any case has a check, let all cases share one mistake."""
+    data, needed = file.document.data, file.check_kind.options.get("required", ())
+    if needed and not any(raw.get("check") for raw in [data, *data["cases"]] if isinstance(raw, dict)):
+        keys = ", ".join(needed)
+        hint = f"write check: {{{keys}: ...}} above the cases"
+        missing = file.document.problem(("check",), f"a check with {keys}, on the file or on its cases", "none", hint)
+        file.checks[FILES_OWN] = AuthoringError([missing])
+
+
+def _take_id(file: FixtureFile, raw: Any, index: int) -> Iterator[Problem]:
+    case_id = raw.get("id") if isinstance(raw, dict) else None
+    if not isinstance(case_id, str):
+        return
+    if not _is_id(case_id):
+        found = f"{case_id!r} ({', '.join(f'U+{ord(each):04X}' for each in case_id if not each.isalnum())})"
+        expected = "an id of letters of any script in composed form (NFC), digits and . _ + -"
+        yield file.document.problem(("cases", index, "id"), expected, found, "type it anew, without other characters")
+    if case_id in file.ids:
+        found = f"{case_id!r} again (first on line {file.document.line(file.place(case_id))})"
+        yield file.document.problem(("cases", index, "id"), UNIQUE, found)
+    else:
+        file.ids[case_id] = index
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is no more than letters, their marks, digits and . _ + -; what is ASCII the schema has seen."""
+    # composed, for two ids that look alike must be alike
+    if text.isascii():
+        return not text.endswith("\n")  # which the end of a pattern overlooks
+    return unicodedata.is_normalized("NFC", text) and all(
+        each.isascii() or unicodedata.category(each)[0] in "LMN" for each in text
+    )
+
+
+def _read_case(file: FixtureFile, shared: _Shared, raw: Mapping[str, Any], where: Where) -> Case:
+    document, data = file.document, file.document.data
+    problems: list[Problem] = []
+    check: Check | None = None
+    with collecting(problems):
+        check = _load_check(file, raw.get("check"), where)
+    problems += _input_problems(file, raw["input"], (*where, "input"))
+    problems += _expect_problems(file, check, raw.get("expect"), (*where, "expect"))
+    prompt = Prompt(**{**data.get("prompt", {}), **raw["prompt"]}) if "prompt" in raw else shared.prompt
+    problems += _template_problems(document, prompt, (*where, "prompt")) if "prompt" in raw else ()
+    if "{context}" in prompt.template and "context" not in raw:
+        problems.append(document.problem(where, "a context, which the prompt's template asks for", "none"))
+    if raw.get("unstable") and not raw.get("critical"):
+        expected = "critical: true beside it, without which it means nothing"
+        problems.append(document.problem((*where, "unstable"), expected, "none"))
+    if problems or check is None:
+        raise AuthoringError(problems)
+    own = "generate" in raw
+    earlier, last = read_input(raw["input"])
+    file.asked[raw["id"]] = _options(file, raw.get("check"))
+    return Case(
+        id=raw["id"],
+        unit=f"{document.path.parent.name}/{file.name}",
+        input=last,
+        check=check,
+        prompt=prompt,
+        decoding=_decoding({**data.get("generate", {}), **raw["generate"]}) if own else shared.decoding,
+        expect=raw.get("expect"),
+        context=raw.get("context"),
+        tags=raw.get("tags", {}),
+        critical=raw.get("critical", False),
+        unstable=raw.get("unstable", False),
+        group=raw.get("group"),
+        place=f"{document.name}:{document.line(where)}",
+        earlier=earlier,
+    )
+
+
+def _decoding(values: Mapping[str, Any]) -> Decoding:
+    """The same values are the same question: `1`, `1.0` and `1e0` alike."""
+    return Decoding(**{name: _DECODING_KINDS[name](value) for name, value in values.items()})
+
+
+_DECODING_KINDS = {name: type(default) for name, default in asdict(Decoding()).items()}
+FILES_OWN = ""  # the key of the check of cases that have none of their own
+
+
+def _options(file: FixtureFile, own: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The check of the file, with what a case says over it."""
+    shared: Mapping[str, Any] = file.document.data.get("check", {})
+    return {**shared, **own} if own else shared
+
+
+def _load_check(file: FixtureFile, own: Mapping[str, Any] | None, case: Where) -> Check:
+    """The check of a case, each different one loaded once, also where that fails."""
+    kind, key = file.check_kind, json.dumps(own, sort_keys=True) if own else FILES_OWN
+    # also a failure is kept: a schema with a mistake is one problem, not one for each case
+    if key not in file.checks:
+        options = _options(file, own)
+        if not options and kind.options.get("required"):
+            needed = ", ".join(kind.options["required"])
+            raise AuthoringError([file.document.problem(case, f"a check with {needed}, here or on the file", "none")])
+        try:
+            file.checks[key] = kind.read(options, file.document, (*case, "check") if own else ("check",))
+        except AuthoringError as error:
+            file.checks[key] = error
+    check = file.checks[key]
+    if isinstance(check, AuthoringError):
+        raise check
+    return check
+
+
+def _input_problems(file: FixtureFile, written: Written, where: Where) -> Iterator[Problem]:
+    """What is wrong with an input of the right shape: turns out of order, or where one text is read."""
+    if not isinstance(written, str) and not file.check_kind.chat:
+        expected = f"one text, of which {file.kind_name} reads the likelihood"
+        yield file.document.problem(where, expected, f"{len(written)} turns")
+    yield from last_turn_problem(written, file.document, where)
+
+
+def _expect_problems(file: FixtureFile, check: Check | None, expect: Any, where: Where) -> list[Problem]:
+    """What a case's `expect`, of which the shape is right, lacks or gets wrong."""
+    kind = file.check_kind
+    if expect is not None:
+        return check.expect_problems(expect, file.document, where) if check else []
+    if not kind.needs_expect:
+        return []
+    keys = list(kind.expect["properties"])
+    hint = f"write expect: {{{', '.join(f'{key}: ...' for key in kind.expect.get('required', keys[:1]))}}}"
+    return [file.document.problem(where[:-1], f"an expect with {' or '.join(keys)}", "none", hint)]
+
+
+def _template_problems(document: Document, prompt: Prompt, where: Where) -> list[Problem]:
+    """What is wrong with the prompt at `where`; a key that a case leaves out is the file's, and told there."""
+
+    def place(key: str) -> Where:
+        return (*where, key) if (*where, key) in document.lines else ("prompt", key)
+
+    wrong = misspelt(document, prompt.template, place("template")) + unfilled(document, prompt.system, place("system"))
+    if not wrong and "{input}" not in prompt.template:
+        hint = "write {input} where the case's input belongs"
+        found = show_value(prompt.template)
+        wrong.append(document.problem(place("template"), "a template that holds {input}", found, hint))
+    return wrong
+
+
+def derived_problems(
+    file: FixtureFile, files: Sequence[FixtureFile], policy: Policy, path: Path, complete: bool
+) -> Iterator[Problem]:
+    """What is wrong with the file of a derived unit; nothing where the unit is not derived.
+
+    Args:
+        file: the file.
+        files: those of its task; if they are not `complete`, another unit may be in a file that could not be read.
+        policy: the task's.
+        path: where that stands, or would.
+        complete: see `files`.
+    """
+    if not file.of:
+        return
+    yield from _source(file, {each.name: each.check_kind for each in files}, complete)
+    if policy.prices is None and (policy.declared or not path.exists()):  # else its own mistakes are told
+        found = "none" if policy.declared else "no such file"
+        hint = "write prices: {currency: USD, input_per_million: .., output_per_million: .., reason: ..}"
+        yield Problem(path, 1, "prices", f"prices, which {file.document.name} needs", found, hint)
+
+
+def _source(file: FixtureFile, kinds: Mapping[str, CheckKind], complete: bool) -> Iterator[Problem]:
+    kind, sources = kinds.get(file.of), [name for name, each in kinds.items() if not (each.derived or each.texts)]
+    expected = f"a unit of this task that generates ({', '.join(sources) or 'there is none'})"
+    if kind is None:
+        if complete:
+            yield file.document.problem(OF, expected, repr(file.of), did_you_mean(file.of, sources))
+    elif kind.derived:
+        yield file.document.problem(OF, expected, f"{file.of!r}, which is derived from another unit itself")
+    elif kind.texts:
+        yield file.document.problem(OF, expected, f"{file.of!r}, which reads likelihoods and generates nothing")
+
+
+def derived_unit(task: str, file: FixtureFile, source: Unit, prices: Prices) -> Unit:
+    """The unit that a file derives from `source`: its cases, and nothing of what they must meet."""
+    check = file.check_kind.load({"prices": prices}, file.document, OF)
+    key, place = f"{task}/{file.name}", f"{file.document.name}:{file.document.line(OF)}"
+    cases = [
+        replace(case, unit=key, check=check, expect=None, critical=False, unstable=False, place=place)
+        for case in source.cases
+    ]
+    return Unit(
+        task, file.name, file.suite, tuple(cases), shots=source.shots, sealed=source.sealed,
+        asked={case.id: {"of": source.name} for case in cases}, of=source.key,
+    )  # fmt: skip

@@ -1,0 +1,195 @@
+"""Fixture files to tasks, units and cases; every mistake in them at once, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.authoring.validation import did_you_mean
+from tunegate.harness.cases.file import (
+    POLICY,
+    UNIQUE,
+    FixtureFile,
+    collecting,
+    derived_problems,
+    derived_unit,
+    read_fixture_file,
+)
+from tunegate.harness.cases.json_schemas import task_schema
+from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
+from tunegate.harness.cases.policy import Policy, read_policy
+from tunegate.harness.checks.base import HasParts
+from tunegate.harness.checks.registry import CHECKS, Kinds, project_kinds
+from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
+from tunegate.harness.core.garbage import no_collection
+from tunegate.harness.core.progress import Advance, Watch, quiet
+
+__all__ = ["Case", "Decoding", "Prompt", "Task", "Unit", "find_unit", "is_fixture_file", "load_tasks"]
+
+MUCH = 1_000_000  # bytes of fixtures, which take about a second
+
+
+def load_tasks(root: Path, only: str = "", watch: Watch | None = None, project: Path | None = None) -> tuple[Task, ...]:
+    """Read every task below `root` (one folder each), or the one in the folder called `only`.
+
+    `watch` shows how far it is, where there is much to read. `project` is the folder whose settings name further kinds
+    of check: see `project_kinds`.
+
+    Raises:
+        AuthoringError: mistakes in any of the files, all of them.
+        Refused: `root` is missing, is a task's own folder, or holds no fixture file.
+    """
+    if not root.is_dir():
+        how = "give the one that holds them: --cases DIR (pytest: --tg-cases DIR)"
+        found = "a link that leads nowhere" if root.is_symlink() else "nothing"
+        raise Refused(str(Problem(root, 0, "", "a folder of fixtures", found, how)))
+    if (root / POLICY).exists():
+        hint = f"name the folder above it, {show_path(root.resolve().parent)}"
+        raise Refused(str(Problem(root, 0, "", "a folder of tasks", "one task", hint)))
+    kinds, problems = project_kinds(root, project), [] if only else list(_astray(root))
+    folders = [folder for folder in sorted(root.iterdir()) if _is_task(folder) and only in ("", folder.name)]
+    paths = [path for folder in folders for path in _yaml_files(folder)]
+    show = watch if watch and sum(path.stat().st_size for path in paths if path.exists()) > MUCH else quiet()
+    with no_collection(), show("Reading fixtures", len(paths)) as done:
+        tasks = [_load_task(folder, kinds, problems, done) for folder in folders]
+    if problems:
+        raise AuthoringError(problems)
+    if not tasks:
+        raise Refused(str(Problem(root, 0, "", "<task>/*.yaml fixture files", "none", "nothing to score")))
+    return tuple(tasks)
+
+
+def _astray(root: Path) -> Iterator[Problem]:
+    """What stands beside the folders of tasks, where nothing reads it."""
+    for path in _yaml_files(root):
+        hint = f"move it to {show_path(root)}/<task>/{path.name}"
+        yield Problem(path, 1, "", "fixture files inside a task's folder", "one beside them", hint)
+    for path in sorted(root.iterdir()):
+        if path.is_symlink() and not path.exists() and not is_fixture_file(path):
+            found = f"a link to {path.readlink()}, where nothing is"
+            yield Problem(path, 0, "", "a task's folder", found, "mend the link, or delete it")
+
+
+def _is_task(folder: Path) -> bool:
+    return folder.is_dir() and not folder.name.startswith((".", "_"))
+
+
+def is_fixture_file(path: Path) -> bool:
+    """Whether its name is that of a fixture file, or of task.yaml."""
+    return path.suffix.lower() in {".yaml", ".yml"} and not path.name.startswith(".")
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if is_fixture_file(path)]
+
+
+def _load_task(folder: Path, kinds: Kinds, problems: list[Problem], done: Advance) -> Task:
+    files: list[FixtureFile] = []
+    paths = [path for path in _yaml_files(folder) if path.name != POLICY]
+    if not paths:
+        problems.append(Problem(folder, 0, "", "at least one fixture file (*.yaml)", "none"))
+    for path in paths:
+        with collecting(problems):
+            files.append(read_fixture_file(path, problems, kinds))
+        done(1)
+    # where a file could not be read, a unit that task.yaml names may be in it: one mistake makes one message
+    policy, complete = Policy(), len(files) == len(paths)
+    if os.path.lexists(folder / POLICY):  # a link that leads nowhere is no policy, and a mistake
+        scales = {file.name: file.check_kind.kind for file in files}
+        with collecting(problems):
+            sealed = {file.name for file in files if file.sealed}
+            policy = read_policy(folder / POLICY, task_schema(), scales, sealed, complete, partial(_parts, files))
+        done(1)
+    for file in files:
+        problems += derived_problems(file, files, policy, folder / POLICY, complete)
+    return Task(folder.name, _units(folder.name, files, policy, problems), policy)
+
+
+def _parts(files: Sequence[FixtureFile], unit: str) -> set[str]:
+    """The parts of a unit's pass rule; none where its kind of check does not name them."""
+    return {
+        part for file in files if file.name == unit for case in file.cases
+        for part in (case.check.parts(case.expect) if isinstance(case.check, HasParts) else file.check_kind.parts)
+    }  # fmt: skip
+
+
+def _units(task: str, files: Sequence[FixtureFile], policy: Policy, problems: list[Problem]) -> tuple[Unit, ...]:
+    by_unit = {
+        name: [file for file in files if file.name == name] for name in dict.fromkeys(file.name for file in files)
+    }
+    found: dict[str, Unit] = {}
+    for name, same in sorted(by_unit.items(), key=lambda each: bool(each[1][0].of)):  # derived units come last
+        problems += _clashes(same)
+        if not same[0].of:
+            found[name] = _unit(task, same)
+        elif policy.prices and same[0].of in found:
+            found[name] = derived_unit(task, same[0], found[same[0].of], policy.prices)
+    return tuple(found[name] for name in by_unit if name in found)
+
+
+def _unit(task: str, same: Sequence[FixtureFile]) -> Unit:
+    first = same[0]
+    return Unit(
+        task, first.name, first.suite, measure=first.measure,
+        cases=tuple(case for file in same for case in file.cases),
+        shots=tuple(shot for file in same for shot in file.shots),
+        sealed=first.sealed,
+        asked={case_id: options for file in same for case_id, options in file.asked.items()},
+        own_kind=None if first.kind_name in CHECKS else first.check_kind,
+    )  # fmt: skip
+
+
+def _clashes(files: Sequence[FixtureFile]) -> Iterator[Problem]:
+    first, homes = files[0], dict[str, FixtureFile]()
+    for file in files:
+        if file.of and file is not first and first.of:
+            expected = f"one file for a derived unit, which is {first.document.name}"
+            yield file.document.problem(("unit",), expected, "a second one", "give this file a unit: of its own")
+        for where, mine, theirs in (
+            (("suite",), file.suite, first.suite),
+            (("check", "measure"), file.measure or "none", first.measure or "none"),
+            (("sealed",), file.sealed, first.sealed),
+        ):
+            if mine != theirs:
+                expected = f"{where[-1]}: {_plain(theirs)}, as in {first.document.name} (a unit has one)"
+                hint = "give this file a unit: of its own"
+                yield file.document.problem(where, expected, _plain(mine), hint)
+        for case_id in file.ids:
+            home = homes.setdefault(case_id, file)
+            if home is not file:
+                place = f"{home.document.name}:{home.document.line(home.place(case_id))}"
+                yield file.document.problem(file.place(case_id), UNIQUE, f"{case_id!r}, also in {place}")
+
+
+def _plain(value: str | bool) -> str:
+    return value if isinstance(value, str) else show_value(value)
+
+
+def find_unit(tasks: Sequence[Task], key: str) -> Unit:
+    """The unit called `<task>/<unit>`.
+
+    Raises:
+        Refused: there is none; says which one was probably meant.
+    """
+    units = {unit.key: unit for task in tasks for unit in task.units}
+    if key in units:
+        return units[key]
+    hint = did_you_mean(key, units)
+    raise Refused(f"unit {key!r}: expected one of {', '.join(units)}{hint and '; ' + hint}")
+
+
+def find_tasks(tasks: Sequence[Task], names: Sequence[str]) -> list[Task]:
+    """The tasks of these names; all of them where none is named.
+
+    Raises:
+        Refused: there is no such task; says which one was probably meant.
+    """
+    known = {task.name: task for task in tasks}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise Refused(f"task {name!r}: expected one of {', '.join(known)}{hint and '; ' + hint}")
+    return [known[name] for name in names] if names else list(tasks)

@@ -1,0 +1,190 @@
+"""What is scored: cases, the units that share a verdict, and the tasks they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tunegate.harness.cases.conversation import USER, Turns, Written, joined, write_input
+from tunegate.harness.cases.policy import Policy
+from tunegate.harness.cases.template import fill
+from tunegate.harness.checks.base import Check, CheckKind, Kind
+from tunegate.harness.checks.registry import CHECKS, kind_name
+from tunegate.harness.core.files import digest
+
+CHECK_VERSION = "check version"  # the part of a unit's questions that asks nothing: outputs are scored again
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """How a case's input becomes chat messages; `{input}` and `{context}` are replaced literally, other braces stay."""
+
+    system: str | None = None
+    template: str = "{input}"
+
+    def fill(self, text: str, context: str | None) -> str:
+        """The user message for an input, with its context where the template asks for it."""
+        return fill(self.template, {"input": text, "context": context or ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How an answer is decoded: greedy unless a temperature is given. `seed` counts only when sampling."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A worked example for a prompt: an input, the turns before it, and the answer that it should get."""
+
+    input: str
+    output: str
+    earlier: Turns = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fixture: an input, what a good answer must meet, and where it is written.
+
+    In a conversation, `input` is what its user says last, and `earlier` are the turns before it. Where it is
+    `critical`, one failed answer blocks by itself; where it is `unstable` too, two running do.
+    """
+
+    id: str
+    unit: str
+    input: str
+    check: Check
+    prompt: Prompt
+    decoding: Decoding
+    expect: Any = None
+    context: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    critical: bool = False
+    unstable: bool = False
+    group: str | None = None
+    place: str = ""
+    earlier: Turns = ()
+
+    @property
+    def key(self) -> str:
+        """`<task>/<unit>/<id>`: its name in records, node ids and replay files."""
+        return f"{self.unit}/{self.id}"
+
+    @property
+    def file(self) -> str:
+        """The name of its file, which is the only one of this name in its task's folder."""
+        return os.path.basename(self.place.rpartition(":")[0])  # noqa: PTH119  (twice as fast, for thousands of cases)
+
+    @property
+    def line(self) -> int:
+        """The line of its file, from 1."""
+        return int(self.place.rpartition(":")[2])
+
+    @property
+    def turns(self) -> Turns:
+        """Its whole input, as (role, text): what its user says last comes last."""
+        return (*self.earlier, (USER, self.input))
+
+    @property
+    def written(self) -> Written:
+        """Its whole input, as files hold it: a text, or turns."""
+        return write_input(self.earlier, self.input)
+
+    @property
+    def text(self) -> str:
+        """Its whole input as inputs are compared: all turns, one below the other."""
+        return joined(self.earlier, self.input)
+
+    @property
+    def observation(self) -> tuple[str | None, ...]:
+        """What it is one observation of: its group, else its question, which counts once however often it is asked."""
+        if self.group:
+            return ("group", self.group)
+        earlier = [part for turn in self.earlier for part in turn]
+        return ("question", *earlier, self.input, self.context, self.prompt.system, self.prompt.template)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The cases that share a `unit:` key in one task: what has a baseline and a verdict.
+
+    `of` is the key of the unit that it is derived from: it scores that unit's completions, and has its cases.
+    `own_kind` is the kind of check of a suite that does not ship with the package.
+    """
+
+    task: str
+    name: str
+    suite: str
+    cases: tuple[Case, ...]
+    measure: str = ""
+    shots: tuple[Shot, ...] = ()
+    sealed: bool = False
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    of: str = ""
+    own_kind: CheckKind | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """`<task>/<unit>`."""
+        return f"{self.task}/{self.name}"
+
+    @property
+    def check_kind(self) -> CheckKind:
+        """How its cases are checked."""
+        return self.own_kind or CHECKS[kind_name(self.suite, self.measure)]
+
+    @property
+    def kind(self) -> Kind:
+        """Pass/fail or continuous."""
+        return self.check_kind.kind
+
+    def texts(self, case: Case) -> tuple[str, ...]:
+        """The texts whose likelihood a case asks for; none where it asks for an answer."""
+        return self.check_kind.texts(case.input, case.expect) if self.check_kind.texts else ()
+
+    @cached_property
+    def questions(self) -> dict[str, str]:
+        """The digest of each part of what the unit asks: two records compare only where all of them are equal.
+
+        The order is the order in which a difference is worth telling.
+        """
+        # What can change a score is in here, labels and tags included: an edit under the same id must not be compared
+        # with the old answers. File names, lines and the order of cases are not, so that files may be rearranged.
+        return {
+            "suite": kind_name(self.suite, self.measure),
+            "cases": digest(sorted(case.id for case in self.cases)),
+            "inputs": self._digest(lambda case: [case.written, case.context, case.group]),
+            "prompt": self._digest(lambda case: [case.prompt.system, case.prompt.template]),
+            "shots": digest([[write_input(each.earlier, each.input), each.output] for each in self.shots]),
+            "checks": self._digest(lambda case: [self.asked[case.id], case.expect]),
+            "tags and critical flags": self._digest(
+                lambda case: [dict(case.tags), "unstable" if case.unstable else case.critical]
+            ),
+            "prices" if self.of else "references": self._digest(lambda case: case.check.references),
+            CHECK_VERSION: str(self.check_kind.version),
+            "decoding": self._digest(lambda case: [getattr(case.decoding, name) for name in Decoding.__slots__]),
+        }
+
+    def _digest(self, part: Any) -> str:
+        return digest({case.id: part(case) for case in self.cases})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A workflow: the units under `fixtures/<task>/` and the policy of its `task.yaml`."""
+
+    name: str
+    units: tuple[Unit, ...]
+    policy: Policy
+
+    @property
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """What task.yaml holds each unit to, by the unit's key."""
+        return {unit.key: self.policy.as_dict(unit.name, unit.kind, unit.sealed) for unit in self.units}

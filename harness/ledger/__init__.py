@@ -1,0 +1,1 @@
+"""What happened to the baselines, in order; evaluations of sealed cases; files that are written together."""

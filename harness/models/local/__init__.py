@@ -1,0 +1,1 @@
+"""Models that are computed here: transformers in this process, or in workers of it."""

@@ -1,0 +1,395 @@
+"""A transformers model, with or without a LoRA adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.authoring.document import show_value
+from tunegate.harness.cases.model import Decoding
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.errors import CouldNotRun, Refused, TunegateError, show_path
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.files import digest
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.models.adapters import adapter_digest, check_base, load_as_digested
+from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.local.batching import PLANNER, TOKEN_BUDGET, dealt, plan_texts
+from tunegate.harness.models.local.constrained import ConstrainedAnswer, Grammars, check_constraints, library
+from tunegate.harness.models.local.continuous_batching import RequestState, can_join, generate
+from tunegate.harness.models.local.loglikelihood import encode, log_probabilities
+from tunegate.harness.models.local.placement import Placement, load_placed, place
+from tunegate.harness.models.model_options import UNSAID, ModelOptions
+from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.models.reasoning import Tags, begins_inside, part_ids, thinking_tags
+from tunegate.harness.models.resolve import (
+    RESTORE,
+    by_library,
+    check_layers,
+    identify,
+    loaded_weights,
+    not_loaded,
+    resolve,
+)
+from tunegate.harness.models.tokenizer import load_tokenizer, render_prompt
+
+PROBE = "The quick brown fox jumps over the lazy dog and asks: what is the capital of France?"
+
+
+class Base:
+    """A model in a folder, digested once and loaded once for all that run on it; one adapter is active at a time."""
+
+    # PEFT can mix adapters in one batch (`adapter_names`). But after an exception in such a call its hooks stay, and
+    # the next call of the same size silently answers with the adapters of the one before.
+
+    def __init__(self, name: str, watch: Watch, options: ModelOptions | None = None) -> None:
+        self._watch = watch
+        self.options = options or ModelOptions()
+        self.folder = resolve(name, watch)
+        self.model = identify(name, self.folder, self.options.chat_template)
+        self._active: Path | None = None
+        self._in_memory: Any = None
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Its tokenizer, padding on the left."""
+        return load_tokenizer(self.folder, self.options.chat_template)
+
+    @cached_property
+    def thinking(self) -> Tags | None:
+        """The tags of its tokenizer between which it thinks; None where it has none."""
+        return thinking_tags(self.folder)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where it is computed, and in which precision."""
+        return place(self.options, loaded_weights(self.folder))
+
+    @cached_property
+    def grammars(self) -> Grammars:
+        """What holds its answers to schemas; the model is loaded for it."""
+        model = self.with_adapter(self._active)
+        size = model.config.get_text_config().vocab_size
+        return Grammars(self.tokenizer, model.generation_config.eos_token_id, size)
+
+    def with_adapter(self, adapter: Path | None, expected: str | None = None) -> Any:
+        """The model with this adapter (of the `expected` digest) and no other, proven to act; or the base alone.
+
+        Raises:
+            Refused: the adapter does not fit, load or act.
+            CouldNotRun: the model cannot be loaded.
+        """
+        if self._in_memory is None:
+            with self._watch(f"Loading {self.model.name}"):
+                self._in_memory, self._active = self._load(), None
+        if adapter != self._active:
+            self._change(adapter, expected)
+        return self._in_memory
+
+    def lend(self, model: Any) -> None:
+        """Answer with this model, which belongs to whoever trains it, until it is to `forget` it."""
+        model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
+        self._in_memory, self._active = model, None
+
+    def forget(self) -> None:
+        """Leave the memory to others; it is loaded again when it is asked."""
+        self._in_memory = self._active = None
+
+    def _load(self) -> Any:
+        model = load_base(self.folder, self.placement)
+        _check_ends(model.generation_config.eos_token_id, self.folder)
+        model.generation_config = _plain_generation(model.generation_config, self.tokenizer)
+        return model
+
+    def _change(self, adapter: Path | None, expected: str | None) -> None:
+        base = self._in_memory.unload() if self._active else self._in_memory
+        self._in_memory = self._active = None  # an adapter that fails leaves its layers: the base is then loaded anew
+        if adapter:
+            with self._watch(f"Putting {adapter.name} on {self.model.name}"):
+                probe = self.tokenizer(PROBE, return_tensors="pt").input_ids.to(base.device)
+                self._in_memory = load_as_digested(base, adapter, probe, expected)
+        else:
+            self._in_memory = base
+        self._active = adapter
+
+
+def load_base(folder: Path, placement: Placement | None = None) -> Any:
+    """The model of a folder, in evaluation mode; in float32 on the CPU unless it is to be placed elsewhere.
+
+    Raises:
+        CouldNotRun: the library is not installed or cannot read it, or it does not fit where it is to be.
+        Refused: it needs code of its own.
+    """
+    load = partial(
+        _transformers().AutoModelForCausalLM.from_pretrained,
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+    )  # fmt: skip
+    check_layers(folder)
+    try:
+        return load_placed(load, placement or Placement()).eval()
+    except TunegateError:
+        raise
+    except Exception as error:
+        raise not_loaded(folder, "a model", error) from error
+
+
+def _transformers() -> Any:
+    need("torch")  # without it transformers loads, and then has no models
+    transformers = need("transformers")
+    transformers.utils.logging.disable_progress_bar()  # its bars draw over ours
+    return transformers
+
+
+def _check_ends(ends: Any, folder: Path) -> None:
+    every = ends if isinstance(ends, list) else [ends]
+    if not all(end is None or isinstance(end, int) for end in every):
+        place = f"{show_path(folder / 'generation_config.json')}: eos_token_id"
+        raise CouldNotRun(f"{place}: expected a token's number or a list of them, found {show_value(ends)}; {RESTORE}")
+
+
+def _plain_generation(found: Any, tokenizer: Any) -> Any:
+    """Where answers end, and nothing else: sampling or penalties that a model suggests are not the fixtures' decoding.
+
+    The tokenizer's end token counts too, because it is the one that training teaches.
+    """
+    ends = found.eos_token_id if isinstance(found.eos_token_id, list) else [found.eos_token_id]
+    every = {end for end in [*ends, tokenizer.eos_token_id] if end is not None}
+    return type(found)(eos_token_id=sorted(every), pad_token_id=tokenizer.pad_token_id)
+
+
+SET_BY = ("device", "dtype", "attention", "quantization", "chat-template")  # what decides its answers, beside its name
+ENGINE_PACKAGES = ("torch", "transformers", "peft")
+
+
+class Local:
+    """A base model, and at most one adapter on it. Weights load at the first answer; several may share a `base`."""
+
+    can: frozenset[Can] = frozenset({"generate", "loglik"})
+
+    def __init__(
+        self,
+        name: str,
+        watch: Watch,
+        adapter: Path | None = None,
+        rung: str = "as-is",
+        base: Base | None = None,
+        options: ModelOptions | None = None,
+    ) -> None:
+        # the cheap refusals first: a missing adapter must not cost a conversion
+        self._adapter_digest = adapter_digest(adapter) if adapter else None
+        self._adapter = adapter
+        self.base = base or Base(name, watch, options)
+        self.folder, self.model = self.base.folder, self.base.model
+        if adapter:
+            check_base(adapter, self.model)
+        self._rung = rung
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Who answers, and the engine."""
+        more = {"reasoning": f"cut at {self.base.thinking[1]}"} if self.base.thinking else {}
+        more |= {"constraint": library()} if self._rung in CONSTRAINED else {}
+        return Fingerprint(self.subject, engine(self.base.placement) | more, self.names)
+
+    @property
+    def subject(self) -> dict[str, str | None]:
+        """Digests of base, adapter, tokenizer and template (always the base's), and the rung."""
+        return self.model.subject(self._adapter_digest, self._rung)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What people call the model and its adapter, and the options that it is opened with."""
+        return fingerprint_names(self.model.name, self._adapter, self.base.options.given(*SET_BY))
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer: always the base's."""
+        return self.base.tokenizer
+
+    @property
+    def _loaded(self) -> tuple[Any, Any]:
+        # at each batch: another one may have changed the active adapter since
+        return self.tokenizer, self.base.with_adapter(self._adapter, self._adapter_digest)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Answer in batches, longest first: what is asked to generate, then what is asked about texts.
+
+        Raises:
+            Refused: before anything is asked, a prompt that is too long, or a schema that answers cannot be held to.
+            CouldNotRun: the machine or a library gave up.
+        """
+        check_constraints(requests)
+        yield from self._generate([request for request in requests if not request.texts])
+        yield from self._likelihoods([request for request in requests if request.texts])
+
+    def _generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Answers to prompts, each as soon as it is finished."""
+        tokenizer, _ = self._loaded
+        prompts = [render_prompt(tokenizer, request) for request in requests]
+        # the chat template wrote the special tokens: a tokenizer that adds its own begins the text twice
+        encoded = [tokenizer(prompt, add_special_tokens=False).input_ids for prompt in prompts]
+        rows = [_row(*each, self._constrained(*each)) for each in zip(requests, encoded, strict=True)]
+        self._check_room(requests, [row.room for row in rows])
+        asked = dict(zip(rows, requests, strict=True))
+        for part, budget in _apart(asked):
+            with self._trouble([request.key for request in requests]):
+                for row in self._answered(part, budget):
+                    yield self._completion(asked[row], row)
+
+    def continue_tokens(self, prompts: Sequence[tuple[list[int], int]]) -> list[str]:
+        """How it goes on, greedily, from each of these token ids in at most so many tokens; no special ones.
+
+        Raises:
+            CouldNotRun: the machine or a library gave up.
+        """
+        rows = [RequestState(ids, "", Decoding(max_new_tokens=most), seed=0) for ids, most in prompts]
+        with self._trouble(["a text to go on with"] * len(rows)):
+            list(self._answered(rows, TOKEN_BUDGET))
+        return [self.tokenizer.decode(row.tokens, skip_special_tokens=True) for row in rows]
+
+    def _answered(self, rows: Sequence[RequestState], budget: int) -> Iterator[RequestState]:
+        tokenizer, model = self._loaded
+        if can_join(model):
+            yield from generate(lambda: self._loaded[1], rows, tokenizer.pad_token_id, budget)
+        else:
+            yield from (_alone(self._loaded[1], row) for row in rows)
+
+    def _constrained(self, request: Request, prompt: list[int]) -> ConstrainedAnswer | None:
+        """What constrains an answer; where its prompt has opened a reasoning, from the end of that on."""
+        if request.constraint is None:
+            return None
+        thinks = self.base.thinking and begins_inside(prompt, *self._thinking_ids)
+        return self.base.grammars.constrain(request.constraint, self._thinking_ids[1] if thinks else None)
+
+    def _completion(self, request: Request, row: RequestState) -> Completion:
+        ends = self._loaded[1].generation_config.eos_token_id
+        reasoning, output = self._parted(row.tokens, row.prompt)
+        return Completion(
+            key=request.key,
+            output=output,
+            tokens_in=len(row.prompt),
+            tokens_out=len(row.tokens),
+            finish="stop" if row.tokens[-1] in ends else "length",
+            repeat=request.repeat,
+            reasoning=reasoning,
+        )
+
+    def _parted(self, answer: list[int], prompt: list[int]) -> tuple[str, str]:
+        """What a model thought and what it answered, as texts."""
+        decode = partial(self.tokenizer.decode, skip_special_tokens=True)
+        if not self.base.thinking:
+            return "", decode(answer)
+        thought, said = part_ids(answer, *self._thinking_ids, prompt)
+        return decode(thought).strip("\n"), decode(said).lstrip("\n")
+
+    @cached_property
+    def _thinking_ids(self) -> tuple[int, int]:
+        """The tokens between which it thinks."""
+        opening, closing = self.tokenizer.convert_tokens_to_ids(list(self.base.thinking or ()))
+        return opening, closing
+
+    def _likelihoods(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """The log-probabilities of given texts, as answers to a prompt or by themselves."""
+        tokenizer, model = self._loaded
+        texts = [
+            [
+                encode(tokenizer, render_prompt(tokenizer, request) if request.messages else None, text)
+                for text in request.texts
+            ]
+            for request in requests
+        ]
+        self._check_room(requests, [max(len(before) + len(text) for before, text in each) for each in texts])
+        planned = plan_texts(texts, model.config.get_text_config().vocab_size)
+        for indices in dealt(planned, requests):
+            with self._trouble([requests[index].key for index in indices]):
+                found = log_probabilities(model, [text for index in indices for text in texts[index]])
+            left = iter(found)
+            for index in indices:
+                key, repeat = requests[index].key, requests[index].repeat
+                yield Completion(key, None, repeat=repeat, logprobs=tuple(next(left) for _ in texts[index]))
+
+    def _check_room(self, requests: Sequence[Request], lengths: Sequence[int]) -> None:
+        """Refuse what is longer than the model can see; `lengths` in tokens, the room for an answer included."""
+        room = getattr(self._loaded[1].config.get_text_config(), "max_position_embeddings", None)
+        for request, length in zip(requests, lengths, strict=True):
+            limit = "" if request.texts else f" with max_new_tokens {request.decoding.max_new_tokens}"
+            if room and length > room:
+                raise Refused(
+                    f"{request.key}: expected prompt and answer within the {room} tokens that {self.model.name} can "
+                    f"see, found {length}{limit}; shorten one of them"
+                )
+
+    @contextmanager
+    def _trouble(self, keys: Sequence[str]) -> Iterator[None]:
+        """What the questions alone decide is refused before; here the machine or the library gave up."""
+        try:
+            yield
+        except TunegateError:
+            raise
+        except Exception as error:
+            if not isinstance(error, (RuntimeError, MemoryError, ValueError, LookupError)) and not by_library(error):
+                raise
+            raise CouldNotRun(
+                f"{self.model.name} failed on a batch of {len(keys)} ({keys[0]} ...): {error!r} (the model in "
+                f"{show_path(self.folder)})"
+            ) from error
+
+
+def engine(placement: Placement) -> dict[str, str]:
+    """Backend, library minor versions, dtype, device and planner: what may move a score without a change of model."""
+    # without the patch level, and without the +cpu of a build: neither is worth recording every baseline again
+    versions = {name: ".".join(version(name).split("+")[0].split(".")[:2]) for name in ENGINE_PACKAGES}
+    chosen = {"attention": placement.attention, "quantization": placement.quantization}
+    return {
+        "backend": "transformers", **versions, "dtype": placement.dtype, "device": placement.device,
+        "planner": PLANNER, "token_budget": str(TOKEN_BUDGET),
+        **{name: value for name, value in chosen.items() if value not in UNSAID},
+    }  # fmt: skip
+
+
+def _row(request: Request, prompt: list[int], constrained: ConstrainedAnswer | None) -> RequestState:
+    # By case and repeat, so that no order or selection of the cases moves an answer. 60 bits: torch takes 64.
+    seed = int(digest([request.decoding.seed, request.key, request.repeat])[:15], 16)
+    return RequestState(prompt, str(request.messages[:-1]), request.decoding, seed, constrained=constrained)
+
+
+def _apart(asked: Mapping[RequestState, Request]) -> Iterator[tuple[list[RequestState], int]]:
+    """What may share batches, and the tokens of one.
+
+    The repeats of greedy answers get other batches, and smaller ones: in the same they would be answered the same.
+    """
+    parts: dict[int, list[RequestState]] = {}
+    for row, request in asked.items():
+        parts.setdefault(0 if request.decoding.temperature else request.repeat, []).append(row)
+    for repeat, rows in sorted(parts.items()):
+        yield rows, min(TOKEN_BUDGET, max(row.room for row in rows) * len(rows)) // (repeat + 1)
+
+
+def _masked(answer: ConstrainedAnswer, prompt: int, ids: Any, logits: Any) -> Any:
+    """What the library calls before it chooses a token of the one row, with all before it."""
+    if len(ids[0]) > prompt:
+        answer.take(int(ids[0, -1]))
+    return answer.mask(logits[0])[None]
+
+
+def _alone(model: Any, row: RequestState) -> RequestState:
+    """The answer of a model that takes no batches, by the library."""
+    import torch
+
+    decoding = row.decoding
+    settings: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens, "do_sample": bool(decoding.temperature)}
+    if decoding.temperature:
+        # 0 switches it off: unasked, transformers keeps the 50 likeliest tokens only
+        settings |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
+        torch.manual_seed(row.seed)
+    if row.constrained:
+        settings["logits_processor"] = [partial(_masked, row.constrained, len(row.prompt))]
+    with torch.inference_mode():
+        prompt = torch.tensor([row.prompt], device=model.device)
+        answer = model.generate(prompt, attention_mask=torch.ones_like(prompt), **settings)
+    row.tokens += answer[0, len(row.prompt) :].tolist()
+    return row

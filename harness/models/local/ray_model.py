@@ -1,0 +1,89 @@
+"""A model that workers on Ray compute: its files are digested here, and loaded there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.progress import Watch, quiet
+from tunegate.harness.models.api import Completion, Fingerprint, Request
+from tunegate.harness.models.local.huggingface import Base, Local
+from tunegate.harness.models.local.worker_pool import WorkerPool, check_same
+from tunegate.harness.models.model_options import ModelOptions, RayOptions, template_from
+
+
+class RayBase:
+    """A model in a folder, and the workers that answer for it and for every adapter that is named on it."""
+
+    def __init__(self, name: str, watch: Watch, options: ModelOptions) -> None:
+        self.watch = watch
+        self.here = Base(name, watch, options)  # never loaded: what is in its files is what the workers must have
+        self.folder = self.here.folder
+        given, template = Path(name).expanduser(), options.chat_template
+        there = replace(options, ray=None, chat_template=template and template_from(Path.cwd(), template))
+        # a Hub id and the embedded model keep their name: each machine has a copy of its own
+        opener = WorkerOpener(str(given.absolute()) if given.exists() else name, there)
+        self.pool = WorkerPool(opener, options.ray or RayOptions())
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened to the workers that is worth a line."""
+        died = self.pool.deaths
+        who = f"{died} worker{'s' if died > 1 else ''}"
+        return [f"{who} died on Ray; what was not answered yet was asked again, and nothing else"] if died else []
+
+    def stop(self) -> None:
+        """End the workers."""
+        self.pool.stop()
+
+
+class WorkerOpener:
+    """Opens a model and adapters on it, on a worker: the base is loaded once for all of them."""
+
+    def __init__(self, name: str, options: ModelOptions) -> None:
+        self._name = name
+        self._options = options
+        self._base: Base | None = None
+
+    def __call__(self, adapter: Path | None) -> Local:
+        """The base with an adapter, or alone."""
+        model = Local(self._name, quiet(), adapter, base=self._base, options=self._options)
+        self._base = model.base
+        return model
+
+
+class RayModel:
+    """A base model on workers, and at most one adapter on it. Several may share a `base`, and with it the workers."""
+
+    can: frozenset[Can] = Local.can
+
+    def __init__(
+        self, name: str, watch: Watch, adapter: Path | None, rung: str, base: RayBase | None, options: ModelOptions
+    ) -> None:
+        self.base = base or RayBase(name, watch, options)
+        self._here = Local(name, watch, adapter, rung, self.base.here)
+        self._adapter = adapter.absolute() if adapter else None
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The model as it is here, and the engine of the workers, who must have the same one.
+
+        Raises:
+            CouldNotRun: there are no workers.
+            Refused: they have another model.
+        """
+        with self.base.watch("Starting workers on Ray"):
+            found = self.base.pool.fingerprint(self._adapter)
+        check_same(found, self._expected(found.engine))
+        return Fingerprint(self._here.subject, found.engine, self._here.names)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Answer each request once, whatever becomes of the workers."""
+        yield from self.base.pool.answer(self._adapter, requests, self._expected(self.fingerprint.engine))
+
+    def _expected(self, engine: Mapping[str, str]) -> Fingerprint:
+        # a worker knows no rung, which is in the messages
+        return Fingerprint({**self._here.subject, "rung": "as-is"}, engine)

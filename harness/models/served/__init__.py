@@ -1,0 +1,1 @@
+"""Models behind an HTTP server: hosted ones, a vLLM, llama.cpp."""

@@ -1,0 +1,332 @@
+"""JSON over HTTP: each request within a deadline, and asked again where the wire or the server's load is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunegate.harness.core.errors import CouldNotRun, Refused
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.core.extras import need
+from tunegate.harness.core.reading import NotJson, parse_json
+from tunegate.harness.models.model_options import is_azure
+from tunegate.harness.models.served.pace import Pace, Room
+from tunegate.harness.models.served.server_errors import Said, is_exhausted, read_error, says_again
+
+KEY, HOST = "TUNEGATE_API_KEY", "TUNEGATE_API_HOST"
+TRIES = 10  # of a request that fails; who is busy is asked again until the deadline
+FIRST_TRIES = 6  # of the first request: where an address is wrong, that is known soon
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds; each is about twice the one before
+BUSY = (429, 503, 529)
+MOST_OF_A_BODY = 1 << 24  # bytes
+CONNECT_SECONDS = 10.0
+LEAST_OF_A_KEY = 12  # characters
+HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|localhost(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?")
+OWN_PORT: Mapping[str, int] = {"http": 80, "https": 443}
+MOST_SHOWN = 300  # characters of a body that is shown
+Reply = dict[str, Any]
+Flaw = Callable[[Reply], str]  # what is wrong with an answer, empty where nothing is
+
+
+class Rejected(CouldNotRun):
+    """The server took the request and would not have it."""
+
+    def __init__(self, message: str, status: int, said: Said | None = None) -> None:
+        self.status = status
+        self.said = said or Said("")
+        super().__init__(message)
+
+
+class _TryAgain(Exception):
+    """What another try may mend: what was found, whether the server is only busy, and when it wants to be asked."""
+
+    def __init__(self, found: str, is_busy: bool = False, after: float = 0.0) -> None:
+        self.is_busy, self.after = is_busy, after
+        super().__init__(found)
+
+
+class HttpClient:
+    """Posts JSON to one server. The key, if there is one, is read from the environment and shown nowhere.
+
+    Args:
+        url: the address, to which paths are added.
+        deadline: seconds within which a request has to be answered, all tries together.
+        in_flight: requests at a time.
+        with_key: whether the key is sent.
+        tries: of a request that fails.
+        pace: of requests, for those that are asked again; whoever asks first has waited for his turn.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        deadline: float,
+        in_flight: int,
+        with_key: bool = True,
+        tries: int = TRIES,
+        pace: Pace | None = None,
+    ) -> None:
+        self.url, _, self._query = url.partition("?")
+        self._deadline = deadline
+        self._in_flight = in_flight
+        self._tries = tries
+        key = api_key(url) if with_key else ""
+        self._key = _spellings(key) if key else None
+        self._httpx, self._tenacity = need("httpx2"), need("tenacity")
+        self._room, self._pace = Room(in_flight), pace or Pace(None)
+        self._over = asyncio.Event()  # no request is tried once more
+        self._rest_until = 0.0  # when the server wants to be asked again, by the clock that only goes on
+        headers = {"Accept-Encoding": "identity", "User-Agent": "tunegate"}
+        if key:
+            headers |= {"api-key": key} if is_azure(url) else {"Authorization": f"Bearer {key}"}
+        # how long it may take in all the deadline says: the library's own limits begin anew with each byte
+        self._client = self._httpx.AsyncClient(
+            headers=headers,
+            timeout=self._httpx.Timeout(None, connect=CONNECT_SECONDS),
+            limits=self._httpx.Limits(max_connections=in_flight),
+            trust_env=urlsplit(url).scheme == "https",  # a proxy sees what is asked in the clear, the key too
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    def give_up(self) -> None:
+        """Let each request that is under way have its answer, or one last try."""
+        self._over.set()
+
+    async def post(self, path: str, body: Mapping[str, Any], case: str, flaw: Flaw = lambda _: "") -> Reply:
+        """The object that the server answers with, without a `flaw`; errors begin with the `case`.
+
+        Raises:
+            Rejected: it answered with an error that another try does not mend.
+            CouldNotRun: it gave no answer in time, or nothing that is one.
+        """
+        place = f"{case}: {self.url}/{path}"
+        trouble: list[str] = []
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._insist(place, partial(self._ask, place, path, body, flaw), trouble)
+        except TimeoutError:
+            last = f" (before that: {trouble[-1]})" if trouble else ""
+            raise CouldNotRun(
+                f"{place}: expected an answer within {self._deadline:g} s, found none{last}; is the server stuck, or "
+                f"asked too much at a time ({self._in_flight})? Ask less with --tg-in-flight, or give it longer with "
+                "--tg-deadline"
+            ) from None
+
+    async def _insist(self, place: str, ask: Callable[[], Awaitable[Reply]], trouble: list[str]) -> Reply:
+        end = time.monotonic() + self._deadline
+        failures = 0
+
+        async def once() -> Reply:
+            nonlocal failures
+            if trouble:
+                await self._pace.take(1, self.pause)
+            await self._rest()
+            entered, is_busy = await self._room.enter(), False
+            try:
+                return await ask()
+            except _TryAgain as error:
+                is_busy = error.is_busy
+                failures += not is_busy
+                trouble.append(str(error))
+                raise
+            finally:
+                await self._room.free(entered, is_busy)
+
+        def is_enough(state: Any) -> bool:
+            too_late = state.upcoming_sleep > end - time.monotonic()
+            return bool(failures >= self._tries or too_late or self._over.is_set())
+
+        again = self._tenacity
+        backoff = again.wait_exponential(FIRST_PAUSE, LONGEST_PAUSE) + again.wait_random(0, FIRST_PAUSE)
+        insistent = again.AsyncRetrying(
+            retry=again.retry_if_exception_type(_TryAgain),
+            wait=lambda state: max(backoff(state), state.outcome.exception().after),
+            stop=is_enough, sleep=self.pause, reraise=True,
+        )  # fmt: skip
+        try:
+            found: Reply = await insistent(once)
+            return found
+        except _TryAgain as error:
+            raise self._hopeless(place, error, failures, end - time.monotonic()) from None
+
+    def _hopeless(self, place: str, error: _TryAgain, failures: int, left: float) -> CouldNotRun:
+        if failures >= self._tries or self._over.is_set():
+            tries = f" in {failures} tries" if failures > 1 else ""
+            return CouldNotRun(f"{place}: expected an answer, found none{tries}: {error}")
+        return CouldNotRun(
+            f"{place}: expected an answer within {self._deadline:g} s, found {error}, with {left:.0f} s left; come "
+            "back later, or give it longer with --tg-deadline"
+        )
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long, or until it gives up."""
+        with suppress(TimeoutError):  # one last try, where nothing else is asked any more
+            await asyncio.wait_for(self._over.wait(), seconds)
+
+    async def _rest(self) -> None:
+        """Wait until the server wants to be asked again, whomever it told that."""
+        while (left := self._rest_until - time.monotonic()) > 0 and not self._over.is_set():
+            await self.pause(left)
+
+    async def _ask(self, place: str, path: str, body: Mapping[str, Any], flaw: Flaw) -> Reply:
+        url = f"{self.url}/{path}{self._query and '?'}{self._query}"
+        try:
+            status, headers, content = await self._send(place, url, body)
+        except self._httpx.TransportError as error:
+            trouble = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise _TryAgain(self.harmless(f"{trouble}; is it up?")) from None
+        except (self._httpx.RequestError, self._httpx.InvalidURL, UnicodeError) as error:
+            raise CouldNotRun(self.harmless(f"{place}: expected an answer, found {error}")) from None
+        # before it is parsed, so that no part of the key is left
+        text = self.harmless(content.decode("utf-8", "replace"))
+        if status == 200 and not _is_utf8(content):  # read as far as it goes, it may pass for an answer
+            raise _TryAgain(f"no UTF-8: {_cut(text)}")
+        found = self._read(place, status, headers, text)
+        if wrong := flaw(found):
+            raise _TryAgain(f"something else than an answer: {wrong}")
+        return found
+
+    async def _send(self, place: str, url: str, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+        async with self._client.stream("POST", url, json=body) as response:
+            content = bytearray()
+            async for piece in response.aiter_raw():
+                content += piece
+                if len(content) > MOST_OF_A_BODY:
+                    raise CouldNotRun(f"{place}: expected an answer of at most {MOST_OF_A_BODY:,} bytes, found more")
+            return response.status_code, response.headers, bytes(content)
+
+    def _read(self, place: str, status: int, headers: Mapping[str, str], text: str) -> Reply:
+        found, flaw = _parsed(text)
+        said = read_error(found, text)
+        # some gateways tell an error with status 200, and the error's own status beside its message
+        if status == 200 and said.is_error:
+            status = said.status or 500
+        if status != 200:
+            self._refuse(place, status, headers, said)
+        if not isinstance(found, dict):
+            # a proxy's page, or a body that was cut
+            raise _TryAgain(f"{f'no JSON ({flaw})' if flaw else 'no JSON object'}: {_cut(text)}")
+        return found
+
+    def _refuse(self, place: str, status: int, headers: Mapping[str, str], said: Said) -> None:
+        words = self.harmless(_cut(said.message))
+        found = f"status {status}: {words}"
+        if is_exhausted(status, said) or not says_again(status, headers):
+            if hint := _hint(status, said):
+                found = found.rstrip(".")
+            raise Rejected(f"{place}: expected an answer, found {found}{hint}", status, said)
+        is_busy, after = status in BUSY, _asked_to_wait(headers)
+        if is_busy and after:
+            self._rest_until = max(self._rest_until, time.monotonic() + min(after, self._deadline))
+        raise _TryAgain(found + (f", and to come back in {after:.0f} s" if after else ""), is_busy, after)
+
+    def harmless(self, text: str) -> str:
+        """A text that came from outside, without the key: a server may repeat it, also in the escapes of JSON."""
+        return self._key.sub("[key]", text) if self._key else text
+
+
+def api_key(url: str) -> str:
+    """The key for a server, empty where there is none.
+
+    Raises:
+        Refused: it is meant for another host or port, or for none: whoever can change the name of the model could have
+            it sent to himself. Or everybody on the way could read it.
+    """
+    key, meant = os.environ.get(KEY, ""), os.environ.get(HOST, "")
+    if not key:
+        return ""
+    parts, to = urlsplit(url), key_host(url)
+    # where a host stands for the key, the key may stand for the host
+    who = "another" if HOST_NAME.fullmatch(key) else shown(meant) or "none"
+    if meant.lower() not in (to, f"{to}:{OWN_PORT[parts.scheme]}"):
+        raise Refused(
+            f"{KEY}: expected the host that it is for in {HOST}, with its port where the address has one, found "
+            f"{who}; to send it to {to}, set {HOST}={to}"
+        )
+    if parts.scheme != "https" and not _is_loopback(str(parts.hostname)):
+        raise Refused(
+            f"{KEY}: expected an address that begins with https://, found {url}; a key is not sent in the clear"
+        )
+    if not re.fullmatch(f"[!-~]{{{LEAST_OF_A_KEY},}}", key):
+        # never which; a short one is a word that answers may hold by themselves
+        raise Refused(
+            f"{KEY}: expected at least {LEAST_OF_A_KEY} printable characters without a space, found something else; a "
+            "server that takes any key needs none"
+        )
+    return key
+
+
+def key_host(url: str) -> str:
+    """Return the host of an address as TUNEGATE_API_HOST names it: with a port that is not the scheme's own."""
+    parts = urlsplit(url)
+    host, own = str(parts.hostname), OWN_PORT[parts.scheme]
+    name, port = f"[{host}]" if ":" in host else host, parts.port or own
+    return name if port == own else f"{name}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _spellings(key: str) -> re.Pattern[str]:
+    """A key as it may stand in JSON, or in JSON within JSON, any character of it escaped."""
+    each = (rf"\\{{0,4}}(?:u00(?i:{ord(char):02x})|{re.escape(char)})" for char in key)
+    return re.compile("".join(each))
+
+
+def _asked_to_wait(headers: Mapping[str, str]) -> float:
+    """The seconds of `Retry-After`, a number or a date, or of `retry-after-ms`; 0 where neither is said."""
+    given = headers.get("Retry-After", "")
+    if re.fullmatch(r"\d{1,9}", in_ms := headers.get("retry-after-ms", "")):
+        return int(in_ms) / 1000
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", given):
+        return float(given)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _parsed(text: str) -> tuple[Any, str]:
+    """What a body holds, and what is wrong with it where it is no JSON."""
+    try:
+        return parse_json(text), ""
+    except NotJson as error:
+        return None, str(error)
+
+
+def _cut(text: str) -> str:
+    return shown(text[:MOST_SHOWN]) or "nothing"
+
+
+def _hint(status: int, said: Said) -> str:
+    if is_exhausted(status, said):
+        return "; the account has no quota left, and waiting does not help: pay, or raise its limit"
+    hints = {
+        401: f"; the key is read from {KEY}", 403: f"; the key is read from {KEY}",
+        404: "; is it the address that ends in /v1, and the server's own name of the model?",
+    }  # fmt: skip
+    return hints.get(status, "")

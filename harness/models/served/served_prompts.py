@@ -1,0 +1,73 @@
+"""The prompt that a server makes of chat messages, where it shows that: llama.cpp and vLLM do, each in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from tunegate.harness.core.errors import CouldNotRun
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.models.api import Messages
+from tunegate.harness.models.model_options import ModelOptions, split_server
+from tunegate.harness.models.served.http_client import HttpClient, Rejected
+
+Show = Callable[[HttpClient, str, list[dict[str, str]]], Awaitable[list[int]]]
+LAST = 1 << 31  # beyond any token id
+API = "/v1"  # the ways to a prompt lie beside it
+TEMPLATE, TOKENIZE = "apply-template", "tokenize"
+#: What a server answers that has no such way, or takes no such question there.
+NOT_THERE = (400, 404, 405, 422, 501)
+
+
+def served_prompts(name: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:
+    """The token ids that a server reads for each list of messages, what it adds to them by itself included.
+
+    None where it has no way to tell.
+
+    Raises:
+        CouldNotRun: it does not answer in time, or with something else than token ids.
+    """
+    url, model = split_server(name)
+    if not url.endswith(API) or not asked:
+        return None
+    return asyncio.run(_all(url.removesuffix(API), model, asked, options))
+
+
+async def _all(root: str, model: str, asked: Sequence[Messages], options: ModelOptions) -> list[list[int]] | None:
+    client, room = HttpClient(root, options.deadline, options.in_flight), asyncio.Semaphore(options.in_flight)
+
+    async def one(show: Show, messages: Messages) -> list[int]:
+        async with room:
+            return await show(client, model, [{"role": role, "content": text} for role, text in messages])
+
+    try:
+        for show in (_by_llama_cpp, _by_vllm):
+            try:
+                return [await one(show, asked[0]), *await asyncio.gather(*(one(show, each) for each in asked[1:]))]
+            except Rejected as error:
+                if error.status not in NOT_THERE:
+                    raise
+        return None
+    finally:
+        await client.close()
+
+
+async def _by_llama_cpp(client: HttpClient, _: str, messages: list[dict[str, str]]) -> list[int]:
+    written = await client.post(TEMPLATE, {"messages": messages}, "the prompt")
+    # as its chat reads a prompt: special tokens are parsed, and what begins a text is added where the file says so
+    body = {"content": written.get("prompt"), "add_special": True, "parse_special": True}
+    return _ids(client, await client.post(TOKENIZE, body, "the prompt"))
+
+
+async def _by_vllm(client: HttpClient, model: str, messages: list[dict[str, str]]) -> list[int]:
+    return _ids(client, await client.post(TOKENIZE, {"model": model, "messages": messages}, "the prompt"))
+
+
+def _ids(client: HttpClient, answer: Mapping[str, Any]) -> list[int]:
+    found = answer.get("tokens")
+    if not isinstance(found, list) or not found or not all(type(each) is int and 0 <= each < LAST for each in found):
+        raise CouldNotRun(
+            f"{client.url}/{TOKENIZE}: expected the token ids of a prompt, found {shown(str(found)[:80])}"
+        )
+    return found

@@ -1,0 +1,327 @@
+"""A model that vLLM computes: the weights lie here, the server is the user's own, and the run starts and ends it.
+
+All adapters of a run are on one server, each under a name with its digest. What is asked goes there in token ids, as
+to any other server (server.py); what the answers come from is known, as of a local model (huggingface.py).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.cases.model import Decoding
+from tunegate.harness.checks.base import Can
+from tunegate.harness.core.errors import CouldNotRun, Refused, show_path
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.core.reading import MOST_SETTINGS, read_object
+from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest, check_base
+from tunegate.harness.models.api import Completion, Fingerprint, Request, fingerprint_names
+from tunegate.harness.models.local.huggingface import PROBE
+from tunegate.harness.models.local.placement import CPU, stored_dtype
+from tunegate.harness.models.model_options import AUTO, SERVER, VLLM, ModelOptions, vllm_model
+from tunegate.harness.models.prompts import CONSTRAINED
+from tunegate.harness.models.resolve import ENDS, identify, loaded_weights, resolve
+from tunegate.harness.models.served.dialect import Dialect
+from tunegate.harness.models.served.http_client import TRIES, HttpClient
+from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.served.structured_outputs import LLGUIDANCE
+from tunegate.harness.models.served.vllm_process import VllmProcess, find_installation, further_arguments, private_copy
+
+RANK_SIZES = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's kernels are made for
+LONGEST = 8192  # tokens of prompt and answer, unless the model sees less, or the user's arguments say otherwise
+MOST_AT_ONCE = 8  # adapters that the server keeps ready; others wait in the memory of the machine
+HEAD = "lm_head"
+SET_BY = ("dtype", "chat-template")
+BESIDE, INDEX = {".json", ".jinja", ".model", ".txt", ".tiktoken"}, ".index.json"  # of the files beside weights
+
+
+class VllmBase:
+    """A model in a folder, and the one server that answers for it and for every adapter that was named on it.
+
+    The server starts at the first answer, and again where an adapter is named after that.
+    """
+
+    def __init__(self, name: str, watch: Watch, options: ModelOptions | None = None) -> None:
+        self.options = options or ModelOptions()
+        self.installation = find_installation()
+        self.arguments = further_arguments()
+        self.name = vllm_model(name)
+        self.folder = resolve(self.name, watch)
+        self.model = identify(self.name, self.folder, self.options.chat_template)
+        self.watch = watch
+        self._adapters: dict[str, Path] = {}
+        self._process: VllmProcess | None = None
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._proven: set[str] = set()
+        # of this start: whoever else may come to answer at its port does not know it
+        self._served = f"tg-{self.model.base[:16]}-{secrets.token_hex(4)}"
+
+    @cached_property
+    def engine(self) -> dict[str, str]:
+        """What moves a score without a change of model: versions, precision, device, length, the user's arguments."""
+        found = self.installation
+        more = {"arguments": shlex.join(self.arguments)} if self.arguments else {}
+        more |= {} if self._has_length else {"max_model_len": str(self._length)}
+        return {
+            "backend": "vllm", "vllm": found.version, "dtype": self._dtype, "device": found.device,
+            "prompt": "token ids", **more,
+        }  # fmt: skip
+
+    @cached_property
+    def _dtype(self) -> str:
+        asked = self.options.dtype  # left to itself vLLM halves what is stored in float32
+        return stored_dtype(loaded_weights(self.folder)) if asked == AUTO else asked
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether it serves adapters beside the model."""
+        return bool(self._adapters)
+
+    @property
+    def _has_length(self) -> bool:
+        """Whether the user's arguments say how long prompt and answer may be."""
+        return any(each.startswith("--max-model-len") for each in self.arguments)
+
+    @cached_property
+    def _length(self) -> int:
+        config = read_object(self.folder / "config.json", most=MOST_SETTINGS)
+        found = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+        return min(int(found or LONGEST), LONGEST)
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The tokens that end an answer, as for a local model: those of the model, and the tokenizer's own."""
+        found = None
+        for name in ("generation_config.json", "config.json"):
+            if found is None and (self.folder / name).is_file():
+                found = read_object(self.folder / name, most=MOST_SETTINGS).get(ENDS)
+        own = self.tokenizer.eos_token_id
+        return sorted({end for end in [*(found if isinstance(found, list) else [found]), own] if end is not None})
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own, with the chat template of the options: prompts are sent in its token ids."""
+        return self._client(self._served).tokenizer
+
+    def register(self, adapter: Path, sha: str) -> None:
+        """Name an adapter that the server is to have.
+
+        Raises:
+            Refused: it was trained on another base.
+        """
+        check_base(adapter, self.model)
+        if sha not in self._adapters:
+            self.stop()  # it takes adapters at its start
+            self._adapters[sha] = adapter
+
+    def check_texts(self, adapter: Path) -> None:
+        """Refuse an adapter of whose given texts the server has other log-probabilities than of its answers."""
+        targets = read_object(adapter / CONFIG, most=MOST_SETTINGS).get("target_modules")
+        if self.installation.device != CPU and HEAD in str(targets):
+            raise Refused(
+                f"{show_path(adapter / CONFIG)}: target_modules: {HEAD} is trained, which vLLM leaves out of the "
+                "log-probabilities of given texts on an accelerator (vllm-project/vllm#51594); leave such units out, "
+                "or judge it without vllm:"
+            )
+
+    def client(self, sha: str | None) -> Server:
+        """What asks the server for the base, or for the adapter of a digest, which is proven to act first.
+
+        Raises:
+            CouldNotRun: the server did not start, or ended.
+            Refused: it serves something else, or the adapter does not act.
+        """
+        if self._process is None or self._process.has_ended:
+            self._start()
+        if sha and sha not in self._proven:
+            self._prove_acting(sha)
+        return self._client(_served_as(sha) if sha else self._served)
+
+    def why(self, error: CouldNotRun) -> CouldNotRun:
+        """An error of asking, with what the server said if it ended meanwhile."""
+        if self._process is None or not self._process.has_ended:
+            return error
+        return CouldNotRun(f"vLLM ended while it was asked ({error}); {self._process.last_words()}")
+
+    def stop(self) -> None:
+        """End the server, if it runs."""
+        if self._process:
+            self._process.stop()
+        if self._copies:
+            self._copies.cleanup()
+        self._process = self._copies = None
+        self._proven.clear()
+
+    def _client(self, name: str) -> Server:
+        url = self._process.url if self._process else "http://127.0.0.1/v1"
+        return _Client(f"{SERVER}{url}#{name}", self)
+
+    def _start(self) -> None:
+        self.stop()
+        self._copies = tempfile.TemporaryDirectory(prefix="tunegate-")
+        folder, modules = Path(self._copies.name), []
+        for sha, adapter in self._adapters.items():
+            copy = private_copy(adapter, (CONFIG, WEIGHTS), folder / sha)
+            if adapter_digest(copy) != sha:
+                raise Refused(f"adapter {adapter}: expected it as it was ({sha[:8]}), found it changed meanwhile")
+            modules.append(f"{_served_as(sha)}={copy}")
+        served = [self._served, *map(_served_as, self._adapters)]
+        command = self._command(self._digested(folder / "model"), modules)
+        self._process = VllmProcess(self.installation.python, command, served, self.watch)
+
+    def _digested(self, into: Path) -> Path:
+        """A folder with the model's weights that were digested: vLLM loads every such file that it finds."""
+        into.mkdir()
+        others = [path for path in self.folder.iterdir() if path.suffix in BESIDE and not path.name.endswith(INDEX)]
+        for path in dict.fromkeys([*loaded_weights(self.folder), *others]):
+            (into / path.name).symlink_to(path.resolve())
+        return into
+
+    def _command(self, folder: Path, modules: Sequence[str]) -> list[str]:
+        lora = []
+        if modules:
+            count = str(min(len(modules), MOST_AT_ONCE))
+            rank = str(max(_rank(adapter) for adapter in self._adapters.values()))
+            lora = ["--enable-lora", "--max-loras", count, "--max-cpu-loras", str(len(modules))]
+            lora += ["--max-lora-rank", rank, "--lora-modules", *modules]
+        length = [] if self._has_length else ["--max-model-len", str(self._length)]
+        return [
+            *self.arguments, "--model", str(folder), "--served-model-name", self._served, "--dtype", self._dtype,
+            *length, "--load-format", "safetensors", "--config-format", "hf", "--generation-config", "vllm",
+            "--disable-uvicorn-access-log", "--structured-outputs-config", json.dumps({"backend": "guidance"}), *lora,
+        ]  # fmt: skip
+
+    def _prove_acting(self, sha: str) -> None:
+        """Refuse an adapter without which the server says the same: it left it out, or has it and does not use it."""
+        base, again, tuned = (self._probed(name) for name in (self._served, self._served, _served_as(sha)))
+        # where the sums of an accelerator vary, the base differs from itself
+        if _apart(base, tuned) <= _apart(base, again):
+            raise Refused(
+                f"adapter {show_path(self._adapters[sha])}: not acting: behind vLLM the log-probabilities of a probe "
+                "are the base's; the server ignores it, or its weights are all zero"
+            )
+        self._proven.add(sha)
+
+    def _probed(self, name: str) -> tuple[float, ...]:
+        request = Request("the probe", (), Decoding(max_new_tokens=1), texts=(PROBE,))
+        [found] = self._client(name).answer([request])
+        return found.logprobs[0]
+
+
+class _Client(Server):
+    """A client of the run's own server: it need not be asked what it takes, and no key is for it."""
+
+    def __init__(self, name: str, base: VllmBase) -> None:
+        # the folder's tokenizer, for prompts are sent in token ids
+        options = replace(base.options, tokenizer=str(base.folder), device=AUTO, dtype=AUTO)
+        super().__init__(name, base.watch, options)
+        self._base = base
+
+    @property
+    def _dialect(self) -> Dialect:
+        return Dialect()
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        return {**super()._settings(request), "stop_token_ids": self._base.ends}
+
+    @property
+    def _way(self) -> str:
+        return LLGUIDANCE
+
+    @property
+    def _texts_in_flight(self) -> int:
+        # beside a LoRA, vLLM counts requests where it should count tokens (vllm-project/vllm#16668): on a CPU two
+        # requests in one step end it; one alone is right
+        is_beside_lora = self._base.has_adapters and self._base.installation.device == CPU
+        return 1 if is_beside_lora else self._base.options.in_flight
+
+    def _client(self, tries: int = TRIES) -> HttpClient:
+        options = self._base.options
+        return HttpClient(self.url, options.deadline, options.in_flight, with_key=False, tries=tries)
+
+
+class Vllm:
+    """A base model behind vLLM, and at most one adapter on it. Several may share a `base`, and with it one server."""
+
+    can: frozenset[Can] = frozenset({"generate", "loglik"})
+
+    def __init__(
+        self,
+        name: str,
+        watch: Watch,
+        adapter: Path | None = None,
+        rung: str = "as-is",
+        base: VllmBase | None = None,
+        options: ModelOptions | None = None,
+    ) -> None:
+        self._digest = adapter_digest(adapter) if adapter else None
+        self._adapter, self._rung = adapter, rung
+        self.base = base or VllmBase(name, watch, options)
+        if adapter and self._digest:
+            self.base.register(adapter, self._digest)
+
+    @property
+    def tokenizer(self) -> Any:
+        """What its prompts are written and read by."""
+        return self.base.tokenizer
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The subject as of a local model: the same files; the engine is vLLM's."""
+        subject = self.base.model.subject(self._digest, self._rung)
+        names = fingerprint_names(f"{VLLM}{self.base.name}", self._adapter, self.base.options.given(*SET_BY))
+        more = {"constraint": LLGUIDANCE} if self._rung in CONSTRAINED else {}
+        return Fingerprint(subject, self.base.engine | more, names)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Answer as the server does, many at a time.
+
+        Raises:
+            CouldNotRun: it did not start, or ended; with the end of its log.
+            Refused: it serves another model, or ignores the adapter.
+        """
+        if self._adapter and any(request.texts for request in requests):
+            self.base.check_texts(self._adapter)
+        try:
+            yield from self.base.client(self._digest).answer(requests)
+        except Refused:
+            raise
+        except CouldNotRun as error:
+            raise self.base.why(error) from error
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    """The largest difference of two lists of log-probabilities, in nats."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def _served_as(sha: str) -> str:
+    return f"tg-{sha}"
+
+
+def _rank(adapter: Path) -> int:
+    """The smallest of vLLM's ranks that holds an adapter's.
+
+    Raises:
+        Refused: there is none, the configuration names no rank, or it is of a kind that vLLM does not serve.
+    """
+    config = read_object(adapter / CONFIG, most=MOST_SETTINGS)
+    if config.get("use_dora"):
+        raise Refused(
+            f"{show_path(adapter / CONFIG)}: use_dora: expected a LoRA, which vLLM serves beside its base, found DoRA, "
+            "which it does not: judge it without vllm:, and serve what tunegate export merges"
+        )
+    named = [config.get("r"), *dict(config.get("rank_pattern") or {}).values()]
+    with suppress(TypeError):
+        if found := next((rank for rank in RANK_SIZES if rank >= max(named)), None):
+            return found
+    where = show_path(adapter / CONFIG)
+    raise Refused(f"{where}: r: expected a rank up to {RANK_SIZES[-1]}, which vLLM serves, found {named}")

@@ -1,0 +1,181 @@
+"""Secrets and personal data in a text.
+
+Keys and tokens are found by detect-secrets, phone numbers by phonenumbers, account and identity numbers by their check
+digits (python-stdnum). Names, streets and order numbers are not looked for: they are what support texts are made of.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import regex
+
+from tunegate.harness.core.extras import need
+from tunegate.harness.privacy.encodings import decodings
+
+#: Detectors of detect-secrets that take order numbers, versions and ordinary words for secrets.
+TOO_LOUD = frozenset(
+    {
+        "Base64 High Entropy String",
+        "Hex High Entropy String",
+        "Secret Keyword",
+        "Public IP (ipv4)",
+        "Cloudant Credentials",
+    }
+)
+#: Keys that it does not know yet, by the prefixes that their makers publish, and passwords that somebody tells.
+_KEYS: Mapping[str, Any] = {
+    "Hugging Face token": regex.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
+    "Google API key": regex.compile(r"\bAIza[\w-]{35}"),
+    "Anthropic API key": regex.compile(r"\bsk-ant-[\w-]{20,}"),
+    "OpenAI API key": regex.compile(r"\bsk-(?:proj|svcacct|admin)-[\w-]{20,}"),
+    "GitHub token": regex.compile(r"\bgithub_pat_\w{22,}"),
+    "password": regex.compile(
+        r"(?i)\b(?:password|passwd|passphrase|pwd|api[ _-]?key|secret key|access token)\s{0,3}(?:is|=|:)\s{0,3}"
+        r"[\"'`]?\K(?=\S*\d)(?=\S*[a-zA-Z])[^\s\"'`]{6,}"
+    ),
+}
+_EMAIL = regex.compile(r"(?<![:/])\b([\w.+-]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63}){1,5})")
+_RESERVED = regex.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$")  # RFC 2606
+#: Mailboxes of a role (RFC 2142 and those in use), which are nobody's own.
+ROLES = frozenset(
+    {
+        "info",
+        "sales",
+        "support",
+        "help",
+        "service",
+        "contact",
+        "office",
+        "hello",
+        "team",
+        "billing",
+        "accounts",
+        "orders",
+    }
+    | {"press", "privacy", "security", "abuse", "postmaster", "webmaster", "hostmaster", "admin", "noreply", "no-reply"}
+)
+_DIGITS = regex.compile(r"(?<![\p{L}\p{N}+])(?:\d[ -]?){12,18}\d(?![\p{L}\p{N}])")
+_CARD = regex.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d)\d{12}")
+_IBAN = regex.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
+#: Numbers of a person, by form and by the module of python-stdnum that checks their digits.
+_PERSONS: Sequence[tuple[str, Any, str]] = (
+    ("US social security number", regex.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"), "stdnum.us.ssn"),
+    ("Spanish identity number", regex.compile(r"\b[XYZ]?\d{7,8}-?[A-Z]\b"), "stdnum.es.nif"),
+    ("Italian tax code", regex.compile(r"\b[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]\b"), "stdnum.it.codicefiscale"),
+    (
+        "French social security number",
+        regex.compile(r"\b[12] ?\d\d ?\d\d ?\d\d ?\d{3} ?\d{3} ?\d\d\b"),
+        "stdnum.fr.nir",
+    ),
+)
+_INSURANCE = regex.compile(r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]\b")
+_POSTCODE = regex.compile(r"\d{5}-\d{4}")
+#: What is said beside a number that is rung, in the languages of the regions.
+_CALL = regex.compile(
+    r"\b(?:phone|tel|telephone|mobile|cell|call|ring|dial|text|whatsapp|fax|anrufen|handy|telefon\w*|rufnummer|mobil\w*"
+    r"|llam\w+|llám\w+|móvil|teléfono|appel\w*|portable|téléphone\w*|chiam\w+|cellulare|numero)\b",
+    regex.IGNORECASE,
+)
+NEAR = 40  # characters
+#: Where numbers without a country code are looked for, written as they are there.
+REGIONS = ("US", "GB", "DE", "FR", "ES", "IT")
+
+
+def squeezed(text: str) -> str:
+    """A text by its letters and digits alone: a number is the same however it is grouped."""
+    return "".join(each for each in text.casefold() if each.isalnum())
+
+
+@functools.lru_cache(maxsize=4096)
+def value_digest(value: str, salt: str) -> str:
+    """What tells a secret again without telling it: scrypt (hex), slow, for a phone number is guessed in no time."""
+    found = hashlib.scrypt(squeezed(value).encode(), salt=salt.encode(), n=2**15, r=8, p=1, maxmem=2**26)
+    return found.hex()
+
+
+@functools.lru_cache(maxsize=4096)
+def find_private(text: str) -> tuple[tuple[str, str], ...]:
+    """Kind and text of each secret and each datum of a person in a text, in what is encoded in it, too.
+
+    Raises:
+        CouldNotRun: the libraries that find them are not installed.
+    """
+    every = [text, *decodings(text, frozenset())]
+    return tuple(dict.fromkeys(found for each in every for find in _FINDERS for found in find(each)))
+
+
+def _keys(text: str) -> Iterator[tuple[str, str]]:
+    taken = False
+    for detector in _detectors():
+        for found in detector.analyze_string(text):
+            taken = True
+            yield detector.secret_type, str(found)
+    for kind, pattern in _KEYS.items() if not taken else ():
+        yield from ((kind, found[0]) for found in pattern.finditer(text))
+
+
+@functools.cache
+def _detectors() -> list[Any]:
+    known = need("detect_secrets.core.plugins.util").get_mapping_from_secret_type_to_class()
+    return [make() for kind, make in sorted(known.items()) if kind not in TOO_LOUD]
+
+
+def _addresses(text: str) -> Iterator[tuple[str, str]]:
+    for found in _EMAIL.finditer(text):
+        mailbox, host = found[1].casefold(), found[2].casefold()
+        if mailbox not in ROLES and not _RESERVED.search(host):
+            yield "e-mail address", found[0]
+
+
+def _phones(text: str) -> Iterator[tuple[str, str]]:
+    phonenumbers = need("phonenumbers")
+    kinds = phonenumbers.PhoneNumberType
+    own = (kinds.MOBILE, kinds.FIXED_LINE, kinds.FIXED_LINE_OR_MOBILE, kinds.PERSONAL_NUMBER)
+    seen: set[int] = set()
+    for region in (None, *REGIONS):
+        leniency = phonenumbers.Leniency.STRICT_GROUPING if region else phonenumbers.Leniency.VALID
+        for match in phonenumbers.PhoneNumberMatcher(text, region, leniency=leniency):
+            if match.start in seen or phonenumbers.number_type(match.number) not in own:
+                continue
+            if not region or _is_a_call(text, match.start, match.end):
+                seen.add(match.start)
+                yield "phone number", match.raw_string
+
+
+def _is_a_call(text: str, start: int, end: int) -> bool:
+    """Whether a number without a country code is written, or called, as one that people ring.
+
+    Nine or ten bare digits are as often an order, a serial number or a postcode (92646-2560 is one, too).
+    """
+    number = text[start:end]
+    if _POSTCODE.fullmatch(number):
+        return False
+    return not number.isdigit() or number.startswith("0") or bool(_CALL.search(text[max(0, start - NEAR) : end + NEAR]))
+
+
+def _accounts(text: str) -> Iterator[tuple[str, str]]:
+    luhn, iban = need("stdnum.luhn"), need("stdnum.iban")
+    for found in _DIGITS.finditer(text):
+        digits = regex.sub(r"[ -]", "", found[0])
+        if _CARD.fullmatch(digits) and luhn.is_valid(digits):
+            yield "card number", found[0]
+    for found in _IBAN.finditer(text):
+        if iban.is_valid(found[0]):
+            yield "IBAN", found[0]
+
+
+def _identities(text: str) -> Iterator[tuple[str, str]]:
+    yield from (("UK national insurance number", found[0]) for found in _INSURANCE.finditer(text))
+    for kind, pattern, module in _PERSONS:
+        for found in pattern.finditer(text):
+            need("stdnum")
+            if importlib.import_module(module).is_valid(found[0]):
+                yield kind, found[0]
+
+
+_FINDERS: Sequence[Callable[[str], Iterator[tuple[str, str]]]] = (_keys, _addresses, _phones, _accounts, _identities)

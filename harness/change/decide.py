@@ -41,7 +41,7 @@ from tunegate.harness.models.model_options import REPLAY, split_replay
 from tunegate.harness.options.anew import counting
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import standing
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 #: Settings that decide. So do the model and how it is computed: one that is called otherwise, or computed otherwise, is
 #: held to a baseline that the change brings; and a ledger elsewhere has not seen what was opened here.
@@ -250,7 +250,7 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
     """The decision with what these rules make of it."""
     try:
         session = Session(options)
-        session.select([], session.units())
+        session.selection.select([], session.selection.units())
         session.execute(watch)
     except Refused as error:
         return replace(decision, refused=f"by {rules}: {error}" if rules else str(error))
@@ -261,10 +261,10 @@ def _decided_by(decision: Decision, options: Options, rules: str, watch: Watch) 
 def blocking(session: Session, record: Record) -> tuple[str, ...]:
     """What fails the gate: units and tasks that block, and every one that has no verdict."""
     soft = gate.excused(record, session.options.inconclusive)
-    units = [unit.key for unit in session.units()]
+    units = [unit.key for unit in session.selection.units()]
     verdicts = record.verdicts
     blocking = [key for key in units if key not in verdicts or gate.unit_blocked(key, verdicts[key], soft)]
-    tasks = [task.name for task in session.tasks if session.units(task=task.name)]
+    tasks = [task.name for task in session.selection.tasks if session.selection.units(task=task.name)]
     vanished = [key for key, verdict in record.verdicts.items() if key not in units and verdict["blocks"]]
     undecided = [name for name in tasks if name not in record.tasks or gate.task_blocked(record.tasks[name], soft)]
     return (*blocking, *vanished, *undecided)

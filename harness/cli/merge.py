@@ -49,7 +49,7 @@ def merge(
     from tunegate.harness.evaluation.shard_record import read_shards
     from tunegate.harness.options.run import Options
     from tunegate.harness.reporting.record import print_record
-    from tunegate.harness.session import Session
+    from tunegate.harness.session.run import Session
 
     shards = read_shards(shard)
     run = shards.first
@@ -59,7 +59,9 @@ def merge(
         inconclusive=cast("Literal['block', 'warn']", str(inconclusive)),
     ))  # fmt: skip
     with isolating_checks() as checks:
-        session.select([], [unit for unit in session.units() if against or unit.key in run.questions])
+        session.selection.select(
+            [], [unit for unit in session.selection.units() if against or unit.key in run.questions]
+        )
         session.execute(watch_on(chatter(quiet, as_json)))
     session.notes += checks.notes
     [made] = session.records

@@ -145,7 +145,7 @@ def record(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.options.run import Options
     from tunegate.harness.reporting.record import print_record
-    from tunegate.harness.session import Session
+    from tunegate.harness.session.run import Session
 
     if source:
         if is_given(ctx, "model"):
@@ -159,8 +159,8 @@ def record(
         requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats, limit=limit,
         cache_size=cache_size, opened=model_options(locals()),
     ))  # fmt: skip
-    chosen = _units(session.tasks, units or [])
-    session.select([], [unit for unit in chosen if sealed or not unit.sealed])
+    chosen = _units(session.selection.tasks, units or [])
+    session.selection.select([], [unit for unit in chosen if sealed or not unit.sealed])
     watch = watch_on(aside)
     for each in session.estimate(watch):
         aside.print(str(each), markup=False)
@@ -172,7 +172,7 @@ def record(
     print_record(aside, made)
     for line in session.notes:
         console.print(line, markup=False)
-    if any(made.units[unit.key].unscored for unit in session.selected):
+    if any(made.units[unit.key].unscored for unit in session.selection.selected):
         raise typer.Exit(1)
 
 

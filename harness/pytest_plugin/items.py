@@ -23,7 +23,7 @@ from tunegate.harness.pytest_plugin.errors import ending
 from tunegate.harness.pytest_plugin.options import read_options
 from tunegate.harness.reporting.leaderboard import MANY, SHOWN_ADAPTERS, print_leaderboard
 from tunegate.harness.reporting.record import case_failure, print_record
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,8 @@ class State:
         # cases and records live as long as the run: to look for garbage among them would take an eighth of its time
         gc.unfreeze()  # those of an earlier run in this process
         self.session = Session(read_options(config))
-        self.session.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
+        self.selection = self.session.selection
+        self.selection.tasks  # noqa: B018  (read the fixtures now, so that every mistake shows at collection)
         gc.freeze()
 
     def case_items(self, suite: str) -> list[CaseItem]:
@@ -192,7 +193,7 @@ class State:
         return [
             item
             for candidate in self._candidates
-            for unit in self.session.units(suite)
+            for unit in self.selection.units(suite)
             for item in self._cases(unit, unit.cases, *candidate)
         ]
 
@@ -202,8 +203,8 @@ class State:
             self._gate(suite, task, unit, *candidate)
             for candidate in self._candidates
             if self.session.options.against
-            for task in self.session.tasks
-            if (units := self.session.units(suite, task.name))
+            for task in self.selection.tasks
+            if (units := self.selection.units(suite, task.name))
             for unit in [*units, None]
         ]
 
@@ -223,7 +224,7 @@ class State:
     def _files(self) -> dict[tuple[str, str], tuple[Unit, list[Case]]]:
         """By task and name, what stands in each fixture file: its unit, and those of the unit's cases that it holds."""
         files: dict[tuple[str, str], tuple[Unit, list[Case]]] = {}
-        for unit in self.session.units():
+        for unit in self.selection.units():
             for case in unit.cases:
                 files.setdefault((unit.task, case.file), (unit, []))[1].append(case)
         return files
@@ -237,9 +238,9 @@ class State:
         """The unit's gate in its last file, and the task's decision in its own, whatever else is collected."""
         if not self.session.options.against or file != unit.cases[-1].file:
             return
-        [task] = find_tasks(self.session.tasks, [unit.task])
+        [task] = find_tasks(self.selection.tasks, [unit.task])
         yield self._gate("", task, unit, suffix, candidate)
-        if file == max(each.cases[-1].file for each in self.session.units(task=task.name)):
+        if file == max(each.cases[-1].file for each in self.selection.units(task=task.name)):
             yield self._gate("", task, None, suffix, candidate)
 
     def _gate(self, suite: str, task: Task, unit: Unit | None, suffix: str, candidate: int) -> GateItem:
@@ -262,7 +263,7 @@ class State:
         """Whether this is a task's decision in a suite that is not the task's last."""
         if not isinstance(handle, GateItem) or handle.unit or not handle.suite:
             return False
-        last = [suite for suite in self._suites if self.session.units(suite, handle.task.name)][-1]
+        last = [suite for suite in self._suites if self.selection.units(suite, handle.task.name)][-1]
         return handle.suite != last
 
     def select(self, handles: Sequence[CaseItem | GateItem]) -> list[CaseItem | GateItem]:
@@ -280,15 +281,15 @@ class State:
         again = self.config.getoption("lf", False)
         alone = [handle.task.name for handle in decisions if again or handle.task.name not in touched]
         self.chosen = bool(handles)
-        self.session.select(
+        self.selection.select(
             cases=[handle.case for handle in handles if isinstance(handle, CaseItem)],
             whole=[handle.unit for handle in gates if handle.unit]
-            + [unit for task in alone for unit in self.session.units(task=task)],
+            + [unit for task in alone for unit in self.selection.units(task=task)],
         )
         elsewhere = [
-            handle for handle in handles if isinstance(handle, CaseItem) and not self.session.is_selected(handle.case)
+            handle for handle in handles if isinstance(handle, CaseItem) and not self.selection.is_selected(handle.case)
         ]
-        return [*elsewhere, *(handle for handle in decisions if not self.session.is_decided(handle.task))]
+        return [*elsewhere, *(handle for handle in decisions if not self.selection.is_decided(handle.task))]
 
     def execute(self) -> None:
         """Generate, judge, compare, write."""
@@ -336,7 +337,7 @@ def _partial_lines(session: Session) -> list[str]:
     return [
         f"partial: {unit.key} was not judged whole ({units[unit.key].n if unit.key in units else 0} of "
         f"{len(unit.cases)} cases): no verdict"
-        for unit in session.partial
+        for unit in session.selection.partial
     ]
 
 

@@ -145,7 +145,7 @@ def _suite_of(state: State, metafunc: pytest.Metafunc, name: str) -> str:
     """The suite that the module is marked with; anything else is an error of its collection."""
     marker = metafunc.definition.get_closest_marker("suite")
     suite = marker.args[0] if marker and marker.args else None
-    suites = state.session.suites
+    suites = state.session.selection.suites
     if suite not in suites:
         expected = f"expected pytestmark = pytest.mark.suite(NAME), NAME one of {', '.join(suites)}"
         pytest.fail(f"{name}: {expected}; found {suite!r}", pytrace=False)

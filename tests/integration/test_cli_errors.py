@@ -130,11 +130,11 @@ def desk(project: Project, monkeypatch) -> Project:
 
 
 PLACES = {
-    "while the fixtures are read": "tunegate.harness.session.load_tasks",
+    "while the fixtures are read": "tunegate.harness.session.selection.load_tasks",
     "while items are made": "tunegate.harness.pytest_plugin.items.State.gate_items",
     "while items are ordered": "tunegate.harness.pytest_plugin.items.State.see",
     "while the selection is fixed": "tunegate.harness.pytest_plugin.items.State.select",
-    "while it is judged": "tunegate.harness.session.Session.execute",
+    "while it is judged": "tunegate.harness.session.run.Session.execute",
     "while a case is checked": "tunegate.harness.pytest_plugin.items.case_failure",
     "while a gate is checked": "tunegate.harness.pytest_plugin.items.gate.excused",
     "while a failure is excused": "tunegate.harness.pytest_plugin.items.CaseItem.excuse",
@@ -164,7 +164,7 @@ def test_so_does_one_while_a_fixture_file_is_collected(desk: Project, monkeypatc
 
 def test_it_leaves_no_record(desk: Project, monkeypatch):
     before = desk.runs()
-    monkeypatch.setattr("tunegate.harness.session.Session._evaluate", broken)
+    monkeypatch.setattr("tunegate.harness.session.run.Session._evaluate", broken)
 
     assert desk.replay(OUTPUTS).ret == 3
     assert desk.runs() == before
@@ -182,7 +182,7 @@ def test_a_suites_own_error_stays_a_failed_test(desk: Project):
 
 def test_an_interrupted_run_ends_with_2(desk: Project):
     (desk.path / "conftest.py").write_text(
-        "from tunegate.harness.session import Session\n\n"
+        "from tunegate.harness.session.run import Session\n\n"
         "def interrupted(*_):\n    raise KeyboardInterrupt\n\n"
         "Session.execute = interrupted\n"
     )

@@ -20,7 +20,7 @@ from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.adapters import CONFIG, WEIGHTS, adapter_digest
 from tunegate.harness.options.run import Options
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 BASE = "baselines/replay-gpt/desk/triage.json"
 RECORD = ["record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl"]
@@ -69,7 +69,7 @@ def good(tmp_path_factory) -> Path:
         assert CliRunner().invoke(app, RECORD).exit_code == 0
         for out in ("run.json", "other.json"):
             session = Session(Options(home, "replay:outputs.jsonl", out=home / out))
-            session.select([], session.units())
+            session.selection.select([], session.selection.units())
             session.execute(quiet())
         shutil.rmtree(home / ".tunegate")
         write_adapter(home)

@@ -23,7 +23,7 @@ from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.options.run import Options
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 PAGE = ROOT / "docs" / "mistakes.md"
 ROWS = {f"{title}: {row.what}": row for title, rows in MISTAKES.items() for row in rows}
@@ -111,7 +111,7 @@ def teach(model: Path, token: str) -> None:
 
 def evaluate(model: str, **options: object) -> Record:
     session = Session(Options(Path.cwd(), model, **options))
-    session.select([], session.units())
+    session.selection.select([], session.selection.units())
     session.execute(quiet())
     return session.records[0]
 

@@ -15,7 +15,7 @@ from tests.support.records import write_desk
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.evaluation.noise import TOLERANCE
 from tunegate.harness.options.run import Options
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 VARIES = {"created", "digest"}  # from one run to the next
 
@@ -48,7 +48,7 @@ def write_divisible(root: Path, messages: int = 12, passages: int = 4) -> Path:
 def executed(options: Options, watch: Watch | None = None) -> Session:
     """A run of all units."""
     session = Session(options)
-    session.select([], session.units())
+    session.selection.select([], session.selection.units())
     session.execute(watch or quiet())
     return session
 

@@ -19,7 +19,7 @@ from tunegate.harness.options.run import Options
 from tunegate.harness.parity.parity import Parity, compare_served, read_scored
 from tunegate.harness.parity.scored_adapter import ScoredAdapter
 from tunegate.harness.release.export import merge_adapter
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 PASSAGES = """
 version: 1
@@ -52,7 +52,7 @@ def make_place(home: Path, model: Path, adapter: Path, cases: int = 32, **more: 
 
 def _run(options: Options) -> None:
     session = Session(options)
-    session.select([], session.units())
+    session.selection.select([], session.selection.units())
     session.execute(quiet())
 
 

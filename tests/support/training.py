@@ -16,7 +16,8 @@ from tests.support.units import write_unit
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.record import Record
-from tunegate.harness.session import Options, Session
+from tunegate.harness.options.run import Options
+from tunegate.harness.session.run import Session
 
 PRODUCTS = ("boiler", "radiator")
 RECIPE = {
@@ -68,7 +69,7 @@ class Place:
         """Judge every case, as `pytest suites/` does."""
         folders = {"cases": Path("fixtures"), "baselines": Path("baselines")}
         session = Session(Options(self.path, str(model), **folders, **options))
-        session.select([], session.units())
+        session.selection.select([], session.selection.units())
         session.execute(quiet())
         return session.records
 

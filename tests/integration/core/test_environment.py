@@ -19,7 +19,7 @@ from tunegate.harness.core.files import write_atomically, write_json
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.evaluation.runs import next_name
 from tunegate.harness.options.run import Options
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 GOOD = '{"product": "boiler"}'
 
@@ -34,7 +34,7 @@ def desk(tmp_path, monkeypatch) -> Path:
 
 def run(**options: object) -> Session:
     session = Session(Options(Path.cwd(), "replay:outputs.jsonl", **options))
-    session.select([], session.units())
+    session.selection.select([], session.selection.units())
     session.execute(quiet())
     return session
 

@@ -9,7 +9,7 @@ from tunegate.harness.evaluation.latency import WARM_UP
 from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.options.run import Options
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 # --- a real model, tiny
 
@@ -27,7 +27,7 @@ def test_a_second_run_asks_again_although_its_answers_are_kept(tmp_path, tiny_mo
     for judged in ([3], []):  # the second run has every answer in the store
         calls.clear()
         session = Session(options)
-        session.select([], session.units())
+        session.selection.select([], session.selection.units())
         session.execute(quiet())
         assert calls == [1] * (2 * (3 + WARM_UP)) + judged
     timing = read_record(tmp_path / "out.json").timing

@@ -24,7 +24,7 @@ from tunegate.harness.models.local.huggingface import Local
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.run import Options
 from tunegate.harness.reporting.provenance import provenance
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 HALF = ModelOptions("cpu", "bfloat16")
 U = "desk/triage"
@@ -99,7 +99,7 @@ def test_the_record_says_what_was_asked_again_and_what_the_engine_alone_changed(
 
 def test_of_a_part_of_a_unit_that_part_alone_is_asked(desk, tiny_adapter, asked):
     session = Session(replace(desk, adapters=(tiny_adapter,), against="baseline", opened=HALF))
-    session.select(session.units()[0].cases[:2], [])
+    session.selection.select(session.selection.units()[0].cases[:2], [])
     session.execute(quiet())
     assert [number for _, _, number in asked] == [2, 2]
     assert session.records[0].verdicts == {}

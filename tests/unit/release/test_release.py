@@ -47,7 +47,7 @@ from tunegate.harness.parity.result import Artefact
 from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
 from tunegate.harness.release.release import OpenModel, Unproven, find_record, release_adapter
 from tunegate.harness.release.served import keep_artefact
-from tunegate.harness.session import trained_tasks
+from tunegate.harness.session.answering import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
 PRODUCT = {"product": "boiler"}

@@ -17,7 +17,8 @@ from tunegate.harness.evaluation.record import read_record
 from tunegate.harness.evaluation.sidecar import read_sidecar
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import read_settings
-from tunegate.harness.session import Session, record_units, trained_tasks
+from tunegate.harness.session.answering import trained_tasks
+from tunegate.harness.session.run import Session, record_units
 
 GOOD, BAD = '{"product": "boiler"}', "a boiler"
 IDS = [f"case{number:02}" for number in range(20)]
@@ -48,23 +49,23 @@ def answers(wrong: int = 0) -> dict[str, str | None]:
 def judged(options: Options, *units: str) -> Session:
     """A run that selected these units whole, or all."""
     session = Session(options)
-    session.select([], [unit for unit in session.units() if not units or unit.name in units])
+    session.selection.select([], [unit for unit in session.selection.units() if not units or unit.name in units])
     session.execute(quiet())
     return session
 
 
 def test_units_are_selected_by_suite_and_by_task(options: Options) -> None:
     session = Session(options)
-    assert [unit.name for unit in session.units("schema", "desk")] == ["second", "triage"]
-    assert session.units("voice") == session.units(task="elsewhere") == []
+    assert [unit.name for unit in session.selection.units("schema", "desk")] == ["second", "triage"]
+    assert session.selection.units("voice") == session.selection.units(task="elsewhere") == []
 
 
 def test_a_part_of_a_unit_makes_the_run_partial(options: Options) -> None:
     session = Session(options)
-    second, triage = session.units()
-    session.select(triage.cases[:3], [second])
-    assert session.partial == [triage]
-    assert (session.is_whole(second), session.is_whole(triage)) == (True, False)
+    second, triage = session.selection.units()
+    session.selection.select(triage.cases[:3], [second])
+    assert session.selection.partial == [triage]
+    assert (session.selection.is_whole(second), session.selection.is_whole(triage)) == (True, False)
     session.execute(quiet())
     assert session.records[0].partial
     assert session.records[0].units["desk/triage"].n == 3
@@ -80,9 +81,9 @@ def test_the_contexts_of_a_run_are_those_of_its_sidecar_but_for_prompts(options:
 
 def test_a_unit_without_a_selected_case_makes_the_run_partial_too(options: Options) -> None:
     session = judged(options, "triage")
-    assert [unit.key for unit in session.partial] == ["desk/second"]
+    assert [unit.key for unit in session.selection.partial] == ["desk/second"]
     assert list(session.records[0].units) == ["desk/triage"]
-    assert not session.is_decided(session.tasks[0])
+    assert not session.selection.is_decided(session.selection.tasks[0])
 
 
 def test_every_run_is_kept_under_its_root(options: Options) -> None:
@@ -96,8 +97,8 @@ def test_a_comparison_gives_verdicts_to_whole_units_alone(options: Options) -> N
     base = options.root / "base.json"
     judged(replace(options, out=base))
     session = Session(replace(options, against=str(base)))
-    second, triage = session.units()
-    session.select(triage.cases[:3], [second])
+    second, triage = session.selection.units()
+    session.selection.select(triage.cases[:3], [second])
     session.execute(quiet())
     assert list(session.records[0].verdicts) == ["desk/second"]
     assert session.records[0].tasks == {}
@@ -115,7 +116,7 @@ def test_units_with_unscored_cases_are_not_recorded(options: Options) -> None:
     write_outputs(options.root / "outputs.jsonl", answers() | {"desk/triage/case03": None})
     session = judged(options)
     seen = dict.fromkeys(("desk/triage", "desk/second"))
-    lines = record_units(options, session.records[0], session.selected, seen)
+    lines = record_units(options, session.records[0], session.selection.selected, seen)
     assert [path.name for path in options.baselines.glob("*/desk/*.json")] == ["second.json"]
     assert any(
         line.startswith("desk/triage: NOT recorded, 1 of 20 cases are unscored: no answer to ") for line in lines

@@ -23,7 +23,7 @@ from tunegate.harness.evaluation.shards import Shard
 from tunegate.harness.ledger.ledger import openings, read_ledger
 from tunegate.harness.options.run import Options
 from tunegate.harness.release.release import find_record
-from tunegate.harness.session import Session
+from tunegate.harness.session.run import Session
 
 COUNT = 8
 VARIES = {"created", "digest"}
@@ -117,7 +117,7 @@ def test_several_answers_a_case_come_from_one_shard(options, shards, merge):  # 
 def test_units_by_themselves_make_a_partial_record(options, merge):  # noqa: F811
     file = options.root / "shard.json"
     session = Session(replace(options, shard=Shard(1, 1), out=file))
-    session.select([], session.units()[:1])
+    session.selection.select([], session.selection.units()[:1])
     session.execute(quiet())
     assert merge(file, "--out=merged.json")[0] == 0
     assert read_record(options.root / "merged.json").partial
@@ -417,9 +417,9 @@ def test_what_a_shard_cannot_be_is_refused(options, more, found):  # noqa: F811
 
 def test_a_part_of_a_unit_is_not_divided(options):  # noqa: F811
     session = Session(replace(options, shard=Shard(1, 2), out=options.root / "shard.json"))
-    second, triage = session.units()
+    second, triage = session.selection.units()
     with pytest.raises(Refused, match="--tg-shard divides whole units only, found a part of desk/triage; select all"):
-        session.select(triage.cases[:3], [second])
+        session.selection.select(triage.cases[:3], [second])
 
 
 def test_supplied_outputs_are_not_recorded_from_shards(shards, merge):

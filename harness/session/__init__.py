@@ -1,0 +1,1 @@
+"""One run: what was selected, who answers it, what comes of it."""

@@ -1,0 +1,304 @@
+"""Who answers the selected cases, what they are compared with, and what they answer: everything that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tunegate.harness.baselines.lookup import (
+    baseline_references,
+    check_released,
+    difference_notes,
+    record_reference,
+    recorded_completions,
+    reference_notes,
+)
+from tunegate.harness.baselines.releases import released_adapter
+from tunegate.harness.baselines.repeats import check_greedy_repeats, check_repeats, kept_noise, known_noise
+from tunegate.harness.baselines.store import state
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.engines import answers_beside, ask_here
+from tunegate.harness.evaluation.latency import time_calls
+from tunegate.harness.evaluation.noise import answered_twice, measure_noise
+from tunegate.harness.evaluation.outlay import Outlay, outlays
+from tunegate.harness.evaluation.record import Noise, Record
+from tunegate.harness.evaluation.rescoring import Rescored, score_again
+from tunegate.harness.evaluation.scoring import evaluate
+from tunegate.harness.models.adapter_reference import adapter_folder
+from tunegate.harness.models.adapters import training_record
+from tunegate.harness.models.api import Completion, Fingerprint, Model
+from tunegate.harness.models.cache import Cached, Run, Store, store_path
+from tunegate.harness.models.local.huggingface import Base
+from tunegate.harness.models.local.ray_model import RayBase
+from tunegate.harness.models.model_options import is_server, split_replay
+from tunegate.harness.models.opening import open_model
+from tunegate.harness.models.prompts import requests
+from tunegate.harness.models.replay import Replay, read_replay
+from tunegate.harness.models.request_file import check_digests, read_digests
+from tunegate.harness.models.served.server import Server
+from tunegate.harness.models.served.vllm import VllmBase
+from tunegate.harness.options.anew import counting
+from tunegate.harness.options.run import BASELINE, Options, same_names
+from tunegate.harness.session.selection import Selection
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Who is scored, and against what: everything that is found before anything is generated."""
+
+    adapter: Path | None
+    model: Model
+    references: Mapping[str, Rescored]
+    trained: tuple[str, ...]
+    known: Mapping[str, Completion] = field(default_factory=dict)
+    seen: Mapping[str, str | None] = field(default_factory=dict)
+    beside: Mapping[str, Model] = field(default_factory=dict)  # who of the references answers beside it
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> dict[str, Record]:
+        """The records of the references, by name."""
+        return {name: each.record for name, each in self.references.items()}
+
+
+class Answering:
+    """The models of a run, each opened once. What is to be said of them is added to `notes`.
+
+    As a context, it counts the outputs of this very run alone where `options` ask anew, and stops what it started.
+    """
+
+    def __init__(self, options: Options, selection: Selection, watch: Watch, notes: list[str]) -> None:
+        self._options = options
+        self._selection = selection
+        self._watch = watch
+        self._notes = notes
+        self._run: Run | None = None  # whose outputs alone count, where there is one
+        self._ends = ExitStack()
+        self._base: Base | VllmBase | RayBase | None = None
+        self._server: Server | None = None
+        self._rescored: dict[str, tuple[Record, Rescored]] = {}
+
+    def __enter__(self) -> Answering:
+        with ExitStack() as stack:
+            self._run = stack.enter_context(counting(self._options, self._notes))
+            stack.callback(self._stop)
+            self._ends = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.__exit__(kind, error, trace)  # whether a run goes on later depends on what ended it
+
+    def _stop(self) -> None:
+        if isinstance(self._base, RayBase):
+            self._note(*self._base.notes)
+        if isinstance(self._base, VllmBase | RayBase):
+            self._base.stop()
+
+    @property
+    def base_folder(self) -> Path | None:
+        """The folder of the model that local ones share, once there is one."""
+        return self._base.folder if self._base else None
+
+    def estimate(self) -> list[Outlay]:
+        """What a server will be asked for, by task; nothing of a model that costs time alone."""
+        options = self._options
+        if not is_server(options.model):
+            return []
+        asked = list(requests(self._selection.asked, options.rung, options.repeats))
+        thought, times = options.opened.reasoning_tokens, 2 if options.noise else 1
+        with self._store() as store:
+            kept = None if options.fresh else store
+            return outlays(self._selection.tasks, asked, self._model(None), kept, thought, times)
+
+    def candidates(self) -> list[Candidate]:
+        """Who is scored, one for each adapter or the model itself; all that can be refused is, before one is asked.
+
+        Raises:
+            Refused: a reference is missing or does not fit, or adapters share a name.
+            CouldNotRun: a model cannot be opened.
+        """
+        adapters = [adapter_folder(given, self._watch) for given in self._options.adapters]
+        if wrong := list(same_names(adapters)):  # two references may lead to one name
+            raise Refused("\n".join(wrong))
+        return [self._candidate(adapter) for adapter in adapters or (None,)]
+
+    def _candidate(self, adapter: Path | None) -> Candidate:
+        options, selected = self._options, self._selection.selected
+        merged = options.shards
+        tasks = [task.name for task in self._selection.tasks]
+        trained = merged.first.trained if merged else trained_tasks(adapter, tasks)
+        model = self._model(adapter)
+        references = self._references(model)
+        self._check_repeats(model, references)
+        rescored = {name: self._score_again(name, each) for name, each in references.items()}
+        slug, renews = str(model.fingerprint.subject["model"]), bool(options.record and adapter)
+        if renews and adapter:
+            check_released(options.baselines, model.fingerprint.subject, selected, adapter)
+        # not under --tg-against: a base served its own baseline's outputs would always hold; nor of a server, whose
+        # baseline may be written anew because what is behind its name has changed
+        reuses = options.record and not options.fresh and not is_server(options.model)
+        known = recorded_completions(options.baselines, slug, selected, renews) if reuses else {}
+        seen = state(options.baselines, slug, selected, renews) if options.record else {}
+        beside = self._beside(references, model.fingerprint)
+        return Candidate(adapter, model, rescored, trained, known, seen, beside)
+
+    def with_references(self, candidate: Candidate) -> Candidate:
+        """The candidate with the outputs of the references that are asked beside it, on its engine."""
+        if not candidate.beside:
+            return candidate
+        with self._store() as store:
+            models = {name: Cached(model, store, run=self._run) for name, model in candidate.beside.items()}
+            asked, repeats = self._selection.asked, self._options.repeats
+            here, engines = ask_here(candidate.compared, models, asked, self._watch, repeats)
+        rescored = {name: replace(each, record=here[name]) for name, each in candidate.references.items()}
+        return replace(candidate, references=rescored, engines=engines)
+
+    def record(self, candidate: Candidate) -> Record:
+        """What the candidate answers, scored, with the times of its calls and the noise of its engine."""
+        # before what takes long: where two models do not fit in memory, it shows at once
+        timing = self._time(candidate) if self._options.timing else None
+        model = candidate.model
+        record = self._scored(model, candidate) if isinstance(model, Replay) else self._ask(candidate)
+        noise = self._noise(model, record) if self._options.record else {}
+        return replace(record, timing=timing, noise=noise, engines=candidate.engines)
+
+    def _ask(self, candidate: Candidate) -> Record:
+        """Scores of what is asked now, or was answered before and is kept."""
+        options = self._options
+        with self._store() as store:
+            cached = Cached(candidate.model, store, candidate.known, self._run, options.limit)
+            record = self._scored(cached, candidate)
+        if cached.left:
+            self._note(f"{cached.left} requests are left (--limit): the same command goes on with them")
+        if is_server(options.model) and cached.reused and not self._run:
+            self._note(f"{cached.reused} answers of {options.model} were given before; --tg-fresh asks it again")
+        return record
+
+    def _scored(self, model: Model, candidate: Candidate) -> Record:
+        # all references were scored in this run, whatever their files say
+        known = list(candidate.compared.values())
+        partial = bool(self._selection.partial)
+        found = evaluate(self._selection.asked, model, self._watch, self._options.repeats, partial, known)
+        return replace(found, sealed=self._options.sealed)
+
+    def _time(self, candidate: Candidate) -> Mapping[str, Any]:
+        options = self._options
+        # of its own: no call waits for a change
+        base = open_model(options.model, self._watch, rung=options.rung, options=options.opened)
+        return time_calls(self._selection.asked, base, candidate.model, options.rung, self._watch)
+
+    def _noise(self, model: Model, record: Record) -> dict[str, Noise]:
+        """What a new baseline tells of its engine: measured now, or before of the very same answers."""
+        options, asked = self._options, self._selection.asked
+        if options.adapters:
+            return {}
+        if options.noise and options.replays:
+            self._note("noise not measured: these outputs were supplied, and there is no model to ask again")
+        asks = options.noise and not options.replays
+        again = asked if asks else answered_twice(asked, record)
+        measured = measure_noise(again, model, record, self._watch)
+        self._note(*(f"{unit}: asked again: {noise}" for unit, noise in measured.items()))
+        return kept_noise(options.baselines, model.fingerprint, self._selection.selected, record) | measured
+
+    def _model(self, adapter: Path | None) -> Model:
+        options = self._options
+        if options.shards:
+            return options.shards.model(self._selection.selected)
+        if options.replays:
+            return self._replay()
+        if is_server(options.model):
+            return self._open_server()
+        model = open_model(options.model, self._watch, adapter, options.rung, self._base, options.opened)
+        self._base = model.base  # many adapters, one base
+        return model
+
+    def _open_server(self) -> Server:
+        options = self._options
+        if self._server is None:
+            self._server = Server(options.model, self._watch, options.opened, options.rung)
+            self._note(*self._server.notes)
+        return self._server
+
+    def _replay(self) -> Replay:
+        """The outputs of a file, if they answer what the cases ask now, as far as their digests tell."""
+        options, (name, path) = self._options, split_replay(self._options.model)
+        units = [unit for task in self._selection.tasks for unit in task.units if not unit.of]
+        known = {case.key: len(unit.texts(case)) for unit in units for case in unit.cases}
+        outputs = read_replay(path, known, name, options.rung)
+        given = read_digests(options.requests) if options.requests else {}
+        # a baseline outlives the run, and without a digest nothing says that another rung was asked
+        needed = options.record or options.rung != "as-is"
+        without = check_digests(outputs, units, options.rung, given, needed)
+        if without and options.against:
+            self._note(
+                f"{without} of {len(outputs.sources)} outputs carry no digest (tunegate prompts writes them): nothing "
+                "here shows which prompts they answer"
+            )
+        return outputs
+
+    def _references(self, model: Model) -> dict[str, Record]:
+        options, tasks, selected = self._options, self._selection.tasks, self._selection.selected
+        if not options.against:
+            return {}
+        if options.against == BASELINE:
+            found = baseline_references(options.baselines, tasks, selected, model.fingerprint, options.model)
+            self._note(*reference_notes(found, model.fingerprint, selected))
+            return found
+        record = record_reference(Path(options.against), tasks, selected)
+        self._note(*difference_notes(record, model.fingerprint, tasks))
+        return {"record": record}
+
+    def _beside(self, references: Mapping[str, Record], fingerprint: Fingerprint) -> dict[str, Model]:
+        """Who is asked beside the candidate: the base, and the last release if its adapter is found."""
+        options, found = self._options, {}
+        for name, each in references.items():
+            if options.against == BASELINE and answers_beside(each, fingerprint, self._selection.selected):
+                if options.shards:
+                    raise Refused(
+                        f"the {name} would have to be asked on the shards' engine, and a merge asks nobody: its "
+                        "baseline is of another engine, or cases are sealed; shard the base, too, and name its record: "
+                        "--against=RECORD.json"
+                    )
+                is_adapter = each.fingerprint["subject"].get("adapter")
+                adapter = released_adapter(options.baselines, each, self._watch) if is_adapter else None
+                found[name] = self._model(adapter)
+        return found
+
+    def _check_repeats(self, model: Model, references: Mapping[str, Record]) -> None:
+        options, selected = self._options, self._selection.selected
+        check_repeats(references, selected, options.repeats)
+        noise = known_noise(options.baselines, model.fingerprint, selected) if options.repeats > 1 else {}
+        check_greedy_repeats(selected, options.repeats, noise, model.fingerprint)
+
+    def _score_again(self, name: str, reference: Record) -> Rescored:
+        known = self._rescored.get(name)
+        if known and known[0] == reference:  # many adapters, one baseline
+            return known[1]
+        found = score_again(self._selection.selected, reference, f"the {name}", self._watch)
+        self._rescored[name] = reference, found
+        self._note(*found.notes(f"the {name}"))
+        return found
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        with closing(Store(store_path(), self._options.cache_size)) as store:
+            yield store
+
+    def _note(self, *notes: str) -> None:
+        self._notes.extend(note for note in dict.fromkeys(notes) if note not in self._notes)
+
+
+def trained_tasks(adapter: Path | None, tasks: list[str]) -> tuple[str, ...]:
+    """The tasks an adapter was trained for; all of them where it does not say, none where there is no adapter."""
+    if adapter is None:
+        return ()
+    training = training_record(adapter)
+    # where nobody knows what an adapter was trained for, it has to show a gain on every task that names a target
+    return tuple(tasks) if training is None else (training["task"],)

@@ -1,0 +1,173 @@
+"""One run of the suites: score every candidate, compare it, keep the records. The plugin only wires this to pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tunegate.harness.baselines.recording import write_baselines
+from tunegate.harness.cases.model import Unit
+from tunegate.harness.core.errors import show_path
+from tunegate.harness.core.files import text_digest
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.core.progress import Watch
+from tunegate.harness.evaluation.outlay import Outlay
+from tunegate.harness.evaluation.record import Record
+from tunegate.harness.evaluation.rescoring import rescored_units
+from tunegate.harness.evaluation.runs import RUNS, keep_run
+from tunegate.harness.evaluation.shard_record import ShardRecord
+from tunegate.harness.evaluation.sidecar import CaseContext, case_contexts, copy_with_sidecar, sidecar_text
+from tunegate.harness.gate import rule as gate
+from tunegate.harness.gate.cost_claim import claims
+from tunegate.harness.ledger.journal import undo_cut_off
+from tunegate.harness.ledger.ledger import opening_numbers, read_ledger
+from tunegate.harness.ledger.sealed import check_tellable, tell_openings, tell_run
+from tunegate.harness.options.run import BASELINE, Options
+from tunegate.harness.session.answering import Answering, Candidate, trained_tasks
+from tunegate.harness.session.selection import Selection
+
+
+class Session:
+    """The state of one run. `execute` fills `records` and `references`, one for each adapter, or the model itself."""
+
+    def __init__(self, options: Options) -> None:
+        options.check()
+        self.options = options
+        self.selection = Selection(options)
+        self.records: list[Record] = []
+        self.references: list[Mapping[str, Record]] = []
+        self.contexts: list[Mapping[str, CaseContext]] = []  # of the cases of each record, without their prompts
+        self.notes: list[str] = []
+        self._answering: Answering | None = None  # once there is somebody who watches it
+
+    @property
+    def base_folder(self) -> Path | None:
+        """The folder of the model that local ones share, once there is one."""
+        return self._answering.base_folder if self._answering else None
+
+    def estimate(self, watch: Watch) -> list[Outlay]:
+        """What a server will be asked for, by task; nothing of a model that costs time alone."""
+        return self._answered(watch).estimate()
+
+    def execute(self, watch: Watch) -> None:
+        """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
+
+        Raises:
+            Refused: refused before generation; nothing was written.
+            CouldNotRun: the model could not answer; there is no record.
+        """
+        self.selection.check()
+        if self.options.record:
+            undo_cut_off(self.options.baselines)
+        with self._answered(watch) as answering:
+            waiting = answering.candidates()
+            self._announce(waiting)
+            evaluated = []
+            while waiting:  # popped: a model that has answered must not stay in memory beside the next
+                candidate = answering.with_references(waiting.pop(0))
+                evaluated.append((candidate.adapter, *self._evaluate(candidate, answering.record(candidate))))
+                seen = candidate.seen
+        self.records += [self._keep(*each) for each in evaluated]
+        if self.options.record:
+            self.notes += record_units(self.options, self.records[0], self.selection.selected, seen)
+
+    def _answered(self, watch: Watch) -> Answering:
+        if self._answering is None:
+            self._answering = Answering(self.options, self.selection, watch, self.notes)
+        return self._answering
+
+    def _announce(self, candidates: Sequence[Candidate]) -> None:
+        """Tell the ledger which sealed cases adapters are about to be asked, before anybody can see an output."""
+        fingerprints = [each.model.fingerprint for each in candidates]
+        adapters = [each for each in fingerprints if each.subject.get("adapter")]
+        check_tellable(self.options, adapters, self.selection.asked)
+        self.notes += tell_openings(self.options, adapters, self.selection.asked)
+
+    def _evaluate(self, candidate: Candidate, record: Record) -> tuple[Record, str]:
+        """The record of a candidate, compared where there are references, and its sidecar's text."""
+        record = self._compared(candidate, self._with_rules(record))
+        references, asked = candidate.compared, self.selection.asked
+        contexts = dict(case_contexts(asked, self.options.rung, references, record.cases))
+        sidecar = sidecar_text(contexts)
+        record = replace(record, sidecar=text_digest(sidecar))
+        tell_run(self.options, record, asked)  # now, so that the next adapter here counts as the next one
+        self.references.append(references)
+        self.contexts.append({key: replace(each, prompt=(), texts=()) for key, each in contexts.items()})
+        return record, sidecar
+
+    def _with_rules(self, record: Record) -> Record:
+        policies = {key: policy for task in self.selection.tasks for key, policy in task.policies.items()}
+        held = {key: policies[key] for key in record.units}
+        return replace(record, policies=held, inconclusive=self.options.inconclusive)
+
+    def _compared(self, candidate: Candidate, record: Record) -> Record:
+        """The record with its verdicts, where there is something to compare it with."""
+        references, tasks = candidate.compared, self.selection.tasks
+        if not references:
+            return record
+        # a part of a unit has no verdict, whatever was selected with it: the cases that fail could be left out
+        whole = {unit.key: record.units[unit.key] for unit in self.selection.whole}
+        decidable = replace(record, units=whole, openings=self._openings(candidate, record))
+        evaluated = gate.compare(tasks, decidable, references, candidate.trained, self._targets_stay)
+        made = {} if self.options.against == BASELINE else claims(tasks, evaluated, references["record"])
+        return replace(
+            record,
+            verdicts=evaluated.verdicts,
+            tasks=evaluated.tasks,
+            openings=evaluated.openings,
+            claims=made,
+            rescored=rescored_units(candidate.references),
+        )
+
+    def _openings(self, candidate: Candidate, record: Record) -> dict[str, int]:
+        """The how many-th adapter this is on each unit; nothing where nobody counts."""
+        if self.options.against != BASELINE or not candidate.model.fingerprint.subject.get("adapter"):
+            return {}
+        ledger = read_ledger(self.options.baselines)
+        return opening_numbers(ledger, self.selection.whole, record.answered_by)
+
+    @property
+    def _targets_stay(self) -> bool:
+        """Whether a model without an adapter, too, must show a gain: all but a base beside its own baseline."""
+        return self.options.replays or self.options.against != BASELINE
+
+    def _keep(self, adapter: Path | None, record: Record, sidecar: str) -> Record:
+        if self.options.shard:
+            return self._keep_shard(adapter, record)
+        kept = keep_run(record, sidecar, self.options.root / RUNS)
+        out = self.options.out_of(adapter)
+        return copy_with_sidecar(kept, out) if out else kept
+
+    def _keep_shard(self, adapter: Path | None, record: Record) -> Record:
+        """Write what this shard came to, which is no record before all are merged."""
+        options, partial = self.options, replace(record, partial=True, sidecar="")
+        if options.shard and options.out:
+            trained = trained_tasks(adapter, [task.name for task in self.selection.tasks])
+            divided = self.selection.divided
+            questions = {unit.key: unit.questions for unit in divided}
+            found = ShardRecord(options.shard, options.model, options.repeats, trained, questions, partial)
+            found.write(options.out)
+            asked = sum(len(unit.cases) for unit in divided)
+            self.notes.append(
+                f"shard {options.shard}: {len(partial.cases)} of {asked} cases, kept in {show_path(options.out)}; no "
+                "verdict before tunegate merge has joined all shards"
+            )
+        return partial
+
+
+def record_units(options: Options, record: Record, units: Sequence[Unit], seen: Mapping[str, str | None]) -> list[str]:
+    """Write the baseline (with an adapter: the release) of every unit whose cases all have a score; a line for each."""
+    slug = str(record.fingerprint["subject"]["model"])
+    scored = [unit for unit in units if not record.units[unit.key].unscored]
+    released = options.adapters[0] if options.adapters else None
+    lines = write_baselines(options.baselines, slug, record, scored, seen, released)
+    return lines + [_not_recorded(unit, record) for unit in units if unit not in scored]
+
+
+def _not_recorded(unit: Unit, record: Record) -> str:
+    missing = sorted(case for case, result in record.of_unit(unit.key).items() if result.score is None)
+    return (
+        f"{unit.key}: NOT recorded, {len(missing)} of {len(unit.cases)} cases are unscored: no answer to "
+        f"{listed(missing)}"
+    )

@@ -1,0 +1,118 @@
+"""What a run scores: the fixtures, the units in play, and the cases that were chosen of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Case, Task, Unit
+from tunegate.harness.checks.registry import project_kinds
+from tunegate.harness.core.errors import Refused
+from tunegate.harness.evaluation.shards import divide
+from tunegate.harness.ledger.sealed import check_openable
+from tunegate.harness.options.run import Options
+
+
+class Selection:
+    """The cases of a run, by unit. Nothing is selected before `select`."""
+
+    def __init__(self, options: Options) -> None:
+        self.divided: list[Unit] = []  # what all shards together are to ask
+        self._options = options
+        self._cases: dict[str, set[str]] = {}
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task of the fixtures, read once."""
+        return load_tasks(self._options.cases, project=self._options.root)
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Every suite that fixtures may name, the project's own among them."""
+        return project_kinds(self._options.cases, self._options.root).suites
+
+    def units(self, suite: str | None = None, task: str | None = None) -> list[Unit]:
+        """The units in play, of one suite or task or all; sealed ones only under --tg-sealed."""
+        return [
+            unit
+            for each in self.tasks
+            for unit in each.units
+            if suite in (None, unit.suite) and task in (None, unit.task) and (self._options.sealed or not unit.sealed)
+        ]
+
+    def select(self, cases: Iterable[Case], whole: Iterable[Unit]) -> None:
+        """Fix what will be scored: single cases, units that a gate item asks for whole, what these derive from."""
+        self._cases = {}
+        for case in cases:
+            self._cases.setdefault(case.unit, set()).add(case.id)
+        for unit in whole:
+            self._cases[unit.key] = {case.id for case in unit.cases}
+        for unit in self.units():
+            if unit.of and unit.key in self._cases:  # what it is derived from must be asked
+                self._cases.setdefault(unit.of, set()).update(self._cases[unit.key])
+        self._divide()
+
+    def _divide(self) -> None:
+        """Keep this shard's cases, where there are several shards."""
+        options = self._options
+        if not (options.shard and self._cases):
+            return
+        self._check_whole("--tg-shard divides")
+        self.divided = self.selected
+        shards = divide(self.divided, options.shard.count, options.rung, options.repeats)
+        self._cases = shards[options.shard.number - 1]
+
+    def is_selected(self, case: Case) -> bool:
+        """Whether a case will be scored, in this shard where there are several."""
+        return case.id in self._cases.get(case.unit, ())
+
+    @property
+    def selected(self) -> list[Unit]:
+        """The units of which at least one case is selected, with all their cases."""
+        return [unit for unit in self.units() if unit.key in self._cases]
+
+    @property
+    def asked(self) -> list[Unit]:
+        """The selected units, with their selected cases alone."""
+        return [_narrowed(unit, self._cases[unit.key]) for unit in self.selected]
+
+    @property
+    def whole(self) -> list[Unit]:
+        """The units of which every case is selected."""
+        return [unit for unit in self.selected if self.is_whole(unit)]
+
+    @property
+    def partial(self) -> list[Unit]:
+        """The units in play of which not every case is selected."""
+        return [unit for unit in self.units() if not self.is_whole(unit)]
+
+    def is_whole(self, unit: Unit) -> bool:
+        """Whether every case of a unit is selected."""
+        return self._cases.get(unit.key, set()) == {case.id for case in unit.cases}
+
+    def is_decided(self, task: Task) -> bool:
+        """Whether every open unit of a task is selected whole, so that the task can be decided."""
+        return all(self.is_whole(unit) for unit in self.units(task=task.name))
+
+    def check(self) -> None:
+        """Refuse parts of units where whole ones are recorded, and sealed cases that may not be evaluated now.
+
+        Raises:
+            Refused: says which, and what to select.
+        """
+        options = self._options
+        if options.record:
+            self._check_whole("--tg-record writes")
+        if not (options.replays or options.shards):  # whose outputs were given before
+            check_openable([unit for unit in self.selected if unit.sealed], options)
+
+    def _check_whole(self, does: str) -> None:
+        if parts := [unit.key for unit in self.selected if not self.is_whole(unit)]:
+            raise Refused(f"{does} whole units only, found a part of {', '.join(parts)}; select all of it")
+
+
+def _narrowed(unit: Unit, ids: set[str]) -> Unit:
+    cases = tuple(case for case in unit.cases if case.id in ids)
+    return unit if cases == unit.cases else replace(unit, cases=cases)  # the same unit knows its questions already

@@ -33,7 +33,8 @@ from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.adapters import CURVES, TRAINING
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.trainers.pipeline import Ready, train_adapter
+from tunegate.trainers.pipeline import train_adapter
+from tunegate.trainers.preparation import Ready
 
 LIBRARIES = ("tunegate", "torch", "transformers", "peft", "trl")
 UNIT, SEEDS = "triage", (7, 8)

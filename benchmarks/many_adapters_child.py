@@ -21,7 +21,8 @@ def train(*recipes: str) -> None:
 
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.pipeline import prepare, train_adapter
+    from tunegate.trainers.pipeline import train_adapter
+    from tunegate.trainers.preparation import prepare
 
     watch = watch_on(Console())
     for recipe in recipes:

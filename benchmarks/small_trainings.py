@@ -21,7 +21,7 @@ from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.data.preference import tokenize_for
 from tunegate.trainers.data.split import split
 from tunegate.trainers.decontamination.check import decontaminate
-from tunegate.trainers.pipeline import Ready
+from tunegate.trainers.preparation import Ready
 
 BASELINES = "baselines"  # its own, for the ledger of its searches
 SEALED = "sealed.jsonl"

@@ -16,7 +16,8 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.ledger.ledger import Event, append, read_ledger
 from tunegate.harness.models.adapters import adapter_digest, training_record
 from tunegate.trainers.config.recipe import Recipe
-from tunegate.trainers.pipeline import ONE_SEED, Ready, Say, examine, put_in_place, train_in
+from tunegate.trainers.pipeline import ONE_SEED, examine, put_in_place, train_in
+from tunegate.trainers.preparation import Ready, Say
 from tunegate.trainers.training.checkpoints import open_work
 from tunegate.trainers.training.loop import ADAPTER
 from tunegate.trainers.training.trials import (

@@ -170,7 +170,7 @@ def train(
     """
     from tunegate.harness.core.progress import watch_on
     from tunegate.trainers.config.recipe import read_recipe, render_recipe
-    from tunegate.trainers.pipeline import prepare
+    from tunegate.trainers.preparation import prepare
     from tunegate.trainers.search import for_search
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow

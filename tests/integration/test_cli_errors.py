@@ -226,7 +226,7 @@ def test_a_run_without_the_models_says_what_to_install(desk: Project, without, t
 
 def test_a_training_names_all_that_is_missing_before_it_works(home, without, tiny_model):
     from tunegate.trainers.config.recipe import read_recipe
-    from tunegate.trainers.pipeline import prepare
+    from tunegate.trainers.preparation import prepare
 
     write_outputs(home / "rows.jsonl", {})
     (home / "recipe.yaml").write_text(

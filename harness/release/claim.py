@@ -1,0 +1,190 @@
+"""What the files of a release say, held against each other: the adapter, its record, its training, the fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunegate.harness.baselines.diff import NAMES, question_differences
+from tunegate.harness.baselines.lookup import is_last_release
+from tunegate.harness.cases.loader import load_tasks
+from tunegate.harness.cases.model import Task, Unit
+from tunegate.harness.core.errors import Refused, show_path
+from tunegate.harness.core.formatting import listed
+from tunegate.harness.evaluation.record import Record, read_record
+from tunegate.harness.models.adapters import TRAINING, adapter_digest, training_record
+from tunegate.harness.models.prompts import TRAINED
+from tunegate.harness.options.run import BASELINE
+from tunegate.harness.privacy.recitation import check_answers, check_recitation
+from tunegate.harness.release.manifest import foreign_files
+
+PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be released: the adapter as it was when it began, its record and training, and what it is held to."""
+
+    adapter: Path
+    digest: str
+    record: Record
+    training: Mapping[str, Any]
+    tasks: Sequence[Task]
+
+    @property
+    def name(self) -> str:
+        """What the record is called in messages."""
+        return record_name(self.record)
+
+    @property
+    def units(self) -> list[Unit]:
+        """Those of all tasks."""
+        return [unit for task in self.tasks for unit in task.units]
+
+    @property
+    def trained(self) -> list[str]:
+        """The task that it was trained for."""
+        return [self.training["task"]]
+
+    @property
+    def base_name(self) -> str:
+        """What its recipe calls the base."""
+        return str(self.training["recipe"]["model"])
+
+
+def read_claim(adapter: Path, record: Record, cases: Path) -> Claim:
+    """What the files say, held against each other.
+
+    Raises:
+        Refused: names what is missing, or what does not fit.
+    """
+    digest, tasks = adapter_digest(adapter), load_tasks(cases)
+    _check_folder(adapter)
+    _check_record(record, digest)
+    training = _training(adapter, digest, record)
+    check_recitation(training, show_path(adapter))
+    _check_fixtures(record, tasks, training["task"])
+    check_answers(training, tasks, record, record_name(record))
+    return Claim(adapter, digest, record, training, tasks)
+
+
+def check_as_begun(claim: Claim, cases: Path) -> None:
+    """What was evaluated is what is released: nobody changed it while it was asked.
+
+    Raises:
+        Refused: the adapter or the fixtures changed.
+    """
+    if adapter_digest(claim.adapter) != claim.digest or foreign_files(claim.adapter):
+        raise Refused(
+            f"{show_path(claim.adapter)}: it changed while it was judged; nothing is released, release it again"
+        )
+    now = load_tasks(cases)
+    if [(task.policies, [unit.questions for unit in task.units]) for task in claim.tasks] != [
+        (task.policies, [unit.questions for unit in task.units]) for task in now
+    ]:
+        raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")
+
+
+def find_record(runs: Path, adapter: str) -> Record:
+    """The newest complete run that judged this adapter (by digest) against its baseline.
+
+    Raises:
+        Refused: there is none.
+    """
+    for path in sorted(runs.glob("*.json"), reverse=True):
+        record = _readable(path)
+        if record and record.fingerprint["subject"].get("adapter") == adapter and _is_gated(record):
+            return record
+    raise Refused(
+        f"expected a complete run of this adapter against its baseline under {show_path(runs)}, found none; "
+        "run: pytest fixtures/ --tg-adapter=DIR --tg-against baseline"
+    )
+
+
+def _readable(path: Path) -> Record | None:
+    try:
+        return read_record(path)
+    except Refused:
+        return None  # an older version's: not what is looked for
+
+
+def _is_gated(record: Record) -> bool:
+    references = {verdict["reference"] for verdict in record.verdicts.values()}
+    # one that was compared with a record shows nothing of the baseline
+    return bool(references) and all(map(_is_stored, references)) and not record.partial
+
+
+def _is_stored(reference: str) -> bool:
+    return reference == BASELINE or is_last_release(reference)
+
+
+def record_name(record: Record) -> str:
+    """What a record is called in messages."""
+    return show_path(record.path) if record.path else "the record"
+
+
+def _check_folder(adapter: Path) -> None:
+    """What is delivered is the folder, so nothing may be in it that the manifest does not list."""
+    if foreign := foreign_files(adapter):
+        raise Refused(
+            f"{show_path(adapter)}: expected an adapter and what was written about it, found {listed(foreign)} too; "
+            "move that elsewhere: what is released is the folder"
+        )
+
+
+def _check_record(record: Record, digest: str) -> None:
+    name, found = record_name(record), record.fingerprint["subject"].get("adapter")
+    if record.partial:
+        raise Refused(f"{name}: expected a complete record, found a partial one; judge without -k")
+    if record.is_supplied:
+        raise Refused(f"{name}: its outputs were supplied, not generated: they are gated, and never released")
+    if record.rung not in TRAINED:
+        raise Refused(
+            f"{name}: judged on the rung {record.rung}, and what is released is served with the prompt that it was "
+            "trained on; judge it without --tg-rung, or with --tg-rung=constrained"
+        )
+    if found != digest:
+        other = f"that of {str(found)[:8]}" if found else "that of a model without an adapter"
+        raise Refused(f"{name}: expected the record of this adapter ({digest[:8]}), found {other}; judge this one")
+
+
+def _training(adapter: Path, digest: str, record: Record) -> dict[str, Any]:
+    training = training_record(adapter)
+    where = show_path(adapter)
+    if training is None:
+        raise Refused(f"{where}: expected a training record ({TRAINING}), found none; tunegate train writes it")
+    if training["adapter"] != digest:
+        raise Refused(f"{where}: expected the adapter its training record describes, found another one; train it again")
+    for part in PARTS:
+        if training["model"].get(part) != record.fingerprint["subject"].get(part):
+            name = NAMES.get(part, part)
+            raise Refused(
+                f"{where}: it was trained on another {name} than the one that was judged; judge it on its own"
+            )
+    return training
+
+
+def _check_fixtures(record: Record, tasks: Sequence[Task], trained: str) -> None:
+    name = record_name(record)
+    if trained not in {task.name for task in tasks}:
+        raise Refused(f"{trained}: expected the task it was trained for among the fixtures, found none of that name")
+    if gone := sorted(record.units.keys() - {unit.key for task in tasks for unit in task.units}):
+        raise Refused(f"{name}: {', '.join(gone)} is not among the fixtures (deleted? renamed?); judge it again")
+    for task in tasks:
+        if not task.policy.declared:
+            raise Refused(
+                f"{task.name}: expected a task.yaml that names its targets, found none; nothing to release for"
+            )
+        for unit in task.units:
+            if unit.sealed and not record.sealed:
+                raise Refused(f"{unit.key}: sealed units must be judged before a release; run again with --tg-sealed")
+            if differs := question_differences(
+                record.questions.get(unit.key, {}), unit.questions, unit, record.of_unit(unit.key)
+            ):
+                what = ", ".join(differs)
+                raise Refused(f"{unit.key}: the fixtures changed since {name} was judged ({what}); judge it again")
+        for key, policy in task.policies.items():
+            if record.policies.get(key) != policy:
+                raise Refused(f"{key}: task.yaml changed since {name} was judged; judge it again")

@@ -1,0 +1,55 @@
+"""Whether the models that are asked before a release are those that were evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tunegate.harness.core.errors import Refused, TunegateError, show_path
+from tunegate.harness.core.escaping import shown
+from tunegate.harness.models.adapters import check_named_base
+from tunegate.harness.models.api import Fingerprint, Model
+from tunegate.harness.models.resolve import identify, resolve
+from tunegate.harness.release.claim import PARTS
+
+
+def check_same_models(models: Iterable[Model], expected: Fingerprint, name: str) -> None:
+    """Refuse models that are not those of a record, called `name`, or not asked by the same means.
+
+    Raises:
+        Refused: names what differs.
+    """
+    for model in models:
+        found = model.fingerprint
+        without = {"adapter"} if found.subject.get("adapter") is None else set()
+        pairs = (("model", found.subject, expected.subject), ("engine", found.engine, expected.engine))
+        for part, ours, theirs in pairs:
+            keys = {*ours, *theirs} - without
+            if differ := sorted(key for key in keys if ours.get(key) != theirs.get(key)):
+                raise Refused(
+                    f"{name}: expected to ask the {part} that was judged, found another {', '.join(differ)}; name it "
+                    "with --model, --device, --dtype and --chat-template, or judge again here"
+                )
+
+
+def check_base_name(adapter: Path, name: str, asked: Fingerprint) -> None:
+    """Refuse an adapter that leads to another base by the name that it was trained on: others load it by that name.
+
+    Raises:
+        Refused: the base is not found under that name, or is another one.
+    """
+    check_named_base(adapter, name)
+    if name == asked.names["model"]:
+        return
+    try:
+        found = identify(name, resolve(name))
+    except TunegateError as error:
+        raise Refused(
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which is not found here, and "
+            f"{asked.names['model']} was asked; name the base as it does: --model={name}"
+        ) from error
+    if {part: getattr(found, part) for part in PARTS} != {part: asked.subject[part] for part in PARTS}:
+        raise Refused(
+            f"{show_path(adapter)}: it names {shown(name)} as its base, which is another one than was judged; train it "
+            "again on the right one"
+        )

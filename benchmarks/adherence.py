@@ -36,7 +36,7 @@ from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.local.huggingface import Local
-from tunegate.harness.models.prompts import RungName
+from tunegate.harness.models.model_options import RungName
 from tunegate.harness.statistics import paired as stats
 
 NAME, KEY = "addresses", "addresses/addresses"

@@ -25,7 +25,7 @@ from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.local.huggingface import Base, Local
-from tunegate.harness.models.prompts import RungName
+from tunegate.harness.models.model_options import RungName
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results/constrained.md"

@@ -42,9 +42,9 @@ from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.models.adapters import TRAINING
 from tunegate.harness.models.api import Completion, Model, Request
 from tunegate.harness.models.local.huggingface import Base, Local
-from tunegate.harness.models.model_options import ModelOptions, is_server
+from tunegate.harness.models.model_options import ModelOptions, RungName, is_server
 from tunegate.harness.models.opening import open_model
-from tunegate.harness.models.prompts import RungName, request
+from tunegate.harness.models.prompts import request
 from tunegate.harness.models.served.llama_cpp import GGUF, SLOTS, serving_gguf
 from tunegate.harness.models.served.server import Server
 from tunegate.harness.release.export import convert_to_gguf, find_converter, merge_adapter

@@ -21,7 +21,8 @@ from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.local import batching as prefix
 from tunegate.harness.models.local.huggingface import Base, Local
-from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import requests
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results/prefix.md"

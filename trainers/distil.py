@@ -19,9 +19,16 @@ from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Completion, Fingerprint, Model, Request
 from tunegate.harness.models.cache import Cached, Run, Store, store_path
-from tunegate.harness.models.model_options import CACHE_MEGABYTES, REPLAY, ModelOptions, is_server, split_replay
+from tunegate.harness.models.model_options import (
+    CACHE_MEGABYTES,
+    REPLAY,
+    ModelOptions,
+    RungName,
+    is_server,
+    split_replay,
+)
 from tunegate.harness.models.opening import open_model
-from tunegate.harness.models.prompts import WITH_SHOTS, RungName
+from tunegate.harness.models.prompts import WITH_SHOTS
 from tunegate.harness.models.replay import Replay, read_replay
 from tunegate.harness.models.served.server import Server
 from tunegate.trainers.data.asked_rows import asked_rows

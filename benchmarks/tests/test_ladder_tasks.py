@@ -13,7 +13,8 @@ from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Case
 from tunegate.harness.diagnosis.ladder import offers
 from tunegate.harness.lint.rules import lint_fixtures
-from tunegate.harness.models.prompts import CONSTRAINED, RUNGS
+from tunegate.harness.models.model_options import RUNGS
+from tunegate.harness.models.prompts import CONSTRAINED
 from tunegate.trainers.config.recipe import read_recipe
 from tunegate.trainers.data.examples import Example, read_examples
 from tunegate.trainers.decontamination.check import decontaminate

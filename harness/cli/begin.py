@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from tunegate.harness.cli.common import (
-    FIXTURES,
-    Cases,
-    Quiet,
-    console,
-    is_given,
-    project,
-    shared,
-)
+from tunegate.harness.cli.common import console, is_given, project
+from tunegate.harness.cli.options import FIXTURES, Cases, Quiet, shared
 from tunegate.harness.core.errors import TunegateError, UsageError, show_path
 from tunegate.harness.models.model_options import is_server, split_server
 
@@ -49,28 +41,21 @@ def tour(
 Given = TypeVar("Given")
 
 
-class Suite(StrEnum):
-    """The suites that `tunegate init` can begin, and those of which it says what they need first."""
-
-    schema = "schema"
-    vocabulary = "vocabulary"
-    retention = "retention"
-    voice = "voice"
-    cost = "cost"
+Suite = Literal["schema", "vocabulary", "retention", "voice", "cost"]
 
 
 def init(
     ctx: typer.Context,
     task: Annotated[str | None, typer.Argument(help="The task's name, and its folder's.", metavar="TASK")] = None,
-    suite: Annotated[Suite, shared("suite")] = Suite.schema,
-    source: Annotated[Path | None, shared("from")] = None,
+    suite: Annotated[Suite, shared("suite")] = "schema",
+    source: Annotated[Path | None, shared("from", "init")] = None,
     column: Annotated[str | None, shared("input")] = None,
     expect: Annotated[list[str] | None, shared("expect")] = None,
     names: Annotated[str | None, shared("id")] = None,
     system: Annotated[str | None, shared("system")] = None,
     goal: Annotated[str | None, shared("goal")] = None,
     limit: Annotated[int, shared("limit")] = 200,
-    model: Annotated[str, shared("model")] = "smollm2",
+    model: Annotated[str, shared("model", "init")] = "smollm2",
     cases: Cases = FIXTURES,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +69,7 @@ def init(
 
     hosted = _hosted(model, is_given(ctx, "model"))
     asks = task is None and source is None and _asks()
-    check_suite(suite.value)
+    check_suite(suite)
     if task is None and not _asks():
         raise UsageError("TASK: expected it on the command line, found none, and no terminal to ask on")
     name = check_name(task) if task is not None else _answer("Name of the task", check_name)
@@ -93,7 +78,7 @@ def init(
         goal = goal or typer.prompt("What is it for, in a sentence (Enter: later)", default="", show_default=False)
     table, columns = _table(source, column, expect or (), names)
     fixtures = relative(cases, project())
-    made = new_task(InitOptions(name, suite.value, table, columns, system, goal or None, limit, fixtures, hosted))
+    made = new_task(InitOptions(name, suite, table, columns, system, goal or None, limit, fixtures, hosted))
     changes = write_task(made, project(), cases, hosted)
     if not quiet:
         _tell(changes, made, "tunegate record" if hosted else "pytest")

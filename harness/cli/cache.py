@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from contextlib import closing
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from tunegate.harness.cli.common import Json, console, shared
+from tunegate.harness.cli.common import console
+from tunegate.harness.cli.options import Json, shared
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.printing import print_json
 from tunegate.harness.models.model_options import CACHE_MEGABYTES
 
-
-class CacheAction(StrEnum):
-    """What is done with it."""
-
-    look = "look"
-    check = "check"
-    clear = "clear"
+CacheAction = Literal["look", "check", "clear"]
 
 
 def cache(
-    action: Annotated[CacheAction, typer.Argument(help="What to do.", metavar="look|check|clear")] = CacheAction.look,
-    cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
+    action: Annotated[CacheAction, typer.Argument(help="What to do.", metavar="look|check|clear")] = "look",
+    cache_size: Annotated[int, shared("cache-size", "cache")] = CACHE_MEGABYTES,
     as_json: Json = False,
 ) -> None:
     """Say what is kept for later runs; check that it can be read; or clear it, so that every model is asked again.
@@ -36,12 +30,12 @@ def cache(
     from tunegate.harness.reporting.leaderboard import megabytes
 
     path = store_path()
-    if action is CacheAction.clear:
+    if action == "clear":
         count = clear_store(path)
         _print_or_json(as_json, {"cleared": count}, f"cleared: {count:,} answers ({show_path(path)})")
         return
     with closing(Store(path, cache_size)) as store:
-        kept, wrong = store.kept(), store.damaged() if action is CacheAction.check else []
+        kept, wrong = store.kept(), store.damaged() if action == "check" else []
     if wrong:
         more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
         raise CouldNotRun(
@@ -50,7 +44,7 @@ def cache(
     models = {each.name: megabytes(each) for each in sorted((cache_folder() / "models").glob("[!.]*")) if each.is_dir()}
     of_answers = f"{kept.answers:,} answers, {kept.used_bytes / MEGABYTE:,.1f} of {cache_size:,} MB ({show_path(path)})"
     lines = [of_answers, *(f"model {name}, {size:,.1f} MB" for name, size in models.items())]
-    lines += ["all of it can be read"] if action is CacheAction.check else []
+    lines += ["all of it can be read"] if action == "check" else []
     data = {
         "path": str(path), "answers": kept.answers, "megabytes": kept.used_bytes / MEGABYTE, "most": cache_size,
         "models": models,

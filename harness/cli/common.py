@@ -1,94 +1,26 @@
-"""What the commands share: their options, where they print, and how an error ends them."""
+"""What the commands share: where they print, and how an error ends them."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
+from tunegate.harness.cli.help import SectionedCommand
 from tunegate.harness.core.crashes import as_tunegate_error
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.printing import Printer
 from tunegate.harness.core.project import find_root
-from tunegate.harness.models.model_options import ModelOptions
 from tunegate.harness.options.settings import standing
-from tunegate.harness.options.table import OPTIONS
 
 PYTESTS = re.compile(r"pytest:? [^;\n]*|--tg-(?P<name>[\w-]+)")  # a command of pytest, or an option of it
-FIXTURES, BASELINES, RUNS = Path("fixtures"), Path("baselines"), Path(".tunegate/runs")
-
-
-def shared(name: str) -> Any:
-    """An option of a command, made from its row in the table, as pytest's is."""
-    option = OPTIONS[name]
-    has_default = option.default is not None and not option.is_flag
-    return typer.Option(
-        f"--{name}", help=option.help, metavar=option.takes or None, min=option.least, show_default=has_default
-    )
-
-
-class Device(StrEnum):
-    """Where a local model is computed."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Dtype(StrEnum):
-    """The precision that a local model is computed in."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
-class Attention(StrEnum):
-    """Which implementation computes a local model's attention."""
-
-    auto = "auto"
-    eager = "eager"
-    sdpa = "sdpa"
-    flash_attention_2 = "flash_attention_2"
-
-
-class Quantization(StrEnum):
-    """To how many bits a local model's weights are rounded."""
-
-    none = "none"
-    eight = "8bit"
-    four = "4bit"
-
-
-OnDevice = Annotated[Device, shared("device")]
-InDtype = Annotated[Dtype, shared("dtype")]
-ByAttention = Annotated[Attention, shared("attention")]
-Quantized = Annotated[Quantization, shared("quantization")]
-Tokenizer = Annotated[str | None, shared("tokenizer")]
-InFlight = Annotated[int, shared("in-flight")]
-Deadline = Annotated[int, shared("deadline")]
-ReasoningEffort = Annotated[str | None, shared("reasoning-effort")]
-ReasoningTokens = Annotated[int, shared("reasoning-tokens")]
-RequestsPerMinute = Annotated[int | None, shared("requests-per-minute")]
-TokensPerMinute = Annotated[int | None, shared("tokens-per-minute")]
-ChatTemplate = Annotated[Path | None, shared("chat-template")]
-Cases = Annotated[Path, shared("cases")]
-Baselines = Annotated[Path, shared("baselines")]
-Run = Annotated[Path | None, shared("run")]
-Json = Annotated[bool, shared("json")]
-Quiet = Annotated[bool, shared("quiet")]
-Adapter = Annotated[Path, typer.Argument(help="The adapter's folder.", metavar="ADAPTER")]
+RUNS = Path(".tunegate/runs")
 
 
 console = Printer(soft_wrap=True)
@@ -107,20 +39,13 @@ def project() -> Path:
     return Path() if root == here else root
 
 
-def model_options(given: Mapping[str, Any]) -> ModelOptions:
-    """How a command opens its models, from its parameters by name; what it does not take is as it is by itself."""
-    values: dict[str, Any] = {each.name: given[each.name] for each in fields(ModelOptions) if each.name in given}
-    chosen = {name: str(value) for name, value in values.items() if isinstance(value, StrEnum)}
-    return ModelOptions(**values | chosen)
-
-
 def is_given(ctx: typer.Context, name: str) -> bool:
     """Whether the command line names an option, whatever stands for it elsewhere."""
     source = ctx.get_parameter_source(name)
     return bool(source and source.name == "COMMANDLINE")
 
 
-class Command(TyperCommand):
+class Command(SectionedCommand):
     """A command: what its line leaves open stands in `[tool.tunegate]`, and an error ends it with an exit code.
 
     It reads what a project's own checks declare, and runs nothing of them.

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from tunegate.harness.cli.common import (
-    BASELINES,
-    FIXTURES,
-    Baselines,
-    Cases,
-    Json,
-    Quiet,
-    Run,
-    chatter,
-    console,
-    project,
-    shared,
-)
+from tunegate.harness.cli.common import chatter, console, project
+from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, Json, Quiet, Run, shared
 from tunegate.harness.core.errors import AuthoringError, Refused, UsageError
 from tunegate.harness.core.printing import Printer, print_json, print_line
 from tunegate.harness.core.progress import watch_on
@@ -29,11 +17,7 @@ from tunegate.harness.options.settings import standing
 KINDS = "fixture, task, terms, voice, record, baseline, diagnosis, training or manifest."
 
 
-class Format(StrEnum):
-    """How `tunegate lint` says what it found."""
-
-    text = "text"
-    github = "github"
+Format = Literal["text", "github"]
 
 
 def lint(
@@ -43,7 +27,7 @@ def lint(
     ] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    style: Annotated[Format, shared("format")] = Format.text,
+    style: Annotated[Format, shared("format")] = "text",
     strict: Annotated[bool, shared("strict")] = False,
     report_card: Annotated[bool, shared("report-card")] = False,
     as_json: Json = False,
@@ -58,13 +42,13 @@ def lint(
     aside = chatter(quiet)
     if as_json:
         print_json(found.as_dict() | ({"report_cards": list(cards)} if report_card else {}))
-    elif found.mistakes and style is Format.text:
+    elif found.mistakes and style == "text":
         raise AuthoringError(found.mistakes)
     else:
-        for line in found.units if style is Format.text else ():
+        for line in found.units if style == "text" else ():
             aside.print(line, markup=False)
         # an annotation is a command, which the console would break
-        say, put = (annotation, print_line) if style is Format.github else (str, console.print)
+        say, put = (annotation, print_line) if style == "github" else (str, console.print)
         for line in (*map(say, found.mistakes), *map(say, found.warnings)):
             put(line)
         aside.print(found.summary, markup=False)

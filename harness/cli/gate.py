@@ -7,63 +7,41 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import (
+from tunegate.harness.cli.common import chatter, console, errors, project
+from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    Attention,
+    HOSTED_MODEL,
+    LOCAL_MODEL,
+    SERVED_MODEL,
     Baselines,
-    ByAttention,
     Cases,
-    ChatTemplate,
-    Deadline,
-    Device,
-    Dtype,
-    InDtype,
-    InFlight,
     Json,
-    OnDevice,
-    Quantization,
-    Quantized,
+    OfRung,
     Quiet,
-    ReasoningEffort,
-    ReasoningTokens,
-    RequestsPerMinute,
-    Tokenizer,
-    TokensPerMinute,
-    chatter,
-    console,
-    errors,
-    model_options,
-    project,
+    Repeats,
+    Sealed,
+    opens_model,
     shared,
 )
-from tunegate.harness.cli.recorded import OfRung, Repeats, Rung, Sealed
 from tunegate.harness.core.errors import Refused, TunegateError, UsageError, show_path
 from tunegate.harness.core.files import same_file, write_json
 from tunegate.harness.core.printing import Printer, print_json
-from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
+from tunegate.harness.options.run import Inconclusive
 
 if TYPE_CHECKING:
     from tunegate.harness.change.decide import Decision, RulesVerdict
-    from tunegate.harness.models.prompts import RungName
     from tunegate.harness.options.run import Options
 
 PR_SET_DUMPABLE = 4
 UNFINISHED = "the gate did not finish: it was stopped or broke, and nothing was decided; run it again"
 START = "from tunegate.harness.cli.main import main; main()"
-
-
-class Inconclusive(StrEnum):
-    """What a unit that is inconclusive alone does to the exit code."""
-
-    block = "block"
-    warn = "warn"
 
 
 def isolate(command: str) -> None:
@@ -85,30 +63,19 @@ def _be_untraceable() -> None:
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # Linux; elsewhere there is no such function
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def gate(
     adapter: Annotated[list[Path] | None, shared("adapter")] = None,
     model: Annotated[str, shared("model")] = "smollm2",
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
-    tokenizer: Tokenizer = None,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline: Deadline = DEADLINE,
-    reasoning_effort: ReasoningEffort = None,
-    reasoning_tokens: ReasoningTokens = 0,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
     policy_from: Annotated[str | None, shared("policy-from")] = None,
     permit: Annotated[str | None, shared("permit")] = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    rung: OfRung = Rung.as_is,
+    rung: OfRung = "as-is",
     sealed: Sealed = False,
     repeats: Repeats = 1,
     requests: Annotated[Path | None, shared("requests")] = None,
-    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
+    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out")] = None,
     written: Annotated[Path | None, shared("decision")] = None,
     fresh: Annotated[bool, shared("fresh")] = False,
@@ -116,6 +83,8 @@ def gate(
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Judge a model or an adapter against its baseline, and end with 1 if anything blocks.
 
@@ -125,11 +94,10 @@ def gate(
     """
     from tunegate.harness.options.run import BASELINE, Options
 
-    opened = model_options(locals())
     options = Options(
         project().resolve(), model, tuple(adapter or ()), cases, baselines, out, BASELINE, fresh=fresh,
-        requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats,
-        inconclusive=cast("Literal['block', 'warn']", str(inconclusive)), ledger_remote=ledger_remote,
+        requests=requests, rung=rung, sealed=sealed, repeats=repeats,
+        inconclusive=inconclusive, ledger_remote=ledger_remote,
         cache_size=cache_size, opened=opened,
     )  # fmt: skip
     _check_apart(written, options)

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -15,6 +15,7 @@ from tunegate.harness.cli.cache import cache
 from tunegate.harness.cli.common import Command, ScoringCommand, errors
 from tunegate.harness.cli.fixtures import lint, plan, schema
 from tunegate.harness.cli.gate import gate, isolate
+from tunegate.harness.cli.help import LONG, WIDTH, GroupedCommands
 from tunegate.harness.cli.merge import merge
 from tunegate.harness.cli.recorded import prompts, record
 from tunegate.harness.cli.release import export, parity, release, retire, sign, verify
@@ -22,38 +23,62 @@ from tunegate.harness.cli.report import comment, demo, ledger, report, view
 from tunegate.harness.cli.training import diagnose, distil, train
 from tunegate.harness.core.errors import CouldNotRun
 
-#: The commands, in the order in which one needs them: what the list says of each, and an example. Each imports what it
-#: works with when it is called, so that help and completion wait for none of it.
-COMMANDS = (
-    (tour, "See the whole gate at work, in a minute.", "tunegate tour try-it"),
-    (init, "Begin a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
-    (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
-    (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
-    (plan, "Say how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
-    (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
-    (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
-    (diagnose, "Ask which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
-    (distil, "Make rows of a larger model's answers.", "tunegate distil mail inputs.jsonl --output rows.jsonl"),
-    (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
-    (gate, "Run the gate without the repository's code.", "tunegate gate --adapter=tuned --policy-from=origin/main"),
-    (merge, "Join the shards of a run to one record.", "tunegate merge shard-*.json --against=baseline"),
-    (release, "Judge an adapter again, and release it.", "tunegate release adapters/support"),
-    (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
-    (sign, "Sign a released adapter.", "tunegate sign adapters/support --key release-key.pem"),
-    (verify, "Check a released adapter's digests.", "tunegate verify adapters/support"),
-    (parity, "Show that what is served was judged.", "tunegate parity adapters/support --model models/support.gguf"),
-    (export, "Merge an adapter into a model, gated.", "tunegate export adapters/support --output models/support"),
-    (report, "Show records: one, or side by side.", "tunegate report record.json"),
-    (view, "Open a record as a page.", "tunegate view record.json"),
-    (comment, "Say it on the pull request.", "tunegate comment decision.json"),
-    (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
-    (cache, "Look at what is kept, check or clear it.", "tunegate cache check"),
-    (demo, "Run the whole loop on a small model.", "tunegate demo"),
-)
+#: The commands, by what one does with them: what the list says of each, and an example. Each imports what it works with
+#: when it is called, so that help and completion wait for none of it.
+GROUPS = {
+    "Begin": (
+        (init, "Start a task: fixtures from a table.", "tunegate init desk --from mail.csv --input text --expect team"),
+        (tour, "See the whole gate at work, in a minute.", "tunegate tour try-it"),
+        (demo, "Run the whole loop on a small model.", "tunegate demo"),
+    ),
+    "Write": (
+        (lint, "Check fixtures, without a model.", "tunegate lint fixtures/support/triage.yaml --strict"),
+        (schema, "Print a JSON Schema for an editor.", "tunegate schema task > task.schema.json"),
+        (plan, "Show how many cases a unit needs.", "tunegate plan --unit support/triage --margin .03"),
+        (prompts, "Write the requests of all cases.", "tunegate prompts support/triage > requests.jsonl"),
+    ),
+    "Evaluate": (
+        (record, "Record a model's baseline.", "tunegate record --model openai:https://api.example.com/v1#gpt-5"),
+        (diagnose, "Find which remedy closes the gap.", "tunegate diagnose support --larger ./bigger"),
+        (gate, "Run the gate without importing code from the repository.",
+         "tunegate gate --adapter=tuned --policy-from=origin/main"),
+        (report, "Show records: one, or side by side.", "tunegate report record.json"),
+        (view, "Open a record as a page.", "tunegate view record.json"),
+        (comment, "Post the result as a pull-request comment.", "tunegate comment decision.json"),
+    ),
+    "Train": (
+        (train, "Train a LoRA adapter, after the guards.", "tunegate train recipes/support.yaml --dry-run"),
+        (distil, "Turn a larger model's outputs into training rows.",
+         "tunegate distil mail inputs.jsonl --output rows.jsonl"),
+    ),
+    "Ship": (
+        (release, "Evaluate an adapter again and release it.", "tunegate release adapters/support"),
+        (retire, "Retire a unit that was deleted.", "tunegate retire support/slang --reason 'We serve no chat.'"),
+        (sign, "Sign a released adapter.", "tunegate sign adapters/support --key release-key.pem"),
+        (verify, "Verify a released adapter's digests.", "tunegate verify adapters/support"),
+        (parity, "Verify that a served model matches the evaluated one.",
+         "tunegate parity adapters/support --model models/support.gguf"),
+        (export, "Merge an adapter into a model, and verify it.",
+         "tunegate export adapters/support --output models/support"),
+    ),
+    "Keep": (
+        (ledger, "Show what happened to each task.", "tunegate ledger support --contains=origin/main"),
+        (cache, "Show, check or clear the cache.", "tunegate cache check"),
+        (merge, "Join the shards of a run into one record.", "tunegate merge shard-*.json --against=baseline"),
+    ),
+}  # fmt: skip
+COMMANDS = tuple(each for commands in GROUPS.values() for each in commands)
+
+
+class Tunegate(GroupedCommands):
+    """The command line itself."""
+
+    groups: ClassVar = {name: [command.__name__ for command, *_ in commands] for name, commands in GROUPS.items()}
+
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Tunegate, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": [LONG], "max_content_width": WIDTH},
     help="Fixtures first, then a baseline, then a LoRA, then a gate. The suites themselves run under pytest: "
     "pytest fixtures/ --tg-record, then pytest fixtures/ --tg-adapter=DIR --tg-against=baseline.",
 )  # fmt: skip

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
-from tunegate.harness.cli.common import (
-    BASELINES,
-    FIXTURES,
-    Baselines,
-    Cases,
-    Json,
-    Quiet,
-    chatter,
-    console,
-    errors,
-    project,
-    shared,
-)
-from tunegate.harness.cli.gate import Inconclusive
+from tunegate.harness.cli.common import chatter, console, errors, project
+from tunegate.harness.cli.options import BASELINES, FIXTURES, Baselines, Cases, Json, Quiet, shared
 from tunegate.harness.core.printing import print_json
+from tunegate.harness.options.run import Inconclusive
 
 
 def merge(
@@ -32,7 +21,7 @@ def merge(
     record: Annotated[bool, shared("record")] = False,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = Inconclusive.block,
+    inconclusive: Annotated[Inconclusive, shared("inconclusive")] = "block",
     out: Annotated[Path | None, shared("out")] = None,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     as_json: Json = False,
@@ -56,7 +45,7 @@ def merge(
     session = Session(Options(
         project().resolve(), run.model, cases=cases, baselines=baselines, out=out, against=against, record=record,
         rung=shards.rung, sealed=run.record.sealed, repeats=run.repeats, ledger_remote=ledger_remote, shards=shards,
-        inconclusive=cast("Literal['block', 'warn']", str(inconclusive)),
+        inconclusive=inconclusive,
     ))  # fmt: skip
     with isolating_checks() as checks:
         session.selection.select(

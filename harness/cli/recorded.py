@@ -3,77 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import (
+from tunegate.harness.cli.common import chatter, console, errors, is_given, project
+from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    Attention,
+    HOSTED_MODEL,
+    LOCAL_MODEL,
+    SERVED_MODEL,
     Baselines,
-    ByAttention,
     Cases,
     ChatTemplate,
-    Deadline,
-    Device,
-    Dtype,
-    InDtype,
-    InFlight,
-    OnDevice,
-    Quantization,
-    Quantized,
+    OfRung,
     Quiet,
-    ReasoningEffort,
-    ReasoningTokens,
-    RequestsPerMinute,
-    Tokenizer,
-    TokensPerMinute,
-    chatter,
-    console,
-    errors,
-    is_given,
-    model_options,
-    project,
+    Repeats,
+    Sealed,
+    opens_model,
     shared,
 )
 from tunegate.harness.core.errors import UsageError
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.core.printing import print_json
-from tunegate.harness.models.model_options import CACHE_MEGABYTES, DEADLINE, IN_FLIGHT
+from tunegate.harness.models.model_options import CACHE_MEGABYTES, ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.cases.model import Task, Unit
-    from tunegate.harness.models.prompts import RungName
-
-
-class Rung(StrEnum):
-    """A rung of the ladder, by the name that it has in records."""
-
-    as_is = "as-is"
-    constrained = "constrained"
-    few_shot = "few-shot"
-    few_shot_constrained = "few-shot-constrained"
-    context = "context"
-    steps = "steps"
 
 
 Units = Annotated[
     list[str] | None, typer.Argument(help="Units by name (default: all).", show_default=False, metavar="TASK/UNIT")
 ]
-OfRung = Annotated[Rung, shared("rung")]
-Sealed = Annotated[bool, shared("sealed")]
-Repeats = Annotated[int, shared("repeats")]
 
 
 def prompts(
     units: Units = None,
     cases: Cases = FIXTURES,
-    rung: OfRung = Rung.as_is,
+    rung: OfRung = "as-is",
     repeats: Repeats = 1,
-    sealed: Sealed = False,
+    sealed: Annotated[bool, shared("sealed", "prompts")] = False,
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
 ) -> None:
@@ -87,7 +58,7 @@ def prompts(
     from tunegate.harness.models.request_file import request_line
     from tunegate.harness.models.tokenizer import prompt_renderer
 
-    tasks, on = load_tasks(cases), cast("RungName", str(rung))
+    tasks, on = load_tasks(cases), rung
     chosen = [unit for unit in _units(tasks, units or []) if not unit.of]
     hidden = [unit for unit in chosen if unit.sealed and not sealed]
     asked = list(requests([unit for unit in chosen if unit not in hidden], on, repeats))
@@ -101,6 +72,7 @@ def prompts(
         )
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def record(
     ctx: typer.Context,
     units: Units = None,
@@ -108,30 +80,20 @@ def record(
     source: Annotated[Path | None, shared("from")] = None,
     name: Annotated[str | None, shared("name")] = None,
     requests: Annotated[Path | None, shared("requests")] = None,
-    limit: Annotated[int | None, shared("limit")] = None,
+    limit: Annotated[int | None, shared("limit", "record")] = None,
     dry_run: Annotated[bool, shared("dry-run")] = False,
     fresh: Annotated[bool, shared("fresh")] = False,
-    noise: Annotated[bool, shared("noise")] = False,
+    noise: Annotated[bool, shared("noise", "record")] = False,
     out: Annotated[Path | None, shared("out")] = None,
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
-    tokenizer: Tokenizer = None,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline: Deadline = DEADLINE,
-    reasoning_effort: ReasoningEffort = None,
-    reasoning_tokens: ReasoningTokens = 0,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    rung: OfRung = Rung.as_is,
+    rung: OfRung = "as-is",
     repeats: Repeats = 1,
     sealed: Sealed = False,
     cache_size: Annotated[int, shared("cache-size")] = CACHE_MEGABYTES,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Write the baseline of a model, as pytest fixtures/ --tg-record does; 1 if a unit lacks an answer and so has none.
 
@@ -156,8 +118,8 @@ def record(
     aside = chatter(quiet)
     session = Session(Options(
         project(), model, cases=cases, baselines=baselines, out=out, record=True, fresh=fresh, noise=noise,
-        requests=requests, rung=cast("RungName", str(rung)), sealed=sealed, repeats=repeats, limit=limit,
-        cache_size=cache_size, opened=model_options(locals()),
+        requests=requests, rung=rung, sealed=sealed, repeats=repeats, limit=limit,
+        cache_size=cache_size, opened=opened,
     ))  # fmt: skip
     chosen = _units(session.selection.tasks, units or [])
     session.selection.select([], [unit for unit in chosen if sealed or not unit.sealed])

@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tunegate.harness.cli.common import (
+from tunegate.harness.cli.common import RUNS, chatter, console, errors, project
+from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    RUNS,
+    LOCAL_MODEL,
+    SERVED_MODEL,
     Adapter,
-    Attention,
     Baselines,
-    ByAttention,
     Cases,
     ChatTemplate,
-    Deadline,
-    Device,
-    Dtype,
-    InDtype,
-    InFlight,
     Json,
-    OnDevice,
-    Quantization,
-    Quantized,
     Quiet,
     Run,
-    Tokenizer,
-    chatter,
-    console,
-    errors,
-    model_options,
-    project,
+    opens_model,
     shared,
 )
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import print_json
-from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
+from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from tunegate.harness.evaluation.record import Record
     from tunegate.harness.parity.parity import Parity
 
-SERVED = "What is served: a merged model folder, a GGUF file, openai:URL#MODEL, or vllm: with the base or a folder"
 
-
+@opens_model(*LOCAL_MODEL)
 def release(
     adapter: Adapter,
     run: Run = None,
-    model: Annotated[str, shared("model")] = "smollm2",
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
+    model: Annotated[str, shared("model", "release")] = "smollm2",
     into: Annotated[str | None, shared("into")] = None,
     ledger_remote: Annotated[str | None, shared("ledger-remote")] = None,
     withdraw: Annotated[bool, shared("withdraw")] = False,
@@ -66,6 +46,8 @@ def release(
     baselines: Baselines = BASELINES,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Release an adapter: judge its record again, ask it and its base again, then write manifest and model card.
 
@@ -80,7 +62,6 @@ def release(
     from tunegate.harness.release.anchor import Outside
     from tunegate.harness.release.release import release_adapter
 
-    opened = model_options(locals())
     if withdraw or reason is not None:
         _withdraw(adapter, baselines, reason if withdraw else None, as_json)
         return
@@ -118,7 +99,7 @@ def _withdraw(adapter: Path, baselines: Path, reason: str | None, as_json: bool)
 
 def retire(
     unit: Annotated[str, typer.Argument(help="The unit, by name.", metavar="TASK/UNIT")],
-    reason: Annotated[str, shared("reason")],
+    reason: Annotated[str, shared("reason", "retire")],
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
 ) -> None:
@@ -171,17 +152,10 @@ def sign(adapter: Adapter, key: Annotated[Path, shared("key")], quiet: Quiet = F
         chatter(quiet).print(line, markup=False)
 
 
-class ExportForm(StrEnum):
-    """What an adapter is exported to."""
-
-    merged = "merged"
-    gguf = "gguf"
-
-
 def export(
     adapter: Adapter,
-    output: Annotated[Path, shared("output")],
-    to: Annotated[ExportForm, shared("to")] = ExportForm.merged,
+    output: Annotated[Path, shared("output", "export")],
+    to: Annotated[Literal["merged", "gguf"], shared("to")] = "merged",
     run: Run = None,
     chat_template: ChatTemplate = None,
     cases: Cases = FIXTURES,
@@ -200,26 +174,21 @@ def export(
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
     scored = read_scored(adapter, record, cases, watch, chat_template)
-    done = export_adapter(scored, output, to.value, baselines, watch, project() / RUNS)
+    done = export_adapter(scored, output, to, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, show_path(output), baselines, as_json)
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL)
 def parity(
     adapter: Adapter,
-    model: Annotated[str, typer.Option("--model", help=SERVED, metavar="FOLDER|FILE.gguf|openai:URL#MODEL|vllm:MODEL")],
+    model: Annotated[str, shared("model", "parity")],
     run: Run = None,
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
-    tokenizer: Tokenizer = None,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline: Deadline = DEADLINE,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Show that what is served is what was judged: prompts, weights, answers, and the gate's verdicts; 1 if it is not.
 
@@ -230,11 +199,10 @@ def parity(
     from tunegate.harness.core.progress import watch_on
     from tunegate.harness.parity.parity import compare_served, read_scored
 
-    opened = model_options(locals())
-    options = opened if tokenizer else replace(opened, chat_template=None)
+    options = opened if opened.tokenizer else replace(opened, chat_template=None)
     watch = watch_on(chatter(quiet, as_json))
     record = _served_record(adapter, run)
-    scored = read_scored(adapter, record, cases, watch, chat_template)
+    scored = read_scored(adapter, record, cases, watch, opened.chat_template)
     done = compare_served(scored, model, options, baselines, watch, project() / RUNS)
     _show_parity(adapter, record, done, done.artefact, baselines, as_json)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunegate.harness.cli.common import BASELINES, RUNS, Baselines, ChatTemplate, Json, console, errors, project, shared
+from tunegate.harness.cli.common import RUNS, console, errors, project
 from tunegate.harness.cli.fixtures import Format
+from tunegate.harness.cli.options import BASELINES, Baselines, ChatTemplate, Json, shared
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.files import same_file
 from tunegate.harness.core.printing import Printer, print_json, print_line
@@ -38,7 +39,7 @@ def report(
     render: Annotated[str | None, shared("render")] = None,
     chat_template: ChatTemplate = None,
     tensorboard: Annotated[Path | None, shared("tensorboard")] = None,
-    style: Annotated[Format, shared("format")] = Format.text,
+    style: Annotated[Format, shared("format")] = "text",
     key: Annotated[Path | None, shared("key")] = None,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
@@ -55,7 +56,7 @@ def report(
     from tunegate.harness.reporting.tensorboard import write_scalars
     from tunegate.harness.reporting.why import why_lines
 
-    printed = sum([markdown, style is Format.github, as_json])
+    printed = sum([markdown, style == "github", as_json])
     if printed > 1:
         raise UsageError("--markdown, --format github and --json each say what is printed: expected one of them")
     inputs = read_inputs(record)
@@ -75,7 +76,7 @@ def report(
         print_json(found.as_dict())
     elif markdown:
         print_line(markdown_report(found))
-    elif style is Format.github:
+    elif style == "github":
         for line in case_annotations(found):
             print_line(line)
     elif not html:

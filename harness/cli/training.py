@@ -6,70 +6,47 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunegate.harness.cli.common import (
+from tunegate.harness.cli.common import chatter, console
+from tunegate.harness.cli.options import (
     BASELINES,
     FIXTURES,
-    Attention,
+    HOSTED_MODEL,
+    LOCAL_MODEL,
+    SERVED_MODEL,
     Baselines,
-    ByAttention,
     Cases,
-    ChatTemplate,
-    Deadline,
-    Device,
-    Dtype,
-    InDtype,
-    InFlight,
     Json,
-    OnDevice,
-    Quantization,
-    Quantized,
+    OfRung,
     Quiet,
-    ReasoningEffort,
-    ReasoningTokens,
-    RequestsPerMinute,
-    Tokenizer,
-    TokensPerMinute,
-    chatter,
-    console,
-    model_options,
+    opens_model,
     shared,
 )
-from tunegate.harness.cli.recorded import OfRung, Rung
 from tunegate.harness.core.errors import UsageError, show_path
 from tunegate.harness.core.printing import Printer, print_json
-from tunegate.harness.models.model_options import DEADLINE, IN_FLIGHT
+from tunegate.harness.models.model_options import ModelOptions
 
 if TYPE_CHECKING:
-    from tunegate.harness.models.prompts import RungName
+    pass
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def diagnose(
     tasks: Annotated[
         list[str] | None, typer.Argument(help="Tasks by name (default: all).", show_default=False, metavar="TASK")
     ] = None,
     model: Annotated[str, shared("model")] = "smollm2",
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
-    tokenizer: Tokenizer = None,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline: Deadline = DEADLINE,
-    reasoning_effort: ReasoningEffort = None,
-    reasoning_tokens: ReasoningTokens = 0,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
     larger: Annotated[str | None, shared("larger")] = None,
     sample: Annotated[int, shared("sample")] = 40,
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Ask a sample as it is, held to its schema, with examples, with the passage, step by step: what closes the gap?"""
     from tunegate.harness.cases.loader import find_tasks, load_tasks
@@ -77,7 +54,6 @@ def diagnose(
     from tunegate.harness.diagnosis.diagnosis import diagnose_task, keep_records, write_diagnosis
     from tunegate.harness.diagnosis.render import print_diagnosis
 
-    opened = model_options(locals())
     aside, every = chatter(quiet, as_json), []
     for task in find_tasks(load_tasks(cases), tasks or []):
         found, records = diagnose_task(task, model, larger, watch_on(aside), sample, opened)
@@ -91,30 +67,21 @@ def diagnose(
         print_json(every)
 
 
+@opens_model(*LOCAL_MODEL, *SERVED_MODEL, *HOSTED_MODEL)
 def distil(
     task: Annotated[str, typer.Argument(help="The task.", metavar="TASK")],
     inputs: Annotated[
         list[Path], typer.Argument(help="Inputs: rows without an answer, a line each.", metavar="INPUTS.jsonl")
     ],
-    model: Annotated[str, shared("model")] = "smollm2",
-    rung: OfRung = Rung.as_is,
-    output: Annotated[Path | None, shared("output")] = None,
+    model: Annotated[str, shared("model", "distil")] = "smollm2",
+    rung: OfRung = "as-is",
+    output: Annotated[Path | None, shared("output", "distil")] = None,
     prompts: Annotated[bool, shared("prompts")] = False,
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
-    tokenizer: Tokenizer = None,
-    in_flight: InFlight = IN_FLIGHT,
-    deadline: Deadline = DEADLINE,
-    reasoning_effort: ReasoningEffort = None,
-    reasoning_tokens: ReasoningTokens = 0,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
     cases: Cases = FIXTURES,
     fresh: Annotated[bool, shared("fresh")] = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Make rows of a teacher's answers: --model answers the inputs, and what passes the task's own checks becomes rows.
 
@@ -127,9 +94,9 @@ def distil(
     from tunegate.harness.models.request_file import request_line
     from tunegate.trainers.distil import check_rows, distil_rows, open_teacher, prepare_inputs, write_distilled
 
-    opened, aside = model_options(locals()), chatter(quiet)
+    aside = chatter(quiet)
     [found] = find_tasks(load_tasks(cases), [task])
-    asked = prepare_inputs(found, inputs, cast("RungName", str(rung)))
+    asked = prepare_inputs(found, inputs, rung)
     if prompts:
         for request in asked.requests:
             print_json(request_line(request, asked.rung), indent=None)
@@ -145,21 +112,19 @@ def distil(
     console.print(f"rows: {show_path(output)}; the teacher: {show_path(teacher)}; dropped: {show_path(dropped)}")
 
 
+@opens_model(*LOCAL_MODEL)
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE.yaml")],
     cases: Cases = FIXTURES,
     baselines: Baselines = BASELINES,
-    rung: OfRung = Rung.as_is,
-    device: OnDevice = Device.auto,
-    dtype: InDtype = Dtype.auto,
-    attention: ByAttention = Attention.auto,
-    quantization: Quantized = Quantization.none,
-    chat_template: ChatTemplate = None,
+    rung: OfRung = "as-is",
     output: Annotated[Path | None, shared("output")] = None,
     report: Annotated[Path | None, shared("report")] = None,
     trials: Annotated[int | None, shared("trials")] = None,
     dry_run: Annotated[bool, shared("dry-run")] = False,
     quiet: Quiet = False,
+    *,
+    opened: ModelOptions,
 ) -> None:
     """Train a LoRA adapter, after the guards: baseline, diagnosis, rows that pass the checks and repeat no fixture.
 
@@ -175,7 +140,6 @@ def train(
     from tunegate.trainers.training.distributed import processes
     from tunegate.trainers.training.loop import follow
 
-    opened = model_options(locals())
     if not processes().leads:
         follow()
         return

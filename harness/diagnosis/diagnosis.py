@@ -22,9 +22,8 @@ from tunegate.harness.diagnosis.recommendation import GOAL, TUNING, Remedy, Rung
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.api import Model
 from tunegate.harness.models.cache import Cached, Store, store_path
-from tunegate.harness.models.model_options import ModelOptions, is_server
+from tunegate.harness.models.model_options import RUNGS, ModelOptions, is_server
 from tunegate.harness.models.opening import open_model
-from tunegate.harness.models.prompts import RUNGS
 from tunegate.harness.models.served.server import Server
 
 SCHEMA_VERSION = 1

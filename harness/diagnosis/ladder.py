@@ -12,7 +12,8 @@ from tunegate.harness.core.progress import Watch
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.api import Model, Unconstrainable
-from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, WITH_SHOTS
+from tunegate.harness.models.model_options import RUNGS
+from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS
 
 LARGER = "larger"  # a rung of its own: another model, asked as the first one is
 LADDER = (*RUNGS, LARGER)

@@ -18,7 +18,8 @@ from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.errors import CouldNotRun, Refused
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.models.api import Completion, Model, Request
-from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import requests
 from tunegate.harness.statistics.ratio import ratio
 
 SAMPLE = 20  # cases

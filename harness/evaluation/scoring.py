@@ -19,7 +19,8 @@ from tunegate.harness.evaluation.field_rates import field_rates
 from tunegate.harness.evaluation.record import Record, Result, Summary
 from tunegate.harness.evaluation.unanswered import never_answered
 from tunegate.harness.models.api import Completion, Model
-from tunegate.harness.models.prompts import RungName, final, requests
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import final, requests
 from tunegate.harness.statistics import paired as stats
 
 # No score, not a score of zero: a zero would pass for a wrong answer and move the mean, and whoever crashes would be

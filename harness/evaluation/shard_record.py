@@ -21,7 +21,7 @@ from tunegate.harness.evaluation.record import Record, parse_record
 from tunegate.harness.evaluation.rescoring import completions_of
 from tunegate.harness.evaluation.shards import Shard, divide, parse_shard
 from tunegate.harness.models.api import SERVED, Completion, Fingerprint
-from tunegate.harness.models.prompts import RungName
+from tunegate.harness.models.model_options import RungName
 from tunegate.harness.models.replay import Replay
 
 

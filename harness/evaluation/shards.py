@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tunegate.harness.cases.model import Case, Unit
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import requests
 
 SHARD = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
 

@@ -22,7 +22,8 @@ from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.garbage import no_collection
 from tunegate.harness.core.reading import MOST_BYTES, MOST_MISTAKES, NotJson, mistake_finder, open_file, parse_json
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.models.prompts import RungName, request
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import request
 
 
 @dataclass(frozen=True, slots=True)

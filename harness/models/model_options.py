@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from tunegate.harness.core.errors import Refused, show_path
 
+RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]
+RUNGS: tuple[RungName, ...] = get_args(RungName)
 AUTO = "auto"
 NO_QUANTIZATION = "none"
 NO_TEMPLATE = Path("none")  # of --tg-chat-template: plain text

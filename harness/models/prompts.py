@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Literal, get_args
 
 from tunegate.harness.cases.conversation import ASSISTANT, USER
 from tunegate.harness.cases.model import Case, Prompt, Shot, Unit
@@ -12,9 +11,8 @@ from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import Messages, Request
+from tunegate.harness.models.model_options import RungName
 
-RungName = Literal["as-is", "constrained", "few-shot", "few-shot-constrained", "context", "steps"]
-RUNGS: tuple[RungName, ...] = get_args(RungName)
 #: Answers are held to the schema of their check, where it has one, while they are decoded.
 CONSTRAINED: frozenset[str] = frozenset({"constrained", "few-shot-constrained"})
 WITH_SHOTS: frozenset[str] = frozenset({"few-shot", "few-shot-constrained"})

@@ -16,7 +16,8 @@ from tunegate.harness.cases.model import Case, Decoding, Unit
 from tunegate.harness.core.errors import AuthoringError, Problem
 from tunegate.harness.core.formatting import listed
 from tunegate.harness.models.api import PromptRenderer, Request
-from tunegate.harness.models.prompts import RUNGS, RungName, request
+from tunegate.harness.models.model_options import RUNGS, RungName
+from tunegate.harness.models.prompts import request
 from tunegate.harness.models.replay import DIGEST, Replay
 
 Digests = Mapping[tuple[str, int], str]  # by case key and repeat

@@ -16,6 +16,7 @@ from tunegate.harness.models.model_options import (
     NAME_IS,
     REPLAY,
     ModelOptions,
+    RungName,
     is_server,
     is_vllm,
     split_replay,
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from tunegate.harness.evaluation.shard_record import Shards
     from tunegate.harness.evaluation.shards import Shard
     from tunegate.harness.models.cache import Run
-    from tunegate.harness.models.prompts import (
-        RungName,  # too heavy for the plugin, which is loaded wherever pytest runs
-    )
 
 BASELINE = "baseline"
+Inconclusive = Literal["block", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Options:
     rung: RungName = "as-is"
     sealed: bool = False
     repeats: int = 1
-    inconclusive: Literal["block", "warn"] = "block"
+    inconclusive: Inconclusive = "block"
     timing: bool = False
     ledger_remote: str | None = None
     opened: ModelOptions = field(default_factory=ModelOptions)

@@ -12,7 +12,8 @@ from tunegate.harness.cases.model import Task, Unit
 from tunegate.harness.evaluation.record import Record
 from tunegate.harness.models.api import Request
 from tunegate.harness.models.local.huggingface import Base
-from tunegate.harness.models.prompts import RungName, requests
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import requests
 from tunegate.harness.models.tokenizer import render_prompt
 
 

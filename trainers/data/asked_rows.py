@@ -10,7 +10,8 @@ from tunegate.harness.cases.model import Case, Decoding, Task, Unit
 from tunegate.harness.checks.base import HasConstraint
 from tunegate.harness.evaluation.scoring import score_completion
 from tunegate.harness.models.api import Completion, Request
-from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, RungName, with_shots
+from tunegate.harness.models.model_options import RungName
+from tunegate.harness.models.prompts import CONSTRAINED, WITH_SHOTS, with_shots
 from tunegate.trainers.data.examples import Example
 
 

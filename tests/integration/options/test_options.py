@@ -12,7 +12,6 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ from tests.support.paths import ROOT
 from tests.support.project import Project
 from tests.support.units import write_unit
 from tunegate.harness.cli.main import COMMANDS, app
-from tunegate.harness.cli.release import SERVED
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.project import find_root
-from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.models.model_options import RUNGS
 from tunegate.harness.options.run import Options
 from tunegate.harness.options.settings import configured_cases, read_settings, standing
 from tunegate.harness.options.table import OPTIONS, TABLE, Option
@@ -89,15 +87,13 @@ def test_pytest_says_what_the_row_says(taken, option: Option):
 @pytest.mark.parametrize(("command", "param"), params(), ids=lambda each: each if isinstance(each, str) else each.name)
 def test_a_command_says_what_the_row_says(command: str, param: Any):
     option = OPTIONS[param.opts[0].removeprefix("--")]
-    if (command, option.name) == ("parity", "model"):  # what is served may be a file, too
-        option = replace(option, help=SERVED, takes="FOLDER|FILE.gguf|openai:URL#MODEL|vllm:MODEL", default=None)
-
     assert param.opts == [f"--{option.name}"]
-    assert param.help == option.help
+    assert param.help == option.by.get(command, option.help)
     assert (param.metavar or "") == option.takes
     assert bool(param.is_flag) == option.is_flag
-    # without it a plan is for as many answers as were given, and all is recorded
-    default = None if (command, option.name) in {("plan", "repeats"), ("record", "limit")} else option.default
+    # without it a plan is for as many answers as were given, and all is recorded; what is served must be named
+    unset = {("plan", "repeats"), ("record", "limit"), ("parity", "model")}
+    default = None if (command, option.name) in unset else option.default
     assert (param.default if param.default is None else option.type(param.default)) == default
 
 
@@ -134,15 +130,38 @@ def test_every_command_has_an_example_that_it_takes(command: str, example: str):
     assert f"Example: {example}" in " ".join(shown.stdout.split())
 
 
-@pytest.mark.parametrize("command", ["", *BY_NAME])
-def test_the_help_fits_80_columns(command: str, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", [80, 100])
+def test_help_fits_the_terminal_and_the_short_one_a_screen(columns: int, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
 
-    short, long = (CliRunner().invoke(app, [*command.split(), flag]).stdout for flag in ("-h", "--help"))
+    for command in ["", *BY_NAME]:
+        short, long = (CliRunner().invoke(app, [*command.split(), flag]).stdout for flag in ("-h", "--help"))
 
-    assert short == long
-    assert max(map(len, short.splitlines())) <= 80
-    assert "..." not in short.replace("]...", "").replace("}...", "")  # nothing is cut
+        for shown in (short, long):
+            assert max(map(len, shown.splitlines())) <= columns, command
+            assert "..." not in shown.replace("]...", "").replace("}...", ""), command  # nothing is cut
+        assert len(short.splitlines()) <= (50 if columns == 80 or not command else 40), command
+
+
+def test_the_short_help_names_what_only_the_long_one_explains():
+    short, long = (CliRunner().invoke(app, ["gate", flag]).stdout for flag in ("-h", "--help"))
+
+    named = {f"--{option.name}" for option in TABLE}
+    assert {each for each in named if f"{each} " in long} <= set(re.findall(r"--[a-z]+(?:-\s*[a-z]+)*", short))
+    assert "Precision of a local model" in " ".join(long.split())
+    assert "Precision" not in short
+
+
+def test_every_command_stands_in_one_group():
+    assert sorted(name for names in GROUP.groups.values() for name in names) == sorted(GROUP.commands)
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert all(f"{group}:\n" in shown for group in GROUP.groups)
+
+
+def test_a_text_that_differs_is_that_of_a_command_that_takes_the_option():
+    taken = {(command, param.opts[0].removeprefix("--")) for command, param in params()}
+
+    assert {(command, option.name) for option in TABLE for command in option.by} <= taken
 
 
 def test_the_version():
@@ -163,7 +182,7 @@ def test_completion_knows_the_commands():
     code = "import sys; sys.argv[0] = 'tunegate'; from tunegate.harness.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True)
 
-    assert done.stdout.split() == ["record", "release", "retire", "report"]
+    assert done.stdout.split() == ["record", "report", "release", "retire"]
 
 
 # --- a host's own options
@@ -427,7 +446,9 @@ def options_table() -> str:
         named += [f"`--{option.name}{takes}`"] if commands else []
         if not named:
             continue  # a setting only
-        rows.append(f"| {', '.join(named)} | {option.help} | {', '.join(places)} |")
+        texts = [option.help, *(f"`{command}`: {text}" for command, text in option.by.items())]
+        said = "; ".join(texts).replace("|", "\\|")
+        rows.append(f"| {', '.join(named)} | {said} | {', '.join(places)} |")
     return "\n".join(["| option | what it does | in |", "|---|---|---|", *rows])
 
 

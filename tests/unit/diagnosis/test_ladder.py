@@ -11,7 +11,7 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import LADDER, SAMPLE, offers, promptable, run_ladder, sample
 from tunegate.harness.models.api import Completion, Fingerprint, Request, Unconstrainable
-from tunegate.harness.models.prompts import RUNGS
+from tunegate.harness.models.model_options import RUNGS
 
 SHOTS = [{"input": "a cold radiator", "output": '{"product": "radiator"}'}]
 

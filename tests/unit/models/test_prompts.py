@@ -8,7 +8,8 @@ from tests.support.units import write_unit
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Prompt
 from tunegate.harness.core.errors import Refused
-from tunegate.harness.models.prompts import CONSTRAINED, RUNGS, final, messages, requests
+from tunegate.harness.models.model_options import RUNGS
+from tunegate.harness.models.prompts import CONSTRAINED, final, messages, requests
 
 SHOTS = [{"input": "cold", "output": '{"product": "boiler"}'}, {"input": "drip", "output": '{"product": "radiator"}'}]
 

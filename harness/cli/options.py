@@ -1,0 +1,78 @@
+"""The options of the commands, made from the rows of one table."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from tunegate.harness.models.model_options import ModelOptions, RungName
+from tunegate.harness.options.table import OPTIONS, Option
+
+FIXTURES, BASELINES = Path("fixtures"), Path("baselines")
+
+
+def shared(name: str, command: str = "") -> Any:
+    """An option, made from its row in the table as pytest's is; of a `command` whose help differs, with its own."""
+    option = OPTIONS[name]
+    return typer.Option(
+        f"--{name}",
+        help=option.by.get(command, option.help),
+        metavar=option.takes or None,
+        min=option.least,
+        show_default=option.default is not None and not option.is_flag,
+        rich_help_panel=option.group or None,
+    )
+
+
+def opens_model(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add options that say how a model is opened to a command, which gets them as its parameter `opened`."""
+    options = {name.replace("-", "_"): OPTIONS[name] for name in names}
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            opened = ModelOptions(**{name: given.pop(name) for name in options})
+            command(**given, opened=opened)
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.name != "opened"]
+        parameters = [
+            *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
+            *(_parameter(name, option) for name, option in options.items()),
+        ]
+        # typer makes the command's options from these two
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return add
+
+
+def _parameter(name: str, option: Option) -> inspect.Parameter:
+    kind: Any = Literal[option.choices] if option.choices else option.type
+    if option.default is None:
+        kind |= None
+    annotation = Annotated[kind, shared(option.name)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=annotation)
+
+
+LOCAL_MODEL = ("device", "dtype", "attention", "quantization", "chat-template")
+SERVED_MODEL = ("tokenizer", "in-flight", "deadline")
+HOSTED_MODEL = (
+    "reasoning-effort", "reasoning-tokens", "requests-per-minute", "tokens-per-minute",
+)  # fmt: skip
+ChatTemplate = Annotated[Path | None, shared("chat-template")]
+Cases = Annotated[Path, shared("cases")]
+Baselines = Annotated[Path, shared("baselines")]
+Run = Annotated[Path | None, shared("run")]
+Json = Annotated[bool, shared("json")]
+Quiet = Annotated[bool, shared("quiet")]
+Adapter = Annotated[Path, typer.Argument(help="The adapter's folder.", metavar="ADAPTER")]
+OfRung = Annotated[RungName, shared("rung")]
+Sealed = Annotated[bool, shared("sealed")]
+Repeats = Annotated[int, shared("repeats")]

@@ -131,11 +131,12 @@ def test_every_command_has_an_example_that_it_takes(command: str, example: str):
 
 
 @pytest.mark.parametrize("columns", [80, 100])
-def test_help_fits_the_terminal_and_the_short_one_a_screen(columns: int, monkeypatch):
-    monkeypatch.setenv("COLUMNS", str(columns))
+def test_help_fits_the_terminal_and_the_short_one_a_screen(columns: int):
+    def helps(*line: str) -> str:
+        return CliRunner().invoke(app, line, terminal_width=columns).stdout
 
     for command in ["", *BY_NAME]:
-        short, long = (CliRunner().invoke(app, [*command.split(), flag]).stdout for flag in ("-h", "--help"))
+        short, long = (helps(*command.split(), flag) for flag in ("-h", "--help"))
 
         for shown in (short, long):
             assert max(map(len, shown.splitlines())) <= columns, command

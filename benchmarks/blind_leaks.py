@@ -25,7 +25,7 @@ from benchmarks.frame import RESULTS, ROOT, carry_out
 from benchmarks.gate_markdown import table
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import Watch
-from tunegate.trainers.config.recipe import Decontaminate
+from tunegate.trainers.config.sections import Decontaminate
 from tunegate.trainers.data.examples import read_examples
 from tunegate.trainers.decontamination.check import decontaminate
 

@@ -137,7 +137,7 @@ class _Preparation:
         _check_rung(self.recipe)
         check_train()
 
-    def read_rows(self) -> None:
+    def load_rows(self) -> None:
         """The rows, and the task whose checks they are held to."""
         recipe = self.recipe
         self.tasks = load_tasks(self._cases)
@@ -233,7 +233,7 @@ class _Preparation:
 
 STEPS: Sequence[Callable[[_Preparation], None]] = (
     _Preparation.check_recipe,
-    _Preparation.read_rows,
+    _Preparation.load_rows,
     _Preparation.open_base,
     _Preparation.find_baselines,
     _Preparation.find_diagnosis,

@@ -232,7 +232,7 @@ def _record_of(adapter: Path, run: Path | None) -> Record:
     """The record that is named, else the adapter's newest complete run."""
     from tunegate.harness.evaluation.record import read_record
     from tunegate.harness.models.adapters import adapter_digest
-    from tunegate.harness.release.claim import find_record
+    from tunegate.harness.release.submission import find_record
 
     return read_record(run) if run else find_record(project() / RUNS, adapter_digest(adapter))
 

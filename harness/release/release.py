@@ -30,9 +30,9 @@ from tunegate.harness.planning.plan import plan_units
 from tunegate.harness.release.anchor import DEFAULT, Anchor, Outside, check_unmoved, compare_ledger
 from tunegate.harness.release.asking import AskedAgain, ask_again
 from tunegate.harness.release.card import model_card
-from tunegate.harness.release.claim import Claim, check_as_begun, read_claim
 from tunegate.harness.release.manifest import CARD, MANIFEST, RECORD, make_manifest
 from tunegate.harness.release.same_models import check_base_name, check_same_models
+from tunegate.harness.release.submission import Submission, check_as_begun, read_submission
 
 OpenModel = Callable[[Path | None], Model]
 
@@ -93,7 +93,7 @@ def release_adapter(
 class _Release:
     """What is known so far; each step refuses, or gives what those after it need."""
 
-    claim: Claim
+    submission: Submission
     anchor: Anchor  # what the ledger was compared with
     seen: Mapping[str, str | None]  # the baselines' files, as they were when it began
     own: Mapping[str, Record]  # references, by name, that are found here
@@ -130,124 +130,125 @@ class _Release:
         """Adapter, record, training and fixtures fit each other."""
         undo_cut_off(self._baselines)
         check_writable(self._baselines / LEDGER)
-        self.claim = read_claim(self._adapter, self._record, self._cases)
+        self.submission = read_submission(self._adapter, self._record, self._cases)
 
     def compare_ledgers(self) -> None:
         """The ledger here knows what the remote's knows."""
-        claim = self.claim
-        self.anchor = compare_ledger(self._baselines, self._outside, claim.units)
+        submission = self.submission
+        self.anchor = compare_ledger(self._baselines, self._outside, submission.units)
         # now: what another release writes while this one is evaluated is then not overwritten
-        slug = str(claim.record.fingerprint["subject"]["model"])
-        self.seen = state(self._baselines, slug, claim.units, released=True)
+        slug = str(submission.record.fingerprint["subject"]["model"])
+        self.seen = state(self._baselines, slug, submission.units, released=True)
 
     def check_diagnosis(self) -> None:
         """The diagnosis is the committed one, and the adapter was not withdrawn."""
-        claim, root = self.claim, self._baselines
-        subject = claim.record.fingerprint["subject"]
-        [trained] = (task for task in claim.tasks if task.name in claim.trained)
-        check_eligibility(root, trained, subject, claim.training["diagnosis"], claim.base_name)
-        check_not_withdrawn(read_ledger(root), [task.name for task in claim.tasks], subject)
+        submission, root = self.submission, self._baselines
+        subject = submission.record.fingerprint["subject"]
+        [trained] = (task for task in submission.tasks if task.name in submission.trained)
+        check_eligibility(root, trained, subject, submission.training["diagnosis"], submission.base_name)
+        check_not_withdrawn(read_ledger(root), [task.name for task in submission.tasks], subject)
 
     def find_references(self) -> None:
         """What it is compared with, and how many adapters were asked before this one: the ledgers know."""
-        claim, root, anchor = self.claim, self._baselines, self.anchor
-        tasks, units, who = claim.tasks, claim.units, claim.record.answered_by
-        self.own = baseline_references(root, tasks, units, who, claim.base_name)
-        check_repeats(self.own, units, claim.record.repeats)
+        submission, root, anchor = self.submission, self._baselines, self.anchor
+        tasks, units, who = submission.tasks, submission.units, submission.record.answered_by
+        self.own = baseline_references(root, tasks, units, who, submission.base_name)
+        check_repeats(self.own, units, submission.record.repeats)
         self.references = {**self.own, **anchor.last_releases(root, tasks, units, who, self.own)}
         self.numbers_here = opening_numbers(read_ledger(root), units, who)
         self.numbers = anchor.numbers(self.numbers_here, units, who)
 
     def score_outputs(self) -> None:
         """Scores are only what files say, whichever side they are on: all are computed again."""
-        claim = self.claim
-        counted = replace(claim.record, openings=self.numbers)
-        self.scored = score_again(claim.units, counted, claim.name, self._watch)
+        submission = self.submission
+        counted = replace(submission.record, openings=self.numbers)
+        self.scored = score_again(submission.units, counted, submission.name, self._watch)
         self.scored_references = {
-            name: score_again(claim.units, each, f"the {name}", self._watch) for name, each in self.references.items()
+            name: score_again(submission.units, each, f"the {name}", self._watch)
+            for name, each in self.references.items()
         }
 
     def ask_references(self) -> None:
         """References that are asked beside the adapter answer now, with caching disabled: see engines.py."""
-        claim, records = self.claim, {name: each.record for name, each in self.scored_references.items()}
-        sealed = [unit for unit in claim.units if unit.sealed]
-        for event in case_events("opened", claim.record.answered_by, sealed):
+        submission, records = self.submission, {name: each.record for name, each in self.scored_references.items()}
+        sealed = [unit for unit in submission.units if unit.sealed]
+        for event in case_events("opened", submission.record.answered_by, sealed):
             append(self._baselines, event)  # known already where the run was told of here
         models = dict(self._beside(records))
-        self.compared, engines = ask_here(records, models, claim.units, self._watch, claim.record.repeats)
+        self.compared, engines = ask_here(records, models, submission.units, self._watch, submission.record.repeats)
         self.candidate = replace(self.scored.record, engines=engines)
 
     def _beside(self, references: Mapping[str, Record]) -> Iterator[tuple[str, Model]]:
-        claim, expected = self.claim, self.claim.record.answered_by
+        submission, expected = self.submission, self.submission.record.answered_by
         for name, each in references.items():
-            if answers_beside(each, expected, claim.units):
+            if answers_beside(each, expected, submission.units):
                 sha = each.fingerprint["subject"].get("adapter")
                 model = self._open(released_adapter(self._baselines, each, self._watch) if sha else None)
                 same = replace(expected, subject={**expected.subject, "adapter": sha})
-                check_same_models([model], same, claim.name)
+                check_same_models([model], same, submission.name)
                 yield name, model
 
     def decide(self) -> None:
         """The verdicts are computed again, by the ledger here and by the remote's."""
-        claim = self.claim
+        submission = self.submission
         own = {name: each for name, each in self.compared.items() if name in self.own}
         here = replace(self.candidate, openings=self.numbers_here)
-        self.decided = gate.compare(claim.tasks, here, own, claim.trained)
-        _check_decision(self.decided, claim.tasks)
-        _check_verdicts(self.decided, claim)
+        self.decided = gate.compare(submission.tasks, here, own, submission.trained)
+        _check_decision(self.decided, submission.tasks)
+        _check_verdicts(self.decided, submission)
         if own.keys() != self.compared.keys() or self.numbers != self.numbers_here:
-            self.decided = gate.compare(claim.tasks, self.candidate, self.compared, claim.trained)
-            _check_decision(self.decided, claim.tasks, f"By the ledger of {self.anchor.name}: ")
+            self.decided = gate.compare(submission.tasks, self.candidate, self.compared, submission.trained)
+            _check_decision(self.decided, submission.tasks, f"By the ledger of {self.anchor.name}: ")
 
     def ask_again(self) -> None:
         """Outputs are only what files say: the adapter is asked again, and its base unless it was asked everything."""
-        claim, candidate = self.claim, self.candidate
-        sides = {"adapter": claim.adapter, next(iter(self.compared)): None}
+        submission, candidate = self.submission, self.candidate
+        sides = {"adapter": submission.adapter, next(iter(self.compared)): None}
         models = {name: self._open(folder) for name, folder in sides.items() if name not in candidate.engines}
-        check_same_models(models.values(), claim.record.answered_by, claim.name)
-        check_base_name(claim.adapter, claim.base_name, models["adapter"].fingerprint)
-        asked = ask_again(claim.tasks, candidate, self.compared, claim.trained, models, self._watch)
+        check_same_models(models.values(), submission.record.answered_by, submission.name)
+        check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
+        asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self._watch)
         now, compared, self.asked = asked
-        decided = gate.compare(claim.tasks, now, compared, claim.trained)
-        _check_decision(decided, claim.tasks, "Asked again: ")
+        decided = gate.compare(submission.tasks, now, compared, submission.trained)
+        _check_decision(decided, submission.tasks, "Asked again: ")
 
     def check_unchanged(self) -> None:
         """Nobody changed the files or the remote's ledger meanwhile."""
-        check_as_begun(self.claim, self._cases)
-        check_unmoved(self._baselines, self._outside, self.claim.units, self.anchor)
+        check_as_begun(self.submission, self._cases)
+        check_unmoved(self._baselines, self._outside, self.submission.units, self.anchor)
 
     def write(self) -> None:
         """Baselines, record, card and manifest, in one move."""
         scored = rescored_units({"run": self.scored, **self.scored_references})
-        decided = replace(self.decided, rescored=scored, created=self.claim.record.created)
+        decided = replace(self.decided, rescored=scored, created=self.submission.record.created)
         texts = self._texts(decided)
-        folder = self.claim.adapter.resolve()
+        folder = self.submission.adapter.resolve()
         slug = str(decided.fingerprint["subject"]["model"])
         files = write_baselines(
-            self._baselines, slug, decided, self.claim.units, self.seen, released=folder, more=texts
+            self._baselines, slug, decided, self.submission.units, self.seen, released=folder, more=texts
         )
-        adapter = self.claim.adapter
+        adapter = self.submission.adapter
         made = replace(decided, path=adapter / RECORD)
         self.done = Released(adapter / MANIFEST, adapter / CARD, tuple(files), made, self.anchor, self._notes())
 
     def _texts(self, decided: Record) -> dict[Path, str]:
         """What is written into the adapter's folder, by path."""
-        claim, folder = self.claim, self.claim.adapter.resolve()
-        sealed = _sealed_cases(claim, decided, self._baselines, self.numbers)
+        submission, folder = self.submission, self.submission.adapter.resolve()
+        sealed = _sealed_cases(submission, decided, self._baselines, self.numbers)
         about = {"asked": self.asked.line(), "sealed": sealed, "ledger": self.anchor.said}
-        card = model_card(folder.name, claim.training, decided, about)
-        card = with_section(card, read_artefacts(claim.adapter, claim.digest, decided))
+        card = model_card(folder.name, submission.training, decided, about)
+        card = with_section(card, read_artefacts(submission.adapter, submission.digest, decided))
         record = json_text(decided.as_dict())
         written, ledger = {RECORD: record, CARD: card}, self.anchor.as_dict()
-        manifest = make_manifest(claim.adapter, claim.digest, claim.training, decided, written, ledger)
+        manifest = make_manifest(submission.adapter, submission.digest, submission.training, decided, written, ledger)
         return {folder / RECORD: record, folder / CARD: card, folder / MANIFEST: json_text(manifest)}
 
     def _notes(self) -> tuple[str, ...]:
-        claim = self.claim
+        submission = self.submission
         return (
-            *self.scored.notes(claim.name),
+            *self.scored.notes(submission.name),
             *(line for name, each in self.scored_references.items() for line in each.notes(f"the {name}")),
-            *reference_notes(self.references, claim.record.answered_by, claim.units),
+            *reference_notes(self.references, submission.record.answered_by, submission.units),
             self.asked.line(),
         )
 
@@ -266,16 +267,18 @@ STEPS: Sequence[Callable[[_Release], None]] = (
 )
 
 
-def _sealed_cases(claim: Claim, decided: Record, baselines: Path, numbers: Mapping[str, int]) -> dict[str, int]:
+def _sealed_cases(
+    submission: Submission, decided: Record, baselines: Path, numbers: Mapping[str, int]
+) -> dict[str, int]:
     """At which evaluation the sealed cases were, and how many more are `left` that are worth anything; empty: none.
 
     Of several sealed units the one counts that was evaluated most often, and the one that is worth least.
     """
-    made = {unit.key: numbers[unit.key] for unit in claim.units if unit.sealed}
+    made = {unit.key: numbers[unit.key] for unit in submission.units if unit.sealed}
     if not made:
         return {}
     past = Past(decided, baselines / str(decided.fingerprint["subject"]["model"]))
-    plans = [each for each in plan_units(claim.tasks, past) if each.unit.key in made and worth(each, 1)]
+    plans = [each for each in plan_units(submission.tasks, past) if each.unit.key in made and worth(each, 1)]
     left = [evaluations_left(each, made[each.unit.key]) for each in plans]
     return {"number": max(made.values())} | ({"left": min(left)} if left else {})
 
@@ -289,11 +292,13 @@ def _check_decision(decided: Record, tasks: Sequence[Task], how: str = "") -> No
             raise error(f"{name}: not released. {how}{why}")
 
 
-def _check_verdicts(decided: Record, claim: Claim) -> None:
-    verdicts = [{key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, claim.record)]
+def _check_verdicts(decided: Record, submission: Submission) -> None:
+    verdicts = [
+        {key: each["verdict"] for key, each in every.verdicts.items()} for every in (decided, submission.record)
+    ]
     differ = sorted(key for key in verdicts[0] | verdicts[1] if verdicts[0].get(key) != verdicts[1].get(key))
     if differ:
         raise Refused(
-            f"computed again, the verdicts of {', '.join(differ)} are not those of {claim.name}: "
+            f"computed again, the verdicts of {', '.join(differ)} are not those of {submission.name}: "
             "a baseline or a task.yaml changed since; judge it again"
         )

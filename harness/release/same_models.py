@@ -10,7 +10,7 @@ from tunegate.harness.core.escaping import shown
 from tunegate.harness.models.adapters import check_named_base
 from tunegate.harness.models.api import Fingerprint, Model
 from tunegate.harness.models.resolve import identify, resolve
-from tunegate.harness.release.claim import PARTS
+from tunegate.harness.release.submission import PARTS
 
 
 def check_same_models(models: Iterable[Model], expected: Fingerprint, name: str) -> None:

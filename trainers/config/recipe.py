@@ -16,183 +16,82 @@ from tunegate.harness.core.files import canonical
 from tunegate.harness.models.model_options import ModelOptions
 from tunegate.trainers.config.exemptions import EXEMPTIONS_SCHEMA, Exemption, read_exemptions
 from tunegate.trainers.config.parent_adapter import Start, read_start
-from tunegate.trainers.config.search_space import SCHEDULES, SEARCH_SCHEMA, SearchSpace, read_space
+from tunegate.trainers.config.search_space import SEARCH_SCHEMA, SearchSpace, read_space
+from tunegate.trainers.config.sections import (
+    DROP,
+    REFUSE,
+    TEXT,
+    Decontaminate,
+    Lora,
+    Optim,
+    Preferring,
+    StopRule,
+    about,
+    mapping,
+    section,
+)
 
-REFUSE, DROP, KEEP, ASK = "refuse", "drop", "keep", "ask"
 SFT, DPO, KTO = "sft", "dpo", "kto"
 PREFERENCE_METHODS = (DPO, KTO)  # that compare answers with those of a frozen reference
 HEED = "heed"
 
-_TEXT = {"type": "string", "minLength": 1, "description": "text that is not empty"}
-_COUNT = {"type": "integer", "minimum": 1, "description": "a whole number from 1"}
-_FLAG = {"type": "boolean", "description": "true or false"}
-_RATIO = {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "a number from 0, below 1"}
-_ABOVE_0 = {"type": "number", "exclusiveMinimum": 0, "description": "a number above 0"}
 _REASON = {"type": "string", "pattern": r"\S", "description": "the reason, in words"}
 
 
-def _key(about: str, rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A key's rule with what the key is about; the rule's `description` says what its value must be."""
-    return {**rule, "title": about}
-
-
-def _mapping(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+def _or_override(*choices: str) -> dict[str, Any]:
+    """The rule of a key that is one of `choices`, or overridden with a reason."""
     return {
-        "type": "object", "additionalProperties": False, "properties": dict(properties), "required": required or [],
-    }  # fmt: skip
+        "anyOf": [{"enum": list(choices)}, mapping({"override": _REASON}, required=["override"])],
+        "description": ", ".join(choices) + ', or {override: "the reason"}',
+    }
 
 
-_LORA = {
-    "r": _key("rank: the size of the adapter", _COUNT),
-    "alpha": _key("scale: the adapter acts alpha / r times as strongly", _COUNT),
-    "dropout": _key("share of the adapter's inputs that a step leaves out", _RATIO),
-    "target": _key(
-        "the modules that the adapter sits on",
-        {
-            "anyOf": [{"const": "all-linear"}, {"type": "array", "minItems": 1, "items": _TEXT}],
-            "description": "all-linear, or a list of modules",
-        },
-    ),
-    "rslora": _key("scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA)", _FLAG),
-    "dora": _key("train the size of the weights apart from their direction (DoRA)", _FLAG),
-}
-_OPTIM = {
-    "lr": _key(
-        "learning rate at its peak",
-        {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "a number above 0, at most 1"},
-    ),
-    "epochs": _key("passes over the rows", _ABOVE_0),
-    "batch": _key("rows a step, in all processes", _COUNT),
-    "validation_split": _key("share of each unit's rows put aside, to choose the checkpoint on", _RATIO),
-    "warmup": _key("share of all steps in which the learning rate rises", _RATIO),
-    "schedule": _key("how the learning rate falls afterwards", {"enum": list(SCHEDULES)}),
-    "max_length": _key("tokens a row may have; longer ones are refused, never cut", _COUNT),
-    "checkpoint_steps": _key("steps between two checkpoints; without it, two minutes", _COUNT),
-    "validation_steps": _key("steps between two evaluations on the rows put aside; without it, a pass", _COUNT),
-}
-_STOP = {
-    "kl": _key("nats a token, by the KL divergence from the base on the rows put aside", _ABOVE_0),
-}
-_DECONTAMINATE = {
-    "refuse": _key("what happens to rows that repeat a fixture", {"enum": [DROP, REFUSE]}),
-    "review": _key("what happens to rows that may be a fixture in other words", {"enum": [DROP, KEEP, ASK]}),
-}
-_BETA = {"beta": _key("how firmly it is held to the policy it starts from", _ABOVE_0)}
-RECIPE_SCHEMA = _mapping(
+RECIPE_SCHEMA = mapping(
     {
-        "version": _key("the file format", {"const": 1, "description": "the file format's version, 1"}),
-        "task": _key("the task whose units the rows name: a folder of the fixtures", _TEXT),
-        "model": _key("the base, as --model names it", _TEXT),
-        "rows": _key(
+        "version": about("the file format", {"const": 1, "description": "the file format's version, 1"}),
+        "task": about("the task whose units the rows name: a folder of the fixtures", TEXT),
+        "model": about("the base, as --model names it", TEXT),
+        "rows": about(
             "the training rows; paths are relative to the recipe",
-            {"type": "array", "minItems": 1, "items": _TEXT, "description": "a list of at least one JSONL file"},
+            {"type": "array", "minItems": 1, "items": TEXT, "description": "a list of at least one JSONL file"},
         ),
-        "failing_rows": _key(
+        "failing_rows": about(
             "what happens to rows whose answer fails the task's own checks",
-            {
-                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"override": _REASON}, required=["override"])],
-                "description": 'refuse, drop, or {override: "the reason"}',
-            },
+            _or_override(REFUSE, DROP),
         ),
-        "private_data": _key(
+        "private_data": about(
             "what happens to rows that hold secrets or personal data",
-            {
-                "anyOf": [{"enum": [REFUSE, DROP]}, _mapping({"override": _REASON}, required=["override"])],
-                "description": 'refuse, drop, or {override: "the reason"}',
-            },
+            _or_override(REFUSE, DROP),
         ),
-        "recitation": _key(
+        "recitation": about(
             "what a release does where it recites its rows or tells their secrets",
-            {
-                "anyOf": [{"enum": [REFUSE]}, _mapping({"override": _REASON}, required=["override"])],
-                "description": 'refuse, or {override: "the reason"}',
-            },
+            _or_override(REFUSE),
         ),
-        "diagnosis": _key(
+        "diagnosis": about(
             "what happens where the task's diagnosis names another remedy than fine-tuning",
-            {
-                "anyOf": [{"enum": [HEED]}, _mapping({"override": _REASON}, required=["override"])],
-                "description": 'heed, or {override: "the reason"}',
-            },
+            _or_override(HEED),
         ),
-        "decontaminate": _key("what happens to rows that are too near to a fixture", _mapping(_DECONTAMINATE)),
-        "exemptions": _key("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
-        "start": _key("an adapter to go on from, relative to the recipe; its shape is kept", _TEXT),
-        "method": _key(
+        "decontaminate": section("what happens to rows that are too near to a fixture", Decontaminate),
+        "exemptions": about("pairs of a row and a fixture that are near, read and found innocent", EXEMPTIONS_SCHEMA),
+        "start": about("an adapter to go on from, relative to the recipe; its shape is kept", TEXT),
+        "method": about(
             "how it is trained: on answers (sft), preferences (dpo), or likes and dislikes (kto)",
             {"enum": [SFT, DPO, KTO]},
         ),
-        "dpo": _key("what only dpo has", _mapping(_BETA)),
-        "kto": _key("what only kto has", _mapping(_BETA)),
-        "lora": _key("the adapter's shape", _mapping(_LORA)),
-        "optim": _key("how the steps are taken", _mapping(_OPTIM)),
-        "stop": _key("when a training ends early, for it forgets too much", _mapping(_STOP)),
-        "search": _key("what --trials tries", SEARCH_SCHEMA),
-        "seed": _key(
+        "dpo": section("what only dpo has", Preferring),
+        "kto": section("what only kto has", Preferring),
+        "lora": section("the adapter's shape", Lora),
+        "optim": section("how the steps are taken", Optim),
+        "stop": section("when a training ends early, for it forgets too much", StopRule),
+        "search": about("what --trials tries", SEARCH_SCHEMA),
+        "seed": about(
             "draws the first weights and the order of the rows",
             {"type": "integer", "minimum": 0, "description": "a whole number from 0"},
         ),
-        "output": _key("the adapter's folder, relative to the recipe", _TEXT),
+        "output": about("the adapter's folder, relative to the recipe", TEXT),
     },
     required=["version", "task", "rows", "output"],
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """The adapter's shape: rank, scale, dropout, the modules it sits on, and its kind."""
-
-    # the values with the best evidence for hundreds to thousands of rows
-
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    target: str | list[str] = "all-linear"
-    rslora: bool = False
-    dora: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Optim:
-    """How the steps are taken; each key is described in `RECIPE_SCHEMA`."""
-
-    # Also by evidence: rates from 1e-4 to 4e-4 are worth a try, batches of 8 to 16, and up to three passes if the
-    # checkpoint is chosen on a validation split. Stronger updates buy score on the task with forgetting elsewhere.
-
-    lr: float = 2e-4
-    epochs: float = 3
-    batch: int = 8
-    validation_split: float = 0.0
-    warmup: float = 0.05
-    schedule: str = "cosine"
-    max_length: int = 1024
-    checkpoint_steps: int | None = None
-    validation_steps: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decontaminate:
-    """What happens to rows that are too near to a fixture; each key is described in `RECIPE_SCHEMA`."""
-
-    # A row that was left out can make no score too good, and nobody has to read it: dropping is what costs neither
-    # honesty nor time. What it costs is rows, and how many is told before a step is taken.
-
-    refuse: str = DROP
-    review: str = DROP
-
-
-@dataclass(frozen=True, slots=True)
-class Preferring:
-    """What only the methods on preferences have; each key is described in `RECIPE_SCHEMA`."""
-
-    beta: float = 0.1  # as in TRL
-
-
-@dataclass(frozen=True, slots=True)
-class StopRule:
-    """When a training ends early; each key is described in `RECIPE_SCHEMA`."""
-
-    kl: float | None = None
 
 
 @dataclass(frozen=True)
@@ -349,8 +248,8 @@ def render_recipe(recipe: Recipe) -> Iterator[str]:
     """A line for each key: its name, its value, what it is; a value that the recipe does not give is a default."""
     lines = list(_lines(recipe.effective(), RECIPE_SCHEMA["properties"], recipe.given))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
-    for name, value, about in lines:
-        yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {about}".rstrip()
+    for name, value, title in lines:
+        yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {title}".rstrip()
 
 
 def _lines(

@@ -32,7 +32,7 @@ SEARCH_SCHEMA: dict[str, Any] = {
             **_list_of({"type": "integer", "minimum": 1}, "a list of whole numbers from 1"),
         },
         "epochs": {
-            "title": "passes over the rows",
+            "title": "epochs",
             **_list_of({"type": "number", "exclusiveMinimum": 0}, "a list of numbers above 0"),
         },
         "seeds": {

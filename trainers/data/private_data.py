@@ -10,7 +10,8 @@ from typing import Any
 from tunegate.harness.core.errors import Refused, show_path
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.privacy.detectors import find_private
-from tunegate.trainers.config.recipe import DROP, REFUSE, Recipe
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.config.sections import DROP, REFUSE
 from tunegate.trainers.data.examples import Example
 
 SHOWN = 5

@@ -9,7 +9,8 @@ from typing import Any
 
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import digest
-from tunegate.trainers.config.recipe import DROP, Recipe
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.duplicates import DuplicatePair
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.preference import Data, apart

@@ -17,7 +17,7 @@ from tunegate.harness.core.files import text_digest
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.embeddings import embedder_digest
 from tunegate.trainers.config.exemptions import Exemption
-from tunegate.trainers.config.recipe import ASK, DROP, KEEP, Decontaminate
+from tunegate.trainers.config.sections import ASK, DROP, KEEP, Decontaminate
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.render import Outcome, Settled, render_refusal, report_of_pairs
 from tunegate.trainers.decontamination.search import Comparison, search

@@ -492,15 +492,16 @@ def test_the_effective_values_come_first(place, options):
         "  lora.target  all-linear  the modules that the adapter sits on (default)",
         "  lora.rslora  false  scale by alpha / sqrt(r), so that high ranks learn as fast (rsLoRA) (default)",
         "  lora.dora  false  train the size of the weights apart from their direction (DoRA) (default)",
-        "  optim.lr  0.05  learning rate at its peak",
-        "  optim.epochs  4  passes over the rows",
-        "  optim.batch  4  rows a step, in all processes",
-        "  optim.validation_split  0.0  share of each unit's rows put aside, to choose the checkpoint on (default)",
+        "  optim.lr  0.05  peak learning rate",
+        "  optim.epochs  4  epochs",
+        "  optim.batch  4  rows per step, over all processes",
+        "  optim.validation_split  0.0  share of each unit's rows in the validation split, on which the checkpoint is "
+        "chosen (default)",
         "  optim.warmup  0.05  share of all steps in which the learning rate rises (default)",
         "  optim.schedule  cosine  how the learning rate falls afterwards (default)",
         "  optim.max_length  1024  tokens a row may have; longer ones are refused, never cut (default)",
         "  optim.checkpoint_steps  none  steps between two checkpoints; without it, two minutes (default)",
-        "  optim.validation_steps  none  steps between two evaluations on the rows put aside; without it, a pass "
+        "  optim.validation_steps  none  steps between two evaluations on the validation split; without it, an epoch "
         "(default)",
         "  seed  3  draws the first weights and the order of the rows",
     ]

@@ -44,10 +44,10 @@ from tunegate.harness.models.adapters import CONFIG, CURVES, TRAINING, WEIGHTS, 
 from tunegate.harness.models.api import Fingerprint
 from tunegate.harness.models.replay import Replay
 from tunegate.harness.parity.result import Artefact
-from tunegate.harness.release.claim import find_record
 from tunegate.harness.release.manifest import MANIFEST, read_manifest, verify_release
 from tunegate.harness.release.release import OpenModel, Unproven, release_adapter
 from tunegate.harness.release.served import keep_artefact
+from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.answering import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]

@@ -22,7 +22,7 @@ from tunegate.harness.evaluation.shard_record import read_shard, read_shards
 from tunegate.harness.evaluation.shards import Shard
 from tunegate.harness.ledger.ledger import openings, read_ledger
 from tunegate.harness.options.run import Options
-from tunegate.harness.release.claim import find_record
+from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.run import Session
 
 COUNT = 8

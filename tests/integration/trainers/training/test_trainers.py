@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tunegate.harness.core.progress import quiet
-from tunegate.trainers.config.recipe import Optim, Recipe
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.config.sections import Optim
 from tunegate.trainers.data.tokenize import Tokens
 from tunegate.trainers.training.trainers import build_trainer, quiet_libraries
 

@@ -4,7 +4,8 @@ import pytest
 
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import AuthoringError
-from tunegate.trainers.config.recipe import RECIPE_SCHEMA, Decontaminate, Lora, Optim, read_recipe
+from tunegate.trainers.config.recipe import RECIPE_SCHEMA, read_recipe
+from tunegate.trainers.config.sections import Decontaminate, Lora, Optim
 
 SHORT = "version: 1\ntask: desk\nrows: [rows.jsonl]\noutput: out/desk\n"
 

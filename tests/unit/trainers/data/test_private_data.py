@@ -11,7 +11,8 @@ import pytest
 from tests.support.paths import ROOT
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.core.progress import quiet
-from tunegate.trainers.config.recipe import DROP, Recipe
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.config.sections import DROP
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.data.private_data import find_private_data, render_private_data, settle_private_data
 

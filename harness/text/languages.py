@@ -13,12 +13,9 @@ class Language:
     `denials` are words that deny what follows them, a `*` for any ending; before one of `only` they deny nothing.
     `links` are what stands between the parts of a compound; None where compounds are written apart. `stems` are endings
     that make a known word of a compound's first part. `agreement` says that the words of a phrase change together.
-    `case` are letters whose small form is not Unicode's. `unlisted` are small words that the dictionary lacks, and
-    `derived` turns those that are made of others into them.
-    `separable` are prefixes that a verb may leave for the end of its clause. `spaceless` languages put no space between
-    words: ICU tells them apart. `endings` are what the last letters of a dictionary form may become.
-    `name_endings` are patterns of what a name may end in beside itself, and `name_changes` how its stem changes before
-    them.
+    `case` are letters whose small form is not Unicode's. `separable` are prefixes that a verb may leave for the end of
+    its clause. `spaceless` languages put no space between words: ICU tells them apart. `endings` are what the last
+    letters of a dictionary form may become.
     """
 
     script: str = "Latin"
@@ -28,13 +25,9 @@ class Language:
     stems: tuple[str, ...] = ()
     agreement: bool = True
     case: tuple[tuple[str, str], ...] = ()
-    unlisted: frozenset[str] = frozenset()
-    derived: tuple[tuple[str, str], ...] = ()
     separable: tuple[str, ...] = ()
     spaceless: bool = False
     endings: tuple[tuple[str, str], ...] = ()
-    name_endings: tuple[str, ...] = ()
-    name_changes: tuple[tuple[str, str], ...] = ()
 
 
 _TURKISH = (("I", "\N{LATIN SMALL LETTER DOTLESS I}"), ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i"))
@@ -45,33 +38,12 @@ _JAPANESE = (
     ("む", "ま み め も ん"), ("ぶ", "ば び べ ぼ ん"), ("ぬ", "な に ね の ん"), ("つ", "た ち て と っ"),
     ("う", "わ い え お っ"), ("る", "ら り れ ろ っ"),
 )  # fmt: skip
-_FINNISH_CASES = (
-    "n (?<=[aeiouyäö])[aä] ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
-    "ia iä illa illä ille ilta iltä issa issä ista istä iksi "
-    "si mme nne nsa nsä"  # whose it is; `ni` is the end of many names
-)
-# the last consonants of a word whose end is open, before an ending that closes it: Satu, Sadun
-_FINNISH_GRADES = (
-    (r"([kpt])\1", r"\1"), (r"([nlr])\1(?=.$)", r"\1t"), (r"ng(?=.$)", "nk"), (r"mm(?=.$)", "mp"), (r"d(?=.$)", "t"),
-    (r"v(?=.$)", "p"),
-)  # fmt: skip
-# Recuérdenos: recuerde
-_SPANISH_PRONOUNS = tuple(
-    (rf"{accented}(\p{{Ll}}{{1,6}}?)(?:nos|me|les?|l[oa]s?)$", rf"{plain}\1")
-    for accented, plain in zip("áéíóú", "aeiou", strict=True)
-)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(
         denials=("not", "no", "never", "without", "neither", "nor", "cannot", "*n't"),
         only=("only", "just"),
         agreement=False,
-        unlisted=frozenset({"her"}),
     ),
     "de": Language(
         denials=("nicht", "kein*", "nie", "niemals", "ohne", "weder"),
@@ -79,7 +51,6 @@ LANGUAGES: Mapping[str, Language] = {
         links=("", "s", "es", "n", "en", "er", "e"),
         stems=("en", "n", "e"),
         separable=("ab", "an", "auf", "aus", "bei", "ein", "fest", "los", "mit", "nach", "vor", "weg", "zu", "zurück"),
-        name_endings=("s",),
     ),
     "nl": Language(
         denials=("niet", "geen", "nooit", "zonder"),
@@ -94,31 +65,16 @@ LANGUAGES: Mapping[str, Language] = {
         denials=("ei", "en", "et", "emme", "ette", "eivät", "ilman"),
         only=("vain", "ainoastaan"),
         links=("",),
-        unlisted=_words("aivan ettekä hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
-        name_endings=tuple(_FINNISH_CASES.split()),
-        derived=(
-            (r"^(?:ell|ett|joll|mutt)(?=e(?!n$))", ""),
-            (r"(?:h[aä]n|k[oö])$", ""),
-            (r"(?<=[aäe])(?:mme|nne|ns[aä])$", ""),
-        ),
-        name_changes=((r"se$", "nen"), (r"kse$", "s"), *_FINNISH_GRADES, (r"e$", "i"), (r"i$", "")),
     ),
     "et": Language(denials=("ei", "pole", "ilma"), only=("ainult",), links=("",)),
     "hu": Language(denials=("nem", "sem", "soha", "nélkül"), only=("csak",), links=("",)),
     "fr": Language(
         denials=("pas", "jamais", "sans", "ni", "aucun", "aucune"),
         only=("seulement",),
-        unlisted=_words(
-            "assez au aujourd aux dont dorénavant du déjà jamais jusqu lorsqu non néanmoins oui où pas peu plusieurs "
-            "puisqu qu quant quoiqu soi trop très"
-        ),
-        derived=(("ement$", "e"), ("ément$", "e"), ("emment$", "ent"), ("amment$", "ant")),
     ),
     "es": Language(
         denials=("no", "nunca", "sin", "ni", "ningún", "ninguna"),
         only=("solo", "sólo", "solamente"),
-        unlisted=frozenset({"antes", "tan"}),
-        derived=_SPANISH_PRONOUNS,
     ),
     "pt": Language(denials=("não", "nunca", "sem", "nem", "nenhum", "nenhuma"), only=("só", "somente")),
     "it": Language(denials=("non", "mai", "senza", "né", "nessun", "nessuna"), only=("solo", "soltanto")),

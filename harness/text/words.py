@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import regex
-
 from tunegate.harness.text.languages import language_of
 from tunegate.harness.text.reading import read
 
 LEAST_PART = 3  # letters of a part of a compound; of two letters nearly everything is a word
-_LEAST_HALF = 4  # the same where no part is known beforehand
 
 
 def inflections(word: str) -> list[str]:
@@ -85,19 +82,19 @@ def _spellings(word: str) -> tuple[str, ...]:
 @lru_cache(maxsize=32)
 def word_forms(words: frozenset[str], language: str) -> WordForms:
     """Look up the forms of words, all at once: it takes one pass through the dictionary of the language."""
-    dictionary = _dictionary(language)
+    known = dictionary(language)
     lemmas = {
-        word: frozenset(dictionary[each] for each in _spellings(word) if each in dictionary) for word in words
+        word: frozenset(known[each] for each in _spellings(word) if each in known) for word in words
     }  # fmt: skip
     wanted = frozenset[str]().union(*lemmas.values())
     found: dict[str, set[str]] = {lemma: set() for lemma in wanted}
-    for form, lemma in dictionary.items() if wanted else ():
+    for form, lemma in known.items() if wanted else ():
         if lemma in wanted:
             found[lemma].add(read(form, language).folded.text)
     return WordForms(language, {lemma: frozenset(forms) for lemma, forms in found.items()}, lemmas)
 
 
-def _dictionary(language: str) -> Mapping[str, str]:
+def dictionary(language: str) -> Mapping[str, str]:
     """Each known form with its word; empty where the language has no dictionary."""
     from simplemma.strategies.dictionaries import DEFAULT_DICTIONARY_FACTORY
     from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
@@ -106,33 +103,12 @@ def _dictionary(language: str) -> Mapping[str, str]:
     return DEFAULT_DICTIONARY_FACTORY.get_dictionary(code) if code in SUPPORTED_LANGUAGES else {}
 
 
-def is_word(word: str, language: str) -> bool:
-    """Whether a word in lower case is one of the language; of German also one with a capital, as all nouns have one."""
-    known, own, small = _dictionary(language), language_of(language), word.lower()
-    made = (regex.sub(pattern, base, small) for pattern, base in own.derived)
-    return (
-        small in own.unlisted
-        or any(each in known for each in (small, *made))
-        or (has_capital_nouns(language) and word in known)
-    )
-
-
-def is_name(word: str, language: str) -> bool:
-    """Whether the dictionary has a word with a capital in a language that gives one to names alone."""
-    return not has_capital_nouns(language) and word[:1].isupper() and word in _dictionary(language)
-
-
-def has_capital_nouns(language: str) -> bool:
-    """Whether a language gives a capital to every noun, and not to names alone."""
-    return language.split("-")[0] == "de"
-
-
 def is_compound(before: str, after: str, language: str) -> bool:
     """Whether a word of which one part is known consists of known words: what is `before` that part and `after` it."""
     own = language_of(language)
     if own.links is None or not (before or after):
         return False
-    known = _dictionary(language)
+    known = dictionary(language)
     first = {before.removesuffix(link) for link in own.links}
     last = {after.removeprefix(link) for link in own.links}
     first = {part + ending for part in first if len(part) >= LEAST_PART for ending in ("", *own.stems)}
@@ -141,16 +117,9 @@ def is_compound(before: str, after: str, language: str) -> bool:
     return all(any(each in known for part in parts for each in _spellings(part)) for parts in sides)
 
 
-def is_written_together(word: str, language: str, *, is_inside: bool) -> bool:
-    """Whether a word with a capital may be a compound of known words: at a sentence's start, or anywhere in German."""
-    if is_inside and not has_capital_nouns(language):
-        return False
-    return any(is_compound(word[:end], word[end:], language) for end in range(_LEAST_HALF, len(word) - _LEAST_HALF + 1))
-
-
 def split_verb(word: str, language: str) -> tuple[str, str] | None:
     """A verb in two, as a clause may have it: `ausschalten` is `schalten` and `aus`; None where it is none."""
-    own, known = language_of(language), _dictionary(language)
+    own, known = language_of(language), dictionary(language)
     for prefix in own.separable:
         rest = word.removeprefix(prefix)
         if rest != word and rest.endswith("n") and len(rest) > LEAST_PART and known.get(rest) == rest:

@@ -67,18 +67,6 @@ REPLIES = [
     "You can pay by card over the phone, or we'll send you a link.", "Sorry about the wait. " * 30, NOTES,
     "Scaffolding. " + REPLY + " Thank you for your patience and understanding in this matter.",
 ]  # fmt: skip
-STAY = (
-    "Customer: what will it come to?\nNotes: 2 nights from Fri 5 Feb, £44/night, arrive 15:00-17:00, gate K7 QX2, "
-    "flats A, B and C, weekdays only, closed 24 Dec"
-)
-STAYS = [
-    "Two nights from Friday 5 February at £44 make £88, so you leave on Sunday the 7th.", "From Friday, that's £88.",
-    "Two nights from Friday the 5th make £98, and you leave on Sunday.", "Two nights from Friday, and you leave on Tuesday.",
-    "You leave on Sunday.", "On Friday the two hours from three to five are yours.", "Friday from three, for four hours.",
-    "Friday. The gate is K7QX2.", "Friday. The gate is K7QX3.", "Friday. We're open Monday to Friday.", "Friday. Ask Priya.",
-    "Friday. We're closed on Christmas Eve.", "Friday. Merry Christmas! Dan Pryce", "Friday at quarter past four.",
-    "Friday. A hundred and ten people came.", "Friday at the latest, by 24 December.", "",
-]  # fmt: skip
 ANSWERS = [
     "Paris", "The capital is Paris.", "paris.", "Lutetia", "It is not Paris, it is Lyon.", "Parisian", "PARIS!", "", "P a r i s",
     "The answer is " + "very " * 50 + "Paris", "Pa\u0301ris", "203", "1,203",
@@ -106,11 +94,7 @@ ASKED: Mapping[str, Sequence[Asked]] = {
         Asked({"terms": "refs/terms.yaml"}, {"terms": ["engineer", "powerflush"]}, "", TERMS),
         Asked({"terms": "refs/terms.yaml"}, {"terms": ["engineer"], "wording": ["gas-safety"]}, "", TERMS),
     ],
-    "voice": [
-        Asked({"references": "refs/voice.yaml"}, {"says": SAYS}, NOTES, REPLIES),
-        Asked({"references": "refs/voice.yaml", "content": False, "facts": {"language": "en", "also": ["Dan Pryce"]}},
-              {"says": "We look forward to your stay with us.", "facts": ["Friday"]}, STAY, STAYS),
-    ],
+    "voice": [Asked({"references": "refs/voice.yaml"}, {"says": SAYS}, NOTES, REPLIES)],
     "retention/questions": [
         Asked({"measure": "questions"}, {"answer": answer}, "", ANSWERS) for answer in (["paris"], ["paris", "lutetia"], ["203"])
     ],

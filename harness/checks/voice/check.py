@@ -1,8 +1,7 @@
 """The voice suite: does an answer sound like the brand, keep the house rules, and say what it had to say?
 
 A reference file holds labelled pairs and house rules. Style is judged by a classifier on surface features, which must
-earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only, and where a
-fixture asks for it, its facts are held against the case's notes.
+earn the right to judge (`classifier`); house rules veto; sentence embeddings judge the content only.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ from tunegate.harness.checks.voice.features import ENGLISH, LANGUAGES, SurfaceLa
 from tunegate.harness.core.errors import AuthoringError, Problem, Refused, show_path
 from tunegate.harness.core.files import digest
 from tunegate.harness.embeddings import embedder_digest
-from tunegate.harness.text.calendar import CALENDARS
-from tunegate.harness.text.calendar_type import Said
-from tunegate.harness.text.facts import missing, stated, unfounded
 from tunegate.harness.text.phrases import Phrases
 from tunegate.harness.text.reading import Reading, read, signs
 from tunegate.harness.text.words import WordForms
@@ -97,20 +93,6 @@ OPTIONS: Mapping[str, Any] = {
             },
             "description": "the least cosine between an answer and the case's `says`; false: content is not judged",
         },
-        "facts": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["language"],
-            "description": "what an answer states must stand in its case: in `input`, `context`, `expect` or `also`",
-            "properties": {
-                "language": {"enum": sorted(CALENDARS), "description": "the language of the answers"},
-                "also": {
-                    "type": "array",
-                    "items": text_schema("a name, a number or another text that any answer may state"),
-                    "description": "a list of texts that any answer may state, such as the names of products",
-                },
-            },
-        },
     },
 }
 EXPECT: Mapping[str, Any] = {
@@ -118,16 +100,7 @@ EXPECT: Mapping[str, Any] = {
     "additionalProperties": False,
     "required": ["says"],
     # an empty one is found by `expect_problems`, which knows the brand
-    "properties": {
-        "says": {"type": "string", "description": "what the answer must say, in the brand's words"},
-        "facts": {
-            "type": "array",
-            "minItems": 1,
-            "uniqueItems": True,
-            "items": text_schema("a number, a day, a name or a phrase"),
-            "description": "a list of facts that the answer must state, such as `£46` or `Friday`",
-        },
-    },
+    "properties": {"says": {"type": "string", "description": "what the answer must say, in the brand's words"}},
 }
 
 
@@ -156,13 +129,11 @@ class Voice:
 
     document: Document = field(repr=False)
     content: float | None = CONTENT
-    facts: Mapping[str, Any] | None = None
 
     @property
     def references(self) -> str:
-        """Digest of the reference file's data, the options and the embedding model."""
-        options = {"content": self.content, **({"facts": self.facts} if self.facts else {})}
-        return digest({"data": self.document.data, **options, "embedder": embedder_digest()})
+        """Digest of the reference file's data, the threshold of content and the embedding model."""
+        return digest({"data": self.document.data, "content": self.content, "embedder": embedder_digest()})
 
     @property
     def report_card(self) -> ReportCard:
@@ -185,22 +156,18 @@ class Voice:
         self._hears_content()
 
     def __call__(self, output: str, expect: Mapping[str, Any] | None, prompt: str) -> Outcome:
-        """Score style, house rules and, if asked for, content and facts; an empty or endless answer satisfies none."""
+        """Score style, house rules and, if asked for, content; an empty or endless answer satisfies none."""
         if unread := _unread(output):
-            return _outcome(unread, unread, unread if self.content else None, unread if self.facts else None)
+            return _outcome(unread, unread, unread if self.content else None)
         style = [*self._style(output, expect), *degeneration.degenerate(output, _language(self.document))]
         style += [*degeneration.echoed(output, prompt), *degeneration.copied(output, self._known)]
         style += degeneration.curt(output, expect["says"]) if expect else []
-        facts = list(self._facts(output, expect or {}, prompt, self.facts)) if self.facts else None
         content = list(self._content(output, expect)) if self.content else None
-        return _outcome(style, _vetoed(output, self._vetoes), content, facts)
+        return _outcome(style, _vetoed(output, self._vetoes), content)
 
     def expect_problems(self, expect: Mapping[str, Any], document: Document, where: Where) -> list[Problem]:
         """Mistakes of a case's `expect`: it says nothing, or itself breaks a house rule."""
         says, where = expect["says"], (*where, "says")
-        if "facts" in expect and not self.facts:
-            found = "a check that looks for no facts"
-            return [document.problem((*where[:-1], "facts"), "`facts: {language: ...}` in the check", found)]
         if not says.strip():
             return [document.problem(where, "what the answer must say", "nothing", f"write it as {self._brand} would")]
         hits = _vetoed(says, self._vetoes)
@@ -228,8 +195,7 @@ class Voice:
         if card and not card.accepted:
             raise Refused(
                 f"{show_path(self.document.path)}: the embedding model cannot tell one content from another in "
-                f"{self._language!r} ({card}); write `content: false` in the check, and `facts` in it for what an "
-                "answer must state"
+                f"{self._language!r} ({card}); write `content: false` in the check"
             )
 
     def _metric(self) -> Metric:
@@ -270,17 +236,6 @@ class Voice:
             numbers = f"similarity {cosine:.2f}, at least {self.content:.2f} is needed"
             yield Finding("content", f"does not say what it had to say ({numbers}): {show_value(says)}")
 
-    def _facts(
-        self, output: str, expect: Mapping[str, Any], prompt: str, asked: Mapping[str, Any]
-    ) -> Iterator[Finding]:
-        language, due = asked["language"], expect.get("facts", ())
-        sources = [prompt, expect.get("says", ""), *due, *asked.get("also", ())]
-        known = frozenset[Said]().union(*(stated(text, language) for text in sources))
-        for seen in dict.fromkeys(fact.seen for fact in unfounded(output, known, language)):
-            yield Finding("fact", f"{show_value(seen)} stands nowhere in its case")
-        for wanted in missing(due, output, language):
-            yield Finding("fact", f"{show_value(wanted)} is not stated")
-
 
 def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     """Read and check the reference file; fitting waits for `prepare` or the first answer.
@@ -296,7 +251,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Voice:
     if problems:
         raise AuthoringError(problems)
     content = options.get("content", CONTENT)
-    return Voice(references, None if content is False else float(content), options.get("facts"))
+    return Voice(references, None if content is False else float(content))
 
 
 def _mistakes(document: Document) -> Iterator[Problem]:
@@ -354,11 +309,9 @@ def _unread(output: str) -> list[Finding]:
     return [] if output.strip() else [Finding("empty", "there is no answer")]
 
 
-def _outcome(
-    style: list[Finding], rules: list[Finding], content: list[Finding] | None, facts: list[Finding] | None
-) -> Outcome:
-    findings = tuple(dict.fromkeys([*style, *rules, *(content or ()), *(facts or ())]))
-    parts = {"style": style, "rules": rules, "content": content, "facts": facts}
+def _outcome(style: list[Finding], rules: list[Finding], content: list[Finding] | None) -> Outcome:
+    findings = tuple(dict.fromkeys([*style, *rules, *(content or ())]))
+    parts = {"style": style, "rules": rules, "content": content}
     rates = {part: not found for part, found in parts.items() if found is not None}
     return Outcome(0.0 if findings else 1.0, findings, rates)
 
@@ -384,6 +337,6 @@ KIND = CheckKind(
     needs_expect=True,
     by_expect="what was to be said",
     expect_of=lambda _, answer: {"says": answer},
-    parts={"style": "style", "rules": "house rules", "content": "content", "facts": "facts"},
+    parts={"style": "style", "rules": "house rules", "content": "content"},
     embeds=True,
 )

@@ -172,16 +172,6 @@ def test_a_broken_house_rule_is_found_in_its_file(tmp_path, monkeypatch):
     assert {each.source for each in findings if each.rule != "house rule"} <= {""}
 
 
-def test_facts_that_are_due_need_a_check_that_looks_for_them(tmp_path):
-    voice = written(tmp_path, references())
-    expect = {"says": "It's ready.", "facts": ["Friday"]}
-
-    (problem,) = voice.expect_problems(expect, voice.document, ("expect",))
-
-    assert (problem.where, problem.expected) == ("expect.facts", "`facts: {language: ...}` in the check")
-    assert Voice(voice.document, facts={"language": "en"}).expect_problems(expect, voice.document, ("expect",)) == []
-
-
 def test_a_missing_reference_file_is_named_where_it_is_asked_for(tmp_path):
     path = tmp_path / "replies.yaml"
     path.write_text("check: {references: vioce.yaml}\n", encoding="utf-8")

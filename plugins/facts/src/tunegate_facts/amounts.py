@@ -10,8 +10,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
-from tunegate.harness.text.patterns import (
+from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate_facts.patterns import (
     DIGITS,
     Phrase,
     grouped_digits,

@@ -15,19 +15,19 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.amounts import amounts, hundreds_of, value_of_hundreds
-from tunegate.harness.text.calendar import calendar_of, numerals_of, value_of_numeral
-from tunegate.harness.text.calendar_type import Said
-from tunegate.harness.text.clock import HALF_DAY, at, phrases_of_time, times_of_notes
-from tunegate.harness.text.contrary import how_numbers_stand, is_contrary, labels, ways
-from tunegate.harness.text.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
-from tunegate.harness.text.implied import follows
-from tunegate.harness.text.listed import code_ranges, joined_numbers, lists, short_ranges, spaced_codes, things
-from tunegate.harness.text.names import misnamed, name_pairs, name_stems
-from tunegate.harness.text.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
-from tunegate.harness.text.rates import counts_of_things, prices_of_each
 from tunegate.harness.text.reading import read
-from tunegate.harness.text.words import is_name, is_word, is_written_together
+from tunegate_facts.amounts import amounts, hundreds_of, value_of_hundreds
+from tunegate_facts.calendar import calendar_of, numerals_of, value_of_numeral
+from tunegate_facts.calendar_type import Said
+from tunegate_facts.clock import HALF_DAY, at, phrases_of_time, times_of_notes
+from tunegate_facts.contrary import how_numbers_stand, is_contrary, labels, ways
+from tunegate_facts.days import also_days, days_of_notes, is_day_first, named_days, phrases_of_days, wishes
+from tunegate_facts.implied import follows
+from tunegate_facts.listed import code_ranges, joined_numbers, lists, short_ranges, spaced_codes, things
+from tunegate_facts.names import misnamed, name_pairs, name_stems
+from tunegate_facts.patterns import DIGITS, Phrase, by_kind, grouped_digits, one_of, value_of
+from tunegate_facts.rates import counts_of_things, prices_of_each
+from tunegate_facts.words import is_name, is_word, is_written_together
 
 MOST_OF_AN_ANSWER = 10_000  # characters; each may be a fact
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from helpers import wrong
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tunegate.harness.text.calendar import CALENDARS
-from tunegate.harness.text.facts import MOST_OF_AN_ANSWER, facts, missing, stated, unfounded
-
-
-def wrong(answer, notes, language="en"):
-    return [fact.seen for fact in unfounded(answer, stated(notes, language), language)]
+from tunegate_facts.calendar import CALENDARS
+from tunegate_facts.facts import MOST_OF_AN_ANSWER, facts, missing, stated, unfounded
 
 
 @pytest.mark.parametrize(

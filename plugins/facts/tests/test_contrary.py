@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.unit.text.test_facts import wrong
+from helpers import wrong
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import (
+from tunegate.harness.text.months import MONTHS
+from tunegate_facts.calendar_type import (
     CHRISTMAS,
     Calendar,
     forms,
@@ -13,6 +14,17 @@ from tunegate.harness.text.calendar_type import (
     units,
     word_set,
 )
+
+_CASES = (
+    "n (?<=[aeiouyäö])[aä] ta tä lla llä lle lta ltä ssa ssä sta stä na nä ksi an en in on un yn än ön "
+    "ia iä illa illä ille ilta iltä issa issä ista istä iksi "
+    "si mme nne nsa nsä"  # whose it is; `ni` is the end of many names
+)
+# the last consonants of a word whose end is open, before an ending that closes it: Satu, Sadun
+_GRADES = (
+    (r"([kpt])\1", r"\1"), (r"([nlr])\1(?=.$)", r"\1t"), (r"ng(?=.$)", "nk"), (r"mm(?=.$)", "mp"),
+    (r"d(?=.$)", "t"), (r"v(?=.$)", "p"),
+)  # fmt: skip
 
 
 def _finnish() -> dict[str, int]:
@@ -32,9 +44,7 @@ def _finnish() -> dict[str, int]:
 FINNISH = Calendar(
     weekdays=("maanantai*|ma", "tiistai*|ti", "keskiviik*|ke", "torstai*|to", "perjantai*|pe", "lauantai*|la",
               "sunnuntai*|su"),
-    months=("tammikuu*|tammi", "helmikuu*|helmi", "maaliskuu*|maalis", "huhtikuu*|huhti", "toukokuu*|touko",
-            "kesäkuu*|kesä", "heinäkuu*|heinä", "elokuu*|elo", "syyskuu*|syys", "lokakuu*|loka",
-            "marraskuu*|marras", "joulukuu*|joulu"),
+    months=MONTHS["fi"],
     numbers=_finnish(),
     tens=tens("kaksikymmentä kolmekymmentä neljäkymmentä viisikymmentä kuusikymmentä seitsemänkymmentä "
                "kahdeksankymmentä yhdeksänkymmentä"),
@@ -85,4 +95,9 @@ FINNISH = Calendar(
     shares={"puolet|puoleen hintaan": 50},
     titles=word_set("herra rouva neiti tohtori tri"),
     greetings=word_set("hei hyvä moi terve"),
+    unlisted=word_set("aivan ettekä hei kuinka moi myös sieltä sinne tuonne tänne täältä"),
+    derived=((r"^(?:ell|ett|joll|mutt)(?=e(?!n$))", ""), (r"(?:h[aä]n|k[oö])$", ""),
+             (r"(?<=[aäe])(?:mme|nne|ns[aä])$", "")),
+    name_endings=tuple(_CASES.split()),
+    name_changes=((r"se$", "nen"), (r"kse$", "s"), *_GRADES, (r"e$", "i"), (r"i$", "")),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import (
+from tunegate.harness.text.months import MONTHS
+from tunegate_facts.calendar_type import (
     CHRISTMAS,
     Calendar,
     forms,
@@ -17,8 +18,7 @@ from tunegate.harness.text.calendar_type import (
 ENGLISH = Calendar(
     weekdays=("monday*|mon|mons", "tuesday*|tue|tues", "wednesday*|wed|weds", "thursday*|thu|thur|thurs",
               "friday*|fri|fris", "saturday*|sat|sats", "sunday*|sun|suns"),
-    months=("january|jan", "february|feb", "march|mar", "april|apr", "may", "june|jun", "july|jul", "august|aug",
-            "september|sep|sept", "october|oct", "november|nov", "december|dec"),
+    months=MONTHS["en"],
     numbers=numbered("one|once|first two|twice|second three|third four|fourth five|fifth six|sixth seven|seventh "
                       "eight|eighth nine|ninth ten|tenth eleven|eleventh twelve|twelfth|dozen|noon|midday thirteen "
                       "fourteen fifteen sixteen seventeen eighteen nineteen") | {"half a dozen": 6},
@@ -77,13 +77,13 @@ ENGLISH = Calendar(
     titles=word_set("mr mrs ms miss dr doctor rev reverend prof professor st saint"),
     shortened={"st": "saint"},
     greetings=word_set("dear hello hi hey hiya"),
+    unlisted=word_set("her"),
     decimal=".",
 )  # fmt: skip
 GERMAN = Calendar(
     weekdays=("montag*|mo", "dienstag*|di", "mittwoch*|mi", "donnerstag*|do", "freitag*|fr",
               "samstag*|sonnabend|sa", "sonntag*|so"),
-    months=("januar|jan", "februar|feb", "märz|mrz", "april|apr", "mai", "juni|jun", "juli|jul", "august|aug",
-            "september|sep|sept", "oktober|okt", "november|nov", "dezember|dez"),
+    months=MONTHS["de"],
     numbers=numbered("ein|eine|einen|einem|einer|eins zwei drei vier fünf sechs sieben acht neun zehn elf "
                       "zwölf|dutzend dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn"),
     tens=tens("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"),
@@ -134,4 +134,5 @@ GERMAN = Calendar(
     titles=word_set("herr herrn frau dr doktor prof professor"),
     shortened={"st": "sankt"},
     greetings=word_set("liebe lieber hallo guten moin"),
+    name_endings=("s",),
 )  # fmt: skip

@@ -12,10 +12,10 @@ from decimal import Decimal
 from itertools import combinations, permutations, product
 from typing import Any
 
-from tunegate.harness.text.calendar_type import Day, Said
-from tunegate.harness.text.clock import DAY, HALF_DAY
-from tunegate.harness.text.patterns import MEASURES, Values, by_kind
-from tunegate.harness.text.rates import products
+from tunegate_facts.calendar_type import Day, Said
+from tunegate_facts.clock import DAY, HALF_DAY
+from tunegate_facts.patterns import MEASURES, Values, by_kind
+from tunegate_facts.rates import products
 
 _FEW = 20  # of a kind; of more, nearly anything can be made
 _MOST_TIMES = 4  # in notes, for a length between two

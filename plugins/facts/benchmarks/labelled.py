@@ -1,27 +1,24 @@
-"""How often does the facts rule of the voice suite see what an answer's notes do not have? Labelled answers.
+"""How often does the check see what an answer's notes do not have? Labelled answers.
 
-python benchmarks/facts.py            # seconds; writes facts.md
+python plugins/facts/benchmarks/labelled.py            # half a minute; writes labelled.md
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
-
-from benchmarks.gate_markdown import table
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.core.escaping import shown_in_markdown
 from tunegate.harness.core.files import write_atomically
-from tunegate.harness.text.facts import stated, unfounded
+from tunegate_facts.facts import stated, unfounded
 
-TEXTS = Path(__file__).parent / "facts_texts"
-RESULT = Path(__file__).parent / "results/facts.md"
+TEXTS = Path(__file__).parent / "texts"
+RESULT = Path(__file__).parent / "labelled.md"
 
 
 @dataclass(frozen=True)
@@ -122,13 +119,13 @@ SETS = (
 
 
 def report() -> Iterator[str]:
-    """The text of `facts.md`, part by part."""
+    """The text of `labelled.md`, part by part."""
     yield "# Facts on labelled answers"
     for each in SETS:
         yield f"## {each.heading}"
         yield from filter(None, [each.about])
         yield from _judged(labelled(f"{each.file}.yaml"))
-    yield "## How\n\n    python benchmarks/facts.py"
+    yield "## How\n\n    python plugins/facts/benchmarks/labelled.py"
 
 
 def _judged(answers: Sequence[Answer]) -> Iterator[str]:
@@ -138,14 +135,14 @@ def _judged(answers: Sequence[Answer]) -> Iterator[str]:
         f"**{found} of {len(changed)} answers with a fact that is not in the notes are found; {flagged} of {len(true)} "
         "answers without one are flagged.**"
     )
-    yield table(["language", "with a wrong fact", "found", "without", "flagged"], _by_language(changed, true))
+    yield _table(["language", "with a wrong fact", "found", "without", "flagged"], _by_language(changed, true))
     rows = [
         [each.language, *map(shown_in_markdown, (each.notes, each.text, ", ".join(each.wrong), ", ".join(each.seen)))]
         for each in answers
         if bool(each.wrong) != bool(each.seen)
     ]
     yield "### What it gets wrong"
-    yield table(["language", "notes", "answer", "wrong", "seen"], rows) if rows else "Nothing."
+    yield _table(["language", "notes", "answer", "wrong", "seen"], rows) if rows else "Nothing."
 
 
 def _by_language(changed: Sequence[Answer], true: Sequence[Answer]) -> Iterator[list[str]]:
@@ -155,6 +152,11 @@ def _by_language(changed: Sequence[Answer], true: Sequence[Answer]) -> Iterator[
             those = [each for each in answers if each.language == language]
             cells += [str(len(those)), str(sum(bool(each.seen) for each in those))]
         yield cells
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> int:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 
-from tunegate.harness.text.calendar_type import Calendar
-from tunegate.harness.text.calendars_finnish import FINNISH
-from tunegate.harness.text.calendars_germanic import ENGLISH, GERMAN
-from tunegate.harness.text.calendars_romance import FRENCH, SPANISH
+from tunegate_facts.calendar_type import Calendar
+from tunegate_facts.calendars_finnish import FINNISH
+from tunegate_facts.calendars_germanic import ENGLISH, GERMAN
+from tunegate_facts.calendars_romance import FRENCH, SPANISH
 
 CALENDARS: Mapping[str, Calendar] = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "fi": FINNISH}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of
-from tunegate.harness.text.patterns import Phrase, Values, in_small_letters, one_of
+from tunegate_facts.calendar import calendar_of
+from tunegate_facts.patterns import Phrase, Values, in_small_letters, one_of
 
 _PER = (
     "a", "an", "per", "each", "every", "for each", "for every", "pro", "je", "für jede", "für jeden", "für jedes",

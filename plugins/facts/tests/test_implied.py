@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-
-from tests.unit.text.test_facts import wrong
+from helpers import wrong
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ class Calendar:
     After one of `labels`, each with its main form, a letter or a number tells one thing from others, and before it one
     of `ordinals`; `things` are whatever is listed. `shortened` are parts of names as notes have them, in full. After
     one of `titles`, perhaps shortened, and of `places` comes a name; and after one of `greetings`, what it greets and a
-    comma, a sentence.
+    comma, a sentence. `unlisted` are small words that the dictionary lacks, and `derived` turns those that are made
+    of others into them. `name_endings` are patterns of what a name may end in beside itself, and `name_changes` how
+    its stem changes before them.
     """
 
     weekdays: tuple[str, ...] = ()
@@ -80,6 +82,10 @@ class Calendar:
     titles: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
     greetings: frozenset[str] = frozenset()
+    unlisted: frozenset[str] = frozenset()
+    derived: tuple[tuple[str, str], ...] = ()
+    name_endings: tuple[str, ...] = ()
+    name_changes: tuple[tuple[str, str], ...] = ()
     decimal: str = ","
 
 

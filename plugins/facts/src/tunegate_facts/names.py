@@ -10,12 +10,11 @@ from collections.abc import Iterator, Set
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of
-from tunegate.harness.text.calendar_type import Said
-from tunegate.harness.text.days import named_days
-from tunegate.harness.text.languages import language_of
-from tunegate.harness.text.patterns import Phrase, Values
-from tunegate.harness.text.words import has_capital_nouns
+from tunegate_facts.calendar import calendar_of
+from tunegate_facts.calendar_type import Said
+from tunegate_facts.days import named_days
+from tunegate_facts.patterns import Phrase, Values
+from tunegate_facts.words import has_capital_nouns
 
 _LEAST_OF_NAME = 3  # letters that are left where a name loses its ending, a double one being one
 _NAME = r"\p{Lu}\p{Ll}[\p{L}'’-]{0,30}"
@@ -26,7 +25,7 @@ _STARTS = regex.compile(r"(?:^|[.!?:…\n,])[\s\"'“”„«»(¡¿]*$")  # a s
 
 def name_stems(word: str, language: str) -> tuple[Said, ...]:
     """A name, and what may be left of it without the endings of its language, so that `Riikan` is `Riikka`."""
-    own = language_of(language)
+    own = calendar_of(language)
     shorter = {regex.sub(rf"{ending}$", "", word) for ending in own.name_endings}
     stems = {word, *(each for each in shorter if len(regex.sub(r"(.)\1", r"\1", each)) >= _LEAST_OF_NAME)}
     for pattern, base in own.name_changes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tunegate.harness.text.calendar_type import (
+from tunegate.harness.text.months import MONTHS
+from tunegate_facts.calendar_type import (
     CHRISTMAS,
     Calendar,
     forms,
@@ -17,8 +18,7 @@ from tunegate.harness.text.calendar_type import (
 FRENCH = Calendar(
     weekdays=("lundi*|lun", "mardi*|mar", "mercredi*|mer|merc", "jeudi*|jeu", "vendredi*|ven|vend",
               "samedi*|sam", "dimanche*|dim"),
-    months=("janvier|janv", "février|févr|fév", "mars", "avril|avr", "mai", "juin", "juillet|juil", "août",
-            "septembre|sept", "octobre|oct", "novembre|nov", "décembre|déc"),
+    months=MONTHS["fr"],
     numbers=numbered("un|une deux trois quatre cinq six sept huit neuf dix onze douze|midi|douzaine treize "
                       "quatorze quinze seize dix-sept dix-huit dix-neuf") | {"quatre-vingts": 80},
     tens=tens("vingt trente quarante cinquante soixante quatre-vingt", 20, 30, 40, 50, 60, 80),
@@ -64,12 +64,20 @@ FRENCH = Calendar(
     shortened={"st": "saint", "ste": "sainte"},
     titles=word_set("madame mme monsieur mademoiselle mlle docteur dr maître"),
     greetings=word_set("bonjour bonsoir cher chère chers chères"),
+    unlisted=word_set("assez au aujourd aux dont dorénavant du déjà jamais jusqu lorsqu non néanmoins oui où pas peu "
+                      "plusieurs puisqu qu quant quoiqu soi trop très"),
+    derived=(("ement$", "e"), ("ément$", "e"), ("emment$", "ent"), ("amment$", "ant")),
 )  # fmt: skip
+# Recuérdenos: recuerde
+_PRONOUNS = tuple(
+    (rf"{accented}(\p{{Ll}}{{1,6}}?)(?:nos|me|les?|l[oa]s?)$", rf"{plain}\1")
+    for accented, plain in zip("áéíóú", "aeiou", strict=True)
+)
+
 SPANISH = Calendar(
     weekdays=("lunes|lun", "martes|mar", "miércoles|mié|miér", "jueves|jue", "viernes|vie",
               "sábado*|sáb", "domingo*|dom"),
-    months=("enero|ene", "febrero|feb", "marzo|mar", "abril|abr", "mayo|may", "junio|jun", "julio|jul",
-            "agosto|ago", "septiembre|sept|sep", "octubre|oct", "noviembre|nov", "diciembre|dic"),
+    months=MONTHS["es"],
     numbers=numbered("un|una|uno dos tres cuatro cinco seis siete ocho nueve diez once doce|mediodía|docena "
                       "trece catorce quince dieciséis diecisiete dieciocho diecinueve veinte "
                       "veintiuno|veintiún|veintiuna veintidós veintitrés veinticuatro veinticinco veintiséis "
@@ -122,4 +130,6 @@ SPANISH = Calendar(
     shortened={"sta": "santa", "sto": "santo"},
     titles=word_set("señor señora señorita sr sra srta doctor doctora dr dra don doña"),
     greetings=word_set("hola buenos buenas estimado estimada estimados estimadas querido querida"),
+    unlisted=word_set("antes tan"),
+    derived=_PRONOUNS,
 )  # fmt: skip

@@ -10,9 +10,9 @@ from typing import Any
 
 import regex
 
-from tunegate.harness.text.calendar import calendar_of
-from tunegate.harness.text.calendar_type import Said
 from tunegate.harness.text.characters import plain_signs
+from tunegate_facts.calendar import calendar_of
+from tunegate_facts.calendar_type import Said
 
 _GROUPED = r"(?<!\d |[\d.,])[1-9]\d{0,2}(?:[ \u00a0\u202f]\d{3}){1,4}(?:,\d{1,2})?(?![\d.,]| \d)"
 DIGITS = r"\d{1,40}(?:[.,']\d{1,40}){0,12}"

@@ -3,7 +3,7 @@
     python benchmarks/gate.py            # 45 minutes on two cores
     python benchmarks/gate.py --quick    # a minute: fewer cells and draws
 
-Writes gate.md, its figures and promises.md, every chance that the documents and the gate's sentences promise; exit code
+Writes gate.md and promises.md, every chance that the documents and the gate's sentences promise; exit code
 1 if one of them is broken.
 """
 
@@ -28,7 +28,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks import gate_passfail, gate_plot, gate_references, gate_scores, gate_slices, promises
+from benchmarks import gate_passfail, gate_references, gate_scores, gate_slices, promises
 from benchmarks.frame import machine
 from benchmarks.gate_costs import CORRELATIONS, LAWS, LIMITS, MARGINS, Lengths, cost_claim, cost_guard, rambling
 from benchmarks.gate_evaluations import LAST, evaluation
@@ -47,8 +47,7 @@ from benchmarks.gate_worlds import Mismatch
 from tunegate.harness.core.progress import Watch, watch_on
 
 RESULTS = Path(__file__).parent / "results"
-LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
-CURVE_FLIP_RATE = 0.04  # of the figure
+LIBRARIES = ("tunegate", "numpy", "scipy")
 GRADED_MARGINS, POWER_MARGINS = (0.03, 0.05, 0.1), (0.05, 0.1)
 SMALL = (20, 30, 50)  # cases with which a minimum score errs most
 FEWEST = 59  # cases that can hold five points at all
@@ -87,7 +86,6 @@ class Settings:
     beside_flip_rates: tuple[float, ...]
     units: tuple[int, ...]
     terms: Terms
-    curve: tuple[float, ...] = tuple(step / 8 for step in range(-20, 5))  # true changes of the figure, in margins
 
 
 FULL = Settings(
@@ -159,7 +157,6 @@ def jobs(settings: Settings) -> Iterator[Job]:
                 yield Job("innocents", gate_slices.innocents, (n, flip_rate, sizes, settings.draws, settings.worlds))
             for shape in gate_scores.SHAPES:
                 yield Job("scores", gate_scores.scores, (n, flip_rate, shape, settings.scores))
-        yield Job("curves", gate_passfail.curve, (n, CURVE_FLIP_RATE, settings.curve))
     for family in gate_references.families(settings.beside, settings.beside_flip_rates, settings.units):
         yield Job("twice", gate_references.twice, (family, settings.draws // 10, settings.worlds))
     for flip_rate in settings.flip_rates:
@@ -274,7 +271,7 @@ def main(
     out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
     workers: Annotated[int, typer.Option("--workers", help="Processes.", metavar="N")] = os.cpu_count() or 1,
 ) -> None:
-    """Measure the gate's error rates, write gate.md and its figures, and fail if a promise is broken."""
+    """Measure the gate's error rates, write gate.md and promises.md, and fail if a promise is broken."""
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
     settings = QUICK if quick else FULL
     try:
@@ -287,12 +284,9 @@ def main(
     made, kept = about(settings, command, time.monotonic() - start), promises.kept(results)
     (out / "gate.md").write_text(report(results, made), "utf-8")
     (out / "promises.md").write_text(promises.report(kept, made), "utf-8")
-    gate_plot.draw(results.curves, out / "gate.svg")
-    gate_plot.draw_references(results.twice, out / "references.svg")
     for line in findings(results):
         console.print(f"- {line}", markup=False)
-    files = ("gate.md", "promises.md", "gate.svg", "references.svg")
-    console.print(f"Written: {', '.join(str(out / name) for name in files)}", markup=False)
+    console.print(f"Written: {out / 'gate.md'}, {out / 'promises.md'}", markup=False)
     wrong = [*(f"{each.what}, {each}" for each in broken(results)), *(str(each) for each in kept if each.broken)]
     if wrong:
         console.print("A promise is broken: " + "; ".join(wrong), markup=False)

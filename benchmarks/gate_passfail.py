@@ -191,19 +191,3 @@ def scan(sizes: tuple[int, int], flip_rate: float) -> Scan:
     held = max((ours(Cell(n, flip_rate, -1.0)).holds, n) for n in ns)
     regressed = max((ours(Cell(n, flip_rate)).regressed, n) for n in ns)
     return Scan(flip_rate, sizes, *held, *regressed)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The exact rates by rule over true changes, in margins."""
-
-    n: int
-    flip_rate: float
-    changes: tuple[float, ...]
-    rates: dict[str, tuple[Rates, ...]]
-
-
-def curve(n: int, flip_rate: float, changes: tuple[float, ...]) -> Curve:
-    """Each rule's rates at n cases and this flip rate."""
-    found = [alone(Cell(n, flip_rate, change)) for change in changes]
-    return Curve(n, flip_rate, changes, {name: tuple(each[name] for each in found) for name in found[0]})

@@ -24,7 +24,6 @@ def report(results: Results, about: Sequence[str]) -> str:
         "# The gate: how often its verdicts are right",
         "\n".join(f"- {line}" for line in findings(results)),
         at_a_glance(results),
-        "![P(held) and P(regressed) against the true change, by the number of cases](gate.svg)",
         *about,
         *_passfail(results),
         *_rivals(results),
@@ -135,7 +134,6 @@ def _references(results: Results) -> list[str]:
         "with two families / with one, which is the price. *Common flips*: a case that flips in the first unit flips "
         "in another one as well, half of the time, as where several units judge the same answers. (Standard error at "
         f"most {percent(standard_error(0.05, draws))} at 5 %, {percent(standard_error(0.5, draws))} anywhere.)",
-        "![Any false regressed, and a drop found, beside two references](references.svg)",
     ]
     for units, alike in dict.fromkeys((each.family.units, each.family.alike) for each in results.twice):
         mine = [each for each in results.twice if (each.family.units, each.family.alike) == (units, alike)]

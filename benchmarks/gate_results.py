@@ -9,7 +9,7 @@ from benchmarks.gate_costs import CostClaim, CostGuard, Rambling
 from benchmarks.gate_evaluations import Evaluation
 from benchmarks.gate_grid import Price, TwoPoints
 from benchmarks.gate_parts import FallingParts
-from benchmarks.gate_passfail import Cell, Curve, Gain, PassFail, Scan
+from benchmarks.gate_passfail import Cell, Gain, PassFail, Scan
 from benchmarks.gate_power import Powers
 from benchmarks.gate_references import Twice
 from benchmarks.gate_rule import OURS, SUITES, standard_error
@@ -58,7 +58,6 @@ class Results:
     collapses: list[Collapse]
     twice: list[Twice]
     scores: list[Scores]
-    curves: list[Curve]
     parts: list[FallingParts]
     tails: list[Tail]
     grid: list[TwoPoints]

@@ -22,7 +22,6 @@ from benchmarks.frame import made
 from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_disguises import BULK, disguised, in_bulk
 from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, demo_tasks, innocent, leaks, tasks_as_they_were, wrap
-from benchmarks.leak_scale import scale
 from tunegate.harness.cases.model import Task
 from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
@@ -112,7 +111,7 @@ def _found(worst: Sequence[str | None]) -> Found:
     return Found(len(worst), worst.count("refuse"), worst.count("review"))
 
 
-def report(watch: Watch, with_scale: bool) -> Iterator[str]:
+def report(watch: Watch) -> Iterator[str]:
     """The report, paragraph by paragraph."""
     start, load = time.monotonic(), os.getloadavg()[0]
     vectors, tasks, planted = Embedded(), tasks_as_they_were(), leaks()
@@ -142,12 +141,13 @@ def report(watch: Watch, with_scale: bool) -> Iterator[str]:
     )
     yield from _promises(found, total)
     yield _of_hidden(secret)
-    if with_scale:
-        yield "## Time and memory"
-        yield from scale(watch)
-    command = "python benchmarks/leaks.py" + ("" if with_scale else " --no-scale")
     yield "## How"
-    yield made(command, ("numpy", "scipy", "sentence-transformers", "torch"), time.monotonic() - start, load)
+    yield made(
+        "python benchmarks/leaks.py",
+        ("numpy", "scipy", "sentence-transformers", "torch"),
+        time.monotonic() - start,
+        load,
+    )
 
 
 def _limits(limits: Mapping[str, float]) -> str:
@@ -195,9 +195,8 @@ def main() -> int:
     """Print the report, and write it under results/; 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    parser.add_argument("--no-scale", action="store_true", help="leave time and memory out")
     options = parser.parse_args()
-    text = "\n\n".join(report(watch_on(Console(stderr=True)), not options.no_scale)) + "\n"
+    text = "\n\n".join(report(watch_on(Console(stderr=True)))) + "\n"
     write_atomically(options.out, text)
     print(text)
     return int("BROKEN" in text)

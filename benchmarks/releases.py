@@ -3,26 +3,23 @@
     python benchmarks/releases.py            # ten seconds
     python benchmarks/releases.py --quick    # fewer teams
 
-Writes releases.md, looks.svg and split.svg; exit code 1 if what is promised to be at most 5 % is not.
+Writes releases.md; exit code 1 if what is promised to be at most 5 % is not.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib as mpl
 import typer
-from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import number, percent, table
-from benchmarks.gate_plot import AXIS, ERROR
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.release_looks import CASES, EQUALS, FLIP_RATE, LEARNT, LOOKS, OPENINGS, Looking, looks
@@ -30,7 +27,7 @@ from benchmarks.release_splits import GAIN, Planned, planned
 from tunegate.harness.core.progress import Watch
 
 SIZES, FLIP_RATES, UNITS = (100, 200, 400, 800), (0.04, 0.1), (1, 5)
-LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
+LIBRARIES = ("tunegate", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,6 @@ def report(found: Found, made: str) -> str:
         "adapters). Released, in %, with its standard error. Two ways are beyond any count: sealed cases that are "
         "trained on, which the hold-out of the trainer refuses, and cases that all change both their text and their "
         "names, which is a rule change and named first wherever the gate is read.",
-        "![Released without a true gain](looks.svg)",
         table(["what the team does", "released, %"], [[each.how, _rate(each)] for each in found.looks]),
         "## Open and sealed",
         f"Margin {100 * MARGIN:g} points. *Equal*: how often no unit blocks a model that is as good as the base, all "
@@ -86,7 +82,6 @@ def report(found: Found, made: str) -> str:
         "block. *All open* is the first complete run of the task, and the only one that can prove something; *split* "
         "is a release whose sealed cases are opened for the first time, after as many looks at the open ones as one "
         "likes. All of it exact, units being independent.",
-        "![Released, all open and split](split.svg)",
         table(SPLIT_HEAD, [_row(each) for each in found.splits]),
     ]) + "\n"  # fmt: skip
 
@@ -107,62 +102,14 @@ def _row(each: Planned) -> list[str]:
     return [str(each.units), f"{100 * each.flip_rate:g}", str(each.n), *splits, *map(number, shares)]
 
 
-def draw_looks(found: Sequence[Looking], path: Path) -> None:
-    """A bar for each way."""
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "looks", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-        axes = figure.subplots()
-        colors = ["#3f78d8" if each.promised else "#b8860b" for each in found]
-        bars = axes.barh([each.how for each in found], [100 * each.released for each in found], color=colors)
-        axes.bar_label(bars, fmt="%.1f", padding=3)
-        axes.axvline(100 * BOUND, color=ERROR, linewidth=1)
-        axes.invert_yaxis()
-        axes.set_xlabel(f"released without a true gain, % of teams (line: {100 * BOUND:g})")
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, metadata={"Date": None})
-
-
-def draw_splits(found: Sequence[Planned], path: Path) -> None:
-    """Lines over the number of cases, a panel for each flip rate and number of units."""
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "split", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
-        grid = figure.subplots(len(UNITS), len(FLIP_RATES), sharex=True, sharey=True)
-        for axes, (units, flip_rate) in zip(grid.flat, [(u, f) for u in UNITS for f in FLIP_RATES], strict=True):
-            cells = [each for each in found if (each.units, each.flip_rate) == (units, flip_rate)]
-            sizes = [each.n for each in cells]
-            for name, values, style in (
-                ("equal, all open", [each.equal for each in cells], {"color": AXIS, "ls": "--"}),
-                ("equal, split", [each.equal_split for each in cells], {"color": "#111111"}),
-                ("+10 points, all open", [each.gained for each in cells], {"color": "#8fb0ea", "ls": "--"}),
-                ("+10 points, split", [each.gained_split for each in cells], {"color": "#3f78d8"}),
-            ):
-                axes.plot(sizes, [100 * value for value in values], marker="o", ms=3, label=name, **style)
-            axes.set_title(f"{units} unit{'s' if units > 1 else ''}, flip rate {100 * flip_rate:g} %", fontsize=10)
-            axes.set(xscale="log", ylim=(-2, 102))
-            axes.set_xticks(SIZES, labels=map(str, SIZES))
-            axes.minorticks_off()
-            axes.spines[["top", "right"]].set_visible(False)
-        figure.supxlabel("cases a unit", fontsize=9)
-        figure.supylabel("released, %", fontsize=9)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
-        figure.savefig(path, metadata={"Date": None})
-
-
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the teams.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
 ) -> None:
-    """Measure, write releases.md and its figures, and fail if a promise is broken."""
+    """Measure, write releases.md, and fail if a promise is broken."""
     command = "python benchmarks/releases.py" + (" --quick" if quick else "")
-    out.mkdir(parents=True, exist_ok=True)
-
-    def measured(watch: Watch) -> Found:
-        found = measure(1_000 if quick else 10_000, watch)
-        draw_looks(found.looks, out / "looks.svg")
-        draw_splits(found.splits, out / "split.svg")
-        return found
-
-    carry_out(out / "releases.md", command, LIBRARIES, measured, report, broken)
+    teams = 1_000 if quick else 10_000
+    carry_out(out / "releases.md", command, LIBRARIES, lambda watch: measure(teams, watch), report, broken)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/rivals.py            # seven minutes, once pip has fetched the tools into .tunegate/rivals
     python benchmarks/rivals.py --quick    # one number of cases, few draws
 
-Writes rivals.md and rivals.svg; exit code 1 if Tunegate releases a loss of the margin more than 5 % of the time.
+Writes rivals.md; exit code 1 if Tunegate releases a loss of the margin more than 5 % of the time.
 """
 
 from __future__ import annotations
@@ -16,24 +16,21 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import matplotlib as mpl
 import numpy as np
 import typer
-from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import percent, side_by_side, table
 from benchmarks.gate_passfail import Cell
-from benchmarks.gate_plot import ERROR
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.rival_tools import RULES, TOOLS, Answer, fetch
 from tunegate.harness.core.progress import Watch
 from tunegate.harness.gate.families import SEED
 
-LIBRARIES = ("tunegate", "numpy", "scipy", "matplotlib")
+LIBRARIES = ("tunegate", "numpy", "scipy")
 CELLS = ((100, 0.04), (100, 0.1), (200, 0.1))
 CHANGES = (0.0, -1.0, -2.0)  # true changes, in margins
 
@@ -114,52 +111,20 @@ def report(found: Sequence[Judged], made: str) -> str:
         "released nor blocked is undecided. *evalsig* answers another question: it allows what is better beyond "
         "chance. The *e-process* may be looked at after each case, which is what it pays for.",
         "## Released, in %: no change / loss of the margin / of two margins",
-        "![Released, by rule](rivals.svg)",
         shares("released"),
         "## Blocked, in %: no change / loss of the margin / of two margins",
         shares("blocked"),
     ]) + "\n"  # fmt: skip
 
 
-def draw(found: Sequence[Judged], path: Path) -> None:
-    """Bars in the third cell: released without a change, and with a loss of the margin."""
-    n, flip_rate = CELLS[2] if any((each.n, each.flip_rate) == CELLS[2] for each in found) else CELLS[0]
-    mine = [each for each in found if (each.n, each.flip_rate) == (n, flip_rate)]
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "rivals", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-        axes = figure.subplots()
-        places = np.arange(len(mine))
-        for shift, change, color, label in (
-            (-0.2, 0.0, "#3f78d8", "no change: released"),
-            (0.2, -1.0, ERROR, f"a loss of {100 * MARGIN:g} points: released"),
-        ):
-            bars = axes.barh(
-                places + shift, [100 * each.released[change] for each in mine], 0.38, color=color, label=label
-            )
-            axes.bar_label(bars, fmt="%.0f", padding=3)
-        axes.axvline(100 * BOUND, color=ERROR, linewidth=1)
-        axes.set_yticks(places, labels=[each.rule for each in mine])
-        axes.invert_yaxis()
-        axes.set(xlim=(0, 108), xlabel=f"% of draws; n = {n}, flip rate {100 * flip_rate:g} % (line: {100 * BOUND:g})")
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
-        figure.savefig(path, metadata={"Date": None})
-
-
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="One number of cases, few draws.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
 ) -> None:
-    """Measure, write rivals.md and rivals.svg, and fail if Tunegate releases too much."""
+    """Measure, write rivals.md, and fail if Tunegate releases too much."""
     command = "python benchmarks/rivals.py" + (" --quick" if quick else "")
-    out.mkdir(parents=True, exist_ok=True)
-
-    def measured(watch: Watch) -> list[Judged]:
-        found = measure(CELLS[:1] if quick else CELLS, 200 if quick else 1_000, watch)
-        draw(found, out / "rivals.svg")
-        return found
-
-    carry_out(out / "rivals.md", command, LIBRARIES, measured, report, broken)
+    cells, draws = (CELLS[:1], 200) if quick else (CELLS, 1_000)
+    carry_out(out / "rivals.md", command, LIBRARIES, lambda watch: measure(cells, draws, watch), report, broken)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import PLUGIN, RESULTS, carry_out, run_process
 from benchmarks.scale_child import HEAVY
-from benchmarks.scale_plot import Points, draw
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import Watch
 
@@ -175,7 +174,7 @@ def report(runs: Sequence[Run], made: str) -> str:
         *_table(["cases", "command", "s", "CPU s", "CPU ms a case", "times bare pytest", "peak MB"], commands), "",
         "## The gate alone", "",
         "What a run does between pytest's collection and its tests, and the report: the stages of one process; each "
-        "says by how much it raised the peak.", "", "![Seconds by cases](scale.svg)", "",
+        "says by how much it raised the peak.", "",
         *_table(["cases", "stage", "CPU s", "CPU µs a case", "peak grew by, MB"], stages), "",
         "## How", "",
         f"{made} Up to {REPEATED:,} cases the run of {TIMES} with the median CPU time, in turn with the others; above, "
@@ -188,28 +187,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
 
 
-def curves(runs: Sequence[Run]) -> tuple[dict[str, Points], dict[str, Points]]:
-    """Seconds of processor time by the number of cases: of the commands, and of the gate's stages."""
-    commands = {what: [(each.n, each.cpu) for each in runs if each.what == what] for what in COMMANDS}
-    staged = [each for each in runs if each.stages]
-    return commands, {stage: [(each.n, each.stages[stage]["cpu"]) for each in staged] for stage in staged[0].stages}
-
-
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="400 and 4,000 cases, a minute.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where scale.md goes.", metavar="DIR")] = RESULTS,
 ) -> None:
     """Measure the harness as the fixtures grow, write scale.md, and fail if a promise is broken."""
     sizes, command = (QUICK, " --quick") if quick else (SIZES, "")
-
-    def report_and_draw(runs: Sequence[Run], made: str) -> str:
-        out.mkdir(parents=True, exist_ok=True)
-        draw(*curves(runs), out / "scale.svg")
-        return report(runs, made)
-
     carry_out(
         out / "scale.md", f"python benchmarks/scale.py{command}", LIBRARIES,
-        lambda watch: measure(sizes, watch), report_and_draw, broken,
+        lambda watch: measure(sizes, watch), report, broken,
     )  # fmt: skip
 
 

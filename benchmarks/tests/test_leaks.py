@@ -21,7 +21,6 @@ from benchmarks.leak_rows import (
     tasks_as_they_were,
     wrap,
 )
-from benchmarks.leak_scale import generated
 from benchmarks.leaks import SURE, nearness
 from tests.support.paths import ROOT
 from tunegate.harness.core.progress import quiet
@@ -104,14 +103,6 @@ def test_every_disguise_but_a_translation_is_seen_through_by_the_wording_alone()
     worst = nearness(rows, search(rows, tasks_as_they_were(), quiet(), no_meaning, no_meaning))
 
     assert [each.kind for at, each in enumerate(planted) if worst.get(at) != "refuse"] == []
-
-
-def test_generated_rows_are_as_many_as_asked_for_and_repeat_no_fixture():
-    rows, tasks = generated(50)
-
-    assert len({row.input for row in rows}) == 50
-    assert len(tasks[0].units[0].cases) == 300
-    assert search(rows, tasks, quiet(), no_meaning, no_meaning).threshold("refuse") == []
 
 
 def test_the_committed_result_keeps_its_promises():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer import Exit
 
-from benchmarks import lint, scale
+from benchmarks import scale
 from benchmarks.frame import Failed, carry_out, run_process
 from benchmarks.scale import COMMANDS, FILES, GATE, LINT, PLAIN, REPORT, SUITES, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
@@ -102,27 +102,6 @@ def test_the_report_says_what_was_found():
     assert "\nmade so. Up to 10,000 cases" in text
     assert growths(runs(1_000, 10_000))[SUITES] == 1
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))
-
-
-def test_lint_is_measured_beside_plain_yaml(monkeypatch):
-    monkeypatch.setattr(lint, "TIMES", 1)
-
-    found = lint.measure([20], quiet())
-
-    assert [each.what for each in found] == [lint.LINT, lint.YAML, lint.START]
-    assert "| 20 |" in lint.report([*found, *(replace(each, n=200) for each in found)], "made so.")
-
-
-def test_lint_that_slows_down_with_the_cases_is_told():
-    def taken(seconds: float) -> list[Run]:
-        return [
-            Run(what, n, 1.0, cpu, 50.0)
-            for n, lint_cpu in ((10, 1.0), (100, seconds))
-            for what, cpu in ((lint.LINT, lint_cpu), (lint.YAML, 0.1), (lint.START, 0.5))
-        ]
-
-    assert list(lint.broken(taken(5.0))) == []
-    assert list(lint.broken(taken(50.0))) == ["a case takes 9.9 times as long at the largest size as at the one before"]
 
 
 def test_a_run_is_written_down_and_a_broken_promise_ends_it_with_1(tmp_path, capsys):

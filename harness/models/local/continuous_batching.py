@@ -155,7 +155,7 @@ class Batch:
             same, width = len(prefix), max(len(row.prompt) for row in rows)
             gaps = [width - len(row.prompt) for row in rows]
             # The padding stands behind what is shared: so one cache fits every row, and every prompt ends at the right
-            # edge. Few-shot prompts are answered 1.5 to 2.3 times as fast (benchmarks/results/prefix.md).
+            # edge.
             ids = [[self._pad] * gap + row.prompt[same:] for gap, row in zip(gaps, rows, strict=True)]
             padded = [[1] * same + [0] * gap + [1] * (width - gap - same) for gap in gaps]
             mask = torch.tensor(padded, device=self._model().device)

@@ -43,6 +43,10 @@ GATE_OUTPUTS = ("gate", "--model=replay:gpt=outputs.jsonl", "--requests=requests
 GATE = (*GATE_OUTPUTS, "--policy-from=origin/main", "--decision=decision.json", "--out=record.json")
 GATE_ADAPTER = ("gate", "--model=model", "--adapter=tuned", "--policy-from=origin/main", "--decision=decision.json")
 RELEASE = ("release", "tuned", "--model=model")
+RECORD = ("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
+ENVIRON = "/proc/self/environ"
+#: An own check that lets everything pass.
+PASSES_ALL = OWN.replace("float(len(output) < 60)", "1.0")
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,24 @@ class World:
         self.git("add", "-A", "-f")
         self.git("commit", "-qm", "change", "--allow-empty")
 
+    def approve(self) -> None:
+        """Commit everything, as the branch main of the remote has it from now on."""
+        self.commit()
+        self.git("push", "-q", "origin", "change:main")
+        self.git("fetch", "-q")
+
+    def record(self) -> None:
+        """Record the baseline from the outputs that lie there."""
+        self.tunegate(*RECORD)
+
     def tunegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command line, as the attacker uses it at home."""
         command = [sys.executable, "-m", "tunegate", *arguments]
         return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=120, check=False)
+
+
+#: What an attacker does; it may return more arguments for the command.
+Change = Callable[[World], Sequence[str] | None]
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class Attempt:
     """
 
     what: str
-    change: Callable[[World], Sequence[str] | None]
+    change: Change
     command: Sequence[str] = GATE
     world: Kind = "plain"
     folder: str = "."

@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.attack_world import CANARY, GATE, GATE_ADAPTER, Attempt, World
+from benchmarks.attack_world import CANARY, ENVIRON, GATE, GATE_ADAPTER, PASSES_ALL, Attempt, Change, World
 
-Change = Callable[[World], "list[str] | None"]
-PASSES_ALL = World.own.replace("float(len(output) < 60)", "1.0")
 SCORES = "return Outcome(float(len(output) < 60))"
-ENVIRON = "/proc/self/environ"
 EVIL_COMMAND = "echo CANARY-RAN >&2; cat /proc/$PPID/environ >/tmp/tg-canary/ran; false"
 #: The settings of a bare repository whose missing commits come from a remote, which is a command.
 LAZY = f"""[core]
@@ -95,23 +94,6 @@ FORKS = FIRST + (
 )
 
 
-def _approve(world: World) -> None:
-    world.git("add", "-A", "-f")
-    world.git("commit", "-qm", "approved once", "--allow-empty")
-    world.git("push", "-q", "origin", "change:main")
-    world.git("fetch", "-q")
-
-
-def _checks(text: str) -> Change:
-    """An approved check of this text."""
-
-    def change(world: World) -> None:
-        world.write("checks.py", text)
-        _approve(world)
-
-    return change
-
-
 def _later(first: str, then: Mapping[str, str | bytes], before: Mapping[str, str] | None = None) -> Change:
     """An approved check that begins so, and the files that a later change adds or edits."""
 
@@ -119,7 +101,7 @@ def _later(first: str, then: Mapping[str, str | bytes], before: Mapping[str, str
         world.write("checks.py", first + world.own)
         for path, text in (before or {}).items():
             world.write(path, text)
-        _approve(world)
+        world.approve()
         for path, data in then.items():
             world.write(path, data)
         world.commit()
@@ -199,7 +181,7 @@ def _below(world: World) -> None:
     (world.home / "b").mkdir()
     for name in ("fixtures", "baselines", "pyproject.toml", "outputs.jsonl", "requests.jsonl"):
         world.git("mv", name, f"b/{name}")
-    _approve(world)
+    world.approve()
 
 
 def _without_critical(data: dict[str, list[dict[str, object]]]) -> None:
@@ -372,7 +354,7 @@ def _edited_unit(edit: Callable[[dict[str, object]], object]) -> Change:
 
     def change(world: World) -> None:
         world.edit("fixtures/desk/task.yaml", lambda data: edit(data["units"]["triage"]) and None)
-        world.tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
+        world.record()
         world.commit()
 
     return change
@@ -383,7 +365,7 @@ def _margin(text: str) -> Change:
 
     def change(world: World) -> None:
         world.write("fixtures/desk/task.yaml", world.read("fixtures/desk/task.yaml").replace("0.1", text))
-        world.tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
+        world.record()
         world.commit()
 
     return change
@@ -392,7 +374,7 @@ def _margin(text: str) -> Change:
 def _one_group(world: World) -> None:
     world.edit("fixtures/desk/triage.yaml", lambda data: data | {"cases": [c | {"group": "g"} for c in data["cases"]]})
     world.write("requests.jsonl", world.tunegate("prompts").stdout)
-    world.tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
+    world.record()
     world.commit()
 
 
@@ -517,7 +499,7 @@ def _shared_object(world: World) -> None:
     """A compiled module beside the source that it hides."""
     world.write("checks.py", "import helper\n" + world.own)
     world.write("helper.py", "LIMIT = 60\n")
-    _approve(world)
+    world.approve()
     source = world.write("helper.c", COMPILED)
     target = str(world.home / "helper.cpython-311-x86_64-linux-gnu.so")
     if shutil.which("gcc") is None or subprocess.run(["gcc", "-shared", "-fPIC", "-o", target, str(source)]).returncode:
@@ -527,7 +509,7 @@ def _shared_object(world: World) -> None:
 
 def _after_a_first_gate(world: World) -> None:
     world.write("checks.py", STAYS + world.own)
-    _approve(world)
+    world.approve()
     world.tunegate(*GATE)
 
 
@@ -573,6 +555,19 @@ PART = {"helper.py": "LIMIT = 60\n"}
 SEALED = (*GATE_ADAPTER, "--sealed")
 THIRD = ("gate", "--model=model", "--adapter=third", "--policy-from=origin/main", "--decision=decision.json")
 
+_of_adapter, _of_checks = partial(Attempt, world="adapter"), partial(Attempt, world="checks")
+
+
+def _approved(what: str, text: str, **more: Any) -> Attempt:
+    """A check of this text is approved; what it reaches for is not."""
+
+    def change(world: World) -> None:
+        world.write("checks.py", text)
+        world.approve()
+
+    return _of_checks(what, change, approved=True, **more)
+
+
 ATTEMPTS: Mapping[str, Attempt] = {
     # git
     "bare-repository": Attempt(
@@ -602,29 +597,42 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "A tag is named refs/remotes/origin/main",
         _reference("update-ref", "refs/tags/refs/remotes/origin/main", "HEAD"),
     ),
-    "branch-of-the-branch": Attempt("A local branch is named origin/main", _reference("branch", "origin/main")),
-    "branch-of-a-commit": Attempt("A branch and a tag are named like the base's commit", _named_like_a_commit),
-    "replaced-commit": Attempt("The base's commit is replaced in git by that of the change", _replaced),
-    "attributes": Attempt("Attributes leave the base's files out, recode them and filter them", _attributes),
-    "project-linked": Attempt("The project's folder is a link to another one", _linked_project, folder="b"),
+    "branch-of-the-branch": Attempt(
+        "A local branch is named origin/main",
+        _reference("branch", "origin/main"),
+    ),
+    "branch-of-a-commit": Attempt(
+        "A branch and a tag are named like the base's commit",
+        _named_like_a_commit,
+    ),
+    "replaced-commit": Attempt(
+        "The base's commit is replaced in git by that of the change",
+        _replaced,
+    ),
+    "attributes": Attempt(
+        "Attributes leave the base's files out, recode them and filter them",
+        _attributes,
+    ),
+    "project-linked": Attempt(
+        "The project's folder is a link to another one",
+        _linked_project,
+        folder="b",
+    ),
     "submodule": Attempt("The fixtures are a repository of their own", _submodule),
-    "ledger-remote-hooks": Attempt(
+    "ledger-remote-hooks": _of_adapter(
         "The remote that counts openings is a folder of the change, with hooks",
         _ledger_remote("./counts"),
         SEALED,
-        "adapter",
     ),
-    "ledger-remote-command": Attempt(
+    "ledger-remote-command": _of_adapter(
         "The remote that counts openings is a command",
         _ledger_remote("ext::touch /tmp/tg-canary/ran"),
         SEALED,
-        "adapter",
     ),
-    "ledger-remote-option": Attempt(
+    "ledger-remote-option": _of_adapter(
         "The remote that counts openings is an option of git",
         _ledger_remote("--upload-pack=touch /tmp/tg-canary/ran"),
         SEALED,
-        "adapter",
     ),
     # settings and links
     "settings-look-alike": Attempt(
@@ -632,7 +640,8 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _files({"pyproject.toml": '\ufeff[tool]\ntunegate.inconclusive = "warn"\ntunegate."\u0441ases" = "b"\n'}),
     ),
     "settings-twice": Attempt(
-        "The table stands twice", _files({"pyproject.toml": '[tool]\ntunegate = {}\n[tool.tunegate]\ncases = "b"\n'})
+        "The table stands twice",
+        _files({"pyproject.toml": '[tool]\ntunegate = {}\n[tool.tunegate]\ncases = "b"\n'}),
     ),
     "settings-linked": Attempt(
         "pyproject.toml leads to the environment of the process", _link("pyproject.toml", ENVIRON)
@@ -643,36 +652,66 @@ ATTEMPTS: Mapping[str, Attempt] = {
         ("lint",),
         may_pass=True,
     ),
-    "checks-named-elsewhere": Attempt(
+    "checks-named-elsewhere": _of_checks(
         "The settings name another file as the check, which is no Python by its name",
         _files(
             {"pyproject.toml": '[tool.tunegate]\nchecks = "fixtures/../notes.txt"\n', "notes.txt": CANARY + PASSES_ALL}
         ),
-        world="checks",
     ),
-    "rung": Attempt("The rung is another one, and its baseline made of worse outputs", _forged_rung),
-    "policy-linked": Attempt("task.yaml leads to the environment", _link("fixtures/desk/task.yaml", ENVIRON)),
-    "outputs-linked": Attempt("The outputs lead to the environment", _link("outputs.jsonl", ENVIRON)),
-    "fixtures-loop": Attempt("A task of the fixtures is a link to the folder above", _link("fixtures/loop", "..")),
+    "rung": Attempt(
+        "The rung is another one, and its baseline made of worse outputs",
+        _forged_rung,
+    ),
+    "policy-linked": Attempt(
+        "task.yaml leads to the environment",
+        _link("fixtures/desk/task.yaml", ENVIRON),
+    ),
+    "outputs-linked": Attempt(
+        "The outputs lead to the environment",
+        _link("outputs.jsonl", ENVIRON),
+    ),
+    "fixtures-loop": Attempt(
+        "A task of the fixtures is a link to the folder above",
+        _link("fixtures/loop", ".."),
+    ),
     "fixtures-linked": Attempt(
-        "The fixtures lead through /proc to themselves", _link("fixtures", "/proc/self/cwd/fixtures")
+        "The fixtures lead through /proc to themselves",
+        _link("fixtures", "/proc/self/cwd/fixtures"),
     ),
-    "fixtures-linked-to-themselves": Attempt("The fixtures are a link to themselves", _link("fixtures", "fixtures")),
+    "fixtures-linked-to-themselves": Attempt(
+        "The fixtures are a link to themselves",
+        _link("fixtures", "fixtures"),
+    ),
     "baselines-linked-to-themselves": Attempt(
         "The baselines are a link to themselves", _link("baselines", "baselines")
     ),
     "reference-linked-to-itself": Attempt(
-        "A schema is a link to itself", _link("fixtures/desk/refs/product.schema.json", "product.schema.json")
+        "A schema is a link to itself",
+        _link("fixtures/desk/refs/product.schema.json", "product.schema.json"),
     ),
-    "check-linked-to-itself": Attempt("The check is a link to itself", _link("checks.py", "checks.py"), world="checks"),
-    "decision-linked": Attempt("The decision leads to a file elsewhere", _link("decision.json", "hacked")),
-    "record-linked": Attempt("The record leads to a file elsewhere", _link("record.json", "hacked")),
-    "state-linked": Attempt("The folder of runs leads to one elsewhere", _link(".tunegate", "hacked")),
+    "check-linked-to-itself": _of_checks(
+        "The check is a link to itself",
+        _link("checks.py", "checks.py"),
+    ),
+    "decision-linked": Attempt(
+        "The decision leads to a file elsewhere",
+        _link("decision.json", "hacked"),
+    ),
+    "record-linked": Attempt(
+        "The record leads to a file elsewhere",
+        _link("record.json", "hacked"),
+    ),
+    "state-linked": Attempt(
+        "The folder of runs leads to one elsewhere",
+        _link(".tunegate", "hacked"),
+    ),
     "runs-linked": Attempt(
-        "The runs' lock leads to a file elsewhere", _link(".tunegate/runs/.naming.lock", "../../hacked")
+        "The runs' lock leads to a file elsewhere",
+        _link(".tunegate/runs/.naming.lock", "../../hacked"),
     ),
     "lock-linked": Attempt(
-        "The baselines' lock leads to a file elsewhere", _link("baselines/.recording.lock", "../hacked")
+        "The baselines' lock leads to a file elsewhere",
+        _link("baselines/.recording.lock", "../hacked"),
     ),
     "page-linked": Attempt(
         "The page that view writes leads to a file elsewhere",
@@ -689,7 +728,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
         may_pass=True,
     ),
     "decision-forged-comment": Attempt(
-        "The same, and comment reads it", _forged_decision, ("comment", "forged.json"), may_pass=True
+        "The same, and comment reads it",
+        _forged_decision,
+        ("comment", "forged.json"),
+        may_pass=True,
     ),
     "names-with-commands": Attempt(
         "Names of files, tasks, units, cases and tags are commands of the workflow",
@@ -711,10 +753,14 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "margin-odd": Attempt("The margin is 1e308", _margin("1e308")),
     "margin-sixty": Attempt("The margin is in base sixty", _margin("0:54")),
     "unit-sealed": Attempt(
-        "The unit is sealed and seals itself", _edited_unit(lambda unit: unit.update(seals="triage"))
+        "The unit is sealed and seals itself",
+        _edited_unit(lambda unit: unit.update(seals="triage")),
     ),
     "unit-look-alike": Attempt("The unit's name has a letter that nobody sees", _renamed_unit),
-    "unit-in-two-files": Attempt("A second file has the unit's cases again, expecting nothing", _split_file),
+    "unit-in-two-files": Attempt(
+        "A second file has the unit's cases again, expecting nothing",
+        _split_file,
+    ),
     "cases-in-one-group": Attempt("All cases are one observation", _one_group),
     "merge-keys": Attempt("The policy comes from an anchor by a merge key", _merge_key),
     "anchors": Attempt("Anchors of anchors make a text of ten thousand million words", _bomb),
@@ -726,31 +772,39 @@ ATTEMPTS: Mapping[str, Attempt] = {
     ),
     "ledger-by-hand": Attempt("Events of every kind are written by hand", _withdrawn),
     # code that nobody approved
-    "check-linked": Attempt("The check is a link to a text among the fixtures", _linked_check, world="checks"),
-    "check-recoded": Attempt(
-        "The check is a comment in one encoding and code in another", _unread_encoding, world="checks"
+    "check-linked": _of_checks("The check is a link to a text among the fixtures", _linked_check),
+    "check-recoded": _of_checks(
+        "The check is a comment in one encoding and code in another",
+        _unread_encoding,
     ),
-    "check-recoded-lint": Attempt("The same, and lint reads it", _unread_encoding, ("lint",), "checks", may_pass=True),
-    "check-utf-7": Attempt("The same in UTF-7, and plan reads it", _utf7, ("plan",), "checks", may_pass=True),
-    "helper-package": Attempt(
+    "check-recoded-lint": _of_checks(
+        "The same, and lint reads it",
+        _unread_encoding,
+        ("lint",),
+        may_pass=True,
+    ),
+    "check-utf-7": _of_checks(
+        "The same in UTF-7, and plan reads it",
+        _utf7,
+        ("plan",),
+        may_pass=True,
+    ),
+    "helper-package": _of_checks(
         "A package hides the module that a check imports",
         _later(IMPORTS, {"helper/__init__.py": CANARY}, PART),
-        world="checks",
     ),
-    "helper-in-a-namespace": Attempt(
+    "helper-in-a-namespace": _of_checks(
         "A folder without a file of its own becomes a package with code",
         _later("from kit import limits\n", {"kit/__init__.py": CANARY}, {"kit/limits.py": ""}),
-        world="checks",
     ),
-    "helper-in-advance": Attempt(
-        "A module that an approved check would like to have", _later(MAYBE, {"helper.py": CANARY}), world="checks"
+    "helper-in-advance": _of_checks(
+        "A module that an approved check would like to have", _later(MAYBE, {"helper.py": CANARY})
     ),
-    "helper-by-name": Attempt(
+    "helper-by-name": _of_checks(
         "The same, imported by a name that is put together",
         _later(MAYBE.replace("import helper", "__import__('hel' + 'per')"), {"helper.py": CANARY}),
-        world="checks",
     ),
-    "helper-bytecode": Attempt(
+    "helper-bytecode": _of_checks(
         "Bytecode that is not compared with its source, beside a module and beside the check itself",
         _later(
             IMPORTS,
@@ -760,34 +814,36 @@ ATTEMPTS: Mapping[str, Attempt] = {
             },
             PART,
         ),
-        world="checks",
     ),
-    "helper-bytecode-alone": Attempt(
+    "helper-bytecode-alone": _of_checks(
         "Bytecode without a source, which an approved check would like to have",
         _later(MAYBE, {"helper.pyc": _compiled("helper.py", CANARY)}),
-        world="checks",
     ),
-    "helper-compiled": Attempt("A compiled module hides the one that a check imports", _shared_object, world="checks"),
-    "helper-libraries": Attempt(
+    "helper-compiled": _of_checks(
+        "A compiled module hides the one that a check imports",
+        _shared_object,
+    ),
+    "helper-libraries": _of_checks(
         "Modules with the names of libraries that may be missing, a .pth and start-up modules",
         _later(
             "",
             {f"{name}.py": CANARY for name in ("orjson", "pint", "sitecustomize", "usercustomize", "regex")}
             | {"evil.pth": "import pint\n"},
         ),
-        world="checks",
     ),
-    "package-in-the-change": Attempt(
-        "An entry point of a package that lies in the change", _installed_in_the_change, world="checks"
+    "package-in-the-change": _of_checks(
+        "An entry point of a package that lies in the change", _installed_in_the_change
     ),
-    "data-run": Attempt(
+    "data-run": _of_checks(
         "An approved check runs a data file, which the change edits",
         _later("exec(open('rules.txt').read())\n", {"rules.txt": CANARY}, {"rules.txt": "LIMIT = 60\n"}),
-        world="checks",
         limit="A data file that it runs as code is code that no digest of imports covers",
     ),
-    "permit-used-again": Attempt("A permit is used again after bytecode was added", _permit_of_another, world="checks"),
-    "adapter-library": Attempt(
+    "permit-used-again": _of_checks(
+        "A permit is used again after bytecode was added",
+        _permit_of_another,
+    ),
+    "adapter-library": _of_adapter(
         "The adapter names a module as its library",
         _adapter_config(
             megatron_core="evil",
@@ -795,82 +851,55 @@ ATTEMPTS: Mapping[str, Attempt] = {
             auto_mapping={"base_model_class": "X", "parent_library": "evil"},
         ),
         THIRD,
-        "adapter",
     ),
-    "model-code": Attempt("The base names code of its own", _model_code, THIRD, "adapter"),
-    "adapter-archive": Attempt(
+    "model-code": _of_adapter("The base names code of its own", _model_code, THIRD),
+    "adapter-archive": _of_adapter(
         "An archive that an adapter's reference names leads out",
         _reference_archive,
         ("gate", "--model=model", "--adapter=evil.ref", "--policy-from=origin/main"),
-        "adapter",
     ),
     # an approved check that reaches out
-    "check-limits-parent": Attempt(
+    "check-limits-parent": _approved(
         "An approved check limits the processor time of the process that decides",
-        _checks(LIMITS + World.own),
-        world="checks",
-        approved=True,
+        LIMITS + World.own,
     ),
-    "check-limits-later": Attempt(
+    "check-limits-later": _of_checks(
         "A grandchild of an approved check outlives the gate, and limits the next one",
         _after_a_first_gate,
-        world="checks",
         approved=True,
     ),
-    "check-deep-folder": Attempt(
+    "check-deep-folder": _approved(
         "An approved check leaves folders in folders, 3,000 deep",
-        _checks(DEEP + World.own),
-        world="checks",
-        approved=True,
+        DEEP + World.own,
     ),
-    "check-reaches": Attempt(
+    "check-reaches": _approved(
         "An approved check tries memory, files, signals, sockets, devices and shared memory",
-        _checks(REACHES + World.own),
-        world="checks",
-        approved=True,
+        REACHES + World.own,
     ),
-    "check-speaks": Attempt(
-        "An approved check prints commands of the workflow and of the terminal",
-        _checks(SPEAKS + World.own),
-        world="checks",
-        approved=True,
+    "check-speaks": _approved(
+        "An approved check prints commands of the workflow and of the terminal", SPEAKS + World.own
     ),
-    "check-forks": Attempt(
+    "check-forks": _approved(
         "An approved check makes 150 processes and writes 200 MB",
-        _checks(FORKS + World.own),
-        world="checks",
-        approved=True,
+        FORKS + World.own,
     ),
-    "check-answers-itself": Attempt(
+    "check-answers-itself": _approved(
         "An approved check writes into the descriptor of the answers, about another unit",
-        _checks(
-            World.own.replace(
-                SCORES, 'import os; os.write(3, b\'[{"score": 1.0, "case": "desk/triage/c02"}]\\n\' * 99); ' + SCORES
-            )
+        World.own.replace(
+            SCORES, 'import os; os.write(3, b\'[{"score": 1.0, "case": "desk/triage/c02"}]\\n\' * 99); ' + SCORES
         ),
-        world="checks",
-        approved=True,
     ),
-    "check-odd-outcomes": Attempt(
+    "check-odd-outcomes": _approved(
         "An approved check says rates of other units, and text that is no text",
-        _checks(World.own.replace(SCORES, 'return Outcome(1.0, (), {"desk/triage": True, "\\n::add-mask::x": True})')),
-        world="checks",
-        approved=True,
+        World.own.replace(SCORES, 'return Outcome(1.0, (), {"desk/triage": True, "\\n::add-mask::x": True})'),
     ),
-    "check-named-as-a-suite": Attempt(
+    "check-named-as-a-suite": _approved(
         "An approved check calls itself schema, and takes the place of the suite that ships",
-        _checks(
-            World.own
-            + 'CHECKS["schema"] = CHECKS["short"]\nif True:\n    CHECKS = CHECKS | {"voice": CHECKS["short"]}\n'
-        ),
-        world="checks",
-        approved=True,
+        World.own + 'CHECKS["schema"] = CHECKS["short"]\nif True:\n    CHECKS = CHECKS | {"voice": CHECKS["short"]}\n',
     ),
-    "check-waits": Attempt(
+    "check-waits": _approved(
         "An approved check sleeps 50 seconds over each output",
-        _checks(World.own.replace(SCORES, "import time; time.sleep(50); " + SCORES)),
-        world="checks",
-        approved=True,
+        World.own.replace(SCORES, "import time; time.sleep(50); " + SCORES),
         limit="4 GB of memory, one hour of processor time for all cases, 60 seconds for one",
     ),
 }

@@ -9,21 +9,18 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attack_world import GATE, RELEASE, Attempt, World
+from benchmarks.attack_world import ENVIRON, GATE, RECORD, RELEASE, Attempt, Change, World
 
-ENVIRON = "/proc/self/environ"
-
-Change = Callable[[World], "list[str] | None"]
 Event = dict[str, Any]
 SECOND = ("release", "second", "--model=model")
 THIRD = ("release", "third", "--model=model")
 LEDGER = "baselines/ledger"
 BASELINES = "baselines/model-61960e9e/desk"
-WORSE = "The second adapter is worse than the last release."
 
 # ---- what all of them forge ----------------------------------------------------------------------------------------
 
@@ -623,11 +620,9 @@ def _deep_header(world: World) -> None:
     world.write("third/adapter_model.safetensors", len(text).to_bytes(8, "little") + text + bytes(64))
 
 
-RECORD = ("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
 REPORT = ("report", "record.json")
 GATE_THIRD = ("gate", "--model=model", "--adapter=third", "--policy-from=origin/main")
 GATE_REFERENCE = ("gate", "--model=model", "--adapter=evil.ref")
-GUARD = "The third adapter loses a guard"
 #: A server that sends a byte a second, so that no single wait is long.
 DRIPS = (
     "c.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 99999\\r\\n\\r\\n')\n"
@@ -641,7 +636,6 @@ REFERENCES = (
     "        while True: c.sendall(b'0032' + b'0' * 40 + b' r/x\\n')"
 )
 NOT_COMPARED = "If there is no repository, no remote or no answer, the release goes on."
-OTHER_FOLDER = "a folder of baselines that the branch does not have is compared with nothing"
 NO_WRITER = "do not let others write into the runner's `.git`"
 BY_ENVIRONMENT = {
     "GIT_CONFIG_COUNT": "1",
@@ -649,217 +643,152 @@ BY_ENVIRONMENT = {
     "GIT_CONFIG_VALUE_0": "../adapter.git",
 }
 
+_of_adapter = partial(Attempt, world="adapter")
+
+
+def _second(what: str, change: Change, command: Sequence[str] = SECOND, **more: Any) -> Attempt:
+    """The second adapter, which beats the base, is to be released, though worse than the last release."""
+    return _of_adapter(f"{what} The second adapter is worse than the last release.", change, command, **more)
+
+
+def _third(what: str, change: Change, command: Sequence[str] = THIRD, **more: Any) -> Attempt:
+    """The third adapter, which loses a guard, is to be released or to pass."""
+    return _of_adapter(f"The third adapter loses a guard{what}", change, command, **more)
+
+
 ATTEMPTS: Mapping[str, Attempt] = {
     # what a release compares: the second adapter, which beats the base, must not be released, for it is worse than the
     # last release, which is taken out of the past
-    "past-tracking-moved": Attempt(
-        f"The tracking reference names a past without the release. {WORSE}",
+    "past-tracking-moved": _second(
+        "The tracking reference names a past without the release.",
         _past("update-ref", "refs/remotes/origin/main", "HEAD"),
-        SECOND,
-        "adapter",
     ),
-    "past-branch-named-head": Attempt(
-        f"The remote has a branch named HEAD, whose past lacks the release. {WORSE}",
+    "past-branch-named-head": _second(
+        "The remote has a branch named HEAD, whose past lacks the release.",
         _past("push", "-q", "origin", "HEAD:refs/heads/HEAD"),
-        SECOND,
-        "adapter",
     ),
-    "past-names-that-end-alike": Attempt(
-        f"Branches and a tag at the remote have names that end like the branch's. {WORSE}",
-        _same_names,
-        SECOND,
-        "adapter",
+    "past-names-that-end-alike": _second(
+        "Branches and a tag at the remote have names that end like the branch's.", _same_names
     ),
-    "past-into-a-branch-of-mine": Attempt(
-        f"The release is compared with a branch that the attacker pushed a minute ago. {WORSE}",
+    "past-into-a-branch-of-mine": _second(
+        "The release is compared with a branch that the attacker pushed a minute ago.",
         _past("push", "-q", "origin", "HEAD:refs/heads/mine", more=("--into=origin/mine",)),
-        SECOND,
-        "adapter",
         limit="Whoever releases names the branch, and may push one of their own",
     ),
-    "past-commit-replaced": Attempt(
-        f"A replacement of the branch's commit is pushed to the remote. {WORSE}",
+    "past-commit-replaced": _second(
+        "A replacement of the branch's commit is pushed to the remote.",
         _remote_replaced,
-        SECOND,
-        "adapter",
     ),
-    "past-address-moved": Attempt(
-        f"The address of the remote is another one. {WORSE}",
+    "past-address-moved": _second(
+        "The address of the remote is another one.",
         _moved,
-        SECOND,
-        "adapter",
         limit=NO_WRITER,
     ),
-    "past-instead-of": Attempt(
-        f"The repository's own configuration rewrites the remote's address with insteadOf. {WORSE}",
+    "past-instead-of": _second(
+        "The repository's own configuration rewrites the remote's address with insteadOf.",
         _instead,
-        SECOND,
-        "adapter",
         limit=NO_WRITER,
     ),
-    "past-instead-of-by-environment": Attempt(
-        f"Variables of the environment rewrite the remote's address. {WORSE}",
+    "past-instead-of-by-environment": _second(
+        "Variables of the environment rewrite the remote's address.",
         _by_environment,
-        SECOND,
-        "adapter",
         environment=BY_ENVIRONMENT,
         limit="everything else from your own",
     ),
-    "past-git-dir": Attempt(
-        f"Variables of the environment name another repository. {WORSE}",
+    "past-git-dir": _second(
+        "Variables of the environment name another repository.",
         _by_environment,
-        SECOND,
-        "adapter",
         environment={"GIT_DIR": "../other.git", "GIT_WORK_TREE": "."},
     ),
-    "past-work-tree": Attempt(
-        f"The release is made in a second work tree, whose past lacks the release. {WORSE}",
+    "past-work-tree": _second(
+        "The release is made in a second work tree, whose past lacks the release.",
         _worktree,
         ("release", "../adapter/second", "--model=../adapter/model"),
-        "adapter",
         folder="../worktree",
     ),
-    "past-shallow": Attempt(f"The repository says that its past begins today. {WORSE}", _shallow, SECOND, "adapter"),
-    "past-remote-hangs": Attempt(
-        f"The remote takes the call and never answers. {WORSE}", _listener("pass"), SECOND, "adapter"
-    ),
-    "past-remote-endless": Attempt(
-        f"The remote lists references without end. {WORSE}",
+    "past-shallow": _second("The repository says that its past begins today.", _shallow),
+    "past-remote-hangs": _second("The remote takes the call and never answers.", _listener("pass")),
+    "past-remote-endless": _second(
+        "The remote lists references without end.",
         _listener(REFERENCES),
-        SECOND,
-        "adapter",
     ),
-    "past-remote-refuses": Attempt(
-        f"The remote does not answer. {WORSE}",
-        _refuses,
-        SECOND,
-        "adapter",
-        limit=NOT_COMPARED,
-    ),
-    "past-remote-without-default": Attempt(
-        f"The remote's default branch does not exist. {WORSE}",
-        _unborn,
-        SECOND,
-        "adapter",
-    ),
-    "past-nested-repository": Attempt(
-        f"The baselines are a repository of their own, without a remote. {WORSE}",
+    "past-remote-refuses": _second("The remote does not answer.", _refuses, limit=NOT_COMPARED),
+    "past-remote-without-default": _second("The remote's default branch does not exist.", _unborn),
+    "past-nested-repository": _second(
+        "The baselines are a repository of their own, without a remote.",
         _nested,
-        SECOND,
-        "adapter",
     ),
-    "past-bare-repository": Attempt(
-        f"The folder of baselines holds the files of a bare repository. {WORSE}",
+    "past-bare-repository": _second(
+        "The folder of baselines holds the files of a bare repository.",
         _embedded,
-        SECOND,
-        "adapter",
     ),
-    "past-baselines-linked-out": Attempt(
-        f"The baselines are a link to a folder that no repository holds. {WORSE}",
+    "past-baselines-linked-out": _second(
+        "The baselines are a link to a folder that no repository holds.",
         _linked,
-        SECOND,
-        "adapter",
     ),
-    "past-baselines-linked": Attempt(
-        f"The baselines are a link to a folder that the branch does not have. {WORSE}",
-        _linked_inside,
-        SECOND,
-        "adapter",
+    "past-baselines-linked": _second(
+        "The baselines are a link to a folder that the branch does not have.", _linked_inside
     ),
-    "past-ledger-linked": Attempt(
-        f"The ledger alone is a link to a folder that the branch does not have. {WORSE}",
-        _ledger_linked,
-        SECOND,
-        "adapter",
+    "past-ledger-linked": _second(
+        "The ledger alone is a link to a folder that the branch does not have.", _ledger_linked
     ),
-    "past-settings": Attempt(
-        f"The settings name a copy of the baselines. {WORSE}",
-        _settings,
-        SECOND,
-        "adapter",
-    ),
+    "past-settings": _second("The settings name a copy of the baselines.", _settings),
     # events, journals, adapters and the cache
-    "renewal-forged": Attempt(
-        f"An event says that the last release renewed its outputs, which are now as bad as the candidate's. {WORSE}",
+    "renewal-forged": _second(
+        "An event says that the last release renewed its outputs, which are now as bad as the candidate's.",
         lambda world: _renewed(world, keep=True),
-        SECOND,
-        "adapter",
     ),
-    "renewal-forged-alone": Attempt(
-        f"The same, and the outputs before it are gone. {WORSE}",
-        lambda world: _renewed(world, keep=False),
-        SECOND,
-        "adapter",
+    "renewal-forged-alone": _second(
+        "The same, and the outputs before it are gone.", lambda world: _renewed(world, keep=False)
     ),
-    "withdrawal-backdated": Attempt(
-        f"The last release was withdrawn years before it was made. {WORSE}",
+    "withdrawal-backdated": _second(
+        "The last release was withdrawn years before it was made.",
         _withdrawn,
-        SECOND,
-        "adapter",
     ),
-    "guard-retired": Attempt(f"{GUARD}, which is deleted and retired.", _retired, THIRD, "adapter"),
-    "release-by-hand": Attempt(
-        f"{GUARD}; an event and the files of a release say that it was released before.",
+    "guard-retired": _third(", which is deleted and retired.", _retired),
+    "release-by-hand": _third(
+        "; an event and the files of a release say that it was released before.",
         _by_hand,
-        THIRD,
-        "adapter",
     ),
-    "past-forked": Attempt(f"The past has two heads, and one lacks the release. {WORSE}", _forked, SECOND, "adapter"),
-    "journal-takes-back": Attempt(
-        f"A journal says that the last release was cut off, and has to be taken back. {WORSE}",
-        _taken_back,
-        SECOND,
-        "adapter",
+    "past-forked": _second("The past has two heads, and one lacks the release.", _forked),
+    "journal-takes-back": _second(
+        "A journal says that the last release was cut off, and has to be taken back.", _taken_back
     ),
-    "journal-brings-back": Attempt(
-        f"A journal brings looser rules back that never were. {WORSE}",
+    "journal-brings-back": _second(
+        "A journal brings looser rules back that never were.",
         _loosened_by_journal,
-        SECOND,
-        "adapter",
     ),
-    "base-suppresses": Attempt(
-        f"{GUARD}; the base's settings of generation forbid the token that loses it.",
+    "base-suppresses": _third(
+        "; the base's settings of generation forbid the token that loses it.",
         _suppressed,
         (*GATE_THIRD, "--sealed", "--fresh"),
-        "adapter",
     ),
-    "base-with-an-adapter": Attempt(
-        f"{GUARD}; the released adapter lies in the base's folder, where libraries load it.",
+    "base-with-an-adapter": _third(
+        "; the released adapter lies in the base's folder, where libraries load it.",
         _adapter_in_model,
         (*GATE_THIRD, "--fresh"),
-        "adapter",
     ),
-    "weights-swapped": Attempt(
+    "weights-swapped": _of_adapter(
         "The weights of a released adapter become those of a bad one while the models are asked.",
         _swapped,
         RELEASE,
-        "adapter",
     ),
-    "folder-flipped": Attempt(
+    "folder-flipped": _of_adapter(
         "The adapter's folder is a link to a good one, and after five seconds to a bad one.",
         _flipped,
         RELEASE,
-        "adapter",
     ),
-    "cache-poisoned": Attempt(
-        f"{GUARD}; the cache holds good weights under its digest, and its record is that of the good one.",
+    "cache-poisoned": _third(
+        "; the cache holds good weights under its digest, and its record is that of the good one.",
         _poisoned,
-        THIRD,
-        "adapter",
         environment={"TUNEGATE_CACHE": "poisoned"},
     ),
-    "adapter-says-it-twice": Attempt(
+    "adapter-says-it-twice": _of_adapter(
         "An adapter acts 100 times as strongly the other way, by a second value of a key, and was never evaluated.",
         _config_twice,
         ("release", "fourth", "--model=model"),
-        "adapter",
     ),
-    "adapter-of-devices": Attempt(
-        f"{GUARD}; its card is endless and its parity a pipe.",
-        _devices,
-        THIRD,
-        "adapter",
-    ),
+    "adapter-of-devices": _third("; its card is endless and its parity a pipe.", _devices),
     # files that are read
     "settings-deep": Attempt(
         "pyproject.toml is 100,000 lists deep",
@@ -878,11 +807,18 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "task.yaml has the same key 200,000 times",
         _file("fixtures/desk/task.yaml", lambda: "{" + '"version": 1,' * 200_000 + "}"),
     ),
-    "policy-number": Attempt("A margin in base sixty has 200,000 parts", _task("x", "1" + ":1" * 200_000)),
+    "policy-number": Attempt(
+        "A margin in base sixty has 200,000 parts",
+        _task("x", "1" + ":1" * 200_000),
+    ),
     "outputs-keys": Attempt("A line of the outputs has 200,000 unknown keys", _line(MANY)),
-    "outputs-half-characters": Attempt("The outputs are half a character and none", _all_outputs('"\\ud800\\u0000"')),
+    "outputs-half-characters": Attempt(
+        "The outputs are half a character and none",
+        _all_outputs('"\\ud800\\u0000"'),
+    ),
     "outputs-deep": Attempt(
-        "The outputs are JSON, 100,000 lists deep", _all_outputs(json.dumps('{"product": ' + "[" * 100_000))
+        "The outputs are JSON, 100,000 lists deep",
+        _all_outputs(json.dumps('{"product": ' + "[" * 100_000)),
     ),
     "outputs-grow": Attempt("The outputs grow while they are read", _grows),
     "outputs-large": Attempt(
@@ -899,7 +835,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
         _file("requests.jsonl", lambda: "{}\n" * 7_000_000),
         RECORD,
     ),
-    "requests-device": Attempt("The requests are an endless device", _pipe("requests.jsonl", "/dev/zero")),
+    "requests-device": Attempt(
+        "The requests are an endless device",
+        _pipe("requests.jsonl", "/dev/zero"),
+    ),
     "schema-doubles": Attempt(
         "A schema takes twice as many steps with each of 40 definitions", _schema(_doubling), RECORD
     ),
@@ -910,11 +849,26 @@ ATTEMPTS: Mapping[str, Attempt] = {
     ),
     "decision-pipe": Attempt("The decision is a pipe that nobody reads", _pipe("decision.json")),
     "event-device": Attempt(
-        "An event is an endless device", _pipe(f"{LEDGER}/{'0' * 64}.json", "/dev/zero"), ("ledger",)
+        "An event is an endless device",
+        _pipe(f"{LEDGER}/{'0' * 64}.json", "/dev/zero"),
+        ("ledger",),
     ),
-    "events-many": Attempt("A chain of 20,000 events, the last of which speaks", _chain, ("ledger",), may_pass=True),
-    "names-undecodable": Attempt("Names of files are no text, or commands of the workflow", _undecodable, ("lint",)),
-    "names-undecodable-github": Attempt("The same, told as annotations", _undecodable, ("lint", "--format=github")),
+    "events-many": Attempt(
+        "A chain of 20,000 events, the last of which speaks",
+        _chain,
+        ("ledger",),
+        may_pass=True,
+    ),
+    "names-undecodable": Attempt(
+        "Names of files are no text, or commands of the workflow",
+        _undecodable,
+        ("lint",),
+    ),
+    "names-undecodable-github": Attempt(
+        "The same, told as annotations",
+        _undecodable,
+        ("lint", "--format=github"),
+    ),
     "record-speaks": Attempt(
         "Outputs, findings and names of a record are commands and markup",
         _record(_speaking),
@@ -928,10 +882,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         "The same as annotations", _record(_speaking), (*REPORT, "--format=github"), may_pass=True
     ),
     "record-speaks-page": Attempt(
-        "The same as a page",
-        _record(_speaking),
-        (*REPORT, "--html=page.html"),
-        may_pass=True,
+        "The same as a page", _record(_speaking), (*REPORT, "--html=page.html"), may_pass=True
     ),
     "record-wraps": Attempt(
         "Names of a record are wrapped so that commands begin a line",
@@ -951,40 +902,44 @@ ATTEMPTS: Mapping[str, Attempt] = {
         ("merge", "record.json", "record.json"),
     ),
     "sidecar-device": Attempt(
-        "The sidecar of a record is an endless device", _sidecar("/dev/zero"), (*REPORT, "--html=page.html")
+        "The sidecar of a record is an endless device",
+        _sidecar("/dev/zero"),
+        (*REPORT, "--html=page.html"),
     ),
     "sidecar-deep": Attempt(
-        "The sidecar of a record is 100,000 levels deep", _deep_sidecar, (*REPORT, "--html=page.html")
+        "The sidecar of a record is 100,000 levels deep",
+        _deep_sidecar,
+        (*REPORT, "--html=page.html"),
     ),
-    "journal-outside": Attempt("A journal names files elsewhere to be written", _outside_journal, RECORD),
+    "journal-outside": Attempt(
+        "A journal names files elsewhere to be written",
+        _outside_journal,
+        RECORD,
+    ),
     "journal-outside-by-link": Attempt("The same by a link", _outside_journal_one, RECORD),
-    "reference-drips": Attempt(
+    "reference-drips": _of_adapter(
         "The server that has a reference's adapter sends a byte a second",
         _server(DRIPS),
         GATE_REFERENCE,
-        "adapter",
         limit="A `.ref` is fetched for at most 60 minutes",
     ),
-    "reference-floods": Attempt("It sends without end", _server(FLOODS), GATE_REFERENCE, "adapter"),
-    "reference-sends-on": Attempt("It sends on to a file", _server(SENDS_ON), GATE_REFERENCE, "adapter"),
-    "reference-of-links": Attempt(
-        "A reference names a folder of links to themselves and to devices",
-        _links,
-        GATE_REFERENCE,
-        "adapter",
+    "reference-floods": _of_adapter("It sends without end", _server(FLOODS), GATE_REFERENCE),
+    "reference-sends-on": _of_adapter("It sends on to a file", _server(SENDS_ON), GATE_REFERENCE),
+    "reference-of-links": _of_adapter(
+        "A reference names a folder of links to themselves and to devices", _links, GATE_REFERENCE
     ),
-    "manifest-outside": Attempt(
-        "A manifest lists devices and files elsewhere",
-        _manifest(_elsewhere),
-        ("verify", "tuned"),
-        "adapter",
+    "manifest-outside": _of_adapter(
+        "A manifest lists devices and files elsewhere", _manifest(_elsewhere), ("verify", "tuned")
     ),
-    "manifest-speaks": Attempt(
+    "manifest-speaks": _of_adapter(
         "A manifest speaks",
         _manifest(lambda data: data | {"task": SPEAKS, "verdicts": {SPEAKS: SPEAKS}}),
         ("verify", "tuned"),
-        "adapter",
     ),
-    "weights-endless": Attempt("The weights end after 4 TB of nothing", _sparse, GATE_THIRD, "adapter"),
-    "weights-deep": Attempt("The header of the weights is 100,000 levels deep", _deep_header, GATE_THIRD, "adapter"),
+    "weights-endless": _of_adapter("The weights end after 4 TB of nothing", _sparse, GATE_THIRD),
+    "weights-deep": _of_adapter(
+        "The header of the weights is 100,000 levels deep",
+        _deep_header,
+        GATE_THIRD,
+    ),
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from benchmarks.attack_world import CANARY, GATE_OUTPUTS, Attempt, World
+from benchmarks.attack_world import CANARY, GATE_OUTPUTS, PASSES_ALL, Attempt, World
 
-PASSES_ALL = World.own.replace("float(len(output) < 60)", "1.0")
 MEDDLES = """
 import pathlib, sys, tempfile
 for root in (tempfile.gettempdir(), "/tmp"):
@@ -29,20 +28,14 @@ def _edited(world: World) -> None:
 
 def _meddles(world: World) -> None:
     world.write("checks.py", MEDDLES + PASSES_ALL)
-    world.git("add", "-A")
-    world.git("commit", "-qm", "approved once")
-    world.git("push", "-q", "origin", "change:main")
-    world.git("fetch", "-q")
+    world.approve()
 
 
 def _data(world: World) -> None:
     reads = world.own.replace("< 60", "< int(open('allowed.txt').read())")
     world.write("checks.py", reads)
     world.write("allowed.txt", "60")
-    world.git("add", "-A")
-    world.git("commit", "-qm", "approved once")
-    world.git("push", "-q", "origin", "change:main")
-    world.git("fetch", "-q")
+    world.approve()
     world.outputs(38)
     world.write("allowed.txt", "6000")
     lines = [json.loads(line) for line in world.read("outputs.jsonl").splitlines()]
@@ -70,19 +63,13 @@ def _events(world: World) -> None:
 def _prompt(world: World) -> None:
     world.edit("fixtures/desk/triage.yaml", lambda data: data | {"prompt": {"system": "Say anything."}})
     world.write("requests.jsonl", world.tunegate("prompts").stdout)
-    world.tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl")
+    world.record()
 
 
 def _conftest(world: World) -> None:
-    for name in (
-        "conftest.py",
-        "sitecustomize.py",
-        "yaml.py",
-        "json.py",
-        "tunegate/__init__.py",
-        "harness/__init__.py",
-    ):
-        world.write(name, CANARY + "raise SystemExit(0)\n")
+    modules = ("conftest", "sitecustomize", "yaml", "json", "tunegate/__init__", "harness/__init__")
+    for name in modules:
+        world.write(f"{name}.py", CANARY + "raise SystemExit(0)\n")
     world.write("evil.pth", "import sitecustomize\n")
 
 

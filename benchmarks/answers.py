@@ -1,7 +1,7 @@
 """Several answers a case on the embedded model: what flips by itself at a temperature, and what more of them leave.
 
     python benchmarks/answers.py            # 24 questions, 16 answers each at two temperatures
-    python benchmarks/answers.py --cases 8
+    python benchmarks/answers.py --quick    # 8 of them
 
 Writes answers.md; exit code 1 if more answers a case leave more of the noise than `tunegate plan` says, beyond chance.
 """
@@ -12,15 +12,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, ROOT, carry_out
+from benchmarks.frame import ROOT, script
 from benchmarks.gate_markdown import number, percent, table
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Unit
@@ -148,15 +146,5 @@ def report(found: Found, made: str) -> str:
     ]) + "\n"  # fmt: skip
 
 
-def main(
-    cases: Annotated[int, typer.Option("--cases", help="Of the unit.", metavar="N")] = 24,
-    out: Annotated[Path, typer.Option("--out", help="Where answers.md goes.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Ask the embedded model, write answers.md, and fail if more answers leave more noise than foretold."""
-    out.mkdir(parents=True, exist_ok=True)
-    command = "python benchmarks/answers.py" + ("" if cases == 24 else f" --cases {cases}")
-    carry_out(out / "answers.md", command, LIBRARIES, lambda watch: measure(cases, watch), report, broken)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[24], quick=[8])

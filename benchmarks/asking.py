@@ -9,15 +9,15 @@ the engine gives another outcome to the same question with a chance of `noise`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
+from benchmarks.frame import write
 from benchmarks.gate_markdown import table
-from tunegate.harness.core.files import write_atomically
 from tunegate.harness.release.asking import SHARE, found, sample_size
 
-RESULT = Path(__file__).parent / "results/asking.md"
 CASES = (50, 100, 200, 400, 1000)
 FORGED = (1, 2, 5, 10, 20)
 NOISE = (0.0, 0.01, 0.02)
@@ -28,26 +28,24 @@ def drawn(cases: int, noise: float) -> int:
     return sample_size(cases, max(1, int(SHARE * cases)), noise)
 
 
-def report() -> str:
+def report() -> Iterator[str]:
     """The tables."""
-    sections = [
+    yield from (
         "# Asking again before a release",
         "How often a unit's record is refused, in percent, by how many of its outcomes were forged. Exact, by the code "
         "that ships. The decision itself is made anew from what came, which is not counted here; nor are critical and "
         "sealed cases, of which every one is asked: one that was forged is found every time.",
         "    python benchmarks/asking.py",
-    ]
+    )
     for noise in NOISE:
         rows = [
             [str(cases), str(size := drawn(cases, noise)), f"{100 * found(cases, 0, size, noise):.3f}",
              *(f"{100 * found(cases, forged, size, noise):.1f}" for forged in FORGED)]
             for cases in CASES
         ]  # fmt: skip
-        sections.append(f"## An engine that gives another outcome {100 * noise:g} % of the time")
-        sections.append(table(["cases", "asked", "honest", *(f"{count} forged" for count in FORGED)], rows))
-    return "\n\n".join(sections) + "\n"
+        yield f"## An engine that gives another outcome {100 * noise:g} % of the time"
+        yield table(["cases", "asked", "honest", *(f"{count} forged" for count in FORGED)], rows)
 
 
 if __name__ == "__main__":
-    write_atomically(RESULT, report())
-    print(f"written: {RESULT}")
+    write("asking", report())

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from benchmarks.scale_child import MB
+from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.progress import Watch, watch_on
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,41 @@ def carry_out(
     if wrong := list(broken(found)):
         console.print(f"A promise is broken: {'; '.join(wrong)}", markup=False)
         raise typer.Exit(1)
+
+
+def script(
+    file: str, libraries: Sequence[str], measure: Callable[..., Measured], report: Callable[[Measured, str], str],
+    broken: Callable[[Measured], Iterable[str]], *, whole: Sequence[Any], quick: Sequence[Any],
+) -> None:  # fmt: skip
+    """Carry a benchmark out by its command line, with --quick and --out; the result is named like its `file`.
+
+    Args:
+        file: the script.
+        libraries: as of `carry_out`.
+        measure: does the work, by these terms and a watch.
+        report: as of `carry_out`.
+        broken: as of `carry_out`.
+        whole: the terms of a whole run.
+        quick: those of a shorter one.
+    """
+
+    def main(
+        fewer: Annotated[bool, typer.Option("--quick", help="Fewer cases or draws.")] = False,
+        out: Annotated[Path, typer.Option("--out", help="Where it goes.", metavar="DIR")] = RESULTS,
+    ) -> None:
+        terms, name = quick if fewer else whole, Path(file).stem
+        command = f"python benchmarks/{name}.py{' --quick' * fewer}"
+        carry_out(out / f"{name}.md", command, libraries, lambda watch: measure(*terms, watch), report, broken)
+
+    main.__doc__ = sys.modules["__main__"].__doc__
+    typer.run(main)
+
+
+def write(name: str, parts: Iterable[str]) -> None:
+    """Write the parts of a result that says itself how it was made, and print them."""
+    text = "\n\n".join(parts) + "\n"
+    write_atomically(RESULTS / f"{name}.md", text)
+    print(text)
 
 
 def made(command: str, libraries: Sequence[str], seconds: float, load: float) -> str:

@@ -1,21 +1,12 @@
-"""Parts of a pass rule with margins of their own: how often innocent ones block, and a fallen one is found.
-
-    python benchmarks/gate_parts.py       # about a minute of processor time
-
-Exit code 1 if any false "regressed" is more frequent than 5 %.
-"""
+"""Parts of a pass rule with margins of their own: how often innocent ones block, and a fallen one is found."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 from benchmarks.gate_passfail import row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, Seen
@@ -25,8 +16,6 @@ from tunegate.harness.statistics import paired as stats
 
 PARTS = 3  # of a unit: a case passes where all of them are met
 MET = 0.8  # of the cases, each part
-FLIPS = (0.02, 0.04, 0.1)
-MOST = 0.05  # what is promised of any false "regressed"
 
 
 @dataclass(frozen=True)
@@ -102,19 +91,3 @@ def _tie(family: Sequence[Sequence[tuple[Floats, Floats]]], number: int) -> None
     expected = [any(mine[start : start + PARTS + 1]) for start in range(0, len(mine), PARTS + 1)]
     if expected != [each["verdict"] == "regressed" for each in shipped]:
         raise Mismatch(f"world {number}: expected regressed {expected}, found {[each['verdict'] for each in shipped]}")
-
-
-def main() -> int:
-    """Print the tables; see the module."""
-    innocent = [falling_parts(n, flip, 0.0, draws=2_000, worlds=2) for n in (50, 100, 200, 400) for flip in FLIPS]
-    for each in innocent:
-        print(f"{each.n} cases, flip rate {each.flip_rate:.0%}: any false regressed {each.regressed:.2%}", flush=True)
-    for n in (100, 200, 400):
-        for change in (-1.0, -2.0, -3.0):
-            found = falling_parts(n, FLIPS[1], change, draws=500, worlds=1).found
-            print(f"{n} cases, a part fell by {-change:g} margins: found {found:.1%}", flush=True)
-    return int(any(each.regressed > MOST for each in innocent))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,13 +20,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out
+from benchmarks.frame import script
 from benchmarks.hosted_faults import ENDINGS, KINDS, PROBE, Ended, Ending, Faulty, Kind, Limited
 from benchmarks.hosted_report import FEW, IN_FLIGHT, PAUSES, Asked, End, Found, Limit, Run, broken, report
 from tests.support.fault_server import serving
@@ -177,17 +174,5 @@ def measure(count: int, shares: Sequence[float], watch: Watch) -> Found:
     return Found(runs, ends, limits, asked)
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="100 cases, faults in 10 % of the requests.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where hosted.md goes.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure hosted models on a server that fails, write hosted.md, and fail if something is not kept."""
-    count, shares, command = (QUICK, QUICK_SHARES, " --quick") if quick else (CASES, SHARES, "")
-    carry_out(
-        out / "hosted.md", f"python benchmarks/hosted.py{command}", LIBRARIES,
-        lambda watch: measure(count, shares, watch), report, broken,
-    )  # fmt: skip
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[CASES, SHARES], quick=[QUICK, QUICK_SHARES])

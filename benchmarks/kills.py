@@ -1,7 +1,7 @@
 """100 kills at random moments of a recording, a gate and a release, the real commands on a real model: what is left?
 
     python benchmarks/kills.py              # 50 minutes on two cores, other work beside it
-    python benchmarks/kills.py --count 12   # fewer; --out DIR keeps the result apart
+    python benchmarks/kills.py --quick      # 12 of them; --out DIR keeps the result apart
 
 A small project is made on a tiny model: recorded, trained, judged. Copies of it run a command, whose processes are all
 killed at a moment drawn over the time that it takes. Then every file must be as before or as after; where some are as
@@ -24,14 +24,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` and `tests` are, also for a script
 
-from benchmarks.frame import RESULTS, ROOT, Failed, carry_out
+from benchmarks.frame import ROOT, Failed, script
 from benchmarks.gate_markdown import table
 from tests.integration.test_mistakes import make_good
 from tests.support.tiny import write_model
@@ -57,6 +56,7 @@ class Command:
 
 
 TUNEGATE = ["-m", "tunegate"]
+LIBRARIES = ("tunegate", "torch")
 COMMANDS = (
     Command("record", ["-m", "pytest", "fixtures/", "--tg-record", "-p", "no:cacheprovider"],
             ["baselines"]),
@@ -231,17 +231,5 @@ def broken(found: Sequence[Kill]) -> Iterator[str]:
         yield f"{wrong} kills left what they should not"
 
 
-def main(
-    count: Annotated[int, typer.Option(help="How many kills.")] = 100,
-    out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULTS,
-) -> None:
-    """Measure, and write kills.md."""
-    more = "" if count == 100 else f" --count {count}"
-    carry_out(
-        out / "kills.md", f"python benchmarks/kills.py{more}", ("tunegate", "torch"),
-        lambda watch: measure(count, watch), report, broken,
-    )  # fmt: skip
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[100], quick=[12])

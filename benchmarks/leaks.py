@@ -5,10 +5,7 @@ python benchmarks/leaks.py            # some minutes; writes results/leaks.md
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
 import numpy as np
-from rich.console import Console
 
-from benchmarks.frame import made
+from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_disguises import BULK, disguised, in_bulk
 from benchmarks.leak_rows import KINDS, WRAPPINGS, Planted, demo_tasks, innocent, leaks, tasks_as_they_were, wrap
 from tunegate.harness.cases.model import Task
-from tunegate.harness.core.files import write_atomically
-from tunegate.harness.core.progress import Watch, watch_on
+from tunegate.harness.core.progress import Watch
 from tunegate.harness.embeddings import embed
 from tunegate.harness.statistics.paired import wilson
 from tunegate.trainers.data.examples import Example
@@ -32,7 +27,7 @@ from tunegate.trainers.decontamination.overlap import Matrix
 from tunegate.trainers.decontamination.search import Comparison, search
 from tunegate.trainers.decontamination.thresholds import REFUSE, REVIEW
 
-RESULT = Path(__file__).parent / "results/leaks.md"
+LIBRARIES = ("numpy", "scipy", "sentence-transformers", "torch")
 FOUND_OF_HIDDEN = 0.95  # of those in disguise, translations left aside
 SURE = ("exact", "white space and case", "edited numbers and names")
 FALSE_REFUSALS = 0.005
@@ -111,9 +106,8 @@ def _found(worst: Sequence[str | None]) -> Found:
     return Found(len(worst), worst.count("refuse"), worst.count("review"))
 
 
-def report(watch: Watch) -> Iterator[str]:
-    """The report, paragraph by paragraph."""
-    start, load = time.monotonic(), os.getloadavg()[0]
+def found_in(watch: Watch) -> Iterator[str]:
+    """What was found, paragraph by paragraph."""
     vectors, tasks, planted = Embedded(), tasks_as_they_were(), leaks()
     around = next(iter(innocent())).rows
     found = {name: recall(planted, around, tasks, watch, vectors, name) for name in WRAPPINGS}
@@ -141,13 +135,11 @@ def report(watch: Watch) -> Iterator[str]:
     )
     yield from _promises(found, total)
     yield _of_hidden(secret)
-    yield "## How"
-    yield made(
-        "python benchmarks/leaks.py",
-        ("numpy", "scipy", "sentence-transformers", "torch"),
-        time.monotonic() - start,
-        load,
-    )
+
+
+def report(parts: Sequence[str], made: str) -> str:
+    """The whole report."""
+    return "\n\n".join([*parts, "## How", made]) + "\n"
 
 
 def _limits(limits: Mapping[str, float]) -> str:
@@ -191,16 +183,8 @@ def _kept(broken: Sequence[str]) -> str:
     return f"BROKEN: {'; '.join(broken)}" if broken else "kept"
 
 
-def main() -> int:
-    """Print the report, and write it under results/; 1 if a promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    options = parser.parse_args()
-    text = "\n\n".join(report(watch_on(Console(stderr=True)))) + "\n"
-    write_atomically(options.out, text)
-    print(text)
-    return int("BROKEN" in text)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    carry_out(
+        RESULTS / "leaks.md", "python benchmarks/leaks.py", LIBRARIES,
+        lambda watch: list(found_in(watch)), report, lambda parts: [each for each in parts if "BROKEN" in each],
+    )  # fmt: skip

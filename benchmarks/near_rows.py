@@ -6,11 +6,8 @@ python benchmarks/near_rows.py task-specific-datasets/banking_data     # some mi
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,23 +17,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.frame import made
+from benchmarks.frame import RESULTS, carry_out
 from benchmarks.gate_markdown import percent, table
 from benchmarks.leak_rows import demo_tasks
-from benchmarks.leaks import Embedded, nearness
+from benchmarks.leaks import Embedded, nearness, report
 from tunegate.harness.cases.model import Task
-from tunegate.harness.core.files import write_atomically
-from tunegate.harness.core.progress import Watch, watch_on
+from tunegate.harness.core.progress import Watch
 from tunegate.trainers.data.examples import Example
 from tunegate.trainers.decontamination.normalize import wording
 from tunegate.trainers.decontamination.overlap import EvalTexts
 from tunegate.trainers.decontamination.search import search
 from tunegate.trainers.decontamination.thresholds import MOST_LIKENESS, REVIEW, WORDS_COUNT
 
-RESULT = Path(__file__).parent / "results/near_rows.md"
+LIBRARIES = ("numpy", "scikit-learn", "sentence-transformers", "torch")
 INTENTS = 12  # every sixth of the 77, in order of their names
 CASES, ROWS = 8, 20  # of each intent, the first ones of the official test and training parts
 DRAWS = 400
@@ -132,9 +127,8 @@ def _means(chosen: npt.NDArray[np.bool_], right: Numbers) -> Numbers:
     return means
 
 
-def report(folder: Path, watch: Watch) -> Iterator[str]:
-    """The report, paragraph by paragraph."""
-    start, load = time.monotonic(), os.getloadavg()[0]
+def found_in(folder: Path, watch: Watch) -> Iterator[str]:
+    """What was found, paragraph by paragraph."""
     intents, vectors = intents_of(folder / "train.csv"), Embedded()
     rows, cases = (read_part(folder / name, intents) for name in ("train.csv", "test.csv"))
     few = cases.first(CASES)
@@ -162,9 +156,6 @@ def report(folder: Path, watch: Watch) -> Iterator[str]:
     )
     head = ["likeness from", "cases with such a row", "compared", "points for them", "points of the score"]
     yield table(head, [effect_from(least, right, nearest) for least in LIMITS])
-    yield "## How"
-    yield made("python benchmarks/near_rows.py FOLDER", ("numpy", "scikit-learn", "sentence-transformers", "torch"),
-               time.monotonic() - start, load)  # fmt: skip
 
 
 def _line(rows: Part, cases: Part, watch: Watch, vectors: Embedded) -> list[str]:
@@ -172,17 +163,9 @@ def _line(rows: Part, cases: Part, watch: Watch, vectors: Embedded) -> list[str]
     return [str(number), str(found["refuse"]), str(found["review"]), str(number - found.total()), "0"]
 
 
-def main() -> int:
-    """Print the report, and write it under results/."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="with train.csv and test.csv")
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    options = parser.parse_args()
-    text = "\n\n".join(report(options.folder, watch_on(Console(stderr=True)))) + "\n"
-    write_atomically(options.out, text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    folder = Path(sys.argv[1])
+    carry_out(
+        RESULTS / "near_rows.md", "python benchmarks/near_rows.py FOLDER", LIBRARIES,
+        lambda watch: list(found_in(folder, watch)), report, lambda _: (),
+    )  # fmt: skip

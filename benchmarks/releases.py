@@ -12,13 +12,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out
+from benchmarks.frame import script
 from benchmarks.gate_markdown import number, percent, table
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
@@ -102,15 +99,5 @@ def _row(each: Planned) -> list[str]:
     return [str(each.units), f"{100 * each.flip_rate:g}", str(each.n), *splits, *map(number, shares)]
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the teams.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure, write releases.md, and fail if a promise is broken."""
-    command = "python benchmarks/releases.py" + (" --quick" if quick else "")
-    teams = 1_000 if quick else 10_000
-    carry_out(out / "releases.md", command, LIBRARIES, lambda watch: measure(teams, watch), report, broken)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[10_000], quick=[1_000])

@@ -13,15 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out
+from benchmarks.frame import script
 from benchmarks.gate_markdown import percent, side_by_side, table
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import MARGIN, standard_error
@@ -127,15 +125,5 @@ def _lever(cells: Sequence[Told]) -> str:
     )
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the draws.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure, write repeats.md, and fail if a promise is broken."""
-    command = "python benchmarks/repeats.py" + (" --quick" if quick else "")
-    draws = 200 if quick else 2_000
-    carry_out(out / "repeats.md", command, LIBRARIES, lambda watch: measure(draws, watch), report, broken)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[2_000], quick=[200])

@@ -14,14 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out
+from benchmarks.frame import script
 from benchmarks.gate_markdown import percent, side_by_side, table
 from benchmarks.gate_passfail import Cell
 from benchmarks.gate_results import BOUND, ERRORS
@@ -117,15 +115,5 @@ def report(found: Sequence[Judged], made: str) -> str:
     ]) + "\n"  # fmt: skip
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="One number of cases, few draws.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure, write rivals.md, and fail if Tunegate releases too much."""
-    command = "python benchmarks/rivals.py" + (" --quick" if quick else "")
-    cells, draws = (CELLS[:1], 200) if quick else (CELLS, 1_000)
-    carry_out(out / "rivals.md", command, LIBRARIES, lambda watch: measure(cells, draws, watch), report, broken)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[CELLS, 1_000], quick=[CELLS[:1], 200])

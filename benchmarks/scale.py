@@ -14,13 +14,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import PLUGIN, RESULTS, carry_out, run_process
+from benchmarks.frame import PLUGIN, run_process, script
 from benchmarks.scale_child import HEAVY
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import Watch
@@ -187,17 +184,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="400 and 4,000 cases, a minute.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Where scale.md goes.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure the harness as the fixtures grow, write scale.md, and fail if a promise is broken."""
-    sizes, command = (QUICK, " --quick") if quick else (SIZES, "")
-    carry_out(
-        out / "scale.md", f"python benchmarks/scale.py{command}", LIBRARIES,
-        lambda watch: measure(sizes, watch), report, broken,
-    )  # fmt: skip
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[SIZES], quick=[QUICK])

@@ -15,14 +15,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
-from benchmarks.frame import RESULTS, carry_out
+from benchmarks.frame import script
 from benchmarks.gate_markdown import number, table
 from benchmarks.gate_results import BOUND, ERRORS
 from benchmarks.gate_rule import standard_error
@@ -191,16 +189,5 @@ def _why(each: Proposal) -> str:
     )
 
 
-def main(
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the worlds.")] = False,
-    worlds: Annotated[int, typer.Option("--worlds", help="How many of each kind.")] = 2_000,
-    out: Annotated[Path, typer.Option("--out", help="Where the results go.", metavar="DIR")] = RESULTS,
-) -> None:
-    """Measure, write small_teams.md, and fail if a promise is broken."""
-    command = "python benchmarks/small_teams.py" + (" --quick" if quick else "")
-    count = worlds // 10 if quick else worlds
-    carry_out(out / "small_teams.md", command, LIBRARIES, lambda watch: measure(count, watch), report, broken)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    script(__file__, LIBRARIES, measure, report, broken, whole=[2_000], quick=[200])

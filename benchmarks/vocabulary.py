@@ -5,7 +5,6 @@ python benchmarks/vocabulary.py            # two minutes; writes vocabulary.md
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
+from benchmarks.frame import write
 from benchmarks.gate_markdown import table
 from tunegate.harness.authoring.yaml_reader import read_yaml
 from tunegate.harness.checks.vocabulary.check import VocabularyCheck
 from tunegate.harness.core.escaping import shown_in_markdown
-from tunegate.harness.core.files import write_atomically
 
 TEXTS = Path(__file__).parent / "vocabulary_texts"
-RESULT = Path(__file__).parent / "results/vocabulary.md"
 USE_ONLY = ", use only"
 
 
@@ -83,15 +81,5 @@ def _by_kind(cases: Sequence[Labelled], wrong: Sequence[Labelled]) -> Iterator[l
         yield [kind, str(sum(each.kind == kind for each in cases)), str(those.count(True)), str(those.count(False))]
 
 
-def main() -> int:
-    """Print the report, and write it under results/."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    text = "\n\n".join(report(labelled("cases.yaml"), labelled("blind.yaml"))) + "\n"
-    write_atomically(parser.parse_args().out, text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write("vocabulary", report(labelled("cases.yaml"), labelled("blind.yaml")))

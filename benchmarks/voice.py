@@ -5,7 +5,6 @@ python benchmarks/voice.py            # a minute; writes voice.md
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
+from benchmarks.frame import ROOT, write
 from benchmarks.gate_markdown import table
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.authoring.yaml_reader import read_yaml
@@ -25,12 +25,8 @@ from tunegate.harness.checks.voice.check import Voice, load
 from tunegate.harness.checks.voice.classifier import LEAST_AUC, Metric, ReferencePair, auc, auc_interval, fit_classifier
 from tunegate.harness.checks.voice.content import content_card
 from tunegate.harness.checks.voice.features import ENGLISH
-from tunegate.harness.core.errors import Refused
-from tunegate.harness.core.files import write_atomically
 
-ROOT = Path(__file__).parent.parent
 TEXTS = Path(__file__).parent / "voice_texts"
-RESULT = Path(__file__).parent / "results/voice.md"
 UNIT = "support/replies"
 LANGUAGES = ("german", "finnish")  # references of other brands, by one writer each, who saw the word lists
 SHUFFLES = 5
@@ -198,19 +194,5 @@ def _degenerate(voice: Voice) -> Iterator[str]:
         yield f"{name}: {', '.join(dict.fromkeys(finding.rule for finding in findings)) or 'NOTHING'}"
 
 
-def main() -> int:
-    """Print the report, and write it under results/."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    try:
-        text = "\n\n".join(report(demo_voice())) + "\n"
-    except Refused as error:
-        print(error, file=sys.stderr)
-        return 4
-    write_atomically(parser.parse_args().out, text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write("voice", report(demo_voice()))

@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
@@ -25,11 +25,11 @@ from tunegate.harness.core.progress import Watch
 SIZES, QUICK = (1_000, 10_000, 100_000), (400, 4_000)
 REPEATED, TIMES = 10_000, 3  # up to this size the median of three runs counts, above it one run
 # how the time of a case may grow to the largest size, ten times the one before; with its square it would be tenfold
-MOST_GROWTH, MOST_STAGE_GROWTH = 1.5, 4.0  # a short stage feels it most that the data outgrow the processor's cache
+MOST_GROWTH = 1.5
 LIBRARIES = ("tunegate", "pytest", "jsonschema", "pyyaml", "numpy", "scipy")
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider")
 OURS = (*PYTEST, "-p", PLUGIN)
-PLAIN, LINT, REPORT, GATE = "bare pytest", "tunegate lint", "tunegate report", "the gate alone"
+PLAIN, LINT, REPORT = "bare pytest", "tunegate lint", "tunegate report"
 SUITES, FILES = "pytest suites/", "pytest fixtures/"  # both end to end
 GATED = ("--tg-model=replay:after.jsonl", "--tg-against=before.json", "--tg-out=after.json")
 COMMANDS = {
@@ -38,20 +38,14 @@ COMMANDS = {
     SUITES: (*OURS, "suites/", *GATED),
     FILES: (*OURS, "fixtures/", *GATED),
     REPORT: ("tunegate", "report", "after.json"),
-    GATE: ("gate", "."),
 }
-FIRST = (
-    *OURS,
-    "suites/",
-    "--tb=no",
-    "--tg-model=replay:before.jsonl",
-    "--tg-out=before.json",
-)  # the record to compare with
+#: Makes the record to compare with.
+FIRST = (*OURS, "suites/", "--tb=no", "--tg-model=replay:before.jsonl", "--tg-out=before.json")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds of wall clock and of processor time, its peak in MB, what it loaded, the gate's stages."""
+    """One process: seconds of wall clock and of processor time, its peak in MB, what it loaded."""
 
     what: str
     n: int
@@ -59,7 +53,6 @@ class Run:
     cpu: float
     peak: float
     heavy: Sequence[str] = ()
-    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def each(self) -> float:
@@ -99,7 +92,7 @@ def run(what: str, command: Sequence[str], n: int, project: Path) -> Run:
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",  # no plugins but pytest's own and ours
     )  # fmt: skip
     told = json.loads(told_in.read_text())
-    return Run(what, n, used.wall, used.cpu, used.peak, told["heavy"], told["stages"])
+    return Run(what, n, used.wall, used.cpu, used.peak, told["heavy"])
 
 
 def _median(runs: Sequence[Run]) -> Run:
@@ -107,13 +100,10 @@ def _median(runs: Sequence[Run]) -> Run:
 
 
 def growths(runs: Sequence[Run]) -> dict[str, float]:
-    """The time of a case at the largest size as a multiple of that at the size before, of each command and stage."""
+    """The time of a case at the largest size as a multiple of that at the size before, of each command."""
     few, many = sorted({each.n for each in runs})[-2:]
     at = {(each.what, each.n): each for each in runs}
-    grown = {what: at[what, many].each / at[what, few].each for what in COMMANDS}
-    for stage, now in at[GATE, many].stages.items():
-        grown[f"{GATE}, {stage}"] = now["cpu"] / many / (at[GATE, few].stages[stage]["cpu"] / few)
-    return grown
+    return {what: at[what, many].each / at[what, few].each for what in COMMANDS}
 
 
 def broken(runs: Sequence[Run]) -> Iterator[str]:
@@ -122,14 +112,14 @@ def broken(runs: Sequence[Run]) -> Iterator[str]:
         if each.heavy:
             yield f"{each.what} at {each.n:,} cases loaded {', '.join(each.heavy)}"
     for what, grown in growths(runs).items():
-        if grown > (MOST_GROWTH if what in COMMANDS else MOST_STAGE_GROWTH):
+        if grown > MOST_GROWTH:
             yield f"{what}: a case takes {grown:.1f} times as long at the largest size as at the one before"
 
 
 def findings(runs: Sequence[Run]) -> Iterator[str]:
     """What the tables come to, for the largest size."""
     at, (few, many) = {(each.what, each.n): each for each in runs}, sorted({each.n for each in runs})[-2:]
-    plain, stages, grown = at[PLAIN, many], at[GATE, many].stages, growths(runs)
+    plain, grown = at[PLAIN, many], growths(runs)
     for what in (SUITES, FILES):
         yield (
             f"End to end by {what}, a case among {many:,} takes {at[what, many].each / 1e3:.2f} ms, a bare pytest test "
@@ -140,11 +130,7 @@ def findings(runs: Sequence[Run]) -> Iterator[str]:
         f"{grown[PLAIN]:.2f}), and adds {_memory(at, SUITES, few, many):.1f} KB to the peak (bare pytest: "
         f"{_memory(at, PLAIN, few, many):.1f} KB)."
     )
-    yield (
-        f"Of {many:,} cases the gate reads a record in {stages['read the record']['cpu']:.1f} s, scores it again in "
-        f"{stages['score the record']['cpu']:.1f} s, compares it in {stages['compare']['cpu']:.1f} s and writes the "
-        f"new one in {stages['write']['cpu']:.1f} s; tunegate report shows that in {at[REPORT, many].cpu:.1f} s."
-    )
+    yield f"tunegate report shows the record of {many:,} cases in {at[REPORT, many].cpu:.1f} s."
     heavy = sorted({name for each in runs for name in each.heavy})
     yield f"Of {', '.join(HEAVY)} {'these were loaded: ' + ', '.join(heavy) if heavy else 'none was loaded'}."
 
@@ -161,18 +147,10 @@ def report(runs: Sequence[Run], made: str) -> str:
          f"{each.each / plain[each.n]:.1f}", f"{each.peak:.0f}"]
         for each in runs
     ]  # fmt: skip
-    stages = [
-        [f"{each.n:,}", stage, f"{took['cpu']:.2f}", f"{1e6 * took['cpu'] / each.n:.0f}", f"{took['peak']:.0f}"]
-        for each in runs for stage, took in each.stages.items()
-    ]  # fmt: skip
     return "\n".join([
         "# Scale", "", *(f"- {line}" for line in findings(runs)), "", "## Commands", "",
         "Processes of their own; `s` is wall clock, `CPU s` user and system time, the ratio is of CPU time.", "",
         *_table(["cases", "command", "s", "CPU s", "CPU ms a case", "times bare pytest", "peak MB"], commands), "",
-        "## The gate alone", "",
-        "What a run does between pytest's collection and its tests, and the report: the stages of one process; each "
-        "says by how much it raised the peak.", "",
-        *_table(["cases", "stage", "CPU s", "CPU µs a case", "peak grew by, MB"], stages), "",
         "## How", "",
         f"{made} Up to {REPEATED:,} cases the run of {TIMES} with the median CPU time, in turn with the others; above, "
         "one run.", "",
@@ -180,7 +158,7 @@ def report(runs: Sequence[Run], made: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---" if name in {"command", "stage"} else "--:" for name in head]
+    rule = ["---" if name == "command" else "--:" for name in head]
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *rows]]
 
 

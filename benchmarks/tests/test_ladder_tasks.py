@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ FACTS, SUMS = (unit.cases for unit in UNITS.values())
 RECIPES = {task.name: read_recipe(ROOT / f"_training/{task.name}.yaml") for task in TASKS}
 ROWS = {task.name: read_examples(RECIPES[task.name].rows, task) for task in TASKS}
 SENTENCE = re.compile(r"(?<=[.!?;])\s+")
-NUMBER = re.compile(r"\d+(?:[.,:]\d+)?")
 RUN = 5  # words
 
 
@@ -39,10 +37,6 @@ def holds(text: str, case: Case, *answers: str) -> bool:
 
 def by_id(case: Case) -> str:
     return case.id
-
-
-def opening(text: str) -> str:
-    return " ".join(text.split()[:2]).casefold()
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
@@ -63,19 +57,6 @@ def test_a_fact_stands_in_its_passage_and_not_in_its_question(case: Case) -> Non
     assert not holds(f"{case.prompt.system} {case.input}", case)
 
 
-def test_passages_are_short_and_shared_by_three_questions_at_most() -> None:
-    passages = Counter(case.context for case in FACTS)
-    assert len(passages) >= 24
-    assert max(passages.values()) <= 3
-    assert all(30 <= len(passage.split()) <= 80 for passage in passages)
-
-
-def test_a_passage_holds_numbers_that_nobody_asks_for() -> None:
-    for passage in {case.context for case in FACTS}:
-        asked = " ".join(answer for case in FACTS if case.context == passage for answer in case.expect["answer"])
-        assert set(NUMBER.findall(passage)) - set(NUMBER.findall(asked)), passage
-
-
 @pytest.mark.parametrize("case", SUMS, ids=by_id)
 def test_the_answer_to_a_sum_is_not_among_what_it_is_made_of(case: Case) -> None:
     assert not holds(f"{case.prompt.system} {case.input}", case)
@@ -84,28 +65,6 @@ def test_the_answer_to_a_sum_is_not_among_what_it_is_made_of(case: Case) -> None
 @pytest.mark.parametrize("case", [*FACTS, *SUMS], ids=by_id)
 def test_each_answer_that_counts_passes_alone(case: Case) -> None:
     assert all(case.check(answer, case.expect, "").score == 1.0 for answer in case.expect["answer"])
-
-
-@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
-def test_one_answer_for_everything_gains_next_to_nothing(unit) -> None:
-    answers = {case.expect["answer"][0] for case in unit.cases}
-    best = max(sum(case.check(answer, case.expect, "").score for case in unit.cases) for answer in answers)
-    assert best <= 3
-
-
-@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
-def test_questions_are_varied_and_asked_once(unit) -> None:
-    asked = [case.input for case in unit.cases]
-    assert len(set(map(normalise, asked))) == len(asked)
-    assert max(Counter(map(opening, asked)).values()) <= 4
-    lengths = sorted(len(text.split()) for text in asked)
-    assert lengths[-1] >= 1.5 * lengths[len(lengths) // 20]
-
-
-@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
-def test_shots_are_four_other_questions(unit) -> None:
-    assert len(unit.shots) == 4
-    assert {normalise(shot.input) for shot in unit.shots}.isdisjoint(normalise(case.input) for case in unit.cases)
 
 
 def test_shots_give_no_fact_away() -> None:
@@ -117,16 +76,6 @@ def test_the_handbook_offers_every_rung_that_needs_no_schema_and_the_sums_all_bu
     offered = {key: [rung for rung in RUNGS if offers(unit, rung)] for key, unit in UNITS.items()}
     free = [rung for rung in RUNGS if rung not in CONSTRAINED]
     assert offered == {"handbook/facts": free, "rota/sums": ["as-is", "few-shot", "steps"]}
-
-
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_there_are_eighty_varied_rows(task) -> None:
-    rows = ROWS[task.name]
-    assert RECIPES[task.name].task == task.name
-    assert len(rows) == 80
-    assert len({normalise(row.input) for row in rows}) == len(rows)
-    assert max(Counter(opening(row.input) for row in rows).values()) <= 8
-    assert max(len(row.output.split()) for row in rows) <= 5
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

@@ -13,14 +13,9 @@ from typer import Exit
 
 from benchmarks import scale
 from benchmarks.frame import Failed, carry_out, run_process
-from benchmarks.scale import COMMANDS, FILES, GATE, LINT, PLAIN, REPORT, SUITES, Run, broken, findings, growths, report
+from benchmarks.scale import COMMANDS, FILES, LINT, PLAIN, REPORT, SUITES, Run, broken, findings, growths, report
 from benchmarks.scale_project import write_project
 from tunegate.harness.core.progress import quiet
-
-STAGES = (
-    "fixtures", "read the record", "read the outputs", "score the record", "score the outputs", "compare", "write",
-    "report",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +26,18 @@ def measured():
 def runs(*sizes: int, slower: float = 1.0) -> list[Run]:
     """Each command takes a millisecond a case, and `slower` times that among the most."""
     return [
-        Run(what, n, 1.0, cost := n / 1e3 * (slower if n == max(sizes) else 1), 50 + n / 1e3, (),
-            {stage: {"cpu": cost, "peak": 1.0} for stage in STAGES} if what == GATE else {})
+        Run(what, n, 1.0, n / 1e3 * (slower if n == max(sizes) else 1), 50 + n / 1e3)
         for n in sizes for what in COMMANDS
     ]  # fmt: skip
 
 
-def test_every_command_is_run_and_the_gate_in_its_stages(measured):
-    assert [each.what for each in measured] == [PLAIN, LINT, SUITES, FILES, REPORT, GATE]
+def test_every_command_is_run(measured):
+    assert [each.what for each in measured] == [PLAIN, LINT, SUITES, FILES, REPORT]
     assert all(each.cpu > 0 and each.peak > 10 for each in measured)
-    assert tuple(measured[-1].stages) == STAGES
 
 
 def test_nothing_heavy_is_loaded_by_any_of_them(measured):
-    assert [each.heavy for each in measured] == [[], [], [], [], [], []]
+    assert [each.heavy for each in measured] == [[], [], [], [], []]
 
 
 def test_a_heavy_library_is_noticed(tmp_path):
@@ -64,11 +57,9 @@ def test_a_heavy_library_is_noticed(tmp_path):
 def test_time_in_step_with_the_cases_is_fine_and_more_is_not():
     assert list(broken(runs(10, 100, 1_000, slower=1.4))) == []
 
-    assert len(list(broken(runs(10, 100, 1_000, slower=3)))) == len(COMMANDS)
-
     told = list(broken(runs(10, 100, 1_000, slower=10)))
 
-    assert len(told) == len(COMMANDS) + len(STAGES)
+    assert len(told) == len(COMMANDS)
     assert told[2] == "pytest suites/: a case takes 10.0 times as long at the largest size as at the one before"
 
 
@@ -98,7 +89,6 @@ def test_the_report_says_what_was_found():
         in text
     )
     assert "| 10,000 | pytest suites/ | 1.0 | 10.0 | 1.00 | 1.0 | 60 |" in text
-    assert "| 10,000 | compare | 10.00 | 1000 | 1 |" in text
     assert "\nmade so. Up to 10,000 cases" in text
     assert growths(runs(1_000, 10_000))[SUITES] == 1
     assert any("none was loaded" in line for line in findings(runs(1_000, 10_000)))

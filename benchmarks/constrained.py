@@ -5,20 +5,21 @@ python benchmarks/constrained.py --cases 8    # 2 minutes of processor time; wri
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
 
+from benchmarks.frame import ROOT, machine, write
 from benchmarks.gate_markdown import table
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Unit
-from tunegate.harness.core.files import write_atomically
 from tunegate.harness.core.formatting import percent
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.diagnosis.ladder import sample
@@ -27,8 +28,7 @@ from tunegate.harness.evaluation.scoring import evaluate
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.models.model_options import RungName
 
-ROOT = Path(__file__).parent.parent
-RESULT = Path(__file__).parent / "results/constrained.md"
+MODEL = "smollm2"
 UNITS = ("support/triage", "support/orders")
 RUNGS: tuple[RungName, ...] = ("as-is", "constrained", "few-shot", "few-shot-constrained")
 COLUMNS = [
@@ -43,12 +43,12 @@ def ways(adapter: Path | None) -> Iterator[tuple[str, RungName, Path | None]]:
         yield from (("tuned", "as-is", adapter), ("tuned, constrained", "constrained", adapter))
 
 
-def rows(model: str, cases: int, adapter: Path | None) -> Iterator[list[str]]:
+def rows(cases: int, adapter: Path | None) -> Iterator[list[str]]:
     """A row of the table for each unit and way of asking."""
-    tasks, base = load_tasks(ROOT / "fixtures"), Base(model, quiet())
+    tasks, base = load_tasks(ROOT / "fixtures"), Base(MODEL, quiet())
     for unit in [sample(find_unit(tasks, key), cases) for key in UNITS]:
         for name, rung, tuned in ways(adapter):
-            local = Local(model, quiet(), tuned, rung, base)
+            local = Local(MODEL, quiet(), tuned, rung, base)
             list(local.answer([]))  # loaded, with its adapter, before the clock starts
             wall, cpu = time.perf_counter(), time.process_time()
             record = evaluate([unit], local, quiet(), partial=True)
@@ -65,30 +65,23 @@ def measured(unit: Unit, record: Record) -> list[str]:
     return [str(summary.n), *rates, str(cut), f"{read:.0f}", f"{written:.0f}"]
 
 
-def main() -> int:
-    """Print the table, and write it under results/."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--cases", type=int, default=24, help="cases of a unit")
-    parser.add_argument("--adapter", type=Path, metavar="DIR", help="a tuned adapter, as it is and constrained")
-    parser.add_argument("--out", type=Path, default=RESULT, metavar="FILE")
-    options = parser.parse_args()
-    before = os.getloadavg()[0]
-    found = table(COLUMNS, rows(options.model, options.cases, options.adapter))
-    where = f"{platform.machine()}, {os.cpu_count()} cores, load {before:.1f} before and {os.getloadavg()[0]:.1f} after"
-    adapter = f" --adapter {options.adapter}" if options.adapter else ""
-    text = (
-        "# Constrained decoding\n\nThe same cases of the demo, asked in one process after one another, past every "
-        "cache. *Adherence* is JSON that the schema allows, *exact* is that and all that was expected, *cut* are "
-        "answers that did not end within `max_new_tokens`. Seconds are of all cases together and say little on a "
-        f"machine with other work ({where}).\n\n{found}\n\nWhat a grammar cannot remember, that no item of an order "
-        "stands there twice, is left to the check.\n\n"
-        f"    python benchmarks/constrained.py --cases {options.cases}{adapter}\n"
-    )
-    write_atomically(options.out, text)
-    print(text)
-    return 0
+def main(
+    cases: Annotated[int, typer.Option(help="Cases of a unit.")] = 24,
+    adapter: Annotated[Path | None, typer.Option(help="As it is and constrained.", metavar="DIR")] = None,
+) -> None:
+    """Ask the embedded model, and write constrained.md."""
+    tuned = f" --adapter {adapter}" if adapter else ""
+    write("constrained", [
+        "# Constrained decoding",
+        "The same cases of the demo, asked in one process after one another, past every cache. *Adherence* is JSON "
+        "that the schema allows, *exact* is that and all that was expected, *cut* are answers that did not end within "
+        "`max_new_tokens`. Seconds are of all cases together and say little on a machine with other work "
+        f"({machine()}, load {os.getloadavg()[0]:.1f}).",
+        table(COLUMNS, rows(cases, adapter)),
+        "What a grammar cannot remember, that no item of an order stands there twice, is left to the check.",
+        f"    python benchmarks/constrained.py --cases {cases}{tuned}",
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from benchmarks import gate_results as of
 from benchmarks.gate_markdown import number, percent, table
-from benchmarks.gate_results import (
-    CROSSED,
-    GRADED,
-    HELD,
-    HELD_SCORES,
-    IMPROVED,
-    MEAN_OR_SHARE,
-    MINIMA,
-    PRICE,
-    RAMBLING,
-    REGRESSED,
-    REGRESSED_SCORES,
-    SLICES,
-    TWICE,
-    Results,
-    broken,
-    claims,
-    in_five,
-    largest,
-    show,
-)
+from benchmarks.gate_results import Results, broken, claims, in_five, largest, show
 from benchmarks.gate_rule import BOOTSTRAP, DROP, FLIP, OURS, Rates
 
-ALSO = (MEAN_OR_SHARE, GRADED, PRICE, CROSSED, MINIMA, RAMBLING)
+ALSO = (of.MEAN_OR_SHARE, of.GRADED, of.PRICE, of.CROSSED, of.MINIMA, of.RAMBLING)
 RULES = (OURS, DROP, FLIP, BOOTSTRAP)
 HEAD = (
     "the worst over all cells, in %",
@@ -51,10 +32,11 @@ def findings(results: Results) -> list[str]:
     least_improved = min(each.improved / each.improved_bound for each in results.powers)
     lost = max((each for each in results.scores if each.cell.change == -1), key=lambda each: each.raw_held)
     return [
-        f"Promised, at most 5 %: {REGRESSED}. Found, at most {most[REGRESSED]}; of continuous scores "
-        f"{most[REGRESSED_SCORES]}; {SLICES} {most[SLICES]}; {TWICE} {most[TWICE]}.",
-        f"Promised, at most 5 %: {HELD}. Found, at most {most[HELD]}; of continuous scores {most[HELD_SCORES]}.",
-        f"Beside them, {IMPROVED}: at most {most[IMPROVED]}.",
+        f"Promised, at most 5 %: {of.REGRESSED}. Found, at most {most[of.REGRESSED]}; of continuous scores "
+        f"{most[of.REGRESSED_SCORES]}; {of.SLICES} {most[of.SLICES]}; {of.TWICE} {most[of.TWICE]}.",
+        f"Promised, at most 5 %: {of.HELD}. Found, at most {most[of.HELD]}; of continuous scores "
+        f"{most[of.HELD_SCORES]}.",
+        f"Beside them, {of.IMPROVED}: at most {most[of.IMPROVED]}.",
         *(f"{what[0].upper()}{what[1:]}: at most {most[what]}." for what in ALSO),
         f"The shipped gate judged {results.worlds:,} whole worlds, from records to the decision, and each verdict, "
         "fallen slice and decision was the one counted here.",

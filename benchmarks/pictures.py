@@ -1,6 +1,6 @@
 """The pictures in the README: the page and the comment on the tour's overtuned model, as they are.
 
-pip install playwright           # and a Chromium, as for page.py
+pip install playwright           # and a Chromium: /usr/bin/chromium, or CHROMIUM=PATH
 python benchmarks/pictures.py    # seconds; writes docs/page.png and docs/comment.png; --emoji FONT.woff2 for its signs
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, also for a script
+sys.path.insert(0, str(Path(__file__).parent.parent))  # where `tests` is, also for a script
 
-from benchmarks.page import CHROMIUM, FLAGS
+from tests.support.page_in_chromium import CHROMIUM, FLAGS
 
 DOCS = Path(__file__).parent.parent / "docs"
 MODEL = "--model=replay:smollm2=outputs/overtuned.jsonl"

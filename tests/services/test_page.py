@@ -13,7 +13,7 @@ if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks import page
+from tests.support import page_in_chromium as page
 
 pytestmark = pytest.mark.skipif(not page.CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed")
 
@@ -41,7 +41,7 @@ def test_filters_links_and_the_keyboard(browser, plain):
 
 
 def test_axe_finds_nothing_serious_and_nothing_is_too_wide(browser, plain):
-    all_kept(page.accessibility_checks(browser, plain, None))
+    all_kept(page.accessibility_checks(browser, plain))
 
 
 def test_hostile_texts_run_nothing_and_load_nothing(browser, tmp_path):
@@ -53,5 +53,4 @@ def test_nor_do_they_in_files_beside_the_page(browser, tmp_path):
 
 
 def test_ten_thousand_cases(browser, tmp_path):
-    # how long it takes on a busy machine is no matter of a test: benchmarks/page.py measures it
-    all_kept(check for check in page.scale_checks(browser, tmp_path, 10_000) if " within " not in check.what)
+    all_kept(page.scale_checks(browser, tmp_path, 10_000))

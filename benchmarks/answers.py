@@ -20,12 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import ROOT, script
 from benchmarks.gate_markdown import number, percent, table
+from benchmarks.gate_rule import is_regressed
 from tunegate.harness.cases.loader import find_unit, load_tasks
 from tunegate.harness.cases.model import Unit
 from tunegate.harness.core.progress import Watch, quiet
 from tunegate.harness.diagnosis.ladder import sample
 from tunegate.harness.evaluation.scoring import evaluate
-from tunegate.harness.gate.families import LEVEL, SEED
+from tunegate.harness.gate.families import SEED
 from tunegate.harness.models.local.huggingface import Base, Local
 from tunegate.harness.statistics import paired as stats
 from tunegate.harness.statistics.sample_size import answer_noise
@@ -83,8 +84,8 @@ def left(base: Floats, worse: Floats, answers: int) -> Left:
         same, lower = two.mean(axis=1) - one.mean(axis=1), other.mean(axis=1) - one.mean(axis=1)
         squares.append(float((same**2).mean()))
         held.append(stats.held(same, MARGIN))
-        false.append(_regressed(same))
-        found.append(_regressed(lower))
+        false.append(is_regressed(same, MARGIN))
+        found.append(is_regressed(lower, MARGIN))
     noise = answer_noise(base.tolist()) or 0.0
     # splits share their answers, so that what they scatter by is the cases' share alone
     error = float(np.std(squares)) / np.sqrt(ANSWERS / (2 * answers))
@@ -93,10 +94,6 @@ def left(base: Floats, worse: Floats, answers: int) -> Left:
 
 def _share(flags: Sequence[bool]) -> float:
     return float(np.mean(flags))
-
-
-def _regressed(d: Floats) -> bool:
-    return not stats.held(d, MARGIN) and stats.p_worse(d, seed=SEED).p <= LEVEL
 
 
 def measure(cases: int, watch: Watch) -> Found:

@@ -225,18 +225,24 @@ def _released(world: World) -> Event:
 
 def _renewed(world: World, keep: bool) -> None:
     """The last release renews its files, it seems: each says what the worse adapter answers."""
-    record, event = json.loads(world.read("second.json")), _released(world)
-    files = dict(event["files"])
+    event = _released(world)
+    _tell(world, event | _rewritten(world, event, "second", lambda _: {}, keep=keep))
+
+
+def _rewritten(world: World, event: Event, adapter: str, more: Callable[[Event], Event], keep: bool = True) -> Event:
+    """Write the outputs of a release anew, as those of an adapter's record; what an event says of that."""
+    record, files = json.loads(world.read(f"{adapter}.json")), dict(event["files"])
     for unit in files:
         path = f"{BASELINES}/{unit.split('/')[1]}.released.json"
         data = json.loads(world.read(path))
         if keep:
             world.write(f"{LEDGER}/outputs/{data['digest']}.json", world.read(path))
-        cases = {each.rpartition("/")[2]: one for each, one in record["cases"].items() if each.startswith(unit + "/")}
-        made = _signed(data | {"cases": cases or data["cases"], "summary": record["units"][unit]})
+        mine = {key: one for key, one in record["cases"].items() if key.startswith(unit + "/")}
+        cases = {key.rpartition("/")[2]: one for key, one in mine.items()} or data["cases"]
+        made = _signed(data | {"cases": cases, "summary": record["units"][unit]} | more(data))
         world.write(path, json.dumps(made, indent=1))
         files[unit] = made["digest"]
-    _tell(world, event | {"files": files, "after": _heads(world), "when": "2026-11-29T23:00:00+00:00"})
+    return {"files": files, "after": _heads(world), "when": "2026-11-29T23:00:00+00:00"}
 
 
 def _withdrawn(world: World) -> None:
@@ -334,22 +340,12 @@ def _config_twice(world: World) -> None:
 def _by_hand(world: World) -> None:
     """An event and the files of a release of the third adapter, as if it had been released already."""
     event, own = _released(world), _adapter(world, "third")
-    record, files = json.loads(world.read("third.json")), dict(event["files"])
-    for unit in files:
-        path = f"{BASELINES}/{unit.split('/')[1]}.released.json"
-        data = json.loads(world.read(path))
-        world.write(f"{LEDGER}/outputs/{data['digest']}.json", world.read(path))
-        cases = {each.rpartition("/")[2]: one for each, one in record["cases"].items() if each.startswith(unit + "/")}
-        subject = data["subject"] | {"adapter": own}
-        made = _signed(
-            data | {"cases": cases, "summary": record["units"][unit], "subject": subject, "adapter_at": "third"}
-        )
-        world.write(path, json.dumps(made, indent=1))
-        files[unit] = made["digest"]
-    subject = event["subject"] | {"adapter": own}
-    _tell(
-        world, event | {"files": files, "subject": subject, "after": _heads(world), "when": "2026-11-29T23:00:00+00:00"}
-    )
+
+    def mine(data: Event) -> Event:
+        return {"subject": data["subject"] | {"adapter": own}, "adapter_at": "third"}
+
+    made = _rewritten(world, event, "third", mine)
+    _tell(world, event | made | {"subject": event["subject"] | {"adapter": own}})
     shutil.copy(world.home / "tuned/release.json", world.home / "third/release.json")
 
 
@@ -436,13 +432,8 @@ def _all_outputs(text: str) -> Change:
 
 
 def _schema(schema: Callable[[], str]) -> Change:
-    """Another schema, with a baseline of it, and outputs that it has work with."""
-
-    def change(world: World) -> None:
-        world.write("fixtures/desk/refs/product.schema.json", schema())
-        world.commit()
-
-    return change
+    """Another schema."""
+    return _file("fixtures/desk/refs/product.schema.json", schema)
 
 
 def _doubling() -> str:

@@ -52,6 +52,7 @@ GRADED_MARGINS, POWER_MARGINS = (0.03, 0.05, 0.1), (0.05, 0.1)
 SMALL = (20, 30, 50)  # cases with which a minimum score errs most
 FEWEST = 59  # cases that can hold five points at all
 LEAST, MOST = 100, 200  # cases: of continuous units, and of those of costs
+SCORES = Sizes(held=4_000, families=2_000, changed=200, worlds=3)
 CLAIMED = 5  # the most tokens of an answer whose cost is claimed to be lower, in means
 
 
@@ -59,59 +60,37 @@ CLAIMED = 5  # the most tokens of an answer whose cost is claimed to be lower, i
 class Terms:
     """What a run covers of graded and continuous scores, declared scores, power and costs; `draws` are of each cell."""
 
-    sizes: tuple[int, ...]
-    flip_rates: tuple[float, ...]
-    collapses: tuple[float, ...]
-    margins: tuple[float, ...]  # of graded scores
-    laws: tuple[int, int]  # of two points: losses and gains
-    units: tuple[int, ...]
-    rates: tuple[float, ...]  # minimum scores
-    draws: int
-    worlds: int
-    topics: tuple[tuple[int, int], ...]  # numbers of cases, and of topics
+    sizes: tuple[int, ...] = (20, 60, 100, 200, 400)
+    flip_rates: tuple[float, ...] = (0.02, 0.04, 0.1)
+    collapses: tuple[float, ...] = (0.02, 0.05)
+    margins: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.3)  # of graded scores
+    laws: tuple[int, int] = (24, 13)  # of two points: losses and gains
+    units: tuple[int, ...] = (1, 4, 8)
+    rates: tuple[float, ...] = (0.8, 0.95)  # minimum scores
+    draws: int = 4_000
+    worlds: int = 1
+    #: Numbers of cases, and of topics.
+    topics: tuple[tuple[int, int], ...] = tuple(product((200, 400), (10, 20, 50)))
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a run covers: numbers of cases, flip rates, draws of each kind, whole worlds for the gate."""
 
-    sizes: tuple[int, ...]
-    flip_rates: tuple[float, ...]
-    draws: int
-    worlds: int
-    scores: Sizes
-    collapses: int
-    between: tuple[int, int]
-    beside: tuple[int, ...]  # two references: numbers of cases, flip rates, and units of a family
-    beside_flip_rates: tuple[float, ...]
-    units: tuple[int, ...]
-    terms: Terms
+    sizes: tuple[int, ...] = (50, 100, 200, 400, 800)
+    flip_rates: tuple[float, ...] = (0.02, 0.04, 0.1)
+    draws: int = 20_000
+    worlds: int = 4
+    scores: Sizes = SCORES
+    collapses: int = 400
+    between: tuple[int, int] = (50, 200)
+    # two references: numbers of cases, flip rates, and units of a family
+    beside: tuple[int, ...] = (50, 100, 200, 400)
+    beside_flip_rates: tuple[float, ...] = (0.02, 0.04, 0.1, 0.2)
+    units: tuple[int, ...] = (1, 5, 10)
+    terms: Terms = Terms()
 
 
-FULL = Settings(
-    sizes=(50, 100, 200, 400, 800),
-    flip_rates=(0.02, 0.04, 0.1),
-    draws=20_000,
-    worlds=4,
-    scores=Sizes(held=4_000, families=2_000, changed=200, worlds=3),
-    collapses=400,
-    between=(50, 200),
-    beside=(50, 100, 200, 400),
-    beside_flip_rates=(0.02, 0.04, 0.1, 0.2),
-    units=(1, 5, 10),
-    terms=Terms(
-        sizes=(20, 60, 100, 200, 400),
-        flip_rates=(0.02, 0.04, 0.1),
-        collapses=(0.02, 0.05),
-        margins=(0.02, 0.05, 0.1, 0.2, 0.3),
-        laws=(24, 13),
-        units=(1, 4, 8),
-        rates=(0.8, 0.95),
-        draws=4_000,
-        worlds=1,
-        topics=((200, 10), (200, 20), (200, 50), (400, 10), (400, 20), (400, 50)),
-    ),
-)
 QUICK = Settings(
     sizes=(50, 100),
     flip_rates=(0.04,),
@@ -273,7 +252,7 @@ def main(
 ) -> None:
     """Measure the gate's error rates, write gate.md and promises.md, and fail if a promise is broken."""
     console, start = Console(highlight=False, soft_wrap=True), time.monotonic()
-    settings = QUICK if quick else FULL
+    settings = QUICK if quick else Settings()
     try:
         results = measure(settings, watch_on(console), workers)
     except Mismatch as error:

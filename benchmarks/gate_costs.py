@@ -16,13 +16,12 @@ from scipy.optimize import brentq
 from scipy.stats import gamma, lognorm, norm
 
 from benchmarks.gate_rule import Floats
-from benchmarks.gate_worlds import FINGERPRINT, TASK, Mismatch
+from benchmarks.gate_worlds import TASK, Mismatch, record_of
 from tunegate.harness.cases.model import Case, Decoding, Prompt, Task, Unit
 from tunegate.harness.cases.policy import Policy, UnitPolicy
 from tunegate.harness.checks.cost import CostCheck, Price, Prices
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.evaluation.record import Record, Result
-from tunegate.harness.evaluation.scoring import summarize
 from tunegate.harness.gate import rule as gate
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.pairing import pair
@@ -177,13 +176,7 @@ def _record(unit: Unit, tokens: Tokens) -> Record:
     results = [
         Result(None, 0.0 - PRICES.price.of(PROMPT, each), tokens_in=PROMPT, tokens_out=each) for each in tokens.tolist()
     ]
-    return Record(
-        partial=False,
-        fingerprint=FINGERPRINT,
-        questions={unit.key: {"cases": "drawn"}},
-        cases={case.key: result for case, result in zip(unit.cases, results, strict=True)},
-        units={unit.key: summarize(unit, results)},
-    )
+    return record_of([unit], {unit.key: results})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.gate_passfail import row, seen
+from benchmarks.gate_passfail import Cell, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, Seen
 from benchmarks.gate_worlds import Mismatch, UnitWorld, World, decided
 from tunegate.harness.gate.families import LEVEL, SEED
@@ -56,9 +56,7 @@ def _family(n: int, flip_rate: float, change: float, random: np.random.Generator
 
 
 def _part(n: int, flip_rate: float, change: float, random: np.random.Generator) -> tuple[Floats, Floats]:
-    loss = -change * MARGIN
-    flip = max(flip_rate, loss)
-    d = random.choice([-1.0, 1.0, 0.0], p=[(flip + loss) / 2, (flip - loss) / 2, 1 - flip], size=n)
+    d = random.choice([-1.0, 1.0, 0.0], p=Cell(n, flip_rate, change).chances, size=n)
     before = np.select([d < 0, d > 0], [1.0, 0.0], (random.random(n) < MET).astype(float))
     return before, before + d
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.gate_passfail import seen
 from benchmarks.gate_rule import MARGIN, Floats, Seen, p_worse_of_scores
 from benchmarks.gate_scores import UNIT_MARGIN, spread_of
-from benchmarks.gate_slices import SMALL, fallen, large
+from benchmarks.gate_slices import SMALL, counts, fallen, large
 from benchmarks.gate_worlds import UnitWorld, World, check
 from tunegate.harness.gate.families import LEVEL, SEED
 from tunegate.harness.gate.verdict import Verdict
@@ -114,15 +114,11 @@ def _seen(models: _Models) -> list[list[Seen]]:
     """What the shipped statistics say, by reference and unit."""
     return [
         [
-            *(seen(*_counts(d)) for d in models.passed[2].astype(int) - models.passed[reference]),
+            *(seen(*counts(d)) for d in models.passed[2].astype(int) - models.passed[reference]),
             *map(_of_scores, models.scores[reference], models.scores[2]),
         ]
         for reference in (0, 1)
     ]
-
-
-def _counts(d: NDArray[np.int64]) -> tuple[int, int, int]:
-    return len(d), int((d < 0).sum()), int((d > 0).sum())
 
 
 def _of_scores(before: Floats, after: Floats) -> Seen:
@@ -149,14 +145,11 @@ def _regressed(lost: Sequence[Sequence[Seen]], together: bool) -> list[bool]:
 def _fallen(models: _Models, places: Sequence[Sequence[NDArray[np.int64]]]) -> list[bool]:
     """Which units a slice of blocks, all slices beside both references being one family."""
     lost = [models.passed[2].astype(int) - models.passed[reference] for reference in (0, 1)]
-    counts = [
-        (unit, _counts(of_one[unit][members]))
-        for of_one in lost
-        for unit, mine in enumerate(places)
-        for members in mine
+    found = [
+        (unit, counts(of_one[unit][members])) for of_one in lost for unit, mine in enumerate(places) for members in mine
     ]
-    flags = fallen([count for _, count in counts])
-    blocks = {unit for (unit, _), flag in zip(counts, flags, strict=True) if flag}
+    flags = fallen([count for _, count in found])
+    blocks = {unit for (unit, _), flag in zip(found, flags, strict=True) if flag}
     return [unit in blocks for unit in range(len(places))] + [False] * len(models.scores[0])
 
 

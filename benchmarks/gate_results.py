@@ -47,6 +47,11 @@ MISSED = "the interval of a ratio of costs that misses it"
 PLANNED = "the difference of what plan says of sealed evaluations"
 
 
+def exceeds(rate: float, draws: int, bound: float = BOUND) -> bool:
+    """Whether a rate lies above its bound by more than the allowance for simulation (draws of 0: exact)."""
+    return rate > bound + ERRORS * standard_error(rate, draws)
+
+
 @dataclass(frozen=True)
 class Results:
     """The parts, in the order of the tables."""
@@ -98,7 +103,7 @@ class Claim:
     @property
     def broken(self) -> bool:
         """Whether it lies above the bound by more than the allowance for simulation."""
-        return self.rate > self.bound + ERRORS * standard_error(self.rate, self.draws)
+        return exceeds(self.rate, self.draws, self.bound)
 
     def __str__(self) -> str:
         error = f", standard error {100 * standard_error(self.rate, self.draws):.2f}" if self.draws else ", exact"

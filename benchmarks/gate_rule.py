@@ -63,6 +63,11 @@ def p_worse(d: Floats) -> PValue:
     return stats.p_worse(d, seed=SEED)
 
 
+def is_regressed(d: Floats, margin: float) -> bool:
+    """Whether a unit alone is worse beyond chance, and a loss of the margin not excluded."""
+    return not stats.held(d, margin) and p_worse(d).p <= LEVEL
+
+
 def p_worse_of_scores(d: Floats) -> PValue:
     """As `p_worse` for 50 or more scores on no lattice, without sign flips where they can change no verdict.
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.gate_passfail import Cell, Integers, row, seen
 from benchmarks.gate_rule import MARGIN, SUITES, Floats, verdicts
@@ -87,7 +89,7 @@ def _tie(cell: Cell, sizes: Sequence[int], random: np.random.Generator, number: 
         for number, size in enumerate(sizes)
     }
     homes = {tag: rows[int(tag[1])][mine] for tag, mine in members.items()}
-    flags = fallen([_counts(d) for d in homes.values()])
+    flags = fallen([counts(d) for d in homes.values()])
     units = [
         replace(
             passfail_unit(d, random),
@@ -97,12 +99,13 @@ def _tie(cell: Cell, sizes: Sequence[int], random: np.random.Generator, number: 
     ]
     names = frozenset(f"{tag}=yes" for tag, flag in zip(homes, flags, strict=True) if flag)
     blocked = {int(tag[1]) for tag, flag in zip(homes, flags, strict=True) if flag}
-    alone = verdicts([seen(*_counts(d)) for d in rows])
+    alone = verdicts([seen(*counts(d)) for d in rows])
     expected: list[Verdict] = ["regressed" if place in blocked else each for place, each in enumerate(alone)]
     check(World(tuple(units)), expected, f"{cell}, slices of {sizes} cases, world {number}", names)
 
 
-def _counts(d: Floats) -> tuple[int, int, int]:
+def counts(d: NDArray[Any]) -> tuple[int, int, int]:
+    """The cases of a unit, and how many regressed and were fixed."""
     return len(d), int((d < 0).sum()), int((d > 0).sum())
 
 

@@ -177,12 +177,16 @@ def _record(units: Sequence[Unit], scores: Sequence[Floats], parts: Sequence[Map
             replace(each, rates={name: bool(row[place]) for name, row in rows.items()})
             for place, each in enumerate(results[unit.key])
         ]
-    cases = {case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)}
+    return record_of(units, results)
+
+
+def record_of(units: Sequence[Unit], results: Mapping[str, Sequence[Result]]) -> Record:
+    """A record of these results, by unit."""
     return Record(
         partial=False,
         fingerprint=FINGERPRINT,
         questions={unit.key: {"cases": "drawn"} for unit in units},
-        cases=cases,
+        cases={case.key: result for unit in units for case, result in zip(unit.cases, results[unit.key], strict=True)},
         units={unit.key: summarize(unit, results[unit.key]) for unit in units},
     )
 

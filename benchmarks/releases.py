@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import script
 from benchmarks.gate_markdown import number, percent, table
-from benchmarks.gate_results import BOUND, ERRORS
+from benchmarks.gate_results import exceeds
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.release_looks import CASES, EQUALS, FLIP_RATE, LEARNT, LOOKS, OPENINGS, Looking, looks
 from benchmarks.release_splits import GAIN, Planned, planned
@@ -51,7 +51,7 @@ def measure(teams: int, watch: Watch) -> Found:
 def broken(found: Found) -> Iterator[str]:
     """What is released more often than promised."""
     for each in found.looks:
-        if each.promised and each.released > BOUND + ERRORS * standard_error(each.released, each.teams):
+        if each.promised and exceeds(each.released, each.teams):
             yield f"{each.how}: {percent(each.released)}"
 
 

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 
 from benchmarks.frame import script
 from benchmarks.gate_markdown import percent, side_by_side, table
-from benchmarks.gate_results import BOUND, ERRORS
-from benchmarks.gate_rule import MARGIN, standard_error
+from benchmarks.gate_results import exceeds
+from benchmarks.gate_rule import MARGIN, is_regressed, standard_error
 from tunegate.harness.core.progress import Watch
-from tunegate.harness.gate.families import LEVEL, SEED
+from tunegate.harness.gate.families import SEED
 from tunegate.harness.statistics import paired as stats
 
 LIBRARIES = ("tunegate", "numpy", "scipy")
@@ -65,12 +65,8 @@ def told(world: str, n: int, answers: int, draws: int) -> Told:
     before = random.binomial(answers, base)
     still, fell = ((random.binomial(answers, after) - before) / answers for after in (equal, lost))
     held, false_held = (np.mean([stats.held(d, MARGIN) for d in side]) for side in (still, fell))
-    false_regressed, regressed = (np.mean([_regressed(d) for d in side]) for side in (still, fell))
+    false_regressed, regressed = (np.mean([is_regressed(d, MARGIN) for d in side]) for side in (still, fell))
     return Told(world, n, answers, *map(float, (held, false_regressed, false_held, regressed)), draws)
-
-
-def _regressed(d: Floats) -> bool:
-    return not stats.held(d, MARGIN) and stats.p_worse(d, seed=SEED).p <= LEVEL
 
 
 def measure(draws: int, watch: Watch) -> list[Told]:
@@ -86,7 +82,7 @@ def measure(draws: int, watch: Watch) -> list[Told]:
 def broken(found: Sequence[Told]) -> Iterator[str]:
     """Where held is false too often."""
     for each in found:
-        if each.false_held > BOUND + ERRORS * standard_error(each.false_held, each.draws):
+        if exceeds(each.false_held, each.draws):
             yield f"{each.world}, n = {each.n}, {each.answers} answers: held at -margin {percent(each.false_held)}"
 
 

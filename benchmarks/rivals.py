@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where `benchmarks` is, 
 from benchmarks.frame import script
 from benchmarks.gate_markdown import percent, side_by_side, table
 from benchmarks.gate_passfail import Cell
-from benchmarks.gate_results import BOUND, ERRORS
+from benchmarks.gate_results import exceeds
 from benchmarks.gate_rule import MARGIN, standard_error
 from benchmarks.rival_tools import RULES, TOOLS, Answer, fetch
 from tunegate.harness.core.progress import Watch
@@ -78,7 +78,7 @@ def broken(found: Sequence[Judged]) -> Iterator[str]:
     """Losses of the margin that Tunegate released too often."""
     for each in found:
         rate = each.released[-1.0]
-        if each.rule == "Tunegate" and rate > BOUND + ERRORS * standard_error(rate, each.draws):
+        if each.rule == "Tunegate" and exceeds(rate, each.draws):
             yield f"n = {each.n}, flip rate {100 * each.flip_rate:g} %: a loss of the margin released {percent(rate)}"
 
 

@@ -34,20 +34,12 @@ from benchmarks.gate_worlds import Mismatch, World, check, passfail_unit
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.statistics.paired import WINSOR_MARGINS
 
-TINY = gate.Settings(
-    sizes=(50,),
-    flip_rates=(0.04,),
-    draws=200,
-    worlds=1,
+TINY = replace(
+    gate.QUICK, sizes=(50,), draws=200, worlds=1, collapses=2, between=(59, 60),
     scores=Sizes(held=200, families=40, changed=10, worlds=1),
-    collapses=2,
-    between=(59, 60),
-    beside=(50,),
-    beside_flip_rates=(0.04,),
-    units=(1, 5),
-    terms=gate.Terms(
-        sizes=(100,), flip_rates=(0.04,), collapses=(0.05,), margins=(0.1,), laws=(4, 3), units=(2,), rates=(0.9,),
-        draws=40, worlds=0, topics=((200, 50),),
+    terms=replace(
+        gate.QUICK.terms, sizes=(100,), laws=(4, 3), units=(2,), rates=(0.9,), draws=40, worlds=0,
+        topics=((200, 50),),
     ),
 )  # fmt: skip
 

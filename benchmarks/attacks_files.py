@@ -185,28 +185,16 @@ def _embedded(world: World) -> None:
     shutil.copytree(made, world.home / "baselines", dirs_exist_ok=True)
 
 
-def _linked(world: World) -> None:
-    """The baselines are a link to a folder that no repository holds."""
-    _without_release(world)
-    (world.home / "baselines").rename(world.home.with_name("elsewhere"))
-    (world.home / "baselines").symlink_to("../elsewhere")
-    world.commit()
+def _linked(path: str, moved: str, to: str) -> Change:
+    """A folder of the past that never was is a link to where it was moved."""
 
+    def change(world: World) -> None:
+        _without_release(world)
+        (world.home / path).rename(world.home / moved)
+        (world.home / path).symlink_to(to)
+        world.commit()
 
-def _linked_inside(world: World) -> None:
-    """The baselines are a link to another folder of the repository, which the branch does not have."""
-    _without_release(world)
-    (world.home / "baselines").rename(world.home / "other")
-    (world.home / "baselines").symlink_to("other")
-    world.commit()
-
-
-def _ledger_linked(world: World) -> None:
-    """The ledger alone is a link to a folder that the branch does not have."""
-    _without_release(world)
-    (world.home / LEDGER).rename(world.home / "events")
-    (world.home / LEDGER).symlink_to("../events")
-    world.commit()
+    return change
 
 
 def _settings(world: World) -> None:
@@ -715,13 +703,15 @@ ATTEMPTS: Mapping[str, Attempt] = {
     ),
     "past-baselines-linked-out": _second(
         "The baselines are a link to a folder that no repository holds.",
-        _linked,
+        _linked("baselines", "../elsewhere", "../elsewhere"),
     ),
     "past-baselines-linked": _second(
-        "The baselines are a link to a folder that the branch does not have.", _linked_inside
+        "The baselines are a link to a folder that the branch does not have.",
+        _linked("baselines", "other", "other"),
     ),
     "past-ledger-linked": _second(
-        "The ledger alone is a link to a folder that the branch does not have.", _ledger_linked
+        "The ledger alone is a link to a folder that the branch does not have.",
+        _linked(LEDGER, "events", "../events"),
     ),
     "past-settings": _second("The settings name a copy of the baselines.", _settings),
     # events, journals, adapters and the cache

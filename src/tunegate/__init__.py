@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,13 +72,6 @@ __all__ = [
     "load_tasks",
     "read_record",
 ]  # fmt: skip
-
-if Path(__file__).with_name("harness").is_file():
-    raise ImportError(
-        f"{Path(__file__).parent}: expected links to harness, trainers and suites, found text files; "
-        "run: git config core.symlinks true && git checkout -- src"
-    )
-
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home.

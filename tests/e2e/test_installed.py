@@ -17,7 +17,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs, write_unit
 
-SOURCES = ("harness", "trainers", "suites", "src", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("harness", "trainers", "suites", "src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 CONFTEST = """
 def pytest_addoption(parser):
     for name in ("--model", "--record", "--out"):

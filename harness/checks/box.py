@@ -65,15 +65,20 @@ ALLOWED, DENIED = 0x7FFF0000, 0x00050000 | 13  # EACCES
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What the system keeps from a check: to write `files` that are not its own, and the `network`."""
+    """What the system keeps from a check: to write `files` that are not its own, the `network`, to exceed `limits`."""
 
     files: bool
     network: bool
+    limits: bool
 
     @property
     def gaps(self) -> tuple[str, ...]:
         """What it does not keep from it, in words."""
-        open_ways = (("write files", self.files), ("use the network", self.network))
+        open_ways = (
+            ("write files", self.files), ("use the network", self.network),
+            ("take memory and processor time without a limit", self.limits),
+            ("leave programs running", hasattr(os, "killpg")),
+        )  # fmt: skip
         return tuple(what for what, kept in open_ways if not kept)
 
 
@@ -95,33 +100,34 @@ def enter(scratch: Path) -> Box:
     Raises:
         RuntimeError: there are threads already, which would stay outside.
     """
-    _limit()
+    limits = _limit()
     with suppress(FileNotFoundError):  # a system without /proc
         if len([*Path("/proc/self/task").iterdir()]) > 1:
             raise RuntimeError("expected no thread before the box is entered")
     if platform.system() != "Linux":
-        return Box(files=False, network=False)
+        return Box(files=False, network=False, limits=limits)
     system: Any = ctypes.CDLL(None, use_errno=True)
     system.syscall.restype = ctypes.c_long
     system.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # also where the gate is killed
     if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-        return Box(files=False, network=False)
+        return Box(files=False, network=False, limits=limits)
     _drop_capabilities(system)
-    return Box(_hold_files(system, scratch), _hold_network(system))
+    return Box(_hold_files(system, scratch), _hold_network(system), limits)
 
 
-def _limit() -> None:
-    """Bound memory, processor time and files, where the system can."""
+def _limit() -> bool:
+    """Bound memory, processor time and files; whether the system can."""
     try:
         import resource
     except ImportError:  # Windows
-        return
+        return False
     for what, most in (
         (resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CPU, PROCESSOR), (resource.RLIMIT_FSIZE, FILE),
         (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
         with suppress(ValueError, OSError):  # the limit is lower already
             resource.setrlimit(what, (most, most))
+    return True
 
 
 def _drop_capabilities(system: Any) -> None:

@@ -12,7 +12,6 @@ import base64
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from tunegate.harness.checks.installed import declared_entry, load_entry
 from tunegate.harness.checks.own import load_own, loading_source
 from tunegate.harness.core.errors import AuthoringError, CouldNotRun, Problem, Refused, show_path
 from tunegate.harness.core.printing import Printer
+from tunegate.harness.core.processes import kill_group
 
 START = "from tunegate.harness.checks.isolated import serve; serve()"
 SECONDS = 60.0  # for one answer
@@ -139,9 +139,7 @@ class _Process:
 
     def _kill(self) -> None:
         """End it, with all that it began and that did not leave its group."""
-        with suppress(OSError, AttributeError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.kill()
+        kill_group(self._child)
 
     def _print(self) -> None:
         """Show what the check prints, and no more of it than somebody reads; nothing in it is a command."""

@@ -1,11 +1,12 @@
 """What a run rests on stays as it was when it was read: files that decide, and Python that is not imported yet.
 
 Other programs run beside a gate, checks of the project's own among them. A file that changed and was put back has
-another inode or another time of change, which nobody but root can set.
+another inode or another time of change, which nobody but root can set (on Windows anybody can).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +60,12 @@ class Snapshot:
 
 def _state(path: Path) -> State:
     about = path.stat()
-    return about.st_ino, about.st_size, about.st_ctime_ns, file_digest(path)
+    return about.st_ino, about.st_size, _change_time(about), file_digest(path)
+
+
+def _change_time(about: os.stat_result) -> int:
+    """When a file changed, in ns; Windows knows when its content did, which a program may set, and no more."""
+    return about.st_mtime_ns if os.name == "nt" else about.st_ctime_ns
 
 
 @contextmanager
@@ -70,7 +76,7 @@ def importing_unchanged() -> Iterator[None]:
         Refused: such a module is imported meanwhile; or at the end a file of one that is imported was changed.
     """
     with tempfile.NamedTemporaryFile() as made:
-        since = Path(made.name).stat().st_ctime_ns  # by the clock of files
+        since = _change_time(Path(made.name).stat())  # by the clock of files
     guard = _Unchanged(since)
     sys.meta_path.insert(0, guard)
     try:
@@ -89,7 +95,7 @@ def _file(module: ModuleType) -> Path | None:
 
 def _changed(path: Path, since: int) -> bool:
     try:
-        return path.stat().st_ctime_ns >= since
+        return _change_time(path.stat()) >= since
     except OSError:
         return False  # in an archive, or made up: nothing is read from there
 

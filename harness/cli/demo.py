@@ -89,7 +89,7 @@ def copy_units(task: Path, to: Path) -> list[str]:
         shutil.copy(task / name, to / name)
     left_out = [unit for unit in policy["units"] if unit not in UNITS]
     policy["units"] = {unit: policy["units"][unit] for unit in UNITS}
-    (to / "task.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8")
+    (to / "task.yaml").write_text(yaml.safe_dump(policy, sort_keys=False, allow_unicode=True), "utf-8", newline="\n")
     return left_out
 
 

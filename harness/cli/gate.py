@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -54,7 +55,14 @@ def isolate(command: str) -> None:
     if sys.flags.isolated:
         _be_untraceable()
     else:
-        os.execv(sys.executable, [sys.executable, "-I", "-c", START, *sys.argv[1:]])  # noqa: S606  (it is this program)
+        _become([sys.executable, "-I", "-c", START, *sys.argv[1:]])
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Go on as another program, whose exit code is this one's."""
+    if os.name == "nt":  # execv ends this process at once there, with an exit code that says nothing
+        sys.exit(subprocess.run(command, check=False).returncode)
+    os.execv(command[0], command)  # noqa: S606  (it is this program)
 
 
 def _be_untraceable() -> None:

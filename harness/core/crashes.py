@@ -63,7 +63,7 @@ def _keep(text: str, root: Path) -> Path | None:
     for folder in (root / FOLDER, user_state_path("tunegate") / "errors"):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, "utf-8", errors="backslashreplace")
+            (folder / name).write_text(text, "utf-8", errors="backslashreplace", newline="\n")
         except OSError:
             continue
         return folder / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import tempfile
@@ -18,7 +17,11 @@ from filelock import FileLock
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.reading import open_file
 
-fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None  # not on Windows
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 CHUNK = 1 << 20
 PART = ".part"  # the end of the name of a file that is being written
 CLOSING = "\n}"  # of an object that is indented
@@ -111,7 +114,10 @@ def _locked_part(path: Path) -> tuple[int, str, int | None]:
 
 
 def remove_left(folder: Path) -> None:
-    """Delete the parts of files that killed writers left below a folder; what a live process writes stays."""
+    """Delete the parts of files that killed writers left below a folder; what a live process writes stays.
+
+    Without locks, on Windows, nobody knows which is which: all stay, and nothing reads them.
+    """
     for path in folder.rglob(f".*{PART}") if fcntl is not None else ():
         with suppress(OSError):  # a writer holds it, or has just moved it
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -30,6 +30,8 @@ SHOWN_DIGITS = 100  # by which a number is looked for in the text: a pattern of 
 MOST_MISTAKES = 3  # that are told of a file that is not what its schema says
 MOST_SHOWN = 200  # characters of one of them
 CHUNK = 1 << 20
+#: Without a wait, for no child, and (on Windows) byte for byte, as far as the system knows of it.
+READ_ONLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "a folder",
@@ -57,7 +59,7 @@ def open_file(path: Path, what: str = "a file") -> int:
     """
     try:
         _check_kind(path, what, path.stat().st_mode)  # before it is opened: to open a device may do something
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(path, READ_ONLY)
     except FileNotFoundError:
         raise Unreadable(path, what, _nothing(path), is_missing=True) from None
     except ValueError:  # a null character

@@ -81,7 +81,7 @@ def merge_adapter(base: Base, adapter: Path, folder: Path) -> None:
         if path.is_file() and path.suffix != ".safetensors" and path.name not in MERGED:
             shutil.copy(path, folder / path.name)
     if base.options.chat_template:
-        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, encoding="utf-8")
+        (folder / TEMPLATE).write_text(base.tokenizer.chat_template, "utf-8", newline="\n")
 
 
 def _means(scored: ScoredAdapter, to: Form) -> ModelOptions:
@@ -171,7 +171,7 @@ def convert_to_gguf(converter: str, folder: Path, file: Path, watch: Watch) -> P
     """
     command = [converter, str(folder), "--outtype", "f16", "--outfile", str(file)]
     with watch(f"Converting {folder.name} to GGUF"):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode or not file.is_file():
         said = shown(done.stderr.strip()[-SAID:]) or "nothing"
         raise CouldNotRun(f"{converter}: expected a GGUF file of the merged model, found none: {said}")

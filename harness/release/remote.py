@@ -8,11 +8,10 @@ such as refs/remotes/origin/main are never read, since anyone can move them.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.escaping import shown
 from tunegate.harness.core.git import clean_environment, git, run_git
+from tunegate.harness.core.processes import kill_group
 
 SECONDS = 30.0  # of one call
 THERE = "there"  # what the remote is called in the temporary repository: git refuses to filter by a path
@@ -103,8 +103,7 @@ class Remote:
             try:
                 output, _ = process.communicate(timeout=SECONDS)
             except BaseException as error:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)  # ssh and the like, too
+                kill_group(process)  # ssh and the like, too
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 raise NoAnswer(f"{shown(self.name)} did not answer within {SECONDS:.0f} seconds") from None

@@ -194,7 +194,8 @@ def add_to_summary(path: Path, markdown: str) -> None:
         CouldNotRun: it cannot be written.
     """
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "w", encoding="utf-8") as stream:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(f"{markdown}\n")
     except OSError as error:
         raise CouldNotRun(f"{path}: the summary cannot be written: {error.strerror or error}") from error

@@ -73,6 +73,7 @@ __all__ = [
     "read_record",
 ]  # fmt: skip
 
+
 def __getattr__(name: str) -> Any:
     """Load a public name from its home.
 

@@ -1,4 +1,7 @@
-"""The wheel, installed into an empty environment, beside a repository that has names of ours for itself."""
+"""The wheel, installed into an empty environment, beside a repository that has names of ours for itself.
+
+It is built of a tree without symbolic links, as Windows checks it out and as a zip has it: text files in their place.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs, write_unit
 
-SOURCES = ("harness", "trainers", "suites", "src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("harness", "trainers", "suites")
+SOURCES = (*FOLDERS, "src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 CONFTEST = """
 def pytest_addoption(parser):
     for name in ("--model", "--record", "--out"):
@@ -55,18 +59,43 @@ class Place(NamedTuple):
         )
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built in a copy: a build leaves folders behind."""
-    home = tmp_path_factory.mktemp("build")
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        more = {"symlinks": True, "ignore": shutil.ignore_patterns("__pycache__", "*.egg-info")}
-        copy(ROOT / name, home / name, **(more if (ROOT / name).is_dir() else {}))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", home / "dist", home]
-    subprocess.run(command, check=True)
-    [path] = (home / "dist").glob("*.whl")
+def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run pip for what needs no other package: it asks no index."""
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+
+def build(source: Path, into: Path) -> Path:
+    done = pip("wheel", "--wheel-dir", into, source)
+    assert done.returncode == 0, done.stderr
+    [path] = into.glob("*.whl")
     return path
+
+
+def packaged(wheel: Path) -> set[str]:
+    return {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("tunegate/")}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy to build in, for a build leaves folders behind; text files are where the links were."""
+    home = tmp_path_factory.mktemp("tree")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, home / name, symlinks=True, ignore=leave)
+        else:
+            shutil.copy(ROOT / name, home / name)
+    for folder in FOLDERS:
+        link = home / "src" / "tunegate" / folder
+        link.unlink()
+        link.write_text(f"../../{folder}")
+    return home
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tree, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +124,47 @@ def test_the_wheel_holds_one_package_and_its_metadata(wheel):
     }  # fmt: skip
     data = ("py.typed", "harness/cases/fixture.schema.json", "harness/release/templates/model_card.md.j2")
     assert {f"tunegate/{name}" for name in data} <= set(names)
+
+
+def test_the_wheel_of_a_tree_without_links_holds_every_file(wheel, tree):
+    files = {path.relative_to(tree) for folder in FOLDERS for path in (tree / folder).rglob("*") if path.is_file()}
+    ours = {path.as_posix() for path in files if path.parts[:2] != ("trainers", "recipes")}  # the demo's
+
+    assert packaged(wheel) == {f"tunegate/{name}" for name in {*ours, "__init__.py", "__main__.py", "py.typed"}}
+
+
+def test_a_source_distribution_builds_the_same_wheel(wheel, tree, tmp_path):
+    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=tree, check=True, capture_output=True)
+    [source] = tmp_path.glob("*.tar.gz")
+
+    assert packaged(build(source, tmp_path)) == packaged(wheel)
+
+
+def test_an_editable_install_of_a_tree_without_links_finds_every_package(tree, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    python = tmp_path / "bin" / "python"
+    found = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own = subprocess.run([python, "-c", found], capture_output=True, encoding="utf-8", check=True).stdout.strip()
+    Path(own, "libraries.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+
+    done = pip("--python", python, "install", "--editable", tree)
+
+    assert done.returncode == 0, done.stderr
+    code = "from tunegate import harness, suites, trainers; print(harness.__file__, suites.__file__, trainers.__file__)"
+    said = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
+    assert said.stdout.split() == [str(tree / each / "__init__.py") for each in ("harness", "suites", "trainers")]
+
+
+def test_a_build_without_a_folder_fails_and_names_it(tree, tmp_path):
+    for name in ("src", "trainers", "suites", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        (tmp_path / name).symlink_to(tree / name)
+
+    done = pip("wheel", "--wheel-dir", tmp_path, tmp_path)
+
+    assert done.returncode != 0
+    assert "expected the folders harness, trainers, suites beside setup.py, found no harness" in done.stderr
+    assert list(tmp_path.glob("*.whl")) == []
 
 
 @pytest.mark.parametrize("command", [("pytest",), ("python", "-m", "pytest")], ids=" ".join)

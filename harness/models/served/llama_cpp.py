@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import select
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from tunegate.harness.core.errors import CouldNotRun, show_path
 from tunegate.harness.core.escaping import shown
@@ -49,9 +49,11 @@ def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Ite
         CouldNotRun: llama.cpp is not installed, or cannot load the file.
     """
     need("xllamacpp")
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         command = [sys.executable, "-I", "-c", PROGRAM, str(path), NAME, str(slots), str(slots * room)]
-        process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        process = subprocess.Popen(
+            command, encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )  # fmt: skip
         try:
             with watch(f"Loading {path.name} into llama.cpp"):
                 address = _address(process, path, log)
@@ -62,8 +64,11 @@ def serving_gguf(path: Path, room: int, watch: Watch, slots: int = SLOTS) -> Ite
 
 
 def _address(process: subprocess.Popen[str], path: Path, log: IO[str]) -> str:
-    out = process.stdout
-    address = out.readline().strip() if out and select.select([out], [], [], READY_SECONDS)[0] else ""
+    watchdog = threading.Timer(READY_SECONDS, process.kill)
+    watchdog.daemon = True
+    watchdog.start()
+    address = cast("IO[str]", process.stdout).readline().strip()  # empty where it has ended
+    watchdog.cancel()
     if not address.startswith("http"):
         process.kill()
         process.wait()

@@ -77,13 +77,18 @@ def find_installation() -> Installation:
     """The vLLM that the user named, in the environment or in a configuration of his own; never a repository.
 
     Raises:
-        CouldNotRun: none is named, or what is named has none.
+        CouldNotRun: none is named, or what is named has none; or this is Windows, where vLLM does not run.
         Refused: its path is not absolute.
     """
+    if os.name == "nt":
+        raise CouldNotRun(
+            "--tg-model vllm:MODEL: expected Linux or macOS, found Windows, where vLLM does not run; ask a server that "
+            "runs elsewhere: --tg-model openai:URL#MODEL (docs/servers.md)"
+        )
     python = _named_python()
     try:
         done = subprocess.run(
-            [python, "-I", "-c", ASK_VERSIONS], capture_output=True, text=True, timeout=60, check=True
+            [python, "-I", "-c", ASK_VERSIONS], capture_output=True, encoding="utf-8", timeout=60, check=True
         )
         found = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:

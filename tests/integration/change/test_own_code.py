@@ -30,7 +30,7 @@ RAN = "import sys\nprint('RAN', file=sys.stderr)\n"
 PASSES_ALL = OWN.replace("float(len(output) < 60)", "1.0")
 ENTER = "import sys; from tunegate.harness.checks.box import enter; print(enter(sys.argv[1]))"
 BOX = (
-    "Box(files=True, network=True)"
+    "Box(files=True, network=True, limits=True)"
     in subprocess.run([sys.executable, "-c", ENTER, "."], capture_output=True, text=True, check=True).stdout
 )
 SECRETS = (

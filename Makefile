@@ -88,6 +88,7 @@ golden: install
 
 lint: install
 	ruff check .
+	ruff check --preview --select PLW1514 harness trainers suites src benchmarks # encodings are named
 	ruff format --check .
 	mypy
 	lint-imports --no-cache

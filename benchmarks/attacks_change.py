@@ -171,7 +171,7 @@ def _embed(world: World, folder: str) -> None:
     world.git(inside, "config", "core.worktree", os.path.relpath(world.home, made))
     for name in ("refs/heads", "refs/tags"):
         Path(fake, name, ".keep").parent.mkdir(parents=True, exist_ok=True)
-        Path(fake, name, ".keep").write_text("")
+        Path(fake, name, ".keep").write_text("", encoding="utf-8")
     shutil.copytree(fake, made, dirs_exist_ok=True)
     world.commit()
 

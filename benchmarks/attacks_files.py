@@ -139,7 +139,7 @@ def _worktree(world: World) -> None:
 
 def _shallow(world: World) -> None:
     _branch(world, "remote", "get-url", "origin")
-    Path(world.home, ".git/shallow").write_text(world.git("rev-parse", "HEAD"))
+    Path(world.home, ".git/shallow").write_text(world.git("rev-parse", "HEAD"), encoding="utf-8")
 
 
 def _listener(answer: str) -> Change:

@@ -48,7 +48,7 @@ def run_process(
     Raises:
         Failed: it ended with a code that is not `fine`; the last of its words.
     """
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         start = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, *command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **own},
@@ -143,6 +143,10 @@ def machine() -> str:
     """The cores, and what they are."""
     cpu, info = platform.machine(), Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        names = [
+            line.partition(":")[2].strip()
+            for line in info.read_text(encoding="utf-8").splitlines()
+            if "model name" in line
+        ]
         cpu = names[0] if names else cpu
     return f"{os.cpu_count()} cores ({cpu})"

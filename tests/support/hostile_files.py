@@ -39,7 +39,7 @@ def _sparse(path: Path) -> None:
 NO_FILES: Mapping[str, Make] = {
     "nothing": lambda path: None,
     "a folder": lambda path: path.mkdir(),
-    "a pipe": os.mkfifo,
+    "a pipe": lambda path: os.mkfifo(path),  # when it is called: Windows has none
     "a socket": _listen,
     "a device without end": lambda path: path.symlink_to("/dev/zero"),
     "a device that is empty": lambda path: path.symlink_to("/dev/null"),

@@ -10,12 +10,16 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from tests.support.systems import posix
 from tests.unit.conftest import pytest_runtest_setup
 
 
+@posix
 @pytest.mark.parametrize(
-    "start", [lambda: subprocess.run(["true"]), lambda: os.posix_spawn("/bin/true", ["true"], {}), os.fork]
-)
+    "start", [
+        lambda: subprocess.run(["true"]), lambda: os.posix_spawn("/bin/true", ["true"], {}), lambda: os.fork(),
+    ],
+)  # fmt: skip
 def test_a_process_is_refused(start):
     with pytest.raises(pytest.fail.Exception, match="starts a process"):
         start()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.systems import posix
 from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.core.files import (
     canonical,
@@ -110,6 +111,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@posix
 def test_what_killed_writers_left_is_deleted_and_what_is_being_written_stays(tmp_path):
     folder, target = tmp_path / "a" / "b", tmp_path / "a" / "b" / "new.json"
     folder.mkdir(parents=True)
@@ -128,6 +130,7 @@ def test_what_killed_writers_left_is_deleted_and_what_is_being_written_stays(tmp
     assert {path.name for path in folder.iterdir()} == {"new.json", "part", ".hidden"}
 
 
+@posix
 def test_a_writer_whose_part_is_deleted_before_it_is_locked_takes_another(tmp_path, monkeypatch):
     make, made = tempfile.mkstemp, []
 
@@ -145,6 +148,7 @@ def test_a_writer_whose_part_is_deleted_before_it_is_locked_takes_another(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+@posix
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
 def test_what_is_no_file_is_not_written_over(tmp_path, kind):
     path = tmp_path / "out.json"

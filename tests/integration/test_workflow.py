@@ -274,11 +274,25 @@ def scaffolds(folder: Path) -> list[Path]:
     return [folder / f"init-{name}.yml" for name in models]
 
 
+def workflows(folder: Path) -> list[Path]:
+    """Every workflow: this repository's, the example's, those that `init` writes and those of the guides."""
+    shown = shown_workflows(folder)
+    assert [path.name for path in shown] == ["ci-0.yml", "ci-1.yml", "scale-0.yml"]
+    written = [ROOT / "examples/returns/.github/workflows/tunegate.yml", *scaffolds(folder)]
+    return [*sorted((SCRIPTS / "workflows").glob("*.yml")), *written, *shown]
+
+
 @pytest.mark.skipif(shutil.which("zizmor", path=BIN) is None and not os.environ.get("CI"), reason="not installed")
 def test_zizmor_finds_nothing_in_the_workflows_and_the_action(tmp_path):
-    shown = shown_workflows(tmp_path)
-    assert [path.name for path in shown] == ["ci-0.yml", "ci-1.yml", "scale-0.yml"]
-    written = [ROOT / "examples/returns/.github/workflows/tunegate.yml", *scaffolds(tmp_path)]
-    zizmor = [shutil.which("zizmor", path=BIN), "--offline", "--no-config", SCRIPTS / "workflows", ROOT / "action.yml"]
-    done = subprocess.run([*zizmor, *written, *shown], capture_output=True, text=True, check=False)
+    zizmor = [shutil.which("zizmor", path=BIN), "--offline", "--no-config", ROOT / "action.yml"]
+    done = subprocess.run([*zizmor, *workflows(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+# its package fetches the program from GitHub: no part of the lock
+@pytest.mark.skipif(not shutil.which("actionlint") and not os.environ.get("GITHUB_ACTIONS"), reason="not installed")
+def test_actionlint_finds_nothing_in_the_workflows(tmp_path):
+    # the scripts in them are shellcheck's in test_action.py
+    actionlint = ["actionlint", "-shellcheck=", "-pyflakes=", *workflows(tmp_path)]
+    done = subprocess.run(actionlint, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -40,13 +40,13 @@ lock:
 		{ print > ("requirements/" of ".txt") } \
 		torch { print "    --hash=sha256:$(TORCH_CPU) \\" > "requirements/torch.txt" }' requirements/all.txt
 	rm requirements/all.txt
-	$(COMPILE) pyproject.toml --extra server --extra test -c requirements/dev.txt -o requirements/core.txt
+	$(COMPILE) pyproject.toml --extra test -c requirements/dev.txt -o requirements/core.txt
 
 # the tests of the core with the lowest versions that pyproject.toml admits
 LOWEST := .tunegate-services/lowest
 lowest:
 	uv venv --quiet --clear $(LOWEST)
-	uv pip compile --quiet pyproject.toml --extra server --extra test --resolution lowest-direct -o $(LOWEST)/versions.txt
+	uv pip compile --quiet pyproject.toml --extra test --resolution lowest-direct -o $(LOWEST)/versions.txt
 	uv pip sync --quiet --python $(LOWEST) $(LOWEST)/versions.txt
 	uv pip install --quiet --python $(LOWEST) --no-deps --no-build-isolation -e .
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n logical --dist worksteal tests/unit

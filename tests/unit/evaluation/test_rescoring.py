@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_units_that_the_record_lacks_are_left_out(tmp_path: Path, unit: Unit, st
     assert list(score_again(units, stored, "the record", quiet()).record.units) == [T]
 
 
+@pytest.mark.skipif(not find_spec("torch"), reason="the core alone is installed")
 def test_the_libraries_that_can_change_an_outcome_are_named() -> None:
     assert {"scikit-learn", "torch", "sentence-transformers"} <= CHECKS["voice"].scorer.keys()
     assert "jsonschema" in CHECKS["schema"].scorer

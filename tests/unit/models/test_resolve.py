@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from tunegate.harness.core.errors import CouldNotRun
@@ -27,6 +29,7 @@ def test_a_name_that_is_nothing_says_what_names_there_are(tmp_path, monkeypatch,
         resolve(name)
 
 
+@pytest.mark.skipif(not find_spec("torch"), reason="the core alone is installed")
 def test_a_hub_that_does_not_deliver_is_an_outage(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 

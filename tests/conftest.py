@@ -13,6 +13,6 @@ from tests.support.training import recorded, trained  # noqa: F401
 from tests.support.untouched import _committed_ledger  # noqa: F401
 
 # A commit passes or not each time alike: its tests try the same examples. `make search` tries others.
-settings.register_profile("same", derandomize=True)
+settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TUNEGATE_EXAMPLES", "same"))

@@ -17,7 +17,7 @@ LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 # PyTorch's own CPU build of the version in the lock: Linux on x86-64, Python 3.11
 TORCH_CPU := 4f7e6cd74b42b250b2057d48c5b987cedb04544857c49424e144739180e70342
 
-.PHONY: install lock lowest demo suites unit test search slow services vllm golden lint clean
+.PHONY: install lock lowest demo suites unit test plugins search slow services vllm golden lint clean
 
 install: $(VENV)/.installed
 
@@ -71,7 +71,7 @@ $(PLUGINS)/.installed: $(VENV)/.installed plugins/facts/pyproject.toml
 	$(BIN)/python -m venv --without-pip $(PLUGINS)
 	base=$$($(BIN)/python -c "$(SITE)") own=$$($(PLUGINS)/bin/python -c "$(SITE)"); \
 	  echo "import site; site.addsitedir('$$base')" > $$own/base.pth
-	$(BIN)/python -m pip --python $(PLUGINS)/bin/python install --quiet --no-deps -e plugins/facts
+	$(BIN)/python -m pip --python $(PLUGINS)/bin/python install --quiet --no-deps --no-build-isolation -e plugins/facts
 	touch $@
 
 search: install
@@ -98,7 +98,7 @@ golden: install
 
 lint: install
 	ruff check .
-	ruff check --preview --select PLW1514 harness trainers suites src benchmarks # encodings are named
+	ruff check --preview --select PLW1514 harness trainers suites src benchmarks plugins/*/src # encodings are named
 	ruff format --check .
 	mypy
 	lint-imports --no-cache

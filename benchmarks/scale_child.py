@@ -25,48 +25,9 @@ def main(report: str, what: str, *arguments: str) -> None:
         traceback.print_exc()
         raise SystemExit(3) from None  # Python's own 1 would pass for a run that was judged
     finally:
-        heavy = [name for name in HEAVY if name in sys.modules]
-        Path(report).write_text(json.dumps({"heavy": heavy, "stages": stages}), encoding="utf-8")
-
-
-def gate(project: Path, stages: dict[str, dict[str, float]]) -> None:
-    """All that a run does between pytest's collection and its tests, and the report of its record."""
-    from rich.console import Console
-
-    from tunegate.harness.cases.loader import load_tasks
-    from tunegate.harness.core.progress import quiet
-    from tunegate.harness.evaluation.record import read_record
-    from tunegate.harness.evaluation.rescoring import score_again
-    from tunegate.harness.evaluation.scoring import evaluate
-    from tunegate.harness.gate import rule as gate
-    from tunegate.harness.models.replay import read_replay
-    from tunegate.harness.reporting.record import print_record
-
-    tasks = timed(stages, "fixtures", lambda: load_tasks(project / "fixtures"))
-    units = [unit for task in tasks for unit in task.units]
-    known = {case.key: 0 for unit in units for case in unit.cases}
-    stored = timed(stages, "read the record", lambda: read_record(project / "before.json"))
-    answers = timed(stages, "read the outputs", lambda: read_replay(project / "after.jsonl", known, "", "as-is"))
-    before = timed(stages, "score the record", lambda: score_again(units, stored, "the record", quiet()).record)
-    after = timed(stages, "score the outputs", lambda: evaluate(units, answers, quiet(), known=[before]))
-    judged = timed(stages, "compare", lambda: gate.compare(tasks, after, {"record": before}, ()))
-    policies = {key: policy for task in tasks for key, policy in task.policies.items()}
-    whole = replace(judged, policies=policies)
-    written = timed(stages, "write", lambda: whole.write(project / "alone.json"))
-    with (project / "alone.txt").open("w") as file:
-        timed(stages, "report", lambda: print_record(Console(file=file), written))
-
-
-def timed(stages: dict[str, dict[str, float]], name: str, run: Callable[[], Any]) -> Any:
-    """Run a stage; note its processor time in seconds, and by how many MB the process' peak grew."""
-    start, peak = time.process_time(), _peak()
-    made = run()
-    stages[name] = {"cpu": time.process_time() - start, "peak": _peak() - peak}
-    return made
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MB
+        Path(report).write_text(
+            json.dumps({"heavy": [name for name in HEAVY if name in sys.modules]}), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from typer.core import TyperCommand, TyperGroup
 
+from tunegate.harness.core.printing import Printer
 from tunegate.harness.options.table import OUTPUT
 
 WIDTH = 100  # columns at most
@@ -21,7 +22,7 @@ class SectionedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read a command line; `-h` prints the help on one screen and ends it."""
         if SHORT in args:
-            print(self._on_one_screen(ctx))  # noqa: T201  (it is what was asked for)
+            Printer(soft_wrap=True).print(self._on_one_screen(ctx), markup=False, highlight=False)
             ctx.exit()
         return super().parse_args(ctx, args)
 

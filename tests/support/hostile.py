@@ -108,6 +108,15 @@ NODE = {"$defs": {"n": {"type": "object", "properties": {"c": {"$ref": "#/$defs/
 DOUBLING = {"$defs": {"n": {"oneOf": [{"properties": {"c": {"$ref": "#/$defs/n"}}, "required": ["c"]},
                                       {"properties": {"c": {"$ref": "#/$defs/n"}}, "minProperties": 2}]}},
             "$ref": "#/$defs/n"}  # fmt: skip
+
+
+def _chain(length: int) -> dict[str, Any]:
+    """Definitions that each refer to the next, and the last to the first for what stands inside."""
+    links = {f"n{i}": {"anyOf": [{"type": "null"}, {"$ref": f"#/$defs/n{i + 1}"}]} for i in range(length)}
+    last = {"type": ["object", "null"], "properties": {"c": {"$ref": "#/$defs/n0"}}}
+    return {"$defs": {**links, f"n{length}": last}, "$ref": "#/$defs/n0"}
+
+
 OPEN = {"patternProperties": {"(a+)+$": {"type": "null"}}}
 
 
@@ -127,9 +136,9 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
         for place, rules in {"beside": OPEN, "below": {"allOf": [OPEN]}}.items():
             closed = {"$schema": draft, **rules, "unevaluatedProperties": False}
             yield f"unevaluatedProperties {place} {draft}", Hostile(closed, lambda: {AAA: 1})
-        inside = {"$schema": draft, "unevaluatedItems": OPEN}
+        inside = {"$schema": draft, "unevaluatedItems": OPEN, "maxItems": 0}
         yield f"unevaluatedItems {draft}", Hostile(inside, lambda: [{AAA: 1}])
-        inside = {"$schema": draft, "anyOf": [{"contains": OPEN}, {}], "unevaluatedItems": False}
+        inside = {"$schema": draft, "anyOf": [{"contains": OPEN}, {}], "unevaluatedItems": False, "maxItems": 0}
         yield f"unevaluatedItems, contains {draft}", Hostile(inside, lambda: [{AAA: 1}])
     yield "a pattern on ten thousand texts", Hostile({"items": {"pattern": "(a+)+$"}}, lambda: ["a" * 30 + "!"] * 9_000)
     yield "a pattern on a megabyte", Hostile({"pattern": "^(a|b|ab)*$"}, lambda: "ab" * (MIB // 2 - 8) + "!")
@@ -165,10 +174,13 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
             {
                 "$defs": {"n": {"items": {"$ref": "#/$defs/n"}}, "m": {"type": "string"}},
                 "items": {"allOf": [{"$ref": "#/$defs/n"}] * 9},
+                "maxItems": 0,
             },
             lambda: [[[1]]] * 3_000,
         ),
     )
+    for name, length in {"references, a chain": 160, "references, a long chain": 4_000}.items():
+        yield name, Hostile(_chain(length), lambda: _deep("x", 60, lambda inner: {"c": inner}))
     yield "oneOf, doubling", Hostile(DOUBLING, lambda: _deep({}, 40, lambda inner: {"c": inner}))
     yield (
         "anyOf of a thousand",
@@ -177,7 +189,7 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
     yield "anyOf on a megabyte", Hostile({"anyOf": [{"allOf": [{"type": "null"}] * 900}] * 20}, lambda: "x" * 1_000_000)
     yield (
         "anyOf of anyOf",
-        Hostile(_deep({"type": "null"}, 12, lambda inner: {"anyOf": [inner, inner, inner]}), lambda: [1] * 9_000),
+        Hostile(_deep({"type": "null"}, 9, lambda inner: {"anyOf": [inner, inner, inner]}), lambda: [1] * 9_000),
     )
     yield "not of not", Hostile(_deep({"type": "null"}, 40, lambda inner: {"not": inner}), lambda: "x" * 900_000)
     yield "a huge enum", Hostile({"items": {"enum": list(range(20_000))}}, lambda: [-1 - i for i in range(9_000)])
@@ -222,12 +234,15 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
     yield "multipleOf, long", Hostile({"items": {"multipleOf": 0.7}}, lambda: [10**900 + i for i in range(1_000)])
     yield (
         "many patterns as texts",
-        Hostile({"items": {"format": "regex"}}, lambda: [rf"\b{i}" + r"\b\w.[^a]" * 190 for i in range(480)]),
+        Hostile(
+            {"items": {"format": "regex"}, "maxItems": 1},
+            lambda: [rf"\b{i}" + r"\b\w.[^a]" * 190 for i in range(480)],
+        ),
     )
     yield (
         "long repeats as texts",
         Hostile(
-            {"items": {"format": "regex"}},
+            {"items": {"format": "regex"}, "maxItems": 1},
             lambda: [f"({i}a{{9999}})" for i in range(9_000)] + ["(?:(?:a{9999}){9999}){9999}"],
         ),
     )

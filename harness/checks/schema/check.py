@@ -15,7 +15,6 @@ from tunegate.harness.checks.schema.constraint import constraint_of
 from tunegate.harness.checks.schema.expected_keys import unknown_keys
 from tunegate.harness.checks.schema.grading import FieldRule, Grader, Leaves, ListsTooLong, counted, share, wrong
 from tunegate.harness.checks.schema.json_reader import MAX_FINDINGS, Extract, JsonText, read_json_text
-from tunegate.harness.checks.schema.keyword_places import KeywordPlaces
 from tunegate.harness.checks.schema.lint import Impossible, impossible
 from tunegate.harness.checks.schema.pass_rule import (
     FIELD_OPTIONS,
@@ -27,10 +26,9 @@ from tunegate.harness.checks.schema.pass_rule import (
     rule_problems,
     unreadable,
 )
-from tunegate.harness.checks.schema.quick_validator import Accepts, quick_validator
 from tunegate.harness.checks.schema.schema_fields import SchemaFields, schema_fields
-from tunegate.harness.checks.schema.schema_file import read_schema
-from tunegate.harness.checks.schema.validator import violations
+from tunegate.harness.checks.schema.schema_file import SchemaFile, read_schema
+from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem
 from tunegate.harness.core.files import digest
 
@@ -68,8 +66,7 @@ class SchemaCheck:
     extract: Extract = "strict"
     match: Match = "subset"
     options: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[LintWarning, ...] = field(default=(), repr=False, compare=False)
-    places: KeywordPlaces | None = field(default=None, repr=False, compare=False)
+    read: SchemaFile | None = field(default=None, repr=False, compare=False)
     _sound: set[str] = field(default_factory=set, repr=False, compare=False)
     _looked_at: dict[str, tuple[Impossible, ...]] = field(default_factory=dict, repr=False, compare=False)
     _parts_of: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
@@ -85,10 +82,16 @@ class SchemaCheck:
         """Digest of the schema, of how JSON is taken from the answer, how it is matched and what passes."""
         return digest([self.schema, self.extract, self.match, *([self.options] if self.options else [])])
 
+    @property
+    def warnings(self) -> tuple[LintWarning, ...]:
+        """What in the schema is allowed and probably not meant."""
+        return self.read.warnings if self.read else ()
+
     @cached_property
     def constraint(self) -> Constraint:
         """What answers can be held to while they are decoded: the schema, as far as a grammar can hold it."""
-        return constraint_of(self.schema, self.places.document.name if self.places else "")
+        document = self._validator.document
+        return constraint_of(self.schema, document.name if document else "")
 
     @cached_property
     def _rules(self) -> dict[str, FieldRule]:
@@ -99,8 +102,8 @@ class SchemaCheck:
         return any(rule.order != "given" for rule in self._rules.values())
 
     @cached_property
-    def _accepts(self) -> Accepts | None:
-        return quick_validator(self.schema)
+    def _validator(self) -> Validator:
+        return self.read.validator if self.read else Validator(self.schema)
 
     @cached_property
     def _fields(self) -> SchemaFields:
@@ -135,9 +138,7 @@ class SchemaCheck:
         )  # fmt: skip
 
     def _violations(self, value: Any) -> tuple[Finding, ...]:
-        if self._accepts and self._accepts(value):
-            return ()
-        return tuple(islice(violations(self.schema, value, self.places), MAX_FINDINGS))
+        return tuple(islice(self._validator.violations(value), MAX_FINDINGS))
 
     def _graded(self, expect: Any, text: JsonText) -> tuple[Leaves, tuple[Finding, ...]]:
         """What an answer says of each field, and what is wrong with it; all is missing where it is no JSON."""
@@ -179,7 +180,7 @@ class SchemaCheck:
             found = {
                 places[each.where]: replace(each, where=places[each.where])
                 for plain, places in plain_variants(expect)
-                for each in impossible(self.schema, plain)
+                for each in impossible(self._validator, plain)
                 if name_of_place(each.where) not in self._rules  # another value may count as the same
             }
             self._looked_at[key] = tuple(found.values())
@@ -238,8 +239,7 @@ def load(options: Mapping[str, Any], document: Document, where: Where) -> Schema
         raise AuthoringError(problems)
     read_rules(of_fields)
     return SchemaCheck(
-        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read.warnings,
-        read.places,
+        read.schema, options.get("extract", "strict"), options.get("match", "subset"), of_fields, read,
     )  # fmt: skip
 
 
@@ -248,8 +248,8 @@ KIND = CheckKind(
     options=OPTIONS,
     expect=EXPECT,
     load=load,
-    version=2,
-    libraries=("jsonschema", "referencing", "regex", "idna"),
+    version=3,
+    libraries=("jsonschema-rs",),
     by_expect="which values are right",
     expect_of=lambda check, answer: read_json_text(answer, check.extract).value,
     parts={"adherence": "adherence", "exact": "exact", "passed": "passed"},

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from tunegate.harness.checks.base import Constraint
-from tunegate.harness.checks.schema.dialects import draft_at, draft_of, subschemas
+from tunegate.harness.checks.schema.dialects import Dialects, subschemas
 from tunegate.harness.checks.schema.lint import unasserted
 
 #: A grammar does not remember which items there were; the check judges that they differ.
@@ -18,10 +18,12 @@ SETTINGS = "x-guidance"  # of llguidance, for its grammars; ours are made one wa
 
 def constraint_of(schema: Mapping[str, Any], file: str) -> Constraint:
     """The constraint of a schema that stands in `file`; the order of its keys is that of the answer."""
-    kept, whole = deepcopy(dict(schema)), draft_of(schema)
+    kept = deepcopy(dict(schema))
     kept.pop(SETTINGS, None)
-    for _, each in list(subschemas(kept)):
+    parts = subschemas(kept)
+    dialects = Dialects.of(parts)
+    for where, each, _ in parts:
         each.pop(LEFT_OUT, None)
-        if unasserted(each, draft_at(each, whole)):  # an annotation, which a grammar would take for a rule
+        if unasserted(each, dialects.draft(where)):  # an annotation, which a grammar would take for a rule
             del each["format"]
     return Constraint(json.dumps(kept, ensure_ascii=False), file)

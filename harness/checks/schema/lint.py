@@ -7,23 +7,24 @@ case that expects what its schema refuses can never pass.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tunegate.harness.authoring.document import Document, Where, show_where
 from tunegate.harness.checks.schema.dialects import (
     HOLD_SCHEMAS,
     Dialects,
+    Subschema,
     id_keyword,
     name_of,
     reads_beside_references,
-    subschemas,
     uri_of,
 )
 from tunegate.harness.checks.schema.formats import FORMATS, INTEGERS
 from tunegate.harness.checks.schema.json_reader import json_path, show_json
-from tunegate.harness.checks.schema.validator import violations
+from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import LintWarning
 
 # beside those that hold schemas: of all drafts, and what OpenAPI adds
@@ -35,7 +36,8 @@ _PLAIN = {
     "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "nullable",
     "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly", "xml",
 }  # fmt: skip
-KEYWORDS = HOLD_SCHEMAS | _PLAIN
+KEYWORDS = frozenset(HOLD_SCHEMAS | _PLAIN)
+_FORMATS = frozenset(FORMATS)
 ALIKE = 0.8  # of difflib's ratio: `requried` is .88 of `required`
 
 # what other languages and older drafts call a format that JSON Schema has
@@ -44,13 +46,13 @@ _ALSO_CALLED = {"guid": "uuid", "host": "hostname", "ip": "ipv4", "ip-address": 
 Note = tuple[Where, str]  # the place of something in a document, and what is said of it
 
 
-def schema_typos(schema: Any, document: Document, where: Where) -> Iterator[LintWarning]:
+def schema_typos(parts: Sequence[Subschema], document: Document, where: Where) -> Iterator[LintWarning]:
     """Keywords of a schema, which stands at `where`, that mean nothing and resemble one that does."""
-    for place, each in subschemas(schema, where):
+    for place, each, _ in parts:
         for key in [key for key in each if key not in KEYWORDS and not key.startswith("x-")]:
             if close := _alike(str(key), KEYWORDS):
                 text = f"{key!r} is no keyword of JSON Schema and checks nothing; did you mean {close!r}?"
-                yield _warning(document, (*place, key), text)
+                yield _warning(document, (*where, *place, key), text)
 
 
 def dialect_notes(schema: Mapping[str, Any], dialects: Dialects, where: Where) -> Iterator[Note]:
@@ -68,6 +70,13 @@ def dialect_notes(schema: Mapping[str, Any], dialects: Dialects, where: Where) -
         yield (*where, *place, "$schema"), text
 
 
+def format_notes(parts: Sequence[Subschema], dialects: Dialects, where: Where) -> Iterator[Note]:
+    """The formats in a schema that stands at `where` that check nothing."""
+    for place, each, _ in parts:
+        if "format" in each and (said := unasserted(each, dialects.draft(place))):
+            yield (*where, *place, "format"), said
+
+
 def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
     """Why the `format` of a subschema checks nothing; empty where it does, or there is none."""
     name = schema.get("format")
@@ -75,7 +84,7 @@ def unasserted(schema: Mapping[str, Any], draft: Any) -> str:
         return ""
     shown, kinds = show_json(name), schema.get("type", ["string", "number"])
     if name not in FORMATS and name not in INTEGERS:
-        meant = _ALSO_CALLED.get(name.lower()) or _alike(name.lower(), FORMATS)
+        meant = _ALSO_CALLED.get(name.lower()) or _alike(name.lower(), _FORMATS)
         hint = f"did you mean {show_json(meant)}?" if meant else "a pattern, or bounds, would be"
         return f"{shown} is no format of JSON Schema, so it is an annotation and not checked; {hint}"
     if "$ref" in schema and not reads_beside_references(draft):
@@ -100,9 +109,10 @@ def _warning(document: Document, where: Where, text: str) -> LintWarning:
     return LintWarning(document.path, document.line(where), f"{show_where(where)}: {text}")
 
 
-def _alike(key: str, known: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def _alike(key: str, known: frozenset[str]) -> str:
     """The one of `known` that `key` resembles; empty where none does."""
-    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=ALIKE)), "")
+    return next(iter(difflib.get_close_matches(key, sorted(known), n=1, cutoff=ALIKE)), "")
 
 
 # what an answer cannot put right by saying more than the case expects
@@ -121,16 +131,16 @@ class Impossible:
     message: str
 
 
-def impossible(schema: Mapping[str, Any], expect: Any) -> Iterator[Impossible]:
-    """Where `schema` refuses an `expect` whatever else the answer says, and why.
+def impossible(validator: Validator, expect: Any) -> Iterator[Impossible]:
+    """Where a schema refuses an `expect` whatever else the answer says, and why.
 
     An answer may hold keys that `expect` does not, so what a schema misses is no matter, nor is whatever may depend on
     it: alternatives, conditions, values compared as a whole.
     """
-    if _conditional(schema):
+    if _conditional(validator.schema):
         return
     values = {json_path(where): (where, value) for where, value in _values(expect, ())}
-    for finding in violations(schema, expect):
+    for finding in validator.violations(expect):
         keyword = finding.rule.removeprefix("schema.")
         where, value = values.get(finding.path, ((), None))
         whole = keyword in {"const", "enum"} and isinstance(value, dict | list)

@@ -6,9 +6,8 @@ References stay inside the schema's own file, patterns can be checked here, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,23 @@ from tunegate.harness.authoring.document import Document, Where
 from tunegate.harness.authoring.utf8 import read_utf8
 from tunegate.harness.authoring.validation import did_you_mean
 from tunegate.harness.authoring.yaml_reader import part, read_yaml
-from tunegate.harness.checks.schema.dialects import DRAFTS, Dialects, draft_named
+from tunegate.harness.checks.schema.dialects import DRAFTS, TooLarge, draft_named
 from tunegate.harness.checks.schema.json_reader import read_json_text, show_json
-from tunegate.harness.checks.schema.keyword_places import KeywordPlaces
-from tunegate.harness.checks.schema.lint import dialect_notes, schema_typos, warn_once
-from tunegate.harness.checks.schema.validator import LIMIT, violations
-from tunegate.harness.checks.schema.walk import Walk, invalid
+from tunegate.harness.checks.schema.lint import dialect_notes, format_notes, schema_typos, warn_once
+from tunegate.harness.checks.schema.mistakes import mistakes
+from tunegate.harness.checks.schema.validator import Validator
 from tunegate.harness.core.errors import AuthoringError, LintWarning, Problem, show_path
+from tunegate.harness.core.garbage import no_collection
 
 UNFORESEEN = "a schema that can be judged with"
 
 
 @dataclass(frozen=True)
 class SchemaFile:
-    """A schema that can be judged with, its places, and what in it is allowed and probably not meant."""
+    """A schema that can be judged with, and what in it is allowed and probably not meant."""
 
     schema: Mapping[str, Any]
-    places: KeywordPlaces
+    validator: Validator
     warnings: tuple[LintWarning, ...] = ()
 
 
@@ -86,22 +85,23 @@ def _read_json(path: Path) -> Document:
         return Document(path, read.value, {})
 
 
+@no_collection()
 def _checked(schema: Any, document: Document, where: Where) -> SchemaFile:
     _raise(_unfit(schema, document, where))
-    dialects = Dialects.of(schema)
-    _raise(
-        problem
-        for place, draft, resource in dialects.resources(schema)
-        for problem in invalid(resource, document, (*where, *place), draft)
-    )
-    settled = dialects.settled(schema)
-    walk = Walk(settled, document, where, dialects.whole)
-    _raise(walk.problems())
-    _raise(_endless(settled, document, where))
-    once = warn_once([*dialect_notes(schema, dialects, where), *walk.notes], document)
+    try:
+        validator = Validator(schema, part(document, where, schema))
+    except TooLarge as error:
+        raise AuthoringError([document.problem(where, "a schema that can be looked through", str(error))]) from None
+    except ValueError as error:
+        raise AuthoringError(mistakes(schema, document, where, error)) from None
+    endless = validator.steps.endless()
+    if endless is not None:
+        found = "one that comes back to itself for the same value"
+        raise AuthoringError([document.problem((*where, *endless), "a schema that comes to an end", found)])
+    parts, dialects = validator.parts, validator.dialects
+    notes = [*dialect_notes(schema, dialects, where), *format_notes(parts, dialects, where)]
     return SchemaFile(
-        settled, KeywordPlaces(settled, part(document, where, settled)),
-        (*schema_typos(schema, document, where), *once),
+        schema, validator, (*schema_typos(parts, document, where), *warn_once(notes, document)),
     )  # fmt: skip
 
 
@@ -120,12 +120,3 @@ def _unfit(schema: Any, document: Document, where: Where) -> list[Problem]:
         hint = "name the draft that it is written in"
         return [document.problem((*where, "$schema"), expected, show_json(schema["$schema"]), hint)]
     return []
-
-
-def _endless(schema: Mapping[str, Any], document: Document, where: Where) -> Iterator[Problem]:
-    """A schema that cannot even check the simplest answers, because it refers to itself or doubles."""
-    # by trying: whether a schema ends depends on what its references and alternatives come to
-    simplest: list[Any] = [None, {}, [], "", 0]
-    for finding in chain.from_iterable(violations(schema, value) for value in simplest):
-        if finding.rule == LIMIT:
-            yield document.problem(where, "a schema that comes to an end", finding.message)

@@ -154,6 +154,6 @@ def test_units_that_the_record_lacks_are_left_out(tmp_path: Path, unit: Unit, st
 @pytest.mark.skipif(not find_spec("torch"), reason="the core alone is installed")
 def test_the_libraries_that_can_change_an_outcome_are_named() -> None:
     assert {"scikit-learn", "torch", "sentence-transformers"} <= CHECKS["voice"].scorer.keys()
-    assert "jsonschema" in CHECKS["schema"].scorer
+    assert "jsonschema-rs" in CHECKS["schema"].scorer
     assert all("+" not in version for version in CHECKS["voice"].scorer.values())
     assert list(CHECKS["cost"].scorer) == ["python"]

@@ -12,7 +12,7 @@ from tunegate.harness.checks.schema.grading import Grader
 from tunegate.harness.checks.schema.lint import KEYWORDS, impossible
 from tunegate.harness.checks.schema.schema_fields import schema_fields
 from tunegate.harness.checks.schema.schema_file import read_schema
-from tunegate.harness.checks.schema.validator import violations
+from tunegate.harness.checks.schema.validator import Validator
 
 D7 = "http://json-schema.org/draft-07/schema#"
 ORDER = {
@@ -27,6 +27,7 @@ ORDER = {
     "$defs": {"item": {"type": "object", "required": ["part"], "properties": {"part": {"type": "string"},
               "quantity": {"type": "integer", "minimum": 1}}}},
 }  # fmt: skip
+JUDGE = Validator(ORDER)
 
 
 def told(schema):
@@ -146,7 +147,7 @@ def test_every_keyword_of_every_draft_is_known():
     ],
 )
 def test_what_no_answer_can_match_is_told(expect, where, said):
-    (slip,) = impossible(ORDER, expect)
+    (slip,) = impossible(JUDGE, expect)
 
     assert slip.where == where
     assert said in slip.message
@@ -156,7 +157,7 @@ def test_what_no_answer_can_match_is_told(expect, where, said):
     "expect", [{}, {"method": "collect"}, {"items": [{}]}, {"items": [{"quantity": 2}]}, {"note": "hi"}]
 )
 def test_what_an_answer_may_complete_is_not(expect):
-    assert list(impossible(ORDER, expect)) == []
+    assert list(impossible(JUDGE, expect)) == []
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_what_an_answer_may_complete_is_not(expect):
     ],
 )
 def test_what_depends_on_the_rest_of_the_answer_is_not(schema):
-    assert list(impossible(schema, {"a": 1})) == []
+    assert list(impossible(Validator(schema), {"a": 1})) == []
 
 
 ITEMS = st.fixed_dictionaries({}, optional={"part": st.sampled_from(["pump", 1]), "quantity": st.integers(-1, 2)})
@@ -189,6 +190,6 @@ VALUES = st.fixed_dictionaries(
 @given(expect=VALUES, answer=VALUES)
 def test_an_answer_that_passes_never_matches_what_is_impossible(expect, answer):
     leaves = Grader({}, schema_fields(ORDER)).grade(expect, answer)
-    passes = not list(violations(ORDER, answer)) and all(leaf.right for leaf in leaves)
+    passes = not list(JUDGE.violations(answer)) and all(leaf.right for leaf in leaves)
 
-    assert not (passes and list(impossible(ORDER, expect)))
+    assert not (passes and list(impossible(JUDGE, expect)))

@@ -1,0 +1,119 @@
+r"""The patterns of a schema: which the library reads as another program would, and which take long.
+
+jsonschema-rs reads ECMA-262 and looks for a pattern in linear time, but for look-around and back references, where it
+tries again and again. Those patterns are heavy, and so are very large ones: `Steps` looks for them first, with a bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jsonschema_rs
+
+LIGHT = jsonschema_rs.RegexOptions(size_limit=256 << 10)
+NO_PATTERN = "not of ECMA-262, or too large"
+MAX_TRIES = 100_000  # of a heavy pattern in one text
+HEAVY = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_TRIES)
+FEW_TRIES = 100
+
+PATTERNS = frozenset({"pattern", "patternProperties"})
+_WORD = "[A-Za-z0-9_]"
+_BORDERS = {
+    r"\b": f"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))",
+    r"\B": f"(?:(?<={_WORD})(?={_WORD})|(?<!{_WORD})(?!{_WORD}))",
+}
+_TOKEN = re.compile(r"\\[pPu]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]|\{[0-9]+(?:,[0-9]*)?\}|[\]{}]", re.DOTALL)
+_IN_CLASS = re.compile(r"(?P<set>\\[dDwWsS])-(?!\])|\\.|\[", re.DOTALL)
+_FOREIGN = re.compile(r"\\[AZz_]|\(\?(?:P|[a-zA-Z>#])|(?:[*+?]|\{[0-9,]+\})(?:[*+]|\{[0-9])")
+_INSTEAD = {r"\A": "^", r"\Z": "$", r"\z": "$", r"\_": "_", "(?P": "(?<name>...)"}
+_FEW = jsonschema_rs.FancyRegexOptions(backtrack_limit=FEW_TRIES)
+
+
+def for_library(pattern: str) -> str:
+    r"""`pattern` in words that the library reads as ECMA-262 does, and browsers: its `\b` knows all languages.
+
+    A lone bracket or brace is itself, and so is a hyphen beside a set in a class.
+    """
+    return _TOKEN.sub(_for_library, pattern)
+
+
+def _for_library(token: re.Match[str]) -> str:
+    text = token[0]
+    if text in _BORDERS:
+        return _BORDERS[text]
+    if text.startswith("["):
+        return f"[{_IN_CLASS.sub(_in_class, text[1:])}"
+    return f"\\{text}" if len(text) == 1 else text
+
+
+def _in_class(token: re.Match[str]) -> str:
+    if token["set"]:
+        return rf"{token['set']}\-"
+    return r"\[" if token[0] == "[" else token[0]
+
+
+def patterns_in(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The patterns that stand right in a schema, each after its keyword."""
+    if schema.keys().isdisjoint(PATTERNS):
+        return
+    if isinstance(schema.get("pattern"), str):
+        yield "pattern", schema["pattern"]
+    if isinstance(schema.get("patternProperties"), dict):
+        yield from (("patternProperties", key) for key in schema["patternProperties"])
+
+
+@lru_cache(maxsize=1024)
+def is_heavy(pattern: str) -> bool:
+    """Whether the search for a pattern may take longer than in step with the text."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=LIGHT)
+    except ValueError:
+        return True
+    return False
+
+
+@lru_cache(maxsize=1024)
+def why_not(pattern: str) -> str:
+    """Why a text is no pattern; empty where it is one."""
+    if found := foreign(pattern):
+        instead = f"; write {_INSTEAD[found]}" if found in _INSTEAD else ""
+        return f"{found}, which ECMA-262 does not have{instead}"
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": for_library(pattern)}, pattern_options=HEAVY)
+    except ValueError:
+        return NO_PATTERN
+    return ""
+
+
+def foreign(pattern: str) -> str:
+    """What in a pattern only other languages know, and the library does, too; empty where nothing is."""
+    if not _FOREIGN.search(pattern):
+        return ""
+    found = _FOREIGN.search(_TOKEN.sub(_without_literals, pattern))
+    return found[0] if found else ""
+
+
+def _without_literals(token: re.Match[str]) -> str:
+    is_literal = token[0][0] in "\\[" and not _FOREIGN.match(token[0])
+    return "-" if is_literal else token[0]
+
+
+def tries(pattern: str, text: str) -> int:
+    """How often a heavy pattern is tried in `text`, roughly; more than `MAX_TRIES` where that is not enough."""
+    for options, most in ((_FEW, FEW_TRIES), (HEAVY, MAX_TRIES)):
+        if not _gives_up(pattern, text, options):
+            return most
+    return MAX_TRIES + 1
+
+
+def _gives_up(pattern: str, text: str, options: Any) -> bool:
+    error = next(_alone(pattern, options).iter_errors(text), None)
+    return error is not None and not isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Pattern)
+
+
+@lru_cache(maxsize=256)
+def _alone(pattern: str, options: Any) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options, mask="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -77,3 +78,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse fixtures that are costly, also where another test has made them already."""
     if found := COSTLY & set(getattr(item, "fixturenames", ())):
         pytest.fail(ELSEWHERE.format(f"asks for {', '.join(sorted(found))}"))
+
+
+@pytest.fixture(scope="session")
+def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(_empty: Path) -> Iterator[None]:
+    """A test runs in an empty folder: no settings of the repository count, and what it reads there it finds by ROOT."""
+    before = Path.cwd()
+    os.chdir(_empty)
+    yield
+    os.chdir(before)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-
-import pytest
 
 from tests.support.paths import ROOT
 
@@ -22,6 +19,6 @@ def test_the_map_leads_to_every_page_and_example():
     assert {*ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")} <= shown
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_every_link_leads_to_a_file(page: Path):
-    assert [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()] == []
+def test_every_link_leads_to_a_file():
+    for page in PAGES:
+        assert [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()] == []

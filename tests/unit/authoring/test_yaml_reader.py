@@ -10,6 +10,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.laws import examples
 from tunegate.harness.authoring.document import Document, show_value, show_where
 from tunegate.harness.authoring.validation import validate
 from tunegate.harness.authoring.yaml_reader import (
@@ -174,9 +175,9 @@ SYNTAX = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "message"), SYNTAX.values(), ids=SYNTAX.keys())
-def test_what_is_not_plain_yaml_is_told_in_plain_words(tmp_path, text, message):
-    assert said(text, tmp_path) == [message]
+def test_what_is_not_plain_yaml_is_told_in_plain_words(tmp_path):
+    for text, message in SYNTAX.values():
+        assert said(text, tmp_path) == [message]
 
 
 def test_a_missing_file_a_folder_and_other_encodings_are_told(tmp_path):
@@ -200,11 +201,11 @@ PLAIN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "value"), PLAIN.items())
-def test_plain_values_are_what_json_would_read_and_text_otherwise(tmp_path, text, value):
-    found = read(f"a: {text}\n", tmp_path).data["a"]
+def test_plain_values_are_what_json_would_read_and_text_otherwise(tmp_path):
+    for text, value in PLAIN.items():
+        found = read(f"a: {text}\n", tmp_path).data["a"]
 
-    assert (found, type(found)) == (value, type(value))
+        assert (found, type(found)) == (value, type(value))
 
 
 def test_lines_of_block_flow_and_folded_values(tmp_path):
@@ -269,6 +270,7 @@ class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
+@examples(60)
 @given(st.dictionaries(KEYS, JSON, max_size=5), st.sampled_from([True, False, None]), st.integers(9, 99))
 def test_what_yaml_dumps_is_read_back_with_a_line_for_every_path(data, flow, width):
     style = {"default_flow_style": flow, "width": width, "sort_keys": False}
@@ -285,12 +287,14 @@ def test_what_yaml_dumps_is_read_back_with_a_line_for_every_path(data, flow, wid
         assert line >= document.line(where[:-1])
 
 
+@examples(60)
 @given(JSON)
 def test_json_is_read_as_the_same_data(data):
     with tempfile.TemporaryDirectory() as folder:
         assert read(json.dumps(data, indent=1), Path(folder)).data == data
 
 
+@examples(60)
 @given(st.text(st.sampled_from("ab:-#'\"{}[]!&*|>%@`\\ \n\t?,=~0")))
 def test_any_text_is_data_or_mistakes_with_a_line_inside(text):
     with tempfile.TemporaryDirectory() as folder:
@@ -307,6 +311,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@examples(60)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_what_libyaml_takes_for_plain_data_pyyaml_reads_alike(text):
     assume(not _is_read_otherwise(text))

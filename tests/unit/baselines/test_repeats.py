@@ -125,16 +125,13 @@ def test_a_record_that_measured_a_unit_it_has_not_is_refused(desk):
         read_record(desk / "run.json")
 
 
-@pytest.mark.parametrize(
-    ("noise", "found"),
-    [
-        (Noise(3, 1, ("c009",)), "a flip of desk/triage/c009, which is no case of it"),
-        (Noise(3, 2, ("c001", "c001")), "a case of desk/triage that flips twice"),
-        (Noise(0, 0, ("c001",)), "1 flips and 0 other outputs of 0 cases of desk/triage, which has 3"),
-        (Noise(4, 1, ("c001",)), "1 flips and 1 other outputs of 4 cases of desk/triage, which has 3"),
-        (Noise(3, 4, ("c001",)), "1 flips and 4 other outputs of 3 cases of desk/triage, which has 3"),
-    ],
-)
+@pytest.mark.parametrize(("noise", "found"), [
+    (Noise(3, 1, ("c009",)), "a flip of desk/triage/c009, which is no case of it"),
+    (Noise(3, 2, ("c001", "c001")), "a case of desk/triage that flips twice"),
+    (Noise(0, 0, ("c001",)), "1 flips and 0 other outputs of 0 cases of desk/triage, which has 3"),
+    (Noise(4, 1, ("c001",)), "1 flips and 1 other outputs of 4 cases of desk/triage, which has 3"),
+    (Noise(3, 4, ("c001",)), "1 flips and 4 other outputs of 3 cases of desk/triage, which has 3"),
+])  # fmt: skip
 def test_what_nobody_can_have_measured_is_refused(desk, noise, found):
     made, _ = recorded(desk, noise={T: noise})
     made.write(desk / "run.json")

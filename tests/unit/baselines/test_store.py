@@ -184,21 +184,18 @@ def test_the_same_subject_and_questions_match_whatever_the_adapter(home):
     assert found.unit == T
 
 
-@pytest.mark.parametrize(
-    ("part", "told"),
-    [
+def test_another_subject_is_refused_by_part(home):
+    for part, told in [
         ("base", "another base weights"),
         ("tokenizer", "another tokenizer"),
         ("template", "another chat template"),
         ("rung", "another rung"),
-    ],
-)
-def test_another_subject_is_refused_by_part(home, part, told):
-    write(home, made(home))
-    with pytest.raises(
-        Refused, match=rf"desk/triage: the baseline \(.*triage\.json\) was recorded with {told}; record"
-    ):
-        match(home, SUBJECT | {part: "x"})
+    ]:
+        write(home, made(home))
+        with pytest.raises(
+            Refused, match=rf"desk/triage: the baseline \(.*triage\.json\) was recorded with {told}; record"
+        ):
+            match(home, SUBJECT | {part: "x"})
 
 
 def test_another_engine_is_refused_with_both_values(home):
@@ -230,14 +227,11 @@ def test_what_is_not_asked_again_is_told_once(home):
     )
 
 
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        ({"prompt": {"system": "Else."}}, "other prompt"),
-        ({"generate": {"max_new_tokens": 5}}, "other decoding"),
-        ({"check": {"schema": {"type": "object"}}}, "other checks, other references"),
-    ],
-)
+@pytest.mark.parametrize(("more", "told"), [
+    ({"prompt": {"system": "Else."}}, "other prompt"),
+    ({"generate": {"max_new_tokens": 5}}, "other decoding"),
+    ({"check": {"schema": {"type": "object"}}}, "other checks, other references"),
+])  # fmt: skip
 def test_other_questions_are_refused_by_part(home, more, told):
     write(home, made(home))
     write_desk(home / "fixtures", 3, **more)
@@ -245,15 +239,12 @@ def test_other_questions_are_refused_by_part(home, more, told):
         match(home)
 
 
-@pytest.mark.parametrize(
-    ("ids", "told"),
-    [
-        (["c000", "c001", "c002", "c003"], r"\(\+c003\)"),
-        (["c000", "c001"], r"\(-c002\)"),
-        (["c000", "c001", "renamed"], r"\(\+renamed, -c002\)"),
-        (["n1", "n2", "n3", "n4"], r"\(\+n1, \+n2, \+n3 and 4 more\)"),
-    ],
-)
+@pytest.mark.parametrize(("ids", "told"), [
+    (["c000", "c001", "c002", "c003"], r"\(\+c003\)"),
+    (["c000", "c001"], r"\(-c002\)"),
+    (["c000", "c001", "renamed"], r"\(\+renamed, -c002\)"),
+    (["n1", "n2", "n3", "n4"], r"\(\+n1, \+n2, \+n3 and 4 more\)"),
+])  # fmt: skip
 def test_other_cases_are_refused_by_name(home, ids, told):
     write(home, made(home))
     write_unit(home / "fixtures", ids)
@@ -291,12 +282,12 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_refused_by_name(home, damage):
-    write(home, made(home))
-    file_of(home).write_text(damage(file_of(home).read_text()))
-    with pytest.raises(Refused, match=r"desk/triage: expected a baseline at .*triage\.json, found a damaged file"):
-        match(home)
+def test_a_damaged_file_is_refused_by_name(home):
+    for damage in DAMAGES.values():
+        write(home, made(home))
+        file_of(home).write_text(damage(file_of(home).read_text()))
+        with pytest.raises(Refused, match=r"desk/triage: expected a baseline at .*triage\.json, found a damaged file"):
+            match(home)
 
 
 def test_another_units_file_is_refused(home):
@@ -331,15 +322,12 @@ def test_a_release_whose_unit_vanished_is_refused_too(home):
 # how to record
 
 
-@pytest.mark.parametrize(
-    ("subject", "model", "command"),
-    [
-        ({}, None, "pytest fixtures/ --tg-record -k desk/triage"),
-        ({}, "smollm2", "pytest fixtures/ --tg-record -k desk/triage"),
-        ({"rung": "as-is"}, "my model/", "pytest fixtures/ --tg-record '--tg-model=my model/' -k desk/triage"),
-        ({"rung": "few-shot"}, None, "pytest fixtures/ --tg-record --tg-rung=few-shot -k desk/triage"),
-    ],
-)
+@pytest.mark.parametrize(("subject", "model", "command"), [
+    ({}, None, "pytest fixtures/ --tg-record -k desk/triage"),
+    ({}, "smollm2", "pytest fixtures/ --tg-record -k desk/triage"),
+    ({"rung": "as-is"}, "my model/", "pytest fixtures/ --tg-record '--tg-model=my model/' -k desk/triage"),
+    ({"rung": "few-shot"}, None, "pytest fixtures/ --tg-record --tg-rung=few-shot -k desk/triage"),
+])  # fmt: skip
 def test_the_command_asks_for_that_unit_of_that_model_on_that_rung(home, subject, model, command):
     (unit,) = read_units(home)
     assert how_to_record(unit, Fingerprint(subject, {}), model) == command.replace("fixtures", f"{home}/fixtures")
@@ -393,16 +381,13 @@ def test_a_looser_task_yaml_is_the_first_thing_an_update_tells(home):
 # edits by hand
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda data: data["cases"]["c001"].update(passed=True, score=1.0),
-        lambda data: data["cases"]["c001"].update(output="better"),
-        lambda data: data["summary"].update(mean=0.1),
-        lambda data: data["policy"].update(margin=0.5),
-        lambda data: data["questions"].update(checks="0" * 64),
-    ],
-)
+@pytest.mark.parametrize("edit", [
+    lambda data: data["cases"]["c001"].update(passed=True, score=1.0),
+    lambda data: data["cases"]["c001"].update(output="better"),
+    lambda data: data["summary"].update(mean=0.1),
+    lambda data: data["policy"].update(margin=0.5),
+    lambda data: data["questions"].update(checks="0" * 64),
+])  # fmt: skip
 def test_a_baseline_that_was_edited_is_refused_and_not_used_again(home, edit):
     write(home, made(home))
     data = json.loads(file_of(home).read_text())

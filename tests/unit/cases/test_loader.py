@@ -235,9 +235,9 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_is_told_with_its_place_and_what_to_do(mistakes, text, message):
-    assert mistakes(bad=text, refs_terms=TERMS) == [f"bad.yaml:{message}"]
+def test_a_mistake_is_told_with_its_place_and_what_to_do(mistakes):
+    for text, message in MISTAKES.values():
+        assert mistakes(bad=text, refs_terms=TERMS) == [f"bad.yaml:{message}"]
 
 
 TASK_MISTAKES = {
@@ -275,9 +275,9 @@ TASK_MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), TASK_MISTAKES.values(), ids=TASK_MISTAKES.keys())
-def test_a_mistake_in_a_task_file_is_told(mistakes, text, message):
-    assert mistakes(good=GOOD, task=text) == [f"task.yaml:{message}"]
+def test_a_mistake_in_a_task_file_is_told(mistakes):
+    for text, message in TASK_MISTAKES.values():
+        assert mistakes(good=GOOD, task=text) == [f"task.yaml:{message}"]
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(mistakes):
@@ -319,21 +319,18 @@ def test_an_id_may_be_written_in_any_script(tmp_path, case_id):
     assert [case.id for case in task.units[0].cases] == [case_id]
 
 
-@pytest.mark.parametrize(
-    ("case_id", "seen"),
-    [
+def test_an_id_that_looks_like_another_is_refused(mistakes):
+    for case_id, seen in [
         ("a\uff1ab", "U+FF1A"),
         ("re\u0301sume", "U+0301"),
         ("a\u202eb", "U+202E"),
         ("wave-👋", "U+1F44B"),
         ("a\\n", "U+000A"),
-    ],
-)
-def test_an_id_that_looks_like_another_is_refused(mistakes, case_id, seen):
-    (told,) = mistakes(bad=HEAD + f'cases:\n  - {{id: "{case_id}", input: hello}}\n')
+    ]:
+        (told,) = mistakes(bad=HEAD + f'cases:\n  - {{id: "{case_id}", input: hello}}\n')
 
-    assert told.startswith("bad.yaml:5: cases[0].id: expected an id of letters of any script in composed form")
-    assert seen in told
+        assert told.startswith("bad.yaml:5: cases[0].id: expected an id of letters of any script in composed form")
+        assert seen in told
 
 
 def test_a_mistake_that_repeats_is_told_once_with_its_number(tmp_path, monkeypatch):

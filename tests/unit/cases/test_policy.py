@@ -101,15 +101,15 @@ LOOSER = [
 ]
 
 
-@pytest.mark.parametrize(("term", "strict", "loose"), LOOSER)
-def test_a_change_is_looser_one_way_and_stricter_the_other(term, strict, loose):
-    same = Policy().as_dict("triage", "pass/fail")
-    shown = ["none" if value is None else str(value).lower() for value in (strict, loose)]
-    told = f"{term} {shown[0]} -> {shown[1]}"
+def test_a_change_is_looser_one_way_and_stricter_the_other():
+    for term, strict, loose in LOOSER:
+        same = Policy().as_dict("triage", "pass/fail")
+        shown = ["none" if value is None else str(value).lower() for value in (strict, loose)]
+        told = f"{term} {shown[0]} -> {shown[1]}"
 
-    assert policy_changes(same | {term: strict}, same | {term: loose}, looser=True) == [told]
-    assert policy_changes(same | {term: loose}, same | {term: strict}, looser=True) == []
-    assert len(policy_changes(same | {term: loose}, same | {term: strict}, looser=False)) == 1
+        assert policy_changes(same | {term: strict}, same | {term: loose}, looser=True) == [told]
+        assert policy_changes(same | {term: loose}, same | {term: strict}, looser=True) == []
+        assert len(policy_changes(same | {term: loose}, same | {term: strict}, looser=False)) == 1
 
 
 def test_every_term_has_a_direction():
@@ -119,22 +119,18 @@ def test_every_term_has_a_direction():
     assert policy_changes(terms, terms, looser=True) == policy_changes(terms, terms, looser=False) == []
 
 
-@pytest.mark.parametrize(
-    ("unit", "found"),
-    [
+def test_only_a_continuous_guard_may_be_declared_ungated(read):
+    for unit, found in [
         ("{role: guard, ungated: true, reason: r}", "a guard, pass/fail"),
         ("{role: guard, ungated: true, margin: 0.1, reason: r}", "a guard, pass/fail, with a margin"),
         ("{role: target, ungated: true, reason: r}", "a target, pass/fail"),
-    ],
-)
-def test_only_a_continuous_guard_may_be_declared_ungated(read, unit, found):
-    with pytest.raises(AuthoringError, match=f"a continuous guard without a margin, found {found}"):
-        read(f"version: 1\nunits:\n  triage: {unit}\n")
+    ]:
+        with pytest.raises(AuthoringError, match=f"a continuous guard without a margin, found {found}"):
+            read(f"version: 1\nunits:\n  triage: {unit}\n")
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
+def test_a_seal_that_would_prove_nothing_is_refused(read):
+    for change, said in [
         (
             ("seals: triage", "seals: triag"),
             "expected an open unit .triage, tone, fluency., found 'triag'; did you mean",
@@ -150,11 +146,9 @@ def test_only_a_continuous_guard_may_be_declared_ungated(read, unit, found):
             ("final: {role: target, margin: 0.08, seals: triage", "final: {role: guard, seals: fluency"),
             "expected a pass/fail unit, as final is, found fluency, which is continuous",
         ),
-    ],
-)
-def test_a_seal_that_would_prove_nothing_is_refused(read, change, said):
-    with pytest.raises(AuthoringError, match=said):
-        read(TEXT.replace(*change))
+    ]:
+        with pytest.raises(AuthoringError, match=said):
+            read(TEXT.replace(*change))
 
 
 def test_a_sealed_unit_without_a_margin_proves_nothing(tmp_path):
@@ -214,9 +208,8 @@ def test_the_parts_of_a_kind_that_names_none_are_not_checked(read):
     assert read(PARTS.replace("clean:", "claen:")).of("triage", "pass/fail").parts.keys() == {"claen"}
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "looser"),
-    [
+def test_a_part_that_lost_its_margin_or_got_a_wider_one_is_looser():
+    for old, new, looser in [
         (None, {"clean": 0.03}, False),
         ({"clean": 0.03}, None, True),
         ({"clean": 0.03}, {"clean": 0.05}, True),
@@ -225,11 +218,9 @@ def test_the_parts_of_a_kind_that_names_none_are_not_checked(read):
         (None, {"clean": 0.99}, True),
         ({"clean": 0.03}, {"clean": 0.02, "terms": 0.11}, True),
         ({"clean": 0.3}, {"clean": 0.2}, False),
-    ],
-)
-def test_a_part_that_lost_its_margin_or_got_a_wider_one_is_looser(old, new, looser):
-    sides = [{"margin": 0.1} | ({"parts": parts} if parts else {}) for parts in (old, new)]
+    ]:
+        sides = [{"margin": 0.1} | ({"parts": parts} if parts else {}) for parts in (old, new)]
 
-    assert bool(policy_changes(*sides, looser=True)) == looser
-    assert bool(policy_changes(*sides, looser=False)) != looser
-    assert policy_changes({"parts": {"clean": 0.03}}, {}, looser=True) == ["parts clean 0.03 -> none"]
+        assert bool(policy_changes(*sides, looser=True)) == looser
+        assert bool(policy_changes(*sides, looser=False)) != looser
+        assert policy_changes({"parts": {"clean": 0.03}}, {}, looser=True) == ["parts clean 0.03 -> none"]

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tunegate.harness.authoring.document import Document
 from tunegate.harness.cases.template import fill, misspelt, unfill, unfilled
 
@@ -11,24 +9,26 @@ DOCUMENT = Document(Path("a.yaml"), {}, {("prompt", "template"): 3})
 WHERE = ("prompt", "template")
 
 
-@pytest.mark.parametrize("text", ["{inpt}", "{Input}", "{ input }", "{inputs}", "{INPUT}", "{in put}", "{in-put}"])
-def test_what_resembles_the_input_is_told(text):
-    (problem,) = misspelt(DOCUMENT, f"Sort {text} now.", WHERE)
+def test_what_resembles_the_input_is_told():
+    for text in ["{inpt}", "{Input}", "{ input }", "{inputs}", "{INPUT}", "{in put}", "{in-put}"]:
+        (problem,) = misspelt(DOCUMENT, f"Sort {text} now.", WHERE)
 
-    assert str(problem) == (
-        f"a.yaml:3: prompt.template: expected {{input}} or {{context}}, found {text}; did you mean {{input}}?"
-    )
-
-
-@pytest.mark.parametrize("text", ["{contxt}", "{Context}", "{ context }", "{content}"])
-def test_what_resembles_the_context_is_told(text):
-    assert misspelt(DOCUMENT, text, WHERE)[0].hint == "did you mean {context}?"
+        assert str(problem) == (
+            f"a.yaml:3: prompt.template: expected {{input}} or {{context}}, found {text}; did you mean {{input}}?"
+        )
 
 
-@pytest.mark.parametrize("text", ["{input}", "{context} {input}", "{}", '{"input": 1}', "{product}", "{a: b}", "{{x}}"])
-def test_other_braces_stay(text):
-    assert misspelt(DOCUMENT, text, WHERE) == []
-    assert fill(text.replace("{input}", "").replace("{context}", ""), {}) in {text, "", " "}
+def test_what_resembles_the_context_is_told():
+    for text in ["{contxt}", "{Context}", "{ context }", "{content}"]:
+        assert misspelt(DOCUMENT, text, WHERE)[0].hint == "did you mean {context}?"
+
+
+def test_other_braces_stay():
+    for text in [
+        "{input}", "{context} {input}", "{}", '{"input": 1}', "{product}", "{a: b}", "{{x}}",
+    ]:  # fmt: skip
+        assert misspelt(DOCUMENT, text, WHERE) == []
+        assert fill(text.replace("{input}", "").replace("{context}", ""), {}) in {text, "", " "}
 
 
 def test_each_misspelling_is_told_once():
@@ -46,15 +46,15 @@ def test_what_is_filled_in_is_not_filled_again():
     assert fill("{context}: {input}", {"input": "{context}", "context": "{input}"}) == "{input}: {context}"
 
 
-@pytest.mark.parametrize(
-    "template", ["{input}", "Q: {input}\nA:", "{context}\n--\n{input}.", "{input} {input}", "{x} {input}"]
-)
-def test_what_was_filled_in_is_found_again(template):
-    values = {"input": "one\n{context} two", "context": "page (3)"}
+def test_what_was_filled_in_is_found_again():
+    for template in [
+        "{input}", "Q: {input}\nA:", "{context}\n--\n{input}.", "{input} {input}", "{x} {input}",
+    ]:  # fmt: skip
+        values = {"input": "one\n{context} two", "context": "page (3)"}
 
-    assert unfill(template, fill(template, values)) == {
-        name: text for name, text in values.items() if f"{{{name}}}" in template
-    }
+        assert unfill(template, fill(template, values)) == {
+            name: text for name, text in values.items() if f"{{{name}}}" in template
+        }
 
 
 def test_what_no_template_gives_has_no_values():

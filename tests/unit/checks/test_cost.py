@@ -77,10 +77,10 @@ def test_a_call_scores_minus_its_price():
     assert check(Call("m", 0, 0), None, "").score == 0
 
 
-@pytest.mark.parametrize(("model", "rate"), [("large", 100), ("large-0123abcd", 100), ("small", 1), ("large-v2", 1)])
-def test_a_model_may_have_a_price_of_its_own(model, rate):
-    prices = Prices("USD", Price(1.0, 10.0), {"large": Price(100.0, 1000.0)})
-    assert prices.of(model).input_per_million == rate
+def test_a_model_may_have_a_price_of_its_own():
+    for model, rate in [("large", 100), ("large-0123abcd", 100), ("small", 1), ("large-v2", 1)]:
+        prices = Prices("USD", Price(1.0, 10.0), {"large": Price(100.0, 1000.0)})
+        assert prices.of(model).input_per_million == rate
 
 
 def test_an_entry_may_name_one_models_weights():
@@ -156,28 +156,27 @@ def test_prices_are_needed_and_asked_for_in_task_yaml(desk):
     assert "found no such file" in problem
 
 
-@pytest.mark.parametrize(
-    ("prices", "told"),
-    [
+def test_mistakes_in_prices_are_told(desk):
+    for prices, told in [
         ({**PRICES, "currency": "dollars"}, "prices.currency: expected a currency as three capital letters"),
         ({**PRICES, "input_per_million": -1}, "prices.input_per_million: expected a price from 0"),
         ({key: PRICES[key] for key in PRICES if key != "reason"}, "prices: expected the key 'reason'"),
         ({**PRICES, "models": {"large": {"input_per_million": 1, "reason": "x"}}}, "the key 'output_per_million'"),
         ({**PRICES, "output_per_milion": 3}, "did you mean 'output_per_million'?"),
-    ],
-)
-def test_mistakes_in_prices_are_told(desk, prices, told):
-    write_task(desk, prices)
-    found = mistakes(desk)
-    assert any(told in problem for problem in found)
-    assert not any("which" in problem and "needs" in problem for problem in found)
+    ]:
+        write_task(desk, prices)
+        found = mistakes(desk)
+        assert any(told in problem for problem in found)
+        assert not any("which" in problem and "needs" in problem for problem in found)
 
 
-@pytest.mark.parametrize("key", ["cases", "prompt", "check", "generate", "shots", "sealed"])
-def test_keys_that_would_mean_nothing_in_a_cost_file_are_refused(desk, key):
-    values = {"cases": [{"id": "a", "input": "x"}], "shots": [], "sealed": True}
-    write_cost(desk, **{key: values.get(key, {})})
-    assert any(f"spend.yaml:6: {key}: expected no {key}, which cost does not read" in each for each in mistakes(desk))
+def test_keys_that_would_mean_nothing_in_a_cost_file_are_refused(desk):
+    for key in ["cases", "prompt", "check", "generate", "shots", "sealed"]:
+        values = {"cases": [{"id": "a", "input": "x"}], "shots": [], "sealed": True}
+        write_cost(desk, **{key: values.get(key, {})})
+        assert any(
+            f"spend.yaml:6: {key}: expected no {key}, which cost does not read" in each for each in mistakes(desk)
+        )
 
 
 def test_of_means_nothing_elsewhere(tmp_path):

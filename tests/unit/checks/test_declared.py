@@ -53,28 +53,37 @@ def test_what_is_declared_scores_nothing(tmp_path):
         kind.texts("an input", None)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("x = 1", "checks.py:1: CHECKS: expected CHECKS = "),
-    ("\nCHECKS = make()", "checks.py:2: CHECKS: expected CHECKS = {\"name\": CheckKind(...), ...}, found CHECKS = ma"),
-    ("def f(:", "checks.py:1: expected Python that can be loaded, found SyntaxError"),
-    (f"CHECKS = {{f(): {KIND}}}", "CHECKS: expected a literal"),
-    (f"CHECKS = {{1: {KIND}}}", "CHECKS: expected CHECKS = "),
-    ("CHECKS = {'a': make()}", "CHECKS['a']: expected a CheckKind(...)"),
-    ("CHECKS = {'a': GONE}", "CHECKS['a']: expected a CheckKind(...), found none"),
-    ("CHECKS = {'a': CheckKind(kind='pass/fail')}", "expected a CheckKind with options, found none"),
-    (f"CHECKS = {{'a': {KIND.replace('options={}', 'options=loads(x)')}}}", "CHECKS['a'].options: expected a literal"),
-    (f"CHECKS = {{'a': {KIND.replace('options={}', 'options=[]')}}}", "CHECKS['a'].options: expected dict"),
-    (f"CHECKS = {{'a': {KIND.replace('options={}', 'options={1: 2}')}}}", "expected text as a key"),
-    (f"CHECKS = {{'a': {KIND.replace('options={}', 'options={**[]}')}}}", "expected text as a key"),
-    (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=True')}}}", "CHECKS['a'].version: expected int"),
-    (f"CHECKS = {{'a': {KIND.replace('pass/fail', 'maybe')}}}", "CHECKS['a'].kind: expected pass/fail or continuous"),
-    (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=1, colour=2')}}}", "expected the parts of a CheckKind"),
-    (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=1, **more')}}}", "expected the parts of a CheckKind"),
-    (f"A = {{'x': A}}\nCHECKS = {{'a': {KIND.replace('options={}', 'options=A')}}}", "expected a literal"),
-    (f"A = B\nB = A\nCHECKS = {{'a': {KIND.replace('options={}', 'options=A')}}}", "expected a literal"),
-])  # fmt: skip
-def test_what_is_no_declaration_is_said_at_its_line(tmp_path, text, said):
-    assert said in refused(tmp_path, text)
+def test_what_is_no_declaration_is_said_at_its_line(tmp_path):
+    for text, said in [
+        ("x = 1", "checks.py:1: CHECKS: expected CHECKS = "),
+        (
+            "\nCHECKS = make()",
+            'checks.py:2: CHECKS: expected CHECKS = {"name": CheckKind(...), ...}, found CHECKS = ma',
+        ),
+        ("def f(:", "checks.py:1: expected Python that can be loaded, found SyntaxError"),
+        (f"CHECKS = {{f(): {KIND}}}", "CHECKS: expected a literal"),
+        (f"CHECKS = {{1: {KIND}}}", "CHECKS: expected CHECKS = "),
+        ("CHECKS = {'a': make()}", "CHECKS['a']: expected a CheckKind(...)"),
+        ("CHECKS = {'a': GONE}", "CHECKS['a']: expected a CheckKind(...), found none"),
+        ("CHECKS = {'a': CheckKind(kind='pass/fail')}", "expected a CheckKind with options, found none"),
+        (
+            f"CHECKS = {{'a': {KIND.replace('options={}', 'options=loads(x)')}}}",
+            "CHECKS['a'].options: expected a literal",
+        ),
+        (f"CHECKS = {{'a': {KIND.replace('options={}', 'options=[]')}}}", "CHECKS['a'].options: expected dict"),
+        (f"CHECKS = {{'a': {KIND.replace('options={}', 'options={1: 2}')}}}", "expected text as a key"),
+        (f"CHECKS = {{'a': {KIND.replace('options={}', 'options={**[]}')}}}", "expected text as a key"),
+        (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=True')}}}", "CHECKS['a'].version: expected int"),
+        (
+            f"CHECKS = {{'a': {KIND.replace('pass/fail', 'maybe')}}}",
+            "CHECKS['a'].kind: expected pass/fail or continuous",
+        ),
+        (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=1, colour=2')}}}", "expected the parts of a CheckKind"),
+        (f"CHECKS = {{'a': {KIND.replace('version=1', 'version=1, **more')}}}", "expected the parts of a CheckKind"),
+        (f"A = {{'x': A}}\nCHECKS = {{'a': {KIND.replace('options={}', 'options=A')}}}", "expected a literal"),
+        (f"A = B\nB = A\nCHECKS = {{'a': {KIND.replace('options={}', 'options=A')}}}", "expected a literal"),
+    ]:
+        assert said in refused(tmp_path, text)
 
 
 def test_names_that_double_end_soon(tmp_path):

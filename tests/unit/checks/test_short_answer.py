@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.unit.checks.test_loglikelihood import check
 from tunegate.harness.checks.short_answer import KIND
 
 
-@pytest.mark.parametrize(
-    ("output", "passes"),
-    [
+def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer() -> None:
+    for output, passes in [
         ("Paris", True),
         ("The capital of France is PARIS.", True),
         ("paris!", True),
@@ -20,17 +17,14 @@ from tunegate.harness.checks.short_answer import KIND
         ("comparis on", False),
         ("", False),
         (" ".join(["Lyon, Nice, Lille, Paris,"] * 11), False),
-    ],
-)
-def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: str, passes: bool) -> None:
-    outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
-    assert outcome.score == float(passes)
-    assert bool(outcome.findings) != passes
+    ]:
+        outcome = check("retention/questions")(output, {"answer": ["Paris"]}, "")
+        assert outcome.score == float(passes)
+        assert bool(outcome.findings) != passes
 
 
-@pytest.mark.parametrize(
-    ("output", "answer", "passes"),
-    [
+def test_a_number_is_not_a_part_of_another_one() -> None:
+    for output, answer, passes in [
         ("It takes 6 hours.", "6", True),
         ("6.", "6", True),
         ("6, I think", "6", True),
@@ -42,10 +36,8 @@ def test_a_question_is_answered_by_a_word_of_its_own_in_a_short_answer(output: s
         ("It comes to \u00a3203.", "\u00a3203", True),
         ("It comes to \u00a31,203.", "203", False),
         ("16", "6", False),
-    ],
-)
-def test_a_number_is_not_a_part_of_another_one(output: str, answer: str, passes: bool) -> None:
-    assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
+    ]:
+        assert check("retention/questions")(output, {"answer": [answer]}, "").score == float(passes)
 
 
 def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
@@ -55,12 +47,12 @@ def test_any_of_the_answers_counts_also_with_signs_in_it() -> None:
     assert questions("don\u2019t know", {"answer": ["don't"]}, "").score == 1.0
 
 
-@pytest.mark.parametrize("answer", ["Paris", "Paris.", " It is Paris! "])
-def test_an_answer_is_what_others_are_held_against_without_its_full_stop(answer: str) -> None:
-    questions = check("retention/questions")
-    expect = KIND.expect_of(questions, answer)
-    assert questions(answer, expect, "").score == 1.0
-    assert questions("Lyon", expect, "").score == 0.0
+def test_an_answer_is_what_others_are_held_against_without_its_full_stop() -> None:
+    for answer in ["Paris", "Paris.", " It is Paris! "]:
+        questions = check("retention/questions")
+        expect = KIND.expect_of(questions, answer)
+        assert questions(answer, expect, "").score == 1.0
+        assert questions("Lyon", expect, "").score == 0.0
 
 
 def test_an_answer_without_a_letter_tells_nothing_to_expect() -> None:

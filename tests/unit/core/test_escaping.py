@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 
-import pytest
 import regex
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,9 +27,8 @@ def test_everything_that_cannot_be_seen_is_written_as_an_escape():
     assert [f"{ord(each):04x}" for each in unseen if shown(each) == each] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
+def test_a_text_in_a_line():
+    for text, seen in [
         ("caf\u00e9 \u4f60\u597d \U0001f600 a\u00a0b", "caf\u00e9 \u4f60\u597d \U0001f600 a\u00a0b"),
         ("a\x1b[31mred", r"a\x1b[31mred"),
         ("\x1b]8;;http://x\x07link", r"\x1b]8;;http://x\x07link"),
@@ -45,10 +43,8 @@ def test_everything_that_cannot_be_seen_is_written_as_an_escape():
         ("told ###[error]late", r"told ##\#[error]late"),
         ("##vso[task.complete]", r"#\#vso[task.complete]"),
         ("std::vector, ## [a link]", "std::vector, ## [a link]"),
-    ],
-)
-def test_a_text_in_a_line(text, seen):
-    assert shown(text) == seen
+    ]:
+        assert shown(text) == seen
 
 
 def test_a_text_of_several_lines_keeps_its_line_breaks_and_no_command():
@@ -73,9 +69,8 @@ def test_json_keeps_its_value_and_holds_no_command(value):
     assert not any(is_command(line) for line in text.split("\n"))
 
 
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
+def test_a_text_in_markdown():
+    for text, seen in [
         ("a_b c_03, 97.5 %", "a_b c_03, 97.5 %"),
         ("<script>alert(1)</script> & more", "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more"),
         ("a | b", "a &#124; b"),
@@ -83,7 +78,5 @@ def test_json_keeps_its_value_and_holds_no_command(value):
         ("`code` *bold* _it_ \\", r"\`code\` \*bold\* \_it\_ \\"),
         ("one\n\n# two", "one # two"),
         ("\u202eback", r"\u202eback"),
-    ],
-)
-def test_a_text_in_markdown(text, seen):
-    assert shown_in_markdown(text).replace("\\\\u", "\\u") == seen
+    ]:
+        assert shown_in_markdown(text).replace("\\\\u", "\\u") == seen

@@ -63,10 +63,10 @@ def test_the_order_of_keys_does_not_matter_and_that_of_lists_does(value, chance)
     assert digest([1, 2]) != digest([2, 1])
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": -float("inf")}])
-def test_what_json_cannot_say_has_no_digest(value):
-    with pytest.raises(ValueError, match="JSON"):
-        digest(value)
+def test_what_json_cannot_say_has_no_digest():
+    for value in [float("nan"), [float("inf")], {"a": -float("inf")}]:
+        with pytest.raises(ValueError, match="JSON"):
+            digest(value)
 
 
 def test_digests_stay_what_they_are():

@@ -32,52 +32,44 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 @posix
 @pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, read):
+def test_what_is_no_regular_file_is_refused(tmp_path, make):
     path = tmp_path / "a.json"
     make(path)
-    if read is file_digest and path.is_file():
-        return  # large files have digests, too
+    for read in READERS.values():
+        if read is file_digest and path.is_file():
+            continue  # large files have digests, too
 
-    start = time.monotonic()
-    with pytest.raises(Unreadable) as caught:
-        read(path)
-
-    assert time.monotonic() - start < 5
-    assert str(caught.value).count("\n") == 0
-    assert ": expected " in str(caught.value)
-    assert "found " in str(caught.value)
+        with pytest.raises(Unreadable, match=r": expected .*found ") as caught:
+            read(path)
+        assert str(caught.value).count("\n") == 0
 
 
-@pytest.mark.parametrize("make", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_of_ours_is_refused_at_once(tmp_path, make):
-    path = tmp_path / "a.json"
-    make(path)
+def test_what_is_no_json_of_ours_is_refused_at_once(tmp_path):
+    for make in NO_JSON.values():
+        path = tmp_path / "a.json"
+        make(path)
 
-    start = time.process_time()
-    with pytest.raises(Refused) as caught:
-        read_json(path, "a record", SCHEMA)
+        start = time.process_time()
+        with pytest.raises(Refused) as caught:
+            read_json(path, "a record", SCHEMA)
 
-    assert time.process_time() - start < 5
-    assert len(str(caught.value)) < 1000
+        assert time.process_time() - start < 5
+        assert len(str(caught.value)) < 1000
 
 
 @posix
-@pytest.mark.parametrize(
-    ("make", "found"),
-    [
-        ("nothing", "found nothing there"),
-        ("a folder", "found a folder"),
-        ("a pipe", "found a pipe; write it into a file first"),
-        ("a socket", "found a socket"),
-        ("a device without end", "found a device"),
-        ("links in a circle", "found links that lead in a circle"),
-        ("a link to nothing", "found a link to gone, where nothing is"),
-        ("a file of 2 GB", "found one of more than 536,870,912 bytes"),
-    ],
-)
+@pytest.mark.parametrize(("make", "found"), [
+    ("nothing", "found nothing there"),
+    ("a folder", "found a folder"),
+    ("a pipe", "found a pipe; write it into a file first"),
+    ("a socket", "found a socket"),
+    ("a device without end", "found a device"),
+    ("links in a circle", "found links that lead in a circle"),
+    ("a link to nothing", "found a link to gone, where nothing is"),
+    ("a file of 2 GB", "found one of more than 536,870,912 bytes"),
+])  # fmt: skip
 def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):
     monkeypatch.chdir(tmp_path)
     NO_FILES[make](tmp_path / "a.json")
@@ -85,9 +77,8 @@ def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):
         read_json(tmp_path / "a.json", "a record")
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "found"),
-    [
+def test_a_mistake_is_told_with_its_line():
+    for text, line, found in [
         ('{\n"a": 1,\n"b": 2,\n"a": 3}', 4, "the key 'a' twice"),
         ('{"a": 1,\n"b": NaN}', 2, "NaN, which is no number"),
         ('{"a": 1,\n"b": }', 2, "a mistake in column 6"),
@@ -95,12 +86,10 @@ def test_it_is_called_what_it_is(tmp_path, monkeypatch, make, found):
         ("[" + "9" * 301 + "]", 1, "a number of 301 digits"),
         ("[" * 101 + "]" * 101, 0, "more than 100 levels of nesting"),
         ('["\\ud83d"]', 0, r"half a character \(the surrogate U\+D83D\)"),
-    ],
-)
-def test_a_mistake_is_told_with_its_line(text, line, found):
-    with pytest.raises(NotJson, match=f"^{found}") as caught:
-        parse_json(text)
-    assert caught.value.line == line
+    ]:
+        with pytest.raises(NotJson, match=f"^{found}") as caught:
+            parse_json(text)
+        assert caught.value.line == line
 
 
 @given(JSON)

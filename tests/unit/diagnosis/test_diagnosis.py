@@ -50,20 +50,17 @@ def test_only_a_fine_tune_is_no_cheaper_remedy():
     assert list(FOUND.cheaper) == ["desk/facts"]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
+def test_a_file_that_is_not_as_it_was_written(tmp_path):
+    for spoil, says in [
         (lambda path: path.unlink(), "expected a diagnosis at .*, found none; run: tunegate diagnose"),
         (lambda path: path.write_text("{}"), "expected a diagnosis, found"),
         (lambda path: path.write_text("[1]"), "expected a diagnosis, found"),
         (lambda path: path.write_text(path.read_text().replace('"retrieval"', '"prompt"')), "found it edited"),
-    ],
-)
-def test_a_file_that_is_not_as_it_was_written(tmp_path, spoil, says):
-    path = write_diagnosis(tmp_path, FOUND)
-    spoil(path)
-    with pytest.raises(Refused, match=says):
-        read_diagnosis(path)
+    ]:
+        path = write_diagnosis(tmp_path, FOUND)
+        spoil(path)
+        with pytest.raises(Refused, match=says):
+            read_diagnosis(path)
 
 
 def test_it_is_no_baseline_of_a_vanished_unit(tmp_path):

@@ -46,12 +46,12 @@ def test_targets_decide_and_guards_do_not(task):
     assert render_eligibility(eligible) == ["  desk/triage: fine-tune for quality"]
 
 
-@pytest.mark.parametrize("remedy", ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"])
-def test_any_other_remedy_is_refused(task, remedy):
-    with pytest.raises(Refused) as refused:
-        eligibility(task, diagnosis(task, remedy), None, "recipe.yaml")
-    assert f"  desk/triage: {remedy.capitalize()}: so it is." in str(refused.value)
-    assert 'write `diagnosis: {override: "the reason"}` into recipe.yaml' in str(refused.value)
+def test_any_other_remedy_is_refused(task):
+    for remedy in ["none needed", "prompt", "retrieval", "reasoning", "larger model", "none found"]:
+        with pytest.raises(Refused) as refused:
+            eligibility(task, diagnosis(task, remedy), None, "recipe.yaml")
+        assert f"  desk/triage: {remedy.capitalize()}: so it is." in str(refused.value)
+        assert 'write `diagnosis: {override: "the reason"}` into recipe.yaml' in str(refused.value)
 
 
 @pytest.mark.parametrize("remedy", ["fine-tune for quality", "fine-tune for cost"])

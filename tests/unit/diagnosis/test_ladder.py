@@ -77,14 +77,11 @@ def test_who_can_climb(tmp_path):
     assert [unit.name for unit in promptable(task.units)] == ["triage"]
 
 
-@pytest.mark.parametrize(
-    ("more", "offered"),
-    [
-        ({}, ["as-is", "constrained", "steps", "larger"]),
-        ({"shots": SHOTS}, ["as-is", "constrained", "few-shot", "few-shot-constrained", "steps", "larger"]),
-        ({"context": "The boiler is old."}, ["as-is", "constrained", "context", "steps", "larger"]),
-    ],
-)
+@pytest.mark.parametrize(("more", "offered"), [
+    ({}, ["as-is", "constrained", "steps", "larger"]),
+    ({"shots": SHOTS}, ["as-is", "constrained", "few-shot", "few-shot-constrained", "steps", "larger"]),
+    ({"context": "The boiler is old."}, ["as-is", "constrained", "context", "steps", "larger"]),
+])  # fmt: skip
 def test_rungs_that_fixtures_offer(tmp_path, more, offered):
     shots = {"shots": more["shots"]} if "shots" in more else {}
     case_keys = {"context": more["context"]} if "context" in more else {}

@@ -34,19 +34,16 @@ def asked(tasks, references, **answers):
     return ask_here(references, models, tasks[0].units, quiet(), 1)
 
 
-@pytest.mark.parametrize(
-    ("subject", "engine", "can"),
-    [
+def test_the_base_of_an_adapter_whose_weights_lie_here_can_be_asked():
+    for subject, engine, can in [
         (TUNED, HALF, True),
         (TUNED, ENGINE | {"backend": "vllm"}, True),
         (LOCAL | {"adapter": None}, HALF, False),
         (TUNED, {"backend": "openai"}, False),
         (TUNED, {"backend": "replay"}, False),
         (TUNED, {}, False),
-    ],
-)
-def test_the_base_of_an_adapter_whose_weights_lie_here_can_be_asked(subject, engine, can):
-    assert can_ask_base(Fingerprint(subject, engine)) is can
+    ]:
+        assert can_ask_base(Fingerprint(subject, engine)) is can
 
 
 @pytest.mark.parametrize(

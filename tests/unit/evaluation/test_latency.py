@@ -122,13 +122,10 @@ def test_without_calls_there_is_nothing_to_time(units):
         time_calls([], Model("a", clock, 1, []), Model("b", clock, 1, []), "as-is", quiet(), clock)
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"model": "replay:out.jsonl"}, "its outputs are there already, nothing is left to be timed"),
-        ({}, "name one with --tg-adapter"),
-    ],
-)
+@pytest.mark.parametrize(("more", "message"), [
+    ({"model": "replay:out.jsonl"}, "its outputs are there already, nothing is left to be timed"),
+    ({}, "name one with --tg-adapter"),
+])  # fmt: skip
 def test_what_cannot_be_timed_is_refused(tmp_path, more, message):
     with pytest.raises(Refused, match=message):
         Options(tmp_path, timing=True, **more).check()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import pytest
-
 from tests.support.records import ENGINE, LOCAL, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.core.progress import quiet
@@ -70,13 +68,10 @@ def test_what_is_sampled_varies_as_it_should(tmp_path):
     assert answered_twice(load_tasks(tmp_path)[0].units, replace(record)) == []
 
 
-@pytest.mark.parametrize(
-    ("noise", "words"),
-    [
+def test_what_was_measured_in_words():
+    for noise, words in [
         (Noise(60, 0, ()), "none of 60 cases flips by itself; 0 answers differ"),
         (Noise(60, 3, ("a",)), "1 of 60 cases flips by itself (a); 3 answers differ"),
         (Noise(60, 3, ("a", "b")), "2 of 60 cases flip by themselves (a, b); 3 answers differ"),
-    ],
-)
-def test_what_was_measured_in_words(noise, words):
-    assert str(noise) == words
+    ]:
+        assert str(noise) == words

@@ -96,7 +96,7 @@ def judged(tmp_path):
 
 
 @given(RECORD)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_what_is_read(tmp_path, made):
     path = tmp_path / "record.json"
     assert read_record(made.write(path).path) == made
@@ -133,18 +133,15 @@ def test_a_missing_record_is_refused_by_name(tmp_path):
         read_record(tmp_path / "gone.json")
 
 
-@pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        ({"schema_version": 2}, r"schema_version: 1 was expected"),
-        ({"cases": {"a/b/c": {"score": "1.0", "findings": [], "output": None}}}, r"cases.*'1.0' is not of type"),
-        (
-            {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "no_target": False}}},
-            "'maybe'",
-        ),
-        ({"verdicts": {"desk/triage": {"verdict": "held", "reason": ""}}}, "'role' is a required property"),
-    ],
-)
+@pytest.mark.parametrize(("change", "found"), [
+    ({"schema_version": 2}, r"schema_version: 1 was expected"),
+    ({"cases": {"a/b/c": {"score": "1.0", "findings": [], "output": None}}}, r"cases.*'1.0' is not of type"),
+    (
+        {"tasks": {"desk": {"decision": "maybe", "reason": "", "blocking": [], "short": [], "no_target": False}}},
+        "'maybe'",
+    ),
+    ({"verdicts": {"desk/triage": {"verdict": "held", "reason": ""}}}, "'role' is a required property"),
+])  # fmt: skip
 def test_what_is_no_record_is_refused_with_the_place(judged, tmp_path, change, found):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(judged.as_dict() | change))
@@ -216,16 +213,12 @@ PART = {
 UNGATED = PART | {"margin": None, "interval": None, "p_worse": None, "declared": "", "fell": False}
 
 
-@pytest.mark.parametrize(
-    ("part", "found"),
-    [
-        (PART | {"interval": None}, "interval: None is not of type 'array'"),
-        (PART | {"p_worse": None}, "p_worse: None is not of type 'number'"),
-        (UNGATED | {"interval": [0, 1]}, r"interval: \[0, 1\] is not of type 'null'"),
-        (PART, None),
-        (UNGATED, None),
-    ],
-)
+@pytest.mark.parametrize(("part", "found"), [
+    (PART | {"interval": None}, "interval: None is not of type 'array'"),
+    (PART | {"p_worse": None}, "p_worse: None is not of type 'number'"),
+    (UNGATED | {"interval": [0, 1]}, r"interval: \[0, 1\] is not of type 'null'"),
+    (PART, None), (UNGATED, None),
+])  # fmt: skip
 def test_a_part_with_a_margin_has_all_that_it_rests_on(judged, tmp_path, part, found):
     forged = {"desk/triage": judged.verdicts["desk/triage"] | {"parts": [part]}}
     path = replace(judged, verdicts=forged).write(tmp_path / "record.json").path

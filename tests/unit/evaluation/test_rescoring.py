@@ -58,20 +58,17 @@ def test_scores_that_the_outputs_have_are_the_ones_of_now(unit: Unit, stored: Re
     assert found.notes("the baseline") == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"score": 1.0, "passed": True}, "c000 score stored as 1.0, now 0.0"),
-        ({"passed": True}, "c000 passed stored as True, now False"),
-        ({"rates": {"adherence": True, "exact": False}}, "c000 rates stored as"),
-        ({"fields": {"product": FieldCount(1, 1, 1)}}, "c000 fields stored as"),
-        ({"findings": ()}, "c000 findings stored as none, now json.syntax"),
-        ({"findings": (Finding("expect", "another"),)}, "c000 findings stored as expect, now json.syntax"),
-        ({"output": '{"product": "boiler"}'}, "c000 score stored as 0.0, now 1.0"),
-        ({"output": None}, "c000 score stored as 0.0, now none"),
-        ({"output": None, "logprobs": ((-1.0,),)}, "c000 score stored as 0.0, now none"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"score": 1.0, "passed": True}, "c000 score stored as 1.0, now 0.0"),
+    ({"passed": True}, "c000 passed stored as True, now False"),
+    ({"rates": {"adherence": True, "exact": False}}, "c000 rates stored as"),
+    ({"fields": {"product": FieldCount(1, 1, 1)}}, "c000 fields stored as"),
+    ({"findings": ()}, "c000 findings stored as none, now json.syntax"),
+    ({"findings": (Finding("expect", "another"),)}, "c000 findings stored as expect, now json.syntax"),
+    ({"output": '{"product": "boiler"}'}, "c000 score stored as 0.0, now 1.0"),
+    ({"output": None}, "c000 score stored as 0.0, now none"),
+    ({"output": None, "logprobs": ((-1.0,),)}, "c000 score stored as 0.0, now none"),
+])  # fmt: skip
 def test_what_the_same_check_would_not_say_is_refused(
     unit: Unit, stored: Record, changes: dict[str, Any], says: str
 ) -> None:

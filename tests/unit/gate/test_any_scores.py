@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.laws import examples
 from tests.support.records import record, write_desk
 from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.cases.model import Task, Unit
@@ -25,6 +26,8 @@ VERDICTS = {"regressed", "inconclusive", "held", "cannot fall", "improved", "ung
 EDGES = st.sampled_from([1e-6, 0.05, 1 / 6, 1 / 3, 0.5, 2 / 3, 0.999])
 SHARES = st.sampled_from([0.0, 0.1, 1 / 6, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 5 / 6, 0.9, 1.0])
 ROUGH = st.sampled_from([-1e9, -40.0, -1.0, -0.1, -1e-9, 0.0, 1e-12, 0.3, 7.0, 1e9])
+
+few = examples(5, 300)  # each asks how many cases would settle a unit, which takes a good part of a second
 
 
 @cache
@@ -78,19 +81,19 @@ def sound(task: Task, before: dict[str, Any], after: dict[str, Any]) -> None:
             assert not (lost and each["verdict"] in {"held", "improved"})
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@few
 @given(worlds(SHARES))
 def test_shares_of_a_score(world):
     sound(*world)
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@few
 @given(worlds(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))))
 def test_repeats(world):
     sound(*world)
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@few
 @given(worlds(st.sampled_from("01")), st.data())
 def test_pass_and_fail_under_every_term(world, data):
     task, before, after = world
@@ -109,7 +112,7 @@ def test_pass_and_fail_under_every_term(world, data):
     sound(replace(task, policy=Policy(terms, declared=True, together=together)), before, after)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@few
 @given(worlds(ROUGH))
 def test_scores_without_a_bound(world):
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,15 +78,15 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def claim(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+@pytest.fixture(scope="module")
+def claim(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     """Judges a scenario and makes its claim."""
 
     def made(
         few: Side, tuned: Side, *, role: str = "guard", margin: float = 0.1, model: str = "tiny-12345678",
         prices: Any = PRICES, drop: int = 0, silent: tuple[int, ...] = (),
     ) -> dict[str, Any]:  # fmt: skip
-        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        root = tmp_path_factory.mktemp("fixtures")
         write_desk(root, N)
         write_cost(root)
         write_task(root, prices, triage={"role": role, "margin": margin})
@@ -115,30 +114,33 @@ def claim(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return made
 
 
+@pytest.fixture(scope="module")
+def claimed(claim: Callable[..., dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The claim of each scenario."""
+    return {name: claim(**scenario) for name, scenario in SCENARIOS.items()}
+
+
 @pytest.mark.golden
-def test_the_sentences_are_those_of_the_golden_file(claim):
-    told = [f"## {name}\n\n- {claim(**scenario)['reason']}\n" for name, scenario in SCENARIOS.items()]
+def test_the_sentences_are_those_of_the_golden_file(claimed):
+    told = [f"## {name}\n\n- {found['reason']}\n" for name, found in claimed.items()]
     found = "# What is said of quality and cost together\n\n" + "\n".join(told)
     if os.environ.get("TUNEGATE_GOLDEN") == "write":
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "outcome"),
-    [
-        ("Proved", "proved"),
-        ("Quality regressed", "quality regressed"),
-        ("Quality inconclusive", "quality inconclusive"),
-        ("Cost not lower", "cost not lower"),
-        ("Cost higher", "cost not lower"),
-        ("Token counts are missing from this run", "not comparable"),
-        ("Another number of cases", "not comparable"),
-        ("An answer is missing", "not comparable"),
-    ],
-)
-def test_outcomes(claim, name, outcome):
-    assert claim(**SCENARIOS[name])["outcome"] == outcome
+def test_outcomes(claimed):
+    for name, outcome in {
+        "Proved": "proved",
+        "Quality regressed": "quality regressed",
+        "Quality inconclusive": "quality inconclusive",
+        "Cost not lower": "cost not lower",
+        "Cost higher": "cost not lower",
+        "Token counts are missing from this run": "not comparable",
+        "Another number of cases": "not comparable",
+        "An answer is missing": "not comparable",
+    }.items():
+        assert claimed[name]["outcome"] == outcome, name
 
 
 def test_the_numbers_are_means_of_a_call(claim):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tunegate.harness.core import formatting
 from tunegate.harness.gate import decision_messages
 from tunegate.harness.gate.verdict import UnitVerdict
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.125, "+12.5"), (-0.02, "-2.0"), (0.0, "+0.0"), (-0.0004, "+0.0"), (None, "-")]
-)
-def test_points_have_a_sign_and_no_negative_zero(value, text):
-    assert formatting.points(value) == text
+def test_points_have_a_sign_and_no_negative_zero():
+    for value, text in [(0.125, "+12.5"), (-0.02, "-2.0"), (0.0, "+0.0"), (-0.0004, "+0.0"), (None, "-")]:
+        assert formatting.points(value) == text
 
 
 def test_a_list_names_three_and_counts_the_rest():
@@ -76,16 +72,13 @@ def test_supplied_outputs_are_never_told_to_be_released():
     assert "Outputs supplied, not generated" in blocked
 
 
-@pytest.mark.parametrize(
-    ("facts", "trouble"),
-    [
+def test_a_blocked_task_says_what_is_wrong_with_each_unit():
+    for facts, trouble in [
         (judged("regressed", blocks=True), "desk/triage regressed"),
         (judged("inconclusive", blocks=True), "desk/triage inconclusive"),
         (judged("inconclusive", blocks=True, difference=None), "desk/triage cannot be compared"),
-    ],
-)
-def test_a_blocked_task_says_what_is_wrong_with_each_unit(facts, trouble):
-    assert decision_messages.decision(outlook(facts)) == f"Blocked: {trouble}."
+    ]:
+        assert decision_messages.decision(outlook(facts)) == f"Blocked: {trouble}."
 
 
 def test_units_that_did_not_hold_are_not_said_to():
@@ -103,9 +96,8 @@ def test_a_gain_on_reused_cases_is_unproven():
     assert said.startswith("Unproven: desk/triage improved; desk has no guard; but reused cases prove no gain")
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
+def test_numbers_are_written_without_powers_of_ten():
+    for value, told in [
         (-2.3456789e-05, "-0.00002346"),
         (2e-06, "0.000002"),
         (-3.1, "-3.1"),
@@ -113,7 +105,5 @@ def test_a_gain_on_reused_cases_is_unproven():
         (1e-4, "0.0001"),
         (-12345.6, "-12346"),
         (9999.4, "9999"),
-    ],
-)
-def test_numbers_are_written_without_powers_of_ten(value, told):
-    assert formatting.plain(value) == told
+    ]:
+        assert formatting.plain(value) == told

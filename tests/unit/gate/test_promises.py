@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.records import record, write_desk, write_policy
@@ -254,15 +254,12 @@ def test_a_guard_that_was_not_run_leaves_the_others_open(tmp_path):
     assert "desk/orders has nothing to compare" in found.verdicts["desk/replies"]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("group", "message"),
-    [
-        ({"orders": 1, "triage": 1}, "triage, which is a target"),
-        ({"orders": 1, "order": 1}, "order, which is no unit of this task"),
-        ({"orders": 1}, "two guards or more"),
-        ({"orders": 1, "replies": 0}, "a weight from 0.01 to 100"),
-    ],
-)
+@pytest.mark.parametrize(("group", "message"), [
+    ({"orders": 1, "triage": 1}, "triage, which is a target"),
+    ({"orders": 1, "order": 1}, "order, which is no unit of this task"),
+    ({"orders": 1}, "two guards or more"),
+    ({"orders": 1, "replies": 0}, "a weight from 0.01 to 100"),
+])  # fmt: skip
 def test_who_can_be_held_together(tmp_path, group, message):
     desk_of_four(tmp_path, together=group)
     with pytest.raises(AuthoringError, match=message):
@@ -306,7 +303,6 @@ def test_a_guard_that_is_newly_sealed_is_a_looser_rule_for_those_that_were():
     ]
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 20), st.floats(0.1, 5)), min_size=2, max_size=5), st.booleans(), st.randoms())
 def test_what_is_pooled_has_the_weighted_mean(units, shared, random):
     members = [

@@ -213,15 +213,12 @@ def test_a_critical_case_that_the_base_failed_is_already_failing_and_listed(eval
     assert "Critical, but already failing in the baseline: c000." in found["reason"]
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "regressed_cases", "already_failing"),
-    [
-        ((1, 1, 1), (0, 0, 1), True, False),
-        ((1, 1, 1), (0, 1, 0), True, False),
-        ((1, 1, 1), (1, 1, 0), True, False),
-        ((1, 1, 0), (0, 0, 0), False, True),
-    ],
-)
+@pytest.mark.parametrize(("before", "after", "regressed_cases", "already_failing"), [
+    ((1, 1, 1), (0, 0, 1), True, False),
+    ((1, 1, 1), (0, 1, 0), True, False),
+    ((1, 1, 1), (1, 1, 0), True, False),
+    ((1, 1, 0), (0, 0, 0), False, True),
+])  # fmt: skip
 def test_a_sampled_critical_case_is_armed_at_three_of_three_and_regresses_at_one_failure(
     evaluate, tmp_path, before, after, regressed_cases, already_failing
 ):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.records import ENGINE, LOCAL, write_desk
@@ -85,17 +85,14 @@ def test_there_is_a_ledger_before_the_first_event(tmp_path):
     assert read_ledger(tmp_path).last_release("desk") == []
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda text: text.replace("a" * 64, "b" * 64), "expected an event as it was written, found it edited"),
-        (lambda text: text[: len(text) // 2], "expected an event of the ledger, found"),
-        (lambda text: "[]", r"found \$: \[\] is not of type 'object'"),
-        (lambda text: text.replace("released", "praised"), "'praised' is not one of"),
-        (lambda text: text.replace('"after"', '"task": "desk", "after"'), "the key 'task' twice"),
-        (lambda text: "[" * 100_000, "found more than 100 levels of nesting"),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "said"), [
+    (lambda text: text.replace("a" * 64, "b" * 64), "expected an event as it was written, found it edited"),
+    (lambda text: text[: len(text) // 2], "expected an event of the ledger, found"),
+    (lambda text: "[]", r"found \$: \[\] is not of type 'object'"),
+    (lambda text: text.replace("released", "praised"), "'praised' is not one of"),
+    (lambda text: text.replace('"after"', '"task": "desk", "after"'), "the key 'task' twice"),
+    (lambda text: "[" * 100_000, "found more than 100 levels of nesting"),
+])  # fmt: skip
 def test_an_event_that_is_not_what_was_written_is_refused_with_its_file(tmp_path, spoil, said):
     tell(tmp_path, released(FIRST))
     [path] = (tmp_path / LEDGER).glob("*.json")
@@ -114,19 +111,16 @@ def test_line_ends_are_no_edit(tmp_path):
 # --- what is said once
 
 
-@pytest.mark.parametrize(
-    ("events", "files"),
-    [
-        ([opened(FIRST, "a"), opened(FIRST, "a")], 1),
-        ([opened(FIRST, "a", "b"), opened(FIRST, "b")], 1),
-        ([opened(FIRST, "a"), opened(FIRST, "a", "b")], 2),
-        ([opened(FIRST, "a"), opened(OTHER_BASE, "a")], 2),
-        ([released(FIRST), released(FIRST)], 1),
-        ([released(FIRST, "1"), released(FIRST, "2")], 2),
-        ([released(FIRST), released(SECOND), released(FIRST)], 3),
-        ([released(FIRST), withdrawn(FIRST), withdrawn(FIRST)], 2),
-    ],
-)
+@pytest.mark.parametrize(("events", "files"), [
+    ([opened(FIRST, "a"), opened(FIRST, "a")], 1),
+    ([opened(FIRST, "a", "b"), opened(FIRST, "b")], 1),
+    ([opened(FIRST, "a"), opened(FIRST, "a", "b")], 2),
+    ([opened(FIRST, "a"), opened(OTHER_BASE, "a")], 2),
+    ([released(FIRST), released(FIRST)], 1),
+    ([released(FIRST, "1"), released(FIRST, "2")], 2),
+    ([released(FIRST), released(SECOND), released(FIRST)], 3),
+    ([released(FIRST), withdrawn(FIRST), withdrawn(FIRST)], 2),
+])  # fmt: skip
 def test_what_is_known_is_not_told_again(tmp_path, events, files):
     tell(tmp_path, *events)
     assert len(list((tmp_path / LEDGER).glob("*.json"))) == files
@@ -148,18 +142,15 @@ def test_the_last_baseline_of_a_unit_is_the_one_recorded_last(tmp_path):
 # --- releases
 
 
-@pytest.mark.parametrize(
-    ("events", "last"),
-    [
-        ([released(FIRST)], ["a"]),
-        ([released(FIRST), released(SECOND)], ["b"]),
-        ([released(FIRST), released(OTHER_BASE)], ["a"]),
-        ([released(FIRST), released(SECOND), withdrawn(SECOND)], ["a"]),
-        ([released(FIRST), released(SECOND), withdrawn(FIRST)], ["b"]),
-        ([released(FIRST), released(SECOND), released(THIRD), withdrawn(SECOND), withdrawn(THIRD)], ["a"]),
-        ([released(FIRST, "1"), released(FIRST, "2"), withdrawn(FIRST)], []),
-    ],
-)
+@pytest.mark.parametrize(("events", "last"), [
+    ([released(FIRST)], ["a"]),
+    ([released(FIRST), released(SECOND)], ["b"]),
+    ([released(FIRST), released(OTHER_BASE)], ["a"]),
+    ([released(FIRST), released(SECOND), withdrawn(SECOND)], ["a"]),
+    ([released(FIRST), released(SECOND), withdrawn(FIRST)], ["b"]),
+    ([released(FIRST), released(SECOND), released(THIRD), withdrawn(SECOND), withdrawn(THIRD)], ["a"]),
+    ([released(FIRST, "1"), released(FIRST, "2"), withdrawn(FIRST)], []),
+])  # fmt: skip
 def test_the_last_release_is_the_newest_that_was_not_withdrawn(tmp_path, events, last):
     assert served(tell(tmp_path, *events)) == last
 
@@ -224,7 +215,6 @@ told = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(told, told, told)
 def test_the_union_of_two_clones_is_a_ledger_whatever_the_order(common, mine, theirs):
     with tempfile.TemporaryDirectory() as folder:
@@ -247,7 +237,6 @@ def test_the_union_of_two_clones_is_a_ledger_whatever_the_order(common, mine, th
         assert len(read_ledger(left).heads) == 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(told, st.randoms(use_true_random=False))
 def test_an_event_that_is_gone_is_missed_unless_none_came_after(events, random):
     with tempfile.TemporaryDirectory() as folder:

@@ -59,32 +59,29 @@ def test_a_kept_answer_has_no_latency(store):
     assert [answer.latency_s for answer in Cached(Counting(), store).answer([GREEDY])] == [None]
 
 
-@pytest.mark.parametrize("part", ["base", "adapter", "tokenizer", "template"])
-def test_another_model_gets_its_own_answers(store, part):
-    list(Cached(Counting(), store).answer([GREEDY]))
-    other = Counting(replace(FINGERPRINT, subject=SUBJECT | {part: "another"}))
-    list(Cached(other, store).answer([GREEDY]))
-    assert len(other.asked) == 1
+def test_another_model_gets_its_own_answers(store):
+    for part in ["base", "adapter", "tokenizer", "template"]:
+        list(Cached(Counting(), store).answer([GREEDY]))
+        other = Counting(replace(FINGERPRINT, subject=SUBJECT | {part: "another"}))
+        list(Cached(other, store).answer([GREEDY]))
+        assert len(other.asked) == 1
 
 
-@pytest.mark.parametrize("part", ["backend", "torch", "dtype", "planner"])
-def test_another_engine_gets_its_own_answers(store, part):
-    list(Cached(Counting(), store).answer([GREEDY]))
-    other = Counting(replace(FINGERPRINT, engine=ENGINE | {part: "another"}))
-    list(Cached(other, store).answer([GREEDY]))
-    assert len(other.asked) == 1
+def test_another_engine_gets_its_own_answers(store):
+    for part in ["backend", "torch", "dtype", "planner"]:
+        list(Cached(Counting(), store).answer([GREEDY]))
+        other = Counting(replace(FINGERPRINT, engine=ENGINE | {part: "another"}))
+        list(Cached(other, store).answer([GREEDY]))
+        assert len(other.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        replace(GREEDY, messages=(("system", "Sort!"), ("user", "It is cold."))),
-        replace(GREEDY, messages=(("user", "Sort."), ("user", "It is cold."))),
-        replace(GREEDY, messages=GREEDY.messages[1:]),
-        replace(GREEDY, decoding=Decoding(max_new_tokens=9)),
-        SAMPLED,
-    ],
-)
+@pytest.mark.parametrize("request_", [
+    replace(GREEDY, messages=(("system", "Sort!"), ("user", "It is cold."))),
+    replace(GREEDY, messages=(("user", "Sort."), ("user", "It is cold."))),
+    replace(GREEDY, messages=GREEDY.messages[1:]),
+    replace(GREEDY, decoding=Decoding(max_new_tokens=9)),
+    SAMPLED,
+])  # fmt: skip
 def test_another_prompt_or_decoding_is_asked(store, request_):
     model = Counting()
     list(Cached(model, store).answer([GREEDY]))
@@ -115,16 +112,13 @@ def test_a_greedy_answer_serves_every_case_with_the_same_prompt(store):
     assert model.asked == []
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(SAMPLED, repeat=1),
-        replace(SAMPLED, key="desk/triage/b"),
-        replace(SAMPLED, decoding=replace(SAMPLED.decoding, seed=2)),
-        replace(SAMPLED, decoding=replace(SAMPLED.decoding, temperature=0.8)),
-        replace(SAMPLED, decoding=replace(SAMPLED.decoding, top_p=0.9)),
-    ],
-)
+@pytest.mark.parametrize("other", [
+    replace(SAMPLED, repeat=1),
+    replace(SAMPLED, key="desk/triage/b"),
+    replace(SAMPLED, decoding=replace(SAMPLED.decoding, seed=2)),
+    replace(SAMPLED, decoding=replace(SAMPLED.decoding, temperature=0.8)),
+    replace(SAMPLED, decoding=replace(SAMPLED.decoding, top_p=0.9)),
+])  # fmt: skip
 def test_a_sampled_answer_is_of_its_case_repeat_and_seed_alone(store, other):
     model = Counting()
     list(Cached(model, store).answer([SAMPLED]))
@@ -269,12 +263,12 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", ODD)
-def test_an_answer_of_other_types_is_none(kept, answer):
-    with closing(sqlite3.connect(kept)) as store, store:
-        store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
-    with closing(Store(kept)) as store, pytest.raises(CouldNotRun, match="expected a store of generations, found"):
-        store.get(key(1))
+def test_an_answer_of_other_types_is_none(kept):
+    for answer in ODD:
+        with closing(sqlite3.connect(kept)) as store, store:
+            store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
+        with closing(Store(kept)) as store, pytest.raises(CouldNotRun, match="expected a store of generations, found"):
+            store.get(key(1))
 
 
 def test_a_store_that_another_process_writes_to_is_not_deleted(kept, monkeypatch):
@@ -289,17 +283,17 @@ def test_a_store_that_another_process_writes_to_is_not_deleted(kept, monkeypatch
     assert run().stdout.startswith("3 answers")
 
 
-@pytest.mark.parametrize("answer", ['{"key": "a"}', "{", '{"key": "a", "output": null}', "[]", *ODD])
-def test_a_check_finds_an_answer_that_cannot_be_read(kept, answer):
-    with closing(sqlite3.connect(kept)) as store, store:
-        store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
-    done = run("check")
+def test_a_check_finds_an_answer_that_cannot_be_read(kept):
+    for answer in ['{"key": "a"}', "{", '{"key": "a", "output": null}', "[]", *ODD]:
+        with closing(sqlite3.connect(kept)) as store, store:
+            store.execute("UPDATE generations SET answer = ? WHERE key = ?", (answer, key(1)))
+        done = run("check")
 
-    assert done.exit_code == 3
-    assert (
-        "expected whole answers, found: the answer under 000000000000 cannot be read; run: tunegate cache"
-        in done.stderr
-    )
+        assert done.exit_code == 3
+        assert (
+            "expected whole answers, found: the answer under 000000000000 cannot be read; run: tunegate cache"
+            in done.stderr
+        )
 
 
 def test_a_damaged_file_is_found_and_cleared(kept):

@@ -137,18 +137,15 @@ def test_where_a_check_has_no_schema_a_constrained_rung_asks_as_it_is(tmp_path):
     assert next(requests([one], "constrained")) == next(requests([one]))
 
 
-@pytest.mark.parametrize(
-    ("output", "judged"),
-    [
+def test_under_steps_the_last_answer_is_scored():
+    for output, judged in [
         ("It is cold.\nAnswer: boiler", "boiler"),
         ("Answer: no\nAnswer:  yes \n", "yes"),
         ("boiler", "boiler"),
         ("Answer:", ""),
-    ],
-)
-def test_under_steps_the_last_answer_is_scored(output, judged):
-    assert final("steps", output) == judged
-    assert all(final(rung, output) == output for rung in RUNGS if rung != "steps")
+    ]:
+        assert final("steps", output) == judged
+        assert all(final(rung, output) == output for rung in RUNGS if rung != "steps")
 
 
 def test_requests_name_the_case_its_decoding_and_the_repeat(tmp_path):

@@ -28,9 +28,8 @@ def test_tokens_are_parted_at_the_last_closing_tag(answer, prompt, thought, said
     assert part_ids(answer, OPEN, CLOSE, prompt) == (thought, said)
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
+def test_a_servers_text_is_parted_by_any_of_the_tags():
+    for text, parts in [
         ("<think>\nHm.\n</think>\n\n{}", ("Hm.", "{}")),
         ("Hm.</think>{}", ("Hm.", "{}")),
         ("[THINK]Hm.[/THINK]{}", ("Hm.", "{}")),
@@ -38,10 +37,8 @@ def test_tokens_are_parted_at_the_last_closing_tag(answer, prompt, thought, said
         ('{"text": "<think>"}', ("", '{"text": "<think>"}')),
         ("{}", ("", "{}")),
         ("", ("", "")),
-    ],
-)
-def test_a_servers_text_is_parted_by_any_of_the_tags(text, parts):
-    assert part_text(text) == parts
+    ]:
+        assert part_text(text) == parts
 
 
 @pytest.mark.parametrize(

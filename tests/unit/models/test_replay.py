@@ -172,17 +172,14 @@ def test_the_model_is_the_file(tmp_path):
     assert one.subject["model"] == "replay:o.jsonl"
 
 
-@pytest.mark.parametrize(
-    ("slip", "said"),
-    [
-        ({"case": "desk/triaje/{}", "output": "A"}, "found 'desk/triaje/a'; did you mean 'desk/triage/a'?"),
-        (
-            {"case": "desk/triage/{}", "logprobs": [-1]},
-            "expected output, which is what its case asks for, found logprobs (desk/triage/a)",
-        ),
-        ({"case": "desk/triage/{}", "ouput": "A"}, "ouput: expected one of the keys"),
-    ],
-)
+@pytest.mark.parametrize(("slip", "said"), [
+    ({"case": "desk/triaje/{}", "output": "A"}, "found 'desk/triaje/a'; did you mean 'desk/triage/a'?"),
+    (
+        {"case": "desk/triage/{}", "logprobs": [-1]},
+        "expected output, which is what its case asks for, found logprobs (desk/triage/a)",
+    ),
+    ({"case": "desk/triage/{}", "ouput": "A"}, "ouput: expected one of the keys"),
+])  # fmt: skip
 def test_one_slip_on_every_line_is_told_once_with_its_number(tmp_path, slip, said):
     known = {f"desk/triage/{letter}": 0 for letter in "abcdefgh"}
     lines = [slip | {"case": slip["case"].format(letter)} for letter in "abcdefgh"]

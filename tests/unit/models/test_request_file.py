@@ -117,22 +117,19 @@ def test_digests_are_read_back_by_case_and_repeat(tmp_path, unit):
     assert read_digests(path) == {(each.key, 0): each.digest for each in requests([unit])}
 
 
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        (["{"], "1: expected one JSON object"),
-        (
-            ['{"case": "x"}'],
-            "1: expected the key 'digest', found only case; add it: the digest that stands in its request, 64 digits",
-        ),
-        (['{"case": "x", "digest": "abc"}'], "1: digest: expected the digest that stands in its request"),
-        (
-            [json.dumps({"case": "x", "digest": each * 64}) for each in "01"],
-            "2: case: expected each case and repeat once",
-        ),
-        (["3"], "1: expected a mapping with case, digest, found 3; tunegate prompts writes such lines"),
-    ],
-)
+@pytest.mark.parametrize(("lines", "said"), [
+    (["{"], "1: expected one JSON object"),
+    (
+        ['{"case": "x"}'],
+        "1: expected the key 'digest', found only case; add it: the digest that stands in its request, 64 digits",
+    ),
+    (['{"case": "x", "digest": "abc"}'], "1: digest: expected the digest that stands in its request"),
+    (
+        [json.dumps({"case": "x", "digest": each * 64}) for each in "01"],
+        "2: case: expected each case and repeat once",
+    ),
+    (["3"], "1: expected a mapping with case, digest, found 3; tunegate prompts writes such lines"),
+])  # fmt: skip
 def test_what_is_no_request_is_refused(tmp_path, lines, said):
     (tmp_path / "requests.jsonl").write_text("\n".join(lines))
     with pytest.raises(AuthoringError) as caught:

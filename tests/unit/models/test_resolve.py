@@ -10,16 +10,11 @@ from tunegate.harness.core.errors import CouldNotRun
 from tunegate.harness.models.resolve import resolve, short_name
 
 
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("smollm3", "nothing there"),
-        ("./no/folder", "nothing there"),
-        ("/no/folder", "nothing there"),
-        ("a/b/c", "nothing there"),
-        ("folder", "a folder without config.json"),
-    ],
-)
+@pytest.mark.parametrize(("name", "found"), [
+    ("smollm3", "nothing there"), ("./no/folder", "nothing there"),
+    ("/no/folder", "nothing there"), ("a/b/c", "nothing there"),
+    ("folder", "a folder without config.json"),
+])  # fmt: skip
 def test_a_name_that_is_nothing_says_what_names_there_are(tmp_path, monkeypatch, name, found):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
@@ -37,9 +32,11 @@ def test_a_hub_that_does_not_deliver_is_an_outage(monkeypatch):
         resolve("no/such-model")
 
 
-@pytest.mark.parametrize(
-    ("name", "short"),
-    [("smollm2", "smollm2"), ("Qwen/Qwen3-0.6B", "Qwen3-0.6B"), ("/a/my model/", "my-model"), ("/", "model")],
-)
-def test_a_model_names_its_folder_of_baselines(name, short):
-    assert short_name(name) == short
+def test_a_model_names_its_folder_of_baselines():
+    for name, short in [
+        ("smollm2", "smollm2"),
+        ("Qwen/Qwen3-0.6B", "Qwen3-0.6B"),
+        ("/a/my model/", "my-model"),
+        ("/", "model"),
+    ]:
+        assert short_name(name) == short

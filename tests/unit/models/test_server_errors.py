@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tunegate.harness.models.served.server_errors import (
     Said,
     is_exhausted,
@@ -100,23 +98,20 @@ FORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "said"), FORMS.values(), ids=FORMS)
-def test_an_error_is_read_in_the_forms_that_servers_write(body, said):
-    assert read(body) == said
+def test_an_error_is_read_in_the_forms_that_servers_write():
+    for body, said in FORMS.values():
+        assert read(body) == said
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
+def test_an_account_that_has_to_pay_first_is_known():
+    for status, body in [
         (429, error("You exceeded your current quota.", "insufficient_quota", None, "insufficient_quota")),
         (429, error("You exceeded your current quota.", "insufficient_quota", None, "429")),
         (429, {"error": {"type": "exceeded_current_quota_error", "message": "Your account is not active"}}),
         (402, {"error": {"message": "Insufficient Balance", "type": "unknown_error", "code": "invalid_request_error"}}),
         (402, {"error": {"message": "Insufficient credits", "code": 402}}),
-    ],
-)
-def test_an_account_that_has_to_pay_first_is_known(status, body):
-    assert is_exhausted(status, read(body))
+    ]:
+        assert is_exhausted(status, read(body))
 
 
 def test_a_limit_for_a_while_is_none_that_has_to_be_paid():
@@ -150,19 +145,19 @@ UNFINISHED = error(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("body", FILTERED)
-def test_a_filter_is_known_by_its_code_or_its_words(body):
-    assert is_filtered(read(body))
+def test_a_filter_is_known_by_its_code_or_its_words():
+    for body in FILTERED:
+        assert is_filtered(read(body))
 
 
-@pytest.mark.parametrize("body", [*FILTERED, *LONG, UNFINISHED])
-def test_what_is_of_the_prompt_is_not_taken_for_a_mistake_in_the_fields(body):
-    assert is_of_prompt(read(body))
+def test_what_is_of_the_prompt_is_not_taken_for_a_mistake_in_the_fields():
+    for body in [*FILTERED, *LONG, UNFINISHED]:
+        assert is_of_prompt(read(body))
 
 
-@pytest.mark.parametrize("name", ["OpenAI", "LiteLLM", "Google", "Mistral", "xAI"])
-def test_a_field_that_is_refused_is_not_of_the_prompt(name):
-    assert not is_of_prompt(read(FORMS[name][0]))
+def test_a_field_that_is_refused_is_not_of_the_prompt():
+    for name in ["OpenAI", "LiteLLM", "Google", "Mistral", "xAI"]:
+        assert not is_of_prompt(read(FORMS[name][0]))
 
 
 def test_a_reasoning_that_took_all_tokens_is_known():
@@ -170,13 +165,13 @@ def test_a_reasoning_that_took_all_tokens_is_known():
     assert not is_unfinished(read(LONG[0]))
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529])
-def test_what_passes_is_asked_again(status):
-    assert says_again(status, {})
-    assert not says_again(status, {"x-should-retry": "False"})
+def test_what_passes_is_asked_again():
+    for status in [408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529]:
+        assert says_again(status, {})
+        assert not says_again(status, {"x-should-retry": "False"})
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 413, 422, 451, 501, 505])
-def test_what_does_not_is_not(status):
-    assert not says_again(status, {})
-    assert says_again(status, {"x-should-retry": "true"})
+def test_what_does_not_is_not():
+    for status in [301, 400, 401, 402, 403, 404, 413, 422, 451, 501, 505]:
+        assert not says_again(status, {})
+        assert says_again(status, {"x-should-retry": "true"})

@@ -26,15 +26,12 @@ class Tokenizer:
         return ImmutableSandboxedEnvironment().from_string(self.template).render(messages=turns)
 
 
-@pytest.mark.parametrize(
-    ("template", "said"),
-    [
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 2 seconds"),
-        ("{{ 'x' * 20000000 }}", "expected a chat template that writes at most 10,000,000 characters"),
-        ("{% include '/etc/passwd' %}", "expected messages that the model's chat template takes"),
-        ("{{ messages.nothing.there }}", "expected messages that the model's chat template takes"),
-    ],
-)
+@pytest.mark.parametrize(("template", "said"), [
+    ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "no end within 2 seconds"),
+    ("{{ 'x' * 20000000 }}", "expected a chat template that writes at most 10,000,000 characters"),
+    ("{% include '/etc/passwd' %}", "expected messages that the model's chat template takes"),
+    ("{{ messages.nothing.there }}", "expected messages that the model's chat template takes"),
+])  # fmt: skip
 def test_a_template_that_does_not_do_is_refused(monkeypatch, template, said):
     monkeypatch.setattr(tokenizer, "TEMPLATE_SECONDS", 2.0)
     with pytest.raises(Refused, match=said) as error:

@@ -53,13 +53,10 @@ def test_several_answers_to_a_case_are_several_requests():
     assert sorted(key for each in batches_for(asked, 2) for key in each) == [("desk/triage/c1", n) for n in range(3)]
 
 
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (replace(WHO, subject={**WHO.subject, "base": "c"}), "another model than the one that is judged (base)"),
-        (replace(WHO, engine={"backend": "vllm"}), "another engine than the one that is judged (backend, dtype)"),
-    ],
-)
+@pytest.mark.parametrize(("found", "said"), [
+    (replace(WHO, subject={**WHO.subject, "base": "c"}), "another model than the one that is judged (base)"),
+    (replace(WHO, engine={"backend": "vllm"}), "another engine than the one that is judged (backend, dtype)"),
+])  # fmt: skip
 def test_a_worker_of_another_kind_is_refused(found, said):
     with pytest.raises(Refused) as caught:
         check_same(found, WHO)
@@ -94,19 +91,16 @@ def test_a_client_is_no_cluster(monkeypatch):
         WorkerPool(lambda adapter: None, RayOptions(address="ray://head:10001")).fingerprint(None)
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
+def test_what_workers_cannot_do_is_refused():
+    for more, said in [
         ({"model": "replay:out.jsonl"}, "its answers are made elsewhere, and no worker has it"),
         ({"model": "openai:http://localhost/v1#m"}, "its answers are made elsewhere, and no worker has it"),
         ({"model": "vllm:smollm2"}, "workers compute with transformers; name the model alone"),
         ({"timing": True, "adapters": (Path("a"),)}, "what is timed is one call after another in this process"),
-    ],
-)
-def test_what_workers_cannot_do_is_refused(more, said):
-    with pytest.raises(Refused) as caught:
-        Options(Path(), **({"opened": ModelOptions(ray=RayOptions())} | more)).check()
-    assert said in str(caught.value)
+    ]:
+        with pytest.raises(Refused) as caught:
+            Options(Path(), **({"opened": ModelOptions(ray=RayOptions())} | more)).check()
+        assert said in str(caught.value)
 
 
 def test_numbers_of_workers_are_checked():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import pytest
-
 from tunegate.harness.parity.prompts import length_parity, prompt_parity
 
 WORDS = ["<s>", "<end>", "user", "assistant", "be", "kind", "hi", "\n"]
@@ -40,19 +38,16 @@ def test_the_same_prompt_is_the_same():
     assert found(EXPECTED) == []
 
 
-@pytest.mark.parametrize(
-    ("served", "says"),
-    [
+def test_what_differs_is_named():
+    for served, says in [
         ("<s> user be <end> \n assistant", "template: another prompt is written, from character"),
         ("<s> user hi <end> \n", "template: another prompt is written, from character"),
         ("<s> user hi \n assistant", "end-of-turn: a turn does not end with <end> (in 1 of 2 prompts: a)"),
         ("<s> user hi assistant", "end-of-turn: a turn does not end with <end> (in 1 of 2 prompts: a)"),
         ("user hi <end> \n assistant", "lost-bos: the text does not begin with <s>, as the judged one does"),
-    ],
-)
-def test_what_differs_is_named(served, says):
-    [finding] = found(served)
-    assert finding.startswith(says)
+    ]:
+        [finding] = found(served)
+        assert finding.startswith(says)
 
 
 def test_a_text_that_is_begun_twice_is_named():
@@ -83,9 +78,8 @@ def test_the_same_text_in_other_tokens_is_named():
     ]
 
 
-@pytest.mark.parametrize(
-    ("count", "rule", "says"),
-    [
+def test_of_lengths_alone_the_likely_cause_is_named():
+    for count, rule, says in [
         (
             11,
             "doubled-bos",
@@ -93,12 +87,10 @@ def test_the_same_text_in_other_tokens_is_named():
         ),
         (8, "template", "2 of 2 prompts are longer or shorter, by 2 tokens fewer most often, as where an end of turn"),
         (19, "template", "2 of 2 prompts are longer or shorter, by 9 tokens more most often; first: a"),
-    ],
-)
-def test_of_lengths_alone_the_likely_cause_is_named(count, rule, says):
-    [finding] = length_parity({"a": 10, "b": 10}, {"a": count, "b": count}, begins=True).findings
-    assert finding.rule == rule
-    assert finding.message.startswith(says)
+    ]:
+        [finding] = length_parity({"a": 10, "b": 10}, {"a": count, "b": count}, begins=True).findings
+        assert finding.rule == rule
+        assert finding.message.startswith(says)
 
 
 def test_a_server_that_counts_nothing_shows_nothing():

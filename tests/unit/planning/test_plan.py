@@ -251,25 +251,22 @@ def test_the_command_measures_from_a_record(desk, tunegate):
     assert "+10.0" in run.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
+def test_the_command_ends_with_the_code_of_its_error(desk, tunegate):
+    for arguments, code, told in [
         (["--margin", "5"], 2, "--margin: expected a share above 0 and below 1"),
         (["--flip-rate", "4"], 2, "--flip-rate: expected a share"),
         (["--unit", "desk/triag"], 4, "did you mean 'desk/triage'"),
         (["--cases", "nowhere"], 4, "nowhere: expected a folder of fixtures"),
         (["--run", "none.json"], 4, "none.json: expected a record (JSON), found nothing there"),
         (["--run", "cut.json"], 4, "expected a record (JSON), found a mistake in column"),
-    ],
-)
-def test_the_command_ends_with_the_code_of_its_error(desk, tunegate, arguments, code, told):
-    (desk / "cut.json").write_text((desk / "run.json").read_text()[:100])
+    ]:
+        (desk / "cut.json").write_text((desk / "run.json").read_text()[:100])
 
-    run = tunegate("plan", *arguments)
+        run = tunegate("plan", *arguments)
 
-    assert (run.exit_code, run.stdout) == (code, "")
-    assert told in run.stderr
-    assert "Traceback" not in run.stderr
+        assert (run.exit_code, run.stdout) == (code, "")
+        assert told in run.stderr
+        assert "Traceback" not in run.stderr
 
 
 def test_an_edited_record_is_refused(desk, tunegate):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,8 +14,8 @@ from tunegate.harness.cases.loader import load_tasks
 from tunegate.harness.checks.registry import CHECKS
 from tunegate.harness.planning.advice import next_steps
 from tunegate.harness.planning.history import Past
-from tunegate.harness.planning.plan import passes_together, plan_units
-from tunegate.harness.planning.render import MEASURE, print_plans, sentence
+from tunegate.harness.planning.plan import Plan, passes_together, plan_units
+from tunegate.harness.planning.render import MEASURE, print_plans, sentence, sources, strips, tasks_together
 from tunegate.harness.statistics.power import Continuous
 from tunegate.harness.statistics.sample_size import PassFail
 
@@ -22,24 +23,48 @@ T = "desk/triage"
 
 
 @pytest.fixture
-def told(tmp_path):
-    """What `show` prints of the fixtures, at a baseline if there is a row for it."""
+def plans(tmp_path):
+    """The plans of the fixtures, at baselines if there are rows for them."""
 
-    def run(width: int = 80, base: str = "", only: str | None = None, **more) -> str:
-        console = Console(file=io.StringIO(), width=width)
-        past = past_of(tmp_path, base)
-        print_plans(console, plan_units(load_tasks(tmp_path / "fixtures"), past, only, **more))
+    def run(base: dict[str, str] | None = None, **more: Any) -> list[Plan]:
+        tasks = load_tasks(tmp_path / "fixtures")
+        if base:
+            units = [unit for unit in tasks[0].units if unit.key in base]
+            save(tmp_path / "baselines", record(tasks, base), units)
+        return plan_units(tasks, Past(folder=tmp_path / "baselines" / "tiny-12345678"), **more)
+
+    return run
+
+
+@pytest.fixture
+def planned(plans, tmp_path):
+    """The plan of `desk/triage` alone, at a baseline if there is a row for it."""
+
+    def run(n: int, policy: dict[str, Any] | None = None, base: str = "", **more: Any) -> Plan:
+        write_desk(tmp_path / "fixtures", n, **more)
+        if policy:
+            write_policy(tmp_path / "fixtures", triage=policy)
+        [found] = plans({T: base} if base else None)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def told(plans):
+    """What is printed of the plans."""
+
+    def run() -> str:
+        console = Console(file=io.StringIO(), width=80)
+        print_plans(console, plans())
         return console.file.getvalue()
 
     return run
 
 
-def past_of(folder, base: str) -> Past:
-    """A baseline of `desk/triage`, if there is a row for it."""
-    if base:
-        tasks = load_tasks(folder / "fixtures")
-        save(folder / "baselines", record(tasks, {T: base}), [tasks[0].units[0]])
-    return Past(folder=folder / "baselines" / "tiny-12345678")
+def drawn(plans: list[Plan], width: int = 80) -> list[str]:
+    """The lines of the strips: a scale, and a line for each unit."""
+    return [each.plain.rstrip() for each in strips(plans, width)]
 
 
 def line(text: str, start: str) -> str:
@@ -58,20 +83,20 @@ def test_a_row_holds_every_number(told, tmp_path):
 
 
 def test_the_table_fits_80_columns_and_long_names_fold(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 1200, "a-name-that-is-longer-than-the-column")
+    write_desk(tmp_path / "fixtures", 120, "a-name-that-is-longer-than-the-column")
     write_policy(tmp_path / "fixtures", **{"a-name-that-is-longer-than-the-column": {"margin": 0.15}})
     table = told().split("\n\n")[0].splitlines()
 
     assert max(len(each) for each in table) <= 80
-    assert "1200" in line("\n".join(table), "desk/a-name-that-is-")
+    assert " 120 " in line("\n".join(table), "desk/a-name-that-is-")
     assert table[-1].split()[0] == "er-than-the-column"
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_a_strip_has_a_letter_for_each_change_under_its_scale(told, tmp_path, width):
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_strip_has_a_letter_for_each_change_under_its_scale(plans, tmp_path, width):
     write_desk(tmp_path / "fixtures", 400)
-    text = told(width=width, base="1" * 372 + "0" * 28)
-    scale, strip = line(text, "true change"), line(text, "400 cases now")
+    write_desk(tmp_path / "fixtures", 50, "replies")
+    scale, replies, strip = drawn(plans(base={T: "1" * 372 + "0" * 28}), width)
 
     assert scale.split() == ["true", "change", "-10", "-5", "0", "+5", "+10"]
     assert max(len(scale), len(strip)) <= width
@@ -80,107 +105,86 @@ def test_a_strip_has_a_letter_for_each_change_under_its_scale(told, tmp_path, wi
     assert strip[scale.index("-10")] == "R"
     assert strip[scale.index("+5") + 1] == "I"
     assert len(strip) < scale.index("+10")  # from 93 % no gain of ten points
+    assert replies.count("?") > 2 * strip.count("?")
 
 
-def test_a_strip_ends_where_all_cases_fall_or_are_fixed(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 50)
-    write_policy(tmp_path / "fixtures", triage={"margin": 0.7})
-
-    assert line(told(), "true change").split() == ["true", "change", "-100", "-50", "0", "+50", "+100"]
+def test_a_strip_ends_where_all_cases_fall_or_are_fixed(planned):
+    scale, *_ = drawn([planned(50, {"margin": 0.7})])
+    assert scale.split() == ["true", "change", "-100", "-50", "0", "+50", "+100"]
 
 
-def test_a_unit_by_itself_is_shown_with_fewer_and_more_cases(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 50)
-    text = told()
-    few, many = (line(text, f"{n} cases") for n in (25, 200))
+def test_a_unit_by_itself_is_shown_with_fewer_and_more_cases(planned):
+    _, few, now, twice, many = drawn([planned(50)])
 
+    assert now.startswith("50 cases now")
     assert set(few.removeprefix("25 cases").strip(" ")) <= set("?.h")
-    assert {"R", "I"} <= set(many)
-    assert line(text, "100 cases").count("?") > many.count("?")
-
-
-def test_several_units_are_a_line_each_under_one_scale(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 50)
-    write_desk(tmp_path / "fixtures", 400, "replies")
-    text = told()
-
-    assert text.count("true change") == 1
-    assert line(text.partition("true change")[2], "desk/triage ").count("?") > 20
-    assert line(text.partition("true change")[2], "desk/replies ").count("?") < 10
+    assert {"R", "I"} <= set(many.removeprefix("200 cases"))
+    assert twice.count("?") > many.count("?")
 
 
 SENTENCES = {
     "enough": (
-        {"n": 120, "margin": 0.1},
-        "",
+        120, 0.1, "",
         "120 cases hold 10 points over 99 times in 100 if nothing changed; a drop of 7.9 points is found four times in "
         "five, one of 4 points 34 times in 100; a gain of 7.8 points is shown four times in five, one of 5 points "
         "would take 225 cases.",
     ),
     "too few": (
-        {"n": 60, "margin": 0.05},
-        "1" * 45 + "0" * 15,
+        60, 0.05, "1" * 45 + "0" * 15,
         "60 cases hold 5 points 43 times in 100 if nothing changed; so that all units of its task do four times in "
         "five, it takes 149 (108 to 288 at flip rates of 2.0 % to 10.0 %); a drop of 12.8 points is found four times "
         "in five, one of 6.4 points 40 times in 100; from 75.0 % a gain of 12.8 points is shown four times in five, "
         "one of 5 points would take 225 cases.",
     ),
     "nearly enough": (
-        {"n": 100, "margin": 0.05},
-        "",
+        100, 0.05, "",
         "100 cases hold 5 points 60 times in 100 if nothing changed; so that all units of its task do four times in ",
     ),
     "far too few, and nothing to gain": (
-        {"n": 20, "margin": 0.1},
-        "1" * 20,
+        20, 0.1, "1" * 20,
         "20 cases cannot hold 10 points without a gain; so that all units of its task do four times in five, it takes "
         "46 (46 to 83 at flip rates of 2.0 % to 10.0 %); a drop of 29.9 points is found four times in five, one of "
         "14.9 points 34 times in 100; from 100.0 % no gain is shown four times in five.",
     ),
     "little to lose": (
-        {"n": 120, "margin": 0.1},
-        "0" * 120,
+        120, 0.1, "0" * 120,
         "120 cases hold 10 points over 99 times in 100 if nothing changed; the base passes 0.0 %, so held says "
         "little; once it passes more, a drop of 7.9 points is found four times in five, one of 4 points 34 times in "
         "100; from 0.0 % a gain of 4.6 points is shown four times in five, one of 5 points takes "
         "110 cases.",
     ),
-    "groups": (
-        {"n": 90, "margin": 0.1, "case_keys": lambda index: {"group": f"g{index // 2}"}},
-        "",
-        "45 observations (90 cases) hold 10 points ",
-    ),
     "a single case": (
-        {"n": 1, "margin": 0.1},
-        "",
+        1, 0.1, "",
         "1 case cannot hold 10 points without a gain; so that all units of its task do four times in five, it takes 46 "
         "(46 to 83 at flip rates of 2.0 % to 10.0 %); no drop is found four times in five; no gain is shown four times "
         "in five, one of 5 points would take 225 cases.",
     ),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SENTENCES)
-def test_the_sentence(told, tmp_path, name):
-    design, base, expected = SENTENCES[name]
-    write_desk(tmp_path / "fixtures", design["n"], case_keys=design.get("case_keys"))
-    write_policy(tmp_path / "fixtures", triage={"margin": design["margin"]})
-
-    assert line(told(base=base), "desk/triage:").removeprefix("desk/triage: ").startswith(expected)
+@pytest.mark.parametrize(("n", "margin", "base", "said"), SENTENCES.values(), ids=SENTENCES)
+def test_the_sentence(planned, n, margin, base, said):
+    assert sentence(planned(n, {"margin": margin}, base)).startswith(said)
 
 
-def test_a_sealed_unit_takes_a_few_more_cases(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 60)
-    assert "89 more, or hold " in told()
-    write_desk(tmp_path / "fixtures", 60, sealed=True)
-    assert "100 more, or hold " in told()
+def test_the_sentence_counts_observations(planned):
+    found = planned(90, {"margin": 0.1}, case_keys=lambda index: {"group": f"g{index // 2}"})
+    assert sentence(found).startswith("45 observations (90 cases) hold 10 points ")
 
 
-def test_what_the_plans_rest_on_is_said_once(told, tmp_path):
+def test_a_sealed_unit_takes_a_few_more_cases(planned):
+    for sealed, more in ((False, 89), (True, 100)):
+        assert f"{more} more, or hold " in "; ".join(next_steps(planned(60, sealed=sealed)))
+
+
+def test_what_the_plans_rest_on_is_said_once(plans, tmp_path):
     write_desk(tmp_path / "fixtures", 60)
     write_desk(tmp_path / "fixtures", 60, "replies")
 
-    assert told().endswith(f"\nFlip rate 4 %, assumed where none was measured: desk/replies, desk/triage.\n{MEASURE}\n")
+    assert [*sources(plans())] == [
+        "Flip rate 4 %, assumed where none was measured: desk/replies, desk/triage.",
+        MEASURE,
+    ]
 
 
 # continuous units
@@ -227,11 +231,9 @@ def test_a_continuous_unit_without_a_margin_hears_what_it_would_hold(fluent):
     )  # fmt: skip
 
 
-def test_the_letters_are_the_verdicts_to_expect(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 120)
-    write_policy(tmp_path / "fixtures", triage={"margin": 0.1})
-    text = told()
-    strip, unit = line(text, "120 cases now").removeprefix("120 cases now").lstrip(), PassFail(0.04)
+def test_the_letters_are_the_verdicts_to_expect(planned):
+    _, _, now, *_ = drawn([planned(120, {"margin": 0.1})])
+    strip, unit = now.removeprefix("120 cases now").lstrip(), PassFail(0.04)
 
     for cell, letter in enumerate(strip):
         true = 0.2 * (cell - 30) / 30
@@ -276,10 +278,10 @@ def test_what_is_proven_elsewhere_must_not_be_regressed_and_no_more(tmp_path):
     assert passes_together([*plans.values()])[1] == pytest.approx(passes * plans["final"].chances_of(0.1).improved)
 
 
-def test_a_task_is_told_as_a_whole(told, tmp_path):
-    write_desk(tmp_path / "fixtures", 200, case_keys=lambda index: {"critical": index < 5})
-    write_policy(tmp_path / "fixtures", triage={"role": "target", "margin": 0.1})
-    assert line(told(), "desk: nothing") == (
+def test_a_task_is_told_as_a_whole(planned):
+    target = {"role": "target", "margin": 0.1}
+    found = planned(200, target, case_keys=lambda index: {"critical": index < 5})
+    assert next(tasks_together([found])) == (
         "desk: nothing blocks an equal model 90 times in 100; critical cases alone block it 10 times in 100; to be "
         "released its targets must improve, and a gain of 5 points on each (triage) is shown, and nothing blocks, 75 "
         "times in 100."
@@ -300,14 +302,9 @@ ADVICE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ADVICE)
-def test_what_to_do(told, tmp_path, name):
-    n, policy, base, expected = ADVICE[name]
-    write_desk(tmp_path / "fixtures", n)
-    write_policy(tmp_path / "fixtures", triage=policy)
-
-    [found] = plan_units(load_tasks(tmp_path / "fixtures"), past_of(tmp_path, base))
-    assert "; ".join(next_steps(found)) == expected[0]
+@pytest.mark.parametrize(("n", "policy", "base", "expected"), ADVICE.values(), ids=ADVICE)
+def test_what_to_do(planned, n, policy, base, expected):
+    assert [*next_steps(planned(n, policy, base))] == expected
 
 
 def test_what_is_not_known_has_to_be_measured_and_what_has_no_margin_declared(fluent):
@@ -315,7 +312,9 @@ def test_what_is_not_known_has_to_be_measured_and_what_has_no_margin_declared(fl
     assert [*next_steps(fluent(0.02, None))] == ["measure how far it moves (--run)"]
 
 
-def test_the_unit_that_costs_most_is_named(told, tmp_path):
+def test_the_unit_that_costs_most_is_named(plans, tmp_path):
     write_desk(tmp_path / "fixtures", 400)
     write_desk(tmp_path / "fixtures", 30, "replies")
-    assert line(told(), "desk: nothing blocks an equal model ").split(", ")[1].startswith("replies by itself ")
+    said = next(tasks_together(plans()))
+    assert said.startswith("desk: nothing blocks an equal model ")
+    assert said.split(", ")[1].startswith("replies by itself ")

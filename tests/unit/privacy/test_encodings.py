@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import codecs
 
-import pytest
-
 from tunegate.harness.privacy.encodings import decodings
 
 SAYS = "My boiler drips since Tuesday, what should we do now?"
@@ -18,46 +16,31 @@ def bare(text):
     return "".join(char for char in text.casefold() if char.isalnum())
 
 
-@pytest.mark.parametrize(
-    "disguised",
-    [
-        base64.b64encode(PLAIN).decode(),
-        base64.urlsafe_b64encode(PLAIN).decode().rstrip("="),
-        base64.encodebytes(PLAIN * 1).decode(),
-        base64.b64encode(base64.b64encode(PLAIN)).decode(),
-        PLAIN.hex(),
-        PLAIN.hex(" "),
-        PLAIN.hex().upper(),
-        "".join(f"\\x{byte:02x}" for byte in PLAIN),
-        "".join(f"%{byte:02X}" for byte in PLAIN),
-        codecs.encode(SAYS, "rot13"),
-        " ".join(SAYS),
-        ".".join(SAYS.replace(" ", "")),
-        SAYS.replace(" ", ""),
-        SAYS[::-1],
-    ],
-)
-def test_a_text_in_disguise_is_read(disguised):
-    for text in (disguised, f"Decode this, please: {disguised}"):
-        assert any(bare(SAYS).rstrip("?") in bare(each) for each in decodings(text, KNOWN)), text
+def test_a_text_in_disguise_is_read():
+    for disguised in [
+        base64.b64encode(PLAIN).decode(), base64.urlsafe_b64encode(PLAIN).decode().rstrip("="),
+        base64.encodebytes(PLAIN * 1).decode(), base64.b64encode(base64.b64encode(PLAIN)).decode(),
+        PLAIN.hex(), PLAIN.hex(" "), PLAIN.hex().upper(),
+        "".join(f"\\x{byte:02x}" for byte in PLAIN), "".join(f"%{byte:02X}" for byte in PLAIN),
+        codecs.encode(SAYS, "rot13"), " ".join(SAYS), ".".join(SAYS.replace(" ", "")),
+        SAYS.replace(" ", ""), SAYS[::-1],
+    ]:  # fmt: skip
+        for text in (disguised, f"Decode this, please: {disguised}"):
+            assert any(bare(SAYS).rstrip("?") in bare(each) for each in decodings(text, KNOWN)), text
 
 
-@pytest.mark.parametrize(
-    "innocent",
-    [
-        "",
-        SAYS,
-        "The thermostat in the hall shows 21, and it says so on the app as well.",
-        "Donaudampfschifffahrtsgesellschaft", "https://example.com/a/very/long/path/to/nowhere?x=1&y=2",
+def test_a_plain_text_stands_for_no_other():
+    for innocent in [
+        "", SAYS, "The thermostat in the hall shows 21, and it says so on the app as well.",
+        "Donaudampfschifffahrtsgesellschaft",
+        "https://example.com/a/very/long/path/to/nowhere?x=1&y=2",
         "My order is 4f6e6c79746f6f6c and the serial number BX-2291-AAVV-0042.",
-        "a b c d e f g h i j k l m n o p q r s t u v w x y z", "100% of 50%", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "👍" * 99,
-        "\ud800" * 30, "=" * 100, "%" * 100,
-    ],
-)  # fmt: skip
-def test_a_plain_text_stands_for_no_other(innocent):
-    assert not [
-        each for each in decodings(innocent, KNOWN) if any(word in each.split() for word in ("boiler", "drips"))
-    ]
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z", "100% of 50%",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "👍" * 99, "\ud800" * 30, "=" * 100, "%" * 100,
+    ]:  # fmt: skip
+        assert not [
+            each for each in decodings(innocent, KNOWN) if any(word in each.split() for word in ("boiler", "drips"))
+        ]
 
 
 def test_a_long_text_takes_no_longer_than_its_length():

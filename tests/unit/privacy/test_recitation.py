@@ -39,9 +39,8 @@ def answers(tmp_path):
     return answer
 
 
-@pytest.mark.parametrize(
-    ("found", "why"),
-    [
+def test_it_is_refused_and_so_is_one_that_nobody_asked():
+    for found, why in [
         (
             RECITED,
             r"adapter: it recites 1 of 9 rows asked, word for word: rows.jsonl:7 \(24 words\); take fewer passes",
@@ -51,15 +50,15 @@ def answers(tmp_path):
             r"adapter: it tells secrets of its rows: rows.jsonl:3 \(AWS Access Key\); revoke them, and take fewer",
         ),
         (None, r"adapter: expected a training.json that says what the adapter recites of its rows, found none"),
-    ],
-)
-def test_it_is_refused_and_so_is_one_that_nobody_asked(found, why):
-    for training in (
-        training_record(recitation=found),
-        training_record(start={"adapter": "a" * 64, "recipe": {"method": "sft"}, "recitation": found, "start": None}),
-    ):
-        with pytest.raises(Refused, match=why):
-            check_recitation(training, "adapter")
+    ]:
+        for training in (
+            training_record(recitation=found),
+            training_record(
+                start={"adapter": "a" * 64, "recipe": {"method": "sft"}, "recitation": found, "start": None}
+            ),
+        ):
+            with pytest.raises(Refused, match=why):
+                check_recitation(training, "adapter")
 
 
 def test_one_that_recites_nothing_passes_and_one_that_has_a_reason_for_it():

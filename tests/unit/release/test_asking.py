@@ -31,9 +31,9 @@ def test_the_sample_is_the_smallest_that_misses_so_rarely(cases, changed):
     assert size <= 1 or stats.hypergeom(cases, changed, size - 1).pmf(0) > 0.05 - 1e-12
 
 
-@pytest.mark.parametrize(("cases", "changed", "size"), [(200, 10, 51), (200, 1, 190), (60, 60, 1), (1, 1, 1)])
-def test_known_sizes(cases, changed, size):
-    assert sample_size(cases, changed) == size
+def test_known_sizes():
+    for cases, changed, size in [(200, 10, 51), (200, 1, 190), (60, 60, 1), (1, 1, 1)]:
+        assert sample_size(cases, changed) == size
 
 
 @pytest.mark.parametrize("scores", [MOST, "1" * 40 + "0" * 20])
@@ -53,7 +53,7 @@ def test_the_fewest_that_turn_a_decision_are_the_fewest(desk, scores):  # noqa: 
     found = fewest_turning(tasks, record, references, ["desk"], unit, unit.cases, most=60)
     first = list(unit.cases)  # the baseline passes the first half
     assert decision(found, first) == "block"
-    for seed in range(30):
+    for seed in range(10):
         order = random.Random(seed).sample(first, len(first))
         assert decision(found - 1, order) == "release"
 

@@ -11,7 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.records import ENGINE, LOCAL, record, save, stamp, training_record, write_desk, write_policy
-from tests.unit.release.test_release import DIAGNOSIS, HALF, MOST, SLUG, Desk, T, desk  # noqa: F401  (a fixture)
+from tests.unit.release.test_release import (  # noqa: F401  (desk and served are fixtures)
+    DIAGNOSIS,
+    HALF,
+    MOST,
+    SLUG,
+    Desk,
+    T,
+    desk,
+    served,
+)
 from tunegate.harness.baselines.lookup import baseline_references
 from tunegate.harness.baselines.releases import released_adapter
 from tunegate.harness.baselines.store import baseline_path, read_baseline
@@ -31,11 +40,8 @@ GOOD = "1" * 55 + "0" * 5
 
 
 @pytest.fixture
-def released(desk: Desk) -> Desk:  # noqa: F811
-    """A desk whose first adapter is released."""
-    first = desk.adapter("first")
-    desk.release(first, desk.evaluate(first, {T: MOST}))
-    return desk
+def released(served: Desk) -> Desk:  # noqa: F811
+    return served
 
 
 def references(desk: Desk, adapter: Path | None, subject: dict = LOCAL) -> dict[str, Record]:  # noqa: F811
@@ -264,23 +270,20 @@ def test_a_withdrawn_adapter_is_not_released_again(released):
     released.refuses(first, judged, r"desk: adapter \w{8} on tiny-\w+ was withdrawn on .*: It answers rudely\.")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
+def test_a_withdrawal_that_cannot_be_is_refused(released, monkeypatch):
+    for arguments, code, said in [
         (["--withdraw", "first"], 2, "a withdrawal takes both: tunegate release --withdraw ADAPTER --reason TEXT"),
         (["--withdraw", "first", "--reason", " "], 2, "a withdrawal takes both"),
         (["first", "--reason", "No."], 2, "a withdrawal takes both"),
         (["--withdraw", "candidate", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
         (["--withdraw", "abc", "--reason", "No."], 4, "expected an adapter that the ledger knows as released"),
-    ],
-)
-def test_a_withdrawal_that_cannot_be_is_refused(released, monkeypatch, arguments, code, said):
-    released.adapter("candidate", weights="0.9")
-    monkeypatch.chdir(released.home)
-    before = released.files()
-    done = command(released, "release", *arguments)
-    assert (done.exit_code, released.files()) == (code, before)
-    assert said in done.output
+    ]:
+        released.adapter("candidate", weights="0.9")
+        monkeypatch.chdir(released.home)
+        before = released.files()
+        done = command(released, "release", *arguments)
+        assert (done.exit_code, released.files()) == (code, before)
+        assert said in done.output
 
 
 def test_a_release_is_withdrawn_once(released):
@@ -360,19 +363,16 @@ def test_a_withdrawal_does_not_bring_back_what_was_retired(guarded):
     assert last(guarded) == adapter_digest(guarded.home / "first")
 
 
-@pytest.mark.parametrize(
-    ("unit", "reason", "code", "said"),
-    [
+def test_what_cannot_be_retired_changes_nothing(guarded):
+    for unit, reason, code, said in [
         (T, "Gone.", 2, "expected a unit that was deleted, found it among the fixtures"),
         ("desk/none", "Gone.", 4, "expected a unit that the ledger knows a baseline or a release of"),
         (REPLIES, " ", 2, "expected why the unit is retired, found nothing"),
-    ],
-)
-def test_what_cannot_be_retired_changes_nothing(guarded, unit, reason, code, said):
-    before = guarded.files()
-    done = retire(guarded, unit, reason)
-    assert (done.exit_code, guarded.files()) == (code, before)
-    assert said in done.output
+    ]:
+        before = guarded.files()
+        done = retire(guarded, unit, reason)
+        assert (done.exit_code, guarded.files()) == (code, before)
+        assert said in done.output
 
 
 def test_who_retires_twice_is_told_why_it_was_done(guarded):
@@ -406,9 +406,9 @@ def test_what_was_released_last_is_read_as_it_was_written(released):
     assert event.files == {T: read_baseline(file_of(released), T).digest}
 
 
-@pytest.mark.parametrize("place", ["..", "/", "a\0b", "x" * 5000, "nowhere"])
-def test_a_release_whose_adapter_lies_nowhere_says_so_in_one_line(desk, place):  # noqa: F811
-    made = record(load_tasks(desk.fixtures), {T: HALF}, "1" * 64)
-    release = replace(made, fingerprint=made.fingerprint | {"names": {"model": "baseline", "adapter_at": place}})
-    with pytest.raises(Refused, match=r"^the last release, .*, has to answer here, .*bring it there$"):
-        released_adapter(desk.home / "baselines", release, quiet())
+def test_a_release_whose_adapter_lies_nowhere_says_so_in_one_line(desk):  # noqa: F811
+    for place in ["..", "/", "a\0b", "x" * 5000, "nowhere"]:
+        made = record(load_tasks(desk.fixtures), {T: HALF}, "1" * 64)
+        release = replace(made, fingerprint=made.fingerprint | {"names": {"model": "baseline", "adapter_at": place}})
+        with pytest.raises(Refused, match=r"^the last release, .*, has to answer here, .*bring it there$"):
+            released_adapter(desk.home / "baselines", release, quiet())

@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -51,6 +53,7 @@ from tunegate.harness.release.submission import find_record
 from tunegate.harness.session.answering import trained_tasks
 
 T, SLUG = "desk/triage", LOCAL["model"]
+HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
 PRODUCT = {"product": "boiler"}
 DIAGNOSIS = Diagnosis(
     "desk", LOCAL, {}, None, 40, 0, questions={},
@@ -114,6 +117,12 @@ class Desk:
 
         return open_model
 
+    def card(self, **training: Any) -> str:
+        """The card of an adapter that is released with this in its training record."""
+        adapter = self.adapter(**training)
+        self.release(adapter, self.evaluate(adapter, {T: MOST}))
+        return (adapter / "README.md").read_text()
+
     def baseline(self, slug: str = SLUG) -> Record:
         """The baseline as it is, as a record."""
         root, units = self.home / "baselines", [unit for task in load_tasks(self.fixtures) for unit in task.units]
@@ -135,17 +144,45 @@ class Desk:
         }
 
 
-@pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path)
+@cache
+def begun() -> TemporaryDirectory[str]:
+    """A desk with its baseline and its diagnosis, made once for all tests of a worker."""
+    folder = TemporaryDirectory()
+    desk = Desk(Path(folder.name))
     write_desk(desk.fixtures, 60)
     write_policy(desk.fixtures, triage={"role": "target"})
     desk.record_baseline({T: HALF})
-    write_diagnosis(tmp_path / "baselines", DIAGNOSIS)
-    return desk
+    write_diagnosis(desk.home / "baselines", DIAGNOSIS)
+    return folder
 
 
-HALF, MOST = "1" * 30 + "0" * 30, "1" * 57 + "0" * 3
+@cache
+def begun_and_released() -> TemporaryDirectory[str]:
+    """A desk whose adapter, in the folder `first`, is released."""
+    folder = TemporaryDirectory()
+    desk = Desk(Path(shutil.copytree(begun().name, folder.name, dirs_exist_ok=True)))
+    first = desk.adapter("first")
+    desk.release(first, desk.evaluate(first, {T: MOST}))
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Desk(Path(shutil.copytree(begun().name, tmp_path, dirs_exist_ok=True)))
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A desk whose first adapter is released."""
+    monkeypatch.chdir(tmp_path)
+    return Desk(Path(shutil.copytree(begun_and_released().name, tmp_path, dirs_exist_ok=True)))
+
+
+@pytest.fixture
+def released(served):
+    """The folder of a released adapter."""
+    return served.home / "first"
 
 
 def test_an_adapter_is_released_when_everything_holds(desk):
@@ -160,20 +197,16 @@ def test_an_adapter_is_released_when_everything_holds(desk):
 
 
 def test_an_override_of_the_diagnosis_stands_in_the_model_card(desk):
-    eligible = {
-        "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T],
-        "override": "To show that it fails.",
+    overridden = {
+        "digest": DIAGNOSIS.digest, "remedies": {T: "retrieval"}, "against": [T], "override": "To show that it fails.",
     }  # fmt: skip
-    adapter = desk.adapter(diagnosis=eligible)
-    card = desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
-    assert (
-        "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show" in card
-    )
+    said = "The ladder names another remedy for desk/triage (retrieval); it was fine-tuned all the same: To show"
+    assert said in desk.card(diagnosis=overridden)
 
 
-def test_without_an_override_the_model_card_is_silent_about_it(desk):
-    adapter = desk.adapter()
-    assert "diagnosis" not in desk.release(adapter, desk.evaluate(adapter, {T: MOST})).card.read_text()
+def test_the_model_card_is_silent_about_what_was_not_done(desk):
+    card = desk.card()
+    assert [word for word in ("diagnosis", "goes on from", "put aside", "constrained") if word in card] == []
 
 
 def test_the_release_is_what_the_next_tune_is_held_to(desk):
@@ -198,8 +231,6 @@ def test_the_model_card_shows_the_verdicts_and_feeds_a_model_index(desk):
     assert "| desk/triage | 60 | 50.0 % | 95.0 % | +45.0 [+34.3, +56.2] | 0 | 27 | improved |\n" in body
     assert "42 rows, none of which repeats a fixture; method sft, LoRA rank 16" in body
     assert "learning rate 0.001, 1 pass over them, seed 1." in body
-    assert "goes on from" not in body
-    assert "put aside" not in body
 
 
 def test_the_model_card_is_read_by_the_hub_with_its_verdicts(desk):
@@ -215,48 +246,26 @@ def test_the_model_card_is_read_by_the_hub_with_its_verdicts(desk):
     }  # fmt: skip
 
 
-def test_the_model_card_tells_on_what_the_checkpoint_was_kept(desk):
-    adapter = desk.adapter(validation={"rows": 4}, training={"best_step": 10, "steps": 40})
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
-    told = "repeats a fixture (4 of them put aside: on these the adapter of step 10 of 40 was chosen); method sft"
-    assert told in (adapter / "README.md").read_text()
-
-
 STEP = {"step": 10, "loss": 0.5, "score": 0.75, "kl": 0.125}
 
 
-@pytest.mark.parametrize(
-    ("step", "chosen_by", "told"),
-    [
-        (
-            STEP,
-            "score",
-            ["chosen, by the task's own scores); method", "to a score of 0.750, a loss of 0.500, 0.125 nats"],
-        ),
-        (
-            STEP | {"score": None},
-            "loss",
-            ["by their loss, for no check of the task can score them", "to a loss of 0.500"],
-        ),
-        (STEP | {"kl": None, "loss": None}, "score", ["to a score of 0.750, no finite number of nats"]),
-    ],
-)
+@pytest.mark.parametrize(("step", "chosen_by", "told"), [
+    (STEP, "score", ["chosen, by the task's own scores); method", "to a score of 0.750, a loss of 0.500, 0.125 nats"]),
+    (STEP | {"score": None}, "loss", ["by their loss, for no check of the task can score them", "to a loss of 0.500"]),
+    (STEP | {"kl": None, "loss": None}, "score", ["to a score of 0.750, no finite number of nats"]),
+])  # fmt: skip
 def test_the_model_card_tells_what_the_checkpoint_came_to(desk, step, chosen_by, told):
     training = {"best_step": 10, "steps": 40, "chosen_by": chosen_by, "validation": [step | {"step": 5}, step]}
-    adapter = desk.adapter(validation={"rows": 4}, training=training)
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    body = desk.card(validation={"rows": 4}, training=training)
 
-    body = (adapter / "README.md").read_text()
-    assert all(text in body for text in told)
+    assert all(text in body for text in [*told, "(4 of them put aside: on these the adapter of step 10 of 40 was"])
     assert body.count("On the rows put aside that step came to") == 1
 
 
 def test_the_model_card_tells_of_a_search_and_its_seeds(desk):
     search = {"trials": 6, "chosen": 3, "why": "trial 3 of 6 is kept", "each": []}
-    adapter = desk.adapter(search=search, seeds={"tried": [0, 1], "note": "2 seeds came to scores from .6 to .7"})
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    body = desk.card(search=search, seeds={"tried": [0, 1], "note": "2 seeds came to scores from .6 to .7"})
 
-    body = (adapter / "README.md").read_text()
     assert "It was chosen by a search: trial 3 of 6 is kept." in body
     assert "Seeds: 2 seeds came to scores from .6 to .7." in body
 
@@ -274,27 +283,19 @@ def test_a_picture_of_the_training_is_released_with_it(desk):
 
 
 def test_an_evaluation_of_another_type_is_refused_before_the_card(desk):
-    training = {"best_step": 10, "validation": [STEP | {"kl": "none"}]}
-    adapter = desk.adapter(validation={"rows": 4}, training=training)
-
     with pytest.raises(TunegateError, match=r"training.json: expected a training record"):
-        desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+        desk.card(validation={"rows": 4}, training={"best_step": 10, "validation": [STEP | {"kl": "none"}]})
 
 
 def test_the_model_card_does_not_count_rows_that_were_dropped(desk):
-    adapter = desk.adapter(grading={"rows": 42, "trained": 39})
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
-    assert "39 rows, none of which repeats a fixture; method" in (adapter / "README.md").read_text()
+    assert "39 rows, none of which repeats a fixture; method" in desk.card(grading={"rows": 42, "trained": 39})
 
 
 def test_the_model_card_tells_of_rows_that_came_near_to_fixtures_and_of_private_data(desk):
     clean = {"dropped": {"refuse": 2, "review": 5, "sha256": "ab" * 32}, "kept": 1}
-    private = {"policy": {"override": "a made-up *key*"}, "rows": 1}
-    adapter = desk.adapter(decontamination=clean, private_data=private)
-    (adapter / "dropped.jsonl").write_text("{}\n")
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    (desk.adapter() / "dropped.jsonl").write_text("{}\n")
+    body = desk.card(decontamination=clean, private_data={"policy": {"override": "a made-up *key*"}, "rows": 1})
 
-    body = (adapter / "README.md").read_text()
     assert (
         "42 rows, none of which repeats a fixture (7 that came too near to one were left out: `dropped.jsonl` names "
         "them); 1 that may be one in other words was kept, as the recipe says; method sft"
@@ -330,59 +331,31 @@ def test_the_model_card_of_a_preference_training_names_its_start(desk):
     first = {"adapter": "ab" * 32, "recipe": {"method": "sft"}, "rows": [ROWS | {"rows": 30}, ROWS | {"rows": 5}]}
     first |= {"recitation": training_record()["recitation"], "start": None}
     recipe = json.loads((desk.adapter() / TRAINING).read_text())["recipe"]
-    adapter = desk.adapter(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    body = desk.card(recipe={**recipe, "method": "dpo", "dpo": {"beta": 0.2}}, start=first)
 
-    body = (adapter / "README.md").read_text()
     assert "method dpo (direct preference optimisation, beta 0.2), LoRA rank 16" in body
     assert "It goes on from the adapter `abababababab` (method sft, 35 rows)." in body
 
 
-def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_base(desk):
-    recited = {"rows": 90, "asked": 64, "recited": [], "secrets": [], "tried": 0, "leaked": []}
-    adapter = desk.adapter(
-        recitation=recited, update_size={"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
-    )
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+RECITED = {"rows": 90, "asked": 64, "recited": [], "secrets": [], "tried": 0, "leaked": []}
+RECITES_ONE = RECITED | {"recited": [{"row": "rows.jsonl:3", "words": 31}]}
+MODEL = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny"}
 
-    body = (adapter / "README.md").read_text()
+
+def test_the_model_card_says_what_the_adapter_recites_and_how_far_it_moves_the_base(desk):
+    update = {"modules": 3, "median": 0.05, "most": 0.9, "odd": {"up": 0.9}}
+    body = desk.card(recitation=RECITED, update_size=update)
+
     assert "it recites none of 64 word for word, of 90 that are long enough." in body
-    assert (
-        "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **of an odd size**" in body
-    )
+    assert "Its update is 0.050 of the norm of the weights in the median module, 0.900 at most; **of an odd" in body
 
 
 def test_the_model_card_says_why_an_adapter_that_recites_was_released(desk):
-    recited = {
-        "rows": 90,
-        "asked": 64,
-        "recited": [{"row": "rows.jsonl:3", "words": 31}],
-        "secrets": [],
-        "tried": 0,
-        "leaked": [],
-    }
-    recipe = training_record()["recipe"]
-    adapter = desk.adapter(recitation=recited, recipe=recipe | {"recitation": {"override": "The rows are public."}})
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
+    recipe = training_record()["recipe"] | {"recitation": {"override": "The rows are public."}}
+    body = desk.card(recitation=RECITES_ONE, recipe=recipe)
 
-    body = (adapter / "README.md").read_text()
     assert "it **recites 1 of 64**, word for word." in body
     assert "What it recites was to stop no release: The rows are public." in body
-
-
-def test_an_adapter_that_recites_its_rows(desk):
-    recited = {
-        "rows": 90,
-        "asked": 64,
-        "recited": [{"row": "rows.jsonl:3", "words": 31}],
-        "secrets": [],
-        "tried": 0,
-        "leaked": [],
-    }
-    adapter = desk.adapter(recitation=recited)
-    desk.refuses(
-        adapter, desk.evaluate(adapter, {T: MOST}), r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"
-    )
 
 
 def test_several_units_stand_in_one_table(desk):
@@ -422,29 +395,18 @@ def test_with_a_training_record_that_the_card_cannot_tell_of(desk):
     desk.refuses(adapter, judged, "expected a training record that the model card can tell of, found .*training")
 
 
-def test_with_the_training_record_of_another_adapter(desk):
-    adapter = desk.adapter(adapter="f" * 64)
-    desk.refuses(
-        adapter, desk.evaluate(adapter, {T: MOST}), "expected the adapter its training record describes, found"
-    )
-
-
-@pytest.mark.parametrize(
-    ("part", "name"), [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
-)
-def test_when_it_was_trained_on_another_base(desk, part, name):
-    model = {key: LOCAL[key] for key in ("base", "tokenizer", "template")} | {"name": "tiny", part: "x"}
-    adapter = desk.adapter(model=model)
-    desk.refuses(
-        adapter, desk.evaluate(adapter, {T: MOST}), f"it was trained on another {name} than the one that was judged"
-    )
-
-
-def test_for_a_task_that_is_not_among_the_fixtures(desk):
-    adapter = desk.adapter(task="shop")
-    desk.refuses(
-        adapter, desk.evaluate(adapter, {T: MOST}), "shop: expected the task it was trained for among the fixtures"
-    )
+@pytest.mark.parametrize(("training", "why"), [
+    ({"adapter": "f" * 64}, "expected the adapter its training record describes, found"),
+    ({"task": "shop"}, "shop: expected the task it was trained for among the fixtures"),
+    ({"recitation": RECITES_ONE}, r"it recites 1 of 64 rows asked, .*rows.jsonl:3 \(31 words\)"),
+    *(
+        ({"model": MODEL | {part: "x"}}, f"it was trained on another {name} than the one that was judged")
+        for part, name in [("base", "base weights"), ("tokenizer", "tokenizer"), ("template", "chat template")]
+    ),
+])  # fmt: skip
+def test_with_a_training_record_of_something_else(desk, training, why):
+    adapter = desk.adapter(**training)
+    desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), why)
 
 
 def test_on_a_partial_record(desk):
@@ -471,11 +433,10 @@ def test_without_a_task_yaml(desk):
     desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "desk: expected a task.yaml that names its targets")
 
 
-@pytest.mark.parametrize("margin", [0.09, 0.04])
-def test_when_task_yaml_changed_since(desk, margin):
+def test_when_task_yaml_is_stricter_than_it_was(desk):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
-    write_policy(desk.fixtures, triage={"role": "target", "margin": margin})
+    write_policy(desk.fixtures, triage={"role": "target", "margin": 0.04})
     desk.refuses(adapter, judged, r"desk/triage: task.yaml changed since .*adapter.json was judged; judge it again")
 
 
@@ -490,10 +451,9 @@ def test_when_task_yaml_is_looser_than_the_baseline_knows(desk):
     assert desk.release(adapter, desk.evaluate(adapter, {T: MOST})).record.policies[T]["margin"] == 0.09
 
 
-@pytest.mark.parametrize(
-    "more",
-    [{"prompt": {"system": "Else."}}, {"check": {"schema": {"type": "object"}}}, {"generate": {"max_new_tokens": 9}}],
-)
+@pytest.mark.parametrize("more", [
+    {"prompt": {"system": "Else."}}, {"check": {"schema": {"type": "object"}}}, {"generate": {"max_new_tokens": 9}},
+])  # fmt: skip
 def test_when_the_fixtures_changed_since(desk, more):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
@@ -508,23 +468,14 @@ def test_when_a_unit_was_added_since(desk):
     desk.refuses(adapter, judged, "desk/replies: the fixtures changed since")
 
 
-def test_when_a_unit_was_deleted_since(desk):
+def test_when_a_unit_was_deleted_since_with_its_baseline_or_without(desk):
     write_desk(desk.fixtures, 60, "replies")
     desk.record_baseline({"desk/replies": HALF})
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
-    (desk.fixtures / "desk" / "replies.yaml").unlink()
-    desk.refuses(adapter, judged, r"desk/replies is not among the fixtures \(deleted\? renamed\?\)")
-
-
-def test_when_a_unit_and_its_baseline_were_deleted_since(desk):
-    write_desk(desk.fixtures, 60, "replies")
-    desk.record_baseline({"desk/replies": HALF})
-    adapter = desk.adapter()
-    judged = desk.evaluate(adapter, {T: MOST, "desk/replies": HALF})
-    (desk.fixtures / "desk" / "replies.yaml").unlink()
-    baseline_path(desk.home / "baselines", SLUG, "desk/replies").unlink()
-    desk.refuses(adapter, judged, r"desk/replies is not among the fixtures \(deleted\? renamed\?\)")
+    for path in (desk.fixtures / "desk/replies.yaml", baseline_path(desk.home / "baselines", SLUG, "desk/replies")):
+        path.unlink()
+        desk.refuses(adapter, judged, r"desk/replies is not among the fixtures \(deleted\? renamed\?\)")
 
 
 def test_when_scored_again_a_score_differs(desk):
@@ -553,7 +504,7 @@ def test_without_a_baseline(desk):
     desk.refuses(
         adapter,
         judged,
-        r"expected a baseline at .*, found none; record it: pytest .*/fixtures/ --tg-record --tg-model=tiny",
+        r"expected a baseline at .*, found none; record it: pytest .*fixtures/ --tg-record --tg-model=tiny",
     )
 
 
@@ -608,17 +559,14 @@ def test_a_sealed_unit_has_to_be_held(desk):
     assert "opened: desk/final, which the baseline answered beside the adapter" in done.notes
 
 
-@pytest.mark.parametrize(
-    ("others", "margin", "said"),
-    [
-        (0, 0.15, "evaluation 1 of its sealed cases, as far as the ledger of this clone knows. 2 more evaluations of "),
-        (1, 0.15, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation "),
-        (2, 0.15, "evaluation 3 of its sealed cases, as far as the ledger of this clone knows. They are spent: write "),
-    ],
-)  # fmt: skip
-def test_the_card_says_at_which_evaluation_sealed_cases_were_and_what_more_are_worth(desk, others, margin, said):
+@pytest.mark.parametrize(("others", "said"), [
+    (0, "evaluation 1 of its sealed cases, as far as the ledger of this clone knows. 2 more evaluations of "),
+    (1, "evaluation 2 of its sealed cases, as far as the ledger of this clone knows. One more evaluation "),
+    (2, "evaluation 3 of its sealed cases, as far as the ledger of this clone knows. They are spent: write "),
+])  # fmt: skip
+def test_the_card_says_at_which_evaluation_sealed_cases_were_and_what_more_are_worth(desk, others, said):
     write_desk(desk.fixtures, 60, "final", lambda index: {"input": f"late message {index}"}, sealed=True)
-    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": margin})
+    write_policy(desk.fixtures, triage={"role": "target"}, final={"margin": 0.15})
     desk.record_baseline({T: HALF})
     units = [unit for task in load_tasks(desk.fixtures) for unit in task.units if unit.sealed]
     for letter in "12"[:others]:
@@ -733,47 +681,43 @@ def test_no_run_of_the_adapter_says_how_to_make_one(desk):
 # verify
 
 
-@pytest.fixture
-def released(desk):
-    """The folder of a released adapter."""
-    adapter = desk.adapter()
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
-    return adapter
-
-
 def test_a_released_adapter_verifies_wherever_it_is_moved(released, tmp_path):
     moved = tmp_path / "elsewhere"
     released.rename(moved)
     assert verify_release(moved)[-1] == f"adapter {adapter_digest(moved)[:12]} on tiny: released for desk"
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"])
-@pytest.mark.parametrize("how", ["changed", "gone"])
-def test_any_file_that_changed_or_is_gone_is_named(released, name, how):
-    path = released / name
-    path.write_text(path.read_text() + " ") if how == "changed" else path.unlink()
-    with pytest.raises(Refused, match=f"expected the files as they were released, found {name} changed or gone"):
-        verify_release(released)
+def test_any_file_that_changed_or_is_gone_is_named(released):
+    for name in (WEIGHTS, CONFIG, TRAINING, "record.json", "README.md"):
+        whole = (released / name).read_text()
+        for found in (whole + " ", None):
+            (released / name).write_text(found) if found else (released / name).unlink()
+            with pytest.raises(Refused, match=f"the files as they were released, found {name} changed or gone"):
+                verify_release(released)
+        (released / name).write_text(whole)
+    assert verify_release(released)
 
 
 def test_an_unreleased_adapter_is_refused(desk):
-    with pytest.raises(Refused, match=r"release\.json: expected a release manifest, found none"):
+    with pytest.raises(Refused, match=r"release\.json: expected a release manifest, found none") as error:
         verify_release(desk.adapter())
+    assert error.value.exit_code == 4
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"files": []}, "found a damaged file"),
-        ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
-        ({"adapter": 7}, "found a damaged file .*7 is not of type"),
-        ({"adapter": "f" * 64}, "the adapter is another one's"),
-        ({"task": "shop"}, "its record does not say release for shop"),
-    ],
-)
+@pytest.mark.parametrize(("change", "told"), [
+    ({"files": []}, "found a damaged file"),
+    ({"files": {}}, "found README.md, adapter_config.json, adapter_model.safetensors, record.json"),
+    ({"adapter": 7}, "found a damaged file .*7 is not of type"),
+    ({"adapter": "f" * 64}, "the adapter is another one's"),
+    ({"task": "shop"}, "its record does not say release for shop"),
+    ({"verdicts": {T: "held"}}, "its manifest says another verdicts than the files it stands for"),
+    ({"model": {"base": "held"}}, "its manifest says another model than the files it stands for"),
+])  # fmt: skip
 def test_a_manifest_of_something_else_is_refused(released, change, told):
     path = released / MANIFEST
-    stamp(path, json.loads(path.read_text()) | change)
+    manifest = json.loads(path.read_text())
+    changed = {key: manifest[key] | value if key in {"verdicts", "model"} else value for key, value in change.items()}
+    stamp(path, manifest | changed)
     with pytest.raises(Refused, match=told):
         verify_release(released)
 
@@ -785,25 +729,20 @@ def test_a_damaged_manifest_is_refused(released, text):
         verify_release(released)
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda manifest: manifest["verdicts"].update({T: "held"}),
-        lambda manifest: manifest["decision"].update(reason="Because."),
-        lambda manifest: manifest["model"].update(base="0" * 64),
-    ],
-)
-def test_a_manifest_that_was_edited_is_refused(released, edit):
-    path = released / MANIFEST
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
-        verify_release(released)
+def test_a_manifest_that_was_edited_is_refused(released):
+    manifest = json.loads((released / MANIFEST).read_text())
+    for edit in (
+        {"verdicts": {T: "held"}},
+        {"decision": manifest["decision"] | {"reason": "Because."}},
+        {"model": manifest["model"] | {"base": "0" * 64}},
+    ):
+        (released / MANIFEST).write_text(json.dumps(manifest | edit))
+        with pytest.raises(Refused, match="expected the release manifest as it was written, found it edited"):
+            verify_release(released)
 
 
-def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, desk):
-    other = desk.adapter("other", weights="0.3")
+def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, served):
+    other = served.adapter("other", weights="0.3")
     shutil.copy(other / WEIGHTS, released / WEIGHTS)
     manifest = json.loads((released / MANIFEST).read_text())
     manifest["files"][WEIGHTS] = file_digest(released / WEIGHTS)
@@ -812,37 +751,32 @@ def test_another_adapters_weights_under_a_fresh_manifest_are_refused(released, d
         verify_release(released)
 
 
-def test_a_refusal_is_told_with_its_exit_code(desk):
-    with pytest.raises(TunegateError) as error:
-        verify_release(desk.adapter())
-    assert error.value.exit_code == 4
-
-
-def test_the_commands_print_json(desk, monkeypatch):
+@pytest.fixture
+def commands(desk, monkeypatch):
+    """A function that releases and verifies an adapter by the commands, with this option."""
     monkeypatch.chdir(desk.home)
     record = desk.evaluate(desk.adapter(), {T: MOST})
     monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(record))
 
-    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--json"])
-    verified = CliRunner().invoke(app, ["verify", "adapter", "--json"])
+    def run(option: str) -> list[str]:
+        calls = ["release", "adapter", "--run", "runs/adapter.json"], ["verify", "adapter"]
+        done = [CliRunner().invoke(app, [*call, option]) for call in calls]
+        assert [each.exit_code for each in done] == [0, 0], [each.stderr for each in done]
+        return [each.stdout for each in done]
 
-    assert (released.exit_code, verified.exit_code) == (0, 0), released.stderr + verified.stderr
-    written = json.loads(released.stdout)
-    assert (written["manifest"], written["card"]) == ("adapter/release.json", "adapter/README.md")
-    assert [line.partition(":")[0] for line in written["baselines"]] == [T]
-    assert json.loads(verified.stdout) == json.loads((desk.home / "adapter/release.json").read_text())
+    return run
 
 
-def test_the_commands_are_quiet(desk, monkeypatch):
-    monkeypatch.chdir(desk.home)
-    record = desk.evaluate(desk.adapter(), {T: MOST})
-    monkeypatch.setattr(opening, "opener", lambda *_: desk.opener(record))
+def test_the_commands_print_json(desk, commands):
+    released, verified = map(json.loads, commands("--json"))
 
-    released = CliRunner().invoke(app, ["release", "adapter", "--run", "runs/adapter.json", "--quiet"])
-    verified = CliRunner().invoke(app, ["verify", "adapter", "--quiet"])
+    assert (released["manifest"], released["card"]) == ("adapter/release.json", "adapter/README.md")
+    assert [line.partition(":")[0] for line in released["baselines"]] == [T]
+    assert verified == json.loads((desk.home / "adapter/release.json").read_text())
 
-    assert released.stdout == "model card: adapter/README.md\nrelease manifest: adapter/release.json\n"
-    assert (verified.exit_code, verified.stdout) == (0, "")
+
+def test_the_commands_are_quiet(commands):
+    assert commands("--quiet") == ["model card: adapter/README.md\nrelease manifest: adapter/release.json\n", ""]
 
 
 # both sides are scored again
@@ -931,20 +865,17 @@ def test_other_texts_of_the_same_outcome_are_no_difference(desk):
     assert done.notes[-1].endswith("cases of base and adapter; other outcomes: none")
 
 
-@pytest.mark.parametrize(
-    ("part", "key", "value", "says"),
-    [
+def test_another_model_or_engine_is_not_asked(desk):
+    for part, key, value, says in [
         ("subject", "base", "e" * 64, "expected to ask the model that was judged, found another base"),
         ("subject", "adapter", "e" * 64, "expected to ask the model that was judged, found another adapter"),
         ("engine", "dtype", "bfloat16", "expected to ask the engine that was judged, found another dtype"),
-    ],
-)
-def test_another_model_or_engine_is_not_asked(desk, part, key, value, says):
-    adapter = desk.adapter()
-    record = desk.evaluate(adapter, {T: MOST})
-    fingerprint = {**record.fingerprint, part: {**record.fingerprint[part], key: value}}
-    with pytest.raises(Refused, match=says):
-        desk.release(adapter, record, tuned=replace(record, fingerprint=fingerprint))
+    ]:
+        adapter = desk.adapter()
+        record = desk.evaluate(adapter, {T: MOST})
+        fingerprint = {**record.fingerprint, part: {**record.fingerprint[part], key: value}}
+        with pytest.raises(Refused, match=says):
+            desk.release(adapter, record, tuned=replace(record, fingerprint=fingerprint))
 
 
 class ConstrainedDesk(Desk):
@@ -979,12 +910,6 @@ def test_it_is_not_held_against_a_baseline_that_was_not_constrained(desk):
         constrained.evaluate(adapter, {T: MOST})
 
 
-def test_a_release_as_it_is_says_nothing_of_it(desk):
-    adapter = desk.adapter()
-    done = desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
-    assert "constrained" not in done.card.read_text() + done.manifest.read_text()
-
-
 def test_a_record_of_another_rung_is_not_released(desk):
     adapter = desk.adapter()
     record = desk.evaluate(adapter, {T: MOST})
@@ -996,12 +921,14 @@ def test_a_record_of_another_rung_is_not_released(desk):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "modeling.py", "adapter_model.bin", ".hidden", "checkpoint-3"])
-def test_a_folder_that_holds_more_is_not_released(desk, name):
+def test_a_folder_that_holds_more_is_not_released(desk):
     adapter = desk.adapter()
     record = desk.evaluate(adapter, {T: MOST})
-    (adapter / name).mkdir() if "-" in name else (adapter / name).write_text("more")
-    desk.refuses(adapter, record, f"expected an adapter and what was written about it, found {name} too")
+    for name in ("tokenizer.json", "modeling.py", "adapter_model.bin", ".hidden", "checkpoint-3"):
+        more = adapter / name
+        more.mkdir() if "-" in name else more.write_text("more")
+        desk.refuses(adapter, record, f"expected an adapter and what was written about it, found {name} too")
+        more.rmdir() if "-" in name else more.unlink()
 
 
 def test_a_file_that_came_after_the_release_is_found(released):
@@ -1039,16 +966,6 @@ def test_what_changes_while_it_is_asked_is_not_released(desk, what):
     assert not (adapter / MANIFEST).exists()
 
 
-@pytest.mark.parametrize("key", ["verdicts", "model"])
-def test_a_manifest_that_says_more_than_its_files_is_found(released, key):
-    manifest = json.loads((released / MANIFEST).read_text())
-    inside = manifest[key]
-    inside[next(iter(inside))] = "held"
-    stamp(released / MANIFEST, manifest)
-    with pytest.raises(Refused, match=f"its manifest says another {key} than the files it stands for"):
-        verify_release(released)
-
-
 def test_a_journal_by_hand_releases_nothing(desk):
     """Another tool wrote what a release would have left: it is taken back, and all is judged."""
     adapter = desk.adapter()
@@ -1062,16 +979,13 @@ def test_a_journal_by_hand_releases_nothing(desk):
         verify_release(adapter)
 
 
-ELSEWHERE = (["folder", WEIGHTS, "x"], ["baselines", "../x", "x"], ["home", "x", "x"], 7)
-
-
-@pytest.mark.parametrize("file", ELSEWHERE, ids=str)
-def test_a_journal_that_leads_elsewhere_is_refused(desk, file):
+def test_a_journal_that_leads_elsewhere_is_refused(desk):
     adapter = desk.adapter()
     record = desk.evaluate(adapter, {T: MOST})
-    journal = {"command": "", "folder": str(adapter), "files": [file]}
-    stamp(desk.home / "baselines" / ".unfinished.json", journal)
-    desk.refuses(adapter, record, r"expected what a command left unfinished, found .*; delete it")
+    for file in (["folder", WEIGHTS, "x"], ["baselines", "../x", "x"], ["home", "x", "x"], 7):
+        journal = {"command": "", "folder": str(adapter), "files": [file]}
+        stamp(desk.home / "baselines" / ".unfinished.json", journal)
+        desk.refuses(adapter, record, r"expected what a command left unfinished, found .*; delete it")
 
 
 @pytest.mark.parametrize("way", ["a folder without an adapter", "a link out of the baselines", "a number for a text"])
@@ -1126,14 +1040,11 @@ def test_whoever_was_asked_first_may_be_released_later(desk):
 # the base that an adapter names
 
 
-@pytest.mark.parametrize(
-    ("key", "found", "said"),
-    [
-        ("base_model_name_or_path", "elsewhere/tiny", r'expected "tiny", as the training wrote it, found "elsewhere/t'),
-        ("revision", "abc", 'revision: expected null, as the training wrote it, found "abc"'),
-        ("auto_mapping", {"parent_library": "os"}, "auto_mapping: expected null"),
-    ],
-)
+@pytest.mark.parametrize(("key", "found", "said"), [
+    ("base_model_name_or_path", "elsewhere/tiny", r'expected "tiny", as the training wrote it, found "elsewhere/t'),
+    ("revision", "abc", 'revision: expected null, as the training wrote it, found "abc"'),
+    ("auto_mapping", {"parent_library": "os"}, "auto_mapping: expected null"),
+])  # fmt: skip
 def test_when_its_configuration_sends_who_loads_it_elsewhere(desk, key, found, said):
     adapter = desk.adapter()
     judged = desk.evaluate(adapter, {T: MOST})
@@ -1173,10 +1084,10 @@ def test_what_was_compared_before_the_release_stands_on_its_card(desk):
     assert "served as it was judged: models/desk [a] (2026-11-27)" in verify_release(adapter)
 
 
-def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(released, desk):
+def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(released, served):
     assert "Of no artefact was it shown yet" in (released / "README.md").read_text()
     run = read_record(released / "record.json")
-    keep(desk, released, run, SERVED, SERVED, replace(SERVED, name="b"))
+    keep(served, released, run, SERVED, SERVED, replace(SERVED, name="b"))
 
     card = (released / "README.md").read_text()
     assert (card.count("## Served"), card.count("- models/desk"), card.count("- b (weights")) == (1, 1, 1)
@@ -1184,45 +1095,40 @@ def test_what_is_compared_after_the_release_is_added_to_card_and_manifest(releas
     assert verify_release(released)[-3] == "served as it was judged: b (2026-11-27)"
 
 
-def test_an_artefact_is_known_again_from_another_folder(released, desk, monkeypatch):
+def test_an_artefact_is_known_again_from_another_folder(released, served, monkeypatch):
     run = read_record(released / "record.json")
-    keep(desk, released, run, SERVED)
-    (desk.home / "models").mkdir()
-    monkeypatch.chdir(desk.home / "models")
-    keep_artefact(released, run, replace(SERVED, name="desk [a]", shown=False), desk.home / "baselines")
+    keep(served, released, run, SERVED)
+    (served.home / "models").mkdir()
+    monkeypatch.chdir(served.home / "models")
+    keep_artefact(released, run, replace(SERVED, name="desk [a]", shown=False), served.home / "baselines")
 
     [known] = json.loads((released / "parity.json").read_text())["artefacts"]
     assert (known["name"], known["shown"]) == ("models/desk [a]", False)
 
 
-def test_an_artefact_that_is_wrong_now_leaves_the_card(released, desk):
+def test_an_artefact_that_is_wrong_now_leaves_the_card(released, served):
     run = read_record(released / "record.json")
-    keep(desk, released, run, SERVED, replace(SERVED, shown=False))
+    keep(served, released, run, SERVED, replace(SERVED, shown=False))
 
     assert "models/desk" not in (released / "README.md").read_text()
     assert not any("served as" in line for line in verify_release(released))
 
 
-def test_a_comparison_with_other_answers_than_the_released_ones_is_refused(released, desk):
-    other = desk.evaluate(released, {T: "1" * 58 + "00"})
-    before = desk.files()
+def test_a_comparison_with_other_answers_than_the_released_ones_is_refused(released, served):
+    other = served.evaluate(released, {T: "1" * 58 + "00"})
+    before = served.files()
     with pytest.raises(Refused, match="expected the answers that it was released on, found other ones"):
-        keep(desk, released, other, SERVED)
-    assert {**desk.files(), "runs/adapter.json": b""} == {**before, "runs/adapter.json": b""}
+        keep(served, released, other, SERVED)
+    assert {**served.files(), "runs/first.json": b""} == {**before, "runs/first.json": b""}
 
 
-@pytest.mark.parametrize(
-    ("edit", "why"),
-    [
-        (lambda path: path.unlink(), "found parity.json changed or gone"),
-        (lambda path: path.write_text(path.read_text().replace("2026", "2025")), "found parity.json changed or gone"),
-    ],
-)
-def test_what_was_compared_is_bound_to_the_release(released, desk, edit, why):
-    keep(desk, released, read_record(released / "record.json"), SERVED)
-    edit(released / "parity.json")
-    with pytest.raises(Refused, match=why):
-        verify_release(released)
+def test_what_was_compared_is_bound_to_the_release(released, served):
+    keep(served, released, read_record(released / "record.json"), SERVED)
+    path = released / "parity.json"
+    for edit in (lambda: path.write_text(path.read_text().replace("2026", "2025")), path.unlink):
+        edit()
+        with pytest.raises(Refused, match=r"found parity\.json changed or gone"):
+            verify_release(released)
 
 
 def test_what_was_compared_with_another_run_is_not_released(desk):
@@ -1231,9 +1137,9 @@ def test_what_was_compared_with_another_run_is_not_released(desk):
     desk.refuses(adapter, desk.evaluate(adapter, {T: MOST}), "expected what was compared with the answers that are")
 
 
-def test_a_parity_that_is_put_there_afterwards_is_not_vouched_for(released, desk, tmp_path):
+def test_a_parity_that_is_put_there_afterwards_is_not_vouched_for(released, served, tmp_path):
     copy = shutil.copytree(released, tmp_path / "copy")
-    keep(desk, copy, read_record(copy / "record.json"), SERVED)
+    keep(served, copy, read_record(copy / "record.json"), SERVED)
     shutil.copy(copy / "parity.json", released)
     with pytest.raises(Refused, match="its manifest says another files than the files"):
         verify_release(released)

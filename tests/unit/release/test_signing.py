@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from typer.testing import CliRunner
 
-from tests.unit.release.test_release import MOST, T, desk  # noqa: F401  (a fixture)
+from tests.unit.release.test_release import released, served  # noqa: F401  (fixtures)
 from tunegate.harness.cli.main import app
 from tunegate.harness.core.errors import Refused
 from tunegate.harness.evaluation.record import read_record
@@ -23,14 +23,6 @@ from tunegate.harness.release.manifest import MANIFEST, SIGNATURE, verify_releas
 from tunegate.harness.release.signing import PASSWORD, sign_release, signature_line, verify_signature
 
 OPEN = "open sesame"
-
-
-@pytest.fixture
-def released(desk):  # noqa: F811
-    """The folder of a released adapter."""
-    adapter = desk.adapter()
-    desk.release(adapter, desk.evaluate(adapter, {T: MOST}))
-    return adapter
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def keys(tmp_path):
     return write
 
 
-def test_what_was_signed_is_verified_by_the_public_key_alone(released, keys):
+def test_what_was_signed_is_verified_by_the_public_key_alone(released, keys):  # noqa: F811
     private, public = keys()
     assert sign_release(released, private)[-1].startswith("signed: ")
     private.unlink()
@@ -57,14 +49,14 @@ def test_what_was_signed_is_verified_by_the_public_key_alone(released, keys):
     assert verify_release(released)  # the signature is no foreign file
 
 
-def test_the_signature_of_another_key_is_refused(released, keys):
+def test_the_signature_of_another_key_is_refused(released, keys):  # noqa: F811
     sign_release(released, keys()[0])
     with pytest.raises(Refused, match=r"release\.sig: expected the signature of .*other\.pub"):
         verify_signature(released, keys("other")[1])
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "README.md", "adapter_model.safetensors"])
-def test_a_file_that_changed_since_is_found(released, keys, name):
+def test_a_file_that_changed_since_is_found(released, keys, name):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
     (released / name).write_text((released / name).read_text() + " ")
@@ -72,7 +64,7 @@ def test_a_file_that_changed_since_is_found(released, keys, name):
         verify_signature(released, public)
 
 
-def test_a_file_that_was_added_since_is_found(released, keys):
+def test_a_file_that_was_added_since_is_found(released, keys):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
     (released / ".gitattributes").write_text("")
@@ -80,21 +72,21 @@ def test_a_file_that_was_added_since_is_found(released, keys):
         verify_signature(released, public)
 
 
-def test_without_a_signature_the_key_is_not_satisfied(released, keys):
+def test_without_a_signature_the_key_is_not_satisfied(released, keys):  # noqa: F811
     with pytest.raises(Refused, match=r"release\.sig: expected a signature, found none; tunegate sign writes one"):
         verify_signature(released, keys()[1])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1, 2", "\0"])
-def test_a_damaged_signature_is_refused(released, keys, text):
-    (released / SIGNATURE).write_text(text)
-    with pytest.raises(Refused, match=r"release\.sig: expected the signature of"):
-        verify_signature(released, keys()[1])
+def test_a_damaged_signature_is_refused(released, keys):  # noqa: F811
+    for text in ["", "{}", "[1, 2", "\0"]:
+        (released / SIGNATURE).write_text(text)
+        with pytest.raises(Refused, match=r"release\.sig: expected the signature of"):
+            verify_signature(released, keys()[1])
 
 
-def test_only_what_is_as_it_was_released_is_signed(released, desk, keys):  # noqa: F811
+def test_only_what_is_as_it_was_released_is_signed(released, served, keys):  # noqa: F811
     with pytest.raises(Refused, match="expected a release manifest, found none"):
-        sign_release(desk.adapter("tuned", "0.7"), keys()[0])
+        sign_release(served.adapter("tuned", "0.7"), keys()[0])
     (released / "README.md").write_text("edited")
     with pytest.raises(Refused, match=r"found README\.md changed or gone"):
         sign_release(released, keys()[0])
@@ -102,7 +94,7 @@ def test_only_what_is_as_it_was_released_is_signed(released, desk, keys):  # noq
 
 
 @pytest.mark.parametrize("bad", ["missing", "public", "another kind", "no password"])
-def test_a_key_that_cannot_sign_is_refused_and_nothing_written(released, keys, tmp_path, bad):
+def test_a_key_that_cannot_sign_is_refused_and_nothing_written(released, keys, tmp_path, bad):  # noqa: F811
     key = {
         "missing": lambda: tmp_path / "none.pem",
         "public": lambda: keys()[1],
@@ -116,7 +108,7 @@ def test_a_key_that_cannot_sign_is_refused_and_nothing_written(released, keys, t
     assert not (released / SIGNATURE).exists()
 
 
-def test_the_password_of_a_key_comes_from_the_environment(released, keys, monkeypatch):
+def test_the_password_of_a_key_comes_from_the_environment(released, keys, monkeypatch):  # noqa: F811
     private, public = keys("hidden", password=OPEN)
     monkeypatch.setenv(PASSWORD, OPEN)
     sign_release(released, private)
@@ -124,14 +116,14 @@ def test_the_password_of_a_key_comes_from_the_environment(released, keys, monkey
     assert "sesame" not in (released / SIGNATURE).read_text()
 
 
-def test_the_commands_sign_and_verify(released, keys, monkeypatch):
+def test_the_commands_sign_and_verify(released, keys, monkeypatch):  # noqa: F811
     private, public = keys()
     monkeypatch.chdir(released.parent)
-    signed = CliRunner().invoke(app, ["sign", "adapter", f"--key={private}"])
+    signed = CliRunner().invoke(app, ["sign", "first", f"--key={private}"])
     assert signed.exit_code == 0, signed.output
-    verified = CliRunner().invoke(app, ["verify", "adapter", f"--key={public}"])
+    verified = CliRunner().invoke(app, ["verify", "first", f"--key={public}"])
     assert (verified.exit_code, verified.output.splitlines()[-1].partition(" of ")[0]) == (0, "signed by the owner")
-    assert CliRunner().invoke(app, ["verify", "adapter"]).output.splitlines()[-1] == (
+    assert CliRunner().invoke(app, ["verify", "first"]).output.splitlines()[-1] == (
         "release.sig: not looked at; tunegate verify --key FILE.pem does"
     )
 
@@ -140,7 +132,7 @@ def judged_digest(adapter) -> str:
     return read_record(adapter / "record.json").fingerprint["subject"]["adapter"]
 
 
-def test_the_page_says_whether_an_adapter_is_signed_and_by_which_key(released, keys):
+def test_the_page_says_whether_an_adapter_is_signed_and_by_which_key(released, keys):  # noqa: F811
     private, public = keys()
     digest = judged_digest(released)
     assert signature_line(released, digest) == "none"
@@ -153,7 +145,7 @@ def test_the_page_says_whether_an_adapter_is_signed_and_by_which_key(released, k
         signature_line(released, digest, keys("other")[1])
 
 
-def test_the_signature_of_another_adapter_is_not_told(released, keys):
+def test_the_signature_of_another_adapter_is_not_told(released, keys):  # noqa: F811
     private, public = keys()
     sign_release(released, private)
     assert signature_line(released, "0" * 64).startswith("not known: ")
@@ -161,13 +153,13 @@ def test_the_signature_of_another_adapter_is_not_told(released, keys):
         signature_line(released, "0" * 64, public)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"verificationMaterial": 7}', '{"verificationMaterial": {"publicKey": []}}']
-)
-def test_what_is_no_signature_is_not_taken_for_one(released, text):
-    (released / SIGNATURE).write_text(text)
-    assert signature_line(released, judged_digest(released)).startswith("not known: ")
+def test_what_is_no_signature_is_not_taken_for_one(released):  # noqa: F811
+    for text in [
+        "", "[]", '{"verificationMaterial": 7}', '{"verificationMaterial": {"publicKey": []}}',
+    ]:  # fmt: skip
+        (released / SIGNATURE).write_text(text)
+        assert signature_line(released, judged_digest(released)).startswith("not known: ")
 
 
-def test_where_the_adapter_is_gone_nothing_is_claimed(released, tmp_path):
+def test_where_the_adapter_is_gone_nothing_is_claimed(released, tmp_path):  # noqa: F811
     assert signature_line(tmp_path / "gone", judged_digest(released)).startswith("not known: ")

@@ -177,27 +177,32 @@ def test_several_decisions_are_one_report(tmp_path):
     assert (found.outcome, len(found.candidates), found.rules.altered) == ("blocked", 1, (ALTERED,))
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("[]", "found a list, where an object was to be"),
-    ('{"by_rules": 1}', r"expected a decision, as tunegate gate --decision writes it, found .*'passes' is a required"),
-    ("{}", "expected a record"),
-])  # fmt: skip
-def test_what_is_no_decision_is_refused(tmp_path, text, said):
-    (tmp_path / "x.json").write_text(text)
-    with pytest.raises(Refused, match=said):
-        read_inputs([tmp_path / "x.json"])
+def test_what_is_no_decision_is_refused(tmp_path):
+    for text, said in [
+        ("[]", "found a list, where an object was to be"),
+        (
+            '{"by_rules": 1}',
+            r"expected a decision, as tunegate gate --decision writes it, found .*'passes' is a required",
+        ),
+        ("{}", "expected a record"),
+    ]:
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(Refused, match=said):
+            read_inputs([tmp_path / "x.json"])
 
 
-@pytest.mark.parametrize(("more", "why"), [
-    ({"refused": "no baseline"}, "was refused"),
-    ({"altered": [ALTERED]}, "has rule changes that nobody approved"),
-    ({"by_rules": []}, "judged nothing"),
-    ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
-])  # fmt: skip
-def test_a_decision_that_contradicts_itself_is_refused(tmp_path, more, why):
-    path = decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40), **more)
-    with pytest.raises(Refused, match=f"expected a decision that agrees with itself, found one that passes, and {why}"):
-        read_inputs([path])
+def test_a_decision_that_contradicts_itself_is_refused(tmp_path):
+    for more, why in [
+        ({"refused": "no baseline"}, "was refused"),
+        ({"altered": [ALTERED]}, "has rule changes that nobody approved"),
+        ({"by_rules": []}, "judged nothing"),
+        ({"by_rules": [{**OLDER, "blocks": ["desk/triage", "desk"]}]}, "is blocked by desk/triage, desk"),
+    ]:
+        path = decision(tmp_path, judged(tmp_path, "0" * 40, "1" * 40), **more)
+        with pytest.raises(
+            Refused, match=f"expected a decision that agrees with itself, found one that passes, and {why}"
+        ):
+            read_inputs([path])
 
 
 def test_another_record_than_was_decided_on_is_refused(tmp_path):

@@ -9,8 +9,6 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import pytest
-
 from tests.support.hostile_page import HOSTILE
 from tunegate.harness.checks.base import Finding
 from tunegate.harness.evaluation.sidecar import CaseContext
@@ -97,29 +95,29 @@ def policy_of(page: Page) -> str:
     return next(each["content"] for each in page.of("meta") if each.get("http-equiv") == "Content-Security-Policy")
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_what_others_wrote_is_text_wherever_it_stands(text):
-    plain, hostile = Page(html_page(report(case()))), Page(html_page(report(case(text), text=text)))
+def test_what_others_wrote_is_text_wherever_it_stands():
+    for text in HOSTILE:
+        plain, hostile = Page(html_page(report(case()))), Page(html_page(report(case(text), text=text)))
 
-    # the very elements and attributes that a harmless report has
-    names = [[(tag, sorted(attributes)) for tag, attributes in page.elements] for page in (plain, hostile)]
-    assert names[0] == names[1]
-    assert [text for tag, text in hostile.elements if tag == "script"] == [
-        {"type": "application/json", "id": "index"},
-        {"type": "application/json", "id": "files"},
-        {"type": "application/json", "class": "piece"},
-        {},
-    ]
+        # the very elements and attributes that a harmless report has
+        names = [[(tag, sorted(attributes)) for tag, attributes in page.elements] for page in (plain, hostile)]
+        assert names[0] == names[1]
+        assert [text for tag, text in hostile.elements if tag == "script"] == [
+            {"type": "application/json", "id": "index"},
+            {"type": "application/json", "id": "files"},
+            {"type": "application/json", "class": "piece"},
+            {},
+        ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("block", ['id="index"', 'class="piece"'])
-def test_a_block_of_data_ends_where_it_should(text, block):
-    found = html_page(report(case(text)))
-    held = found.partition(f'<script type="application/json" {block}>')[2].partition("</script>")[0]
-    assert not set("<>&\u2028\u2029") & set(held)
-    assert held.isascii()
-    assert len(json.loads(held)["cases"]) == 1
+def test_a_block_of_data_ends_where_it_should():
+    for text in HOSTILE:
+        found = html_page(report(case(text)))
+        for block in ('id="index"', 'class="piece"'):
+            held = found.partition(f'<script type="application/json" {block}>')[2].partition("</script>")[0]
+            assert not set("<>&\u2028\u2029") & set(held)
+            assert held.isascii()
+            assert len(json.loads(held)["cases"]) == 1
 
 
 def test_the_policy_allows_the_one_script_and_the_one_style_alone():
@@ -155,15 +153,15 @@ def test_the_verdict_is_the_first_heading_and_altered_rules_come_before_numbers(
     assert text.index("these block until a reviewer approves them") < text.index('class="units"')
 
 
-@pytest.mark.parametrize(("verdict", "said"), [
-    ("Blocked: a/b regressed. Supplied.", "<h1>Blocked: a/b regressed.</h1>\n<p>Supplied.</p>"),
-    ("Blocked: a/b regressed.", "<h1>Blocked: a/b regressed.</h1>\n</header>"),
-    ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n</header>'),
-])  # fmt: skip
-def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once(verdict, said):
-    head = html_page(replace(report(case()), verdict=verdict)).partition("<header")[2].partition("<main>")[0]
-    assert said in head
-    assert ('class="outcome"' in head) == ('class="outcome"' in said)
+def test_the_head_says_the_first_sentence_loudest_and_the_outcome_once():
+    for verdict, said in [
+        ("Blocked: a/b regressed. Supplied.", "<h1>Blocked: a/b regressed.</h1>\n<p>Supplied.</p>"),
+        ("Blocked: a/b regressed.", "<h1>Blocked: a/b regressed.</h1>\n</header>"),
+        ("No gain.", '<p class="outcome">blocked</p>\n<h1>No gain.</h1>\n</header>'),
+    ]:
+        head = html_page(replace(report(case()), verdict=verdict)).partition("<header")[2].partition("<main>")[0]
+        assert said in head
+        assert ('class="outcome"' in head) == ('class="outcome"' in said)
 
 
 def test_numbers_and_slices_lead_to_their_cases():
@@ -270,14 +268,14 @@ def test_a_page_of_one_file_holds_all_of_them(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_what_stands_in_a_file_of_cases_is_a_text(text):
-    [(name, call)] = piece_files(page_data(report(case(text))).pieces)
-    assert call.isascii()
-    assert not set("<>&") & set(call)
-    [said, literal] = json.loads(f"[{call.removeprefix('tunegatePiece(').removesuffix(');' + chr(10))}]")
-    assert said == name
-    assert len(json.loads(literal)["cases"]) == 1
+def test_what_stands_in_a_file_of_cases_is_a_text():
+    for text in HOSTILE:
+        [(name, call)] = piece_files(page_data(report(case(text))).pieces)
+        assert call.isascii()
+        assert not set("<>&") & set(call)
+        [said, literal] = json.loads(f"[{call.removeprefix('tunegatePiece(').removesuffix(');' + chr(10))}]")
+        assert said == name
+        assert len(json.loads(literal)["cases"]) == 1
 
 
 def test_pieces_of_an_earlier_page_go_and_other_files_stay(tmp_path):

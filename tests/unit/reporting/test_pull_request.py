@@ -159,10 +159,10 @@ def test_no_comment_is_longer_than_github_takes():
     assert "Since the last push:" in lines
 
 
-@pytest.mark.parametrize("marker", ["", "AAAA", "====", "W10="])
-def test_a_marker_that_says_nothing_is_passed_over(marker):
-    known = {"body": f"<!-- tunegate:{marker} -->"}
-    assert "Since" not in comment_body(report(case()), known, {})
+def test_a_marker_that_says_nothing_is_passed_over():
+    for marker in ["", "AAAA", "====", "W10="]:
+        known = {"body": f"<!-- tunegate:{marker} -->"}
+        assert "Since" not in comment_body(report(case()), known, {})
 
 
 def test_the_summary_is_added_to(tmp_path):

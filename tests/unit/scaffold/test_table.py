@@ -53,21 +53,18 @@ def test_values_of_jsonl_are_what_they_are(tmp_path):
     assert cells(read) == [{"text": "a\nb", "n": 1, "ok": False}, {"deep": {"k": [1]}}]
 
 
-@pytest.mark.parametrize(
-    ("content", "line", "said"),
-    [
-        ("text,team\na,b\nc\nd\ne,f\n", 3, "2 cells, as the header has, found 1;"),
-        ("text,team\na,b\n\nc, d, e\n", 4, "found 3; a text that holds ',' or a line break stands in quotes"),
-        ('text,team\n"a,b\nc,d\n', 2, "is there a quote that nothing closes?"),
-        ('text,team\n"a"b,c\n', 2, "a row of CSV"),
-        ("text,team\n" + "a" * 140_000 + ",b\n", 2, "field larger than field limit"),
-        ("text,team\n", 1, "expected rows below the header, found none"),
-        ("", 1, "expected rows below the header, found none"),
-        (b"text,team\nx,y\ncaf\xe9,z\n", 3, "the byte 0xe9"),
-        ("text,team\nx,y\n".encode("utf-16"), 1, "UTF-16"),
-        ("text,team\na\0,b\n", 2, "the byte 0"),
-    ],
-)
+@pytest.mark.parametrize(("content", "line", "said"), [
+    ("text,team\na,b\nc\nd\ne,f\n", 3, "2 cells, as the header has, found 1;"),
+    ("text,team\na,b\n\nc, d, e\n", 4, "found 3; a text that holds ',' or a line break stands in quotes"),
+    ('text,team\n"a,b\nc,d\n', 2, "is there a quote that nothing closes?"),
+    ('text,team\n"a"b,c\n', 2, "a row of CSV"),
+    ("text,team\n" + "a" * 140_000 + ",b\n", 2, "field larger than field limit"),
+    ("text,team\n", 1, "expected rows below the header, found none"),
+    ("", 1, "expected rows below the header, found none"),
+    (b"text,team\nx,y\ncaf\xe9,z\n", 3, "the byte 0xe9"),
+    ("text,team\nx,y\n".encode("utf-16"), 1, "UTF-16"),
+    ("text,team\na\0,b\n", 2, "the byte 0"),
+])  # fmt: skip
 def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
     with pytest.raises(AuthoringError) as caught:
         table(tmp_path, content)
@@ -77,17 +74,14 @@ def test_what_is_no_table_is_told_with_its_line(tmp_path, content, line, said):
     assert said in str(problem)
 
 
-@pytest.mark.parametrize(
-    ("content", "line", "said"),
-    [
-        ('{"a": 1}\n{"a": \n[1]\n', 2, "a mistake in column"),
-        ('{"a": 1}\n["a"]\n3\n', 2, 'found ["a"]'),
-        ('{"a": 1, "a": 2}\n', 1, "the key 'a' twice"),
-        ('{"a": NaN}\n', 1, "NaN"),
-        ('{"a": "\\ud83d"}\n', 1, "half a character"),
-        ("[" * 100_000, 1, "levels of nesting"),
-    ],
-)
+@pytest.mark.parametrize(("content", "line", "said"), [
+    ('{"a": 1}\n{"a": \n[1]\n', 2, "a mistake in column"),
+    ('{"a": 1}\n["a"]\n3\n', 2, 'found ["a"]'),
+    ('{"a": 1, "a": 2}\n', 1, "the key 'a' twice"),
+    ('{"a": NaN}\n', 1, "NaN"),
+    ('{"a": "\\ud83d"}\n', 1, "half a character"),
+    ("[" * 100_000, 1, "levels of nesting"),
+])  # fmt: skip
 def test_a_line_that_is_no_object_is_told(tmp_path, content, line, said):
     with pytest.raises(AuthoringError) as caught:
         table(tmp_path, content, "mail.jsonl")

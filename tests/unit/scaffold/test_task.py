@@ -191,7 +191,7 @@ def test_terms_become_a_terms_file_and_no_model_answers(tmp_path):
 LETTERS = st.characters(exclude_characters="\n", codec="utf-8")  # what a file can hold
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example([("0", "{input}"), ("1", "{context}")])
 @given(st.lists(st.tuples(st.text(), st.text(LETTERS, max_size=30)), max_size=12))
 def test_any_text_comes_back_as_it_was(tmp_path, pairs):

@@ -179,9 +179,8 @@ def test_a_generated_baseline_is_not_compared_with(supply: Supply) -> None:
 # --- names
 
 
-@pytest.mark.parametrize(
-    ("model", "name", "file"),
-    [
+def test_a_name_is_what_names_a_folder() -> None:
+    for model, name, file in [
         ("replay:gpt=out.jsonl", "gpt", "out.jsonl"),
         ("replay:gpt-4.1_mini=a/b.jsonl", "gpt-4.1_mini", "a/b.jsonl"),
         ("replay:gpt=a=b.jsonl", "gpt", "a=b.jsonl"),
@@ -194,27 +193,22 @@ def test_a_generated_baseline_is_not_compared_with(supply: Supply) -> None:
         ("replay:gpt.=out.jsonl", "", "gpt.=out.jsonl"),
         (f"replay:{'x' * 65}=out.jsonl", "", f"{'x' * 65}=out.jsonl"),
         ("replay:gpt=", "", "gpt="),
-    ],
-)
-def test_a_name_is_what_names_a_folder(model: str, name: str, file: str) -> None:
-    assert split_replay(model) == (name, Path(file))
+    ]:
+        assert split_replay(model) == (name, Path(file))
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
+def test_what_cannot_be_is_refused() -> None:
+    for more, said in [
         ({"model": "replay:x.jsonl", "record": True}, "outputs have a baseline under a name of their own"),
         ({"model": "replay:x.jsonl", "against": "baseline"}, "or keep their record with --tg-out RECORD.json"),
         ({"model": "replay:gpt=x.jsonl", "adapters": (Path("a"),)}, "the model is the file, and takes no adapter"),
         ({"model": "replay:"}, "expected a file of outputs, found no name of one"),
         ({"model": "replay:my/gpt=x.jsonl"}, "expected replay:NAME=FILE, a name of letters, digits"),
         ({"model": "smollm2", "requests": Path("r.jsonl")}, "--tg-requests: expected --tg-model replay:FILE"),
-    ],
-)
-def test_what_cannot_be_is_refused(more: dict, said: str) -> None:
-    with pytest.raises(Refused) as caught:
-        Options(Path(), **more).check()
-    assert said in str(caught.value)
+    ]:
+        with pytest.raises(Refused) as caught:
+            Options(Path(), **more).check()
+        assert said in str(caught.value)
 
 
 def test_a_file_whose_name_reads_as_a_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,13 +206,10 @@ def test_nothing_can_be_asked_again_of_outputs_that_are_there() -> None:
         Options(Path(), "replay:gpt=out.jsonl", record=True, fresh=True).check()
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"record": False}, "--tg-noise is kept with a baseline: use it with --tg-record"),
-        ({"adapters": (Path("a"),)}, "--tg-noise with --tg-adapter: it is the base that is asked twice"),
-    ],
-)
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"record": False}, "--tg-noise is kept with a baseline: use it with --tg-record"),
+    ({"adapters": (Path("a"),)}, "--tg-noise with --tg-adapter: it is the base that is asked twice"),
+])  # fmt: skip
 def test_noise_is_the_bases_and_kept_with_its_baseline(options: Options, changed: dict[str, object], said: str) -> None:
     with pytest.raises(Refused, match=said):
         Session(replace(options, model="smollm2", noise=True, **({"record": True} | changed)))  # type: ignore[arg-type]

@@ -269,14 +269,11 @@ def test_a_shard_of_other_answers_is_of_another_run(options, shards, merge):  # 
     assert "found one that differs in the model's file; run all" in said
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"repeats": 2}, "--tg-repeats"),
-        ({"trained": ["desk"]}, "what it was trained for"),
-        ({"questions": {"desk/triage": {"inputs": "0"}}}, "the questions of desk/second, the questions of desk/triage"),
-    ],
-)
+@pytest.mark.parametrize(("change", "named"), [
+    ({"repeats": 2}, "--tg-repeats"),
+    ({"trained": ["desk"]}, "what it was trained for"),
+    ({"questions": {"desk/triage": {"inputs": "0"}}}, "the questions of desk/second, the questions of desk/triage"),
+])  # fmt: skip
 def test_a_shard_of_other_settings_is_of_another_run(shards, merge, change, named):
     first, second = shards(2)
     edited(second, **change)
@@ -343,15 +340,12 @@ def test_a_score_that_was_written_into_a_shard_counts_for_nothing(options, shard
     assert read_record(options.root / "merged.json").units["desk/triage"].mean == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("", "a mistake in column 1"),
-        ("[]", "is not of type 'object'"),
-        ("{}", "'schema_version' is a required property"),
-        ('{"schema_version": 1, "shard": "9/8"', "a mistake in column"),
-    ],
-)
+@pytest.mark.parametrize(("text", "found"), [
+    ("", "a mistake in column 1"),
+    ("[]", "is not of type 'object'"),
+    ("{}", "'schema_version' is a required property"),
+    ('{"schema_version": 1, "shard": "9/8"', "a mistake in column"),
+])  # fmt: skip
 def test_a_damaged_shard_is_refused(shards, merge, text, found):
     first, second = shards(2)
     second.write_text(text)
@@ -399,16 +393,13 @@ def test_the_record_is_not_written_over_a_shard(shards, merge):
 # --- options that cannot go together
 
 
-@pytest.mark.parametrize(
-    ("more", "found"),
-    [
-        ({"out": None}, "expected a file for it, found none; name one with --tg-out SHARD.json"),
-        ({"against": "baseline"}, "a shard has no verdict; tunegate merge has one, with --against"),
-        ({"record": True}, "a shard is no baseline; tunegate merge writes one, with --record"),
-        ({"adapters": (Path("one"), Path("two"))}, "run each of them by itself, in a matrix of adapters and shards"),
-        ({"timing": True}, "what is timed is base and adapter side by side"),
-    ],
-)
+@pytest.mark.parametrize(("more", "found"), [
+    ({"out": None}, "expected a file for it, found none; name one with --tg-out SHARD.json"),
+    ({"against": "baseline"}, "a shard has no verdict; tunegate merge has one, with --against"),
+    ({"record": True}, "a shard is no baseline; tunegate merge writes one, with --record"),
+    ({"adapters": (Path("one"), Path("two"))}, "run each of them by itself, in a matrix of adapters and shards"),
+    ({"timing": True}, "what is timed is base and adapter side by side"),
+])  # fmt: skip
 def test_what_a_shard_cannot_be_is_refused(options, more, found):  # noqa: F811
     with pytest.raises(Refused) as caught:
         replace(options, **({"shard": Shard(1, 2), "out": Path("shard.json")} | more)).check()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import t
@@ -11,7 +11,6 @@ from tunegate.harness.statistics.clusters import REAL, _null_weights, spread
 from tunegate.harness.statistics.critical_values import cluster_critical
 from tunegate.harness.statistics.paired import score_statistic
 
-law = settings(deadline=None, derandomize=True, max_examples=60)
 units = st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 6)), min_size=1, max_size=40)
 margins = st.floats(0.005, 0.6)
 
@@ -38,20 +37,16 @@ def test_losses_that_lie_evenly_leave_all_cases():
     assert found.intraclass < 0
 
 
-@pytest.mark.parametrize(
-    ("d", "labels"),
-    [
+def test_without_a_spread_to_see_there_is_none():
+    for d, labels in [
         ([0.0] * 40, even(10, 4)),
         ([-1.0] * 4 + [0.0] * 36, [0] * 40),
         ([-1.0] * 4 + [0.0] * 36, list(range(40))),
         ([-1.0] * 40, even(10, 4)),
         ([1.0], [3]),
-    ],
-    ids=["nothing moved", "one cluster", "a case each", "all moved alike", "one case"],
-)
-def test_without_a_spread_to_see_there_is_none(d: list[float], labels: list[int]):
-    found = spread(d, labels, 0.05, seed=1)
-    assert (found.p, found.real, found.effective) == (1.0, False, len(d))
+    ]:
+        found = spread(d, labels, 0.05, seed=1)
+        assert (found.p, found.real, found.effective) == (1.0, False, len(d))
 
 
 def test_the_permutation_test_agrees_with_all_permutations():
@@ -93,7 +88,6 @@ def test_one_cluster_that_lost_counts_for_as_many_as_a_loss_of_the_margin_needs(
     assert by_cases / np.sqrt(found.design_effect) == pytest.approx(by_clusters, rel=1e-6)
 
 
-@law
 @given(units, margins, st.integers(0, 9), st.randoms(use_true_random=False))
 @example([(-1.0, 0), (-1.0, 0), (1.0, 1)], 0.5, 0, None)
 def test_neither_the_order_nor_the_names_of_the_clusters_count(unit, margin, seed, random):
@@ -107,7 +101,6 @@ def test_neither_the_order_nor_the_names_of_the_clusters_count(unit, margin, see
     assert second.effective == pytest.approx(first.effective, rel=1e-6)
 
 
-@law
 @given(units, margins, st.integers(0, 9))
 def test_there_are_never_more_effective_cases_than_cases(unit, margin, seed):
     d, labels = zip(*unit, strict=True)
@@ -117,7 +110,6 @@ def test_there_are_never_more_effective_cases_than_cases(unit, margin, seed):
     assert -1 - 1e-9 <= found.intraclass <= 1 + 1e-9
 
 
-@law
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
 @example([-1e-13, 1.0])
 @example([-5.0, 5.000001])
@@ -130,9 +122,9 @@ def test_the_weights_add_up_and_average_nothing_where_a_cluster_lost_more_than_t
         assert weights @ values == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("clusters", [2, 10, 50])
-def test_the_critical_value_is_students(clusters: int):
-    assert cluster_critical(0.04, clusters) == pytest.approx(t.isf(0.04, clusters - 1))
+def test_the_critical_value_is_students():
+    for clusters in [2, 10, 50]:
+        assert cluster_critical(0.04, clusters) == pytest.approx(t.isf(0.04, clusters - 1))
 
 
 def test_a_spread_that_is_none_is_taken_for_real_as_often_as_is_said():
@@ -141,22 +133,19 @@ def test_a_spread_that_is_none_is_taken_for_real_as_often_as_is_said():
     assert np.mean([each.real for each in found]) <= REAL + 3 * np.sqrt(REAL * (1 - REAL) / 300)
 
 
-@pytest.mark.parametrize(
-    ("d", "labels", "margin", "said"),
-    [
+def test_bad_input_is_refused():
+    for d, labels, margin, said in [
         ([0.0, 1.0], [1], 0.05, "of one length"),
         ([0.0], [[1]], 0.05, "of one length"),
         ([2.0], [1], 0.05, "must lie in"),
         ([], [], 0.05, "at least one"),
         ([-1.0] * 8 + [0.0] * 8, even(4, 4), 1.5, "margin"),
-    ],
-)
-def test_bad_input_is_refused(d, labels, margin, said):
-    with pytest.raises(ValueError, match=said):
-        spread(d, labels, margin, seed=1)
+    ]:
+        with pytest.raises(ValueError, match=said):
+            spread(d, labels, margin, seed=1)
 
 
-@pytest.mark.parametrize(("level", "clusters"), [(0.04, 1), (0.0, 5), (0.5, 5)])
-def test_a_critical_value_of_nothing_is_refused(level: float, clusters: int):
-    with pytest.raises(ValueError, match="two clusters or more"):
-        cluster_critical(level, clusters)
+def test_a_critical_value_of_nothing_is_refused():
+    for level, clusters in [(0.04, 1), (0.0, 5), (0.5, 5)]:
+        with pytest.raises(ValueError, match="two clusters or more"):
+            cluster_critical(level, clusters)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunegate.harness.gate.together import pooled
@@ -22,8 +22,6 @@ from tunegate.harness.statistics.joint import (
 from tunegate.harness.statistics.paired import held, p_worse
 from tunegate.harness.statistics.power import Levels
 from tunegate.harness.statistics.sample_size import PassFail, expected_flips
-
-law = settings(deadline=None, derandomize=True, max_examples=25)
 
 
 def guard(n: int, flip_rate: float = 0.04, margin: float = 0.05, tests: int = 4, **more) -> Sample:
@@ -96,7 +94,6 @@ def test_sealed_guards_pass_less_often():
     assert prob_not_regressed(replace(part, strict=True)) < prob_not_regressed(part) - 0.3
 
 
-@law
 @given(
     n=st.sampled_from([30, 60, 100, 250]),
     flip_rate=st.floats(0, 0.3),
@@ -110,7 +107,6 @@ def test_a_wider_margin_never_lowers_the_chance(n, flip_rate, guards, margins):
     assert prob_passed_together(parts, narrow, 0.04) <= prob_passed_together(parts, wide, 0.04) + 1e-9
 
 
-@law
 @given(n=st.integers(20, 120), flip_rate=st.floats(0, 0.2), losses=st.lists(st.floats(0, 0.5), min_size=2, max_size=2))
 def test_a_larger_loss_of_one_guard_never_passes_more_often(n, flip_rate, losses):
     small, large = (

@@ -2,13 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
@@ -30,7 +29,6 @@ from tunegate.harness.statistics.paired import (
     winsorise_differences,
 )
 
-law = settings(deadline=None, derandomize=True, max_examples=80)
 scores = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 margins = st.floats(0.005, 0.6)
 lattices = st.tuples(st.integers(1, 5), st.lists(st.integers(-5, 5), min_size=1, max_size=9))
@@ -100,21 +98,16 @@ def all_flips(steps: list[int], mid: bool) -> tuple[float, float, float]:
 # Published values.
 
 
-@pytest.mark.parametrize(
-    ("counts", "level", "lower", "upper", "digits"),
-    [
-        pytest.param((1, 1, 7, 12), 0.05, -0.517, -0.026, 3, id="Fagerland"),
-        pytest.param((4, 9, 3, 16), 0.05, -0.027, 0.390, 3, id="Tango 1998"),
-        pytest.param((43, 0, 1, 0), 0.10, -0.096, 0.037, 3, id="Tango 1998, one flip"),
-        pytest.param((53, 16, 8, 9), 0.05, -0.020, 0.207, 3, id="Agresti and Min"),
-        pytest.param((59, 6, 16, 80), 0.05, -0.1240, -0.0054, 4, id="Cavo"),
-    ],
-)
-def test_interval_is_tangos(
-    counts: tuple[int, int, int, int], level: float, lower: float, upper: float, digits: int
-) -> None:
-    found = interval(table(*counts), level)
-    assert (round(found.lower, digits), round(found.upper, digits)) == (lower, upper)
+def test_interval_is_tangos() -> None:
+    for counts, level, lower, upper, digits in [
+        ((1, 1, 7, 12), 0.05, -0.517, -0.026, 3),
+        ((4, 9, 3, 16), 0.05, -0.027, 0.390, 3),
+        ((43, 0, 1, 0), 0.10, -0.096, 0.037, 3),
+        ((53, 16, 8, 9), 0.05, -0.020, 0.207, 3),
+        ((59, 6, 16, 80), 0.05, -0.1240, -0.0054, 4),
+    ]:
+        found = interval(table(*counts), level)
+        assert (round(found.lower, digits), round(found.upper, digits)) == (lower, upper)
 
 
 def test_cavo_mcnemar() -> None:
@@ -140,16 +133,15 @@ def test_critical_value() -> None:
     assert critical(0.04) == pytest.approx(1.7507, abs=5e-5)
 
 
-@pytest.mark.parametrize("n", [1, 7, 59, 400])
-def test_bound_without_a_flip(n: int) -> None:
-    z = norm.isf(0.04)
-    assert lower_bound([0.0] * n) == pytest.approx(-(z**2) / (n + z**2), abs=1e-9)
+def test_bound_without_a_flip() -> None:
+    for n in [1, 7, 59, 400]:
+        z = norm.isf(0.04)
+        assert lower_bound([0.0] * n) == pytest.approx(-(z**2) / (n + z**2), abs=1e-9)
 
 
 # The statistic.
 
 
-@law
 @given(tables, margins)
 def test_pass_fail_statistic_is_tangos(counts: tuple[int, int, int], margin: float) -> None:
     regressed, fixed, same = counts
@@ -161,21 +153,18 @@ def test_pass_fail_statistic_is_tangos(counts: tuple[int, int, int], margin: flo
         assert found == pytest.approx(tango(regressed, fixed, n, margin), rel=1e-6, abs=1e-6)
 
 
-@law
 @given(scores, margins)
 def test_statistic_is_the_rules_text(d: list[float], margin: float) -> None:
     if sum(d) / len(d) > -margin + 1e-6:
         assert score_statistic(d, margin) == pytest.approx(literal_statistic(d, margin), rel=1e-6, abs=1e-6)
 
 
-@law
 @given(scores, margins, margins)
 def test_statistic_grows_with_the_margin(d: list[float], one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert score_statistic(d, low) <= score_statistic(d, high) + 1e-9
 
 
-@law
 @given(tables, margins)
 def test_mending_a_regressed_case_never_hurts(counts: tuple[int, int, int], margin: float) -> None:
     regressed, fixed, same = counts
@@ -184,7 +173,6 @@ def test_mending_a_regressed_case_never_hurts(counts: tuple[int, int, int], marg
     assert score_statistic(after, margin) >= score_statistic(before, margin)
 
 
-@law
 @given(scores, margins, st.sampled_from([0.05, 0.04, 0.02, 0.04 / 24]))
 def test_held_is_a_bound_above_the_margin(d: list[float], margin: float, level: float) -> None:
     bound = interval(d, 2 * level, margin).lower
@@ -193,7 +181,6 @@ def test_held_is_a_bound_above_the_margin(d: list[float], margin: float, level: 
         assert held(d, margin, level) == (bound > -margin)
 
 
-@law
 @given(scores, st.sampled_from([0.02, 0.05, 0.2]))
 def test_interval_mirrors_and_holds_the_mean(d: list[float], level: float) -> None:
     found, mirrored = interval(d, level), interval([-v for v in d], level)
@@ -201,7 +188,6 @@ def test_interval_mirrors_and_holds_the_mean(d: list[float], level: float) -> No
     assert (found.lower, found.upper) == pytest.approx((-mirrored.upper, -mirrored.lower), abs=1e-9)
 
 
-@law
 @given(st.floats(-0.95, 0.95), st.integers(1, 50), st.floats(0.01, 0.9))
 def test_constant_scores_have_a_closed_form(constant: float, n: int, margin: float) -> None:
     constant = round(constant, 6)
@@ -215,20 +201,17 @@ def test_constant_scores_have_a_closed_form(constant: float, n: int, margin: flo
         assert score_statistic([constant] * n, margin) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("d", "margin", "expected"),
-    [
-        pytest.param([0.0], 0.5, 1.0, id="one unchanged case"),
-        pytest.param([0.0] * 9, 0.0, -math.inf, id="nothing moved, no margin"),
-        pytest.param([-1.0], 0.5, -math.inf, id="one regressed case"),
-        pytest.param([-1.0] * 30, 0.9, -math.inf, id="all regressed"),
-        pytest.param([1.0], 0.0, 1.0, id="one fixed case"),
-        pytest.param([1.0] * 9 + [-1.0] * 2, 0.0, 7 / math.sqrt(11), id="T(0) is McNemar's"),
-        pytest.param([-0.05] * 20, 0.05, -math.inf, id="mean exactly at -margin"),
-    ],
-)
-def test_statistic_at_the_edges(d: list[float], margin: float, expected: float) -> None:
-    assert score_statistic(d, margin) == pytest.approx(expected)
+def test_statistic_at_the_edges() -> None:
+    for d, margin, expected in [
+        ([0.0], 0.5, 1.0),
+        ([0.0] * 9, 0.0, -math.inf),
+        ([-1.0], 0.5, -math.inf),
+        ([-1.0] * 30, 0.9, -math.inf),
+        ([1.0], 0.0, 1.0),
+        ([1.0] * 9 + [-1.0] * 2, 0.0, 7 / math.sqrt(11)),
+        ([-0.05] * 20, 0.05, -math.inf),
+    ]:
+        assert score_statistic(d, margin) == pytest.approx(expected)
 
 
 def test_bounds_at_the_edges() -> None:
@@ -238,7 +221,6 @@ def test_bounds_at_the_edges() -> None:
     assert -1 < lower_bound([0.3]) < 0.3
 
 
-@law
 @given(lattices, st.integers(1, 12))
 def test_a_loss_of_exactly_the_margin_is_not_held(lattice: tuple[int, list[int]], times: int) -> None:
     k, steps = lattice
@@ -251,7 +233,6 @@ def test_a_loss_of_exactly_the_margin_is_not_held(lattice: tuple[int, list[int]]
             assert interval(d, margin=near).lower <= -near + 1e-9
 
 
-@law
 @given(scores, st.floats(1e-6, 0.999), st.sampled_from([0.04, 0.032, 0.0064, 1e-4, 1e-9]), st.floats(0.01, 1))
 def test_any_scores_are_judged(d: list[float], margin: float, level: float, share: float) -> None:
     found = interval(d, 2 * level, margin, Effective(share * len(d), 9))
@@ -268,7 +249,6 @@ def test_few_that_gain_a_lot_do_not_make_up_for_all_that_lose_a_little() -> None
     assert not held(d, 0.2)
 
 
-@law
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0.02, 0.98))
 def test_the_p_of_a_score_below_its_minimum(passed: int, n: int, rate: float) -> None:
     passed = min(passed, n)
@@ -283,7 +263,6 @@ def test_the_p_of_a_score_below_its_minimum(passed: int, n: int, rate: float) ->
 # The sign-flip test.
 
 
-@law
 @given(lattices, st.booleans())
 def test_sign_flip_is_all_sign_changes(lattice: tuple[int, list[int]], mid: bool) -> None:
     k, steps = lattice
@@ -294,7 +273,6 @@ def test_sign_flip_is_all_sign_changes(lattice: tuple[int, list[int]], mid: bool
     assert not found.sampled
 
 
-@law
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_pass_fail_sign_flip_is_mcnemars(regressed: int, fixed: int) -> None:
     found = sign_flip(cases(regressed, fixed, 130), seed=0)
@@ -331,7 +309,6 @@ def test_nothing_moved_is_neither_worse_nor_better() -> None:
     assert p_worse([0.0] * 40, seed=0) == p_better([0.0] * 40, seed=0) == PValue(1.0, 1.0)
 
 
-@law
 @given(lattices, st.booleans())
 def test_no_sign_pattern_beats_the_smallest_p(lattice: tuple[int, list[int]], mid: bool) -> None:
     k, steps = max(lattice[0], 5), lattice[1]
@@ -380,7 +357,6 @@ def test_a_family_of_one_and_of_none() -> None:
     assert tarone_holm([], []) == ()
 
 
-@law
 @given(families, st.sampled_from([0.01, 0.02, 0.04]))
 def test_tarone_holm_lies_between_bonferroni_and_no_correction(
     family: tuple[list[float], list[float]], level: float
@@ -391,7 +367,6 @@ def test_tarone_holm_lies_between_bonferroni_and_no_correction(
         assert significant or value > level / len(p)
 
 
-@law
 @given(families)
 def test_where_all_are_testable_tarone_holm_is_holm(family: tuple[list[float], list[float]]) -> None:
     p, _ = family
@@ -404,7 +379,6 @@ def test_holm_can_reject_a_member_that_tarone_leaves_out() -> None:
     assert tarone_holm(p, p) == (True, False)
 
 
-@law
 @given(families, st.integers(0, 11))
 def test_a_smaller_p_never_loses_significance(family: tuple[list[float], list[float]], at: int) -> None:
     p, smallest = family
@@ -417,7 +391,6 @@ def test_a_smaller_p_never_loses_significance(family: tuple[list[float], list[fl
 # Rates, flip rate and size.
 
 
-@law
 @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.05, 0.025, 0.01]))
 def test_wilson_is_scipys(n: int, share: float, level: float) -> None:
     passed = round(share * n)
@@ -425,19 +398,14 @@ def test_wilson_is_scipys(n: int, share: float, level: float) -> None:
     assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        pytest.param(lambda rng: -0.1 * rng.beta(0.5, 0.5, 80), id="two-humped"),
-        pytest.param(lambda rng: np.where(rng.random(80) < 0.08, -0.625, 0.0), id="rare collapse"),
-        pytest.param(lambda rng: rng.normal(-0.05, 0.15, 80).clip(-1, 1), id="bell"),
-    ],
-)
-def test_a_continuous_drop_of_the_margin_is_seldom_held(
-    draw: Callable[[np.random.Generator], np.ndarray],
-) -> None:
-    rng = np.random.default_rng(11)
-    assert np.mean([held(draw(rng), 0.05) for _ in range(1_500)]) <= 0.055
+def test_a_continuous_drop_of_the_margin_is_seldom_held() -> None:
+    for draw in [
+        (lambda rng: -0.1 * rng.beta(0.5, 0.5, 80)),
+        (lambda rng: np.where(rng.random(80) < 0.08, -0.625, 0.0)),
+        (lambda rng: rng.normal(-0.05, 0.15, 80).clip(-1, 1)),
+    ]:
+        rng = np.random.default_rng(11)
+        assert np.mean([held(draw(rng), 0.05) for _ in range(1_500)]) <= 0.055
 
 
 @cache
@@ -459,20 +427,17 @@ def simulate(n: int, flip_rate: float, drop: float, draws: int, seed: int) -> tu
     return tuple(100 * counts / draws)
 
 
-@pytest.mark.parametrize(
-    ("n", "flip_rate", "drop", "regressed", "fine"),
-    [
+def test_simulation_table_verdicts() -> None:
+    for n, flip_rate, drop, regressed, fine in [
         (100, 0.02, 0.05, 66, 4),
         (100, 0.04, 0.10, 96, 0),
         (200, 0.02, 0.025, 48, 43),
         (200, 0.02, 0.05, 96, 3),
         (200, 0.04, 0.0, 1, 91),
-    ],
-)
-def test_simulation_table_verdicts(n: int, flip_rate: float, drop: float, regressed: int, fine: int) -> None:
-    found = simulate(n, flip_rate, drop, 2_000, seed=7)
-    assert found[:2] == pytest.approx((regressed, fine), abs=3.0)
-    assert found[2] <= 4.7
+    ]:
+        found = simulate(n, flip_rate, drop, 2_000, seed=7)
+        assert found[:2] == pytest.approx((regressed, fine), abs=3.0)
+        assert found[2] <= 4.7
 
 
 # Unbounded scores and bad input.
@@ -484,7 +449,6 @@ def test_winsorising_counts_the_cases_it_met() -> None:
     assert (found.lost, found.gained) == (2, 1)
 
 
-@law
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(1e-3, 1e3))
 def test_winsorising_is_blind_to_the_unit(change: list[float], margin: float) -> None:
     zero = [0.0] * len(change)
@@ -494,9 +458,8 @@ def test_winsorising_is_blind_to_the_unit(change: list[float], margin: float) ->
     assert all(-1 <= v <= 1 for v in found.d)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
+def test_bad_input_is_named() -> None:
+    for call, message in [
         (lambda: score_statistic([], 0.05), "at least one"),
         (lambda: score_statistic([0.0, 1.5], 0.05), r"d\[1\] is 1.5"),
         (lambda: score_statistic([math.nan], 0.05), r"d\[0\] is nan"),
@@ -509,11 +472,9 @@ def test_winsorising_is_blind_to_the_unit(change: list[float], margin: float) ->
         (lambda: winsorise_differences([1], [1, 2], 1), "one length"),
         (lambda: winsorise_differences([1], [2], 0), "above 0"),
         (lambda: winsorise_differences([1], [math.inf], 1), "finite"),
-    ],
-)
-def test_bad_input_is_named(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call()
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_results_are_named() -> None:

@@ -25,10 +25,10 @@ def test_without_icu_the_languages_that_need_it_are_refused(monkeypatch):
         check_segmenter("zh")
 
 
-@pytest.mark.parametrize("text", ["京都" * 10_000, "ก" * 20_000, "し" * 20_000, "\ud800" * 20_000, "a\x00京" * 6_000])
-def test_hostile_texts_take_bounded_time(text):
-    started = time.process_time()
-    phrases = Phrases(["京都", "し"], phrase_book(["京都", "し"], "ja"))
+def test_hostile_texts_take_bounded_time():
+    for text in ["京都" * 10_000, "ก" * 20_000, "し" * 20_000, "\ud800" * 20_000, "a\x00京" * 6_000]:
+        started = time.process_time()
+        phrases = Phrases(["京都", "し"], phrase_book(["京都", "し"], "ja"))
 
-    assert list(phrases.find(read(text, "ja"))) is not None
-    assert time.process_time() - started < 2
+        assert list(phrases.find(read(text, "ja"))) is not None
+        assert time.process_time() - started < 2

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunegate.harness.text.topics import Topics, topic_count, topics
@@ -55,14 +55,17 @@ def test_words_that_go_together_make_topics():
     assert len(set(result.labels)) == topic_count(len(set(texts)))
 
 
-@pytest.mark.parametrize("where", ["before", "after", "around"])
-def test_a_long_prompt_that_all_share_changes_nothing(where: str):
-    texts, known = asked(20)
-    before, after = PROMPT * (where != "after"), PROMPT * (where != "before")
-    longer = found(
-        [f"{before} {text} {after}" if where != "around" else f"{PROMPT[:900]} {text} {PROMPT[:900]}" for text in texts]
-    )
-    assert purity(longer.labels, known) > 0.95
+def test_a_long_prompt_that_all_share_changes_nothing():
+    for where in ["before", "after", "around"]:
+        texts, known = asked(20)
+        before, after = PROMPT * (where != "after"), PROMPT * (where != "before")
+        longer = found(
+            [
+                f"{before} {text} {after}" if where != "around" else f"{PROMPT[:900]} {text} {PROMPT[:900]}"
+                for text in texts
+            ]
+        )
+        assert purity(longer.labels, known) > 0.95
 
 
 def test_words_of_a_script_without_spaces():
@@ -85,21 +88,12 @@ def test_equal_texts_and_texts_without_a_word_are_together():
     assert len(set(labels[-5:-2])) == 1
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["a question"] * 100,
-        [""] * 100,
-        [f"w{'x' * i}" for i in range(60)],
-        ["one two", "three four"] * 40,
-        asked(4)[0],
-        [],
-        [f"{PROMPT} {i}" for i in range(50)],
-    ],
-    ids=["equal", "empty", "no word shared", "two texts", "too few", "none", "numbers only"],
-)
-def test_texts_that_tell_nothing_have_no_topics(texts: list[str]):
-    assert topics(texts, untagged(texts)) is None
+def test_texts_that_tell_nothing_have_no_topics():
+    for texts in [
+        ["a question"] * 100, [""] * 100, [f"w{'x' * i}" for i in range(60)],
+        ["one two", "three four"] * 40, asked(4)[0], [], [f"{PROMPT} {i}" for i in range(50)],
+    ]:  # fmt: skip
+        assert topics(texts, untagged(texts)) is None
 
 
 def tagged(**values: list[str]) -> list[dict[str, str]]:
@@ -124,21 +118,15 @@ def test_cases_without_the_tag_are_a_topic():
     assert len(set(result.labels)) == len(set(known[:52])) + 1
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        ["a", "b", "c", "d"] * 15,
-        [f"case-{i}" for i in range(60)],
-        [*"abcde" * 9, *[""] * 15],
+def test_a_tag_that_tells_no_topics_is_left_alone():
+    for values in [
+        ["a", "b", "c", "d"] * 15, [f"case-{i}" for i in range(60)], [*"abcde" * 9, *[""] * 15],
         ["a"] * 54 + list("bcdefg"),
-    ],
-    ids=["four values", "a value a case", "three quarters tagged", "most values once"],
-)
-def test_a_tag_that_tells_no_topics_is_left_alone(values: list[str]):
-    texts, _ = asked(10)
-    result = topics(texts, tagged(tag=values))
-    assert result is not None
-    assert result.source == "their words"
+    ]:  # fmt: skip
+        texts, _ = asked(10)
+        result = topics(texts, tagged(tag=values))
+        assert result is not None
+        assert result.source == "their words"
 
 
 def test_the_order_of_the_cases_is_of_no_consequence():
@@ -149,7 +137,6 @@ def test_the_order_of_the_cases_is_of_no_consequence():
     assert len(pairs) == len(set(first)) == len(set(second))
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(st.text(max_size=40), max_size=80))
 def test_any_texts_have_topics_or_none_and_the_same_again(texts):
     result = topics(texts, untagged(texts))
@@ -159,7 +146,6 @@ def test_any_texts_have_topics_or_none_and_the_same_again(texts):
         assert set(result.labels) == set(range(len(set(result.labels))))
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     st.lists(st.sampled_from(("ab", "bc", "cd", "de", "ef", "fg", "gh", "hi")), min_size=240, max_size=400),
     st.integers(0, 9),

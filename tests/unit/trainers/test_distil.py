@@ -149,15 +149,12 @@ def test_rows_that_somebody_wrote_or_edited_are_not_written_over(project):
     assert lines_of(project / "rows.jsonl") == [{"input": "mine", "output": "{}"}]
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        ({"unit": "triage", "input": "x", "output": "{}"}, 'inputs.jsonl:1: expected an object {"unit", "input"}'),
-        ({"unit": "triage", "messages": [{"role": "assistant", "content": "x"}]}, "inputs.jsonl:1: messages: expected"),
-        ({"messages": [{"role": "user", "content": "x"}]}, 'inputs.jsonl:1: expected an object {"unit", "input"}'),
-        ({"unit": "trage", "input": "x"}, "inputs.jsonl:1: unit: expected a unit of the task (triage), found 'trage'"),
-    ],
-)
+@pytest.mark.parametrize(("line", "why"), [
+    ({"unit": "triage", "input": "x", "output": "{}"}, 'inputs.jsonl:1: expected an object {"unit", "input"}'),
+    ({"unit": "triage", "messages": [{"role": "assistant", "content": "x"}]}, "inputs.jsonl:1: messages: expected"),
+    ({"messages": [{"role": "user", "content": "x"}]}, 'inputs.jsonl:1: expected an object {"unit", "input"}'),
+    ({"unit": "trage", "input": "x"}, "inputs.jsonl:1: unit: expected a unit of the task (triage), found 'trage'"),
+])  # fmt: skip
 def test_a_line_that_is_no_input_is_named(project, line, why):
     write_lines(project / "inputs.jsonl", [line])
 

@@ -57,33 +57,31 @@ def kinds(*rows):
     return [each.kind for each in find_private_data(rows, quiet())]
 
 
-@pytest.mark.parametrize(("kind", "text"), PLANTED.items())
-def test_what_is_private_is_found_wherever_it_stands(kind, text):
-    assert kinds(row(text)) == [kind]
-    assert kinds(row("Hello.", output=json.dumps({"note": text}))) == [kind]
-    assert kinds(row("Hello.", rejected=text)) == [kind]
+def test_what_is_private_is_found_wherever_it_stands():
+    for kind, text in PLANTED.items():
+        assert kinds(row(text)) == [kind]
+        assert kinds(row("Hello.", output=json.dumps({"note": text}))) == [kind]
+        assert kinds(row("Hello.", rejected=text)) == [kind]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(606) 546-0610 before noon", "606-546-0610", "07911 123456", "0151 23456789", "llámame al 612345678",
-        "Mobile: 6065460610", "6065460610 is my cell", "+12125552368",
-    ],
-)  # fmt: skip
-def test_a_phone_number_is_written_as_one_or_called_one(text):
-    assert kinds(row(text)) == ["phone number"]
+def test_a_phone_number_is_written_as_one_or_called_one():
+    for text in [
+        "(606) 546-0610 before noon", "606-546-0610", "07911 123456", "0151 23456789",
+        "llámame al 612345678", "Mobile: 6065460610", "6065460610 is my cell", "+12125552368",
+    ]:  # fmt: skip
+        assert kinds(row(text)) == ["phone number"]
 
 
 def test_what_is_encoded_is_found_too():
     assert kinds(row(f"Config: {base64.b64encode(PLANTED['AWS Access Key'].encode()).decode()}")) == ["AWS Access Key"]
 
 
-@pytest.mark.parametrize("text", INNOCENT)
-def test_names_orders_and_serials_are_what_support_rows_are_made_of(text):
-    assert kinds(row(text)) == []
+def test_names_orders_and_serials_are_what_support_rows_are_made_of():
+    for text in INNOCENT:
+        assert kinds(row(text)) == []
 
 
+@pytest.mark.data("trainers/recipes/rows/*.jsonl")
 def test_the_demos_rows_hold_nothing_private():
     lines = [
         line for file in (ROOT / "trainers/recipes/rows").glob("*.jsonl") for line in file.read_text().splitlines()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.e2e.test_guides import PROGRAMS, follow
+from tests.e2e.test_guides import ask, follow
 from tests.support.example import copy_example, write_answers
 from tests.support.paths import ROOT
 
@@ -28,14 +25,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_example(tmp_path_factory.mktemp("team") / "returns")
     write_answers(folder / "outputs.jsonl", wrong=())
     return folder
-
-
-def ask(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as the team would, without this repository's own folders."""
-    program, *arguments = command
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    what = [sys.executable, *PROGRAMS[program], *arguments]
-    return subprocess.run(what, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
 def shown_commands() -> Iterator[str]:
@@ -67,21 +56,21 @@ def test_readme_and_workflow_show_the_whole_way():
 @pytest.mark.parametrize("command", sorted(set(shown_commands())))
 def test_every_command_is_one(project, command):
     # a command line is read whole before help is shown or anything is collected: what does not exist ends with 2 or 4
-    more = ["--co", "-q"] if command.startswith("pytest") else ["--help"]
-    done = ask(project, *command.split(), *more)
+    more = "--co -q" if command.startswith("pytest") else "--help"
+    done = ask(project, f"{command} {more}")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_command_that_is_none_is_found_out(project):
-    assert ask(project, "tunegate", "train", "recipes/returns.yaml", "--dry-runs", "--help").returncode == 2
-    assert ask(project, "pytest", "fixtures/", "--tg-recordings", "--co").returncode == 4
+    assert ask(project, "tunegate train recipes/returns.yaml --dry-runs --help").returncode == 2
+    assert ask(project, "pytest fixtures/ --tg-recordings --co").returncode == 4
 
 
 def test_one_wrong_answer_is_one_failed_test_in_its_file(project):
     write_answers(project / "one.jsonl", {"bear-eye"})
 
-    done = ask(project, "pytest", "fixtures/returns/intake.yaml", "--tg-model=replay:one.jsonl", "-q")
+    done = ask(project, "pytest fixtures/returns/intake.yaml --tg-model=replay:one.jsonl -q")
 
     assert done.returncode == 1
     assert "fixtures/returns/intake.yaml::bear-eye" in done.stdout

@@ -7,7 +7,6 @@ in its output, in that order, and `exit code N` is what it ends with (0 where no
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -18,14 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.example import cases, copy_example, write_answers
+from tests.support.forked import run_program
 from tests.support.paths import ROOT
 
 BLOCK = re.compile(r"^(?:`(?P<file>[^`\n]+)`\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAMS = {
-    "python": [],
-    "tunegate": ["-m", "tunegate"],
-    "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin"],
-}
+PLUGIN = (
+    "-p", "no:cacheprovider", "-p", "tunegate.harness.pytest_plugin.plugin",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
+MORE: dict[str, tuple[str, ...]] = {"tunegate": (), "pytest": PLUGIN}
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,20 @@ def follow(guide: str, project: Path, home: Path) -> int:
     return count
 
 
+def ask(folder: Path, line: str, is_merged: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a user would, without this repository's own folders."""
+    program, *arguments = line.split()
+    if program in MORE:
+        given = (program, *MORE[program], *arguments)
+        return run_program(*given, folder=folder, is_merged=is_merged, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    what = [sys.executable if program == "python" else program, *arguments]
+    errors = subprocess.STDOUT if is_merged else subprocess.PIPE
+    return subprocess.run(what, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+
+
 def run(command: Command, project: Path, home: Path) -> None:
     line, _, into = command.line.replace("~", str(home)).partition(" > ")
-    program, *arguments = line.split()
-    what = [sys.executable, *PROGRAMS[program], *arguments] if program in PROGRAMS else [program, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    ended = subprocess.run(
-        what, cwd=project, env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if into else subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+    ended = ask(project, line, is_merged=not into)
     assert ended.returncode == command.code, f"$ {command.line}\n{ended.stdout}"
     if into:
         (project / into).write_text(ended.stdout, "utf-8")
@@ -92,53 +97,17 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-def test_the_first_suite_is_written_as_its_guide_says(tmp_path, home):
+GUIDES = {
+    "first-suite.md": 8, "from-a-table.md": 7, "recorded.md": 9, "leaving-a-hosted-tune.md": 6, "distil.md": 8,
+    "new-suite.md": 4, "vocabulary.md": 2, "retention.md": 1, "write-cases.md": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_what_a_guide_shows_is_what_comes(tmp_path, home, guide):
     (tmp_path / "project").mkdir()
 
-    assert follow("first-suite.md", tmp_path / "project", home) == 8
-
-
-def test_a_table_becomes_a_verdict_as_its_guide_says(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("from-a-table.md", tmp_path / "project", home) == 7
-
-
-def test_a_model_that_answers_elsewhere_is_recorded_and_gated_as_its_guide_says(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("recorded.md", tmp_path / "project", home) == 9
-
-
-def test_a_hosted_tune_is_left_as_its_guide_says(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("leaving-a-hosted-tune.md", tmp_path / "project", home) == 6
-
-
-def test_a_large_models_job_is_handed_to_a_small_one_as_its_guide_says(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("distil.md", tmp_path / "project", home) == 8
-
-
-def test_a_kind_of_check_of_ones_own_is_one_file_and_a_line_of_settings(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("new-suite.md", tmp_path / "project", home) == 4
-
-
-@pytest.mark.parametrize(("guide", "commands"), [("vocabulary.md", 2), ("retention.md", 1)])
-def test_a_suite_works_as_its_guide_says(tmp_path, home, guide, commands):
-    (tmp_path / "project").mkdir()
-
-    assert follow(guide, tmp_path / "project", home) == commands
-
-
-def test_cases_are_written_as_the_guide_for_domain_experts_says(tmp_path, home):
-    (tmp_path / "project").mkdir()
-
-    assert follow("write-cases.md", tmp_path / "project", home) == 8
+    assert follow(guide, tmp_path / "project", home) == GUIDES[guide]
 
 
 def test_verdicts_and_diffs_read_as_the_guide_for_reviewers_says(tmp_path, home):

@@ -33,7 +33,7 @@ def test_the_committed_baselines_are_of_the_precision_that_auto_comes_to():
 
 def test_it_answers_in_bfloat16_as_another_engine():
     unit = find_unit(load_tasks(ROOT / "fixtures"), "support/questions")
-    asked = list(requests([unit]))[:4]
+    asked = list(requests([unit]))[:1]
     plain, half = (local(dtype) for dtype in ("float32", "bfloat16"))
 
     assert all(answer.output for answer in half.answer(asked))

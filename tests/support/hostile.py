@@ -36,8 +36,7 @@ Judging = Callable[[], list[Outcome]]
 MIB = 1 << 20
 MOST_SECONDS = 30  # then a process is killed
 QUICK = 0.8  # seconds of processor time
-D4, D6, D7, D2019, D2020 = DRAFTS
-SLOW = ("(a+)+$", "^(a|aa)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*a){25}$", "^(a*)*b$", r"^(?=(a+)+$)", r"^(a+)\1+$")
+SLOW = ("(a+)+$", r"^(a+)\1+$", "^(?=(a+)+$)")  # plain, with a reference back, with a look ahead
 AAA = "a" * 50_000 + "!"
 
 # JSON that no schema needs to see; strict and fenced
@@ -123,23 +122,19 @@ OPEN = {"patternProperties": {"(a+)+$": {"type": "null"}}}
 def _schemas() -> Iterator[tuple[str, Hostile]]:
     for pattern in SLOW:
         yield f"pattern {pattern}", Hostile({"pattern": pattern}, lambda: AAA)
-    for pattern in SLOW[:2]:
-        yield (
-            f"patternProperties {pattern}",
-            Hostile({"patternProperties": {pattern: False}, "required": ["b"]}, lambda: {AAA: 1}),
-        )
-        yield f"propertyNames {pattern}", Hostile({"propertyNames": {"pattern": pattern}}, lambda: {AAA: 1})
-    for draft in DRAFTS:
+    required = {"patternProperties": {SLOW[0]: False}, "required": ["b"]}
+    yield "patternProperties", Hostile(required, lambda: {AAA: 1})
+    yield "propertyNames", Hostile({"propertyNames": {"pattern": SLOW[0]}}, lambda: {AAA: 1})
+    oldest, *_, newest = DRAFTS
+    for draft in (oldest, newest):
         closed = {"$schema": draft, **OPEN, "additionalProperties": False}
         yield f"additionalProperties {draft}", Hostile(closed, lambda: {AAA: 1})
-    for draft in (D2019, D2020):
-        for place, rules in {"beside": OPEN, "below": {"allOf": [OPEN]}}.items():
-            closed = {"$schema": draft, **rules, "unevaluatedProperties": False}
-            yield f"unevaluatedProperties {place} {draft}", Hostile(closed, lambda: {AAA: 1})
-        inside = {"$schema": draft, "unevaluatedItems": OPEN, "maxItems": 0}
-        yield f"unevaluatedItems {draft}", Hostile(inside, lambda: [{AAA: 1}])
-        inside = {"$schema": draft, "anyOf": [{"contains": OPEN}, {}], "unevaluatedItems": False, "maxItems": 0}
-        yield f"unevaluatedItems, contains {draft}", Hostile(inside, lambda: [{AAA: 1}])
+    for place, rules in {"beside": OPEN, "below": {"allOf": [OPEN]}}.items():
+        closed = {**rules, "unevaluatedProperties": False}
+        yield f"unevaluatedProperties {place}", Hostile(closed, lambda: {AAA: 1})
+    yield "unevaluatedItems", Hostile({"unevaluatedItems": OPEN, "maxItems": 0}, lambda: [{AAA: 1}])
+    inside = {"anyOf": [{"contains": OPEN}, {}], "unevaluatedItems": False, "maxItems": 0}
+    yield "unevaluatedItems, contains", Hostile(inside, lambda: [{AAA: 1}])
     yield "a pattern on ten thousand texts", Hostile({"items": {"pattern": "(a+)+$"}}, lambda: ["a" * 30 + "!"] * 9_000)
     yield "a pattern on a megabyte", Hostile({"pattern": "^(a|b|ab)*$"}, lambda: "ab" * (MIB // 2 - 8) + "!")
     yield "a pattern that remembers", Hostile({"pattern": "^((a)|(b)|(ab))*$"}, lambda: "ab" * 49_999 + "!")
@@ -249,13 +244,12 @@ def _schemas() -> Iterator[tuple[str, Hostile]]:
     yield "a megabyte of text", Hostile({"type": "integer"}, lambda: "x" * (MIB - 2))
     yield "lengths", Hostile({"maxLength": 10}, lambda: "\U0001f600" * 200_000)
     for name in FORMATS:
-        for kind, text in LONG.items():
-            yield f"format {name}, {kind}", Hostile({"format": name, "maxLength": 1}, text)
-        yield f"format {name}, many", Hostile({"items": {"format": name, "maxLength": 1}}, lambda: ["::1." * 400] * 600)
+        texts = {"items": {"format": name, "maxLength": 1}}
+        yield f"format {name}", Hostile(texts, lambda: [text() for text in LONG.values()] + ["::1." * 400] * 200)
 
 
 LONG: Mapping[str, Callable[[], str]] = {
-    "letters": lambda: "a" * 1_000_000,
+    "letters": lambda: "a" * 500_000,
     "dots": lambda: "a." * 990,
     "colons": lambda: ":" * 1_999,
     "at signs": lambda: '"@' * 999,
@@ -340,11 +334,20 @@ def of_fields(name: str) -> Judging:
     return lambda: [check(text, expect, "") for check in checks]
 
 
+HAS = {"terms": [term["id"] for term in TERMS["terms"]], "wording": ["gas"]}
+
+
+@cache
+def _vocabulary() -> vocabulary.VocabularyCheck:
+    """The check of all terms, with its patterns, which are made once for all answers."""
+    check = vocabulary.VocabularyCheck(TERMS)
+    check("warm", HAS, "")
+    return check
+
+
 def of_vocabulary(name: str) -> Judging:
-    text, check = WORDS[name](), vocabulary.VocabularyCheck(TERMS)
-    expect = {"terms": [term["id"] for term in TERMS["terms"]], "wording": ["gas"]}
-    check("warm", expect, "")  # patterns are made once for all answers
-    return lambda: [check(text, expect, "")]
+    text = WORDS[name]()
+    return lambda: [_vocabulary()(text, HAS, "")]
 
 
 @cache
@@ -391,8 +394,11 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def _measured(name: str) -> dict[str, Any]:
+    # made once, before the fork
     if name.startswith("voice"):
-        _voice()  # fitted once, before the fork
+        _voice()
+    elif name.startswith("vocabulary"):
+        _vocabulary()
     read, write = os.pipe()
     child = os.fork()
     if not child:
@@ -414,11 +420,11 @@ def _judge(name: str, stream: TextIO) -> None:
     try:
         kind, _, inner = name.partition(": ")
         judging = KINDS[kind][0](inner)
-        started, ticked = time.process_time(), time.process_time()
+        started = time.process_time()
         outcomes = judging()
-        seconds = {"wall": round(time.process_time() - started, 3), "cpu": round(time.process_time() - ticked, 3)}
+        cpu = round(time.process_time() - started, 3)
         said = [[str(finding) for finding in outcome.findings] for outcome in outcomes]
-        json.dump({**seconds, "scores": [outcome.score for outcome in outcomes], "said": said}, stream)
+        json.dump({"cpu": cpu, "scores": [outcome.score for outcome in outcomes], "said": said}, stream)
     except BaseException as error:  # whatever it is, it must not leave the fork
         json.dump({"error": repr(error)[:300]}, stream)
 

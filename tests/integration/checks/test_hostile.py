@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from tests.support.hostile import NAMES
+from tests.support.hostile import KINDS
 from tests.support.paths import ROOT
 
 SECONDS = 1.0  # of processor time: other work on the machine stretches the wall clock
-STRETCHED = 20.0  # of wall clock, all the same: nothing waits
 MB = 200  # the whole process, interpreter and libraries included
 
 
@@ -25,18 +24,23 @@ def measured():
     return {result["name"]: result for result in results}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_output_is_a_finding_within_bounds(measured, name):
-    result = measured[name]
+def is_bounded(result: dict) -> bool:
+    said = [finding for findings in result.get("said", ()) for finding in findings]
+    return (
+        "error" not in result
+        and (result["cpu"] < SECONDS and result["mb"] < MB)
+        and set(result["scores"]) == {0.0}
+        and all(result["said"])
+        and all(finding.isprintable() and len(finding) < 500 for finding in said)
+    )
 
-    assert result.get("error") is None
-    assert result["cpu"] < SECONDS
-    assert result["wall"] < STRETCHED
-    assert result["mb"] < MB
-    assert set(result["scores"]) == {0.0}
-    for findings in result["said"]:
-        assert findings
-        assert all(finding.isprintable() and len(finding) < 500 for finding in findings)
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_output_is_a_finding_within_bounds(measured, kind):
+    of_kind = [result for name, result in measured.items() if name.startswith(f"{kind}: ")]
+
+    assert len(of_kind) >= 7
+    assert [result for result in of_kind if not is_bounded(result)] == []
 
 
 def test_an_output_that_never_ends_would_be_seen():

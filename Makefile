@@ -78,7 +78,7 @@ search: install
 	TUNEGATE_EXAMPLES=search $(PARALLEL) -m hypothesis tests/unit
 
 slow: install
-	pytest tests/slow
+	$(PARALLEL) tests/slow
 
 services: install
 	pytest tests/services

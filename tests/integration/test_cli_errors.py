@@ -108,9 +108,8 @@ def test_an_interrupted_command_ends_with_2(home, monkeypatch):
     assert (done.exit_code, done.stderr) == (2, "interrupted; run the same command again to go on\n")
 
 
-@pytest.mark.parametrize("arguments", [["plan"], ["schema", "record"], ["lint"]])
-def test_a_reader_that_leaves_is_no_verdict(home, arguments: list[str]):
-    command = [sys.executable, "-m", "tunegate", *arguments]
+def test_a_reader_that_leaves_is_no_verdict(home):
+    command = [sys.executable, "-m", "tunegate", "schema", "record"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         run.stdout.close()
         assert run.stderr.read() == ""
@@ -153,10 +152,9 @@ def test_an_unexpected_error_of_ours_ends_pytest_with_3(desk: Project, monkeypat
     assert "INTERNALERROR" not in text
 
 
-@pytest.mark.parametrize("named", ["fixtures", "fixtures/desk/triage.yaml::a"])
-def test_so_does_one_while_a_fixture_file_is_collected(desk: Project, monkeypatch, named: str):
+def test_so_does_one_while_a_fixture_file_is_collected(desk: Project, monkeypatch):
     monkeypatch.setattr("tunegate.harness.pytest_plugin.items.State.file_items", broken)
-    result = desk.pytester.runpytest(named, "--tg-model=replay:outputs.jsonl")
+    result = desk.pytester.runpytest("fixtures", "--tg-model=replay:outputs.jsonl")
 
     assert result.ret == 3
     told(result.stdout.str() + result.stderr.str(), desk.path / ".tunegate")
@@ -204,15 +202,6 @@ def without(monkeypatch):
             monkeypatch.setitem(sys.modules, name, None)
 
     return take
-
-
-def test_a_command_without_the_models_says_what_to_install(home, without, tiny_model):
-    without("torch")
-    done = CliRunner().invoke(app, ["diagnose", f"--model={tiny_model}"])
-
-    assert (done.exit_code, done.stderr.count("\n")) == (3, 1)
-    assert done.stderr.startswith("expected torch, found none; run: pip install 'tunegate[models]' (")
-    assert not (home / ".tunegate").exists()
 
 
 def test_a_run_without_the_models_says_what_to_install(desk: Project, without, tiny_model):
@@ -277,7 +266,7 @@ def test_a_command_names_its_own_options():
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="a device that is always full is Linux's")
-@pytest.mark.parametrize("command", ["schema", "ledger", "--help"])
+@pytest.mark.parametrize("command", ["schema", "--help"])
 def test_an_output_that_cannot_be_written_is_told_with_3(command):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

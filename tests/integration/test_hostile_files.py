@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -128,31 +127,31 @@ SOME_KINDS = (
     "nothing", "a folder", "a pipe", "a device without end", "links in a circle", "a file of 2 GB", "an empty file",
     "UTF-16", "brackets", "a number of a million digits", "NaN", "a key twice", "a list", "an object of others",
 )  # fmt: skip
-MET = [
-    (kind, reader) for kind in [*NO_FILES, *NO_JSON] for reader in READERS if reader in ALL_KINDS or kind in SOME_KINDS
-]
 
 
-@pytest.mark.parametrize(("kind", "reader"), MET)
-def test_a_hostile_file_is_told_and_nothing_changes(place, kind, reader):
+@pytest.mark.parametrize("reader", READERS)
+def test_a_hostile_file_is_told_and_nothing_changes(place, reader):
     name, command, harmless = READERS[reader]
     path = place / name
-    path.unlink()
-    (NO_FILES | NO_JSON)[kind](path)
-    before, start = content(place, path), time.monotonic()
+    whole = path.read_bytes()
+    for kind in [*NO_FILES, *NO_JSON] if reader in ALL_KINDS else SOME_KINDS:
+        path.unlink()
+        (NO_FILES | NO_JSON)[kind](path)
+        before = content(place, path)
+        done = ran(command)
 
-    done = ran(command)
-
-    assert time.monotonic() - start < 20
-    assert done.exit_code in ({0, 1} if kind in harmless else {3, 4}), done.output
-    assert "unexpected error" not in done.output
-    # what says nothing is judged as such, and a run that was judged is kept
-    runs = {each for each in content(place, path) if each.startswith(".tunegate/runs/")} if kind in harmless else set()
-    assert {each: text for each, text in content(place, path).items() if each not in runs} == before
-    if kind not in harmless:
-        told = [line for line in done.stderr.splitlines() if not line.startswith("fixtures/")]
-        assert 1 <= len(told) <= 12
-        assert all(len(line) < 2000 for line in told)
+        assert done.exit_code in ({0, 1} if kind in harmless else {3, 4}), (kind, done.output)
+        assert "unexpected error" not in done.output, kind
+        if kind in harmless:  # what says nothing is judged as such, and a run that was judged is kept
+            shutil.rmtree(place / ".tunegate", ignore_errors=True)
+        assert content(place, path) == before, kind
+        if kind not in harmless:
+            told = [line for line in done.stderr.splitlines() if not line.startswith("fixtures/")]
+            assert 1 <= len(told) <= 12, kind
+            assert all(len(line) < 2000 for line in told), kind
+        for left in (path, path.with_name(f"{path.name}.other"), path.with_name("pipe")):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -178,14 +177,13 @@ def places(value: object, where: tuple[object, ...] = ()) -> list[tuple[object, 
     return [where, *(place for key, each in inner for place in places(each, (*where, key)))]
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
     "reader", ["a record, reported", "one of two records", "a record, planned with", "a record, released by",
                "a baseline", "a manifest", "a training record", "an adapter's configuration"],
 )  # fmt: skip
-def test_no_mutant_with_a_valid_digest_ends_in_a_mistake_of_ours(place, reader, seed):
+def test_no_mutant_with_a_valid_digest_ends_in_a_mistake_of_ours(place, reader):
     name, command, _ = READERS[reader]
-    whole, chance = json.loads((place / name).read_text()), random.Random(f"{reader}/{seed}")
+    whole, chance = json.loads((place / name).read_text()), random.Random(reader)
     for _ in range(20):
         data = json.loads(json.dumps(whole))
         *above, last = chance.choice([where for where in places(data) if where])

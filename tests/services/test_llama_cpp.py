@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,7 +140,6 @@ def test_likelihoods_are_refused_with_the_reason(desk):
 
 
 def test_a_server_that_is_killed_leaves_no_record(desk, process):
-    started = time.monotonic()
     assert desk.run("--tg-record").ret == 0
     recorded = len(desk.runs())
     process[0].kill()
@@ -150,4 +148,3 @@ def test_a_server_that_is_killed_leaves_no_record(desk, process):
 
     assert (gone.ret, len(desk.runs())) == (3, recorded)
     assert "expected an answer, found none in 6 tries: ConnectError" in gone.stdout.str()
-    assert time.monotonic() - started < 120

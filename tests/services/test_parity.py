@@ -162,7 +162,7 @@ def test_a_merged_folder_is_what_was_judged(place, merged):
     assert {each["verdict"] for each in parity.record.verdicts.values()} == {"held"}
 
 
-@pytest.mark.parametrize("rule", WRONG)
+@pytest.mark.parametrize("rule", ["quantised", "other-base", "wrong-weights"])
 def test_what_is_wrong_with_a_folder_is_named(place, merged, rule):
     WRONG[rule](merged)
     parity = compared(place, merged)
@@ -181,7 +181,7 @@ def test_an_export_to_gguf_is_what_was_judged(place, on_path, tmp_path):
     assert output.stat().st_size > 2e8
 
 
-@pytest.mark.parametrize("rule", WRONG)
+@pytest.mark.parametrize("rule", ["template", "end-of-turn", "doubled-bos", "adapter-not-applied", "wrong-weights"])
 def test_what_is_wrong_with_a_gguf_file_is_named(place, merged, converter, tmp_path, rule):
     WRONG[rule](merged)
     parity = compared(place, converted(converter, merged, tmp_path / "model.gguf"))
@@ -190,9 +190,8 @@ def test_what_is_wrong_with_a_gguf_file_is_named(place, merged, converter, tmp_p
     (tmp_path / "model.gguf").unlink()
 
 
-@pytest.mark.parametrize("shows", [True, False], ids=["shows prompts", "shows nothing"])
-def test_a_server_is_what_was_judged(place, smollm2, shows):
-    with standing_in(smollm2, place / "tuned", shows=shows) as server:
+def test_a_server_is_what_was_judged(place, smollm2):
+    with standing_in(smollm2, place / "tuned", shows=False) as server:
         parity = compared(place, server.model)
 
     assert (parity.is_shown, rules(parity), parity.answers.same) == (True, [], CASES)
@@ -200,8 +199,6 @@ def test_a_server_is_what_was_judged(place, smollm2, shows):
 
 SERVED = {
     "template": {"template": ("helpful AI", "grumpy AI")},
-    "end-of-turn": {"template": ("<|im_end|>", "")},
-    "doubled-bos": {"twice": True},
     "adapter-not-applied": {"adapter": None},
     "answers do not end": {"ends": False},
 }
@@ -218,9 +215,8 @@ def test_what_is_wrong_with_a_server_is_named(place, smollm2, wrong):
     assert (rules(parity)[0], parity.is_shown) == ("end-of-turn" if wrong == "answers do not end" else wrong, False)
 
 
-@pytest.mark.parametrize("change", [two_bits, another])
-def test_a_server_of_other_weights_is_named(place, smollm2, adapter, tmp_path, change):
-    base = change_weights(shutil.copytree(smollm2, tmp_path / "other"), change)
+def test_a_server_of_other_weights_is_named(place, smollm2, adapter, tmp_path):
+    base = change_weights(shutil.copytree(smollm2, tmp_path / "other"), two_bits)
     with standing_in(base, adapter) as server:
         parity = compared(place, server.model)
 

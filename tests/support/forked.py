@@ -72,7 +72,7 @@ def start(code: str, folder: Path, environment: Mapping[str, str], is_merged: bo
     """Run code in a process of its own, in a folder; where it is merged, errors stand among what it says."""
     said, errors = (Path(tempfile.mkstemp(dir=folder.parent, prefix=name)[1]) for name in ("said", "errors"))
     streams = (said, said if is_merged else errors)
-    process = FORKS.Process(target=_run, args=(code, folder, environment, streams))
+    process = FORKS.Process(target=_run, args=(code, folder, dict(environment), streams))
     with pytest.MonkeyPatch.context() as patch:  # the first one starts the process that forks
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("OMP_NUM_THREADS", "1")

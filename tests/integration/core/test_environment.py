@@ -135,11 +135,10 @@ def test_a_file_of_another_name_among_the_runs_moves_no_name(tmp_path):
 # --- a log in ASCII
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_log_that_takes_ascii_only_ends_no_command(desk, encoding):
+def test_a_log_that_takes_ascii_only_ends_no_command(desk):
     run(out=desk / "caf\u00e9.json")
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C"}
-    for command in (["report", "caf\u00e9.json"], ["report", "caf\u00e9.json", "--json"], ["lint"], ["plan"]):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    for command in (["report", "caf\u00e9.json"], ["report", "caf\u00e9.json", "--json"]):
         done = subprocess.run([sys.executable, "-m", "tunegate", *command], capture_output=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert b"\xe2\x80\xae" not in done.stdout

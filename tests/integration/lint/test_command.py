@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.support.forked import run_program
 from tests.support.units import write_unit
 from tests.unit.lint.test_rules import cases
 
@@ -22,9 +20,7 @@ def desk(tmp_path, monkeypatch):
 
 
 def run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tunegate", "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )  # fmt: skip
+    return run_program("tunegate", "lint", *arguments, folder=folder)
 
 
 def test_the_command_exits_4_on_mistakes_and_shows_no_trace(tmp_path):

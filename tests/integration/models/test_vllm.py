@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import pytest
 
 from tests.integration.session.test_session import local  # noqa: F401  (a fixture)
 from tests.support.fake_vllm import install
+from tests.support.forked import start
 from tests.unit.session.test_session import judged, options  # noqa: F401  (a fixture)
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.checks.base import Constraint
@@ -35,13 +35,14 @@ from tunegate.harness.models.served.vllm_process import ARGUMENTS, LOGS, PYTHON
 HELLO = Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))
 ABOUT = Request("b", (), Decoding(max_new_tokens=1), texts=("Hello.",))
 STARTS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whoever starts in the background
 from tunegate.harness.core.progress import quiet
 from tunegate.harness.models.api import Request
 from tunegate.harness.cases.model import Decoding
 from tunegate.harness.models.served.structured_outputs import SPACED
 from tunegate.harness.models.served.vllm import Vllm
-model = Vllm("vllm:" + sys.argv[1], quiet())
+model = Vllm("vllm:" + MODEL, quiet())
 print([each.output for each in model.answer([Request("a", (("user", "Hello."),), Decoding(max_new_tokens=4))])])
 sys.stdout.flush()
 time.sleep(600)
@@ -270,14 +271,10 @@ def test_dora_which_it_does_not_serve_is_refused_before_it_starts(opened, tmp_pa
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_the_run_however_that_ends(tmp_path, tiny_model, how):
-    with subprocess.Popen(
-        [sys.executable, "-c", STARTS, str(tiny_model)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored by whoever starts in the background
-    ) as run:  # fmt: skip
-        assert run.stdout is not None
-        assert run.stdout.readline() == "['answer 0']\n"
-        run.send_signal(how)
-        run.wait(60)
+    run = start(f"MODEL = {str(tiny_model)!r}\n{STARTS}", tmp_path, os.environ)
+    assert next(run.stdout) == "['answer 0']\n"
+    run.send_signal(how)
+    run.communicate()
     assert is_gone(logs(tmp_path)[0])
 
 

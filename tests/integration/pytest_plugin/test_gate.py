@@ -56,12 +56,7 @@ def test_no_change_passes_and_old_misses_are_expected(triage: Project) -> None:
     result.assert_outcomes(passed=20, xfailed=2)
     assert triage.record()["verdicts"]["desk/triage"]["verdict"] == "held"
     assert triage.record()["tasks"]["desk"]["decision"] == "release"
-
-
-def test_expected_failures_stay_expected_under_runxfail(triage: Project) -> None:
-    result = gate(triage, answers(wrong=2), "--runxfail")
-    assert result.ret == 0
-    result.assert_outcomes(passed=20, xfailed=2)
+    gate(triage, answers(wrong=2), "--runxfail").assert_outcomes(passed=20, xfailed=2)
 
 
 def test_a_fixed_case_passes_although_xfail_is_strict(triage: Project) -> None:
@@ -174,77 +169,31 @@ def test_inconclusive_can_be_a_warning_but_stays_a_block(triage: Project) -> Non
     assert gate(triage, answers(wrong=17), "--tg-inconclusive=warn").ret == 1  # a regression is more than a warning
 
 
-def test_inconclusive_can_be_set_to_warn_for_a_project(triage: Project) -> None:
-    file = triage.path / "pyproject.toml"
-    file.write_text(file.read_text() + '\n[tool.tunegate]\ninconclusive = "warn"\n')
-    triage.policy(triage=NARROW)
-    assert gate(triage, answers(wrong=5)).ret == 0
-    assert gate(triage, answers(wrong=5), "--tg-inconclusive=block").ret == 1
-
-
 def test_differences_between_the_subjects_are_told(triage: Project) -> None:
     gate(triage, answers(wrong=2)).stdout.no_fnmatch_line("*differs*")
     gate(triage, answers(wrong=3)).stdout.fnmatch_lines(["subject differs: file * -> *"])
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"prompt": {"template": "Now: {input}"}}, "desk/triage was asked with other prompt"),
-        ({"generate": {"max_new_tokens": 9}}, "desk/triage was asked with other decoding"),
-        ({"check": {"schema": "refs/product.schema.json", "extract": "fenced"}}, "was asked with other checks"),
-    ],
-)
-def test_other_questions_are_refused_by_name(triage: Project, change: dict[str, object], reason: str) -> None:
-    triage.unit(IDS, **change)
-    result = gate(triage, answers())
-    assert result.ret == 4
-    assert reason in told(result)
+def test_other_questions_and_other_cases_are_refused_by_name(triage: Project) -> None:
+    triage.unit(IDS, prompt={"template": "Now: {input}"})
+    asked = gate(triage, answers())
+    assert asked.ret == 4
+    assert "desk/triage was asked with other prompt" in told(asked)
+    triage.unit([*IDS[1:], "new"])
+    renamed = gate(triage, {key: output for key, output in answers().items() if not key.endswith("case00")})
+    assert renamed.ret == 4
+    assert "desk/triage was asked with other cases (+new, -case00)" in told(renamed)
     assert len(triage.runs()) == 1
 
 
-def test_an_added_or_a_renamed_case_is_refused_by_name(triage: Project) -> None:
-    triage.unit([*IDS[1:], "new"])
-    outputs = {key: output for key, output in answers().items() if not key.endswith("case00")}
-    result = gate(triage, outputs)
-    assert result.ret == 4
-    assert "desk/triage was asked with other cases (+new, -case00)" in told(result)
-
-
-def test_a_unit_that_vanished_is_refused(triage: Project) -> None:
-    triage.unit(IDS).rename(triage.fixtures / "desk" / "moved.yaml")
-    moved = triage.fixtures / "desk" / "moved.yaml"
-    moved.write_text(moved.read_text().replace('"triage"', '"moved"'))
-    triage.policy(moved=GUARD)
-    result = gate(triage, answers(unit="desk/moved"))
-    assert result.ret == 4
-    assert "desk/triage is not among the fixtures (deleted? renamed?)" in told(result)
-    assert "expected results for desk/moved, found none" in told(result)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (None, "expected a record (JSON), found nothing there"),
-        ("{", "expected a record (JSON)"),
-        ("{}", "expected a record"),
-    ],
-)
-def test_a_record_that_is_none_is_refused(triage: Project, text: str | None, reason: str) -> None:
-    if text is None:
-        (triage.path / "base.json").unlink()
-    else:
+@pytest.mark.parametrize("text", [None, "{", "{}"])
+def test_a_record_that_is_none_is_refused(triage: Project, text: str | None) -> None:
+    (triage.path / "base.json").unlink()
+    if text:
         (triage.path / "base.json").write_text(text)
     result = gate(triage, answers())
     assert result.ret == 4
-    assert reason in told(result)
-
-
-def test_a_partial_record_is_nothing_to_compare_with(triage: Project) -> None:
-    triage.replay(answers(), "-k", "case03", "--tg-out=base.json")
-    result = gate(triage, answers())
-    assert result.ret == 4
-    assert "base.json: expected a complete record, found a partial one" in told(result)
+    assert "expected a record" in told(result)
 
 
 # --- the baseline of a model
@@ -276,15 +225,6 @@ def test_recording_writes_a_file_a_unit(project: Project, recorded: Callable[...
     assert sorted(files) == ["second.json", "triage.json"]
     again = recorded("--tg-record")
     again.stdout.fnmatch_lines(["desk/triage: unchanged (*"])
-    assert baselines(project) == files
-
-
-def test_only_whole_units_are_recorded(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
-    files = baselines(project)
-    result = recorded("--tg-record", "-k", "triage/case01")
-    assert result.ret == 4
-    assert "--tg-record writes whole units only, found a part of desk/triage" in told(result)
-    assert recorded("--tg-record", "-k", "desk/triage").ret == 0
     assert baselines(project) == files
 
 
@@ -321,39 +261,14 @@ def test_a_new_file_asks_for_its_own_baseline_alone(
     )  # 0.05 is too narrow for twenty
 
 
-@pytest.mark.parametrize(
-    ("change", "part"),
-    [
-        ({"prompt": {"system": "Be brief."}}, "other prompt"),
-        ({"cases": [{"id": case, "input": "y", "expect": {"product": "boiler"}} for case in IDS]}, "other inputs"),
-        ({"cases": [{"id": case, "input": f"message {case}"} for case in IDS]}, "other checks"),
-    ],
-)
 def test_a_changed_fixture_needs_a_new_baseline_of_its_unit(
-    project: Project, recorded: Callable[..., pytest.RunResult], change: dict[str, object], part: str
+    project: Project, recorded: Callable[..., pytest.RunResult]
 ) -> None:
-    project.unit(IDS, **change)
+    project.unit(IDS, prompt={"system": "Be brief."})
     result = recorded("--tg-against=baseline")
     assert result.ret == 4
-    assert f"was recorded with {part}" in told(result)
+    assert "was recorded with other prompt" in told(result)
     assert "desk/second" not in told(result)
-
-
-def test_a_changed_schema_needs_a_new_baseline(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
-    schema = project.fixtures / "desk" / "refs" / "product.schema.json"
-    schema.write_text(json.dumps(json.loads(schema.read_text()) | {"minProperties": 1}))
-    result = recorded("--tg-against=baseline")
-    assert result.ret == 4
-    assert "was recorded with other references" in told(result)
-
-
-def test_a_deleted_unit_does_not_pass_for_good(project: Project, recorded: Callable[..., pytest.RunResult]) -> None:
-    (project.fixtures / "desk" / "second.yaml").unlink()
-    project.policy(triage=GUARD)
-    result = recorded("--tg-against=baseline")
-    assert result.ret == 4
-    assert "desk/second" in told(result)
-    assert "deleted? renamed?" in told(result)
 
 
 def test_an_adapter_is_judged_against_the_baseline_and_never_recorded_as_one(

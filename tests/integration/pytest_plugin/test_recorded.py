@@ -79,17 +79,6 @@ def test_pytest_records_the_same_file(desk: Project) -> None:
     assert path.read_text() == text
 
 
-def test_the_file_of_requests_stands_for_the_digests(desk: Project) -> None:
-    (desk.path / "requests.jsonl").write_text(tunegate("prompts").stdout)
-    desk.replay({f"desk/triage/{case}": GOOD for case in IDS})
-    refused = tunegate("record", "--from", "outputs.jsonl", "--name", "gpt")
-    assert refused.exit_code == 4
-    assert "found none on 20 lines (case00, case01, case02 and 17 more); copy it" in refused.stderr
-    assert tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--requests=requests.jsonl").exit_code == 0
-    result = desk.run("--tg-model=replay:gpt=outputs.jsonl", "--tg-record", "--tg-requests=requests.jsonl")
-    result.stdout.fnmatch_lines(["desk/triage: unchanged (*"])
-
-
 def test_a_unit_without_all_answers_is_not_recorded(desk: Project) -> None:
     desk.unit(IDS, "second")
     answer(desk, [*asked("desk/second"), *asked("desk/triage")[1:]])
@@ -157,17 +146,6 @@ def test_repeats_are_asked_and_recorded(desk: Project) -> None:
     fewer = desk.run("--tg-model=replay:gpt=outputs.jsonl", "--tg-against=baseline")
     assert fewer.ret == 4
     fewer.stderr.fnmatch_lines(["*the baseline holds 3 answers a case, and this run 1*"])
-
-
-def test_another_rung_is_recorded_as_itself(desk: Project) -> None:
-    desk.unit(IDS, shots=[{"input": "cold", "output": GOOD}])
-    few = asked("--rung=few-shot")
-    assert [turn["role"] for turn in few[0]["messages"]] == ["user", "assistant", "user"]
-    answer(desk, few)
-    refused = tunegate("record", "--from=outputs.jsonl", "--name=gpt")
-    assert refused.exit_code == 4
-    assert "found that of the few-shot rung on 20 lines" in refused.stderr
-    assert tunegate("record", "--from=outputs.jsonl", "--name=gpt", "--rung=few-shot").exit_code == 0
 
 
 def test_a_cost_unit_is_recorded_with_the_answers_it_prices(project: Project) -> None:

@@ -85,28 +85,25 @@ GATED = [*cases(TWO), f"{TWO}::@gate", *cases(ONE), f"{ONE}::@gate", f"{ONE}::@d
 # --- what is collected, and how it is called
 
 
-@pytest.mark.parametrize(
-    ("named", "found"),
-    [
-        (["fixtures"], EVERY),
-        (["fixtures/"], EVERY),
-        (["./fixtures/../fixtures"], EVERY),
-        (["fixtures/desk"], EVERY),
-        ([ONE], cases(ONE)),
-        ([f"{ONE}::b"], [f"{ONE}::b"]),
-        ([f"{ONE}::b", TWO], [f"{ONE}::b", *cases(TWO)]),
-        ([".", "fixtures"], EVERY),  # pytest takes the first for both
-        ([], []),
-        (["."], []),
-        (["fixtures/desk/refs"], []),
-        (["fixtures/desk/task.yaml"], []),
-    ],
-    ids=str,
-)
-def test_what_the_command_line_names_is_collected(files: Files, named: list[str], found: list[str]) -> None:
+NAMED: list[tuple[list[str], list[str]]] = [
+    (["fixtures"], EVERY),
+    (["./fixtures/../fixtures"], EVERY),
+    (["fixtures/desk"], EVERY),
+    ([ONE], cases(ONE)),
+    ([f"{ONE}::b", TWO], [f"{ONE}::b", *cases(TWO)]),
+    ([".", "fixtures"], EVERY),  # pytest takes the first for both
+    ([], []),
+    (["."], []),
+    (["fixtures/desk/refs"], []),
+    (["fixtures/desk/task.yaml"], []),
+]
+
+
+def test_what_the_command_line_names_is_collected(files: Files) -> None:
     for file in (files.path / "suites").glob("test_*.py"):
         file.unlink()
-    assert files.collect(*named) == found
+    for named, found in NAMED:
+        assert files.collect(*named) == found, named
 
 
 def test_every_id_that_is_shown_can_be_given_back(files: Files) -> None:
@@ -182,12 +179,6 @@ def test_another_root_gives_other_ids_for_the_same_tests(
     files.run("--rootdir=fixtures", "fixtures", "--tg-cases=fixtures").assert_outcomes(passed=6)
 
 
-def test_a_folder_of_fixtures_may_be_a_package(files: Files) -> None:
-    (files.path / "fixtures" / "__init__.py").touch()
-    (files.path / "fixtures" / "desk" / "__init__.py").touch()
-    assert files.collect("fixtures") == EVERY
-
-
 def test_what_is_no_fixture_file_has_no_tests(files: Files) -> None:
     write_unit(files.path / "fixtures", IDS, task="_drafts")
     (files.path / "fixtures" / "desk" / ".hidden.yaml").write_text("{")
@@ -197,8 +188,8 @@ def test_what_is_no_fixture_file_has_no_tests(files: Files) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
-@pytest.mark.parametrize("suffix", ["yml", "YAML"])
-def test_other_endings_are_fixture_files_too(files: Files, suffix: str) -> None:
+def test_other_endings_are_fixture_files_too(files: Files) -> None:
+    suffix = "YML"
     (files.path / TWO).rename(files.path / "fixtures" / "desk" / f"second.{suffix}")
     assert files.collect(f"fixtures/desk/second.{suffix}") == cases(f"fixtures/desk/second.{suffix}")
 
@@ -219,18 +210,13 @@ def shop(pytester: pytest.Pytester) -> None:
     (pytester.path / "shop" / "test_shop.py").write_text("def test_shop(): pass\n")
 
 
-@pytest.mark.parametrize("named", [[], ["."], ["shop"], ["shop/test_shop.py", "fixtures/test_theirs.py"]], ids=str)
-def test_fixtures_of_others_are_not_read(pytester: pytest.Pytester, named: list[str]) -> None:
+def test_fixtures_of_others_are_not_read(pytester: pytest.Pytester) -> None:
     shop(pytester)
-    result = pytester.runpytest(*named)
-    assert result.ret == 0
-    assert "tunegate" not in told(result).replace("tunegate-0", "")  # but for the list of plugins
-
-
-@pytest.mark.parametrize("named", [[], ["shop/test_shop.py", "fixtures/test_theirs.py"]], ids=str)
-def test_workers_are_welcome_beside_fixtures_of_others(pytester: pytest.Pytester, named: list[str]) -> None:
-    shop(pytester)
-    pytester.runpytest_subprocess("-n2", *named).assert_outcomes(passed=2)
+    for named in ([], ["."], ["shop"], ["shop/test_shop.py", "fixtures/test_theirs.py"]):
+        result = pytester.runpytest(*named)
+        assert result.ret == 0
+        assert "tunegate" not in told(result).replace("tunegate-0", "")  # but for the list of plugins
+    pytester.runpytest_subprocess("-n2").assert_outcomes(passed=2)  # workers are welcome
 
 
 THEIRS = """
@@ -289,20 +275,12 @@ def test_a_gate_without_anything_to_compare_with_is_not_found_and_says_why(files
 # --- selection
 
 
-@pytest.mark.parametrize(
-    ("expression", "found"),
-    [
-        ("b", [f"{TWO}::b", f"{ONE}::b"]),
-        ("desk/triage", cases(ONE)),
-        ("desk/triage/c", [f"{ONE}::c"]),
-        ("triage.yaml", cases(ONE)),
-        ("schema", EVERY),
-        ("desk and not second", cases(ONE)),
-        ("voice", []),
-    ],
-)
-def test_words_select(files: Files, expression: str, found: list[str]) -> None:
-    assert files.collect("fixtures", "-k", expression) == found
+def test_words_select(files: Files) -> None:
+    for expression, found in {
+        "b": [f"{TWO}::b", f"{ONE}::b"], "desk/triage": cases(ONE), "desk/triage/c": [f"{ONE}::c"],
+        "triage.yaml": cases(ONE), "schema": EVERY, "desk and not second": cases(ONE), "voice": [],
+    }.items():  # fmt: skip
+        assert files.collect("fixtures", "-k", expression) == found, expression
 
 
 def test_a_unit_is_selected_by_its_name_whatever_its_file_is_called(files: Files) -> None:
@@ -314,25 +292,6 @@ def test_the_marker_of_suites_selects(files: Files) -> None:
     (files.path / "test_plain.py").write_text("def test_plain(): pass\n")
     assert files.collect("fixtures", "test_plain.py", "-m", "suite") == EVERY
     assert files.collect("fixtures", "test_plain.py", "-m", "not suite") == ["test_plain.py::test_plain"]
-
-
-def test_one_case_is_a_partial_run_without_a_verdict(files: Files) -> None:
-    files.keep()
-    result = files.gate(f"{ONE}::b")
-    assert result.ret == 0
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["partial: desk/triage was not judged whole (1 of 3 cases): no verdict"])
-    record = files.project.record()
-    assert (record["partial"], record["verdicts"], list(record["cases"])) == (True, {}, ["desk/triage/b"])
-
-
-def test_a_gate_selected_alone_scores_its_whole_unit(files: Files) -> None:
-    files.keep()
-    files.gate(f"{ONE}::@gate").assert_outcomes(passed=1)
-    record = files.project.record()
-    assert list(record["verdicts"]) == ["desk/triage"]
-    assert record["tasks"] == {}
-    assert len(record["cases"]) == 3
 
 
 def test_a_decision_selected_alone_scores_its_whole_task(files: Files) -> None:
@@ -402,36 +361,6 @@ def test_sealed_files_have_no_tests_until_asked_for(files: Files) -> None:
     files.gate("fixtures").assert_outcomes(passed=9)
 
 
-def test_maxfail_shortens_the_report_but_not_the_record(files: Files) -> None:
-    files.answer(answers("abc"))
-    files.run("fixtures", "-x", "--tg-out=record.json").assert_outcomes(failed=1)
-    assert len(files.project.record()["cases"]) == 6
-    assert files.project.record()["partial"] is False
-
-
-def test_last_failed_repeats_what_failed_and_then_everything(files: Files) -> None:
-    files.keep()
-    files.answer(answers("abc", "triage") | answers("", "second"))
-    files.gate("fixtures").assert_outcomes(passed=4, failed=5)
-
-    again = files.gate("fixtures", "--lf")
-    again.assert_outcomes(failed=5)
-    assert files.project.record()["partial"] is False  # the decision asks for its whole task
-    files.gate(ONE, "--lf").assert_outcomes(failed=5)
-
-    files.answer(answers())
-    files.gate("fixtures", "--lf").assert_outcomes(passed=5)
-    files.gate("fixtures", "--lf").assert_outcomes(passed=9)
-
-
-def test_failed_first_changes_the_order_alone(files: Files) -> None:
-    files.answer(answers("c"))
-    files.run(ONE)
-    result = files.run(ONE, "--ff", "-v")
-    order = [line.split()[0] for line in result.outlines if "%]" in line]
-    assert order == cases(ONE, ["c", "a", "b"])
-
-
 # --- what is shown
 
 
@@ -473,15 +402,6 @@ def test_junit_has_the_file_and_the_line(files: Files) -> None:
     assert (missed.get("type"), missed.get("message")) == ("pytest.xfail", "missed before, misses now")
     [failed] = tests["c"].iter("failure")
     assert f"desk/triage/c ({ONE}:8)" in failed.get("message", "")
-
-
-def test_the_gate_excuses_as_in_the_suites(files: Files) -> None:
-    files.answer(answers("b"))
-    files.keep()
-    files.answer(answers("bc"))
-    result = files.gate("fixtures", "-v")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines([f"{ONE}::b XFAIL*", f"{ONE}::c REGRESSED*", f"{ONE}::@gate PASSED*"])
 
 
 def test_a_decision_that_blocks_says_so(files: Files) -> None:
@@ -546,9 +466,7 @@ def test_the_shipped_suites_by_their_package_beside_files(files: Files) -> None:
 # --- refusals
 
 
-@pytest.mark.parametrize(
-    "named", [["fixtures"], [ONE], [f"{ONE}::a"], [f"{TWO}::a"], ["suites", "fixtures"], ["fixtures", "--co"]], ids=str
-)
+@pytest.mark.parametrize("named", [["fixtures"], [f"{TWO}::a"], ["suites", "fixtures"], ["fixtures", "--co"]], ids=str)
 def test_all_mistakes_in_the_fixtures_are_told_once(files: Files, named: list[str]) -> None:
     files.project.unit(["a", "a"])
     files.project.unit(IDS, "second", promt={})
@@ -585,17 +503,11 @@ def test_a_setting_that_means_nothing_is_refused_where_fixtures_are_asked_for(fi
     files.project.pytester.runpytest("tests").assert_outcomes(passed=1)
 
 
-def test_a_model_that_is_not_there_is_an_outage(files: Files) -> None:
-    result = files.run("fixtures", "--tg-model=./nowhere")
-    assert result.ret == 3
-    assert files.collect("fixtures", "--tg-model=./nowhere") == EVERY
-
-
-@pytest.mark.parametrize("named", [["fixtures"], ["fixtures/desk"], [ONE], [f"{ONE}::a"], ["suites", TWO]], ids=str)
-def test_workers_are_refused_for_fixture_files(files: Files, named: list[str]) -> None:
-    result = files.project.pytester.runpytest("-n2", *named)
-    assert result.ret == 4
-    assert "run them with -n0" in told(result)
+def test_workers_are_refused_for_fixture_files(files: Files) -> None:
+    for named in (["fixtures"], [f"{ONE}::a"], ["suites", TWO]):
+        result = files.project.pytester.runpytest("-n2", *named)
+        assert result.ret == 4
+        assert "run them with -n0" in told(result)
 
 
 def test_workers_are_refused_where_a_project_is_configured(files: Files) -> None:

@@ -1,42 +1,14 @@
-"""`tunegate tour` as a process: recorded answers, the commands that it shows, and the three verdicts."""
+"""What `tunegate tour` refuses, and where it stops; tests/e2e/test_installed.py takes it."""
 
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 from rich.console import Console
 
+from tests.support.forked import run_program
 from tunegate.harness.tour.walk import STOPS, walk
-
-COMMAND = [sys.executable, "-m", "tunegate", "tour"]
-
-
-def tour(folder, *arguments, **environment):
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
-    )  # fmt: skip
-
-
-def test_it_shows_its_commands_a_baseline_a_release_and_a_block(tmp_path):
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")  # of the repository round it
-
-    done = tour(tmp_path, PYTEST_ADDOPTS="-k nothing")
-
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    shown = done.stdout
-    for stop in STOPS:
-        assert f"$ {' '.join(stop.command)}" in shown
-    good, bad = shown.split("$ pytest")[1:]
-    assert "support/triage: Improved on the baseline" in good
-    assert "support/triage: Improved on the baseline" in bad
-    assert "support/questions: Regressed" in bad
-    assert "support: Blocked: support/questions regressed" in bad
-    assert "What to do next" in bad
-    assert (tmp_path / "tunegate-tour" / "baselines" / "replay-smollm2" / "support" / "triage.json").is_file()
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):
@@ -45,7 +17,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
     (tmp_path / "file").write_text("kept")
 
     for name in ("mine", "file"):
-        done = tour(tmp_path, name)
+        done = run_program("tunegate", "tour", name, folder=tmp_path)
         assert done.returncode == 4
         assert f"{name}: expected a new or an empty folder, found something in it; name another one" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.reporting.test_action import BIN, base, git, write_answers  # noqa: F401  (a fixture)
+from tests.slow.test_action import BIN, base, git, write_answers  # noqa: F401  (a fixture)
 from tests.support.paths import ROOT
 from tunegate.harness.scaffold.origin import PLACEHOLDER
 
@@ -41,14 +41,13 @@ def sh(root: Path, lines: Sequence[str], **environment: str) -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize(("good", "code"), [(40, 0), (20, 1)])
-def test_the_plain_shell_ends_as_the_gate_does_and_leaves_the_page(checkout, good, code):
-    root = checkout(good)
+def test_the_plain_shell_ends_as_the_gate_does_and_leaves_the_page(checkout):
+    root = checkout(20)
     install, *lines = re.findall(r"^    (.*)$", GUIDE.partition("## A plain shell\n")[2], flags=re.MULTILINE)
     script = "\n".join(lines)
 
     assert install.startswith(f"pip install 'tunegate @ {PLACEHOLDER}'")
-    assert sh(root, [script.replace("tunegate gate", f"tunegate gate {MODEL}")]) == code
+    assert sh(root, [script.replace("tunegate gate", f"tunegate gate {MODEL}")]) == 1
     assert "<h1>" in (root / "out/report.html").read_text()
 
 

@@ -84,7 +84,7 @@ class Action:
             "GITHUB_RUN_ID": "5", "GITHUB_SERVER_URL": "https://github.example",
         }  # fmt: skip
         self._programs = programs(root / "programs", sys.executable)
-        self.temp, self.summary, self.said = root / "temp", root / "summary", ""
+        self.temp, self.summary, self.said, self.gated = root / "temp", root / "summary", "", ""
 
     def run(self, **inputs: str) -> int:
         """The exit code of the gate's step, or of the recording; `said` is what all steps printed."""
@@ -93,16 +93,18 @@ class Action:
         given = {"base": "main", "model": "replay:mine=new.jsonl", "token": "secret"} | inputs
         machine = self._machine(self._home)
         is_well = machine.action(ROOT / "action.yml", given)
-        self.said = machine.said
+        self.said = self.gated = machine.said
         [gate] = [each for each in machine.ran if each.name == "Gate or record"]
         assert is_well == (gate.code == 0), self.said
         assert not any(each.env.get("GITHUB_TOKEN") for each in machine.ran)
         return gate.code
 
-    def comment(self, **inputs: str) -> None:
+    def comment(self, hub: GitHub | None = None, **inputs: str) -> None:
         """Do the second job, on a machine that has nothing but the artefact."""
         home = self._home / "other"
         shutil.rmtree(home, ignore_errors=True)
+        if hub:
+            self._environment["GITHUB_API_URL"] = hub.url
         machine = self._machine(home)
         assert machine.action(ROOT / "action.yml", {"mode": "comment", "token": "secret"} | inputs), machine.said
         self.said = machine.said
@@ -117,11 +119,19 @@ def runner(base, tmp_path, hub) -> Action:
     return Action(base, tmp_path, hub)
 
 
-def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
-    write_answers(runner.root, 20)
-    assert runner.run() == 1
-    assert hub.asked == []
-    runner.comment(result="failure")
+@pytest.fixture(scope="module")
+def blocked(base, tmp_path_factory) -> Action:
+    """A pull request whose outputs are half wrong, after the job of the gate; for comments and a look."""
+    with github() as hub:
+        action = Action(base, tmp_path_factory.mktemp("blocked"), hub)
+        write_answers(action.root, 20)
+        assert action.run() == 1
+        assert hub.asked == []
+    return action
+
+
+def test_the_first_run_comments_and_the_next_updates_it(blocked, hub, tmp_path):
+    blocked.comment(hub, result="failure")
     [comment] = hub.comments
     lines = comment["body"].splitlines()
     assert lines[0].startswith("<!-- tunegate:")
@@ -130,40 +140,43 @@ def test_the_first_run_comments_and_the_next_updates_it(runner, hub):
     assert lines[-1] == (
         "[Every case, as a page, and the record: the artefacts of this run](https://github.example/o/r/actions/runs/5)"
     )
+    prose = re.sub(r"^(`{3,})text\n.*?\n\1$", "", comment["body"], flags=re.DOTALL | re.MULTILINE)
+    assert "@everyone" not in prose  # what a model wrote mentions nobody
+    assert "<b>" not in prose
 
-    write_answers(runner.root, 40)
-    assert runner.run() == 0, runner.said
-    runner.comment(result="success")
+    next_push = Action(blocked.root, tmp_path, hub)
+    write_answers(next_push.root, 40)
+    assert next_push.run() == 0, next_push.said
+    next_push.comment(result="success")
     assert [each["body"].splitlines()[1][:5] for each in hub.comments] == ["### ✅"]
     assert "Since the last push:\n\n- replay:<!-- -->mine: desk/triage: regressed → held\n" in hub.comments[0]["body"]
     assert hub.tokens == {"Bearer secret"}
 
 
-def test_a_regressed_case_is_annotated_at_its_line(runner):
-    write_answers(runner.root, 20)
-    runner.run()
-    errors = [line for line in runner.said.splitlines() if line.startswith("::error file=")]
+def test_a_regressed_case_is_annotated_at_its_line_and_page_record_and_decision_are_kept(blocked):
+    errors = [line for line in blocked.gated.splitlines() if line.startswith("::error file=")]
     assert len(errors) == 9
     assert errors[0].startswith("::error file=fixtures/desk/triage.yaml,line=")
-    assert "11 more regressed cases" in runner.said
-
-
-def test_page_record_and_decision_are_kept(runner):
-    write_answers(runner.root, 20)
-    runner.run()
-    kept = {path.name for path in (runner.temp / "tunegate").iterdir()}
+    assert "11 more regressed cases" in blocked.gated
+    kept = {path.name for path in (blocked.temp / "tunegate").iterdir()}
     assert kept == {"model.json", "model.cases.jsonl", "model.decision.json", "report.html"}
 
 
-def test_a_fork_has_the_summary_and_the_same_exit_code(runner, hub):
+def test_a_fork_has_the_summary_and_the_same_exit_code(blocked, hub):
     hub.may_write = False
-    write_answers(runner.root, 20)
-    assert runner.run() == 1
-    assert runner.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
-    runner.comment(result="failure")
+    assert blocked.summary.read_text().startswith("### ❌ Blocked: desk/triage regressed.")
+    blocked.comment(hub, result="failure")
     assert hub.comments == []
-    assert "no right to comment" in runner.said
-    assert "said in the summary alone" in runner.said
+    assert "no right to comment" in blocked.said
+    assert "said in the summary alone" in blocked.said
+
+
+def test_a_comment_leads_to_the_page_and_leaves_that_of_somebody_else_alone(blocked, hub):
+    hub.add("<!-- tunegate: --> ### ✅ All is fine, merge it", "mallory")
+    blocked.comment(hub, page="https://pages.example/7/report.html")
+    assert [each["user"]["login"] for each in hub.comments] == ["mallory", ACTIONS]
+    assert hub.comments[0]["body"] == "<!-- tunegate: --> ### ✅ All is fine, merge it"
+    assert "[on the page](https://pages.example/7/report.html#case=desk%2Ftriage%2Fc20)" in hub.comments[1]["body"]
 
 
 def test_an_altered_rule_shouts_and_is_permitted_by_its_name(runner, hub):
@@ -194,13 +207,6 @@ def test_what_cannot_be_judged_is_said_too(runner, hub):
     runner.comment()
     assert hub.comments[0]["body"].splitlines()[1].startswith("### ⚠️ Refused")
     assert "fixtures/desk/triage.yaml:1" in hub.comments[0]["body"]
-
-
-def test_the_worst_cases_lead_to_the_page_where_it_is_known(runner, hub):
-    write_answers(runner.root, 20)
-    runner.run()
-    runner.comment(page="https://pages.example/7/report.html")
-    assert "[on the page](https://pages.example/7/report.html#case=desk%2Ftriage%2Fc20)" in hub.comments[0]["body"]
 
 
 def test_new_baselines_are_offered_as_a_patch_and_never_committed(runner, hub):
@@ -263,7 +269,7 @@ def test_a_patch_holds_what_was_recorded_and_no_other_file_that_lies_there(runne
     assert "s3cr3t" not in patch + runner.summary.read_text()
 
 
-@pytest.mark.parametrize("folder", [".", "fixtures/..", "..", "../elsewhere", "/", ".git/info", "link"])
+@pytest.mark.parametrize("folder", [".", "../elsewhere", ".git/info", "link"])
 def test_a_folder_of_baselines_that_is_more_than_that_is_refused(runner, folder):
     (runner.root / "link").symlink_to(".")
     (runner.root / "pyproject.toml").write_text(f"[tool.tunegate]\nbaselines = '{folder}'\n")
@@ -277,25 +283,6 @@ def test_a_folder_of_baselines_that_is_more_than_that_is_refused(runner, folder)
 def test_another_mode_is_refused(runner):
     assert runner.run(mode="recrod") == 4
     assert "mode: expected gate, record or comment" in runner.said
-
-
-def test_a_comment_that_somebody_else_wrote_is_left_alone(runner, hub):
-    hub.add("<!-- tunegate: --> ### ✅ All is fine, merge it", "mallory")
-    write_answers(runner.root, 20)
-    runner.run()
-    runner.comment()
-    assert [each["user"]["login"] for each in hub.comments] == ["mallory", ACTIONS]
-    assert hub.comments[0]["body"] == "<!-- tunegate: --> ### ✅ All is fine, merge it"
-
-
-def test_what_a_model_wrote_mentions_nobody(runner, hub):
-    write_answers(runner.root, 20)
-    runner.run()
-    runner.comment()
-    body = hub.comments[0]["body"]
-    prose = re.sub(r"^(`{3,})text\n.*?\n\1$", "", body, flags=re.DOTALL | re.MULTILINE)
-    assert "@everyone" not in prose
-    assert "<b>" not in prose
 
 
 def test_third_party_actions_are_pinned_by_commit():

@@ -6,18 +6,16 @@ The server fails one request in a hundred, as servers do; the machine of the job
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.test_hostile_change import HELD, Hub
+from tests.slow.test_hostile_change import HELD, Hub
 from tests.support.fault_server import FaultServer, Handler, reply, says, serving
+from tests.support.forked import run_program
 from tests.support.gated import git
 from tests.support.github import github
 from tests.support.workflows import Runner, read
@@ -56,10 +54,7 @@ def served() -> Iterator[tuple[FaultServer, Desk]]:
 
 def tunegate(home: Path, server: FaultServer, *arguments: str) -> str:
     own = {"TUNEGATE_API_KEY": KEY, "TUNEGATE_API_HOST": server.address.removeprefix("http://")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tunegate", *arguments], cwd=home, env={**os.environ, **own}, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+    done = run_program("tunegate", *arguments, folder=home, **own)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -137,10 +132,8 @@ def test_the_workflow_of_a_hosted_model_is_tried_by_the_change_that_adds_it_and_
 
 def test_another_kind_of_model_is_not_written_into_a_workflow(tmp_path):
     (tmp_path / "mail.csv").write_text("text,team\n" + "".join(f"Message {n},{TEAMS[n % 3]}\n" for n in range(30)))
-    done = subprocess.run(
-        [sys.executable, "-m", "tunegate", "init", "desk", "--from=mail.csv", "--input=text", "--expect=team",
-         "--model=smollm2"], cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    columns = ("--from=mail.csv", "--input=text", "--expect=team")
+    done = run_program("tunegate", "init", "desk", *columns, "--model=smollm2", folder=tmp_path)
 
     assert done.returncode == 2
     assert "--model: expected one that a server answers for, openai:URL#MODEL, found smollm2" in done.stderr

@@ -46,6 +46,10 @@ def test_what_is_filled_in_is_not_filled_again():
     assert fill("{context}: {input}", {"input": "{context}", "context": "{input}"}) == "{input}: {context}"
 
 
+def test_white_space_around_what_is_filled_in_stays():
+    assert fill("<{context}>{input}", {"input": "    pass\n", "context": " a "}) == "< a >    pass\n"
+
+
 def test_what_was_filled_in_is_found_again():
     for template in [
         "{input}", "Q: {input}\nA:", "{context}\n--\n{input}.", "{input} {input}", "{x} {input}",

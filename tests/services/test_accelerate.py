@@ -177,7 +177,7 @@ def test_a_refusal_ends_both_and_is_said_once(place):
 
 
 def test_a_batch_that_does_not_spread_evenly_is_refused(place, monkeypatch):
-    monkeypatch.setattr("tunegate.trainers.pipeline.processes", lambda: Processes(3))
+    monkeypatch.setattr("tunegate.trainers.preparation.processes", lambda: Processes(3))
 
     result = place.train()
 

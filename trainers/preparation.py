@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -106,29 +106,27 @@ def prepare(recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say
     return preparation.ready
 
 
+@dataclass
 class _Preparation:
     """What is known so far; each step needs what those before it gave."""
 
-    tasks: Sequence[Task]  # of the fixtures
-    task: Task  # that is trained for
-    rows: Sequence[Example]  # that are left
-    files: Sequence[Mapping[str, Any]]  # that they came from, with their digests
-    base: Local
-    reported: ExampleReport
-    private: Sequence[PrivateData]
-    clean: Decontaminated
-    ready: Ready
+    recipe: Recipe
+    cases: Path
+    root: Path  # of the baselines
+    watch: Watch
+    say: Say
+    report: Path | None
+    evidence: dict[str, Any] = field(default_factory=dict)  # for the training record
 
-    def __init__(
-        self, recipe: Recipe, cases: Path, baselines: Path, watch: Watch, say: Say, report: Path | None
-    ) -> None:
-        self.recipe = recipe
-        self.evidence: dict[str, Any] = {}  # for the training record
-        self._cases = cases
-        self._root = baselines
-        self._watch = watch
-        self._say = say
-        self._report = report
+    tasks: Sequence[Task] = field(init=False)  # of the fixtures
+    task: Task = field(init=False)  # that is trained for
+    rows: Sequence[Example] = field(init=False)  # that are left
+    base: Local = field(init=False)
+    baselines: Sequence[Baseline] = field(init=False)
+    reported: ExampleReport = field(init=False)
+    private: Sequence[PrivateData] = field(init=False)
+    clean: Decontaminated = field(init=False)
+    ready: Ready = field(init=False)
 
     def check_recipe(self) -> None:
         """What it asks for can be had here."""
@@ -140,19 +138,19 @@ class _Preparation:
     def load_rows(self) -> None:
         """The rows, and the task whose checks they are held to."""
         recipe = self.recipe
-        self.tasks = load_tasks(self._cases)
+        self.tasks = load_tasks(self.cases)
         self.task = _task(recipe, self.tasks)
-        self.rows = for_method(read_examples(recipe.rows, self.task), recipe, self._say)
-        self.files = _row_files(recipe, self.rows)  # digests now: the files may change while the training runs
-        self.evidence["rows"] = self.files
-        for each in self.files:
+        self.rows = for_method(read_examples(recipe.rows, self.task), recipe, self.say)
+        files = _row_files(recipe, self.rows)  # digests now: the files may change while the training runs
+        self.evidence["rows"] = files
+        for each in files:
             if "teacher" in each:
-                self._say(render_teacher(each))
+                self.say(render_teacher(each))
 
     def open_base(self) -> None:
         """The model that is tuned."""
         recipe = self.recipe
-        self.base = Local(recipe.model, self._watch, rung=recipe.rung, options=recipe.opened)
+        self.base = Local(recipe.model, self.watch, rung=recipe.rung, options=recipe.opened)
         if recipe.start:
             self.evidence |= {"start": recipe.start.history(self.base.model)}
 
@@ -165,30 +163,30 @@ class _Preparation:
             )
         # what is tuned has no engine yet
         fingerprint, model = self.base.fingerprint, self.recipe.model
-        self.baselines = matching(self._root, open_units, fingerprint, model, any_engine=True)
+        self.baselines = matching(self.root, open_units, fingerprint, model, any_engine=True)
         self.evidence["baselines"] = digests(self.baselines)
 
     def find_diagnosis(self) -> None:
         """Fine-tuning is the remedy that the diagnosis names."""
         recipe = self.recipe
-        found = find_diagnosis(self._root, self.task, self.base.fingerprint.subject, recipe.model)
+        found = find_diagnosis(self.root, self.task, self.base.fingerprint.subject, recipe.model)
         eligible = eligibility(self.task, found, recipe.override, show_path(recipe.path))
-        self._say("the diagnosis:")
+        self.say("the diagnosis:")
         for line in render_eligibility(eligible):
-            self._say(line)
+            self.say(line)
         self.evidence["diagnosis"] = eligible
 
     def grade_rows(self) -> None:
         """The rows pass the task's own checks."""
         rows = self.rows
-        grades = grade(rows, self.task, self._watch)
+        grades = grade(rows, self.task, self.watch)
         self.reported = ExampleReport(self.recipe, len(rows), grades, find_duplicates(rows))
         self._tell(render_grades(self.reported))
         self.rows = settle(rows, grades, self.recipe)
 
     def find_private_data(self) -> None:
         """The rows hold no secrets and no personal data."""
-        self.private = find_private_data(self.rows, self._watch)
+        self.private = find_private_data(self.rows, self.watch)
         found = private_data_as_dict(self.private, self.recipe)
         self.reported = replace(self.reported, private=found)
         self._tell(render_private_data(self.private, self.recipe))
@@ -200,7 +198,7 @@ class _Preparation:
     def decontaminate(self) -> None:
         """No row repeats a fixture."""
         recipe, before = self.recipe, len(self.rows)
-        self.clean = decontaminate(self.rows, self.tasks, recipe.decontaminate, recipe.exemptions, self._watch)
+        self.clean = decontaminate(self.rows, self.tasks, recipe.decontaminate, recipe.exemptions, self.watch)
         self.rows = self.clean.rows
         left_out = self.reported.left_out + before - len(self.rows)
         self.reported = replace(self.reported, near=self.clean.report(), left_out=left_out)
@@ -217,7 +215,7 @@ class _Preparation:
         divided = split(self.rows, recipe)
         asked = asked_rows([self.rows[index] for index in divided.validation], self.task)
         for line in [*divided.render(), *_not_scored(asked)]:
-            self._say(line)
+            self.say(line)
         self.evidence |= {"grading": self.reported.summary(), "validation": divided.as_dict()}
         data, aside = (unpaired(part, recipe) for part in divided.apart(tokens))
         self.ready = Ready(
@@ -226,9 +224,9 @@ class _Preparation:
 
     def _tell(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._say(line)
-        if self._report:
-            write_json(self._report, stamped(self.reported.as_dict()))
+            self.say(line)
+        if self.report:
+            write_json(self.report, stamped(self.reported.as_dict()))
 
 
 STEPS: Sequence[Callable[[_Preparation], None]] = (

@@ -13,6 +13,7 @@ from tunegate.harness.options.table import OUTPUT
 
 WIDTH = 100  # columns at most
 SHORT, LONG = "-h", "--help"
+HELP = "Show the help: -h on one screen, --help all of it"
 OWN = ("Arguments", "Options")  # sections that the short help shows whole
 
 
@@ -21,7 +22,7 @@ class SectionedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read a command line; `-h` prints the help on one screen and ends it."""
-        if SHORT in args:
+        if SHORT in args[: args.index("--") if "--" in args else None]:
             Printer(soft_wrap=True).print(self._on_one_screen(ctx), markup=False, highlight=False)
             ctx.exit()
         return super().parse_args(ctx, args)
@@ -58,7 +59,8 @@ class SectionedCommand(TyperCommand):
         for each in self.get_params(ctx):
             is_argument = each.param_type_name == "argument"
             section = OWN[0] if is_argument else getattr(each, "rich_help_panel", None) or OWN[1]
-            if record := each.get_help_record(ctx):
+            record = (f"{SHORT}, {LONG}", HELP) if each.name == "help" else each.get_help_record(ctx)
+            if record:
                 sections.setdefault(section, []).append(record)
         return dict(sorted(sections.items(), key=lambda each: each[0] == OUTPUT))  # that last
 

@@ -58,7 +58,9 @@ TABLE = (
     Option("model", "Model to run: smollm2 (embedded), a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, or "
            "replay:[NAME=]FILE.jsonl", "MODEL", default="smollm2", suites=True, stands=True,
            by={"parity": "The served model: a merged folder, a GGUF file, openai:URL#MODEL, or vllm:MODEL",
-               "release": "The base of the adapter", "distil": "The teacher: as for pytest's --tg-model",
+               "release": "The base of the adapter",
+               "distil": "The teacher, named as other models are: a folder, a Hub id, vllm:MODEL, openai:URL#MODEL, or "
+                         "replay:NAME=FILE.jsonl",
                "init": "The hosted model that the workflow runs: openai:URL#MODEL"}),
     Option("device", "Device of a local model; auto: the first accelerator found", "auto|cpu|cuda|mps",
            default="auto", choices=("auto", "cpu", "cuda", "mps"), suites=True, stands=True, group=LOCAL),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tunegate.harness.baselines.lookup import baseline_references, reference_notes
@@ -90,59 +90,50 @@ def release_adapter(
     return release.done
 
 
+@dataclass
 class _Release:
     """What is known so far; each step refuses, or gives what those after it need."""
 
-    submission: Submission
-    anchor: Anchor  # what the ledger was compared with
-    seen: Mapping[str, str | None]  # the baselines' files, as they were when it began
-    own: Mapping[str, Record]  # references, by name, that are found here
-    references: Mapping[str, Record]  # these, and last releases that only the remote's ledger knows
-    numbers_here: Mapping[str, int]  # by unit, at which evaluation it is
-    numbers: Mapping[str, int]  # the same by all ledgers
-    scored: Rescored
-    scored_references: Mapping[str, Rescored]
-    candidate: Record
-    compared: Mapping[str, Record]  # the references, with what they answer beside the candidate
-    decided: Record
-    asked: AskedAgain
-    done: Released
+    adapter: Path
+    record: Record
+    cases: Path
+    baselines: Path
+    watch: Watch
+    open_model: OpenModel
+    outside: Outside
 
-    def __init__(
-        self,
-        adapter: Path,
-        record: Record,
-        cases: Path,
-        baselines: Path,
-        watch: Watch,
-        open_model: OpenModel,
-        outside: Outside,
-    ) -> None:
-        self._adapter = adapter
-        self._record = record
-        self._cases = cases
-        self._baselines = baselines
-        self._watch = watch
-        self._open = open_model
-        self._outside = outside
+    submission: Submission = field(init=False)
+    anchor: Anchor = field(init=False)  # what the ledger was compared with
+    seen: Mapping[str, str | None] = field(init=False)  # the baselines' files, as they were when it began
+    own: Mapping[str, Record] = field(init=False)  # references, by name, that are found here
+    references: Mapping[str, Record] = field(init=False)  # these, and those that only the remote's ledger knows
+    numbers_here: Mapping[str, int] = field(init=False)  # by unit, at which evaluation it is
+    numbers: Mapping[str, int] = field(init=False)  # the same by all ledgers
+    scored: Rescored = field(init=False)
+    scored_references: Mapping[str, Rescored] = field(init=False)
+    candidate: Record = field(init=False)
+    compared: Mapping[str, Record] = field(init=False)  # the references, with what they answer beside the candidate
+    decided: Record = field(init=False)
+    asked: AskedAgain = field(init=False)
+    done: Released = field(init=False)
 
     def read_files(self) -> None:
         """Adapter, record, training and fixtures fit each other."""
-        undo_cut_off(self._baselines)
-        check_writable(self._baselines / LEDGER)
-        self.submission = read_submission(self._adapter, self._record, self._cases)
+        undo_cut_off(self.baselines)
+        check_writable(self.baselines / LEDGER)
+        self.submission = read_submission(self.adapter, self.record, self.cases)
 
     def compare_ledgers(self) -> None:
         """The ledger here knows what the remote's knows."""
         submission = self.submission
-        self.anchor = compare_ledger(self._baselines, self._outside, submission.units)
+        self.anchor = compare_ledger(self.baselines, self.outside, submission.units)
         # now: what another release writes while this one is evaluated is then not overwritten
         slug = str(submission.record.fingerprint["subject"]["model"])
-        self.seen = state(self._baselines, slug, submission.units, released=True)
+        self.seen = state(self.baselines, slug, submission.units, released=True)
 
     def check_diagnosis(self) -> None:
         """The diagnosis is the committed one, and the adapter was not withdrawn."""
-        submission, root = self.submission, self._baselines
+        submission, root = self.submission, self.baselines
         subject = submission.record.fingerprint["subject"]
         [trained] = (task for task in submission.tasks if task.name in submission.trained)
         check_eligibility(root, trained, subject, submission.training["diagnosis"], submission.base_name)
@@ -150,7 +141,7 @@ class _Release:
 
     def find_references(self) -> None:
         """What it is compared with, and how many adapters were asked before this one: the ledgers know."""
-        submission, root, anchor = self.submission, self._baselines, self.anchor
+        submission, root, anchor = self.submission, self.baselines, self.anchor
         tasks, units, who = submission.tasks, submission.units, submission.record.answered_by
         self.own = baseline_references(root, tasks, units, who, submission.base_name)
         check_repeats(self.own, units, submission.record.repeats)
@@ -162,9 +153,9 @@ class _Release:
         """Scores are only what files say, whichever side they are on: all are computed again."""
         submission = self.submission
         counted = replace(submission.record, openings=self.numbers)
-        self.scored = score_again(submission.units, counted, submission.name, self._watch)
+        self.scored = score_again(submission.units, counted, submission.name, self.watch)
         self.scored_references = {
-            name: score_again(submission.units, each, f"the {name}", self._watch)
+            name: score_again(submission.units, each, f"the {name}", self.watch)
             for name, each in self.references.items()
         }
 
@@ -173,9 +164,9 @@ class _Release:
         submission, records = self.submission, {name: each.record for name, each in self.scored_references.items()}
         sealed = [unit for unit in submission.units if unit.sealed]
         for event in case_events("opened", submission.record.answered_by, sealed):
-            append(self._baselines, event)  # known already where the run was told of here
+            append(self.baselines, event)  # known already where the run was told of here
         models = dict(self._beside(records))
-        self.compared, engines = ask_here(records, models, submission.units, self._watch, submission.record.repeats)
+        self.compared, engines = ask_here(records, models, submission.units, self.watch, submission.record.repeats)
         self.candidate = replace(self.scored.record, engines=engines)
 
     def _beside(self, references: Mapping[str, Record]) -> Iterator[tuple[str, Model]]:
@@ -183,7 +174,7 @@ class _Release:
         for name, each in references.items():
             if answers_beside(each, expected, submission.units):
                 sha = each.fingerprint["subject"].get("adapter")
-                model = self._open(released_adapter(self._baselines, each, self._watch) if sha else None)
+                model = self.open_model(released_adapter(self.baselines, each, self.watch) if sha else None)
                 same = replace(expected, subject={**expected.subject, "adapter": sha})
                 check_same_models([model], same, submission.name)
                 yield name, model
@@ -204,18 +195,18 @@ class _Release:
         """Outputs are only what files say: the adapter is asked again, and its base unless it was asked everything."""
         submission, candidate = self.submission, self.candidate
         sides = {"adapter": submission.adapter, next(iter(self.compared)): None}
-        models = {name: self._open(folder) for name, folder in sides.items() if name not in candidate.engines}
+        models = {name: self.open_model(folder) for name, folder in sides.items() if name not in candidate.engines}
         check_same_models(models.values(), submission.record.answered_by, submission.name)
         check_base_name(submission.adapter, submission.base_name, models["adapter"].fingerprint)
-        asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self._watch)
+        asked = ask_again(submission.tasks, candidate, self.compared, submission.trained, models, self.watch)
         now, compared, self.asked = asked
         decided = gate.compare(submission.tasks, now, compared, submission.trained)
         _check_decision(decided, submission.tasks, "Asked again: ")
 
     def check_unchanged(self) -> None:
         """Nobody changed the files or the remote's ledger meanwhile."""
-        check_as_begun(self.submission, self._cases)
-        check_unmoved(self._baselines, self._outside, self.submission.units, self.anchor)
+        check_as_begun(self.submission, self.cases)
+        check_unmoved(self.baselines, self.outside, self.submission.units, self.anchor)
 
     def write(self) -> None:
         """Baselines, record, card and manifest, in one move."""
@@ -225,7 +216,7 @@ class _Release:
         folder = self.submission.adapter.resolve()
         slug = str(decided.fingerprint["subject"]["model"])
         files = write_baselines(
-            self._baselines, slug, decided, self.submission.units, self.seen, released=folder, more=texts
+            self.baselines, slug, decided, self.submission.units, self.seen, released=folder, more=texts
         )
         adapter = self.submission.adapter
         made = replace(decided, path=adapter / RECORD)
@@ -234,7 +225,7 @@ class _Release:
     def _texts(self, decided: Record) -> dict[Path, str]:
         """What is written into the adapter's folder, by path."""
         submission, folder = self.submission, self.submission.adapter.resolve()
-        sealed = _sealed_cases(submission, decided, self._baselines, self.numbers)
+        sealed = _sealed_cases(submission, decided, self.baselines, self.numbers)
         about = {"asked": self.asked.line(), "sealed": sealed, "ledger": self.anchor.said}
         card = model_card(folder.name, submission.training, decided, about)
         card = with_section(card, read_artefacts(submission.adapter, submission.digest, decided))

@@ -39,7 +39,7 @@ class Session:
         self.references: list[Mapping[str, Record]] = []
         self.contexts: list[Mapping[str, CaseContext]] = []  # of the cases of each record, without their prompts
         self.notes: list[str] = []
-        self._answering: Answering | None = None  # once there is somebody who watches it
+        self._answering: Answering | None = None  # from the first run or estimate on
 
     @property
     def base_folder(self) -> Path | None:
@@ -48,7 +48,7 @@ class Session:
 
     def estimate(self, watch: Watch) -> list[Outlay]:
         """What a server will be asked for, by task; nothing of a model that costs time alone."""
-        return self._answered(watch).estimate()
+        return self._answering_for(watch).estimate()
 
     def execute(self, watch: Watch) -> None:
         """Score every candidate, compare, and write the records (last, so that a record that exists is complete).
@@ -60,7 +60,7 @@ class Session:
         self.selection.check()
         if self.options.record:
             undo_cut_off(self.options.baselines)
-        with self._answered(watch) as answering:
+        with self._answering_for(watch) as answering:
             waiting = answering.candidates()
             self._announce(waiting)
             evaluated = []
@@ -72,7 +72,7 @@ class Session:
         if self.options.record:
             self.notes += record_units(self.options, self.records[0], self.selection.selected, seen)
 
-    def _answered(self, watch: Watch) -> Answering:
+    def _answering_for(self, watch: Watch) -> Answering:
         if self._answering is None:
             self._answering = Answering(self.options, self.selection, watch, self.notes)
         return self._answering

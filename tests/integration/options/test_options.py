@@ -152,6 +152,13 @@ def test_the_short_help_names_what_only_the_long_one_explains():
     assert "Precision" not in short
 
 
+def test_what_stands_behind_two_dashes_asks_for_no_help(home):
+    done = CliRunner().invoke(app, ["retire", "--reason", "We serve no chat.", "--", "-h"])
+
+    assert "Usage:" not in done.stdout
+    assert CliRunner().invoke(app, ["retire", "-h"]).stdout.startswith("Usage:")
+
+
 def test_every_command_stands_in_one_group():
     assert sorted(name for names in GROUP.groups.values() for name in names) == sorted(GROUP.commands)
     shown = CliRunner().invoke(app, ["--help"]).stdout
